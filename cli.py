@@ -1,0 +1,379 @@
+"""The options that the commands share, and how a command ends.
+
+Imports nothing heavy: ``--help`` answers in under a second.
+"""
+
+import argparse
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from datasets import dataset_names, get_dataset
+from datasets.base import ImageDataset
+from datasets.names import parse_name
+from models import architecture_names, check_architecture
+from training.learning_rates import parse_step_schedule
+from training.options import OutputOptions, ScheduleOptions, TrainingOptions
+from utils import UsageError, UserError, read_lines
+
+LR_SCHEDULES = ("SGD", "SGDR", "CLR", "ResNet-Schedule")
+
+# Options of which another value makes another training run.
+IDENTITY = (
+    "dataset",
+    "subset_seed",
+    "repeats",
+    "class_list",
+    "architecture",
+    "embedding",
+    "loss",
+    "cls_weight",
+    "cls_base",
+    "label_smoothing",
+    "seed",
+    "batch_size",
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers a wrong command line with one line and exit status 2."""
+
+    def error(self, message: str) -> None:
+        self.exit(UsageError.status, f"{self.prog}: error: {message} (see --help)\n")
+
+
+def build_parser(description: str) -> Parser:
+    """A parser whose ``--help`` shows the defaults."""
+    return Parser(
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        # Abbreviations would let a typing error choose another option.
+        allow_abbrev=False,
+    )
+
+
+def positive(text: str) -> int:
+    """An integer from 1, as type of an argument."""
+    return _number(text, int, 1)
+
+
+def natural(text: str) -> int:
+    """An integer from 0, as type of an argument."""
+    return _number(text, int, 0)
+
+
+def rate(text: str) -> float:
+    """A finite number from 0, as type of an argument."""
+    return _number(text, float, 0)
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1, as type of an argument."""
+    return _number(text, float, 0, 1)
+
+
+def _number(text: str, kind: type, low: float, high: float = sys.float_info.max) -> float:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not low <= value <= high:
+        name = "an integer" if kind is int else "a number"
+        limits = f"from {low}" if high > 1 else f"from {low} to {high}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {name} {limits}")
+    return value
+
+
+def known(check: Callable[[str], object]) -> Callable[[str], str]:
+    """The type of an argument that ``check`` raises a UsageError for when it is wrong."""
+
+    def convert(text: str) -> str:
+        try:
+            check(text)
+        except UsageError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+        return text
+
+    return convert
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Which images, and how they are read."""
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--dataset",
+        required=True,
+        type=known(parse_name),
+        metavar="NAME",
+        help=f"one of {', '.join(dataset_names())}; optionally followed by -large, -ilsvrcmean, "
+        "-caffe, and -subN for N training images per class",
+    )
+    group.add_argument("--data_root", type=Path, metavar="DIR", help="folder of the data set")
+    group.add_argument(
+        "--subset_seed", type=natural, default=0, metavar="N", help="which images -subN draws"
+    )
+    group.add_argument(
+        "--repeats",
+        type=positive,
+        metavar="N",
+        help="times that an epoch passes over the training images (default with -subN: as many "
+        "as keep the iterations per epoch about constant; otherwise 1)",
+    )
+    group.add_argument(
+        "--test_fraction",
+        type=share,
+        metavar="F",
+        help="share of the images to test on, for --dataset Folder without a test folder "
+        "(default there: 0.2)",
+    )
+    group.add_argument(
+        "--target_size",
+        type=positive,
+        metavar="PX",
+        help="shorter side that image files are resized to (default: that of the data set)",
+    )
+    group.add_argument(
+        "--crop_size",
+        type=positive,
+        metavar="PX",
+        help="side of the square that is cut out (default: that of the data set)",
+    )
+    group.add_argument(
+        "--read_workers", type=natural, default=8, metavar="N", help="threads that read images"
+    )
+    group.add_argument(
+        "--queue_size", type=positive, default=100, metavar="N", help="batches read in advance"
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> None:
+    """Which network, and from which weights it starts."""
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--architecture",
+        type=known(check_architecture),
+        default="simple",
+        metavar="NAME",
+        help=f"one of {', '.join(architecture_names())}",
+    )
+    group.add_argument(
+        "--finetune",
+        type=Path,
+        metavar="FILE",
+        help="start from these weights, matched by layer name: .h5 of Keras 2, .weights.h5, .keras",
+    )
+    group.add_argument(
+        "--finetune_init",
+        type=natural,
+        default=finetune_init,
+        metavar="N",
+        help="epochs in which only the layers that FILE lacks are trained, at --sgd_lr",
+    )
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """How long and how it is trained."""
+    group = parser.add_argument_group("training")
+    group.add_argument(
+        "--epochs", type=natural, metavar="N", help="(default: as many as the schedule has)"
+    )
+    group.add_argument("--batch_size", type=positive, default=100, metavar="N", help="images")
+    group.add_argument(
+        "--val_batch_size", type=positive, metavar="N", help="images (default: --batch_size)"
+    )
+    group.add_argument(
+        "--clipgrad",
+        type=rate,
+        default=10.0,
+        metavar="NORM",
+        help="largest norm of the whole gradient; 0: any",
+    )
+    group.add_argument(
+        "--max_decay",
+        type=share,
+        default=0.0,
+        metavar="F",
+        help="time-based decay on top of the schedule that reaches factor F at the end; 0: none",
+    )
+    group.add_argument("--nesterov", action="store_true", help="use Nesterov momentum")
+    group.add_argument(
+        "--top_k_acc",
+        type=positive,
+        nargs="+",
+        default=[],
+        metavar="K",
+        help="also report the top-K accuracy",
+    )
+    group.add_argument("--seed", type=natural, default=0, metavar="N", help="of all randomness")
+    group.add_argument(
+        "--initial_epoch",
+        type=natural,
+        default=0,
+        metavar="N",
+        help="epochs to count as done (a snapshot knows by itself)",
+    )
+    group.add_argument("--gpus", type=positive, default=1, metavar="N", help="number of GPUs")
+    group.add_argument(
+        "--gpu_merge", action="store_true", help="merge replicas on a GPU instead of the CPU"
+    )
+    group.add_argument(
+        "--mixed_precision",
+        nargs="?",
+        const="bfloat16",
+        choices=("bfloat16", "float16"),
+        help="compute in half precision, keep weights in float32",
+    )
+    group.add_argument(
+        "--jit",
+        choices=("auto", "on", "off"),
+        default="auto",
+        help="compile the training step; auto: where it pays",
+    )
+    group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
+
+
+def add_schedule_options(parser: argparse.ArgumentParser) -> None:
+    """Which learning rate each epoch gets."""
+    defaults = ScheduleOptions()
+    group = parser.add_argument_group("learning rate")
+    group.add_argument("--lr_schedule", choices=LR_SCHEDULES, default=defaults.lr_schedule)
+
+    def add(name: str, kind: Callable, text: str) -> None:
+        group.add_argument(name, type=kind, default=getattr(defaults, name[2:]), help=text)
+
+    add("--sgd_patience", natural, "SGD: epochs without a better val_loss before a tenth of it")
+    add("--sgd_lr", rate, "SGD: first learning rate")
+    add("--sgd_min_lr", rate, "SGD: lowest learning rate")
+    add("--sgd_schedule", known(parse_step_schedule), "SGD: fixed steps, like 1:0.1,31:0.01,41:0.001,50")
+    add("--sgdr_base_len", positive, "SGDR: epochs of the first cycle")
+    add("--sgdr_mul", positive, "SGDR: factor on the length of each next cycle")
+    add("--sgdr_max_lr", rate, "SGDR: learning rate at the start of each cycle")
+    add("--clr_step_len", positive, "CLR: epochs from the lowest to the highest learning rate")
+    add("--clr_min_lr", rate, "CLR: lowest learning rate")
+    add("--clr_max_lr", rate, "CLR: highest learning rate")
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """What is written where."""
+    group = parser.add_argument_group("output")
+
+    def add(name: str, text: str, metavar: str = "FILE") -> None:
+        group.add_argument(name, type=Path, metavar=metavar, help=text)
+
+    add("--model_dump", "network and weights at the end, .keras (or .h5)")
+    add("--weight_dump", "weights at the end, .h5")
+    add("--feature_dump", "features of the test images at the end, .npz")
+    add("--history", "all figures of every epoch, .csv")
+    add("--log_dir", "logs for TensorBoard", "DIR")
+    add("--snapshot", "state after every epoch; the same command again goes on from there")
+    group.add_argument(
+        "--snapshot_best",
+        nargs="?",
+        const="val_loss",
+        metavar="METRIC",
+        help="keep only the snapshot of the best epoch by METRIC (val_loss if not given)",
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def open_dataset(args: argparse.Namespace) -> ImageDataset:
+    """The data set that the options name.
+
+    Raises:
+        UserError: it is unknown, missing or damaged.
+    """
+    return get_dataset(
+        args.dataset,
+        args.data_root,
+        subset_seed=args.subset_seed,
+        repeats=args.repeats,
+        test_fraction=args.test_fraction,
+        target_size=args.target_size,
+        crop_size=args.crop_size,
+    )
+
+
+def read_class_list(path: Path) -> list[str]:
+    """Class labels: the first word of each line.
+
+    Raises:
+        UserError: the file is missing, empty or names a class twice.
+    """
+    labels = [line.split()[0] for line in read_lines(path)]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice or not labels:
+        fault = f"names class {twice[0]} twice" if twice else "names no class"
+        raise UserError(f"--class_list {path}: {fault}")
+    return labels
+
+
+def identity(args: argparse.Namespace) -> dict[str, str]:
+    """What a run and the snapshot it goes on from must agree in."""
+    return {name: str(getattr(args, name)) for name in IDENTITY if hasattr(args, name)}
+
+
+def training_options(args: argparse.Namespace) -> TrainingOptions:
+    """The options as the training code takes them."""
+    values = vars(args)
+
+    def pick(kind: type) -> dict[str, object]:
+        return {f.name: values[f.name] for f in dataclasses.fields(kind) if f.name in values}
+
+    return TrainingOptions(
+        **pick(TrainingOptions)
+        | {
+            "schedule": ScheduleOptions(**pick(ScheduleOptions)),
+            "outputs": OutputOptions(**pick(OutputOptions)),
+            "top_k_acc": tuple(args.top_k_acc),
+            "progress": not args.no_progress and sys.stdout.isatty(),
+        }
+    )
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    command: Callable[[argparse.Namespace], object],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parses, does the command's work, and turns failures into one line and an exit status.
+
+    Args:
+        parser: of the command.
+        command: does the work.
+        argv: the arguments; those of the process by default.
+
+    Returns:
+        0; 1 after a failure; 2 after a wrong argument; 130 after Ctrl-C.
+    """
+    args = parser.parse_args(argv)
+    _set_up_logging()
+    # TensorFlow tells about processor features and missing GPUs before it is asked.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        command(args)
+    except UserError as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _set_up_logging() -> None:
+    """Results go to standard output, one line each; everything else to standard error."""
+    for name, stream in (("", sys.stderr), ("results", sys.stdout)):
+        logger = logging.getLogger(name)
+        for handler in [h for h in logger.handlers if getattr(h, "of_command", False)]:
+            logger.removeHandler(handler)
+        handler = logging.StreamHandler(stream)
+        handler.of_command = True
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    logging.getLogger("results").propagate = False
+    # TensorFlow's Python side logs through absl, which would repeat itself here.
+    logging.getLogger("absl").setLevel(logging.ERROR)

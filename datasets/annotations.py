@@ -1,0 +1,146 @@
+"""What the readers of annotation files share: lines with numbers, checks, lists of images."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from datasets.base import Samples, listing
+from datasets.images import FileImages
+from utils import UserError
+
+
+def numbered_lines(path: Path) -> list[tuple[int, str]]:
+    """The non-empty lines of a text file with their numbers, counted from 1.
+
+    Raises:
+        UserError: the file is missing or is not UTF-8 text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not a text file in UTF-8") from error
+    lines = enumerate(text.split("\n"), start=1)
+    return [(number, line.strip()) for number, line in lines if line.strip()]
+
+
+def read_pairs(path: Path, meaning: str, convert: Callable[[str], object] = str) -> dict:
+    """Reads lines of an identifier and a value.
+
+    Args:
+        path: the file.
+        meaning: what the value is, for error messages.
+        convert: makes the value of the rest of the line; raises ValueError if it cannot.
+
+    Raises:
+        UserError: the file cannot be read, or a line is malformed or repeats an identifier.
+    """
+    pairs = {}
+    for number, line in numbered_lines(path):
+        identifier, _, rest = line.partition(" ")
+        try:
+            value = convert(rest.strip()) if rest else None
+        except ValueError:
+            value = None
+        if value is None:
+            raise UserError(f"{path}:{number}: expected an id and {meaning}, found {line!r}")
+        if identifier in pairs:
+            raise UserError(f"{path}:{number}: the id {identifier} occurs a second time")
+        pairs[identifier] = value
+    if not pairs:
+        raise UserError(f"{path} is empty")
+    return pairs
+
+
+def zero_or_one(text: str) -> bool:
+    """The truth of ``"1"`` and ``"0"``.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    if text not in ("0", "1"):
+        raise ValueError(text)
+    return text == "1"
+
+
+def class_of(path: Path, number: int, line: str) -> str:
+    """The class in a line ``class/file``.
+
+    Raises:
+        UserError: the line has no such form.
+    """
+    parts = PurePosixPath(line).parts
+    if len(parts) < 2 or parts[0] in ("/", "..", "."):
+        raise UserError(f"{path}:{number}: expected class/file, found {line!r}")
+    return parts[0]
+
+
+def read_class_list(path: Path) -> tuple[list[str], list[str]]:
+    """Reads lines of ``class/file``.
+
+    Returns:
+        The lines, and the class of each.
+    """
+    lines = numbered_lines(path)
+    return [line for _, line in lines], [class_of(path, number, line) for number, line in lines]
+
+
+def file_samples(root: Path, names: Sequence[str], labels: Sequence, folder: str = "") -> Samples:
+    """Samples of image files, which have to exist.
+
+    Args:
+        root: folder of the data set.
+        names: paths relative to ``root / folder``.
+        labels: original labels.
+        folder: folder within the root.
+
+    Raises:
+        UserError: some of the files are missing.
+    """
+    names = [str(PurePosixPath(folder, name)) for name in names]
+    _check_exist(root, names)
+    return Samples(FileImages([root / name for name in names]), labels, names)
+
+
+def _check_exist(root: Path, names: Iterable[str]) -> None:
+    """Looks for all files by listing each folder once, which is much faster than file by file."""
+    contents: dict[str, frozenset[str]] = {}
+    missing = []
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        if folder not in contents:
+            contents[folder] = _files_in(root / folder)
+        if file not in contents[folder]:
+            missing.append(name)
+    if missing:
+        raise UserError(f"{len(missing)} images are missing in {root}: {listing(missing)}")
+
+
+def _files_in(folder: Path) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:  # a missing folder is reported by the files that it lacks
+        return frozenset()
+
+
+def load_mat(path: Path, *variables: str) -> list[np.ndarray]:
+    """Reads variables of a MATLAB file, each as a one-dimensional array.
+
+    Raises:
+        UserError: the file is missing or damaged, or lacks a variable.
+    """
+    from scipy.io import loadmat
+
+    if not path.is_file():
+        raise UserError(f"cannot read {path}: there is no such file")
+    try:
+        content = loadmat(path, squeeze_me=True)
+    except Exception as error:  # SciPy documents no exceptions for damaged files
+        raise UserError(f"{path} is not a readable MATLAB file") from error
+    missing = [name for name in variables if name not in content]
+    if missing:
+        raise UserError(f"{path} has no variable {listing(missing)}")
+    return [np.atleast_1d(content[name]) for name in variables]

@@ -1,0 +1,42 @@
+"""Stanford Cars: https://ai.stanford.edu/~jkrause/cars/car_dataset.html"""
+
+from datasets.annotations import file_samples, load_mat
+from datasets.base import DATASETS, Request, Source, require_files, require_root
+from datasets.normalization import Normalization
+from datasets.transforms import Preprocessing
+from utils import UserError
+
+_ANNOTATIONS = "cars_annos.mat"
+
+
+@DATASETS.register("Cars")
+def read_cars(request: Request) -> Source:
+    """Reads Stanford Cars from its list of all images."""
+    root = require_root(request, "Cars")
+    require_files(root, "Cars", _ANNOTATIONS)
+    annotations, names = load_mat(root / _ANNOTATIONS, "annotations", "class_names")
+    try:
+        rows = [
+            (str(path), int(label), bool(test))
+            for path, label, test in annotations[["relative_im_path", "class", "test"]]
+        ]
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the annotations of {root / _ANNOTATIONS} lack relative_im_path, class or test"
+        ) from error
+    samples = (
+        file_samples(
+            root,
+            [path for path, _, test in rows if test is wanted],
+            [label for _, label, test in rows if test is wanted],
+        )
+        for wanted in (False, True)
+    )
+    return Source(
+        *samples,
+        preprocessing=Preprocessing(512, 512, 448, erasing=0.5),
+        class_names={label: str(name) for label, name in enumerate(names, start=1)},
+        normalization=Normalization(
+            (120.03730636, 117.33780928, 116.0130335), (75.40415763, 75.15394251, 77.28286728)
+        ),
+    )

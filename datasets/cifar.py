@@ -1,0 +1,101 @@
+"""CIFAR-10 and CIFAR-100, in their version for Python.
+
+https://www.cs.toronto.edu/~kriz/cifar.html
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from datasets.base import DATASETS, Request, Samples, Source, require_files, require_root
+from datasets.transforms import Preprocessing
+from unpickling import load_plain_pickle
+from utils import UserError
+
+_SIDE = 32  # pixels
+_SHIFT = 0.15
+
+
+@DATASETS.register("CIFAR-10")
+def read_cifar10(request: Request) -> Source:
+    """Reads CIFAR-10."""
+    return _read(
+        require_root(request, "CIFAR-10"),
+        "CIFAR-10",
+        train_files=[f"data_batch_{i}" for i in range(1, 6)],
+        test_file="test_batch",
+        labels_key="labels",
+        names=("batches.meta", "label_names"),
+        preprocessing=Preprocessing(shift=_SHIFT, zoom=(0.75, 1.25)),
+    )
+
+
+@DATASETS.register("CIFAR-100")
+def read_cifar100(request: Request) -> Source:
+    """Reads CIFAR-100 with its 100 fine classes."""
+    return _read(
+        require_root(request, "CIFAR-100"),
+        "CIFAR-100",
+        train_files=["train"],
+        test_file="test",
+        labels_key="fine_labels",
+        names=("meta", "fine_label_names"),
+        preprocessing=Preprocessing(shift=_SHIFT),
+    )
+
+
+def _read(
+    root: Path,
+    name: str,
+    train_files: list[str],
+    test_file: str,
+    labels_key: str,
+    names: tuple[str, str],
+    preprocessing: Preprocessing,
+) -> Source:
+    require_files(root, name, *train_files, test_file)
+    samples = []
+    for files in (train_files, [test_file]):
+        batches = [_read_batch(root / file, labels_key) for file in files]
+        images = np.concatenate([images for images, _ in batches])
+        labels = [label for _, batch in batches for label in batch]
+        samples.append(Samples(images, labels, [str(i) for i in range(len(images))]))
+    return Source(
+        *samples, preprocessing=preprocessing, class_names=_class_names(root / names[0], names[1])
+    )
+
+
+def _read_batch(path: Path, labels_key: str) -> tuple[np.ndarray, list[int]]:
+    """Images uint8 (n, 32, 32, 3) and labels of one file."""
+    content = _text_keys(path, load_plain_pickle(path, encoding="bytes"))
+    missing = [key for key in ("data", labels_key) if key not in content]
+    if missing:
+        raise UserError(f"{path} is not a batch of CIFAR images: it has no {missing[0]!r}")
+    pixels, labels = np.asarray(content["data"]), np.asarray(content[labels_key])
+    if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3 * _SIDE**2:
+        raise UserError(
+            f"{path}: expected uint8 images of {3 * _SIDE**2} values, "
+            f"found {pixels.dtype} {pixels.shape}"
+        )
+    if labels.shape != pixels.shape[:1] or labels.dtype.kind not in "iu":
+        raise UserError(f"{path}: expected {len(pixels)} labels, found {labels.shape}")
+    images = pixels.reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(images), labels.tolist()
+
+
+def _class_names(path: Path, key: str) -> dict[int, str]:
+    if not path.is_file():
+        return {}
+    content = _text_keys(path, load_plain_pickle(path, encoding="bytes"))
+    return {label: _text(name) for label, name in enumerate(content.get(key, ()))}
+
+
+def _text_keys(path: Path, content) -> dict:
+    if not isinstance(content, dict):
+        raise UserError(f"{path} does not hold a dictionary")
+    return {_text(key): value for key, value in content.items()}
+
+
+def _text(value: bytes | str) -> str:
+    """Files written by Python 2 hold bytes where those of Python 3 hold text."""
+    return value.decode("latin1") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,42 @@
+"""The handwritten digits that come with scikit-learn: 1,797 images, no files needed.
+
+https://scikit-learn.org/stable/datasets/toy_dataset.html#digits-dataset
+"""
+
+import numpy as np
+
+from datasets.base import DATASETS, Request, Samples, Source
+from datasets.transforms import Preprocessing
+from utils import generator
+
+_SPLIT_SEED = 0  # the same halves for everybody
+_BRIGHTEST = 16  # grey levels are 0 to 16
+
+
+@DATASETS.register("Digits")
+def read_digits(request: Request) -> Source:
+    """Reads the digits: a random half of each class is for testing.
+
+    Digits are not mirrored in training: a mirrored digit is another sign.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.round(digits.images * (255 / _BRIGHTEST)).astype(np.uint8)[..., np.newaxis]
+    test = _test_positions(digits.target)
+    train = np.setdiff1d(np.arange(len(images)), test)
+    samples = (
+        Samples(images[chosen], digits.target[chosen].tolist(), [str(i) for i in chosen])
+        for chosen in (train, test)
+    )
+    return Source(*samples, preprocessing=Preprocessing(flip=0, shift=0.15), channels=1)
+
+
+def _test_positions(labels: np.ndarray) -> np.ndarray:
+    """The positions of half the images of each class, rounded down."""
+    halves = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        order = generator("digits", _SPLIT_SEED, int(label)).permutation(len(members))
+        halves.append(members[order[: len(members) // 2]])
+    return np.sort(np.concatenate(halves))

@@ -1,0 +1,34 @@
+"""Flowers-102: https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"""
+
+import numpy as np
+
+from datasets.annotations import file_samples, load_mat
+from datasets.base import DATASETS, Request, Source, listing, require_files, require_root
+from datasets.normalization import Normalization
+from datasets.transforms import Preprocessing
+from utils import UserError
+
+_LABELS, _SPLIT = "imagelabels.mat", "setid.mat"
+
+
+@DATASETS.register("Flowers")
+def read_flowers(request: Request) -> Source:
+    """Reads Flowers-102, trained on its training and validation images together."""
+    root = require_root(request, "Flowers")
+    require_files(root, "Flowers", _LABELS, _SPLIT)
+    (labels,) = load_mat(root / _LABELS, "labels")
+    train, validation, test = load_mat(root / _SPLIT, "trnid", "valid", "tstid")
+    samples = []
+    for ids in (np.concatenate([train, validation]), test):
+        unlabelled = [i for i in ids if not 1 <= i <= len(labels)]
+        if unlabelled:
+            raise UserError(f"{root / _LABELS} has no label for images {listing(unlabelled)}")
+        files = [f"image_{i:05d}.jpg" for i in ids]
+        samples.append(file_samples(root, files, [int(labels[i - 1]) for i in ids], "jpg"))
+    return Source(
+        *samples,
+        preprocessing=Preprocessing(512, 512, 448, erasing=0.5),
+        normalization=Normalization(
+            (110.7799141, 97.65648664, 75.32889973), (74.90387818, 62.70218863, 69.7656359)
+        ),
+    )

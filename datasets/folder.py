@@ -1,0 +1,101 @@
+"""Any folder of images with one subfolder per class.
+
+In order of preference:
+
+    root/train.txt, root/test.txt         lists of class/file, relative to the root
+    root/train/CLASS/…, root/test/CLASS/… the split as folders
+    root/CLASS/…                          a random part of each class is for testing
+"""
+
+import zlib
+from pathlib import Path
+
+from datasets.annotations import file_samples, read_class_list
+from datasets.base import DATASETS, Request, Samples, Source, require_files, require_root
+from datasets.images import IMAGE_SUFFIXES
+from datasets.transforms import Preprocessing
+from utils import UsageError, UserError, generator
+
+DEFAULT_TEST_FRACTION = 0.2
+_PARTS = ("train", "test")
+_LISTS = ("train.txt", "test.txt")
+
+
+@DATASETS.register("Folder")
+def read_folder(request: Request) -> Source:
+    """Reads a folder of images."""
+    root = require_root(request, "Folder")
+    if any((root / file).is_file() for file in _LISTS):
+        samples = _from_lists(root, request)
+    elif any((root / part).is_dir() for part in _PARTS):
+        samples = _from_parts(root, request)
+    else:
+        samples = _from_classes(root, request)
+    return Source(*samples, preprocessing=Preprocessing(256, 256, 224, erasing=0.5))
+
+
+def _from_lists(root: Path, request: Request) -> list[Samples]:
+    require_files(root, "a split by lists", *_LISTS)
+    _refuse_fraction(root, request)
+    return [file_samples(root, *read_class_list(root / file)) for file in _LISTS]
+
+
+def _from_parts(root: Path, request: Request) -> list[Samples]:
+    _refuse_fraction(root, request)
+    samples = []
+    for part in _PARTS:
+        if not (root / part).is_dir():
+            raise UserError(f"{root} has to contain both folders, {' and '.join(_PARTS)}")
+        classes = _images_by_class(root / part)
+        names = [f"{label}/{file}" for label, files in classes.items() for file in files]
+        labels = [label for label, files in classes.items() for _ in files]
+        samples.append(file_samples(root, names, labels, part))
+    return samples
+
+
+def _refuse_fraction(root: Path, request: Request) -> None:
+    if request.test_fraction is not None:
+        raise UsageError(f"{root} has a fixed split, so there can be no test fraction")
+
+
+def _from_classes(root: Path, request: Request) -> list[Samples]:
+    fraction = request.test_fraction or DEFAULT_TEST_FRACTION
+    names: tuple[list[str], list[str]] = ([], [])
+    labels: tuple[list[str], list[str]] = ([], [])
+    for label, files in _images_by_class(root).items():
+        if len(files) < 2:
+            raise UserError(f"class {label} in {root} has fewer than 2 images: it cannot be split")
+        rng = generator("test split", request.subset_seed, zlib.crc32(label.encode()))
+        order = rng.permutation(len(files))
+        count = min(max(1, round(fraction * len(files))), len(files) - 1)
+        test = frozenset(order[:count].tolist())
+        for i, file in enumerate(files):
+            names[i in test].append(f"{label}/{file}")
+            labels[i in test].append(label)
+    return [file_samples(root, *split) for split in zip(names, labels, strict=True)]
+
+
+def _images_by_class(folder: Path) -> dict[str, list[str]]:
+    """File names of the images in each subfolder, both ascending; hidden ones do not count.
+
+    Raises:
+        UserError: there are no subfolders, or one of them holds no images.
+    """
+    classes = sorted(
+        entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+    )
+    if not classes:
+        raise UserError(f"{folder} has no subfolders with images of one class each")
+    images = {entry.name: _images_in(entry) for entry in classes}
+    empty = [name for name, files in images.items() if not files]
+    if empty:
+        raise UserError(f"{folder / empty[0]} contains no images")
+    return images
+
+
+def _images_in(folder: Path) -> list[str]:
+    return sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")
+    )

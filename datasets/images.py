@@ -1,0 +1,131 @@
+"""Image files as arrays of what a person would see."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from utils import UserError
+
+_SUFFIXES = ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm"
+IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # about 89 million; beyond, a file is taken for an attack
+
+_ORIENTATION = 0x0112  # EXIF tag
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_WITH_ALPHA = frozenset(("RGBA", "LA", "PA", "RGBa", "La"))
+_MAYBE_TRANSPARENT = frozenset(("1", "L", "P", "RGB"))  # by a transparent colour
+_SIXTEEN_BIT = frozenset(("I", "I;16", "I;16L", "I;16B", "I;16N"))
+
+# Pillow's warnings about odd metadata concern nobody; the one about gigantic images is an error.
+_FILTERS = (
+    ("ignore", UserWarning, r"PIL\."),
+    ("error", Image.DecompressionBombWarning, ""),
+)
+
+
+class FileImages(Sequence):
+    """Image files that are read when they are asked for, as uint8 (height, width, channels).
+
+    Args:
+        paths: the files.
+        channels: 3 for RGB, 1 for gray.
+    """
+
+    def __init__(self, paths: Sequence[str | Path], channels: int = 3):
+        self.paths = tuple(paths)
+        self.channels = channels
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return load_image(self.paths[index], self.channels)
+
+
+def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
+    """Reads an image file.
+
+    Whatever the file's colour mode, the result shows what a viewer would: turned upright by its
+    EXIF orientation, transparent parts on white, the first frame of an animation.
+
+    Args:
+        path: any format that Pillow reads.
+        channels: 3 for RGB, 1 for gray.
+
+    Returns:
+        uint8 (height, width, channels), values 0 to 255.
+
+    Raises:
+        UserError: the file is missing, damaged, truncated, no image, or too large.
+    """
+    _set_warning_filters()
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"{image.width}x{image.height} pixels")
+            image.load()
+            shown = _upright(_rgb(image), image)
+            return _to_array(shown, channels)
+    except UnidentifiedImageError as error:
+        raise UserError(f"cannot read {path}: it is not an image or is damaged") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UserError(f"cannot read {path}: more than {MAX_PIXELS:,} pixels") from error
+    except FileNotFoundError as error:
+        raise UserError(f"cannot read {path}: there is no such file") from error
+    except Exception as error:  # each of Pillow's decoders has its own way of failing
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"cannot read {path}: {reason}") from error
+
+
+def _set_warning_filters() -> None:
+    """Puts Pillow's warnings in order for good.
+
+    ``warnings.catch_warnings`` would not do: it is not safe with several threads. The filters are
+    looked for at each image because others (e.g. test runners) restore the list as it was.
+    """
+    for action, category, module in _FILTERS:
+        pattern = re.compile(module) if module else None
+        if (action, None, category, pattern, 0) not in warnings.filters:
+            warnings.filterwarnings(action, category=category, module=module)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """The image in RGB as a viewer shows it, not yet turned upright."""
+    if image.mode in _SIXTEEN_BIT:
+        values = np.clip(np.asarray(image).astype(np.float64), 0, 65535)
+        return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
+    if image.mode in _WITH_ALPHA or _has_transparent_colour(image):
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(white, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _has_transparent_colour(image: Image.Image) -> bool:
+    return image.mode in _MAYBE_TRANSPARENT and "transparency" in image.info
+
+
+def _upright(shown: Image.Image, original: Image.Image) -> Image.Image:
+    try:
+        orientation = original.getexif().get(_ORIENTATION)
+    except Exception:  # broken metadata must not cost us a good image
+        return shown
+    return shown.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else shown
+
+
+def _to_array(image: Image.Image, channels: int) -> np.ndarray:
+    if channels == 1:
+        return np.array(image.convert("L"))[:, :, np.newaxis]
+    return np.array(image)

@@ -1,0 +1,23 @@
+"""MIT Indoor Scenes: https://web.mit.edu/torralba/www/indoor.html"""
+
+from datasets.annotations import file_samples, read_class_list
+from datasets.base import DATASETS, Request, Source, require_files, require_root
+from datasets.normalization import Normalization
+from datasets.transforms import Preprocessing
+
+_LISTS = ("TrainImages.txt", "TestImages.txt")
+
+
+@DATASETS.register("MIT67Scenes")
+def read_mit67(request: Request) -> Source:
+    """Reads the published lists of MIT Indoor Scenes."""
+    root = require_root(request, "MIT67Scenes")
+    require_files(root, "MIT67Scenes", *_LISTS)
+    samples = (file_samples(root, *read_class_list(root / file), "Images") for file in _LISTS)
+    return Source(
+        *samples,
+        preprocessing=Preprocessing(256, 256, 224, erasing=0.5),
+        normalization=Normalization(
+            (124.62788179, 110.01028625, 94.95780545), (68.56923599, 66.86607736, 67.35944349)
+        ),
+    )

@@ -1,0 +1,58 @@
+"""Names of data sets: a registered base name and suffixes that change how it is used."""
+
+import re
+from dataclasses import dataclass
+
+from datasets.base import DATASETS
+from utils import UsageError, unknown_name
+
+_SUFFIX = re.compile(r"(?P<rest>.+)-(?P<suffix>ilsvrcmean|caffe|large|sub(?P<count>\d+))", re.I)
+
+
+@dataclass(frozen=True)
+class DatasetName:
+    """The parts of a name like ``CUB-sub5-caffe``.
+
+    Attributes:
+        base: the name as registered.
+        normalization: ``"ilsvrcmean"``, ``"caffe"``, or None for the data set's own mean.
+        large: images are resized to 512 pixels and cropped to 448.
+        per_class: training images kept of each class, or None for all.
+    """
+
+    base: str
+    normalization: str | None = None
+    large: bool = False
+    per_class: int | None = None
+
+
+def parse_name(name: str) -> DatasetName:
+    """Splits a name into base and suffixes; suffixes come in any order, case does not matter.
+
+    Raises:
+        UsageError: there is no such data set, or the suffixes contradict each other.
+    """
+    rest, parts = name, {}
+    while rest not in DATASETS:
+        match = _SUFFIX.fullmatch(rest)
+        if not match:
+            raise unknown_name("data set", name, DATASETS.names())
+        rest = match["rest"]
+        key, value = _meaning(match)
+        if key in parts:
+            raise UsageError(f"data set {name!r} has two suffixes for the same thing: {key}")
+        parts[key] = value
+    if parts.get("per_class") == 0:
+        raise UsageError(f"data set {name!r} would keep no training images")
+    return DatasetName(_registered(rest), **parts)
+
+
+def _meaning(match: re.Match) -> tuple[str, object]:
+    if match["count"] is not None:
+        return "per_class", int(match["count"])
+    suffix = match["suffix"].lower()
+    return ("large", True) if suffix == "large" else ("normalization", suffix)
+
+
+def _registered(name: str) -> str:
+    return next(known for known in DATASETS.names() if known.lower() == name.lower())

@@ -1,0 +1,80 @@
+"""Mean and standard deviation of the colour channels."""
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+_CHUNK = 256  # images per task
+_LEVELS = 256  # of a uint8 pixel
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Pixels become (pixel - mean) / std per channel.
+
+    Attributes:
+        mean: one value per channel, in units of 0 to 255, in RGB order.
+        std: likewise.
+        bgr: whether the network reverses the channels after this.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    bgr: bool = False
+
+
+# Values of the published implementation, by the suffix that asks for them.
+BY_SUFFIX = {
+    "ilsvrcmean": Normalization(
+        (122.65435242, 116.6545058, 103.99789959), (71.40583196, 69.56888997, 73.0440314)
+    ),
+    "caffe": Normalization((123.68, 116.779, 103.939), (1.0, 1.0, 1.0), bgr=True),
+}
+
+
+def measure(images: Sequence, channels: int, threads: int | None = None) -> Normalization:
+    """Mean and standard deviation of all pixels, each pixel counting the same.
+
+    The result is exact and does not depend on threads or on the order of the images, because
+    pixels are counted by level before anything is summed. A constant channel gets the standard
+    deviation 1.
+
+    Args:
+        images: ``images[i]`` is uint8 (height, width, channels); sizes may differ.
+        channels: number of channels.
+        threads: how many read images at a time; None: one per processor.
+    """
+    starts = range(0, len(images), _CHUNK)
+    counts = np.zeros((channels, _LEVELS), np.int64)
+    logger.info("measuring mean and standard deviation of %d training images", len(images))
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        chunks = pool.map(lambda start: _count(images, start, channels), starts)
+        for start, chunk in zip(starts, chunks, strict=True):
+            counts += chunk
+            logger.info("measured %d of %d", min(start + _CHUNK, len(images)), len(images))
+    return _from_counts(counts)
+
+
+def _count(images: Sequence, start: int, channels: int) -> np.ndarray:
+    """How often each level occurs in a chunk of images, (channels, levels)."""
+    counts = np.zeros(channels * _LEVELS, np.int64)
+    offsets = _LEVELS * np.arange(channels)
+    for i in range(start, min(start + _CHUNK, len(images))):
+        counts += np.bincount((images[i] + offsets).ravel(), minlength=channels * _LEVELS)
+    return counts.reshape(channels, _LEVELS)
+
+
+def _from_counts(counts: np.ndarray) -> Normalization:
+    levels = np.arange(_LEVELS, dtype=np.float64)
+    total = counts.sum(axis=1)
+    mean = counts @ levels / total
+    deviations = levels - mean[:, np.newaxis]
+    std = np.sqrt((counts * deviations**2).sum(axis=1) / total)
+    std[std == 0] = 1  # nothing to scale, and nothing may be divided by zero
+    return Normalization(tuple(mean.tolist()), tuple(std.tolist()))

@@ -1,0 +1,144 @@
+"""Batches for Keras, the same whatever the number of threads."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import keras
+import numpy as np
+
+from datasets.base import Split
+from utils import generator
+
+
+class Batches(keras.utils.PyDataset):
+    """A split as batches of preprocessed images and targets.
+
+    An epoch is a full pass. Its order depends on seed and epoch; the augmentation of an image on
+    seed, epoch and the image's position in the split: nothing else, neither batch size nor
+    threads nor time, so a run can be repeated and resumed exactly. Since Keras never tells a
+    data set which epoch it is (and its own worker threads start before ``on_epoch_begin``),
+    ``set_epoch`` has to be called before an epoch starts: use the callback ``SetEpoch``.
+
+    ``fit`` has to be called with ``shuffle=False``: by default Keras shuffles the batches of any
+    ``PyDataset`` by Python's global generator, after this class has ordered the images.
+
+    Keras' own queue is not used: what it has read ahead when building the model or stopping an
+    epoch turns up again in a later one. The threads here read ahead too, but batches are asked
+    for by epoch and index, so none can be old, missing or double.
+
+    Args:
+        split: images and labels.
+        prepare: function of an image, uint8 (height, width, channels), and a random generator
+            that returns an array; always the same shape and type.
+        encode: function of labels, int64 (b,), that returns the targets: an array or a tuple.
+        batch_size: images per batch; the last one of an epoch may be smaller.
+        seed: of order and augmentation, non-negative.
+        shuffle: whether each epoch has a new random order.
+        workers: threads that prepare batches ahead; 0: prepared when asked for.
+        max_queue_size: number of batches to read ahead.
+
+    Attributes:
+        epoch: the epoch in effect, counted from 0.
+        error: the first exception of ``prepare``, ``encode`` or the images. TensorFlow hands on
+            its text only, so whoever calls ``fit`` finds the original here.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        prepare: Callable[[np.ndarray, np.random.Generator], np.ndarray],
+        encode: Callable,
+        batch_size: int,
+        *,
+        seed: int = 0,
+        shuffle: bool = False,
+        workers: int = 1,
+        max_queue_size: int = 10,
+    ):
+        super().__init__(workers=1)  # more would start Keras' queue
+        self.split = split
+        self.prepare = prepare
+        self.encode = encode
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.error: Exception | None = None
+        self._pool = ThreadPoolExecutor(workers, "batches") if workers else None
+        self._ahead = max_queue_size if workers else 0
+        self._futures: dict[tuple[int, int], Future] = {}
+        self._lock = threading.Lock()
+        self.set_epoch(0)
+
+    @property
+    def epoch(self) -> int:
+        return self._state[0]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Makes the following batches those of another epoch, counted from 0."""
+        order = np.arange(len(self.split))
+        if self.shuffle:
+            order = generator("order", self.seed, epoch).permutation(len(self.split))
+        self._state = (epoch, order)  # in one step: threads see either epoch, never a mixture
+
+    def __len__(self) -> int:
+        return -(-len(self.split) // self.batch_size)
+
+    def __getitem__(self, index: int):
+        """Batch ``index`` of the epoch in effect: images (b, height, width, channels), targets."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"there are {len(self)} batches, but batch {index} was asked for")
+        epoch, order = self._state
+        try:
+            if self._pool is None:
+                return self._make(epoch, order, index)
+            return self._take(epoch, order, index).result()
+        except Exception as error:
+            with self._lock:
+                self.error = self.error or error
+            self.on_epoch_end()
+            raise
+
+    def on_epoch_end(self) -> None:
+        """Called by Keras: forgets what was read ahead, in case the epoch was cut short."""
+        with self._lock:
+            self._keep_only(frozenset())
+
+    def _take(self, epoch: int, order: np.ndarray, index: int) -> Future:
+        """The batch under way, after making sure that the next ones are as well."""
+        last = min(index + self._ahead, len(self) - 1)
+        wanted = [(epoch, i) for i in range(index, last + 1)]
+        with self._lock:
+            self._keep_only(frozenset(wanted))
+            for key in wanted:
+                if key not in self._futures:
+                    self._futures[key] = self._pool.submit(self._make, epoch, order, key[1])
+            return self._futures.pop(wanted[0])  # nobody else can cancel it now
+
+    def _keep_only(self, wanted: frozenset[tuple[int, int]]) -> None:
+        for key in self._futures.keys() - wanted:
+            self._futures.pop(key).cancel()
+
+    def _make(self, epoch: int, order: np.ndarray, index: int):
+        positions = order[index * self.batch_size : (index + 1) * self.batch_size]
+        images = [self._prepared(epoch, int(position)) for position in positions]
+        return np.stack(images), self.encode(self.split.labels[positions])
+
+    def _prepared(self, epoch: int, position: int) -> np.ndarray:
+        rng = generator("augmentation", self.seed, epoch, position)
+        return self.prepare(self.split.images[position], rng)
+
+
+class SetEpoch(keras.callbacks.Callback):
+    """Tells ``Batches`` which epoch begins; Keras runs callbacks before it reads any data.
+
+    Args:
+        batches: the training data given to ``fit``.
+    """
+
+    def __init__(self, batches: Batches):
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.set_epoch(epoch)

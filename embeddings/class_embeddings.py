@@ -1,0 +1,140 @@
+"""Class embeddings: reading them, and matching them with the classes of a data set."""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from unpickling import load_plain_pickle
+from utils import UsageError, UserError
+
+Label = int | str
+
+
+@dataclass(frozen=True)
+class ClassEmbeddings:
+    """The vectors that the network learns to produce (paper, Section 3: the mapping phi).
+
+    Attributes:
+        vectors: float32 array of shape (classes, dimensions), row i belongs to ``labels[i]``.
+        labels: the original class labels, unique.
+        is_onehot: whether the vectors are the unit vectors, so that arg-max classifies.
+    """
+
+    vectors: np.ndarray
+    labels: tuple[Label, ...]
+    is_onehot: bool = False
+
+    @property
+    def dimensions(self) -> int:
+        """Length of each vector."""
+        return self.vectors.shape[1]
+
+    def restrict(self, labels: Sequence[Label]) -> "ClassEmbeddings":
+        """The embeddings of ``labels``, in that order; labels are compared as text.
+
+        Raises:
+            UsageError: a label has no embedding.
+        """
+        position = {str(label): i for i, label in enumerate(self.labels)}
+        missing = [str(label) for label in labels if str(label) not in position]
+        if missing:
+            raise UsageError(
+                f"the class embeddings have no vector for {_few(missing)}; "
+                f"they have {_few(self.labels)}"
+            )
+        rows = [position[str(label)] for label in labels]
+        return ClassEmbeddings(self.vectors[rows], tuple(labels), self.is_onehot)
+
+    def shared_labels(self, labels: Sequence[Label]) -> list[Label]:
+        """The classes that these embeddings and a data set with ``labels`` can be trained on.
+
+        The embeddings' labels restrict and order the classes of the data set. A data set that
+        has some of the embeddings' classes only (part of CUB, say) keeps the ones it has.
+
+        Raises:
+            UsageError: neither set of labels contains the other.
+        """
+        ours = {str(label) for label in self.labels}
+        theirs = {str(label): label for label in labels}
+        shared = [theirs[str(label)] for label in self.labels if str(label) in theirs]
+        if len(shared) < min(len(ours), len(theirs)):
+            raise UsageError(
+                f"the class embeddings are for other classes ({_few(self.labels)}) than the data "
+                f"set has ({_few(labels)}): they share {len(shared)}"
+            )
+        return shared
+
+
+def onehot(labels: Sequence[Label]) -> ClassEmbeddings:
+    """One unit vector per class (paper, Section 3.2)."""
+    return ClassEmbeddings(np.eye(len(labels), dtype=np.float32), tuple(labels), is_onehot=True)
+
+
+def load_class_embeddings(path: str | Path) -> ClassEmbeddings:
+    """Reads class embeddings from ``.npz`` or from a published pickle.
+
+    Both hold ``embedding``, an array of shape (classes, dimensions), and ``ind2label``, the label
+    of each row. Nothing in the file is executed, whatever it contains.
+
+    Raises:
+        UserError: the file is missing, damaged, or lacks one of the two.
+    """
+    content = _read(Path(path))
+    try:
+        vectors = np.asarray(content["embedding"], dtype=np.float32)
+        labels = _labels(content["ind2label"])
+    except KeyError as error:
+        raise UserError(f"{path} lacks {error}: not a file of class embeddings") from error
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} holds no class embeddings that can be read: {error}") from error
+    if vectors.ndim != 2 or len(vectors) != len(labels) or not len(labels):
+        raise UserError(
+            f"{path}: {len(labels)} labels do not fit embeddings of shape {vectors.shape}"
+        )
+    if not np.isfinite(vectors).all():
+        raise UserError(f"{path}: the embeddings contain values that are not finite")
+    if len({str(label) for label in labels}) < len(labels):
+        raise UserError(f"{path}: a class label occurs twice")
+    return ClassEmbeddings(vectors, labels)
+
+
+def _read(path: Path) -> Mapping:
+    """The content of an embedding file with its keys as text."""
+    if not path.is_file():
+        raise UserError(f"there is no file of class embeddings {path}")
+    content = _read_npz(path) if zipfile.is_zipfile(path) else load_plain_pickle(path)
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path} holds {type(content).__name__}, not class embeddings")
+    return {k.decode() if isinstance(k, bytes) else k: v for k, v in content.items()}
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files if name in ("embedding", "ind2label")}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f"{path} cannot be read as .npz: {error}") from error
+
+
+def _labels(ind2label: object) -> tuple[Label, ...]:
+    """Labels in the order of their index, as plain Python numbers or text."""
+    if isinstance(ind2label, Mapping):
+        ind2label = [ind2label[i] for i in range(len(ind2label))]
+    return tuple(_plain(label) for label in np.asarray(ind2label).tolist())
+
+
+def _plain(label: object) -> Label:
+    if isinstance(label, bytes):
+        return label.decode()
+    if isinstance(label, int | str):
+        return label
+    raise ValueError(f"a label is a number or text, not {type(label).__name__}")
+
+
+def _few(labels: Sequence[Label], most: int = 5) -> str:
+    """The first labels of a list, for messages."""
+    shown = ", ".join(repr(str(label)) for label in labels[:most])
+    return shown + (f", … ({len(labels)} in all)" if len(labels) > most else "")

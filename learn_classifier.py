@@ -1,0 +1,60 @@
+"""Train a classifier with softmax + cross-entropy, with or without label smoothing."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cli
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__)
+    cli.add_data_options(parser)
+    cli.add_model_options(parser, finetune_init=3)
+    objective = parser.add_argument_group("objective")
+    objective.add_argument(
+        "--class_list",
+        type=Path,
+        metavar="FILE",
+        help="restrict and order the classes: the first word of each line is a class label",
+    )
+    objective.add_argument(
+        "--label_smoothing",
+        type=cli.share,
+        default=0.0,
+        metavar="E",
+        help="share of the target that the wrong classes get together",
+    )
+    cli.add_training_options(parser)
+    cli.add_schedule_options(parser)
+    cli.add_output_options(parser)
+    return parser
+
+
+def learn(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    from models.initialization import initialize
+    from training import objective, setup
+    from training.loop import Training, train
+
+    options = cli.training_options(args)
+    setup.begin(options)
+    dataset = cli.open_dataset(args)
+    if args.class_list:
+        dataset = dataset.restrict(cli.read_class_list(args.class_list))
+    num_classes = len(dataset.labels)
+    model = setup.build_network(args.architecture, dataset, num_classes, classifier=True)
+    initialize(model, options.seed)
+    goal = objective.cross_entropy(num_classes, args.label_smoothing)
+    train(Training(model, dataset, goal, options, vars(args), cli.identity(args)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return cli.run(build_parser(), learn, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""Train image embeddings towards fixed class embeddings: cosine loss, MSE, with cross-entropy."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import cli
+
+LOSSES = ("mse", "inv_corr", "unnorm_corr", "softmax_corr")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__)
+    cli.add_data_options(parser)
+    cli.add_model_options(parser, finetune_init=8)
+    objective = parser.add_argument_group("objective")
+    objective.add_argument(
+        "--embedding",
+        required=True,
+        metavar="FILE",
+        help="onehot, or a file of class embeddings (.npz or a published pickle)",
+    )
+    objective.add_argument(
+        "--loss",
+        choices=LOSSES,
+        default="inv_corr",
+        help="inv_corr: cosine loss; unnorm_corr: the same without normalization; softmax_corr: "
+        "with softmax instead; mse: squared Euclidean distance",
+    )
+    objective.add_argument(
+        "--cls_weight",
+        type=cli.rate,
+        default=0.0,
+        metavar="W",
+        help="weight of the cross-entropy of a classifier on the embedding; 0: no classifier",
+    )
+    objective.add_argument(
+        "--cls_base",
+        metavar="LAYER",
+        help="name or index of the layer that the classifier stands on (default: the embedding)",
+    )
+    cli.add_training_options(parser)
+    cli.add_schedule_options(parser)
+    cli.add_output_options(parser)
+    return parser
+
+
+def learn(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    from embeddings import load_class_embeddings, onehot
+    from models.heads import classifier_head, embedding_head
+    from models.initialization import initialize
+    from training import objective, setup
+    from training.loop import Training, train
+
+    options = cli.training_options(args)
+    setup.begin(options)
+    semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)
+    dataset = cli.open_dataset(args)
+    if semantic:
+        dataset = dataset.restrict(semantic.shared_labels(dataset.labels))
+    targets = semantic.restrict(dataset.labels) if semantic else onehot(dataset.labels)
+    backbone = setup.build_network(args.architecture, dataset, targets.dimensions, classifier=False)
+    model = embedding_head(backbone, args.loss)
+    if args.cls_weight > 0:
+        model = classifier_head(model, len(dataset.labels), args.cls_base)
+    initialize(model, options.seed)
+    goal = objective.embedding(targets, args.loss, args.cls_weight)
+    train(Training(model, dataset, goal, options, vars(args), cli.identity(args)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return cli.run(build_parser(), learn, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

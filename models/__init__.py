@@ -1,0 +1,83 @@
+"""The networks, by name.
+
+A new backbone takes one file with a function registered in ``models.registry`` and one line in the
+table below. The table repeats the names so that listing them does not import Keras.
+"""
+
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from utils import unknown_name
+
+if TYPE_CHECKING:
+    import keras
+
+FAMILIES = {
+    "models.plain": ("simple",),
+    "models.cifar_resnet": ("resnet-32", "resnet-110", "resnet-110-fc", "resnet-110-wfc"),
+    "models.wide_resnet": ("wrn-28-10",),
+    "models.resnet": ("resnet-50", "resnet-101", "resnet-152"),
+    "models.imagenet_resnet": ("rn18", "rn34", "rn50", "rn101", "rn152", "rn200"),
+}
+
+
+def architecture_names() -> list[str]:
+    """The names that ``build_backbone`` knows."""
+    return [name for names in FAMILIES.values() for name in names]
+
+
+def check_architecture(name: str) -> str:
+    """The module that builds an architecture.
+
+    Raises:
+        UsageError: no architecture has that name.
+    """
+    for module, names in FAMILIES.items():
+        if name.lower() in (known.lower() for known in names):
+            return module
+    raise unknown_name("architecture", name, architecture_names())
+
+
+def build_backbone(
+    name: str,
+    num_outputs: int,
+    *,
+    classifier: bool,
+    channels: int = 3,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    bgr: bool = False,
+) -> "keras.Model":
+    """A network from raw images of any size to class probabilities or to an embedding.
+
+    The weights are whatever Keras draws; ``models.initialization.initialize`` draws them so that
+    they depend on a seed alone.
+
+    Args:
+        name: one of ``architecture_names()``, upper or lower case.
+        num_outputs: number of classes, or dimensions of the embedding.
+        classifier: whether the network ends in the softmax layer ``prob``; otherwise it ends in
+            the linear layer ``embedding`` or, where an architecture has none, in ``avg_pool``.
+        channels: channels of the images, whose values are 0..255.
+        mean: per channel, subtracted from the images; in RGB order whatever ``bgr`` says.
+        std: per channel, by which the images are divided; in RGB order too.
+        bgr: whether the body sees the channels in reverse order, as Caffe's networks do.
+
+    Returns:
+        A model with one input, (batch, height, width, channels), and one float32 output,
+        (batch, num_outputs).
+
+    Raises:
+        UsageError: no architecture has that name.
+    """
+    importlib.import_module(check_architecture(name))
+
+    import keras
+
+    from models.layers import image_input
+    from models.registry import BACKBONES
+
+    image, x = image_input(channels, mean, std, bgr)
+    output = BACKBONES.get(name)(x, num_outputs, classifier)
+    return keras.Model(image, output, name=name.lower())

@@ -1,0 +1,95 @@
+"""Residual networks for small images: resnet-32, resnet-110 and its variants.
+
+Source: He et al., Deep Residual Learning for Image Recognition (CVPR 2016), section 4.2,
+https://arxiv.org/abs/1512.03385; "-fc" and "-wfc" (wider) as in Barz and Denzler (WACV 2019).
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+from keras import KerasTensor, layers, regularizers
+
+from models.layers import average_pool, output_layer, pad_channels
+from models.registry import BACKBONES
+
+DECAY = 2e-4
+
+
+class Variant(NamedTuple):
+    """What sets one of the networks apart.
+
+    Attributes:
+        blocks: blocks in each of the three units.
+        channels: channels of each unit.
+        dense: whether embeddings come from a dense layer; otherwise they are the pooled features.
+    """
+
+    blocks: int
+    channels: tuple[int, int, int]
+    dense: bool
+
+
+VARIANTS = {
+    "resnet-32": Variant(5, (16, 32, 64), dense=False),
+    "resnet-110": Variant(18, (16, 32, 64), dense=False),
+    "resnet-110-fc": Variant(18, (16, 32, 64), dense=True),
+    "resnet-110-wfc": Variant(18, (32, 64, 128), dense=True),
+}
+
+
+def cifar_resnet(
+    x: KerasTensor, num_outputs: int, classifier: bool, *, variant: Variant
+) -> KerasTensor:
+    """A residual network whose shortcuts have no weights."""
+    channels = variant.channels
+    # Shortcuts add channels but never drop any, so pooled features cannot have fewer dimensions
+    # than the second unit has channels. A smaller embedding needs the dense layer.
+    pooled = not classifier and not variant.dense and num_outputs >= 64
+    if pooled:
+        channels = (32, 64, num_outputs)
+    x = _convolution(x, channels[0], "conv0", "bn0")
+    x = layers.ReLU()(x)
+    for unit, width in enumerate(channels, start=1):
+        for block in range(1, variant.blocks + 1):
+            stride = 2 if unit > 1 and block == 1 else 1
+            x = _block(x, width, stride, f"{unit}-{block}")
+    x = average_pool(x)
+    return x if pooled else output_layer(x, num_outputs, classifier, decay=DECAY)
+
+
+def _block(x: KerasTensor, channels: int, stride: int, label: str) -> KerasTensor:
+    y = _convolution(x, channels, f"res{label}x", f"bn{label}x", stride)
+    y = layers.ReLU()(y)
+    y = _convolution(y, channels, f"res{label}y", f"bn{label}y")
+    return layers.ReLU()(layers.Add()([y, shortcut(x, channels, stride)]))
+
+
+def shortcut(x: KerasTensor, channels: int, stride: int) -> KerasTensor:
+    """``x`` in the shape of its block's output: averaged over 2x2 pixels, zeros for new channels.
+
+    Of an odd number of channels to add, the larger half comes after the given ones.
+    """
+    if stride > 1:
+        # "same" like the convolution beside it: images of an odd size round up in both.
+        x = layers.AveragePooling2D(stride, padding="same", data_format="channels_last")(x)
+    added = channels - x.shape[-1]
+    return pad_channels(x, added // 2, added - added // 2) if added else x
+
+
+def _convolution(
+    x: KerasTensor, channels: int, name: str, norm: str, stride: int = 1
+) -> KerasTensor:
+    x = layers.Conv2D(
+        channels,
+        3,
+        stride,
+        padding="same",
+        data_format="channels_last",
+        kernel_regularizer=regularizers.L2(DECAY),
+        name=name,
+    )(x)
+    return layers.BatchNormalization(name=norm)(x)
+
+
+for _name, _variant in VARIANTS.items():
+    BACKBONES.register(_name)(partial(cifar_resnet, variant=_variant))

@@ -1,0 +1,86 @@
+"""What follows a backbone: the normalization that a loss asks for, and a classifier."""
+
+import difflib
+
+import keras
+from keras import KerasTensor, layers
+
+from utils import UsageError, unknown_name
+
+# Loss → the layer through which embeddings pass before they are compared, if any.
+NORMALIZATIONS = {
+    "inv_corr": (layers.UnitNormalization, "l2norm"),
+    "unnorm_corr": None,
+    "softmax_corr": (layers.Softmax, "softmax"),
+    "mse": None,
+}
+
+CLASSIFIER_DECAY = 5e-4
+
+
+def embedding_head(backbone: keras.Model, loss: str) -> keras.Model:
+    """Adds the normalization of the embedding that ``loss`` asks for.
+
+    Args:
+        backbone: a model with one output, (batch, dimensions).
+        loss: a key of ``NORMALIZATIONS``; ``"inv_corr"`` is the cosine loss.
+
+    Raises:
+        UsageError: the loss is unknown.
+    """
+    if loss not in NORMALIZATIONS:
+        raise unknown_name("loss", loss, NORMALIZATIONS)
+    if NORMALIZATIONS[loss] is None:
+        return backbone
+    layer, name = NORMALIZATIONS[loss]
+    output = layer(axis=-1, dtype="float32", name=name)(backbone.output)
+    return keras.Model(backbone.input, output, name=backbone.name)
+
+
+def classifier_head(model: keras.Model, num_classes: int, base: str | None = None) -> keras.Model:
+    """Adds a softmax classifier beside the embedding.
+
+    Args:
+        model: a model with one output, the embedding.
+        num_classes: number of classes.
+        base: name or index of the layer from which classes are predicted, as a string; negative
+            indices count from the end. The embedding by default.
+
+    Returns:
+        A model with two outputs: the embedding and, from the layer ``prob``, the probabilities,
+        (batch, num_classes).
+
+    Raises:
+        UsageError: the model has no layer ``base``.
+    """
+    x = model.output if base is None else _layer_output(model, base)
+    if len(x.shape) == 4:
+        x = layers.GlobalAveragePooling2D(data_format="channels_last", name="prob_pool")(x)
+    x = layers.ReLU(name="prob_relu")(x)
+    x = layers.BatchNormalization(name="prob_bn")(x)
+    prob = layers.Dense(
+        num_classes,
+        activation="softmax",
+        kernel_regularizer=keras.regularizers.L2(CLASSIFIER_DECAY),
+        dtype="float32",
+        name="prob",
+    )(x)
+    return keras.Model(model.input, [model.output, prob], name=model.name)
+
+
+def _layer_output(model: keras.Model, base: str) -> KerasTensor:
+    by_name = {layer.name: layer for layer in model.layers}
+    if base in by_name:
+        return by_name[base].output
+    try:
+        return model.layers[int(base)].output
+    except IndexError:
+        count = len(model.layers)
+        raise UsageError(
+            f"there is no layer {base}: the network has layers 0 to {count - 1} (or -{count} to -1)"
+        ) from None
+    except ValueError:
+        near = difflib.get_close_matches(base, by_name, n=4, cutoff=0)
+        raise UsageError(
+            f"the network has no layer {base!r}; similar names: {', '.join(near)}"
+        ) from None

@@ -1,0 +1,169 @@
+"""Model files: saving whole models and weights, and loading weights by the names of layers."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+
+import keras
+
+from models.weight_files import Weight, open_weights
+from utils import UsageError, UserError
+
+MODEL_SUFFIXES = (".keras", ".h5")
+WEIGHTS_SUFFIX = ".h5"
+
+Shape = tuple[int, ...] | None
+
+
+@dataclass
+class LoadReport:
+    """What became of the layers when weights were loaded.
+
+    Attributes:
+        loaded: layers that got their weights from the file.
+        missing: layers that have weights, but not in the file.
+        mismatched: layers whose weights have another shape in the file: the name, then the first
+            shape that differs, in the model and in the file; ``None`` where one has fewer arrays.
+        unused: layers that only the file has.
+    """
+
+    loaded: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    mismatched: list[tuple[str, Shape, Shape]] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+
+
+def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
+    """Gives layers the weights of those layers in a file that have the same names.
+
+    Layers that the file lacks, or has in another shape, keep their weights. See
+    ``models.weight_files.open_weights`` for the kinds of files.
+
+    Args:
+        model: the network, changed in place, unless the file turns out to be damaged.
+        path: the file.
+
+    Raises:
+        UserError: the file cannot be read or holds no weights.
+    """
+    report, values = LoadReport(), []
+    layers = {layer.name: layer for layer in model.layers if layer.weights}
+    with open_weights(path) as stored:
+        report.unused = [name for name in stored if name not in layers]
+        for name, layer in layers.items():
+            if name not in stored:
+                report.missing.append(name)
+            elif difference := _first_difference(layer, stored[name]):
+                report.mismatched.append((name, *difference))
+            else:
+                report.loaded.append(name)
+                values += [
+                    (variable, weight.read())
+                    for variable, weight in zip(layer.weights, stored[name], strict=True)
+                ]
+    for variable, value in values:
+        variable.assign(value)
+    return report
+
+
+def _first_difference(layer: keras.Layer, stored: list[Weight]) -> tuple[Shape, Shape] | None:
+    here = [tuple(variable.shape) for variable in layer.weights]
+    there = [weight.shape for weight in stored]
+    return next((pair for pair in zip_longest(here, there) if pair[0] != pair[1]), None)
+
+
+def check_model_path(path: str | Path) -> None:
+    """Raises UsageError unless ``save_model`` could write a file of that name."""
+    if Path(path).suffix not in MODEL_SUFFIXES:
+        raise UsageError(
+            f"cannot save a model as {path}: the name has to end in {' or '.join(MODEL_SUFFIXES)}"
+        )
+
+
+def check_weights_path(path: str | Path) -> None:
+    """Raises UsageError unless ``save_weights`` could write a file of that name."""
+    if Path(path).suffix != WEIGHTS_SUFFIX:
+        raise UsageError(f"cannot save weights as {path}: the name has to end in {WEIGHTS_SUFFIX}")
+
+
+def save_model(model: keras.Model, path: str | Path) -> None:
+    """Saves architecture and weights; ``keras.models.load_model`` reads the file anywhere.
+
+    Optimizer, loss and metrics are left out: they may not exist where the model is loaded.
+
+    Args:
+        model: the network.
+        path: ends in ``.keras`` or, for the old HDF5 format, in ``.h5``.
+
+    Raises:
+        UsageError: it ends in something else.
+        UserError: the file cannot be written.
+    """
+    check_model_path(path)
+    with _replaced(path, Path(path).suffix) as temporary, _without_legacy_warning():
+        _uncompiled(model).save(temporary)
+
+
+def save_weights(model: keras.Model, path: str | Path) -> None:
+    """Saves the weights in the format of Keras 3.
+
+    Args:
+        model: the network.
+        path: ends in ``.h5``.
+
+    Raises:
+        UsageError: it ends in something else.
+        UserError: the file cannot be written.
+    """
+    check_weights_path(path)
+    # Keras accepts no other ending than .weights.h5, so it gets one before the file is renamed.
+    with _replaced(path, ".weights.h5") as temporary:
+        _uncompiled(model).save_weights(temporary)
+
+
+def _uncompiled(model: keras.Model) -> keras.Model:
+    """A model of the same layers that knows nothing of their training."""
+    return keras.Model(model.input, model.output, name=model.name)
+
+
+@contextlib.contextmanager
+def _replaced(path: str | Path, suffix: str) -> Iterator[Path]:
+    """A temporary name whose file takes the place of ``path`` once it is complete.
+
+    A file of that name is thus never half written, and an older one survives a failure. A missing
+    folder is made: it should not cost the hours of training that went before.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    # HDF5 reports a full disk as either of these.
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise UserError(f"cannot write {path}: {reason}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _without_legacy_warning() -> Iterator[None]:
+    """Drops what Keras logs about ``.h5`` being an old format: whoever asks for it knows."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "legacy" not in record.getMessage()
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)

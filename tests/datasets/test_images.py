@@ -1,0 +1,208 @@
+"""Image files of all kinds become what a person sees."""
+
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets.images import FileImages, load_image
+from tests.fake_data import write_image
+from utils import UserError
+
+
+def save(image, path, **options):
+    image.save(path, **options)
+    return path
+
+
+def pixels(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def on_white(colour, alpha):
+    """Pixels over a white background, as numbers."""
+    opacity = alpha[..., None] / 255
+    return colour * opacity + 255 * (1 - opacity)
+
+
+def test_rgb_is_unchanged(tmp_path):
+    array = pixels(5, 7, 3)
+    loaded = load_image(save(Image.fromarray(array), tmp_path / "a.png"))
+    np.testing.assert_array_equal(loaded, array)
+    assert loaded.dtype == np.uint8
+    assert loaded.flags.writeable
+
+
+def test_gray_is_repeated(tmp_path):
+    array = pixels(5, 7)
+    loaded = load_image(save(Image.fromarray(array), tmp_path / "a.png"))
+    np.testing.assert_array_equal(loaded, np.repeat(array[..., None], 3, axis=2))
+
+
+def test_one_channel_on_request(tmp_path):
+    array = pixels(5, 7)
+    path = save(Image.fromarray(array), tmp_path / "a.png")
+    np.testing.assert_array_equal(load_image(path, channels=1), array[..., None])
+
+
+def test_one_bit_is_black_and_white(tmp_path):
+    array = pixels(5, 7) > 127
+    loaded = load_image(save(Image.fromarray(array), tmp_path / "a.png"))
+    np.testing.assert_array_equal(loaded, np.repeat(array[..., None] * 255, 3, axis=2))
+
+
+def test_transparency_is_put_on_white(tmp_path):
+    array = pixels(5, 7, 4)
+    array[0, :, 3] = 0
+    loaded = load_image(save(Image.fromarray(array), tmp_path / "a.png"))
+    np.testing.assert_allclose(loaded, on_white(array[..., :3], array[..., 3]), atol=1)
+    assert (loaded[0] == 255).all()
+
+
+def test_gray_with_transparency_is_put_on_white(tmp_path):
+    array = pixels(5, 7, 2)
+    loaded = load_image(save(Image.fromarray(array, "LA"), tmp_path / "a.png"))
+    expected = on_white(np.repeat(array[..., :1], 3, axis=2), array[..., 1])
+    np.testing.assert_allclose(loaded, expected, atol=1)
+
+
+def palette_image():
+    indices = pixels(5, 7) % 4
+    colours = np.array([[10, 20, 30], [200, 0, 0], [0, 200, 0], [0, 0, 200]], np.uint8)
+    image = Image.fromarray(indices, "P")
+    image.putpalette(colours.tobytes())
+    return image, indices, colours
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif"])
+def test_palettes_are_looked_up(tmp_path, suffix):
+    image, indices, colours = palette_image()
+    loaded = load_image(save(image, tmp_path / f"a.{suffix}"))
+    np.testing.assert_array_equal(loaded, colours[indices])
+
+
+@pytest.mark.parametrize(
+    ("transparency", "alpha"),
+    [(2, [255, 255, 0, 255]), (bytes([0, 128, 255, 64]), [0, 128, 255, 64])],
+)
+def test_palettes_with_transparency_are_put_on_white(tmp_path, transparency, alpha):
+    image, indices, colours = palette_image()
+    loaded = load_image(save(image, tmp_path / "a.png", transparency=transparency))
+    expected = on_white(colours[indices], np.array(alpha)[indices])
+    np.testing.assert_allclose(loaded, expected, atol=1)
+
+
+@pytest.mark.parametrize(("mode", "colour"), [("L", 77), ("RGB", (1, 2, 3))])
+def test_a_transparent_colour_becomes_white(tmp_path, mode, colour):
+    image = Image.new(mode, (4, 4), colour)
+    image.putpixel((0, 0), 0 if mode == "L" else (0, 0, 0))
+    loaded = load_image(save(image, tmp_path / "a.png", transparency=colour))
+    assert (loaded[0, 0] == 0).all()
+    assert (loaded[1:] == 255).all()
+
+
+def test_cmyk_has_the_colours_of_the_ink(tmp_path):
+    for ink, expected in (
+        ((255, 0, 0, 0), (0, 255, 255)),
+        ((0, 255, 0, 0), (255, 0, 255)),
+        ((0, 0, 0, 0), (255, 255, 255)),
+        ((0, 0, 0, 255), (0, 0, 0)),
+    ):
+        path = save(Image.new("CMYK", (16, 16), ink), tmp_path / "a.jpg", quality=95)
+        np.testing.assert_allclose(load_image(path)[8, 8], expected, atol=4)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_scaled_to_eight(tmp_path, suffix):
+    array = np.array([[0, 257, 32896, 65535], [128, 129, 1000, 65000]], np.uint16)
+    loaded = load_image(save(Image.fromarray(array), tmp_path / f"a.{suffix}"))
+    np.testing.assert_array_equal(loaded[..., 0], [[0, 1, 128, 255], [0, 1, 4, 253]])
+    np.testing.assert_array_equal(loaded[..., 0], loaded[..., 2])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path, orientation):
+    upright = pixels(4, 6, 3)
+    # How the EXIF standard has a camera store an upright picture.
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.swapaxes(0, 1),
+        6: np.rot90(upright, 1),
+        7: np.rot90(upright.swapaxes(0, 1), 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(np.ascontiguousarray(stored))
+    path = save(image, tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(load_image(path), upright)
+
+
+def test_broken_exif_does_not_cost_the_image(tmp_path):
+    path = save(
+        Image.new("RGB", (8, 8), "red"), tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x09ab"
+    )
+    np.testing.assert_allclose(load_image(path)[4, 4], (254, 0, 0), atol=2)
+
+
+def test_animations_show_their_first_frame(tmp_path):
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    path = save(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert (load_image(path) == (255, 0, 0)).all()
+
+
+def damaged_files(folder):
+    whole = write_image(folder / "whole.jpg", size=(64, 64)).read_bytes()
+    png = write_image(folder / "whole.png", size=(64, 64)).read_bytes()
+    contents = {
+        "truncated.jpg": whole[: len(whole) // 2],
+        "truncated.png": png[: len(png) // 2],
+        "empty.jpg": b"",
+        "text.jpg": b"this is\nno image",
+        "header.jpg": whole[:20],
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    Image.new("1", (10000, 9500)).save(folder / "large.png")
+    Image.new("1", (20000, 10000)).save(folder / "bomb.png")
+    return [*contents, "large.png", "bomb.png", "missing.jpg"]
+
+
+def test_unreadable_files_give_one_line_with_their_name(tmp_path, recwarn):
+    for name in damaged_files(tmp_path):
+        with pytest.raises(UserError) as caught:
+            load_image(tmp_path / name)
+        assert str(caught.value).startswith(f"cannot read {tmp_path / name}: ")
+        assert "\n" not in str(caught.value)
+    assert not recwarn.list
+
+
+def test_gigantic_images_are_errors_in_threads_too(tmp_path):
+    Image.new("1", (10000, 9500)).save(tmp_path / "large.png")
+    raised = []
+
+    def load():
+        try:
+            load_image(tmp_path / "large.png")
+        except Exception as error:
+            raised.append(type(error))
+
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert raised == [UserError] * 4
+
+
+def test_file_images_are_read_when_asked_for(tmp_path):
+    paths = [write_image(tmp_path / f"{i}.png", i) for i in range(3)]
+    images = FileImages([*paths, tmp_path / "missing.png"])
+    assert len(images) == 4
+    np.testing.assert_array_equal(images[2], np.asarray(Image.open(paths[2])))
+    with pytest.raises(UserError, match=r"missing\.png"):
+        images[3]

@@ -1,0 +1,203 @@
+"""Batches hold every sample once per epoch with the right augmentation, whatever the threads."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from datasets import get_dataset
+from datasets.base import Split
+from datasets.pipeline import Batches, SetEpoch
+from tests.fake_data import write_cub
+from utils import UserError, generator
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def numbered_split(count):
+    """Images 2x2 whose pixels all are their position."""
+    images = np.broadcast_to(
+        np.arange(count, dtype=np.uint8)[:, None, None, None], (count, 2, 2, 1)
+    )
+    return Split(images, np.arange(count) % 3, tuple(map(str, range(count))))
+
+
+def noisy(image, rng):
+    return image + rng.random(image.shape, dtype=np.float32)
+
+
+def epoch_of(batches, epoch):
+    batches.set_epoch(epoch)
+    images, labels = zip(*(batches[i] for i in range(len(batches))), strict=True)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def make(count=23, batch_size=5, encode=lambda labels: labels, **options):
+    return Batches(numbered_split(count), noisy, encode, batch_size, **options)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 8])
+@pytest.mark.parametrize("batch_size", [1, 5, 23, 100])
+def test_content_follows_from_seed_epoch_and_position_only(workers, batch_size):
+    batches = make(batch_size=batch_size, seed=4, shuffle=True, workers=workers, max_queue_size=3)
+    assert len(batches) == -(-23 // batch_size)
+    for epoch in (0, 5, 1):
+        order = generator("order", 4, epoch).permutation(23)
+        images, labels = epoch_of(batches, epoch)
+        np.testing.assert_array_equal(labels, order % 3)
+        for image, position in zip(images, order, strict=True):
+            noise = generator("augmentation", 4, epoch, position).random((2, 2, 1), np.float32)
+            np.testing.assert_array_equal(image, np.float32(position) + noise)
+
+
+def test_epochs_and_seeds_differ_and_the_order_is_kept_without_shuffling():
+    first, second = (epoch_of(make(shuffle=True), epoch)[0] for epoch in (0, 1))
+    assert not np.array_equal(np.floor(first), np.floor(second))
+    assert not np.array_equal(first, epoch_of(make(shuffle=True, seed=1), 0)[0])
+    fixed = epoch_of(make(), 3)[0]
+    np.testing.assert_array_equal(np.floor(fixed[:, 0, 0, 0]), np.arange(23))
+
+
+def test_types_and_shapes():
+    split = numbered_split(7)
+    batches = Batches(split, lambda image, rng: image, lambda labels: (labels, labels[:, None]), 4)
+    images, (plain, column) = batches[1]
+    assert images.shape == (3, 2, 2, 1)
+    assert images.dtype == np.uint8
+    assert plain.shape == (3,)
+    assert column.shape == (3, 1)
+    assert plain.dtype == np.int64
+    with pytest.raises(IndexError):
+        batches[2]
+
+
+def test_batches_are_prepared_ahead_by_several_threads_and_not_further():
+    meeting = threading.Barrier(3)
+    prepared = []
+
+    def prepare(image, rng):
+        meeting.wait(timeout=20)  # passes only when three threads are here at a time
+        prepared.append(int(image[0, 0, 0]))
+        return image
+
+    batches = Batches(numbered_split(9), prepare, lambda x: x, 1, workers=3, max_queue_size=2)
+    batches[0]
+    time.sleep(0.1)
+    assert sorted(prepared) == [0, 1, 2]
+
+
+def test_leaving_an_epoch_early_leaves_nothing_behind():
+    batches = make(workers=2, shuffle=True)
+    batches[0]
+    batches[1]
+    batches.on_epoch_end()
+    images, _ = epoch_of(batches, 1)
+    np.testing.assert_array_equal(images, epoch_of(make(workers=0, shuffle=True), 1)[0])
+
+
+def tiny_model():
+    model = keras.Sequential(
+        [keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def check_fit(workers):
+    """Fits over epochs 2 to 4 and compares what the model saw with what it should have seen."""
+    seen = []
+
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
+
+        def call(self, images):
+            return self.dense(keras.ops.reshape(images, (-1, 4)))
+
+    # With a linear loss the gradient is the mean image of the batch, and the optimizer adds it
+    # to the weights: their steps show exactly what each batch held.
+    class Watch(keras.callbacks.Callback):
+        before = np.zeros((4, 1), np.float32)
+
+        def on_train_batch_end(self, batch, logs=None):
+            after = keras.ops.convert_to_numpy(self.model.dense.kernel + 0.0)
+            seen.append((after - self.before).ravel())
+            self.before = after
+
+    def negative_mean(targets, outputs):
+        return -keras.ops.mean(outputs)
+
+    batches = make(count=12, batch_size=4, seed=9, shuffle=True, workers=workers)
+    validation = make(count=8, batch_size=4, seed=1, workers=workers)
+    model = Model()
+    model.compile(keras.optimizers.SGD(1.0), negative_mean)
+    model.fit(
+        batches,
+        validation_data=validation,
+        initial_epoch=2,
+        epochs=5,
+        verbose=0,
+        shuffle=False,
+        callbacks=[SetEpoch(batches), Watch()],
+    )
+    expected = []
+    for epoch in (2, 3, 4):
+        images, _ = epoch_of(make(count=12, seed=9, shuffle=True, workers=0), epoch)
+        expected.extend(images.reshape(3, 4, 4).mean(axis=1))
+    np.testing.assert_allclose(seen, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 8])
+def test_fit_sees_every_sample_once_per_epoch(workers):
+    check_fit(workers)
+
+
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+def test_fit_sees_the_same_under_every_backend(backend):
+    if keras.backend.backend() == backend:
+        pytest.skip("this is the backend of the other tests")
+    code = "from tests.datasets.test_pipeline import check_fit\nfor workers in (0, 1, 8):"
+    environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code + " check_fit(workers)"],
+        cwd=REPOSITORY,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("workers", [0, 1, 8])
+def test_a_damaged_image_ends_fit_and_is_remembered(tmp_path, workers):
+    root = write_cub(tmp_path)
+    dataset = get_dataset("CUB", root, target_size=9, crop_size=2)
+    (root / dataset.train.names[9]).write_bytes(b"nothing")
+    gray = dataset.preprocessing.test
+    batches = Batches(
+        dataset.train, lambda image, rng: gray(image)[..., :1], lambda x: x, 2, workers=workers
+    )
+    model = tiny_model()
+    with pytest.raises(Exception, match=Path(dataset.train.names[9]).stem):
+        model.fit(batches, epochs=2, verbose=0, shuffle=False, callbacks=[SetEpoch(batches)])
+    assert isinstance(batches.error, UserError)
+    assert dataset.train.names[9] in str(batches.error)
+
+
+def test_the_first_error_is_the_one_remembered():
+    def fail(image, rng):
+        raise ValueError(int(image[0, 0, 0]))
+
+    batches = Batches(numbered_split(6), fail, lambda x: x, 2, workers=2)
+    assert batches.error is None
+    for index in (1, 0):
+        with pytest.raises(ValueError, match=str(2 * index)):
+            batches[index]
+    assert batches.error.args == (2,)

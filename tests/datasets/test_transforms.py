@@ -1,0 +1,227 @@
+"""Augmentation against independent computations and against its intended distributions."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from datasets import transforms
+from datasets.transforms import Preprocessing
+
+
+def random_image(height=20, width=30, channels=3, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size", "expected"),
+    [
+        (375, 500, 512, (512, 683)),
+        (500, 375, 256, (341, 256)),
+        (333, 500, 256, (256, 384)),
+        (64, 64, 512, (512, 512)),
+        (3, 1, 2, (6, 2)),
+    ],
+)
+def test_shorter_side_is_resized_and_the_aspect_ratio_kept(height, width, size, expected):
+    resized = transforms.resize_shorter_side(random_image(height, width), size)
+    assert resized.shape == (*expected, 3)
+    assert resized.dtype == np.uint8
+
+
+def test_downsizing_averages_instead_of_skipping_pixels():
+    stripes = np.zeros((64, 64, 1), np.uint8)
+    stripes[:, ::2] = 255
+    resized = transforms.resize_shorter_side(stripes, 16)
+    assert resized.shape == (16, 16, 1)
+    np.testing.assert_allclose(resized, 127.5, atol=12)
+
+
+def test_resizing_is_bilinear():
+    image = random_image(10, 12)
+    expected = np.asarray(Image.fromarray(image).resize((24, 20), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(transforms.resize_shorter_side(image, 20), expected)
+
+
+def test_flip_mirrors_left_and_right_half_of_the_time():
+    image = random_image()
+    rng = np.random.default_rng(1)
+    flipped = [transforms.random_flip(image, rng) for _ in range(2000)]
+    mirrored = [np.array_equal(result, np.fliplr(image)) for result in flipped]
+    same = [np.array_equal(result, image) for result in flipped]
+    assert sum(mirrored) + sum(same) == 2000
+    assert abs(np.mean(mirrored) - 0.5) < 0.04
+
+
+def erased_boxes(height, width, count, probability=0.5):
+    """Rows and columns of the erased rectangles, and the values they were filled with."""
+    # Zeros cannot tell where the fill is 0, so its extent is that of all other values: a row or
+    # column of more than ten pixels is all zero once in 256**30 draws.
+    image = np.zeros((height, width, 3), np.uint8)
+    rng = np.random.default_rng(2)
+    boxes, values = [], []
+    for _ in range(count):
+        erased = transforms.random_erasing(image, rng, probability)
+        rows, columns = np.flatnonzero(erased.any((1, 2))), np.flatnonzero(erased.any((0, 2)))
+        if len(rows):
+            box = erased[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            boxes.append((rows[0], columns[0], *box.shape[:2]))
+            values.append(box.ravel())
+    assert not image.any()
+    return np.array(boxes), np.concatenate(values)
+
+
+def test_random_erasing_has_its_probability_sizes_and_fill():
+    count, side = 2000, 100
+    boxes, values = erased_boxes(side, side, count)
+    assert abs(len(boxes) / count - 0.5) < 0.04
+    rows, columns = boxes[:, 2], boxes[:, 3]
+    areas, aspects = rows * columns / side**2, rows / columns
+    # Whole pixels are cut off, so both ranges are wider by one pixel's worth.
+    assert 0.015 < areas.min() < 0.025
+    assert 0.27 < areas.max() <= 0.3
+    assert 0.27 < aspects.min() < 0.4
+    assert 2.8 < aspects.max() < 3.7
+    shares = np.bincount(values, minlength=256) / len(values)
+    np.testing.assert_allclose(shares, 1 / 256, rtol=0.03)
+
+
+def test_random_erasing_rejects_rectangles_that_do_not_fit():
+    """Redrawing everything makes the density of a size proportional to the places it fits in."""
+    rng = np.random.default_rng(3)
+    areas = rng.uniform(0.02, 0.3, 200_000)
+    aspects = rng.uniform(0.3, 1 / 0.3, 200_000)
+    places = (1 - np.sqrt(areas * aspects)) * (1 - np.sqrt(areas / aspects))
+    boxes, _ = erased_boxes(100, 100, 3000, probability=1)
+    measured = boxes[:, 2] * boxes[:, 3] / 100**2
+    assert abs(measured.mean() - np.average(areas, weights=places)) < 0.006
+    wide = np.average(aspects > 1.5, weights=places)
+    assert abs((boxes[:, 2] / boxes[:, 3] > 1.5).mean() - wide) < 0.04
+
+
+def test_random_erasing_reaches_all_corners_and_stays_inside():
+    boxes, _ = erased_boxes(60, 90, 1500, probability=1)
+    assert boxes[:, 0].min() == 0
+    assert boxes[:, 1].min() == 0
+    assert (boxes[:, 0] + boxes[:, 2]).max() == 60
+    assert (boxes[:, 1] + boxes[:, 3]).max() == 90
+
+
+def test_random_erasing_ends_on_images_that_nothing_fits_into():
+    image = random_image(1, 5000)
+    result = transforms.random_erasing(image, np.random.default_rng(0), 1)
+    np.testing.assert_array_equal(result, image)
+
+
+def test_random_crop_takes_every_place_alike():
+    image = np.arange(5 * 6, dtype=np.uint8).reshape(5, 6, 1)
+    rng = np.random.default_rng(4)
+    corners = [int(transforms.random_crop(image, rng, 4)[0, 0, 0]) for _ in range(3000)]
+    values, counts = np.unique(corners, return_counts=True)
+    assert values.tolist() == [0, 1, 2, 6, 7, 8]
+    np.testing.assert_allclose(counts / 3000, 1 / 6, atol=0.03)
+    crop = transforms.random_crop(image, rng, 4)[..., 0]
+    top, left = divmod(int(crop[0, 0]), 6)
+    np.testing.assert_array_equal(crop, image[top : top + 4, left : left + 4, 0])
+
+
+def test_center_crop_takes_the_centre():
+    image = random_image(10, 14)
+    np.testing.assert_array_equal(transforms.center_crop(image, 6), image[2:8, 4:10])
+
+
+def test_small_images_are_reflected_at_the_border():
+    row = np.array([[[1], [2], [3]]], np.uint8).repeat(6, axis=0)
+    padded = transforms.center_crop(row, 6)[..., 0]
+    # One column before and two after, without repeating the border itself.
+    np.testing.assert_array_equal(padded, [[2, 1, 2, 3, 2, 1]] * 6)
+    random = transforms.random_crop(row, np.random.default_rng(0), 6)[..., 0]
+    np.testing.assert_array_equal(random, padded)
+
+
+@pytest.mark.parametrize("offset", [(0, 0), (1.7, -2.3), (-4.8, 0.25), (40, -40)])
+def test_resampling_at_an_offset_is_the_shift_of_scipy(offset):
+    image = random_image(16, 12)
+    ys, xs = np.arange(16) + offset[0], np.arange(12) + offset[1]
+    shift = (-offset[0], -offset[1], 0)
+    expected = ndimage.shift(image.astype(float), shift, order=1, mode="nearest")
+    result = transforms.resample(image, ys, xs)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, expected, atol=1e-3)
+
+
+class Draws:
+    """A generator whose uniform draws are given, as fractions of the range."""
+
+    def __init__(self, *pairs):
+        self.pairs = list(pairs)
+
+    def uniform(self, low, high, size):
+        assert size == 2
+        return low + (high - low) * np.array(self.pairs.pop(0))
+
+
+def test_shift_and_zoom_are_the_affine_transform_of_scipy():
+    image = random_image(32, 20)
+    result = transforms.shift_zoom(image, Draws((0.9, 0.2), (0.1, 0.7)), 0.15, (0.75, 1.25))
+    centre = np.array([15.5, 9.5])
+    factors = np.array([0.75 + 0.1 * 0.5, 0.75 + 0.7 * 0.5])
+    shifts = np.array([32 * 0.15 * 0.8, 20 * 0.15 * -0.6])
+    offset = centre - factors * centre + shifts
+    expected = np.stack(
+        [
+            ndimage.affine_transform(
+                image[..., channel].astype(float), factors, offset, order=1, mode="nearest"
+            )
+            for channel in range(3)
+        ],
+        axis=-1,
+    )
+    np.testing.assert_allclose(result, expected, atol=1e-3)
+
+
+def test_shifts_are_uniform_and_sub_pixel():
+    # On a ramp, the value in the middle tells where it comes from.
+    ramp = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None], (40, 20, 1))
+    rng = np.random.default_rng(5)
+    shifts = [transforms.shift_zoom(ramp, rng, 0.15)[20, 10, 0] - 20 for _ in range(2000)]
+    assert -6 <= min(shifts) < -5.9
+    assert 5.9 < max(shifts) <= 6
+    assert abs(np.std(shifts) - 12 / np.sqrt(12)) < 0.1
+    assert len(np.unique(np.round(shifts, 3))) > 1500
+
+
+def test_training_does_all_steps_in_order():
+    """The same steps by hand, with the same generator."""
+    image = random_image(50, 40)
+    settings = Preprocessing(32, 32, 28, flip=0.5, erasing=0.5)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        expected = transforms.resize_shorter_side(image, 32)
+        expected = transforms.random_flip(expected, rng)
+        expected = transforms.random_erasing(expected, rng)
+        expected = transforms.random_crop(expected, rng, 28)
+        result = settings.train(image, np.random.default_rng(seed))
+        np.testing.assert_array_equal(result, expected)
+
+
+def test_testing_is_the_centre_of_the_resized_image():
+    image = random_image(50, 40)
+    expected = transforms.resize_shorter_side(image, 32)[6:34, 2:30]
+    np.testing.assert_array_equal(Preprocessing(64, 32, 28, erasing=1).test(image), expected)
+
+
+def test_sizes_are_drawn_from_the_half_open_range():
+    rng = np.random.default_rng(6)
+    sizes = {transforms.draw_size((256, 260), rng) for _ in range(200)}
+    assert sizes == {256, 257, 258, 259}
+    settings = Preprocessing((20, 40), 20, None, flip=0)
+    assert len({settings.train(random_image(), rng).shape for _ in range(50)}) > 10
+
+
+def test_images_without_any_step_are_left_alone():
+    image = random_image()
+    settings = Preprocessing(flip=0)
+    np.testing.assert_array_equal(settings.train(image, np.random.default_rng(0)), image)
+    np.testing.assert_array_equal(settings.test(image), image)

@@ -1,0 +1,172 @@
+"""Tiny data sets on disk in the layout of the real ones, for tests of every part.
+
+Every writer takes the root folder, fills it with random images and returns it.
+"""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+SIZE = (20, 24)  # height and width of the images, pixels
+
+
+def write_image(path: Path, seed: int = 0, size: tuple[int, int] = SIZE) -> Path:
+    """A random RGB image; the suffix decides on the format."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def write_lines(path: Path, lines) -> Path:
+    """A text file of these lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def write_cub(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """CUB-200-2011 with this many images of each class; ids and labels count from 1."""
+    rows = _rows(classes, train, test)
+    names = {label: f"{label:03d}.Bird_{label}" for label in range(1, classes + 1)}
+    ids = [str(i) for i in range(1, len(rows) + 1)]
+    paths = [f"{names[label]}/bird_{i:04d}.jpg" for i, (label, _) in enumerate(rows)]
+    write_lines(root / "classes.txt", (f"{label} {name}" for label, name in names.items()))
+    return _write_ids(root, ids, paths, rows)
+
+
+def write_nab(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """NABirds: ids are UUIDs, labels have gaps, class names spaces, and inner nodes have names."""
+    rows = [(295 * label + 7, is_train) for label, is_train in _rows(classes, train, test)]
+    ids = [f"{i:08x}-21dc-4d0c-bfe1-4cae3c85c829" for i in range(len(rows))]
+    paths = [
+        f"{label:04d}/{identifier.replace('-', '')}.jpg"
+        for identifier, (label, _) in zip(ids, rows, strict=True)
+    ]
+    names = [f"{label} Bird, no. {label} (Adult male)" for label in sorted({r[0] for r in rows})]
+    write_lines(root / "classes.txt", ["0 Birds", "1 Ducks, Geese, and Swans", *names])
+    return _write_ids(root, ids, paths, rows)
+
+
+def write_cars(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """Stanford Cars; labels count from 1."""
+    from scipy.io import savemat
+
+    rows = _rows(classes, train, test)
+    fields = [("relative_im_path", "O"), ("bbox_x1", "O"), ("class", "O"), ("test", "O")]
+    annotations = np.zeros((1, len(rows)), dtype=fields)
+    for i, (label, is_train) in enumerate(rows):
+        path = f"car_ims/{i + 1:06d}.jpg"
+        write_image(root / path, i)
+        annotations[0, i] = (path, 1, label, int(not is_train))
+    names = np.array([[f"Car {label}" for label in range(1, classes + 1)]], dtype=object)
+    savemat(root / "cars_annos.mat", {"annotations": annotations, "class_names": names})
+    return root
+
+
+def write_flowers(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """Flowers-102: half the training images are listed as validation images."""
+    from scipy.io import savemat
+
+    rows = _rows(classes, train, test)
+    for i in range(len(rows)):
+        write_image(root / f"jpg/image_{i + 1:05d}.jpg", i)
+    trained = [i + 1 for i, (_, is_train) in enumerate(rows) if is_train]
+    tested = [i + 1 for i, (_, is_train) in enumerate(rows) if not is_train]
+    savemat(root / "imagelabels.mat", {"labels": [[label for label, _ in rows]]})
+    split = {"trnid": [trained[0::2]], "valid": [trained[1::2]], "tstid": [tested]}
+    savemat(root / "setid.mat", split)
+    return root
+
+
+def write_mit67(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """MIT Indoor Scenes: lists of class/file, some with spaces."""
+    lists: dict[bool, list[str]] = {True: [], False: []}
+    for i, (label, is_train) in enumerate(_rows(classes, train, test)):
+        path = f"room_{label}/view {i}.jpg"
+        write_image(root / "Images" / path, i)
+        lists[is_train].append(path)
+    write_lines(root / "TrainImages.txt", lists[True])
+    write_lines(root / "TestImages.txt", lists[False])
+    return root
+
+
+def write_cifar10(root: Path, classes: int = 3, train: int = 5, test: int = 2) -> Path:
+    """CIFAR-10: ``train`` images of each class over the five batches."""
+    meta = {b"label_names": [f"thing_{label}".encode() for label in range(classes)]}
+    _write_pickle(root / "batches.meta", meta)
+    rows = np.tile(np.arange(classes), train)
+    for i, labels in enumerate(np.array_split(rows, 5), start=1):
+        _write_pickle(root / f"data_batch_{i}", _cifar_batch(labels, b"labels", seed=i))
+    labels = np.tile(np.arange(classes), test)
+    _write_pickle(root / "test_batch", _cifar_batch(labels, b"labels", seed=6))
+    return root
+
+
+def write_cifar100(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """CIFAR-100 with its fine labels."""
+    meta = {b"fine_label_names": [f"thing_{label}".encode() for label in range(classes)]}
+    _write_pickle(root / "meta", meta)
+    for seed, (file, count) in enumerate((("train", train), ("test", test))):
+        labels = np.tile(np.arange(classes), count)
+        _write_pickle(root / file, _cifar_batch(labels, b"fine_labels", seed))
+    return root
+
+
+def write_folder(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """A folder with subfolders for training and testing."""
+    for i, (label, is_train) in enumerate(_rows(classes, train, test)):
+        write_image(root / ("train" if is_train else "test") / f"kind_{label}" / f"{i}.png", i)
+    return root
+
+
+def write_classes(root: Path, classes: int = 3, images: int = 6) -> Path:
+    """A folder with one subfolder per class and no split."""
+    for i, (label, _) in enumerate(_rows(classes, images, 0)):
+        write_image(root / f"kind_{label}" / f"{i}.png", i)
+    return root
+
+
+WRITERS = {
+    "CIFAR-10": write_cifar10,
+    "CIFAR-100": write_cifar100,
+    "CUB": write_cub,
+    "NAB": write_nab,
+    "Cars": write_cars,
+    "Flowers": write_flowers,
+    "MIT67Scenes": write_mit67,
+    "Folder": write_folder,
+}
+"""Writers by the name of the data set; Digits needs no files."""
+
+
+def _rows(classes: int, train: int, test: int) -> list[tuple[int, bool]]:
+    """Label (from 1) and whether it is for training, of each image, the classes taking turns."""
+    rows = [(label, i < train) for i in range(train + test) for label in range(1, classes + 1)]
+    return [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
+
+
+def _write_ids(root: Path, ids: list[str], paths: list[str], rows: list) -> Path:
+    for i, path in enumerate(paths):
+        write_image(root / "images" / path, i)
+    columns = {
+        "images.txt": paths,
+        "image_class_labels.txt": [label for label, _ in rows],
+        "train_test_split.txt": [int(is_train) for _, is_train in rows],
+    }
+    for file, values in columns.items():
+        pairs = zip(ids, values, strict=True)
+        write_lines(root / file, (f"{identifier} {value}" for identifier, value in pairs))
+    return root
+
+
+def _cifar_batch(labels: np.ndarray, key: bytes, seed: int) -> dict:
+    data = np.random.default_rng(seed).integers(0, 256, (len(labels), 3072), dtype=np.uint8)
+    return {b"data": data, key: labels.tolist(), b"batch_label": b"a batch"}
+
+
+def _write_pickle(path: Path, content) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(content, protocol=2))

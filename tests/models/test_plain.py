@@ -1,0 +1,44 @@
+"""Plain-11: order of the layers and their settings."""
+
+import keras
+import pytest
+
+import models
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return models.build_backbone("simple", 10, classifier=False)
+
+
+def test_layer_names(plain):
+    expected = (
+        "image conv1 bn1 conv2 bn2 ap3 conv4 bn4 conv5 bn5 conv6 bn6 ap7 conv8 bn8 conv9 bn9 "
+        "conv10 bn10 ap11 conv12 bn12 avg_pool fc14 bn14 embedding"
+    )
+
+    assert [layer.name for layer in plain.layers] == expected.split()
+
+
+def test_channels(plain):
+    convolutions = [x for x in plain.layers if isinstance(x, keras.layers.Conv2D)]
+
+    assert [x.filters for x in convolutions] == [64, 64, 128, 128, 128, 256, 256, 256, 512]
+    assert {(x.kernel_size, x.strides, x.padding) for x in convolutions} == {
+        ((3, 3), (1, 1), "same")
+    }
+
+
+def test_activation_comes_before_the_normalization(plain):
+    for layer in plain.layers:
+        if isinstance(layer, keras.layers.Conv2D) or layer.name == "fc14":
+            assert layer.activation is keras.activations.relu
+
+
+def test_penalty_on_all_but_the_output(plain):
+    with_kernel = [layer for layer in plain.layers if hasattr(layer, "kernel_regularizer")]
+
+    assert len(with_kernel) == 11
+    assert with_kernel[-1].kernel_regularizer is None
+    for layer in with_kernel[:-1]:
+        assert float(layer.kernel_regularizer.l2) == pytest.approx(5e-4)

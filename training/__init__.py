@@ -1,0 +1,1 @@
+"""How it is learned: objective, learning-rate schedules, the training run and what it leaves."""

@@ -1,0 +1,84 @@
+"""Devices, numeric precision and compilation: what depends on the machine and the backend."""
+
+import importlib.metadata
+import logging
+import platform
+
+import keras
+
+from utils import UsageError
+
+logger = logging.getLogger(__name__)
+
+LIBRARIES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "scikit-learn", "pillow")
+
+
+def count_gpus() -> int:
+    """How many GPUs the backend can use on this machine."""
+    try:
+        return len(keras.distribution.list_devices("gpu"))
+    except (RuntimeError, AttributeError, NotImplementedError):
+        # JAX raises when it has no GPU platform; PyTorch's list may be missing from Keras.
+        return _count_torch_gpus() if keras.backend.backend() == "torch" else 0
+
+
+def _count_torch_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def check_gpus(wanted: int) -> None:
+    """Refuses a number of GPUs that the machine or this version cannot serve; 1 may be the CPU.
+
+    Raises:
+        UsageError: more GPUs are wanted than there are, or several.
+    """
+    present = count_gpus()
+    if wanted > max(present, 1):
+        raise UsageError(
+            f"--gpus {wanted}: this machine has {present} GPU{'s' * (present != 1)} that "
+            f"{keras.backend.backend()} can use; give at most --gpus {max(present, 1)}"
+        )
+    if wanted > 1:
+        raise UsageError(
+            f"--gpus {wanted}: training on several GPUs is not supported yet; give --gpus 1"
+        )
+    if present == 0:
+        logger.info("No GPU found: training on the CPU")
+
+
+def configure(seed: int, mixed_precision: str | None) -> None:
+    """Seeds every random generator and sets the numeric precision, before a network is built.
+
+    Args:
+        seed: of Python, NumPy and the backend.
+        mixed_precision: ``"bfloat16"``, ``"float16"`` or None for float32.
+    """
+    keras.utils.set_random_seed(seed)
+    keras.config.set_image_data_format("channels_last")
+    policy = f"mixed_{mixed_precision}" if mixed_precision else "float32"
+    keras.config.set_dtype_policy(policy)
+
+
+def jit_compile(choice: str) -> bool:
+    """Whether Keras compiles the training step.
+
+    ``"auto"``: always under JAX, under TensorFlow on GPUs only (XLA is several times slower than
+    TensorFlow's own kernels on CPUs, and compiles for minutes), never under PyTorch.
+    """
+    if choice != "auto":
+        return choice == "on"
+    backend = keras.backend.backend()
+    return backend == "jax" or (backend == "tensorflow" and count_gpus() > 0)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the backend and the libraries that a result may depend on."""
+    found = {"python": platform.python_version(), "backend": keras.backend.backend()}
+    for library in LIBRARIES:
+        try:
+            found[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

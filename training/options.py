@@ -1,0 +1,60 @@
+"""The resolved options of a training run; what they mean is told by ``--help`` (see cli.py)."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ScheduleOptions:
+    """Which learning rate each epoch gets, see training/schedules.py."""
+
+    lr_schedule: str = "SGDR"
+    epochs: int | None = None  # None: as many as the schedule has
+    sgd_patience: int = 10  # epochs without a better validation loss
+    sgd_lr: float = 0.1
+    sgd_min_lr: float = 1e-4
+    sgd_schedule: str | None = None  # "EPOCH:LR,…,TOTAL", epochs counted from 1
+    sgdr_base_len: int = 12  # epochs
+    sgdr_mul: int = 2
+    sgdr_max_lr: float = 0.1
+    clr_step_len: int = 12  # epochs of half a cycle
+    clr_min_lr: float = 1e-5
+    clr_max_lr: float = 0.1
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """The files a run writes; None: not wanted."""
+
+    model_dump: Path | None = None
+    weight_dump: Path | None = None
+    feature_dump: Path | None = None
+    history: Path | None = None
+    log_dir: Path | None = None
+    snapshot: Path | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Everything about a run but its data set, network and objective."""
+
+    schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
+    outputs: OutputOptions = field(default_factory=OutputOptions)
+    batch_size: int = 100
+    val_batch_size: int | None = None  # None: batch_size
+    clipgrad: float = 10.0  # norm of the whole gradient; 0: no clipping
+    max_decay: float = 0.0  # factor on the learning rate at the end; 0: no decay
+    nesterov: bool = False
+    initial_epoch: int = 0
+    snapshot_best: str | None = None  # metric; None: a snapshot after every epoch
+    finetune: Path | None = None
+    finetune_init: int = 0  # epochs
+    seed: int = 0
+    jit: str = "auto"
+    mixed_precision: str | None = None  # "bfloat16" or "float16"
+    gpus: int = 1
+    read_workers: int = 8  # threads
+    queue_size: int = 100  # batches
+    top_k_acc: tuple[int, ...] = ()
+    progress: bool = True

@@ -1,0 +1,63 @@
+"""What a run leaves beside its files: options, versions and results, as JSON."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from datasets.base import ImageDataset
+from files import replacing
+from training.options import OutputOptions
+
+
+def record_paths(outputs: OutputOptions) -> list[Path]:
+    """Where the record goes: ``FILE.run.json`` beside each file, ``run.json`` in the log folder."""
+    files = (outputs.model_dump, outputs.weight_dump, outputs.feature_dump, outputs.history)
+    paths = [path.with_name(path.name + ".run.json") for path in files if path]
+    if outputs.log_dir:
+        paths.append(outputs.log_dir / "run.json")
+    return paths
+
+
+def write_record(outputs: OutputOptions, record: Mapping[str, object]) -> None:
+    """Writes the record beside everything that the run saves.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    for path in record_paths(outputs):
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")
+
+
+def describe_dataset(dataset: ImageDataset) -> dict[str, object]:
+    """What a reader of a model needs to know of its data: classes, sizes, normalization."""
+    return {
+        "name": dataset.name,
+        "train_samples": len(dataset.train.labels),
+        "test_samples": len(dataset.test.labels),
+        "labels": list(dataset.labels),
+        "class_names": list(dataset.class_names),
+        "channels": dataset.channels,
+        "mean": list(dataset.normalization.mean),
+        "std": list(dataset.normalization.std),
+        "bgr": dataset.normalization.bgr,
+    }
+
+
+def write_features(path: Path, features: np.ndarray, dataset: ImageDataset) -> None:
+    """Writes the features of the test images as ``.npz``.
+
+    Arrays: ``features`` float32 (images, dimensions), ``labels`` (images,) the original class
+    labels, ``names`` (images,) file names or indices; all in the order of the test split.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    labels = np.asarray(dataset.labels)[dataset.test.labels]
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file, features=features, labels=labels, names=np.asarray(list(dataset.test.names))
+        )

@@ -1,0 +1,115 @@
+"""What a run tells while it trains: one line per epoch, and the same figures as CSV."""
+
+import csv
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+
+from files import replacing
+from utils import UserError
+
+# Handled by the command line: standard output.
+results = logging.getLogger("results")
+logger = logging.getLogger(__name__)
+
+Record = dict[str, float]
+
+
+def format_figures(figures: Mapping[str, float]) -> str:
+    """``name: value`` pairs. Metrics have four decimals, never an exponent.
+
+    Scripts pick the best epoch by ``grep`` and ``sort -n``, which take 5.0000e-04 for five.
+    """
+    return " - ".join(f"{name}: {_format(name, value)}" for name, value in figures.items())
+
+
+def _format(name: str, value: float) -> str:
+    return f"{value:.6g}" if name in ("lr", "seconds") else f"{value:.4f}"
+
+
+def accuracy_name(record: Mapping[str, float]) -> str | None:
+    """The validation accuracy that judges an epoch: the classifier head's if there is one."""
+    names = ("val_prob_acc", "val_acc", "prob_acc", "acc")
+    return next((name for name in names if name in record), None)
+
+
+def best_epoch(records: list[Record]) -> Record | None:
+    """The first record with the highest validation accuracy; None without any accuracy."""
+    name = accuracy_name(records[-1]) if records else None
+    if name is None:
+        return None
+    return max(records, key=lambda r: r[name] if math.isfinite(r[name]) else -math.inf)
+
+
+class EpochReporter(keras.callbacks.Callback):
+    """Logs a line after each epoch and keeps its figures.
+
+    Args:
+        epochs: the number of the last epoch.
+        records: of earlier epochs, when a run goes on.
+        history: CSV file that holds the records after every epoch, or None.
+        title: what an epoch is called.
+    """
+
+    def __init__(
+        self,
+        epochs: int,
+        records: list[Record] | None = None,
+        history: Path | None = None,
+        title: str = "Epoch",
+    ):
+        super().__init__()
+        self.epochs = epochs
+        self.records = list(records or [])
+        self.history = history
+        self.title = title
+        self.lr = math.nan
+        self.error: UserError | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.lr = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        figures = {k: float(v) for k, v in (logs or {}).items() if k != "learning_rate"}
+        record = {"lr": self.lr, **_ordered(figures)}
+        # Seven digits are all that a float32 has.
+        rounded = {name: float(f"{value:.7g}") for name, value in record.items()}
+        self.records.append({"epoch": epoch + 1, **rounded})
+        line = format_figures({k: v for k, v in self.records[-1].items() if k != "epoch"})
+        results.info("%s %d/%d - %s", self.title, epoch + 1, self.epochs, line)
+        if self.history:
+            self._write()
+
+    def _write(self) -> None:
+        try:
+            write_history(self.history, self.records)
+            self.error = None
+        except UserError as error:
+            # Not worth losing the training for: the next epoch tries again.
+            logger.error("%s; training goes on", error)
+            self.error = error
+
+
+def _ordered(figures: Record) -> Record:
+    """Training before validation; in each the total loss, the other losses, the accuracies."""
+
+    def rank(name: str) -> tuple[bool, bool, bool]:
+        return name.startswith("val_"), not name.endswith("loss"), name not in ("loss", "val_loss")
+
+    return dict(sorted(figures.items(), key=lambda item: rank(item[0])))
+
+
+def write_history(path: Path, records: list[Record]) -> None:
+    """Writes the records as CSV, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    names = list(dict.fromkeys(name for record in records for name in record))
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(records)

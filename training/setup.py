@@ -1,0 +1,83 @@
+"""What comes before training: checks, seeds and the network."""
+
+import keras
+
+from datasets.base import ImageDataset
+from files import check_folder, check_writable
+from models import build_backbone
+from models.saved import check_model_path, check_weights_path
+from training import distribution
+from training.options import OutputOptions, TrainingOptions
+from utils import UsageError
+
+
+def begin(options: TrainingOptions) -> None:
+    """Refuses what cannot work before anything costs time, then seeds and sets the precision.
+
+    Raises:
+        UsageError: a file cannot be written or exists, or the GPUs are not there.
+    """
+    check_outputs(options.outputs)
+    if options.finetune and not options.finetune.is_file():
+        raise UsageError(f"--finetune {options.finetune}: there is no such file")
+    if options.snapshot_best and not options.outputs.snapshot:
+        raise UsageError("--snapshot_best needs --snapshot FILE")
+    distribution.check_gpus(options.gpus)
+    distribution.configure(options.seed, options.mixed_precision)
+
+
+def check_outputs(outputs: OutputOptions) -> None:
+    """Refuses outputs that could not be written at the end of the training.
+
+    A run that goes on from its snapshot also goes on with its history and its logs.
+
+    Raises:
+        UsageError: see ``files.check_writable``.
+    """
+    if outputs.model_dump:
+        check_model_path(outputs.model_dump)
+    if outputs.weight_dump:
+        check_weights_path(outputs.weight_dump)
+    if outputs.feature_dump and outputs.feature_dump.suffix != ".npz":
+        raise UsageError(f"--feature_dump {outputs.feature_dump}: the name has to end in .npz")
+    resuming = bool(outputs.snapshot and outputs.snapshot.exists())
+    for name, may_exist in (
+        ("model_dump", outputs.overwrite),
+        ("weight_dump", outputs.overwrite),
+        ("feature_dump", outputs.overwrite),
+        ("history", outputs.overwrite or resuming),
+        ("snapshot", True),
+    ):
+        path = getattr(outputs, name)
+        if path:
+            check_writable(f"--{name}", path, may_exist)
+    _check_log_dir(outputs, outputs.overwrite or resuming)
+
+
+def _check_log_dir(outputs: OutputOptions, may_exist: bool) -> None:
+    folder = outputs.log_dir
+    if folder is None:
+        return
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--log_dir {folder}: is a file, not a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not may_exist:
+        raise UsageError(
+            f"--log_dir {folder}: has files in it already; give --overwrite to add to them"
+        )
+    check_folder(f"--log_dir {folder}", folder if folder.exists() else folder.parent)
+
+
+def build_network(
+    architecture: str, dataset: ImageDataset, num_outputs: int, classifier: bool
+) -> keras.Model:
+    """The backbone for the images of a data set, normalization included."""
+    normalization = dataset.normalization
+    return build_backbone(
+        architecture,
+        num_outputs,
+        classifier=classifier,
+        channels=dataset.channels,
+        mean=normalization.mean,
+        std=normalization.std,
+        bgr=normalization.bgr,
+    )
