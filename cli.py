@@ -247,7 +247,11 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     add("--sgd_patience", natural, "SGD: epochs without a better val_loss before a tenth of it")
     add("--sgd_lr", rate, "SGD: first learning rate")
     add("--sgd_min_lr", rate, "SGD: lowest learning rate")
-    add("--sgd_schedule", known(parse_step_schedule), "SGD: fixed steps, like 1:0.1,31:0.01,41:0.001,50")
+    add(
+        "--sgd_schedule",
+        known(parse_step_schedule),
+        "SGD: fixed steps, like 1:0.1,31:0.01,41:0.001,50",
+    )
     add("--sgdr_base_len", positive, "SGDR: epochs of the first cycle")
     add("--sgdr_mul", positive, "SGDR: factor on the length of each next cycle")
     add("--sgdr_max_lr", rate, "SGDR: learning rate at the start of each cycle")

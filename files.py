@@ -6,14 +6,14 @@ Imports nothing of this project but the errors of ``utils``.
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from utils import UsageError, UserError
 
 
 @contextmanager
-def replacing(path: Path, suffix: str | None = None) -> Iterator[Path]:
+def replacing(path: str | Path, suffix: str | None = None) -> Iterator[Path]:
     """Yields a temporary name beside ``path`` that takes its place when the block succeeds.
 
     Args:
@@ -25,16 +25,19 @@ def replacing(path: Path, suffix: str | None = None) -> Iterator[Path]:
         UserError: the file cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}{suffix or path.suffix}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{suffix or path.suffix}")
     try:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    # HDF5 reports a full disk as either of these.
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise UserError(f"cannot write {path}: {reason}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def check_writable(option: str, path: Path, overwrite: bool) -> None:

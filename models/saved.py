@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -10,8 +9,9 @@ from pathlib import Path
 
 import keras
 
+from files import replacing
 from models.weight_files import Weight, open_weights
-from utils import UsageError, UserError
+from utils import UsageError
 
 MODEL_SUFFIXES = (".keras", ".h5")
 WEIGHTS_SUFFIX = ".h5"
@@ -104,7 +104,7 @@ def save_model(model: keras.Model, path: str | Path) -> None:
         UserError: the file cannot be written.
     """
     check_model_path(path)
-    with _replaced(path, Path(path).suffix) as temporary, _without_legacy_warning():
+    with replacing(path) as temporary, _without_legacy_warning():
         _uncompiled(model).save(temporary)
 
 
@@ -121,37 +121,13 @@ def save_weights(model: keras.Model, path: str | Path) -> None:
     """
     check_weights_path(path)
     # Keras accepts no other ending than .weights.h5, so it gets one before the file is renamed.
-    with _replaced(path, ".weights.h5") as temporary:
+    with replacing(path, ".weights.h5") as temporary:
         _uncompiled(model).save_weights(temporary)
 
 
 def _uncompiled(model: keras.Model) -> keras.Model:
     """A model of the same layers that knows nothing of their training."""
     return keras.Model(model.input, model.output, name=model.name)
-
-
-@contextlib.contextmanager
-def _replaced(path: str | Path, suffix: str) -> Iterator[Path]:
-    """A temporary name whose file takes the place of ``path`` once it is complete.
-
-    A file of that name is thus never half written, and an older one survives a failure. A missing
-    folder is made: it should not cost the hours of training that went before.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    # HDF5 reports a full disk as either of these.
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UserError(f"cannot write {path}: {reason}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

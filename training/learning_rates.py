@@ -1,5 +1,6 @@
 """The learning rates of the schedules besides SGDR, as pure functions; imports nothing heavy."""
 
+import itertools
 from dataclasses import dataclass
 
 from utils import UsageError
@@ -64,9 +65,9 @@ def parse_step_schedule(text: str) -> StepSchedule:
         epochs = int(total)
     except ValueError as error:
         raise _malformed(text) from error
-    starts = [first for first, _ in steps]
-    ascending = all(a < b for a, b in zip(starts, [*starts[1:], epochs], strict=True))
-    if not starts or starts[0] != 0 or not ascending or any(not rate >= 0 for _, rate in steps):
+    starts = [first for first, _ in steps] + [epochs]
+    ascending = all(a < b for a, b in itertools.pairwise(starts))
+    if starts[0] != 0 or not ascending or any(not rate >= 0 for _, rate in steps):
         raise _malformed(text)
     return StepSchedule(steps, epochs)
 

@@ -183,6 +183,9 @@ def _fit(
             epochs=epochs,
             initial_epoch=initial_epoch,
             callbacks=[SetEpoch(training), *callbacks],
+            # The batches come in random order already; Keras would shuffle them once more, by a
+            # generator that is not seeded with the epoch.
+            shuffle=False,
             verbose=int(run.options.progress),
         )
 

@@ -92,11 +92,13 @@ def test_batches_are_prepared_ahead_by_several_threads_and_not_further():
     assert sorted(prepared) == [0, 1, 2]
 
 
-def test_leaving_an_epoch_early_leaves_nothing_behind():
+@pytest.mark.parametrize("told", [True, False])
+def test_leaving_an_epoch_early_leaves_nothing_behind(told):
     batches = make(workers=2, shuffle=True)
     batches[0]
     batches[1]
-    batches.on_epoch_end()
+    if told:
+        batches.on_epoch_end()
     images, _ = epoch_of(batches, 1)
     np.testing.assert_array_equal(images, epoch_of(make(workers=0, shuffle=True), 1)[0])
 

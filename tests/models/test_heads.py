@@ -7,10 +7,8 @@ import pytest
 from models.heads import NORMALIZATIONS, classifier_head, embedding_head
 from utils import UsageError
 
+
 # Keras asks its variables for arrays in a way that NumPy 2 warns of.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
 @pytest.fixture
 def backbone():
     image = keras.Input((None, None, 3), name="image")

@@ -8,10 +8,8 @@ from keras import initializers
 import models
 from models.initialization import draw, initialize
 
+
 # Keras asks its variables for arrays in a way that NumPy 2 warns of.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
 def network(num_outputs=10):
     return models.build_backbone("resnet-32", num_outputs, classifier=True)
 

@@ -12,10 +12,8 @@ import pytest
 from models.saved import load_weights, save_model, save_weights
 from utils import UserError
 
+
 # Keras asks its variables for arrays in a way that NumPy 2 warns of.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
 def network(outputs=5):
     image = keras.Input((None, None, 3), name="image")
     x = keras.layers.Normalization(mean=[1, 2, 3], variance=[1, 1, 1], name="normalization")(image)
