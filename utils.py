@@ -3,11 +3,15 @@
 Imports nothing of this project and nothing heavy, so that ``--help`` stays quick.
 """
 
+import time
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+
+STARTED = time.monotonic()
+"""When the command began."""
 
 
 class UserError(Exception):

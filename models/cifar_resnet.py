@@ -10,6 +10,7 @@ from typing import NamedTuple
 from keras import KerasTensor, layers, regularizers
 
 from models.layers import average_pool, output_layer, pad_channels
+from models.normalization import batch_normalization
 from models.registry import BACKBONES
 
 DECAY = 2e-4
@@ -88,7 +89,7 @@ def _convolution(
         kernel_regularizer=regularizers.L2(DECAY),
         name=name,
     )(x)
-    return layers.BatchNormalization(name=norm)(x)
+    return batch_normalization(norm)(x)
 
 
 for _name, _variant in VARIANTS.items():

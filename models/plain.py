@@ -7,6 +7,7 @@ Source: Barz and Denzler, Hierarchy-based Image Embeddings for Semantic Image Re
 from keras import KerasTensor, layers, regularizers
 
 from models.layers import average_pool, output_layer
+from models.normalization import batch_normalization
 from models.registry import BACKBONES
 
 DECAY = 5e-4
@@ -42,4 +43,4 @@ def _convolution(x: KerasTensor, channels: int, number: int) -> KerasTensor:
         name=f"conv{number}",
     )(x)
     # After the activation, not before it: so did the original.
-    return layers.BatchNormalization(name=f"bn{number}")(x)
+    return batch_normalization(f"bn{number}")(x)

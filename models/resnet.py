@@ -14,6 +14,7 @@ from typing import NamedTuple
 from keras import KerasTensor, layers
 
 from models.layers import average_pool, output_layer
+from models.normalization import batch_normalization
 from models.registry import BACKBONES
 
 STAGE_CHANNELS = (64, 128, 256, 512)
@@ -128,7 +129,7 @@ def convolution(
         kernel_initializer="he_normal",
         name=name,
     )(x)
-    return layers.BatchNormalization(epsilon=style.epsilon, name=norm)(x)
+    return batch_normalization(norm, epsilon=style.epsilon)(x)
 
 
 for _name, _blocks in BLOCKS.items():

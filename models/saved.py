@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from files import replacing
+from models.normalization import with_plain_layers
 from models.weight_files import Weight, open_weights
 from utils import UsageError
 
@@ -126,7 +127,8 @@ def save_weights(model: keras.Model, path: str | Path) -> None:
 
 
 def _uncompiled(model: keras.Model) -> keras.Model:
-    """A model of the same layers that knows nothing of their training."""
+    """A model of the same layers, Keras' own, that knows nothing of their training."""
+    model = with_plain_layers(model)
     return keras.Model(model.input, model.output, name=model.name)
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from keras import KerasTensor, layers, regularizers
 
 from models.layers import average_pool, output_layer
+from models.normalization import batch_normalization
 from models.registry import BACKBONES
 
 DECAY = 5e-4
@@ -49,7 +50,7 @@ def _block(x: KerasTensor, channels: int, stride: int, label: str) -> KerasTenso
 
 def _activate(x: KerasTensor, name: str) -> KerasTensor:
     # The authors' program is in Torch, whose defaults these are.
-    return layers.ReLU()(layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x))
+    return layers.ReLU()(batch_normalization(name, momentum=0.9, epsilon=1e-5)(x))
 
 
 def _convolution(x: KerasTensor, channels: int, size: int, stride: int, name: str) -> KerasTensor:

@@ -17,7 +17,7 @@ from training.objective import Objectives
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
 from training.record import describe_dataset, write_features, write_record
-from training.reporting import EpochReporter, accuracy_name, best_epoch, format_figures
+from training.reporting import EpochReporter, FirstStep, accuracy_name, best_epoch, format_figures
 from training.schedules import Schedule, build_schedule
 from training.snapshots import RunState, Snapshot, plateau_of, read_snapshot, restore
 from utils import UserError
@@ -182,7 +182,7 @@ def _fit(
             validation_data=testing,
             epochs=epochs,
             initial_epoch=initial_epoch,
-            callbacks=[SetEpoch(training), *callbacks],
+            callbacks=[SetEpoch(training), FirstStep(), *callbacks],
             # The batches come in random order already; Keras would shuffle them once more, by a
             # generator that is not seeded with the epoch.
             shuffle=False,

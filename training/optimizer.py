@@ -1,13 +1,20 @@
 """The optimizer of all experiments: SGD with momentum 0.9, clipped by the norm of the gradient."""
 
+from typing import TYPE_CHECKING
+
 import keras
 from keras import KerasTensor, ops
+
+from training.distribution import momentum_step
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 MOMENTUM = 0.9
 
 
-class DecayingSGD(keras.optimizers.SGD):
-    """SGD whose steps shrink by 1 / (1 + decay * iterations), whatever the schedule sets.
+class SGD(keras.optimizers.SGD):
+    """SGD whose steps can shrink by 1 / (1 + decay * iterations), whatever the schedule sets.
 
     Keras 2 optimizers had this as ``decay``; Keras 3 dropped it.
 
@@ -21,10 +28,18 @@ class DecayingSGD(keras.optimizers.SGD):
         self.decay = decay
 
     def update_step(
-        self, gradient: KerasTensor, variable: KerasTensor, learning_rate: KerasTensor
+        self,
+        gradient: KerasTensor,
+        variable: "keras.Variable | tf.Variable",
+        learning_rate: KerasTensor,
     ) -> None:
-        factor = 1 / (1 + self.decay * ops.cast(self.iterations, learning_rate.dtype))
-        super().update_step(gradient, variable, learning_rate * factor)
+        if self.decay:
+            learning_rate /= 1 + self.decay * ops.cast(self.iterations, "float32")
+        if keras.backend.backend() != "tensorflow":
+            super().update_step(gradient, variable, learning_rate)
+            return
+        velocity = self.momentums[self._get_variable_index(variable)]
+        momentum_step(variable, velocity, gradient, learning_rate, self.momentum, self.nesterov)
 
 
 def decay_per_iteration(final_factor: float, iterations: int) -> float:
@@ -49,14 +64,12 @@ def build_optimizer(
         clip_norm: the gradient of all weights together is scaled down to this norm. Keras 2 called
             it ``clipnorm``; in Keras 3 that name clips each weight by itself. 0: no clipping.
         nesterov: Nesterov momentum.
-        decay: see ``DecayingSGD``.
+        decay: see ``SGD``.
     """
-    arguments = {
-        "learning_rate": learning_rate,
-        "momentum": MOMENTUM,
-        "nesterov": nesterov,
-        "global_clipnorm": clip_norm or None,
-    }
-    if decay > 0:
-        return DecayingSGD(decay, **arguments)
-    return keras.optimizers.SGD(**arguments)
+    return SGD(
+        decay,
+        learning_rate=learning_rate,
+        momentum=MOMENTUM,
+        nesterov=nesterov,
+        global_clipnorm=clip_norm or None,
+    )

@@ -3,13 +3,14 @@
 import csv
 import logging
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 
 from files import replacing
-from utils import UserError
+from utils import STARTED, UserError
 
 # Handled by the command line: standard output.
 results = logging.getLogger("results")
@@ -42,6 +43,19 @@ def best_epoch(records: list[Record]) -> Record | None:
     if name is None:
         return None
     return max(records, key=lambda r: r[name] if math.isfinite(r[name]) else -math.inf)
+
+
+class FirstStep(keras.callbacks.Callback):
+    """Says how long it took from the start of the command until the first batch was trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.told = False
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if not self.told:
+            self.told = True
+            logger.info("First training step done after %.1f s", time.monotonic() - STARTED)
 
 
 class EpochReporter(keras.callbacks.Callback):

@@ -1,0 +1,71 @@
+"""Batch normalization in one kernel under TensorFlow.
+
+Keras composes it of some thirty operations forwards and backwards, which makes a network of 110
+layers slow to trace and to train. The arithmetic is the same.
+"""
+
+import keras
+from keras import KerasTensor
+
+# Below this, NVIDIA's kernels refuse to work.
+SMALLEST_EPSILON = 1.001e-5
+
+
+class BatchNormalization(keras.layers.BatchNormalization):
+    """``keras.layers.BatchNormalization`` for images, by TensorFlow's fused kernel.
+
+    Never saved: ``models.saved`` writes the plain layer in its place. It has the plain one's name,
+    since Keras names the parts of a weights file by the class.
+    """
+
+    def call(
+        self, inputs: KerasTensor, training: bool | None = None, mask: KerasTensor | None = None
+    ) -> KerasTensor:
+        import tensorflow as tf
+
+        learning = bool(training) and self.trainable
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=self.gamma.value,
+            offset=self.beta.value,
+            mean=[] if learning else self.moving_mean.value,
+            variance=[] if learning else self.moving_variance.value,
+            epsilon=self.epsilon,
+            is_training=learning,
+        )
+        if learning:
+            count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), variance.dtype)
+            # The kernel divides by one less than the number of values, Keras by their number.
+            self._follow(self.moving_variance, variance * tf.maximum(count - 1, 1) / count)
+            self._follow(self.moving_mean, mean)
+        return outputs
+
+    def _follow(self, average: keras.Variable, value: KerasTensor) -> None:
+        average.assign(average * self.momentum + value * (1 - self.momentum))
+
+
+def batch_normalization(name: str, momentum: float = 0.99, epsilon: float = 1e-3) -> keras.Layer:
+    """A layer that normalizes the channels of a batch of images; the defaults are those of Keras 2.
+
+    Args:
+        name: of the layer.
+        momentum: share of the moving statistics that a step keeps.
+        epsilon: added to the variance.
+    """
+    fused = keras.backend.backend() == "tensorflow" and epsilon >= SMALLEST_EPSILON
+    kind = BatchNormalization if fused else keras.layers.BatchNormalization
+    return kind(momentum=momentum, epsilon=epsilon, name=name)
+
+
+def with_plain_layers(model: keras.Model) -> keras.Model:
+    """The same network of Keras' own layers only; shares no weights with ``model``."""
+    if not any(isinstance(layer, BatchNormalization) for layer in model.layers):
+        return model
+    plain = keras.models.clone_model(model, clone_function=_plain)
+    plain.set_weights(model.get_weights())
+    return plain
+
+
+def _plain(layer: keras.Layer) -> keras.Layer:
+    kind = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
+    return kind.from_config(layer.get_config())
