@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from datasets import dataset_names, get_dataset
@@ -283,13 +284,18 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
 
-def open_dataset(args: argparse.Namespace) -> ImageDataset:
-    """The data set that the options name.
+def start_reading(args: argparse.Namespace) -> Future[ImageDataset]:
+    """Begins to read the data set that the options name.
 
-    Raises:
-        UserError: it is unknown, missing or damaged.
+    Reading takes seconds, and so does importing the deep learning library: both go on together.
+
+    Returns:
+        A future whose ``result()`` is the data set, or raises a UserError if it is unknown, missing
+        or damaged.
     """
-    return get_dataset(
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(
+        get_dataset,
         args.dataset,
         args.data_root,
         subset_seed=args.subset_seed,
@@ -298,6 +304,8 @@ def open_dataset(args: argparse.Namespace) -> ImageDataset:
         target_size=args.target_size,
         crop_size=args.crop_size,
     )
+    pool.shutdown(wait=False)
+    return future
 
 
 def read_class_list(path: Path) -> list[str]:

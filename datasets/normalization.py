@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 logger = logging.getLogger(__name__)
 
 _CHUNK = 256  # images per task
+_TELL_EVERY = 10  # seconds
 _LEVELS = 256  # of a uint8 pixel
 
 
@@ -52,12 +54,15 @@ def measure(images: Sequence, channels: int, threads: int | None = None) -> Norm
     """
     starts = range(0, len(images), _CHUNK)
     counts = np.zeros((channels, _LEVELS), np.int64)
-    logger.info("measuring mean and standard deviation of %d training images", len(images))
+    logger.info("Measuring mean and standard deviation of %d training images", len(images))
+    told = time.monotonic()
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         chunks = pool.map(lambda start: _count(images, start, channels), starts)
         for start, chunk in zip(starts, chunks, strict=True):
             counts += chunk
-            logger.info("measured %d of %d", min(start + _CHUNK, len(images)), len(images))
+            if time.monotonic() - told > _TELL_EVERY:
+                told = time.monotonic()
+                logger.info("Measured %d of %d", min(start + _CHUNK, len(images)), len(images))
     return _from_counts(counts)
 
 

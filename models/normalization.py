@@ -1,7 +1,8 @@
 """Batch normalization in one kernel under TensorFlow.
 
 Keras composes it of some thirty operations forwards and backwards, which makes a network of 110
-layers slow to trace and to train. The arithmetic is the same.
+layers slow to trace and to train. The arithmetic is the same but for one detail: the moving variance
+follows the unbiased variance of the batch, as it did in Keras 2, not the biased one.
 """
 
 import keras
@@ -28,20 +29,16 @@ class BatchNormalization(keras.layers.BatchNormalization):
             x=inputs,
             scale=self.gamma.value,
             offset=self.beta.value,
-            mean=[] if learning else self.moving_mean.value,
-            variance=[] if learning else self.moving_variance.value,
+            mean=self.moving_mean.value,
+            variance=self.moving_variance.value,
             epsilon=self.epsilon,
+            exponential_avg_factor=1 - self.momentum,
             is_training=learning,
         )
         if learning:
-            count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), variance.dtype)
-            # The kernel divides by one less than the number of values, Keras by their number.
-            self._follow(self.moving_variance, variance * tf.maximum(count - 1, 1) / count)
-            self._follow(self.moving_mean, mean)
+            self.moving_mean.assign(mean)
+            self.moving_variance.assign(variance)
         return outputs
-
-    def _follow(self, average: keras.Variable, value: KerasTensor) -> None:
-        average.assign(average * self.momentum + value * (1 - self.momentum))
 
 
 def batch_normalization(name: str, momentum: float = 0.99, epsilon: float = 1e-3) -> keras.Layer:
