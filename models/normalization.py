@@ -1,8 +1,8 @@
 """Batch normalization in one kernel under TensorFlow.
 
 Keras composes it of some thirty operations forwards and backwards, which makes a network of 110
-layers slow to trace and to train. The arithmetic is the same but for one detail: the moving variance
-follows the unbiased variance of the batch, as it did in Keras 2, not the biased one.
+layers slow to trace and to train. The arithmetic is the same but for one detail: the moving
+variance follows the unbiased variance of the batch, as it did in Keras 2, not the biased one.
 """
 
 import keras
