@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -360,7 +361,9 @@ def run(
     Returns:
         0; 1 after a failure; 2 after a wrong argument; 130 after Ctrl-C.
     """
+    argv = sys.argv[1:] if argv is None else list(argv)
     args = parser.parse_args(argv)
+    args.command_line = shlex.join(["python", parser.prog, *argv])
     _set_up_logging()
     # TensorFlow tells about processor features and missing GPUs before it is asked.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -16,7 +16,7 @@ from training.finetuning import frozen, load_pretrained
 from training.objective import Objectives
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
-from training.record import describe_dataset, write_features, write_record
+from training.record import commit, describe_dataset, write_features, write_record
 from training.reporting import EpochReporter, FirstStep, accuracy_name, best_epoch, format_figures
 from training.schedules import Schedule, build_schedule
 from training.snapshots import RunState, Snapshot, plateau_of, read_snapshot, restore
@@ -238,6 +238,7 @@ def _report(judgement: Judgement, reporter: EpochReporter) -> dict[str, float] |
 def _record(run: Training, **results_so_far: object) -> dict[str, object]:
     return {
         "options": run.command,
+        "commit": commit(),
         "versions": distribution.versions(),
         "dataset": describe_dataset(run.dataset),
         "parameters": run.model.count_params(),

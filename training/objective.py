@@ -7,19 +7,18 @@ of them by name.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import keras
 import numpy as np
 
 from embeddings import ClassEmbeddings
-from training.losses import negative_correlation, squared_distance
+from training import losses
 from training.metrics import ClassAccuracy, accuracy_metrics
 
 # Published name of the loss → function and the rule that classifies semantic embeddings.
 EMBEDDING_LOSSES: dict[str, tuple[Callable, str]] = {
-    "inv_corr": (negative_correlation, "dot"),
-    "unnorm_corr": (negative_correlation, "dot"),
-    "softmax_corr": (negative_correlation, "dot"),
-    "mse": (squared_distance, "distance"),
+    "inv_corr": (losses.negative_correlation, "dot"),
+    "unnorm_corr": (losses.negative_correlation, "dot"),
+    "softmax_corr": (losses.negative_correlation, "dot"),
+    "mse": (losses.squared_distance, "distance"),
 }
 
 
@@ -102,6 +101,4 @@ def embedding(
 
 
 def _cross_entropy(num_classes: int, label_smoothing: float = 0.0) -> Objective:
-    return Objective(
-        keras.losses.categorical_crossentropy, smoothed_onehot(num_classes, label_smoothing)
-    )
+    return Objective(losses.cross_entropy, smoothed_onehot(num_classes, label_smoothing))

@@ -1,6 +1,7 @@
 """What a run leaves beside its files: options, versions and results, as JSON."""
 
 import json
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,6 +31,17 @@ def write_record(outputs: OutputOptions, record: Mapping[str, object]) -> None:
         path.parent.mkdir(exist_ok=True)
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")
+
+
+def commit() -> str | None:
+    """The version of this project's code, with ``+`` where files differ from it."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
+    try:
+        # Exclude tags: the bare hash is what identifies the code.
+        found = subprocess.run([*git, "--dirty=+", "--exclude=*"], capture_output=True, text=True)
+    except OSError:
+        return None
+    return found.stdout.strip() or None
 
 
 def describe_dataset(dataset: ImageDataset) -> dict[str, object]:

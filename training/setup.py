@@ -1,5 +1,7 @@
 """What comes before training: checks, seeds and the network."""
 
+import importlib.util
+
 import keras
 
 from datasets.base import ImageDataset
@@ -64,6 +66,9 @@ def _check_log_dir(outputs: OutputOptions, may_exist: bool) -> None:
         raise UsageError(
             f"--log_dir {folder}: has files in it already; give --overwrite to add to them"
         )
+    for library in ("tensorflow", "tensorboard"):
+        if importlib.util.find_spec(library) is None:
+            raise UsageError(f"--log_dir {folder}: needs {library}, which is not installed")
     check_folder(f"--log_dir {folder}", folder if folder.exists() else folder.parent)
 
 

@@ -7,7 +7,7 @@ import pytest
 from embeddings import ClassEmbeddings, onehot
 from training import objective
 from training.decisions import DECISIONS
-from training.losses import negative_correlation, squared_distance
+from training.losses import cross_entropy, negative_correlation, squared_distance
 from training.metrics import ClassAccuracy
 from training.objective import smoothed_onehot
 
@@ -76,6 +76,23 @@ def test_smoothed_cross_entropy_value():
     figures = compiled_loss(objective.cross_entropy(4, 0.1), probabilities, labels)
     assert figures["loss"] == pytest.approx(np.mean(rows), rel=1e-5)
     assert figures["acc"] == pytest.approx(np.mean(probabilities.argmax(1) == labels))
+
+
+def test_cross_entropy_is_clipped_as_in_keras_2():
+    probabilities = np.float32([[1, 0], [0, 1], [0.25, 0.75]])
+    targets = np.float32([[1, 0], [1, 0], [1, 0]])
+    values = keras.ops.convert_to_numpy(cross_entropy(targets, probabilities))
+    np.testing.assert_allclose(values, [0, -np.log(1e-7), -np.log(0.25)], atol=2e-6)
+
+
+def test_saturated_outputs_cost_the_same_within_a_network():
+    """Keras' own function would take the logits behind the softmax and return 50."""
+    inputs = keras.Input((2,))
+    outputs = keras.layers.Softmax(name="prob")(inputs)
+    model = keras.Model(inputs, outputs)
+    model.compile(optimizer="sgd", **objective.cross_entropy(2).compile_arguments(()))
+    logits, target = np.float32([[50, 0]]), np.float32([[0, 1]])
+    assert model.evaluate(logits, target, verbose=0)[0] == pytest.approx(-np.log(1e-7), rel=1e-5)
 
 
 def nearest(predictions, vectors, rule):
