@@ -128,8 +128,8 @@ def save_weights(model: keras.Model, path: str | Path) -> None:
 
 def _uncompiled(model: keras.Model) -> keras.Model:
     """A model of the same layers, Keras' own, that knows nothing of their training."""
-    model = with_plain_layers(model)
-    return keras.Model(model.input, model.output, name=model.name)
+    # In this order: cloning a compiled model would clone its optimizer too.
+    return with_plain_layers(keras.Model(model.input, model.output, name=model.name))
 
 
 @contextlib.contextmanager

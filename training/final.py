@@ -77,8 +77,9 @@ def _figures(
         model.output_names, objectives.outputs, predictions, strict=True
     ):
         prefix = f"{name}_" if several else ""
-        targets = output.class_vectors[labels]
-        losses[f"{name}_loss"] = float(np.mean(output.loss(targets, predicted)))
+        targets = keras.ops.convert_to_tensor(output.class_vectors[labels])
+        predicted = keras.ops.convert_to_tensor(predicted)
+        losses[f"{name}_loss"] = float(keras.ops.mean(output.loss(targets, predicted)))
         total += output.weight * losses[f"{name}_loss"]
         for metric in output.metrics(top_k):
             metric.update_state(targets, predicted)

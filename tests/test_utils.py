@@ -1,0 +1,86 @@
+"""Registries, random generators and lists of lines."""
+
+import numpy as np
+import pytest
+
+from utils import Registry, UsageError, UserError, generator, read_lines
+
+
+@pytest.fixture
+def registry():
+    registry = Registry("animal")
+
+    @registry.register("Cat", "Tomcat")
+    def cat():
+        return "miaow"
+
+    @registry.register("Dog")
+    def dog():
+        return "woof"
+
+    return registry
+
+
+def test_names_are_found_in_any_case_and_listed_as_registered(registry):
+    assert registry.get("cAT")() == "miaow"
+    assert registry.get("tomcat") is registry.get("Cat")
+    assert registry.names() == ["Cat", "Tomcat", "Dog"]
+    assert "DOG" in registry and "cow" not in registry
+
+
+def test_unknown_names_are_told_with_those_that_exist(registry):
+    with pytest.raises(UsageError, match="unknown animal 'cow'; known are: Cat, Tomcat, Dog"):
+        registry.get("cow")
+
+
+def test_a_name_is_registered_once_whatever_its_case(registry):
+    with pytest.raises(ValueError, match="animal 'DOG' is registered twice"):
+        registry.register("DOG")(print)
+
+
+def draw(*arguments):
+    return tuple(generator(*arguments).integers(0, 2**62, 4).tolist())
+
+
+def test_generators_depend_on_their_arguments_only():
+    first = draw("order", 1, 2)
+    np.random.default_rng(9).random(5)
+    assert draw("order", 1, 2) == first
+
+
+def test_generators_of_other_purposes_and_numbers_draw_other_values():
+    arguments = [(p, s, e) for p in ("order", "augmentation") for s in range(3) for e in range(3)]
+    assert len({draw(*a) for a in arguments}) == len(arguments)
+
+
+def test_trailing_zeros_matter_within_a_purpose():
+    """Seed 1 and (seed 1, epoch 0) may be two streams of the same purpose."""
+    assert draw("order", 1, 2) != draw("order", 1, 2, 0)
+
+
+def test_purposes_keep_streams_apart_that_differ_by_trailing_zeros():
+    assert draw("subset", 1, 2) != draw("test split", 1, 2, 0)
+
+
+def test_lines_are_stripped_and_empty_ones_left_out(tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_bytes("\ufeffone\r\n\r\n  zwölf words \n\t\nlast".encode())
+    assert read_lines(path) == ["one", "zwölf words", "last"]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [(None, "cannot read .*lines.txt: No such file"), (b"\xff\xfe\x00", "is not a text file")],
+)
+def test_lines_that_cannot_be_read_are_told_in_one_line(tmp_path, content, fault):
+    path = tmp_path / "lines.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=fault) as caught:
+        read_lines(path)
+    assert "\n" not in str(caught.value) and caught.value.status == 1
+
+
+def test_lines_of_a_folder_cannot_be_read(tmp_path):
+    with pytest.raises(UserError, match="cannot read"):
+        read_lines(tmp_path)
