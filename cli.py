@@ -10,7 +10,6 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from datasets import dataset_names, get_dataset
@@ -285,18 +284,13 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
 
-def start_reading(args: argparse.Namespace) -> Future[ImageDataset]:
-    """Begins to read the data set that the options name.
+def open_dataset(args: argparse.Namespace) -> ImageDataset:
+    """The data set that the options name.
 
-    Reading takes seconds, and so does importing the deep learning library: both go on together.
-
-    Returns:
-        A future whose ``result()`` is the data set, or raises a UserError if it is unknown, missing
-        or damaged.
+    Raises:
+        UserError: it is unknown, missing or damaged.
     """
-    pool = ThreadPoolExecutor(1)
-    future = pool.submit(
-        get_dataset,
+    return get_dataset(
         args.dataset,
         args.data_root,
         subset_seed=args.subset_seed,
@@ -305,8 +299,6 @@ def start_reading(args: argparse.Namespace) -> Future[ImageDataset]:
         target_size=args.target_size,
         crop_size=args.crop_size,
     )
-    pool.shutdown(wait=False)
-    return future
 
 
 def read_class_list(path: Path) -> list[str]:
@@ -365,9 +357,8 @@ def run(
     args = parser.parse_args(argv)
     args.command_line = shlex.join(["python", parser.prog, *argv])
     _set_up_logging()
-    # TensorFlow tells about processor features and missing GPUs before it is asked.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        _import_backend()
         command(args)
     except UserError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
@@ -376,6 +367,29 @@ def run(
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def _import_backend() -> None:
+    """Imports Keras without what TensorFlow's libraries say about processors and missing GPUs.
+
+    They write to the file descriptor, some of it before any log level counts. Setting
+    ``TF_CPP_MIN_LOG_LEVEL`` brings all of it back.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        import keras  # noqa: F401
+
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "w") as null:
+            os.dup2(null.fileno(), 2)
+        from training.distribution import count_gpus
+
+        count_gpus()
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def _set_up_logging() -> None:

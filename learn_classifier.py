@@ -35,14 +35,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def learn(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    reading = cli.start_reading(args)
     from models.initialization import initialize
     from training import objective, setup
     from training.loop import Training, train
 
     options = cli.training_options(args)
     setup.begin(options)
-    dataset = reading.result()
+    dataset = cli.open_dataset(args)
     if args.class_list:
         dataset = dataset.restrict(cli.read_class_list(args.class_list))
     num_classes = len(dataset.labels)

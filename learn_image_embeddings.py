@@ -48,7 +48,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 def learn(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    reading = cli.start_reading(args)
     from embeddings import load_class_embeddings, onehot
     from models.heads import classifier_head, embedding_head
     from models.initialization import initialize
@@ -58,7 +57,7 @@ def learn(args: argparse.Namespace) -> None:
     options = cli.training_options(args)
     setup.begin(options)
     semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)
-    dataset = reading.result()
+    dataset = cli.open_dataset(args)
     if semantic:
         dataset = dataset.restrict(semantic.shared_labels(dataset.labels))
     targets = semantic.restrict(dataset.labels) if semantic else onehot(dataset.labels)

@@ -71,7 +71,7 @@ def _figures(
 ) -> dict[str, float]:
     """The same figures that ``Model.evaluate`` reports."""
     several = len(predictions) > 1
-    total = sum(float(penalty) for penalty in model.losses)
+    total = sum(float(keras.ops.convert_to_numpy(penalty)) for penalty in model.losses)
     losses, accuracies = {}, {}
     for name, output, predicted in zip(
         model.output_names, objectives.outputs, predictions, strict=True
