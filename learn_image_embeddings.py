@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 import cli
+from utils import UsageError
 
 LOSSES = ("mse", "inv_corr", "unnorm_corr", "softmax_corr")
 
@@ -54,6 +55,8 @@ def learn(args: argparse.Namespace) -> None:
     from training import objective, setup
     from training.loop import Training, train
 
+    if args.cls_base is not None and not args.cls_weight:
+        raise UsageError("--cls_base needs a classifier: give --cls_weight above 0")
     options = cli.training_options(args)
     setup.begin(options)
     semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)

@@ -78,7 +78,7 @@ def test_outputs_that_cannot_be_written_are_refused(tmp_path):
         check_writable("--history", tmp_path / "a.csv", overwrite=False)
     with pytest.raises(UsageError, match="is a folder, not a file"):
         check_writable("--history", tmp_path, overwrite=True)
-    with pytest.raises(UsageError, match="--history: there is no folder .*none"):
+    with pytest.raises(UsageError, match=r"--history: there is no folder .*none"):
         check_writable("--history", tmp_path / "none" / "a.csv", overwrite=True)
 
 
@@ -87,5 +87,5 @@ def test_a_folder_in_which_nothing_can_be_created_is_refused(tmp_path, monkeypat
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr("tempfile.TemporaryFile", fail)
-    with pytest.raises(UsageError, match="cannot write to .*: Read-only file system"):
+    with pytest.raises(UsageError, match=r"cannot write to .*: Read-only file system"):
         check_folder("--log_dir", tmp_path)

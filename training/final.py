@@ -69,7 +69,11 @@ def _figures(
     labels: np.ndarray,
     top_k: tuple[int, ...],
 ) -> dict[str, float]:
-    """The same figures that ``Model.evaluate`` reports."""
+    """The figures that ``Model.evaluate`` reports, each the mean over all samples.
+
+    Of several losses Keras itself reports means over batches, in which a smaller last batch weighs
+    too much.
+    """
     several = len(predictions) > 1
     total = sum(float(keras.ops.convert_to_numpy(penalty)) for penalty in model.losses)
     losses, accuracies = {}, {}

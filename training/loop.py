@@ -20,7 +20,7 @@ from training.record import commit, describe_dataset, write_features, write_reco
 from training.reporting import EpochReporter, FirstStep, accuracy_name, best_epoch, format_figures
 from training.schedules import Schedule, build_schedule
 from training.snapshots import RunState, Snapshot, plateau_of, read_snapshot, restore
-from utils import UserError
+from utils import UserError, unknown_name
 
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
@@ -151,6 +151,7 @@ def _snapshots(
     path = run.options.outputs.snapshot
     if path is None:
         return []
+    _check_metric(run)
     return [
         Snapshot(
             path,
@@ -161,6 +162,15 @@ def _snapshots(
             state,
         )
     ]
+
+
+def _check_metric(run: Training) -> None:
+    """Refuses a metric for ``--snapshot_best`` that no epoch would have."""
+    metric = run.options.snapshot_best
+    known = run.objectives.figure_names(run.model.output_names, run.options.top_k_acc)
+    known += [f"val_{name}" for name in known]
+    if metric is not None and metric not in known:
+        raise unknown_name("metric for --snapshot_best", metric, known)
 
 
 def _log_dir(options: TrainingOptions) -> list[keras.callbacks.Callback]:

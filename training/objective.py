@@ -4,7 +4,7 @@ All that differs between the losses of the paper is data of this form; the train
 of them by name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,6 +53,17 @@ class Objectives:
         """Targets of samples with these class positions: one array per output."""
         targets = tuple(output.class_vectors[labels] for output in self.outputs)
         return targets if len(targets) > 1 else targets[0]
+
+    def figure_names(self, output_names: Sequence[str], top_k: tuple[int, ...]) -> list[str]:
+        """The names of all losses and accuracies that Keras reports for these outputs."""
+        if len(self.outputs) == 1:
+            return ["loss", *(metric.name for metric in self.outputs[0].metrics(top_k))]
+        accuracies = [
+            f"{name}_{metric.name}"
+            for name, output in zip(output_names, self.outputs, strict=True)
+            for metric in output.metrics(top_k)
+        ]
+        return ["loss", *(f"{name}_loss" for name in output_names), *accuracies]
 
     def compile_arguments(self, top_k: tuple[int, ...]) -> dict[str, object]:
         """The arguments of ``keras.Model.compile`` that state this objective."""

@@ -1,6 +1,7 @@
 """What comes before training: checks, seeds and the network."""
 
 import importlib.util
+from pathlib import Path
 
 import keras
 
@@ -42,6 +43,7 @@ def check_outputs(outputs: OutputOptions) -> None:
         check_weights_path(outputs.weight_dump)
     if outputs.feature_dump and outputs.feature_dump.suffix != ".npz":
         raise UsageError(f"--feature_dump {outputs.feature_dump}: the name has to end in .npz")
+    _check_distinct(outputs)
     resuming = bool(outputs.snapshot and outputs.snapshot.exists())
     for name, may_exist in (
         ("model_dump", outputs.overwrite),
@@ -54,6 +56,18 @@ def check_outputs(outputs: OutputOptions) -> None:
         if path:
             check_writable(f"--{name}", path, may_exist)
     _check_log_dir(outputs, outputs.overwrite or resuming)
+
+
+def _check_distinct(outputs: OutputOptions) -> None:
+    """Refuses one file for two outputs, of which the later would replace the earlier."""
+    seen: dict[Path, str] = {}
+    for name in ("model_dump", "weight_dump", "feature_dump", "history", "snapshot"):
+        path = getattr(outputs, name)
+        if path is None:
+            continue
+        other = seen.setdefault(path.resolve(), name)
+        if other != name:
+            raise UsageError(f"--{other} and --{name} name the same file, {path}")
 
 
 def _check_log_dir(outputs: OutputOptions, may_exist: bool) -> None:

@@ -7,6 +7,7 @@ and a JSON text ``run_state`` inside. It appears under its name only when it is 
 import json
 import logging
 import math
+import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -83,10 +84,15 @@ def restore(path: Path, model: keras.Model) -> None:
     Raises:
         UserError: they do not fit the model.
     """
-    try:
-        model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"--snapshot {path}: does not fit this network: {error}") from error
+    with tempfile.TemporaryDirectory() as folder:
+        # Keras chooses the format by the ending, and a snapshot may have any.
+        link = Path(folder) / "snapshot.weights.h5"
+        link.symlink_to(path.resolve())
+        try:
+            model.load_weights(link)
+        except (OSError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"--snapshot {path}: does not fit this network: {reason}") from error
 
 
 class Snapshot(keras.callbacks.Callback):
@@ -144,10 +150,6 @@ class Snapshot(keras.callbacks.Callback):
     def _wanted(self, logs: dict) -> bool:
         if self.metric is None:
             return True
-        if self.metric not in logs:
-            raise UserError(
-                f"--snapshot_best {self.metric}: no such metric; there are {', '.join(logs)}"
-            )
         value = float(logs[self.metric])
         score = -value if "loss" in self.metric else value
         best = None if self.best is None else (-self.best if "loss" in self.metric else self.best)

@@ -72,7 +72,7 @@ class Evil:
 def test_a_pickle_that_calls_a_function_is_refused(tmp_path):
     content = {"embedding": VECTORS, "ind2label": LABELS, "more": Evil(tmp_path / "marker")}
     (tmp_path / "evil.pickle").write_bytes(pickle.dumps(content))
-    with pytest.raises(UserError, match="evil.pickle is refused"):
+    with pytest.raises(UserError, match=r"evil\.pickle is refused"):
         load_class_embeddings(tmp_path / "evil.pickle")
     assert not (tmp_path / "marker").exists()
 
@@ -80,7 +80,7 @@ def test_a_pickle_that_calls_a_function_is_refused(tmp_path):
 def test_an_npz_with_a_pickle_inside_is_refused(tmp_path):
     evil = np.array([Evil(tmp_path / "marker")], dtype=object)
     np.savez(tmp_path / "evil.npz", embedding=evil, ind2label=np.array([1]))
-    with pytest.raises(UserError, match="evil.npz"):
+    with pytest.raises(UserError, match=r"evil\.npz"):
         load_class_embeddings(tmp_path / "evil.npz")
     assert not (tmp_path / "marker").exists()
 

@@ -1,0 +1,92 @@
+"""Runs a command within the process of the tests, and reads what it wrote."""
+
+import contextlib
+import csv
+import io
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from unittest import mock
+
+import h5py
+import keras
+import numpy as np
+
+from tests.commands import tiny_network
+
+TINY = "--dataset Digits-sub5 --repeats 1 --batch_size 20 --val_batch_size 448 --architecture tiny"
+"""Three steps per epoch on 50 images."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command answered: exit status, standard output, standard error."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run(command: ModuleType, options: str, *more: object) -> Outcome:
+    """Runs ``command.main``; a SystemExit counts as its exit status.
+
+    Args:
+        command: ``learn_classifier`` or ``learn_image_embeddings``.
+        options: separated by spaces.
+        *more: further ones, which may contain spaces.
+    """
+    argv = [*options.split(), *map(str, more)]
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(sys, "argv", [f"{command.__name__}.py"]),
+        tiny_network.registered(),
+    ):
+        try:
+            status = command.main(argv)
+        except SystemExit as error:
+            status = error.code
+        finally:
+            keras.config.set_dtype_policy("float32")
+    return Outcome(status, out.getvalue(), err.getvalue())
+
+
+def succeed(command: ModuleType, options: str, *more: object) -> Outcome:
+    """The same, for a command that has to exit with status 0."""
+    outcome = run(command, options, *more)
+    assert outcome.status == 0, outcome.err
+    return outcome
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of numbers in an HDF5 file, by their place in it."""
+    found = {}
+
+    def visit(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu":
+            found[name] = item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return found
+
+
+def same_arrays(first: Path, second: Path) -> bool:
+    """Whether two HDF5 files hold the same arrays, bit by bit."""
+    one, two = arrays(first), arrays(second)
+    assert one and one.keys() == two.keys()
+    return all(one[name].tobytes() == two[name].tobytes() for name in one)
+
+
+def history(path: Path) -> list[dict[str, float]]:
+    """The rows of a CSV file."""
+    with open(path, newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def record(path: Path) -> dict:
+    """The record that a run leaves beside one of its files."""
+    return json.loads(Path(f"{path}.run.json").read_text())

@@ -1,0 +1,170 @@
+"""What cannot work is refused in one line, before any training."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import learn_classifier
+import learn_image_embeddings
+from tests import fake_data
+from tests.commands.running import TINY, Outcome, run
+from training.distribution import count_gpus
+
+USAGE, DATA = 2, 1
+FOLDER = "--dataset Folder --architecture tiny --target_size 16 --crop_size 14 --epochs 1"
+KEPT = b"written earlier"
+
+
+def write_embeddings(path: Path, labels: list) -> None:
+    np.savez(path, embedding=np.eye(len(labels)), ind2label=np.array(labels))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """The working directory, with files that are right in themselves."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("old.keras", "old.h5", "old.npz", "old.csv"):
+        (tmp_path / name).write_bytes(KEPT)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/events").write_bytes(KEPT)
+    (tmp_path / "empty").mkdir()
+    fake_data.write_lines(tmp_path / "classes.txt", ["3 three", "17 seventeen"])
+    fake_data.write_lines(tmp_path / "twice.txt", ["3 three", "3 three"])
+    write_embeddings(tmp_path / "others.npz", ["cat", "dog"])
+    write_embeddings(tmp_path / "overlapping.npz", ["1", "2", "dog"])
+    return tmp_path
+
+
+def check_refused(outcome: Outcome, prog: str, status: int, named: str) -> None:
+    """Asserts that an error was told as it should be."""
+    errors = [line for line in outcome.err.splitlines() if "error" in line.lower()]
+    assert len(errors) == 1, outcome.err
+    assert errors[0].startswith(f"{prog}: error: ")
+    assert outcome.err.splitlines()[-1] == errors[0]
+    assert named in errors[0]
+    assert "Traceback" not in outcome.err
+    assert outcome.out == ""
+    assert outcome.status == status
+
+
+# The options, the exit status, and what the message has to name.
+FOR_BOTH = [
+    ("--dataset CIFAR-1000", USAGE, "CIFAR-1000"),
+    ("--dataset Digits-sub0", USAGE, "Digits-sub0"),
+    ("--dataset CUB", USAGE, "CUB"),
+    ("--dataset CUB --data_root nowhere", DATA, "nowhere"),
+    ("--dataset CUB --data_root empty", DATA, "CUB"),
+    ("--architecture resnet-33", USAGE, "resnet-33"),
+    ("--target_size 32", USAGE, "Digits"),
+    ("--test_fraction 0.5", USAGE, "Digits"),
+    ("--model_dump missing/m.keras", USAGE, "missing"),
+    ("--weight_dump missing/w.h5", USAGE, "missing"),
+    ("--history missing/h.csv", USAGE, "missing"),
+    ("--snapshot missing/s.h5", USAGE, "missing"),
+    ("--log_dir missing/logs", USAGE, "missing/logs"),
+    ("--model_dump model.pb", USAGE, "model.pb"),
+    ("--weight_dump weights.npz", USAGE, "weights.npz"),
+    ("--feature_dump features.csv", USAGE, "features.csv"),
+    ("--model_dump empty", USAGE, "empty"),
+    ("--snapshot empty", USAGE, "empty"),
+    ("--model_dump old.keras", USAGE, "old.keras"),
+    ("--weight_dump old.h5", USAGE, "old.h5"),
+    ("--feature_dump old.npz", USAGE, "old.npz"),
+    ("--history old.csv", USAGE, "old.csv"),
+    ("--log_dir logs", USAGE, "logs"),
+    ("--log_dir old.csv", USAGE, "old.csv"),
+    ("--snapshot old.h5", DATA, "old.h5"),
+    ("--sgd_schedule 1:0.1,31:0.01", USAGE, "1:0.1,31:0.01"),
+    ("--sgd_schedule 2:0.1,50", USAGE, "2:0.1,50"),
+    ("--sgd_schedule 1:0.1,31:0.01,30:0.1,50", USAGE, "30:0.1"),
+    ("--sgd_schedule abc", USAGE, "abc"),
+    ("--snapshot_best", USAGE, "--snapshot"),
+    ("--finetune missing.h5", USAGE, "missing.h5"),
+    ("--finetune old.h5", DATA, "old.h5"),
+    ("--batch_size 0", USAGE, "--batch_size"),
+    ("--batch_size ten", USAGE, "ten"),
+    ("--epochs -1", USAGE, "-1"),
+    ("--sgdr_max_lr nan", USAGE, "nan"),
+    ("--sgdr_max_lr inf", USAGE, "inf"),
+    ("--seed -1", USAGE, "--seed"),
+    ("--max_decay 1.5", USAGE, "1.5"),
+    ("--lr_schedule Adam", USAGE, "Adam"),
+    ("--no_such_option", USAGE, "--no_such_option"),
+]
+FOR_CLASSIFIER = [
+    ("--class_list classes.txt", USAGE, "17"),
+    ("--class_list twice.txt", DATA, "3"),
+    ("--class_list missing.txt", DATA, "missing.txt"),
+    ("--label_smoothing 2", USAGE, "--label_smoothing"),
+    ("--embedding onehot", USAGE, "--embedding"),
+]
+FOR_EMBEDDINGS = [
+    ("--embedding others.npz", USAGE, "cat"),
+    ("--embedding overlapping.npz", USAGE, "dog"),
+    ("--embedding missing.npz", DATA, "missing.npz"),
+    ("--embedding old.npz", DATA, "old.npz"),
+    ("--embedding empty", DATA, "empty"),
+    ("--embedding onehot --loss cosine", USAGE, "cosine"),
+    ("--embedding onehot --cls_weight -1", USAGE, "-1"),
+    ("--embedding onehot --cls_weight 0.1 --cls_base conv99", USAGE, "conv99"),
+    ("--embedding onehot --cls_weight 0.1 --cls_base 99", USAGE, "99"),
+]
+# Both commands share the code behind the first list, so they take turns.
+TABLE = [
+    *[(learn_classifier, *row) for row in FOR_BOTH[::2] + FOR_CLASSIFIER],
+    *[(learn_image_embeddings, f"--embedding onehot {o}", s, n) for o, s, n in FOR_BOTH[1::2]],
+    *[(learn_image_embeddings, *row) for row in FOR_EMBEDDINGS],
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "status", "named"), TABLE, ids=[f"{r[0].__name__} {r[1]}" for r in TABLE]
+)
+def test_refused_in_one_line_before_training(folder, command, options, status, named):
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    outcome = run(command, f"{TINY} --epochs 1 {options}")
+    check_refused(outcome, f"{command.__name__}.py", status, named)
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_more_gpus_than_there_are(folder):
+    if count_gpus() >= 4:
+        pytest.skip("this machine has four GPUs")
+    outcome = run(learn_classifier, f"{TINY} --epochs 1 --gpus 4")
+    check_refused(outcome, "learn_classifier.py", USAGE, "--gpus 4")
+    assert f"{count_gpus()} GPU" in outcome.err
+
+
+def test_the_root_of_another_data_set(folder):
+    fake_data.write_cars(folder / "cars")
+    outcome = run(learn_classifier, "--dataset Flowers --architecture tiny --data_root cars")
+    check_refused(outcome, "learn_classifier.py", DATA, "Flowers")
+    assert "cars" in outcome.err
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_damaged_image_is_named(folder, part):
+    """A training image shows when the mean is measured, a test image at the first validation."""
+    fake_data.write_folder(folder / "data")
+    (damaged,) = list((folder / "data" / part / "kind_2").glob("*.png"))[:1]
+    jpeg = fake_data.write_image(damaged.with_suffix(".jpg"))
+    damaged.unlink()
+    jpeg.write_bytes(jpeg.read_bytes()[:200])
+    outcome = run(learn_classifier, f"{FOLDER} --data_root data --weight_dump w.h5")
+    check_refused(outcome, "learn_classifier.py", DATA, jpeg.name)
+    assert not (folder / "w.h5").exists()
+
+
+def test_overwrite_replaces_and_logs_may_be_added_to(folder):
+    outcome = run(
+        learn_classifier,
+        f"{TINY} --epochs 1 --overwrite --weight_dump old.h5 --history old.csv --log_dir logs",
+    )
+    assert outcome.status == 0, outcome.err
+    assert (folder / "old.h5").read_bytes().startswith(b"\x89HDF")
+    assert (folder / "old.csv").read_text().startswith("epoch,")
+    assert (folder / "logs/events").read_bytes() == KEPT
+    assert re.search(r"^Epoch 1/1", outcome.out)

@@ -1,0 +1,38 @@
+"""Networks that trace and train in about a second, for tests of what surrounds the network."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from keras import KerasTensor, layers
+
+import models
+from models.layers import average_pool, output_layer
+from models.normalization import batch_normalization
+from models.registry import BACKBONES
+
+
+def _body(x: KerasTensor, channels: int) -> KerasTensor:
+    x = layers.Conv2D(channels, 3, data_format="channels_last", name="conv0")(x)
+    return average_pool(layers.ReLU(name="relu0")(batch_normalization("bn0")(x)))
+
+
+@BACKBONES.register("tiny")
+def tiny(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTensor:
+    """One convolution with 8 channels, batch normalization, pooling, a dense layer."""
+    return output_layer(_body(x, 8), num_outputs, classifier)
+
+
+@BACKBONES.register("tiny-wide")
+def tiny_wide(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTensor:
+    """The same with 12 channels."""
+    return output_layer(_body(x, 12), num_outputs, classifier)
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """Lets ``--architecture`` accept ``tiny`` and ``tiny-wide`` within the ``with`` block."""
+    models.FAMILIES[__name__] = ("tiny", "tiny-wide")
+    try:
+        yield
+    finally:
+        del models.FAMILIES[__name__]

@@ -1,0 +1,147 @@
+"""Starting from other weights: what is reported, and which layers are trained when."""
+
+import keras
+import numpy as np
+import pytest
+
+import learn_classifier
+import learn_image_embeddings
+from tests import fake_data
+from tests.commands import tiny_network
+from tests.commands.running import TINY, arrays, run, succeed
+from training.finetuning import frozen, load_pretrained
+from training.optimizer import build_optimizer
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory):
+    """Weights and model of a classifier of three classes, and weights of an embedding."""
+    folder = tmp_path_factory.mktemp("earlier")
+    classes = fake_data.write_lines(folder / "classes.txt", [1, 2, 3])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        succeed(
+            learn_classifier,
+            f"{TINY} --epochs 1 --seed 5 --weight_dump three.h5 --model_dump three.keras",
+            *("--class_list", classes),
+        )
+        succeed(
+            learn_image_embeddings,
+            f"{TINY} --epochs 1 --seed 5 --embedding onehot --weight_dump embedding.h5",
+        )
+    return folder
+
+
+@pytest.mark.parametrize("file", ["three.h5", "three.keras"])
+def test_layers_of_another_shape_are_told_and_start_anew(earlier, file):
+    path = earlier / file
+    outcome = succeed(learn_classifier, f"{TINY} --epochs 1 --finetune_init 1 --finetune", path)
+    assert f"{path}: loaded 2 layers" in outcome.err
+    told = [line for line in outcome.err.splitlines() if "starts anew" in line]
+    assert told == [f"{path}: differs in shape, starts anew: prob (network (8, 10), file (8, 3))"]
+    assert [line.split(" - ")[0] for line in outcome.out.splitlines()[:2]] == [
+        "New layers, epoch 1/1",
+        "Epoch 1/1",
+    ]
+    assert " - lr: 0.1 - " in outcome.out.splitlines()[0]
+
+
+def test_layers_that_the_file_lacks_are_told(earlier):
+    path = earlier / "embedding.h5"
+    outcome = succeed(
+        learn_image_embeddings,
+        f"{TINY} --epochs 0 --embedding onehot --cls_weight 0.1 --finetune_init 0 --finetune",
+        path,
+    )
+    told = [line for line in outcome.err.splitlines() if "starts anew" in line]
+    assert told == [f"{path}: not in the file, starts anew: {name}" for name in ("prob_bn", "prob")]
+    assert "New layers" not in outcome.out
+
+
+def test_weights_come_from_the_file_and_the_first_stage_changes_new_layers_only(earlier, tmp_path):
+    path = tmp_path / "w.h5"
+    succeed(
+        learn_classifier,
+        f"{TINY} --epochs 0 --finetune_init 2",
+        *("--finetune", earlier / "three.h5", "--weight_dump", path),
+    )
+    old, new = arrays(earlier / "three.h5"), arrays(path)
+    kept = [name for name in old if old[name].shape == new[name].shape and old[name].size > 3]
+    assert len(kept) == 6  # kernel and bias; scale, shift, mean and variance
+    for name in kept:
+        np.testing.assert_array_equal(new[name], old[name])
+    succeed(learn_classifier, f"{TINY} --epochs 0 --weight_dump", tmp_path / "fresh.h5")
+    fresh = arrays(tmp_path / "fresh.h5")
+    (kernel,) = [name for name in fresh if fresh[name].shape == (8, 10)]
+    assert np.abs(new[kernel] - fresh[kernel]).max() > 1e-4
+
+
+def test_a_file_that_fills_every_layer_needs_no_first_stage(earlier):
+    outcome = succeed(
+        learn_image_embeddings,
+        f"{TINY} --epochs 0 --embedding onehot --finetune",
+        earlier / "embedding.h5",
+    )
+    assert "fills every layer" in outcome.err and "starts anew" not in outcome.err
+    assert "New layers" not in outcome.out
+
+
+def test_a_file_of_which_nothing_fits_is_refused(tmp_path):
+    other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="elsewhere")])
+    path = tmp_path / "other.weights.h5"
+    other.save_weights(path)
+    outcome = run(learn_classifier, f"{TINY} --epochs 1 --finetune", path)
+    assert outcome.status == 1 and outcome.out == ""
+    last = outcome.err.splitlines()[-1]
+    assert last.startswith(f"learn_classifier.py: error: --finetune {path}: no layer of the file")
+
+
+def weights_by_layer(model):
+    return {
+        layer.name: [np.array(w) for w in layer.get_weights()]
+        for layer in model.layers
+        if layer.weights
+    }
+
+
+def changed(model, before):
+    return {
+        name
+        for name, weights in weights_by_layer(model).items()
+        if any((a != b).any() for a, b in zip(weights, before[name], strict=True))
+    }
+
+
+def fit_one_step(model):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (6, 8, 8, 1)).astype("float32")
+    targets = np.eye(10, dtype="float32")[:6]
+    model.compile(optimizer=build_optimizer(0.1), loss="categorical_crossentropy")
+    model.fit(images, targets, verbose=0)
+
+
+def test_frozen_layers_keep_weights_and_statistics_and_learn_afterwards(earlier):
+    from models import build_backbone
+
+    with tiny_network.registered():
+        model = build_backbone("tiny", 10, classifier=True, channels=1, mean=[90], std=[50])
+    loaded = load_pretrained(model, earlier / "three.h5")
+    assert loaded == ["conv0", "bn0"]
+    before = weights_by_layer(model)
+    with frozen(model, loaded):
+        fit_one_step(model)
+        assert changed(model, before) == {"prob"}
+    before = weights_by_layer(model)
+    fit_one_step(model)
+    assert changed(model, before) == {"conv0", "bn0", "prob"}
+
+
+def test_layers_are_trainable_again_after_a_failure(earlier):
+    from models import build_backbone
+
+    with tiny_network.registered():
+        model = build_backbone("tiny", 10, classifier=True, channels=1)
+    with pytest.raises(RuntimeError), frozen(model, ["conv0"]):
+        assert not model.get_layer("conv0").trainable
+        raise RuntimeError
+    assert model.get_layer("conv0").trainable
