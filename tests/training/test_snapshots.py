@@ -172,7 +172,7 @@ def test_an_unknown_metric_is_told_with_those_there_are(tmp_path):
     )
     assert outcome.status == 2 and "Epoch" not in outcome.out
     last = outcome.err.splitlines()[-1]
-    assert "--snapshot_best val_prob_acc" in last and "val_acc" in last
+    assert "--snapshot_best" in last and "val_prob_acc" in last and "val_acc" in last
 
 
 def test_a_run_that_started_from_other_weights_goes_on_too(tmp_path, monkeypatch):
