@@ -9,11 +9,12 @@ from pathlib import Path
 FOLDER = Path("demo")
 DATA = "Digits-sub10"
 COMMON = (
-    f"--dataset {DATA} --architecture resnet-32 --batch_size 25 --epochs 36 --seed 0 "
+    f"--dataset {DATA} --architecture resnet-32 --batch_size 50 --epochs 36 --seed 0 "
     "--no_progress --overwrite"
 )
+# Of 0.1, 0.05 and 0.01, the learning rates with which each loss reached the best accuracy.
 RUNS = {
-    "cross-entropy": f"learn_classifier.py {COMMON} --sgdr_max_lr 0.1",
+    "cross-entropy": f"learn_classifier.py {COMMON} --sgdr_max_lr 0.01",
     "cosine + 0.1 cross-entropy": (
         f"learn_image_embeddings.py --embedding onehot --cls_weight 0.1 {COMMON} --sgdr_max_lr 0.1"
     ),
