@@ -1,13 +1,10 @@
-"""The options that the commands share, and how a command ends.
+"""The options that the commands share.
 
 Imports nothing heavy: ``--help`` answers in under a second.
 """
 
 import argparse
 import dataclasses
-import logging
-import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,24 +15,18 @@ from datasets.names import parse_name
 from models import architecture_names, check_architecture
 from training.learning_rates import parse_step_schedule
 from training.options import OutputOptions, ScheduleOptions, TrainingOptions
-from utils import UsageError, UserError, read_lines
+from utils import UsageError, read_lines
 
 LR_SCHEDULES = ("SGD", "SGDR", "CLR", "ResNet-Schedule")
 
 # Options of which another value makes another training run.
 IDENTITY = (
-    "dataset",
-    "subset_seed",
-    "repeats",
-    "class_list",
-    "architecture",
-    "embedding",
-    "loss",
-    "cls_weight",
-    "cls_base",
-    "label_smoothing",
-    "seed",
-    "batch_size",
+    *("dataset", "subset_seed", "repeats", "test_fraction", "target_size", "crop_size"),
+    *("class_list", "architecture", "embedding", "loss", "cls_weight", "cls_base"),
+    *("label_smoothing", "seed", "batch_size", "finetune", "mixed_precision"),
+    *("clipgrad", "max_decay", "nesterov", "lr_schedule", "sgd_patience", "sgd_lr", "sgd_min_lr"),
+    *("sgd_schedule", "sgdr_base_len", "sgdr_mul", "sgdr_max_lr"),
+    *("clr_step_len", "clr_min_lr", "clr_max_lr"),
 )
 
 
@@ -64,6 +55,11 @@ def positive(text: str) -> int:
 def natural(text: str) -> int:
     """An integer from 0, as type of an argument."""
     return _number(text, int, 0)
+
+
+def seed(text: str) -> int:
+    """An integer that every random generator takes, as type of an argument."""
+    return _number(text, int, 0, 2**32 - 1)
 
 
 def rate(text: str) -> float:
@@ -114,7 +110,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--data_root", type=Path, metavar="DIR", help="folder of the data set")
     group.add_argument(
-        "--subset_seed", type=natural, default=0, metavar="N", help="which images -subN draws"
+        "--subset_seed", type=seed, default=0, metavar="N", help="which images -subN draws"
     )
     group.add_argument(
         "--repeats",
@@ -208,7 +204,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="also report the top-K accuracy",
     )
-    group.add_argument("--seed", type=natural, default=0, metavar="N", help="of all randomness")
+    group.add_argument("--seed", type=seed, default=0, metavar="N", help="of all randomness")
     group.add_argument(
         "--initial_epoch",
         type=natural,
@@ -301,23 +297,25 @@ def open_dataset(args: argparse.Namespace) -> ImageDataset:
     )
 
 
-def read_class_list(path: Path) -> list[str]:
-    """Class labels: the first word of each line.
+def read_class_list(path: Path, labels: Sequence[int | str]) -> list[str]:
+    """Class labels: the first word of each line, or the whole line where that is a label.
+
+    Args:
+        path: the file.
+        labels: those of the data set, which may have spaces in them.
 
     Raises:
-        UserError: the file is missing, empty or names a class twice.
+        UserError: the file cannot be read.
     """
-    labels = [line.split()[0] for line in read_lines(path)]
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if twice or not labels:
-        fault = f"names class {twice[0]} twice" if twice else "names no class"
-        raise UserError(f"--class_list {path}: {fault}")
-    return labels
+    known = {str(label) for label in labels}
+    return [line if line in known else line.split()[0] for line in read_lines(path)]
 
 
 def identity(args: argparse.Namespace) -> dict[str, str]:
     """What a run and the snapshot it goes on from must agree in."""
-    return {name: str(getattr(args, name)) for name in IDENTITY if hasattr(args, name)}
+    values = {name: str(getattr(args, name)) for name in IDENTITY if hasattr(args, name)}
+    # Names that may be written in any case.
+    return values | {name: values[name].lower() for name in ("dataset", "architecture")}
 
 
 def training_options(args: argparse.Namespace) -> TrainingOptions:
@@ -336,73 +334,3 @@ def training_options(args: argparse.Namespace) -> TrainingOptions:
             "progress": not args.no_progress and sys.stdout.isatty(),
         }
     )
-
-
-def run(
-    parser: argparse.ArgumentParser,
-    command: Callable[[argparse.Namespace], object],
-    argv: Sequence[str] | None = None,
-) -> int:
-    """Parses, does the command's work, and turns failures into one line and an exit status.
-
-    Args:
-        parser: of the command.
-        command: does the work.
-        argv: the arguments; those of the process by default.
-
-    Returns:
-        0; 1 after a failure; 2 after a wrong argument; 130 after Ctrl-C.
-    """
-    argv = sys.argv[1:] if argv is None else list(argv)
-    args = parser.parse_args(argv)
-    args.command_line = shlex.join(["python", parser.prog, *argv])
-    _set_up_logging()
-    try:
-        _import_backend()
-        command(args)
-    except UserError as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
-        return error.status
-    except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted", file=sys.stderr)
-        return 130
-    return 0
-
-
-def _import_backend() -> None:
-    """Imports Keras without what TensorFlow's libraries say about processors and missing GPUs.
-
-    They write to the file descriptor, some of it before any log level counts. Setting
-    ``TF_CPP_MIN_LOG_LEVEL`` brings all of it back.
-    """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        import keras  # noqa: F401
-
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    saved = os.dup(2)
-    try:
-        with open(os.devnull, "w") as null:
-            os.dup2(null.fileno(), 2)
-        from training.distribution import count_gpus
-
-        count_gpus()
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-
-
-def _set_up_logging() -> None:
-    """Results go to standard output, one line each; everything else to standard error."""
-    for name, stream in (("", sys.stderr), ("results", sys.stdout)):
-        logger = logging.getLogger(name)
-        for handler in [h for h in logger.handlers if getattr(h, "of_command", False)]:
-            logger.removeHandler(handler)
-        handler = logging.StreamHandler(stream)
-        handler.of_command = True
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
-        logger.setLevel(logging.INFO)
-    logging.getLogger("results").propagate = False
-    # TensorFlow's Python side logs through absl, which would repeat itself here.
-    logging.getLogger("absl").setLevel(logging.ERROR)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cli
+import console
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -43,7 +44,7 @@ def learn(args: argparse.Namespace) -> None:
     setup.begin(options)
     dataset = cli.open_dataset(args)
     if args.class_list:
-        dataset = dataset.restrict(cli.read_class_list(args.class_list))
+        dataset = dataset.restrict(cli.read_class_list(args.class_list, dataset.labels))
     num_classes = len(dataset.labels)
     model = setup.build_network(args.architecture, dataset, num_classes, classifier=True)
     initialize(model, options.seed)
@@ -53,7 +54,7 @@ def learn(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return cli.run(build_parser(), learn, argv)
+    return console.run(build_parser(), learn, argv)
 
 
 if __name__ == "__main__":

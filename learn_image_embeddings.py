@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 import cli
+import console
 from utils import UsageError
 
 LOSSES = ("mse", "inv_corr", "unnorm_corr", "softmax_corr")
@@ -75,7 +76,7 @@ def learn(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return cli.run(build_parser(), learn, argv)
+    return console.run(build_parser(), learn, argv)
 
 
 if __name__ == "__main__":

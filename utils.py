@@ -99,16 +99,25 @@ def generator(purpose: str, *numbers: int) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(purpose.encode()), *numbers])
 
 
+def read_text(path: str | Path) -> str:
+    """The content of a text file.
+
+    Raises:
+        UserError: the file is missing or is not UTF-8 text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not a text file in UTF-8") from error
+
+
 def read_lines(path: str | Path) -> list[str]:
     """The non-empty lines of a text file, without surrounding white space.
 
     Raises:
         UserError: the file is missing or is not UTF-8 text.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not a text file in UTF-8") from error
+    text = read_text(path)
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -8,7 +8,7 @@ import numpy as np
 
 from datasets.base import Samples, listing
 from datasets.images import FileImages
-from utils import UserError
+from utils import UserError, read_text
 
 
 def numbered_lines(path: Path) -> list[tuple[int, str]]:
@@ -17,13 +17,7 @@ def numbered_lines(path: Path) -> list[tuple[int, str]]:
     Raises:
         UserError: the file is missing or is not UTF-8 text.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not a text file in UTF-8") from error
-    lines = enumerate(text.split("\n"), start=1)
+    lines = enumerate(read_text(path).split("\n"), start=1)
     return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
@@ -132,15 +126,28 @@ def load_mat(path: Path, *variables: str) -> list[np.ndarray]:
     Raises:
         UserError: the file is missing or damaged, or lacks a variable.
     """
+    content = _mat_content(path)
+    missing = [name for name in variables if name not in content]
+    if missing:
+        raise UserError(f"{path} has no variable {listing(missing)}")
+    return [np.atleast_1d(content[name]) for name in variables]
+
+
+def optional_mat(path: Path, variable: str) -> np.ndarray:
+    """Reads a variable that a MATLAB file may lack; it is empty then.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    return np.atleast_1d(_mat_content(path).get(variable, ()))
+
+
+def _mat_content(path: Path) -> dict:
     from scipy.io import loadmat
 
     if not path.is_file():
         raise UserError(f"cannot read {path}: there is no such file")
     try:
-        content = loadmat(path, squeeze_me=True)
+        return loadmat(path, squeeze_me=True)
     except Exception as error:  # SciPy documents no exceptions for damaged files
         raise UserError(f"{path} is not a readable MATLAB file") from error
-    missing = [name for name in variables if name not in content]
-    if missing:
-        raise UserError(f"{path} has no variable {listing(missing)}")
-    return [np.atleast_1d(content[name]) for name in variables]

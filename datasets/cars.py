@@ -1,6 +1,6 @@
 """Stanford Cars: https://ai.stanford.edu/~jkrause/cars/car_dataset.html"""
 
-from datasets.annotations import file_samples, load_mat
+from datasets.annotations import file_samples, load_mat, optional_mat
 from datasets.base import DATASETS, Request, Source, require_files, require_root
 from datasets.normalization import Normalization
 from datasets.transforms import Preprocessing
@@ -14,7 +14,8 @@ def read_cars(request: Request) -> Source:
     """Reads Stanford Cars from its list of all images."""
     root = require_root(request, "Cars")
     require_files(root, "Cars", _ANNOTATIONS)
-    annotations, names = load_mat(root / _ANNOTATIONS, "annotations", "class_names")
+    (annotations,) = load_mat(root / _ANNOTATIONS, "annotations")
+    names = optional_mat(root / _ANNOTATIONS, "class_names")
     try:
         rows = [
             (str(path), int(label), bool(test))

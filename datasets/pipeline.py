@@ -104,6 +104,14 @@ class Batches(keras.utils.PyDataset):
         with self._lock:
             self._keep_only(frozenset())
 
+    def close(self) -> None:
+        """Ends the threads without the batches that were still to come.
+
+        Otherwise Python would wait for all of them at its exit.
+        """
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
     def _take(self, epoch: int, order: np.ndarray, index: int) -> Future:
         """The batch under way, after making sure that the next ones are as well."""
         last = min(index + self._ahead, len(self) - 1)

@@ -103,9 +103,13 @@ def load_class_embeddings(path: str | Path) -> ClassEmbeddings:
 
 def _read(path: Path) -> Mapping:
     """The content of an embedding file with its keys as text."""
-    if not path.is_file():
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, not a file of class embeddings")
+    if not path.exists():
         raise UserError(f"there is no file of class embeddings {path}")
-    content = _read_npz(path) if zipfile.is_zipfile(path) else load_plain_pickle(path)
+    with open(path, "rb") as file:
+        is_npz = file.read(2) == b"PK"  # as every zip archive begins, a damaged one too
+    content = _read_npz(path) if is_npz else load_plain_pickle(path)
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds {type(content).__name__}, not class embeddings")
     return {k.decode() if isinstance(k, bytes) else k: v for k, v in content.items()}
@@ -113,8 +117,10 @@ def _read(path: Path) -> Mapping:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name in ("embedding", "ind2label")}
+        # NumPy leaves a damaged file open if it opened it itself.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            wanted = set(arrays.files) & {"embedding", "ind2label"}
+            return {name: arrays[name] for name in wanted}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise UserError(f"{path} cannot be read as .npz: {error}") from error
 

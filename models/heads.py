@@ -5,6 +5,7 @@ import difflib
 import keras
 from keras import KerasTensor, layers
 
+from models.normalization import batch_normalization
 from utils import UsageError, unknown_name
 
 # Loss → the layer through which embeddings pass before they are compared, if any.
@@ -57,7 +58,7 @@ def classifier_head(model: keras.Model, num_classes: int, base: str | None = Non
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(data_format="channels_last", name="prob_pool")(x)
     x = layers.ReLU(name="prob_relu")(x)
-    x = layers.BatchNormalization(name="prob_bn")(x)
+    x = batch_normalization("prob_bn")(x)
     prob = layers.Dense(
         num_classes,
         activation="softmax",

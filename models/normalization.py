@@ -13,7 +13,7 @@ SMALLEST_EPSILON = 1.001e-5
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """``keras.layers.BatchNormalization`` for images, by TensorFlow's fused kernel.
+    """``keras.layers.BatchNormalization`` for images or vectors, by TensorFlow's fused kernel.
 
     Never saved: ``models.saved`` writes the plain layer in its place. It has the plain one's name,
     since Keras names the parts of a weights file by the class.
@@ -25,8 +25,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         import tensorflow as tf
 
         learning = bool(training) and self.trainable
+        flat = len(inputs.shape) == 2
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
+            x=inputs[:, None, None, :] if flat else inputs,
             scale=self.gamma.value,
             offset=self.beta.value,
             mean=self.moving_mean.value,
@@ -38,7 +39,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if learning:
             self.moving_mean.assign(mean)
             self.moving_variance.assign(variance)
-        return outputs
+        return outputs[:, 0, 0, :] if flat else outputs
 
 
 def batch_normalization(name: str, momentum: float = 0.99, epsilon: float = 1e-3) -> keras.Layer:

@@ -28,7 +28,7 @@ def simple(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTensor:
     x = layers.Dense(
         512, activation="relu", kernel_regularizer=regularizers.L2(DECAY), name="fc14"
     )(x)
-    x = layers.BatchNormalization(name="bn14")(x)
+    x = batch_normalization("bn14")(x)
     return output_layer(x, num_outputs, classifier)
 
 

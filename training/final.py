@@ -45,6 +45,7 @@ def judge(
         verbose: 1 shows a progress bar.
     """
     watching = keras.Model(model.inputs, [*model.outputs, feature_tensor(model)])
+    watching.jit_compile = model.jit_compile
     *predictions, features = watching.predict(batches, verbose=verbose)
     classifying = objectives.outputs[-1]
     scores = DECISIONS[classifying.decision](predictions[-1], classifying.class_vectors)

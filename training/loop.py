@@ -17,10 +17,17 @@ from training.objective import Objectives
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
 from training.record import commit, describe_dataset, write_features, write_record
-from training.reporting import EpochReporter, FirstStep, accuracy_name, best_epoch, format_figures
+from training.reporting import (
+    EpochReporter,
+    FirstStep,
+    accuracy_name,
+    best_epoch,
+    check_history,
+    format_figures,
+)
 from training.schedules import Schedule, build_schedule
 from training.snapshots import RunState, Snapshot, plateau_of, read_snapshot, restore
-from utils import UserError, unknown_name
+from utils import UsageError, UserError, unknown_name
 
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
@@ -54,8 +61,17 @@ def train(run: Training) -> Judgement:
         UserError: data cannot be read or a file cannot be written; whatever else was to be saved
             has been saved.
     """
-    options = run.options
     training, testing = _batches(run)
+    try:
+        return _train(run, training, testing)
+    finally:
+        training.close()
+        testing.close()
+
+
+def _train(run: Training, training: Batches, testing: Batches) -> Judgement:
+    options = run.options
+    _check_metric(run)
     schedule = build_schedule(options.schedule, len(training))
     state = _resume_from(run)
     if options.finetune and state is None:
@@ -73,7 +89,7 @@ def train(run: Training) -> Judgement:
         training,
         testing,
         epochs=schedule.epochs,
-        initial_epoch=options.initial_epoch or (state.epoch if state else 0),
+        initial_epoch=state.epoch if state else options.initial_epoch,
         callbacks=[*schedule.callbacks, reporter, *snapshots, *_log_dir(options)],
     )
     judgement = _judge(run, testing)
@@ -108,6 +124,13 @@ def _resume_from(run: Training) -> RunState | None:
     if path is None or not path.exists():
         return None
     state = read_snapshot(path, run.identity)
+    outputs, wanted = run.options.outputs, run.options.initial_epoch
+    if wanted not in (0, state.epoch):
+        raise UsageError(
+            f"--initial_epoch {wanted}: {path} goes on after epoch {state.epoch}; leave it out"
+        )
+    if outputs.history and not outputs.overwrite:
+        check_history(outputs.history, state.records)
     logger.info("Going on from %s after epoch %d", path, state.epoch)
     return state
 
@@ -151,7 +174,6 @@ def _snapshots(
     path = run.options.outputs.snapshot
     if path is None:
         return []
-    _check_metric(run)
     return [
         Snapshot(
             path,

@@ -14,7 +14,10 @@ from training.options import OutputOptions
 
 def record_paths(outputs: OutputOptions) -> list[Path]:
     """Where the record goes: ``FILE.run.json`` beside each file, ``run.json`` in the log folder."""
-    files = (outputs.model_dump, outputs.weight_dump, outputs.feature_dump, outputs.history)
+    files = (
+        *(outputs.model_dump, outputs.weight_dump, outputs.feature_dump),
+        *(outputs.history, outputs.snapshot),
+    )
     paths = [path.with_name(path.name + ".run.json") for path in files if path]
     if outputs.log_dir:
         paths.append(outputs.log_dir / "run.json")

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from files import replacing
-from utils import STARTED, UserError
+from utils import STARTED, UsageError, UserError
 
 # Handled by the command line: standard output.
 results = logging.getLogger("results")
@@ -114,6 +114,27 @@ def _ordered(figures: Record) -> Record:
         return name.startswith("val_"), not name.endswith("loss"), name not in ("loss", "val_loss")
 
     return dict(sorted(figures.items(), key=lambda item: rank(item[0])))
+
+
+def check_history(path: Path, records: list[Record]) -> None:
+    """Refuses to write over a history that is not of the run with these records.
+
+    It may have more epochs or fewer: a run can end between writing one file and another.
+
+    Raises:
+        UsageError: the file's epochs are others.
+    """
+    if not path.exists():
+        return
+    try:
+        with open(path, newline="") as file:
+            losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    except (OSError, KeyError, TypeError, ValueError):
+        losses = [math.nan]
+    if any(loss != record["loss"] for loss, record in zip(losses, records, strict=False)):
+        raise UsageError(
+            f"--history {path}: is not the history of this run; give --overwrite to replace it"
+        )
 
 
 def write_history(path: Path, records: list[Record]) -> None:

@@ -1,6 +1,7 @@
 """What comes before training: checks, seeds and the network."""
 
 import importlib.util
+import logging
 from pathlib import Path
 
 import keras
@@ -13,6 +14,8 @@ from training import distribution
 from training.options import OutputOptions, TrainingOptions
 from utils import UsageError
 
+logger = logging.getLogger(__name__)
+
 
 def begin(options: TrainingOptions) -> None:
     """Refuses what cannot work before anything costs time, then seeds and sets the precision.
@@ -23,6 +26,8 @@ def begin(options: TrainingOptions) -> None:
     check_outputs(options.outputs)
     if options.finetune and not options.finetune.is_file():
         raise UsageError(f"--finetune {options.finetune}: there is no such file")
+    if options.schedule.sgd_schedule and options.schedule.lr_schedule != "SGD":
+        logger.warning("--sgd_schedule has no effect without --lr_schedule SGD")
     if options.snapshot_best and not options.outputs.snapshot:
         raise UsageError("--snapshot_best needs --snapshot FILE")
     distribution.check_gpus(options.gpus)
@@ -89,9 +94,13 @@ def _check_log_dir(outputs: OutputOptions, may_exist: bool) -> None:
 def build_network(
     architecture: str, dataset: ImageDataset, num_outputs: int, classifier: bool
 ) -> keras.Model:
-    """The backbone for the images of a data set, normalization included."""
+    """The backbone for the images of a data set, normalization included.
+
+    Raises:
+        UsageError: the images are too small for it.
+    """
     normalization = dataset.normalization
-    return build_backbone(
+    network = build_backbone(
         architecture,
         num_outputs,
         classifier=classifier,
@@ -100,3 +109,11 @@ def build_network(
         std=normalization.std,
         bgr=normalization.bgr,
     )
+    try:
+        network.compute_output_shape((1, *dataset.input_shape))
+    except ValueError as error:
+        height, width, _ = dataset.input_shape
+        raise UsageError(
+            f"images of {width}x{height} pixels are too small for {architecture}"
+        ) from error
+    return network

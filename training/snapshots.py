@@ -21,6 +21,7 @@ from utils import UserError
 logger = logging.getLogger(__name__)
 
 STATE = "run_state"
+STEPS = "optimizer_steps"
 PLATEAU_STATE = ("best", "wait", "cooldown_counter")
 
 
@@ -33,13 +34,15 @@ class RunState:
         identity: data set, network and objective; a snapshot only fits a run with the same.
         records: the figures of the epochs so far.
         plateau: state of a schedule that waits for the validation loss.
-        best: best value so far of the metric that chooses snapshots, if one does.
+        metric: what chooses snapshots, if anything does.
+        best: its best value so far.
     """
 
     epoch: int
     identity: dict
     records: list[Record] = field(default_factory=list)
     plateau: dict[str, float] = field(default_factory=dict)
+    metric: str | None = None
     best: float | None = None
 
 
@@ -53,6 +56,7 @@ def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
         model.save_weights(temporary)
         with h5py.File(temporary, "a") as file:
             file[STATE] = json.dumps(asdict(state))
+            file.attrs[STEPS] = _steps(model)
 
 
 def read_snapshot(path: Path, identity: dict) -> RunState:
@@ -93,6 +97,14 @@ def restore(path: Path, model: keras.Model) -> None:
         except (OSError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"--snapshot {path}: does not fit this network: {reason}") from error
+    # Where the optimizer's state does not fit, Keras goes on without it, and only warns.
+    with h5py.File(path, "r") as file:
+        if file.attrs.get(STEPS) != _steps(model):
+            raise UserError(f"--snapshot {path}: its optimizer is not that of this run")
+
+
+def _steps(model: keras.Model) -> int:
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 
 class Snapshot(keras.callbacks.Callback):
@@ -125,7 +137,7 @@ class Snapshot(keras.callbacks.Callback):
         self.plateau = plateau
         self.metric = metric
         self.resumed = resumed
-        self.best = resumed.best if resumed else None
+        self.best = resumed.best if resumed and resumed.metric == metric else None
         self.error: UserError | None = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -138,7 +150,14 @@ class Snapshot(keras.callbacks.Callback):
         if not self._wanted(logs or {}):
             return
         plateau = {n: float(getattr(self.plateau, n)) for n in PLATEAU_STATE if self.plateau}
-        state = RunState(epoch + 1, self.identity, self.reporter.records, plateau, self.best)
+        state = RunState(
+            epoch + 1,
+            self.identity,
+            self.reporter.records,
+            plateau,
+            self.metric,
+            self.best,
+        )
         try:
             save_snapshot(self.path, self.model, state)
             self.error = None

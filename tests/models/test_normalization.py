@@ -83,6 +83,16 @@ def test_half_precision_keeps_float32_statistics():
     np.testing.assert_allclose(layer.get_weights()[2], expected, atol=2e-4)
 
 
+def test_vectors_are_normalized_like_images():
+    values = RNG.normal(2, 3, (9, 5)).astype("float32")
+    fused, plain = batch_normalization("v"), keras.layers.BatchNormalization()
+    outputs = [keras.ops.convert_to_numpy(f(values, training=True)) for f in (fused, plain)]
+    np.testing.assert_allclose(*outputs, atol=1e-5)
+    np.testing.assert_allclose(fused.get_weights()[2], 0.01 * values.mean(0), rtol=1e-4)
+    expected = 0.99 + 0.01 * values.var(0, ddof=1)
+    np.testing.assert_allclose(fused.get_weights()[3], expected, rtol=1e-5)
+
+
 def test_too_small_an_epsilon_takes_the_plain_layer():
     assert not isinstance(batch_normalization("a", epsilon=1e-5), BatchNormalization)
 

@@ -1,6 +1,7 @@
 """A run that was stopped and goes on ends exactly like one that was not."""
 
 import json
+import warnings
 
 import h5py
 import keras
@@ -108,7 +109,7 @@ def test_a_finished_run_is_only_judged_again(tmp_path, uninterrupted, monkeypatc
     ("change", "named"),
     [
         ("--architecture tiny-wide", "architecture 'tiny' instead of 'tiny-wide'"),
-        ("--dataset Digits-sub4", "dataset 'Digits-sub5' instead of 'Digits-sub4'"),
+        ("--dataset Digits-sub4", "dataset 'digits-sub5' instead of 'digits-sub4'"),
         ("--seed 1", "seed '0' instead of '1'"),
         ("--cls_weight 0", "cls_weight '0.1' instead of '0.0'"),
         ("--loss mse", "loss 'inv_corr' instead of 'mse'"),
@@ -264,13 +265,22 @@ def test_which_epochs_are_the_best_so_far(tmp_path, metric, values, kept):
 
 def test_the_best_value_is_remembered_when_a_run_goes_on(tmp_path):
     path = tmp_path / "s.weights.h5"
-    resumed = RunState(3, {}, [], {}, best=0.5)
+    resumed = RunState(3, {}, [], {}, metric="val_acc", best=0.5)
     snapshot = Snapshot(path, {}, EpochReporter(9), metric="val_acc", resumed=resumed)
     snapshot.set_model(compiled())
     snapshot.on_epoch_end(3, {"val_acc": 0.4})
     assert not path.exists()
     snapshot.on_epoch_end(4, {"val_acc": 0.6})
     assert read_snapshot(path, {}).best == 0.6
+
+
+def test_the_best_value_of_another_metric_does_not_count(tmp_path):
+    path = tmp_path / "s.weights.h5"
+    resumed = RunState(3, {}, [], {}, metric="val_loss", best=0.1)
+    snapshot = Snapshot(path, {}, EpochReporter(9), metric="val_acc", resumed=resumed)
+    snapshot.set_model(compiled())
+    snapshot.on_epoch_end(3, {"val_acc": 0.05})
+    assert read_snapshot(path, {}).best == 0.05
 
 
 def test_a_snapshot_that_cannot_be_written_does_not_stop_the_training(tmp_path, monkeypatch):
@@ -316,3 +326,50 @@ def test_weights_of_another_network_are_refused_in_one_line(tmp_path):
     with pytest.raises(UserError, match="does not fit this network") as caught:
         restore(path, other)
     assert "\n" not in str(caught.value)
+
+
+def test_another_kind_of_optimizer_is_refused(tmp_path):
+    """Keras itself would go on with an optimizer that has forgotten everything."""
+    path = tmp_path / "s.weights.h5"
+    model = compiled()
+    model.fit(np.float32([[1, 2]]), np.float32([[1]]), verbose=0)
+    save_snapshot(path, model, RunState(1, {}))
+    other = compiled()
+    scaled = keras.optimizers.LossScaleOptimizer(build_optimizer(0.1))
+    other.compile(optimizer=scaled, loss="mse")
+    scaled.build(other.trainable_variables)
+    with (
+        pytest.raises(UserError, match="its optimizer is not that of this run"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        restore(path, other)
+
+
+def test_an_epoch_given_beside_a_snapshot_has_to_agree(tmp_path):
+    path = tmp_path / "s.h5"
+    succeed(learn_classifier, f"{TINY} --epochs 2 --snapshot {path}")
+    outcome = run(learn_classifier, f"{TINY} --epochs 3 --initial_epoch 1 --snapshot {path}")
+    assert outcome.status == 2 and "after epoch 2" in outcome.err.splitlines()[-1]
+    outcome = succeed(learn_classifier, f"{TINY} --epochs 3 --initial_epoch 2 --snapshot {path}")
+    assert outcome.out.count("Epoch ") == 1
+
+
+def test_the_history_of_another_run_is_not_written_over(tmp_path):
+    path, history_file = tmp_path / "s.h5", tmp_path / "h.csv"
+    succeed(learn_classifier, f"{TINY} --epochs 1 --snapshot {path} --history {history_file}")
+    other = "epoch,lr,loss\n1,0.1,123.0\n"
+    history_file.write_text(other)
+    command = f"{TINY} --epochs 2 --snapshot {path} --history {history_file}"
+    outcome = run(learn_classifier, command)
+    assert outcome.status == 2 and str(history_file) in outcome.err.splitlines()[-1]
+    assert history_file.read_text() == other
+    succeed(learn_classifier, f"{command} --overwrite")
+
+
+@pytest.mark.parametrize("other", ["--sgdr_max_lr 0.5", "--nesterov", "--clipgrad 1"])
+def test_a_snapshot_of_other_settings_is_refused(tmp_path, other):
+    path = tmp_path / "s.h5"
+    succeed(learn_classifier, f"{TINY} --epochs 1 --snapshot {path}")
+    outcome = run(learn_classifier, f"{TINY} --epochs 2 --snapshot {path} {other}")
+    assert outcome.status == 1 and "belongs to another run" in outcome.err.splitlines()[-1]

@@ -1,0 +1,114 @@
+"""How a command ends: logging, the quiet start of the backend, errors to one line and a status."""
+
+import argparse
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from utils import UsageError, UserError
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    command: Callable[[argparse.Namespace], object],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parses, does the command's work, and turns failures into one line and an exit status.
+
+    Args:
+        parser: of the command; exits the process with status 2 after a wrong argument.
+        command: does the work.
+        argv: the arguments; those of the process by default.
+
+    Returns:
+        0; 1 after a failure; 2 after an argument that does not fit; 130 after Ctrl-C; 141 when
+        whoever read standard output has gone.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    args = parser.parse_args(argv)
+    args.command_line = shlex.join(["python", parser.prog, *argv])
+    _set_up_logging()
+    try:
+        _import_backend()
+        command(args)
+    except UserError as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Python flushes standard output once more at exit, and would complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return 0
+
+
+def _import_backend() -> None:
+    """Imports Keras without what TensorFlow's libraries say about processors and missing GPUs.
+
+    Setting ``TF_CPP_MIN_LOG_LEVEL`` brings all of it back.
+
+    Raises:
+        UsageError: the backend that ``KERAS_BACKEND`` names cannot be used.
+    """
+    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with _silenced() if quiet else _heard():
+            from training.distribution import count_gpus
+
+            count_gpus()
+    except (ImportError, ValueError) as error:
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        reason = " ".join(str(error).split())
+        raise UsageError(f"the Keras backend {backend!r} cannot be used: {reason}") from error
+
+
+@contextmanager
+def _silenced() -> Iterator[None]:
+    """Drops what is written to the file descriptor of standard error, below Python."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # standard error is closed anyway
+        yield
+        return
+    try:
+        with open(os.devnull, "w") as null:
+            os.dup2(null.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    yield
+
+
+class _Handler(logging.StreamHandler):
+    """Of this command; a reader of standard output who has gone ends it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            raise
+        super().handleError(record)
+
+
+def _set_up_logging() -> None:
+    """Results go to standard output, one line each; everything else to standard error."""
+    for name, stream in (("", sys.stderr), ("results", sys.stdout)):
+        logger = logging.getLogger(name)
+        for handler in [h for h in logger.handlers if isinstance(h, _Handler)]:
+            logger.removeHandler(handler)
+        handler = _Handler(stream)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    logging.getLogger("results").propagate = False
+    # TensorFlow's Python side logs through absl, which would repeat itself here.
+    logging.getLogger("absl").setLevel(logging.ERROR)
