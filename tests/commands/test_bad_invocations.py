@@ -95,7 +95,7 @@ FOR_BOTH = [
 ]
 FOR_CLASSIFIER = [
     ("--class_list classes.txt", USAGE, "17"),
-    ("--class_list twice.txt", DATA, "3"),
+    ("--class_list twice.txt", USAGE, "3"),
     ("--class_list missing.txt", DATA, "missing.txt"),
     ("--label_smoothing 2", USAGE, "--label_smoothing"),
     ("--embedding onehot", USAGE, "--embedding"),
