@@ -10,9 +10,10 @@ from pathlib import Path
 import keras
 
 from files import replacing
+from models.description import ModelDescription, attach, read_description
 from models.normalization import with_plain_layers
 from models.weight_files import Weight, open_weights
-from utils import UsageError
+from utils import UsageError, UserError
 
 MODEL_SUFFIXES = (".keras", ".h5")
 WEIGHTS_SUFFIX = ".h5"
@@ -91,7 +92,9 @@ def check_weights_path(path: str | Path) -> None:
         raise UsageError(f"cannot save weights as {path}: the name has to end in {WEIGHTS_SUFFIX}")
 
 
-def save_model(model: keras.Model, path: str | Path) -> None:
+def save_model(
+    model: keras.Model, path: str | Path, description: ModelDescription | None = None
+) -> None:
     """Saves architecture and weights; ``keras.models.load_model`` reads the file anywhere.
 
     Optimizer, loss and metrics are left out: they may not exist where the model is loaded.
@@ -99,6 +102,7 @@ def save_model(model: keras.Model, path: str | Path) -> None:
     Args:
         model: the network.
         path: ends in ``.keras`` or, for the old HDF5 format, in ``.h5``.
+        description: what it takes to classify with the model; see ``load_model``.
 
     Raises:
         UsageError: it ends in something else.
@@ -107,6 +111,29 @@ def save_model(model: keras.Model, path: str | Path) -> None:
     check_model_path(path)
     with replacing(path) as temporary, _without_legacy_warning():
         _uncompiled(model).save(temporary)
+        if description:
+            attach(description, temporary)
+
+
+def load_model(path: str | Path) -> tuple[keras.Model, ModelDescription]:
+    """Reads a model that ``save_model`` wrote with a description.
+
+    Nothing in the file is executed, whatever it contains.
+
+    Raises:
+        UserError: the file is missing, damaged, or has no description.
+    """
+    description = read_description(path)
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # a damaged file may raise anything, and only that is meant here
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path} is not a model that can be loaded: {reason[:300]}") from error
+    if len(model.outputs) != len(description.outputs):
+        raise UserError(
+            f"{path} describes {len(description.outputs)} outputs but has {len(model.outputs)}"
+        )
+    return model, description
 
 
 def save_weights(model: keras.Model, path: str | Path) -> None:

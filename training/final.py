@@ -7,7 +7,7 @@ import numpy as np
 
 from datasets.pipeline import Batches
 from evaluation.accuracy import average_accuracy
-from training.decisions import DECISIONS
+from evaluation.decisions import DECISIONS
 from training.objective import Objectives
 
 

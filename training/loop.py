@@ -16,7 +16,13 @@ from training.finetuning import frozen, load_pretrained
 from training.objective import Objectives
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
-from training.record import commit, describe_dataset, write_features, write_record
+from training.record import (
+    commit,
+    describe_dataset,
+    describe_model,
+    write_features,
+    write_record,
+)
 from training.reporting import (
     EpochReporter,
     FirstStep,
@@ -295,8 +301,9 @@ def _save(
         final={**judgement.figures, "average_accuracy": judgement.average_accuracy},
         best_epoch=best,
     )
+    description = describe_model(run.model, run.dataset, run.objectives)
     steps = [
-        (outputs.model_dump, lambda path: save_model(run.model, path)),
+        (outputs.model_dump, lambda path: save_model(run.model, path, description)),
         (outputs.weight_dump, lambda path: save_weights(run.model, path)),
         (outputs.feature_dump, lambda path: write_features(path, judgement.features, run.dataset)),
         (outputs, lambda outputs: write_record(outputs, record)),

@@ -5,10 +5,13 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from datasets.base import ImageDataset
 from files import replacing
+from models.description import ModelDescription, Output
+from training.objective import Objectives
 from training.options import OutputOptions
 
 
@@ -60,6 +63,28 @@ def describe_dataset(dataset: ImageDataset) -> dict[str, object]:
         "std": list(dataset.normalization.std),
         "bgr": dataset.normalization.bgr,
     }
+
+
+def describe_model(
+    model: keras.Model, dataset: ImageDataset, objectives: Objectives
+) -> ModelDescription:
+    """What a saved model needs to know of its training in order to classify images.
+
+    Data sets of small images, which are neither resized nor cropped, ask for images of that size.
+    """
+    sizes, side = dataset.preprocessing, min(dataset.input_shape[:2])
+    return ModelDescription(
+        dataset.name,
+        dataset.labels,
+        dataset.class_names,
+        dataset.channels,
+        target_size=sizes.test_size or side,
+        crop_size=sizes.crop_size or side,
+        outputs=tuple(
+            Output(name, goal.decision, None if goal.decision == "output" else goal.class_vectors)
+            for name, goal in zip(model.output_names, objectives.outputs, strict=True)
+        ),
+    )
 
 
 def write_features(path: Path, features: np.ndarray, dataset: ImageDataset) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from embeddings import ClassEmbeddings, onehot
 from training import objective
-from training.decisions import DECISIONS
+from evaluation.decisions import DECISIONS
 from training.losses import cross_entropy, negative_correlation, squared_distance
 from training.metrics import ClassAccuracy
 from training.objective import smoothed_onehot
