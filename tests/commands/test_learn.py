@@ -374,7 +374,7 @@ def test_one_file_that_cannot_be_written_does_not_keep_the_others_from_being_wri
     from training import loop
     from utils import UserError
 
-    def fail(model, path):
+    def fail(model, path, description):
         raise UserError(f"cannot write {path}: disk full")
 
     monkeypatch.setattr(loop, "save_model", fail)
