@@ -5,10 +5,12 @@ NABirds: https://dl.allaboutbirds.org/nabirds
 """
 
 import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets.annotations import file_samples, read_pairs, zero_or_one
-from datasets.base import DATASETS, Request, Source, listing, require_files, require_root
+from datasets.base import DATASETS, Request, Samples, Source, listing, require_files, require_root
+from datasets.cub_splits import LISTED, LISTED_SEED, drawn_images, listed_images
 from datasets.normalization import Normalization
 from datasets.transforms import Preprocessing
 from utils import UserError
@@ -19,22 +21,40 @@ _IMAGES, _LABELS, _SPLIT = "images.txt", "image_class_labels.txt", "train_test_s
 _CUB_CLASS_SIZE = 30  # training images of nearly every class
 
 
+@dataclass(frozen=True)
+class Lists:
+    """What the list files say; ids are text, in the order of ``images.txt``.
+
+    Attributes:
+        paths: path of each image within ``images/``, by id.
+        train: ids of the training images.
+        test: ids of the test images.
+    """
+
+    paths: dict[str, str]
+    train: list[str]
+    test: list[str]
+
+
 @DATASETS.register("CUB")
 def read_cub(request: Request) -> Source:
-    """Reads CUB; a list ``train_test_split_N.txt`` wins over the random rule for ``-subN``."""
+    """Reads CUB. ``-subN``: a list in the root, else the shipped one, else the random rule."""
     root = require_root(request, "CUB")
     require_files(root, "CUB", _IMAGES, _LABELS, _SPLIT)
-    subset_file = root / f"train_test_split_{request.per_class}.txt"
-    has_subset_file = request.per_class is not None and subset_file.is_file()
-    return _read(
+    lists = read_split(root)
+    labels = _read_labels(root, lists)
+    if request.per_class is not None:
+        lists = _subset(root, lists, labels, request)
+    return _source(
         root,
-        subset_file=subset_file if has_subset_file else None,
+        lists,
+        labels,
         preprocessing=Preprocessing(512, 512, 448, erasing=0.5),
         normalization=Normalization(
             (123.82988033, 127.35116805, 110.25606303), (59.2230949, 58.0736071, 67.80251684)
         ),
         full_per_class=_CUB_CLASS_SIZE,
-        is_subset=has_subset_file,
+        is_subset=request.per_class is not None,
     )
 
 
@@ -43,8 +63,11 @@ def read_nab(request: Request) -> Source:
     """Reads NABirds, at its small size."""
     root = require_root(request, "NAB")
     require_files(root, "NAB", _IMAGES, _LABELS, _SPLIT)
-    return _read(
+    lists = read_split(root)
+    return _source(
         root,
+        lists,
+        _read_labels(root, lists),
         preprocessing=Preprocessing((256, 480), 256, 224, erasing=0.5),
         normalization=Normalization(
             (125.30513277, 129.66606421, 118.45121113), (57.0045467, 56.70059436, 68.44430446)
@@ -52,47 +75,82 @@ def read_nab(request: Request) -> Source:
     )
 
 
-def _read(root: Path, subset_file: Path | None = None, **settings) -> Source:
+def read_split(root: Path) -> Lists:
+    """Reads ``images.txt`` and the official split.
+
+    Raises:
+        UserError: a file is missing or malformed, or they do not have the same ids.
+    """
     paths = read_pairs(root / _IMAGES, "a path")
-    labels = read_pairs(root / _LABELS, "a whole number", int)
     split = read_pairs(root / _SPLIT, "1 (training) or 0 (test)", zero_or_one)
-    for values, file in ((labels, _LABELS), (split, _SPLIT)):
-        _check_ids(root, file, values, paths)
-        _check_complete(root, file, values, paths)
+    _check_same_ids(root, _SPLIT, split, paths)
     train = [key for key in paths if split[key]]
-    test = [key for key in paths if not split[key]]
-    if subset_file:
-        train, test = _subset(subset_file, paths, test)
-    samples = (
-        file_samples(root, [paths[key] for key in ids], [labels[key] for key in ids], "images")
-        for ids in (train, test)
-    )
-    return Source(*samples, class_names=_class_names(root), **settings)
+    return Lists(paths, train, [key for key in paths if not split[key]])
 
 
-def _subset(path: Path, paths: dict, official_test: list[str]) -> tuple[list[str], list[str]]:
-    """Ids for training and testing in a list of a subset; the official test ids if it has none."""
+def _read_labels(root: Path, lists: Lists) -> dict[str, int]:
+    labels = read_pairs(root / _LABELS, "a whole number", int)
+    _check_same_ids(root, _LABELS, labels, lists.paths)
+    return labels
+
+
+def _source(root: Path, lists: Lists, labels: dict[str, int], **settings) -> Source:
+    def samples(ids: list[str]) -> Samples:
+        paths = [lists.paths[key] for key in ids]
+        return file_samples(root, paths, [labels[key] for key in ids], "images")
+
+    train, test = samples(lists.train), samples(lists.test)
+    return Source(train, test, class_names=_class_names(root), **settings)
+
+
+def _subset(root: Path, lists: Lists, labels: dict[str, int], request: Request) -> Lists:
+    """Keeps the training images of ``CUB-subN``, in the order of ``images.txt``."""
+    path = root / subset_file(request.per_class)
+    if path.is_file():
+        return _listed_in(path, lists)
+    training = {lists.paths[key]: labels[key] for key in lists.train}
+    kept = _kept_images(training, request.per_class, request.subset_seed)
+    return replace(lists, train=[key for key in lists.train if lists.paths[key] in kept])
+
+
+def subset_file(per_class: int) -> str:
+    """The name of the published list file of ``CUB-subN``."""
+    return f"train_test_split_{per_class}.txt"
+
+
+def _kept_images(training: dict[str, int], per_class: int, seed: int) -> set[str]:
+    if seed == LISTED_SEED and per_class <= LISTED:
+        try:
+            return listed_images(training, per_class)
+        except UserError as error:
+            logger.warning("%s; the general rule draws the subset", error)
+    return drawn_images(training, per_class, seed)
+
+
+def _listed_in(path: Path, lists: Lists) -> Lists:
+    """The images in a list of the user; the official test images if it has none for testing."""
     split = read_pairs(path, "1 (training) or 0 (test)", zero_or_one)
-    _check_ids(path.parent, path.name, split, paths)
+    _check_ids(path.parent, path.name, split, lists.paths)
     logger.info("the subset is the one that %s lists", path)
-    train = [key for key in paths if split.get(key) is True]
-    test = [key for key in paths if split.get(key) is False] or official_test
+    train = [key for key in lists.paths if split.get(key) is True]
+    test = [key for key in lists.paths if split.get(key) is False] or lists.test
     shared = sorted(set(train) & set(test))
     if shared:
         raise UserError(f"{path} lists test images for training: ids {listing(shared)}")
-    return train, test
+    return Lists(lists.paths, train, test)
+
+
+def _check_same_ids(root: Path, file: str, values: dict, paths: dict) -> None:
+    _check_ids(root, file, values, paths)
+    missing = [key for key in paths if key not in values]
+    if missing:
+        raise UserError(f"{root / file} lacks {len(missing)} images: ids {listing(missing)}")
 
 
 def _check_ids(root: Path, file: str, values: dict, paths: dict) -> None:
     unknown = [key for key in values if key not in paths]
     if unknown:
         raise UserError(f"{root / file} has ids that {_IMAGES} lacks: {listing(unknown)}")
-
-
-def _check_complete(root: Path, file: str, values: dict, paths: dict) -> None:
-    missing = [key for key in paths if key not in values]
-    if missing:
-        raise UserError(f"{root / file} lacks {len(missing)} images: ids {listing(missing)}")
 
 
 def _class_names(root: Path) -> dict[int, str]:

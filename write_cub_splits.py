@@ -1,0 +1,87 @@
+"""Write the list files of CUB's subsets, train_test_split_X.txt, into a CUB folder."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cli
+import console
+from datasets.cub_nab import Lists, read_split, subset_file
+from datasets.cub_splits import LISTED, PUBLISHED, listed_images
+from files import check_writable, replacing
+from utils import UsageError, UserError
+
+results = logging.getLogger("results")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__)
+    parser.add_argument(
+        "--data_root",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of CUB, with images.txt and train_test_split.txt",
+    )
+    parser.add_argument(
+        "--per_class",
+        type=cli.positive,
+        nargs="+",
+        default=list(PUBLISHED),
+        metavar="X",
+        help=f"training images per class, at most {LISTED}",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the lists (default: --data_root)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    return parser
+
+
+def write_splits(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    if max(args.per_class) > LISTED:
+        raise UsageError(
+            f"--per_class {max(args.per_class)}: the lists have {LISTED} images of each class"
+        )
+    if not args.data_root.is_dir():
+        raise UserError(f"there is no folder {args.data_root}")
+    folder = args.out or args.data_root
+    paths = {number: folder / subset_file(number) for number in dict.fromkeys(args.per_class)}
+    for path in paths.values():
+        check_writable("--out" if args.out else "--data_root", path, args.overwrite)
+    lists = read_split(args.data_root)
+    for number, path in paths.items():
+        lines = split_lines(lists, number)
+        with replacing(path) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        kept = len(lines) - len(lists.test)
+        results.info("%s: %d training and %d test images", path, kept, len(lists.test))
+
+
+def split_lines(lists: Lists, per_class: int) -> list[str]:
+    """The lines of a list file: ``ID 1`` for training, ``ID 0`` for testing.
+
+    Args:
+        lists: the official split.
+        per_class: training images of each class; the other ones are left out.
+
+    Raises:
+        UserError: the images are not those of CUB.
+    """
+    kept = listed_images({lists.paths[key] for key in lists.train}, per_class)
+    flags = {key: 1 for key in lists.train if lists.paths[key] in kept}
+    flags |= dict.fromkeys(lists.test, 0)
+    return [f"{key} {flags[key]}" for key in lists.paths if key in flags]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), write_splits, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
