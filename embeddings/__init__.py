@@ -1,5 +1,7 @@
-"""The class targets: one vector per class, one-hot or read from a file of class embeddings."""
+"""The class targets: one vector per class, one-hot, read from a file or made from a taxonomy."""
 
 from embeddings.class_embeddings import ClassEmbeddings, load_class_embeddings, onehot
+from embeddings.taxonomy import Taxonomy
+from embeddings.taxonomy_files import read_taxonomy
 
-__all__ = ["ClassEmbeddings", "load_class_embeddings", "onehot"]
+__all__ = ["ClassEmbeddings", "Taxonomy", "load_class_embeddings", "onehot", "read_taxonomy"]

@@ -1,0 +1,135 @@
+"""Reading taxonomies: the project's own outlines, and the published files of pairs.
+
+An outline is described in ``embeddings/taxonomies/README.md`` and recognised by its first line.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from embeddings import shipped
+from embeddings.taxonomy import Label, Taxonomy
+from utils import UsageError, UserError, read_text
+
+MARK = "#taxonomy"
+"""How the first line of an outline begins."""
+
+_INDENT = 2  # spaces per level
+_CLASS = re.compile(r"\[([^\]]+)\]\s*(.*)")  # [label] name
+
+
+def read_taxonomy(source: str | Path, is_a: bool = False, str_ids: bool = False) -> Taxonomy:
+    """Reads a taxonomy from a file, or a shipped one by its name.
+
+    Args:
+        source: a file, or a name such as ``cub_deep``; the name of a shipped taxonomy wins.
+        is_a: the lines of a file of pairs are "child parent" instead of "parent child".
+        str_ids: ids are text, even where they look like numbers.
+
+    Raises:
+        UserError: the file cannot be read or is no taxonomy: a line has the wrong form, there is
+            a cycle, more than one root, a class that occurs twice.
+        UsageError: ``is_a`` is given for an outline.
+    """
+    path = shipped.taxonomy_path(source)
+    if not path.is_file():
+        raise UserError(
+            f"there is no file {path} with a taxonomy, and none of that name is shipped; shipped "
+            f"are: {', '.join(shipped.taxonomy_names())}"
+        )
+    lines = list(enumerate(read_text(path).splitlines(), 1))
+    if lines and lines[0][1].startswith(MARK):
+        if is_a:
+            raise UsageError(f"--is_a is for files of pairs; {path} is an outline, leave it out")
+        return _read_outline(path, lines, str_ids)
+    return _read_pairs(path, lines, is_a, str_ids)
+
+
+def _read_pairs(path: Path, lines: list[tuple[int, str]], is_a: bool, str_ids: bool) -> Taxonomy:
+    """Two ids per line, which become nodes in the order of their first occurrence."""
+    number: dict[Label, int] = {}
+    edges = []
+    for where, line in lines:
+        words = line.split()
+        if words and len(words) != 2:
+            raise UserError(f"{path}, line {where}: {line.strip()!r} is not a pair of ids")
+        pair = [_id(path, where, word, str_ids) for word in (reversed(words) if is_a else words)]
+        if pair:
+            edges.append(tuple(number.setdefault(label, len(number)) for label in pair))
+    if not edges:
+        raise UserError(f"{path} is empty: it should have one pair of ids per line")
+    _check_direction(path, edges, is_a)
+    return Taxonomy(list(number), edges, source=str(path))
+
+
+def _id(path: Path, where: int, word: str, str_ids: bool) -> Label:
+    try:
+        return word if str_ids else int(word)
+    except ValueError as error:
+        raise UserError(
+            f"{path}, line {where}: {word!r} is not a whole number; if ids are text, give --str_ids"
+        ) from error
+
+
+def _check_direction(path: Path, edges: list[tuple[int, int]], is_a: bool) -> None:
+    """Explains the most likely reason for many roots: a tree that stands on its head."""
+    parents, children = {parent for parent, _ in edges}, {child for _, child in edges}
+    if len(parents - children) > 1 and len(children - parents) == 1:
+        first, hint = ("child", "leave out") if is_a else ("parent", "give")
+        raise UserError(
+            f"{path} has {len(parents - children)} roots and a single leaf when the first id of "
+            f"each line is the {first}: {hint} --is_a"
+        )
+
+
+def _read_outline(path: Path, lines: list[tuple[int, str]], str_ids: bool) -> Taxonomy:
+    """One node per line, two spaces more than its parent, ``[label]`` before the name."""
+    labels: list[str | None] = []
+    names, edges = [], []
+    above: list[int] = []  # the nodes on the way from the root to the line
+    for where, level, text in _outline_rows(path, lines):
+        if level > len(above) or (level == 0 and above):
+            what = "a second root" if level == 0 else "indented by more than one level"
+            raise UserError(f"{path}, line {where}: {text!r} is {what}")
+        match = _CLASS.fullmatch(text)
+        label, name = match.groups() if match else (None, text)
+        if level:
+            edges.append((above[level - 1], len(labels)))
+        above[level:] = [len(labels)]
+        labels.append(label)
+        names.append(name or str(label))
+    if not labels:
+        raise UserError(f"{path} has no nodes")
+    _check_leaves(path, labels, names, edges)
+    return Taxonomy(_plain(labels, str_ids), edges, names, str(path))
+
+
+def _outline_rows(path: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[int, int, str]]:
+    """Line number, level and text of each node."""
+    for where, line in lines:
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        indent = line[: len(line) - len(line.lstrip())]
+        if indent.strip(" ") or len(indent) % _INDENT:
+            raise UserError(
+                f"{path}, line {where}: {text!r} is not indented by {_INDENT} spaces per level"
+            )
+        yield where, len(indent) // _INDENT, text
+
+
+def _check_leaves(path: Path, labels: list, names: list[str], edges: list) -> None:
+    inner = {parent for parent, _ in edges}
+    for node, label in enumerate(labels):
+        if label is None and node not in inner:
+            raise UserError(
+                f"{path}: {names[node]!r} has nothing below it and no [label] before its name"
+            )
+
+
+def _plain(labels: list[str | None], str_ids: bool) -> list[Label | None]:
+    """The labels as numbers, if all of them are."""
+    given = [label for label in labels if label is not None]
+    if str_ids or not all(re.fullmatch(r"-?[0-9]+", label) for label in given):
+        return labels
+    return [None if label is None else int(label) for label in labels]
