@@ -1,6 +1,10 @@
-"""Accuracy of predicted classes."""
+"""Accuracy of predicted classes: plain, top-k, balanced, per class and hierarchical."""
+
+from collections.abc import Mapping
 
 import numpy as np
+
+TOP_K = 5
 
 
 def average_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
@@ -12,7 +16,80 @@ def average_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
         predicted: class positions, shape (samples,).
         labels: true class positions, shape (samples,).
     """
-    samples = np.bincount(labels)
-    hits = np.bincount(labels, weights=predicted == labels, minlength=len(samples))
-    present = samples > 0
-    return float(np.mean(hits[present] / samples[present]))
+    return float(np.nanmean(accuracy_per_class(predicted, labels, int(labels.max()) + 1)))
+
+
+def accuracy_per_class(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """The accuracy within each class, in [0, 1]; NaN for a class without a test sample.
+
+    Args:
+        predicted: class positions, shape (samples,).
+        labels: true class positions, shape (samples,).
+        num_classes: number of classes.
+
+    Returns:
+        float64 (num_classes,).
+    """
+    samples = np.bincount(labels, minlength=num_classes)
+    hits = np.bincount(labels, weights=predicted == labels, minlength=num_classes)
+    return np.divide(hits, samples, out=np.full(len(samples), np.nan), where=samples > 0)
+
+
+def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = TOP_K) -> float | None:
+    """The share of samples whose class is among the k with the largest scores, in [0, 1].
+
+    Of classes with equal scores the first counts as larger, as for ``argmax``.
+
+    Args:
+        scores: shape (samples, classes).
+        labels: true class positions, shape (samples,).
+        k: how many classes may be named.
+
+    Returns:
+        None when there are fewer than k classes.
+    """
+    if scores.shape[1] < k:
+        return None
+    true = np.take_along_axis(scores, labels[:, np.newaxis], axis=1)
+    earlier = np.arange(scores.shape[1]) < labels[:, np.newaxis]
+    rank = ((scores > true) | ((scores == true) & earlier)).sum(axis=1)
+    return float(np.mean(rank < k))
+
+
+def hierarchical_accuracy(
+    predicted: np.ndarray, labels: np.ndarray, similarities: np.ndarray
+) -> float:
+    """The mean similarity of predicted and true class, in [0, 1].
+
+    With 1 - height(lowest common ancestor) / height(root) as similarity, this is how close wrong
+    predictions come in a taxonomy (Barz and Denzler, "Hierarchy-based Image Embeddings for
+    Semantic Image Retrieval", https://arxiv.org/abs/1809.09924).
+
+    Args:
+        predicted: class positions, shape (samples,).
+        labels: true class positions, shape (samples,).
+        similarities: of each two classes, shape (classes, classes), 1 on the diagonal.
+    """
+    return float(np.mean(similarities[labels, predicted]))
+
+
+def all_figures(
+    scores: np.ndarray, labels: np.ndarray, similarities: Mapping[str, np.ndarray]
+) -> dict[str, float | None]:
+    """Every accuracy by name, each in [0, 1]; None where it has no meaning.
+
+    Args:
+        scores: one for each class, shape (samples, classes); the largest is the decision.
+        labels: true class positions, shape (samples,).
+        similarities: matrices (classes, classes) by the name of the similarity; may be empty.
+    """
+    predicted = scores.argmax(axis=1)
+    return {
+        "accuracy": float(np.mean(predicted == labels)),
+        f"top{TOP_K}_accuracy": top_k_accuracy(scores, labels),
+        "average_accuracy": average_accuracy(predicted, labels),
+        **{
+            f"hierarchical_accuracy_{name}": hierarchical_accuracy(predicted, labels, matrix)
+            for name, matrix in similarities.items()
+        },
+    }
