@@ -9,6 +9,7 @@ import keras
 
 from datasets.base import ImageDataset
 from datasets.pipeline import Batches, SetEpoch
+from evaluation.feature_dumps import of_test_split, write_features
 from models.saved import save_model, save_weights
 from training import distribution
 from training.final import Judgement, judge
@@ -20,7 +21,6 @@ from training.record import (
     commit,
     describe_dataset,
     describe_model,
-    write_features,
     write_record,
 )
 from training.reporting import (
@@ -302,10 +302,11 @@ def _save(
         best_epoch=best,
     )
     description = describe_model(run.model, run.dataset, run.objectives)
+    features = of_test_split(judgement.features, run.dataset)
     steps = [
         (outputs.model_dump, lambda path: save_model(run.model, path, description)),
         (outputs.weight_dump, lambda path: save_weights(run.model, path)),
-        (outputs.feature_dump, lambda path: write_features(path, judgement.features, run.dataset)),
+        (outputs.feature_dump, lambda path: write_features(path, features)),
         (outputs, lambda outputs: write_record(outputs, record)),
     ]
     for target, write in steps:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from datasets.base import ImageDataset
 from files import replacing
@@ -85,19 +84,3 @@ def describe_model(
             for name, goal in zip(model.output_names, objectives.outputs, strict=True)
         ),
     )
-
-
-def write_features(path: Path, features: np.ndarray, dataset: ImageDataset) -> None:
-    """Writes the features of the test images as ``.npz``.
-
-    Arrays: ``features`` float32 (images, dimensions), ``labels`` (images,) the original class
-    labels, ``names`` (images,) file names or indices; all in the order of the test split.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    labels = np.asarray(dataset.labels)[dataset.test.labels]
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(
-            file, features=features, labels=labels, names=np.asarray(list(dataset.test.names))
-        )

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from datasets.base import ImageDataset
+from evaluation.feature_dumps import check_features_path
 from files import check_folder, check_writable
 from models import build_backbone
 from models.saved import check_model_path, check_weights_path
@@ -46,8 +47,8 @@ def check_outputs(outputs: OutputOptions) -> None:
         check_model_path(outputs.model_dump)
     if outputs.weight_dump:
         check_weights_path(outputs.weight_dump)
-    if outputs.feature_dump and outputs.feature_dump.suffix != ".npz":
-        raise UsageError(f"--feature_dump {outputs.feature_dump}: the name has to end in .npz")
+    if outputs.feature_dump:
+        check_features_path("--feature_dump", outputs.feature_dump)
     _check_distinct(outputs)
     resuming = bool(outputs.snapshot and outputs.snapshot.exists())
     for name, may_exist in (

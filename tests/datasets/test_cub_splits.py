@@ -52,7 +52,7 @@ def test_the_lists_are_what_the_rule_draws_from_the_official_training_images(lis
 
 
 def lists_only(root, count, listed):
-    """A CUB folder of classes 3 and 7 with ``count`` listed images and a test image each, in mixed order."""
+    """Classes 3 and 7 of CUB: ``count`` listed images and a test image of each, in mixed order."""
     paths = [path for path in listed if path[:3] in ("003", "007")]
     rows = [(path, 1) for path in paths[: 2 * count]]
     rows += [("003.A/A_9999.jpg", 0), ("007.B/B_9999.jpg", 0)]

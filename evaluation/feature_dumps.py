@@ -1,0 +1,169 @@
+"""Feature dumps: the features of images with their labels and names, as ``.npz`` or pickle.
+
+Both hold the same three entries, in the same order of the images:
+
+========  ====================  ===========================================
+``.npz``  ``.pickle``, a dict   content
+========  ====================  ===========================================
+features  feat                  float32 array (images, dimensions)
+labels    labels (a list)       original class labels, all int or all str
+names     names (a list)        file names, or indices as text
+========  ====================  ===========================================
+
+In a pickle that is read, ``feat`` may also be a list of vectors or a dictionary from the name or
+index of an image to its vector, and names may be missing.
+"""
+
+import pickle
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets.base import ImageDataset
+from files import replacing
+from unpickling import load_plain_pickle
+from utils import UsageError, UserError
+
+SUFFIXES = (".npz", ".pickle")
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What a network makes of images.
+
+    Attributes:
+        vectors: float32 (images, dimensions), finite.
+        labels: (images,) original class labels, all int or all str.
+        names: file name or index of each image.
+    """
+
+    vectors: np.ndarray
+    labels: np.ndarray
+    names: tuple[str, ...]
+
+
+def of_test_split(vectors: np.ndarray, dataset: ImageDataset) -> Features:
+    """The features of the test images of a data set, in the order of the split."""
+    labels = np.asarray(dataset.labels)[dataset.test.labels]
+    return Features(vectors, labels, tuple(dataset.test.names))
+
+
+def check_features_path(option: str, path: Path) -> None:
+    """Refuses a name that does not say which layout to write.
+
+    Raises:
+        UsageError: it ends in none of ``SUFFIXES``.
+    """
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{option} {path}: the name has to end in {' or '.join(SUFFIXES)}")
+
+
+def write_features(path: Path, features: Features) -> None:
+    """Writes a dump; the ending of its name chooses the layout.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write = _write_pickle if path.suffix == ".pickle" else _write_npz
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        write(file, features)
+
+
+def _write_npz(file, features: Features) -> None:
+    np.savez_compressed(
+        file,
+        features=features.vectors,
+        labels=features.labels,
+        names=np.asarray(features.names),
+    )
+
+
+def _write_pickle(file, features: Features) -> None:
+    content = {
+        "feat": np.asarray(features.vectors, dtype=np.float32),
+        "labels": features.labels.tolist(),
+        "names": list(features.names),
+    }
+    pickle.dump(content, file, protocol=4)
+
+
+def read_features(path: str | Path) -> Features:
+    """Reads a dump of either layout. Nothing in the file is executed, whatever it contains.
+
+    Raises:
+        UserError: the file is missing or damaged, lacks features or labels, or has values that
+            are not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no feature dump {path}")
+    content = _npz_content(path) if _is_zip(path) else _pickle_content(path)
+    missing = [name for name in ("features", "labels") if content.get(name) is None]
+    if missing:
+        raise UserError(f"{path} lacks {' and '.join(missing)}: not a feature dump")
+    try:
+        features = _features(content)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} holds no features that can be read: {error}") from error
+    _check(path, features)
+    return features
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) == b"PK"  # as every zip archive begins, a damaged one too
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _npz_content(path: Path) -> dict[str, object]:
+    try:
+        # NumPy leaves a damaged file open if it opened it itself.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            wanted = set(arrays.files) & {"features", "labels", "names"}
+            return {name: arrays[name] for name in wanted}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} cannot be read as .npz: {error}") from error
+
+
+def _pickle_content(path: Path) -> dict[str, object]:
+    content = load_plain_pickle(path)
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path} holds {type(content).__name__}, not a dictionary with 'feat'")
+    return {"features": content.get("feat"), **{k: content.get(k) for k in ("labels", "names")}}
+
+
+def _features(content: Mapping[str, object]) -> Features:
+    vectors, names = content["features"], content.get("names")
+    if isinstance(vectors, Mapping):
+        names = list(vectors) if names is None else names
+        vectors = list(vectors.values())
+    vectors = np.asarray(vectors, dtype=np.float32)
+    names = range(len(vectors)) if names is None else names
+    return Features(vectors, np.asarray(content["labels"]), tuple(str(name) for name in names))
+
+
+def _check(path: Path, features: Features) -> None:
+    vectors, labels = features.vectors, features.labels
+    if vectors.ndim != 2 or not vectors.size:
+        raise UserError(
+            f"{path}: features need the shape (images, dimensions), they have {vectors.shape}"
+        )
+    if labels.shape != vectors.shape[:1] or len(features.names) != len(vectors):
+        raise UserError(
+            f"{path}: {len(vectors)} features, but labels of shape {labels.shape} and "
+            f"{len(features.names)} names"
+        )
+    if labels.dtype.kind not in "iuU":
+        raise UserError(f"{path}: labels are whole numbers or text, these are {labels.dtype}")
+    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(broken):
+        raise UserError(
+            f"{path}: the features of {len(broken)} images have values that are not finite, "
+            f"the first is {features.names[broken[0]]}"
+        )

@@ -1,0 +1,128 @@
+"""Feature dumps in both layouts, and files that are not what they should be."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.feature_dumps import Features, check_features_path, read_features, write_features
+from utils import UsageError, UserError
+
+VECTORS = np.array([[1, 2.5], [0, -3], [7, 1e-3]], dtype=np.float32)
+NAMES = ("a/1.jpg", "b/2 ü.jpg", "17")
+
+
+@pytest.fixture(
+    params=[np.array([3, 1, 3]), np.array(["owl", "ä wren", "owl"])], ids=["int", "str"]
+)
+def features(request):
+    return Features(VECTORS, request.param, NAMES)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pickle"])
+def test_what_is_written_is_read_again(tmp_path, features, suffix):
+    path = tmp_path / f"dump{suffix}"
+    write_features(path, features)
+    again = read_features(path)
+    assert again.vectors.dtype == np.float32
+    np.testing.assert_array_equal(again.vectors, VECTORS)
+    assert again.labels.tolist() == features.labels.tolist()
+    assert again.names == NAMES
+
+
+def test_the_layouts_are_the_documented_ones(tmp_path, features):
+    write_features(tmp_path / "f.pickle", features)
+    with open(tmp_path / "f.pickle", "rb") as file:
+        content = pickle.load(file)  # noqa: S301 (written here)
+    assert list(content) == ["feat", "labels", "names"]
+    assert content["feat"].tobytes() == VECTORS.tobytes()
+    assert content["labels"] == features.labels.tolist()
+    assert all(type(label) in (int, str) for label in content["labels"])
+    assert content["names"] == list(NAMES)
+    write_features(tmp_path / "f.npz", features)
+    with np.load(tmp_path / "f.npz") as arrays:
+        assert set(arrays.files) == {"features", "labels", "names"}
+        assert arrays["labels"].tolist() == features.labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("feat", "names"),
+    [
+        (VECTORS.astype(float).tolist(), ("0", "1", "2")),
+        (list(VECTORS), ("0", "1", "2")),
+        ({5: VECTORS[0], 2: VECTORS[1], 9: VECTORS[2]}, ("5", "2", "9")),
+    ],
+)
+def test_other_pickles_with_feat_are_read(tmp_path, feat, names):
+    path = tmp_path / "f.pickle"
+    path.write_bytes(pickle.dumps({"feat": feat, "labels": [1, 2, 2]}))
+    found = read_features(path)
+    np.testing.assert_array_equal(found.vectors, VECTORS)
+    assert found.names == names
+    assert found.labels.tolist() == [1, 2, 2]
+
+
+class Evil:
+    def __reduce__(self):
+        return Path.touch, (Path("touched"),)
+
+
+def broken(**changes):
+    arrays = {"features": VECTORS, "labels": np.array([1, 2, 2]), "names": np.array(NAMES)}
+    return {name: value for name, value in (arrays | changes).items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (broken(features=None), "lacks features"),
+        (broken(labels=None), "lacks labels"),
+        (broken(labels=np.array([1, 2])), "3 features, but labels of shape"),
+        (broken(names=np.array(["x"])), "1 names"),
+        (broken(labels=np.array([1.0, 2, 2])), "whole numbers or text"),
+        (broken(features=VECTORS[0]), r"shape \(images, dimensions\)"),
+        (broken(features=VECTORS[:0], labels=np.zeros(0, int), names=None), "shape"),
+        (broken(features=np.array(["x", "y", "z"])), "no features that can be read"),
+        (broken(features=VECTORS * [[1], [np.nan], [1]]), r"1 images .*b/2"),
+        (broken(features=VECTORS * [[1], [np.nan], [np.inf]]), r"2 images .*b/2"),
+        (broken(labels=np.array([{}, {}, {}], dtype=object)), "cannot be read as .npz"),
+    ],
+)
+def test_dumps_that_are_not_right_are_refused(tmp_path, arrays, message):
+    path = tmp_path / "f.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(UserError, match=message) as caught:
+        read_features(path)
+    assert "f.npz" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content", [[VECTORS], {"labels": [1]}, {"feat": VECTORS}, {"feat": Evil()}]
+)
+def test_pickles_that_are_not_right_are_refused_and_run_nothing(tmp_path, monkeypatch, content):
+    monkeypatch.chdir(tmp_path)
+    Path("f.pickle").write_bytes(pickle.dumps(content))
+    with pytest.raises(UserError, match=r"f\.pickle"):
+        read_features("f.pickle")
+    assert not Path("touched").exists()
+
+
+def test_damaged_and_missing_files_are_refused(tmp_path, features):
+    path = tmp_path / "f.npz"
+    write_features(path, features)
+    whole = path.read_bytes()
+    for damaged in (whole[:-30], whole[:60] + b"xxxxxxxx" + whole[68:], b"PK", b"", b"text"):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"f\.npz"):
+            read_features(path)
+    for absent in (tmp_path / "absent.npz", tmp_path):
+        with pytest.raises(UserError, match="no feature dump"):
+            read_features(absent)
+
+
+def test_the_name_has_to_say_the_layout():
+    for good in ("f.npz", "f.pickle"):
+        check_features_path("--feature_dump", Path(good))
+    with pytest.raises(UsageError, match=r"--feature_dump f\.csv: .*\.npz or \.pickle"):
+        check_features_path("--feature_dump", Path("f.csv"))
