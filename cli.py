@@ -12,6 +12,9 @@ from pathlib import Path
 from datasets import dataset_names, get_dataset
 from datasets.base import ImageDataset
 from datasets.names import parse_name
+from embeddings.shipped import taxonomy_names
+from embeddings.taxonomy import Label, Taxonomy
+from embeddings.taxonomy_files import read_taxonomy
 from models import architecture_names, check_architecture
 from training.learning_rates import parse_step_schedule
 from training.options import OutputOptions, ScheduleOptions, TrainingOptions
@@ -257,6 +260,29 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     add("--clr_max_lr", rate, "CLR: highest learning rate")
 
 
+def add_hierarchy_options(parser: argparse.ArgumentParser) -> None:
+    """Which taxonomy, and which of its classes."""
+    group = parser.add_argument_group("classes")
+    group.add_argument(
+        "--hierarchy",
+        required=True,
+        metavar="NAME|FILE",
+        help=f"a shipped taxonomy, {', '.join(taxonomy_names())}; or a file: an outline like "
+        "those, or one pair of ids per line, parent child",
+    )
+    group.add_argument(
+        "--is_a", action="store_true", help="pairs are child parent instead of parent child"
+    )
+    group.add_argument("--str_ids", action="store_true", help="ids are text instead of numbers")
+    group.add_argument(
+        "--class_list",
+        type=Path,
+        metavar="FILE",
+        help="restrict and order the classes: the first word of each line is a class label "
+        "(default: all leaves, in ascending order)",
+    )
+
+
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """What is written where."""
     group = parser.add_argument_group("output")
@@ -295,6 +321,20 @@ def open_dataset(args: argparse.Namespace) -> ImageDataset:
         target_size=args.target_size,
         crop_size=args.crop_size,
     )
+
+
+def open_taxonomy(args: argparse.Namespace) -> tuple[Taxonomy, tuple[Label, ...]]:
+    """The taxonomy that the options name, and the labels of the classes wanted from it.
+
+    Raises:
+        UserError: it cannot be read, or lacks a class.
+    """
+    taxonomy = read_taxonomy(args.hierarchy, args.is_a, args.str_ids)
+    if not args.class_list:
+        return taxonomy, taxonomy.leaf_labels
+    known = [label for label in taxonomy.labels if label is not None]
+    nodes = taxonomy.nodes(read_class_list(args.class_list, known))
+    return taxonomy, tuple(taxonomy.labels[i] for i in nodes)
 
 
 def read_class_list(path: Path, labels: Sequence[int | str]) -> list[str]:

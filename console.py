@@ -15,6 +15,7 @@ def run(
     parser: argparse.ArgumentParser,
     command: Callable[[argparse.Namespace], object],
     argv: Sequence[str] | None = None,
+    backend: bool = True,
 ) -> int:
     """Parses, does the command's work, and turns failures into one line and an exit status.
 
@@ -22,6 +23,7 @@ def run(
         parser: of the command; exits the process with status 2 after a wrong argument.
         command: does the work.
         argv: the arguments; those of the process by default.
+        backend: whether the command needs Keras, which takes seconds to import.
 
     Returns:
         0; 1 after a failure; 2 after an argument that does not fit; 130 after Ctrl-C; 141 when
@@ -32,7 +34,8 @@ def run(
     args.command_line = shlex.join(["python", parser.prog, *argv])
     _set_up_logging()
     try:
-        _import_backend()
+        if backend:
+            _import_backend()
         command(args)
     except UserError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)

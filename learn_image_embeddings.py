@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import cli
 import console
+from embeddings import shipped
 from utils import UsageError
 
 LOSSES = ("mse", "inv_corr", "unnorm_corr", "softmax_corr")
@@ -20,8 +21,9 @@ def build_parser() -> argparse.ArgumentParser:
     objective.add_argument(
         "--embedding",
         required=True,
-        metavar="FILE",
-        help="onehot, or a file of class embeddings (.npz or a published pickle)",
+        metavar="NAME|FILE",
+        help=f"onehot; a shipped one, {', '.join(shipped.embedding_names())}; or a file of class "
+        "embeddings (.npz or a published pickle)",
     )
     objective.add_argument(
         "--loss",
@@ -63,7 +65,7 @@ def learn(args: argparse.Namespace) -> None:
     semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)
     dataset = cli.open_dataset(args)
     if semantic:
-        dataset = dataset.restrict(semantic.shared_labels(dataset.labels))
+        dataset = dataset.restrict(semantic.shared_labels(dataset.labels, dataset.name))
     targets = semantic.restrict(dataset.labels) if semantic else onehot(dataset.labels)
     backbone = setup.build_network(args.architecture, dataset, targets.dimensions, classifier=False)
     model = embedding_head(backbone, args.loss)

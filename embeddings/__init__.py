@@ -1,7 +1,19 @@
 """The class targets: one vector per class, one-hot, read from a file or made from a taxonomy."""
 
-from embeddings.class_embeddings import ClassEmbeddings, load_class_embeddings, onehot
+from embeddings.class_embeddings import (
+    ClassEmbeddings,
+    load_class_embeddings,
+    onehot,
+    save_class_embeddings,
+)
 from embeddings.taxonomy import Taxonomy
 from embeddings.taxonomy_files import read_taxonomy
 
-__all__ = ["ClassEmbeddings", "Taxonomy", "load_class_embeddings", "onehot", "read_taxonomy"]
+__all__ = [
+    "ClassEmbeddings",
+    "Taxonomy",
+    "load_class_embeddings",
+    "onehot",
+    "read_taxonomy",
+    "save_class_embeddings",
+]

@@ -1,5 +1,6 @@
 """Class embeddings: reading them, and matching them with the classes of a data set."""
 
+import logging
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from embeddings import shipped
+from embeddings.taxonomy import Label, few
+from files import replacing
 from unpickling import load_plain_pickle
 from utils import UsageError, UserError
 
-Label = int | str
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,17 +46,22 @@ class ClassEmbeddings:
         missing = [str(label) for label in labels if str(label) not in position]
         if missing:
             raise UsageError(
-                f"the class embeddings have no vector for {_few(missing)}; "
-                f"they have {_few(self.labels)}"
+                f"the class embeddings have no vector for {few(missing)}; "
+                f"they have {few(self.labels)}"
             )
         rows = [position[str(label)] for label in labels]
         return ClassEmbeddings(self.vectors[rows], tuple(labels), self.is_onehot)
 
-    def shared_labels(self, labels: Sequence[Label]) -> list[Label]:
+    def shared_labels(self, labels: Sequence[Label], dataset: str = "the data set") -> list[Label]:
         """The classes that these embeddings and a data set with ``labels`` can be trained on.
 
         The embeddings' labels restrict and order the classes of the data set. A data set that
-        has some of the embeddings' classes only (part of CUB, say) keeps the ones it has.
+        has some of the embeddings' classes only (part of CUB, say) keeps the ones it has. What
+        is left out on either side is logged.
+
+        Args:
+            labels: those of the data set.
+            dataset: its name, for messages.
 
         Raises:
             UsageError: neither set of labels contains the other.
@@ -62,9 +71,10 @@ class ClassEmbeddings:
         shared = [theirs[str(label)] for label in self.labels if str(label) in theirs]
         if len(shared) < min(len(ours), len(theirs)):
             raise UsageError(
-                f"the class embeddings are for other classes ({_few(self.labels)}) than the data "
-                f"set has ({_few(labels)}): they share {len(shared)}"
+                f"the class embeddings are for other classes ({few(self.labels)}) than the data "
+                f"set has ({few(labels)}): they share {len(shared)}"
             )
+        _log_left_out(len(shared), len(ours), len(theirs), dataset)
         return shared
 
 
@@ -73,16 +83,35 @@ def onehot(labels: Sequence[Label]) -> ClassEmbeddings:
     return ClassEmbeddings(np.eye(len(labels), dtype=np.float32), tuple(labels), is_onehot=True)
 
 
-def load_class_embeddings(path: str | Path) -> ClassEmbeddings:
+def save_class_embeddings(path: str | Path, vectors: np.ndarray, labels: Sequence[Label]) -> None:
+    """Writes class embeddings to ``.npz``, with the entries ``embedding`` and ``ind2label``.
+
+    Args:
+        path: the file.
+        vectors: shape (classes, dimensions), kept in their own precision.
+        labels: of each row, all numbers or all text.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    with replacing(path, ".npz") as temporary:
+        np.savez_compressed(temporary, embedding=vectors, ind2label=np.array(labels))
+
+
+def load_class_embeddings(source: str | Path) -> ClassEmbeddings:
     """Reads class embeddings from ``.npz`` or from a published pickle.
 
     Both hold ``embedding``, an array of shape (classes, dimensions), and ``ind2label``, the label
     of each row. Nothing in the file is executed, whatever it contains.
 
+    Args:
+        source: a file, or a name such as ``cub_deep``; the name of a shipped file wins.
+
     Raises:
         UserError: the file is missing, damaged, or lacks one of the two.
     """
-    content = _read(Path(path))
+    path = shipped.embedding_path(source)
+    content = _read(path)
     try:
         vectors = np.asarray(content["embedding"], dtype=np.float32)
         labels = _labels(content["ind2label"])
@@ -106,7 +135,10 @@ def _read(path: Path) -> Mapping:
     if path.is_dir():
         raise UserError(f"{path} is a folder, not a file of class embeddings")
     if not path.exists():
-        raise UserError(f"there is no file of class embeddings {path}")
+        raise UserError(
+            f"there is no file of class embeddings {path}, and none of that name is shipped; "
+            f"shipped are: {', '.join(shipped.embedding_names())}"
+        )
     with open(path, "rb") as file:
         is_npz = file.read(2) == b"PK"  # as every zip archive begins, a damaged one too
     content = _read_npz(path) if is_npz else load_plain_pickle(path)
@@ -140,7 +172,16 @@ def _plain(label: object) -> Label:
     raise ValueError(f"a label is a number or text, not {type(label).__name__}")
 
 
-def _few(labels: Sequence[Label], most: int = 5) -> str:
-    """The first labels of a list, for messages."""
-    shown = ", ".join(repr(str(label)) for label in labels[:most])
-    return shown + (f", … ({len(labels)} in all)" if len(labels) > most else "")
+def _log_left_out(shared: int, ours: int, theirs: int, dataset: str) -> None:
+    """Says which classes the training goes without."""
+    if shared < ours:
+        logger.info(
+            "%d of the %d class embeddings are for classes that %s here does not have; "
+            "they are left out",
+            *(ours - shared, ours, dataset),
+        )
+    if shared < theirs:
+        logger.info(
+            "%d of the %d classes of %s have no class embedding; they are left out",
+            *(theirs - shared, theirs, dataset),
+        )

@@ -89,11 +89,11 @@ class Taxonomy:
         unknown = [label for label in wanted if label not in self._node]
         if unknown:
             raise UsageError(
-                f"{self.source} has no class {_few(unknown)}; it has {_few(list(self._node))}"
+                f"{self.source} has no class {few(unknown)}; it has {few(list(self._node))}"
             )
         if len(set(wanted)) < len(wanted):
             twice = [label for i, label in enumerate(wanted) if label in wanted[:i]]
-            raise UsageError(f"classes are listed more than once: {_few(twice)}")
+            raise UsageError(f"classes are listed more than once: {few(twice)}")
         return [self._node[label] for label in wanted]
 
     def depth_first(self) -> list[int]:
@@ -182,7 +182,7 @@ class Taxonomy:
     def _find_root(self) -> int:
         roots = [i for i, parents in enumerate(self.parents) if not parents]
         if len(roots) != 1:
-            names = _few([self.names[i] for i in roots])
+            names = few([self.names[i] for i in roots])
             raise UserError(f"{self.source} has {len(roots)} roots instead of one: {names}")
         if not self.children[roots[0]]:
             raise UserError(f"{self.source} has nothing below its root {self.names[roots[0]]!r}")
@@ -199,18 +199,18 @@ class Taxonomy:
         return below
 
 
+def few(items: Sequence[object], most: int = 5) -> str:
+    """The first of some labels or names, for messages."""
+    shown = ", ".join(repr(str(item)) for item in items[:most])
+    return shown + (f", … ({len(items)} in all)" if len(items) > most else "")
+
+
 def _longest(order: Iterable[int], next_nodes: Sequence[Sequence[int]]) -> np.ndarray:
     """Number of steps on the longest way by ``next_nodes``, which come earlier in ``order``."""
     lengths = np.zeros(len(next_nodes), int)
     for node in order:
         lengths[node] = max((lengths[i] + 1 for i in next_nodes[node]), default=0)
     return lengths
-
-
-def _few(items: Sequence[object], most: int = 5) -> str:
-    """The first of some labels or names, for messages."""
-    shown = ", ".join(repr(str(item)) for item in items[:most])
-    return shown + (f", … ({len(items)} in all)" if len(items) > most else "")
 
 
 def _way(names: list[str], most: int = 8) -> str:

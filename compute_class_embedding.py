@@ -1,0 +1,105 @@
+"""Compute class embeddings from a taxonomy: vectors as similar to each other as their classes."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import cli
+import console
+from embeddings import save_class_embeddings
+from embeddings.solvers import METHODS, normalized
+from embeddings.taxonomy import Taxonomy, few
+from files import check_writable
+from utils import UsageError, UserError
+
+results = logging.getLogger("results")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__)
+    cli.add_hierarchy_options(parser)
+    embedding = parser.add_argument_group("embedding")
+    embedding.add_argument(
+        "--method",
+        choices=tuple(METHODS),
+        default="unitsphere",
+        help="unitsphere: unit vectors whose dot products are the similarities; approx_sim: the "
+        "nearest to that in fewer dimensions; spheres: points whose distances are the "
+        "dissimilarities; mds: the nearest to that in fewer dimensions",
+    )
+    embedding.add_argument(
+        "--num_dim",
+        type=cli.positive,
+        metavar="D",
+        help="dimensions, for approx_sim and mds (default: as many as an exact embedding needs)",
+    )
+    embedding.add_argument("--norm", action="store_true", help="scale the vectors to unit length")
+    output = parser.add_argument_group("output")
+    output.add_argument("--out", type=Path, required=True, metavar="FILE", help="the vectors, .npz")
+    output.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    return parser
+
+
+def compute(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    if args.out.suffix != ".npz":
+        raise UsageError(f"--out {args.out}: the name has to end in .npz")
+    check_writable("--out", args.out, args.overwrite)
+    taxonomy, labels = cli.open_taxonomy(args)
+    if len(labels) < 2:
+        raise UsageError(f"an embedding is for two or more classes, not for {len(labels)}")
+    similarities = taxonomy.similarities(labels)
+    vectors = embed(taxonomy, similarities, args.method, args.num_dim)
+    if args.norm:
+        vectors = normalized(vectors, labels)
+    save_class_embeddings(args.out, vectors, labels)
+    report(args, taxonomy, vectors, similarities)
+
+
+def embed(
+    taxonomy: Taxonomy, similarities: np.ndarray, method: str, num_dim: int | None
+) -> np.ndarray:
+    """The vectors, float64 (classes, dimensions).
+
+    Raises:
+        UserError: there are none, which several parents of a node may be the reason for.
+    """
+    try:
+        return METHODS[method].embed(similarities, num_dim)
+    except UsageError:
+        raise
+    except UserError as error:
+        several = taxonomy.with_several_parents()
+        reason = f"; this happens where nodes have several parents, like {few(several)}"
+        raise UserError(f"{error}{reason if several else ''}") from error
+
+
+def report(
+    args: argparse.Namespace,
+    taxonomy: Taxonomy,
+    vectors: np.ndarray,
+    similarities: np.ndarray,
+) -> None:
+    """Says what was computed, and how exact it is."""
+    method = METHODS[args.method]
+    deviations = method.deviations(vectors, similarities)
+    results.info("%d classes, %d dimensions, root height %d", *vectors.shape, taxonomy.height)
+    results.info(
+        "Deviation of the %s from their target: largest %.2g, mean %.2g",
+        *(method.measure, deviations.max(), deviations.mean()),
+    )
+    results.info("Written to %s", args.out)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), compute, argv, backend=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""Class embeddings from similarities: vectors whose dot products or distances equal them.
+
+All methods take similarities, float64 (n, n), symmetric, with ones on the diagonal, and return
+vectors, float64 (n, dimensions). The methods are those of the code published with Barz and
+Denzler, "Hierarchy-based Image Embeddings for Semantic Image Retrieval", WACV 2019.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from embeddings.taxonomy import Label, few
+from utils import UsageError, UserError
+
+_ROUNDING = 1e-10
+"""Eigenvalues nearer to zero than this part of the largest one count as zero."""
+
+
+def unitsphere(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarray:
+    """Unit vectors whose dot products are the similarities (Barz and Denzler 2019, Section 3.2).
+
+    As published, the matrix is lower triangular, the first class is (1, 0, …) and there are as
+    many dimensions as classes: this is the Cholesky factor. The similarities of a tree are always
+    positive definite; their eigenvalues are at least 1 / height of the root.
+
+    Raises:
+        UsageError: ``num_dim`` is another number.
+        UserError: the similarities are not positive semi-definite.
+    """
+    if num_dim not in (None, len(similarities)):
+        raise _fixed("unitsphere", num_dim, len(similarities), "approx_sim")
+    return _triangular_factor(similarities)
+
+
+def approx_sim(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarray:
+    """Vectors whose dot products come nearest to the similarities, by eigendecomposition.
+
+    Of all vectors with ``num_dim`` dimensions they have the least sum of squared differences
+    (Eckart and Young, 1936); with all positive eigenvalues, the default, there is none if the
+    similarities are positive semi-definite.
+
+    Raises:
+        UsageError: there are fewer than ``num_dim`` positive eigenvalues.
+    """
+    return _leading_factor("approx_sim", similarities, num_dim)
+
+
+def spheres(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarray:
+    """Points at Euclidean distances of 1 - similarity, in one dimension less than classes.
+
+    The first class is the origin, each further one adds a dimension: where the spheres around
+    the earlier ones meet.
+
+    Raises:
+        UsageError: ``num_dim`` is another number.
+        UserError: no points have these distances.
+    """
+    if num_dim not in (None, len(similarities) - 1):
+        raise _fixed("spheres", num_dim, len(similarities) - 1, "mds")
+    squares = (1 - similarities) ** 2
+    # Dot products of the others, seen from the first (Schoenberg, 1935).
+    products = (squares[1:, :1] + squares[:1, 1:] - squares[1:, 1:]) / 2
+    try:
+        others = _triangular_factor(products)
+    except UserError as error:
+        raise UserError(f"no points have these distances from each other: {error}") from error
+    return np.concatenate([np.zeros((1, others.shape[1])), others])
+
+
+def mds(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarray:
+    """Points at distances of about 1 - similarity around the origin, by classical scaling.
+
+    Torgerson, Psychometrika 1952. With all positive eigenvalues, the default, the distances are
+    exact if there are points that have them.
+
+    Raises:
+        UsageError: there are fewer than ``num_dim`` positive eigenvalues.
+    """
+    squares = (1 - similarities) ** 2
+    centred = squares - squares.mean(axis=0)
+    centred -= centred.mean(axis=1, keepdims=True)
+    return _leading_factor("mds", -centred / 2, num_dim)
+
+
+def dot_products(vectors: np.ndarray) -> np.ndarray:
+    """Dot products of all pairs of n vectors, (n, n)."""
+    return vectors @ vectors.T
+
+
+def distances(vectors: np.ndarray) -> np.ndarray:
+    """Euclidean distances of all pairs of n vectors, (n, n)."""
+    from scipy.spatial.distance import pdist, squareform
+
+    return squareform(pdist(vectors))
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to embed classes.
+
+    Attributes:
+        embed: similarities (n, n) and number of dimensions, or None for its default → vectors.
+        realized: vectors → what the method makes equal, or near, to ``target``, (n, n).
+        target: similarities → what the vectors should realize, (n, n).
+        measure: the name of both.
+    """
+
+    embed: Callable[[np.ndarray, int | None], np.ndarray]
+    realized: Callable[[np.ndarray], np.ndarray]
+    target: Callable[[np.ndarray], np.ndarray]
+    measure: str
+
+    def deviations(self, vectors: np.ndarray, similarities: np.ndarray) -> np.ndarray:
+        """How far what the vectors realize is from the target, absolute, of all pairs, (n, n)."""
+        return np.abs(self.realized(vectors) - self.target(similarities))
+
+
+_BY_DOT_PRODUCT = (dot_products, lambda similarities: similarities, "dot products")
+_BY_DISTANCE = (distances, lambda similarities: 1 - similarities, "Euclidean distances")
+
+METHODS = {
+    "unitsphere": Method(unitsphere, *_BY_DOT_PRODUCT),
+    "approx_sim": Method(approx_sim, *_BY_DOT_PRODUCT),
+    "spheres": Method(spheres, *_BY_DISTANCE),
+    "mds": Method(mds, *_BY_DISTANCE),
+}
+"""The published methods by name."""
+
+
+def normalized(vectors: np.ndarray, labels: Sequence[Label]) -> np.ndarray:
+    """The vectors of these classes scaled to unit length.
+
+    Raises:
+        UsageError: one has no direction.
+    """
+    lengths = np.linalg.norm(vectors, axis=1)
+    zero = [label for label, length in zip(labels, lengths, strict=True) if length < _ROUNDING]
+    if zero:
+        raise UsageError(f"--norm: {few(zero)} has a vector of zeros, which no factor makes longer")
+    return vectors / lengths[:, None]
+
+
+def _fixed(method: str, num_dim: int, dimensions: int, other: str) -> UsageError:
+    return UsageError(
+        f"--num_dim {num_dim}: {method} has {dimensions} dimensions for these classes, always; "
+        f"{other} takes fewer"
+    )
+
+
+def _triangular_factor(products: np.ndarray) -> np.ndarray:
+    """The lower triangular L with L Lᵀ equal to a positive semi-definite matrix.
+
+    Raises:
+        UserError: the matrix is not positive semi-definite.
+    """
+    try:
+        return np.linalg.cholesky(products)
+    except np.linalg.LinAlgError:
+        return _singular_factor(products)
+
+
+def _singular_factor(products: np.ndarray) -> np.ndarray:
+    """The same for matrices without full rank, where Cholesky's method divides by zero."""
+    values, vectors = np.linalg.eigh(products)
+    if values[0] < -_ROUNDING * values[-1]:
+        raise UserError(
+            "the similarity matrix is not positive semi-definite (its least eigenvalue is "
+            f"{values[0]:.3g}); approx_sim and mds embed it approximately"
+        )
+    upper = np.linalg.qr((vectors * np.sqrt(values.clip(0))).T, mode="r")
+    return (upper * np.where(np.diag(upper) < 0, -1, 1)[:, None]).T
+
+
+def _leading_factor(method: str, products: np.ndarray, num_dim: int | None) -> np.ndarray:
+    """Vectors whose dot products come nearest to a symmetric matrix, most important first."""
+    values, vectors = np.linalg.eigh(products)
+    most = int(np.sum(values > _ROUNDING * values[-1]))
+    if num_dim is not None and num_dim > most:
+        raise UsageError(
+            f"--num_dim {num_dim}: {method} has at most {most} dimensions for these "
+            f"{len(values)} classes"
+        )
+    kept = slice(-1, -1 - (num_dim or most), -1)
+    values, vectors = values[kept], vectors[:, kept]
+    # Eigenvectors have no sign of their own: their largest entry is made positive.
+    signs = np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0))
+    return vectors * signs * np.sqrt(values)
