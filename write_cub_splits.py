@@ -80,7 +80,7 @@ def split_lines(lists: Lists, per_class: int) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return console.run(build_parser(), write_splits, argv)
+    return console.run(build_parser(), write_splits, argv, backend=False)
 
 
 if __name__ == "__main__":

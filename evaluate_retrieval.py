@@ -1,0 +1,187 @@
+"""Judge features by the images they retrieve: hierarchical precision, AHP and mAP."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cli
+import console
+from files import check_writable
+from utils import UsageError, UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from evaluation.retrieval_inputs import Gallery
+
+results = logging.getLogger("results")
+
+_PLOTS = (".png", ".svg")
+_KS = (1, 10, 50, 100)
+_MAX_K = 250
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__)
+    _add_hierarchy_options(parser.add_argument_group("classes"))
+    _add_feature_options(parser.add_argument_group("features"))
+    _add_output_options(parser.add_argument_group("figures"))
+    return parser
+
+
+def _add_hierarchy_options(group) -> None:
+    group.add_argument(
+        "--hierarchy",
+        required=True,
+        metavar="FILE",
+        help="taxonomy of the classes: a file, or the name of one that comes with the project",
+    )
+    group.add_argument(
+        "--is_a", action="store_true", help="lines of the file are 'child parent', not the reverse"
+    )
+    group.add_argument(
+        "--str_ids", action="store_true", help="class labels in the file are text, not numbers"
+    )
+    group.add_argument(
+        "--class_list",
+        type=Path,
+        metavar="FILE",
+        help="use the images of these classes only: the first word of each line is a class label",
+    )
+
+
+def _add_feature_options(group) -> None:
+    group.add_argument(
+        "--feat",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="DUMP",
+        help="feature dump of each model, .npz or pickle, all of the same images",
+    )
+    group.add_argument(
+        "--label",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="name of each model in tables and plots (default: that of the file)",
+    )
+    group.add_argument(
+        "--norm",
+        nargs="+",
+        action="extend",
+        choices=("yes", "no"),
+        help="for all models or for each: rank by cosine similarity (yes, the default) or by "
+        "Euclidean distance of the features as they are (no)",
+    )
+
+
+def _add_output_options(group) -> None:
+    group.add_argument(
+        "--k",
+        type=cli.positive,
+        nargs="+",
+        metavar="K",
+        help="retrieved images for which the table has HP@K (default: 1 10 50 100)",
+    )
+    group.add_argument(
+        "--clip_ahp", type=cli.positive, metavar="K", help="also compute AHP@K, K from 2"
+    )
+    group.add_argument(
+        "--max_k",
+        type=cli.positive,
+        metavar="K",
+        help=f"largest k in the CSV file and the plot (default: {_MAX_K})",
+    )
+    group.add_argument("--csv", type=Path, metavar="FILE", help="write all figures, .csv")
+    group.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help=f"draw HP@k over k, {' or '.join(_PLOTS)}",
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    from evaluation.retrieval import evaluate
+    from evaluation.retrieval_inputs import model_names, per_model
+    from evaluation.retrieval_plot import write_plot
+    from evaluation.retrieval_report import HEADER, figures, tables
+    from evaluation.tables import write_csv
+
+    _check_outputs(args)
+    names = model_names(args.feat, args.label)
+    norms = per_model("--norm", args.norm or ["yes"], len(names))
+    gallery = _open_gallery(args)
+    ks, max_k = _ranks(args, gallery.images)
+    similarities = _similarities(args, gallery.classes)
+    models = zip(names, gallery.vectors, gallery.positions, norms, strict=True)
+    retrievals = {
+        name: evaluate(vectors, positions, similarities, normalize=norm == "yes")
+        for name, vectors, positions, norm in models
+    }
+    results.info("%d images of %d classes", gallery.images, len(gallery.classes))
+    for line in ("", *tables(retrievals, ks, args.clip_ahp)):
+        results.info("%s", line)
+    if args.csv:
+        write_csv(args.csv, HEADER, figures(retrievals, max_k, args.clip_ahp))
+    if args.plot:
+        write_plot(args.plot, retrievals, max_k)
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    if args.plot and args.plot.suffix.lower() not in _PLOTS:
+        raise UsageError(f"--plot {args.plot}: the name has to end in {' or '.join(_PLOTS)}")
+    if args.csv and args.plot and args.csv.resolve() == args.plot.resolve():
+        raise UsageError(f"--csv and --plot name the same file, {args.csv}")
+    for option, path in (("--csv", args.csv), ("--plot", args.plot)):
+        if path:
+            check_writable(option, path, args.overwrite)
+
+
+def _open_gallery(args: argparse.Namespace) -> "Gallery":
+    from evaluation.retrieval_inputs import read_gallery, restrict
+
+    gallery = read_gallery(args.feat)
+    if args.class_list:
+        gallery = restrict(gallery, cli.read_class_list(args.class_list, gallery.classes))
+    if gallery.images < 2:
+        raise UserError("retrieval needs at least two images, there is one")
+    return gallery
+
+
+def _ranks(args: argparse.Namespace, images: int) -> tuple[list[int], int]:
+    """The k of the table's columns, and the largest k of CSV and plot."""
+    most = images - 1
+    asked = [("--k", k) for k in args.k or ()]
+    asked += [("--clip_ahp", args.clip_ahp), ("--max_k", args.max_k)]
+    for option, k in asked:
+        if k is not None and k > most:
+            raise UsageError(f"{option} {k}: each of the {images} images can retrieve {most}")
+    if args.clip_ahp == 1:
+        raise UsageError("--clip_ahp 1: an area needs at least two points, so K is 2 or more")
+    ks = list(dict.fromkeys(args.k)) if args.k else [k for k in _KS if k <= most]
+    return ks, args.max_k or min(_MAX_K, most)
+
+
+def _similarities(args: argparse.Namespace, classes: Sequence[str]) -> "dict[str, np.ndarray]":
+    from embeddings import read_taxonomy
+
+    taxonomy = read_taxonomy(args.hierarchy, args.is_a, args.str_ids)
+    return {"LCS height": taxonomy.similarities(classes), "Wu-Palmer": taxonomy.wup(classes)}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), evaluate, argv, backend=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""How well features retrieve similar images: hierarchical precision and average precision.
+
+Every image queries all others. Hierarchical precision of the first k retrieved images (Deng, Berg
+and Fei-Fei, "Hierarchical semantic indexing for large scale image retrieval", CVPR 2011) is the sum
+of their similarities to the class of the query, divided by the largest sum that any k images have:
+
+    HP@k(q) = sum_{i<=k} s(q, r_i) / max over rankings of the same sum.
+
+All figures are means over the queries (Barz and Denzler, "Hierarchy-based image embeddings for
+semantic image retrieval", WACV 2019).
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+_BLOCK = 2_000_000  # pairs of images at a time: some 100 MB
+_MANTISSA = 53  # bits of whole numbers that float64 holds exactly
+_COST_BITS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Retrieval:
+    """How one set of features retrieves, as means over all queries.
+
+    Attributes:
+        precision: HP@k for k = 1 … images - 1, in [0, 1], by the name of the similarity.
+        mean_average_precision: of retrieving the query's class, in [0, 1]; NaN if no class has
+            two images. Images without another of their class do not count as queries.
+    """
+
+    precision: dict[str, np.ndarray]
+    mean_average_precision: float
+
+
+def evaluate(
+    features: np.ndarray,
+    labels: np.ndarray,
+    similarities: Mapping[str, np.ndarray],
+    normalize: bool = True,
+) -> Retrieval:
+    """Ranks all images for each image by Euclidean distance and measures the rankings.
+
+    Of normalized features that is the ranking by cosine similarity. Distances are rounded to about
+    2^-40 of the largest possible squared distance; what is equal then keeps the order of the
+    images, so that the result does not depend on how a matrix product is rounded.
+
+    Args:
+        features: (images, dimensions), finite, at least two images.
+        labels: int (images,), class positions.
+        similarities: (classes, classes) by name, values from 0. If even the best k images have
+            the similarity 0, any ranking of them is right, and HP@k is 1.
+        normalize: whether to divide each feature vector by its length; vectors of length 0 stay.
+    """
+    totals = {name: _Totals(matrix, labels) for name, matrix in similarities.items()}
+    average_precisions = []
+    for label, ranked in _rankings(_scaled(features, normalize), labels):
+        for total in totals.values():
+            total.add(label, ranked)
+        average_precisions.append(_average_precision(ranked == label))
+    return Retrieval(
+        {name: total.precision() for name, total in totals.items()},
+        _mean(np.concatenate(average_precisions)),
+    )
+
+
+def area(precision: np.ndarray, k: int | None = None) -> float:
+    """Average hierarchical precision: the area under the curve of HP@1 … HP@k by trapezoids.
+
+    AHP@k = 1/k * (sum of HP@1 … HP@k - (HP@1 + HP@k) / 2) (Barz and Denzler, WACV 2019). A perfect
+    curve reaches (k - 1) / k.
+
+    Args:
+        precision: HP@1, HP@2, …
+        k: up to which rank, at most ``len(precision)``; None: all.
+    """
+    clipped = precision[:k]
+    return float((clipped.sum() - (clipped[0] + clipped[-1]) / 2) / len(clipped))
+
+
+class _Totals:
+    """Sums over queries of the similarity at each rank, kept per class of the query.
+
+    The best possible sums depend on the class only, so they divide the totals of a class once.
+    """
+
+    def __init__(self, similarity: np.ndarray, labels: np.ndarray):
+        self.similarity = np.asarray(similarity, dtype=np.float64)
+        self.counts = np.bincount(labels, minlength=len(self.similarity))
+        self.sums: dict[int, np.ndarray] = {}
+
+    def add(self, label: int, ranked: np.ndarray) -> None:
+        """Counts queries of one class, ``ranked`` (queries, ranks) being what they retrieved."""
+        at_ranks = np.take(self.similarity[label], ranked).sum(axis=0)
+        self.sums[label] = self.sums.get(label, 0) + at_ranks
+
+    def precision(self) -> np.ndarray:
+        """HP@1, HP@2, …, the mean over all queries."""
+        total = sum(self._class_total(label) for label in self.sums)
+        return total / self.counts.sum()
+
+    def _class_total(self, label: int) -> np.ndarray:
+        retrieved, best = np.cumsum(self.sums[label]), np.cumsum(self._best(label))
+        perfect = np.full_like(best, self.counts[label])
+        return np.divide(retrieved, best, out=perfect, where=best > 0)
+
+    def _best(self, label: int) -> np.ndarray:
+        """The similarities of all other images to one of this class, largest first."""
+        others = self.counts.copy()
+        others[label] -= 1
+        order = np.argsort(-self.similarity[label], kind="stable")
+        return np.repeat(self.similarity[label][order], others[order])
+
+
+def _scaled(features: np.ndarray, normalize: bool) -> np.ndarray:
+    """Features as float64, so that no squared distance is larger than 1."""
+    # Before anything is squared: float64 would overflow from 1e154 on.
+    features = np.asarray(features, dtype=np.float64)
+    features = features / (np.abs(features).max() or 1.0)
+    lengths = np.linalg.norm(features, axis=1)
+    if normalize:
+        return features / (2 * np.where(lengths > 0, lengths, 1.0)[:, None])
+    return features / (2 * (lengths.max() or 1.0))
+
+
+def _rankings(features: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """A class and the classes that some of its images retrieve, (queries, images - 1), in order."""
+    queries = np.argsort(labels, kind="stable")
+    squares = np.einsum("nd,nd->n", features, features)
+    classes = labels.astype(np.min_scalar_type(int(labels.max())))
+    size = max(1, _BLOCK // len(features))
+    for start in range(0, len(queries), size):
+        block = queries[start : start + size]
+        ranked = classes[_nearest(features, squares, block)]
+        for label, first, end in _runs(labels[block]):
+            yield label, ranked[first:end]
+
+
+def _runs(labels: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Each label of an ascending list, with where it begins and where it ends."""
+    values, starts = np.unique(labels, return_index=True)
+    ends = [*starts[1:].tolist(), len(labels)]
+    yield from zip(values.tolist(), starts.tolist(), ends, strict=True)
+
+
+def _nearest(features: np.ndarray, squares: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Positions of all other images in the order of their distance to each query of a block.
+
+    Distance and position together make one number, which is sorted: faster than ``argsort``, and
+    equal distances come in the order of their positions.
+    """
+    numexpr = _numexpr()
+    images = len(features)
+    bits = (images - 1).bit_length()
+    scale = float(2 ** min(_COST_BITS, _MANTISSA - 1 - bits))
+    values = {
+        "dots": features[block] @ features.T,
+        "own": squares[block][:, None],
+        "other": squares[None, :],
+        "position": np.arange(images, dtype=np.float64)[None, :],
+        "scale": scale,
+        "size": float(2**bits),
+    }
+    keys = numexpr.evaluate(
+        "floor(where(own + other > 2 * dots, own + other - 2 * dots, 0) * scale + 0.5) * size"
+        " + position",
+        local_dict=values,
+        global_dict={},
+    )
+    keys[np.arange(len(block)), block] = np.inf  # the query itself comes last
+    keys.sort(axis=1)
+    return keys[:, :-1].astype(np.int64) & (2**bits - 1)
+
+
+def _numexpr() -> ModuleType:
+    """Imports numexpr without what it says about the number of threads."""
+    logging.getLogger("numexpr").setLevel(logging.WARNING)
+    import numexpr
+
+    return numexpr
+
+
+def _average_precision(hits: np.ndarray) -> np.ndarray:
+    """Mean over the relevant images of the precision at their rank, for each query.
+
+    Args:
+        hits: bool (queries, ranks), the same number of True in each row.
+
+    Returns:
+        (queries,), or (0,) if there is nothing relevant.
+    """
+    queries = len(hits)
+    ranks = np.nonzero(hits)[1].reshape(queries, -1) + 1
+    relevant = ranks.shape[1]
+    if not relevant:
+        return np.zeros(0)
+    return (np.arange(1, relevant + 1) / ranks).mean(axis=1)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")

@@ -1,0 +1,123 @@
+"""The feature dumps of several models, made comparable: the same images, classes numbered alike."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from datasets.base import listing
+from evaluation.feature_dumps import Features, read_features
+from utils import UsageError, UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """The same images as several models see them; the images may come in different orders.
+
+    Attributes:
+        classes: the original class labels as text, each once.
+        vectors: (images, dimensions) of each model.
+        positions: int (images,) of each model, positions in ``classes``.
+    """
+
+    classes: tuple[str, ...]
+    vectors: tuple[np.ndarray, ...]
+    positions: tuple[np.ndarray, ...]
+
+    @property
+    def images(self) -> int:
+        """How many images each model has."""
+        return len(self.vectors[0])
+
+
+def read_gallery(paths: Sequence[Path]) -> Gallery:
+    """Reads the dumps of models that saw the same images.
+
+    Raises:
+        UserError: a dump cannot be read, or two do not have the same number of images of each
+            class.
+    """
+    dumps = [_with_labels_as_text(read_features(path)) for path in paths]
+    counts = [Counter(dump.labels.tolist()) for dump in dumps]
+    for path, count in zip(paths[1:], counts[1:], strict=True):
+        _check_same(paths[0], counts[0], path, count)
+    classes = np.unique(dumps[0].labels)
+    return Gallery(
+        tuple(classes.tolist()),
+        tuple(dump.vectors for dump in dumps),
+        tuple(np.searchsorted(classes, dump.labels) for dump in dumps),
+    )
+
+
+def restrict(gallery: Gallery, wanted: Sequence[str]) -> Gallery:
+    """Keeps the images of some classes.
+
+    Raises:
+        UsageError: one of them has no images.
+    """
+    unknown = [label for label in wanted if label not in gallery.classes]
+    if unknown:
+        raise UsageError(
+            f"the feature dumps have no images of the classes {listing(unknown)}; "
+            f"theirs are {listing(gallery.classes)}"
+        )
+    if not wanted:
+        raise UsageError("the list of class labels is empty")
+    classes = [label for label in gallery.classes if label in set(wanted)]
+    number = np.full(len(gallery.classes), -1)
+    number[[gallery.classes.index(label) for label in classes]] = np.arange(len(classes))
+    kept = [number[positions] >= 0 for positions in gallery.positions]
+    return Gallery(
+        tuple(classes),
+        tuple(v[keep] for v, keep in zip(gallery.vectors, kept, strict=True)),
+        tuple(number[p[keep]] for p, keep in zip(gallery.positions, kept, strict=True)),
+    )
+
+
+def model_names(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str]:
+    """The names of the models: as given, or else those of the files.
+
+    Raises:
+        UsageError: there are more or fewer names than files, or two models have the same.
+    """
+    if labels is None:
+        stems = [path.stem for path in paths]
+        labels = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
+    elif len(labels) != len(paths):
+        raise UsageError(f"--label: {len(labels)} names for {len(paths)} feature dumps")
+    twice = [name for name, times in Counter(labels).items() if times > 1]
+    if twice:
+        raise UsageError(f"--label: two models have the same name, {listing(twice)}")
+    return list(labels)
+
+
+def per_model(option: str, values: Sequence[str], models: int) -> list[str]:
+    """One value for each model, of one for all or one for each.
+
+    Raises:
+        UsageError: there are as many values as neither.
+    """
+    if len(values) not in (1, models):
+        raise UsageError(f"{option}: {len(values)} values for {models} feature dumps")
+    return list(values) * (models if len(values) == 1 else 1)
+
+
+def _with_labels_as_text(dump: Features) -> Features:
+    return replace(dump, labels=dump.labels.astype(str))
+
+
+def _check_same(first: Path, expected: Counter, path: Path, found: Counter) -> None:
+    if found.total() != expected.total():
+        raise UserError(
+            f"{path} has {found.total()} images, {first} has {expected.total()}: "
+            "the models have to be compared on the same images"
+        )
+    different = sorted(k for k in expected | found if expected[k] != found[k])
+    if different:
+        label = different[0]
+        raise UserError(
+            f"{path} has {found[label]} images of class {label}, {first} has {expected[label]}: "
+            "the models have to be compared on the same images"
+        )

@@ -1,0 +1,64 @@
+"""A picture of hierarchical precision over the number of retrieved images."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.retrieval import Retrieval
+from files import replacing
+
+# Distinguishable without colour vision, and by line style without colours (Okabe and Ito, 2008).
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_LINES = ("-", "--", "-.", ":")
+_POINTS = 2000  # more are not seen
+
+
+def write_plot(path: Path, retrievals: Mapping[str, Retrieval], max_k: int) -> None:
+    """Draws HP@1 … HP@max_k, one panel per similarity and one curve per model.
+
+    Args:
+        path: the file; its ending chooses the format.
+        retrievals: by the name of the model, all with the same similarities.
+        max_k: largest number of retrieved images.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    similarities = list(next(iter(retrievals.values())).precision)
+    figure = Figure(figsize=(4.6 * len(similarities), 3.8), layout="constrained")
+    panels = figure.subplots(1, len(similarities), squeeze=False)[0]
+    for panel, similarity in zip(panels, similarities, strict=True):
+        _draw(panel, similarity, retrievals, max_k)
+    panels[0].set_ylabel("hierarchical precision, mean over queries")
+    _name_lines(panels[0], list(retrievals))
+    kind = path.suffix[1:].lower()
+    # Without a date and random identifiers, the same figures give the same file.
+    metadata = {"Date": None} if kind == "svg" else None
+    with replacing(path) as temporary, rc_context({"svg.hashsalt": "retrieval"}):
+        figure.savefig(temporary, format=kind, dpi=150, metadata=metadata)
+
+
+def _draw(panel, similarity: str, retrievals: Mapping[str, Retrieval], max_k: int) -> None:
+    ks = np.unique(np.linspace(1, max_k, min(max_k, _POINTS)).astype(int))
+    styles = zip(cycle(_COLOURS), cycle(_LINES), strict=False)
+    for retrieval, (colour, line) in zip(retrievals.values(), styles, strict=False):
+        values = retrieval.precision[similarity][ks - 1]
+        marker = "o" if len(ks) == 1 else None
+        panel.plot(ks, values, color=colour, linestyle=line, marker=marker)
+    panel.set_title(similarity)
+    panel.set_xlabel("number of retrieved images k")
+    panel.grid(alpha=0.3)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _name_lines(panel, names: Sequence[str]) -> None:
+    """A legend with the names as they are: matplotlib hides some, and reads others as formulas."""
+    legend = panel.legend(panel.get_lines(), [str(i) for i in range(len(names))], frameon=False)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
