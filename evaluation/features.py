@@ -1,5 +1,9 @@
 """What a network computes for images: which of its tensors, and the pass over a split."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import keras
 import numpy as np
 from keras import KerasTensor, layers, ops
@@ -35,36 +39,54 @@ def _flat(tensor: KerasTensor) -> KerasTensor:
     return tensor if len(tensor.shape) == 2 else layers.Flatten()(tensor)
 
 
-def compute(
-    model: keras.Model,
-    tensor: KerasTensor,
-    batches: Batches,
-    *,
-    jit_compile: bool = False,
-    verbose: int = 0,
-) -> np.ndarray:
-    """One pass over a split: the value of a tensor for every image.
+def watching(model: keras.Model, tensor: KerasTensor, jit_compile: bool = False) -> keras.Model:
+    """A network that computes one tensor of another.
 
     Args:
         model: the network.
-        tensor: one of the network's, (batch, dimensions).
-        batches: the images.
+        tensor: one of its tensors, (batch, dimensions).
         jit_compile: whether the computation is compiled.
+    """
+    network = keras.Model(model.inputs, tensor)
+    network.jit_compile = jit_compile
+    return network
+
+
+def compute(network: keras.Model, batches: Batches, verbose: int = 0) -> np.ndarray:
+    """One pass over a split: the output of a network for every image.
+
+    Args:
+        network: with one output, (batch, dimensions).
+        batches: the images.
         verbose: 1 shows a progress bar.
 
     Returns:
         float32 (images, dimensions), in the order of the batches.
     """
-    watching = keras.Model(model.inputs, tensor)
-    watching.jit_compile = jit_compile
     try:
-        values = watching.predict(batches, verbose=verbose)
+        with _without_retracing_warning():
+            values = network.predict(batches, verbose=verbose)
     except Exception as error:
         # Backends wrap an error of the reading threads into one of their own.
         if batches.error is None or batches.error is error:
             raise
         raise batches.error from error
     return np.asarray(values, dtype=np.float32)
+
+
+@contextmanager
+def _without_retracing_warning() -> Iterator[None]:
+    """Drops TensorFlow's advice not to trace so often: every network is traced once, as it must."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "retracing" not in record.getMessage()
+
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 def normalized(features: np.ndarray) -> np.ndarray:

@@ -7,13 +7,19 @@ from pathlib import Path
 from files import replacing
 
 
-def aligned(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines with columns of equal width: the first column to the left, the others to the right."""
+def aligned(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> list[str]:
+    """Lines with columns of equal width.
+
+    Args:
+        header: of the columns.
+        rows: their cells.
+        left: how many columns are aligned to the left, the others to the right.
+    """
     cells = [list(header), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [
         "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
+            cell.ljust(width) if i < left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in cells

@@ -1,0 +1,336 @@
+"""Judge saved models by how well they classify a test split: plain, top-5, average, hierarchical.
+
+Each model classifies as it was trained to: by class probabilities, or by the nearest class
+embedding. --layer, --svm and --prob_features train a linear SVM on features of the training images
+instead, and --centroids takes the class of the nearest vector in a file.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cli
+import console
+from datasets.base import ImageDataset
+from files import check_writable, replacing
+from utils import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from embeddings import Taxonomy
+    from evaluation.confusion import Arrangement
+    from evaluation.judging import Judged
+
+results = logging.getLogger("results")
+
+_EXCLUSIVE = (
+    ("centroids", "svm"),
+    ("centroids", "prob_features"),
+    ("prob_features", "layer"),
+)
+_ONE_EACH = "one for all models or one for each"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__)
+    cli.add_data_options(parser)
+    # Without a reason to, features of an image need not be computed twice.
+    parser.set_defaults(repeats=1)
+    _add_model_options(parser.add_argument_group("models"))
+    _add_method_options(parser.add_argument_group("how to classify"))
+    _add_hierarchy_options(parser.add_argument_group("hierarchy"))
+    _add_output_options(parser.add_argument_group("output"))
+    return parser
+
+
+def _add_model_options(group) -> None:
+    group.add_argument(
+        "--model",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="FILE",
+        help="saved with --model_dump, .keras or .h5",
+    )
+    group.add_argument(
+        "--label",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="name of each model in tables (default: that of its file)",
+    )
+    group.add_argument(
+        "--class_list",
+        type=Path,
+        metavar="FILE",
+        help="test on these classes only, and choose among them: the first word of each line is "
+        "a class label (default: all that the model knows)",
+    )
+    group.add_argument("--batch_size", type=cli.positive, default=100, metavar="N", help="images")
+
+
+def _add_method_options(group) -> None:
+    group.add_argument(
+        "--svm", action="store_true", help="train a linear SVM on the embedding (or on --layer)"
+    )
+    group.add_argument(
+        "--layer",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help=f"name or index of the layer with the features, {_ONE_EACH}; means --svm unless "
+        "there are --centroids",
+    )
+    group.add_argument(
+        "--prob_features",
+        action="store_true",
+        help="train a linear SVM on the class probabilities",
+    )
+    group.add_argument(
+        "--centroids",
+        nargs="+",
+        action="extend",
+        metavar="FILE",
+        help=f"one vector per class, {_ONE_EACH}: a file of class embeddings, or the name of one "
+        "that comes with the project; the nearest by dot product where the model compares its own "
+        "embedding so, otherwise by Euclidean distance",
+    )
+    group.add_argument(
+        "--norm", action="store_true", help="scale features to unit length (SVM, centroids)"
+    )
+    group.add_argument(
+        "--C", type=cli.rate, metavar="C", help="SVM: weight of errors, above 0 (default: 1.0)"
+    )
+    group.add_argument(
+        "--augmentation_epochs",
+        type=cli.natural,
+        metavar="N",
+        help="SVM: passes over the training images with random augmentation (default: 0, one pass "
+        "without)",
+    )
+    group.add_argument(
+        "--seed", type=cli.seed, default=0, metavar="N", help="of the SVM and the augmentation"
+    )
+
+
+def _add_hierarchy_options(group) -> None:
+    group.add_argument(
+        "--hierarchy",
+        metavar="FILE",
+        help="taxonomy for the hierarchical accuracy: a file, or the name of one that comes with "
+        "the project",
+    )
+    group.add_argument(
+        "--is_a", action="store_true", help="lines of the file are 'child parent', not the reverse"
+    )
+    group.add_argument(
+        "--str_ids", action="store_true", help="class labels in the file are text, not numbers"
+    )
+
+
+def _add_output_options(group) -> None:
+    several = "with several models, FILE gets the name of each"
+    for name, text in (
+        ("--csv", "all figures, .csv"),
+        ("--per_class", "accuracy within each class, .csv"),
+        ("--confusion", f"confusion matrix, .csv; {several}"),
+        ("--plot_confusion", f"the same as a picture, .png, .svg or .pdf; {several}"),
+    ):
+        group.add_argument(name, type=Path, metavar="FILE", help=text)
+    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of the comparison: its name, file, layer of features and file of centroids."""
+
+    name: str
+    path: Path
+    layer: str | None
+    centroids: str | None
+
+
+def choose_method(args: argparse.Namespace) -> str:
+    """The key of ``evaluation.classifiers.METHODS`` that the options ask for.
+
+    Raises:
+        UsageError: they contradict each other, or some would do nothing.
+    """
+    options = vars(args)
+    for one, other in _EXCLUSIVE:
+        if options[one] and options[other]:
+            raise UsageError(f"--{one} and --{other} exclude each other")
+    chosen = [option for option in ("centroids", "prob_features", "svm") if options[option]]
+    method = chosen[0] if chosen else "svm" if args.layer else "own"
+    if args.C == 0:
+        raise UsageError("--C 0: the weight of errors has to be above 0")
+    for option in ("C", "augmentation_epochs"):
+        if options[option] is not None and method not in ("svm", "prob_features"):
+            raise UsageError(
+                f"--{option} is for a linear SVM: give --svm, --layer or --prob_features"
+            )
+    if args.norm and method == "own":
+        raise UsageError("--norm is for features: give --svm, --layer or --centroids")
+    for option in ("is_a", "str_ids"):
+        if options[option] and not args.hierarchy:
+            raise UsageError(f"--{option} says how to read a hierarchy: give --hierarchy FILE")
+    return method
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    from evaluation import accuracy_reports, judging
+    from models.description import read_description
+    from training import distribution
+
+    method, entries = choose_method(args), _entries(args)
+    outputs = accuracy_reports.Outputs(
+        args.csv, args.per_class, args.confusion, args.plot_confusion
+    )
+    for option, path in outputs.files([entry.name for entry in entries]):
+        check_writable(option, path, args.overwrite)
+    distribution.configure(args.seed, mixed_precision=None)
+    models = {entry.path: read_description(entry.path) for entry in entries}
+    taxonomy = _read_taxonomy(args)
+    dataset = cli.open_dataset(args)
+    wanted = cli.read_class_list(args.class_list, dataset.labels) if args.class_list else None
+    dataset = judging.matched(dataset, models, wanted)
+    similarities = _similarities(taxonomy, dataset)
+    judged = [_judge(args, method, entry, dataset, similarities) for entry in entries]
+    size = (len(dataset.test), dataset.num_classes)
+    results.info("%d test images of %d classes, accuracies in percent", *size)
+    for line in ("", *accuracy_reports.table(judged)):
+        results.info("%s", line)
+    accuracy_reports.write_files(outputs, judged, dataset, _arrangement(taxonomy, dataset))
+    if args.csv:
+        _write_record(args, dataset)
+
+
+def _entries(args: argparse.Namespace) -> list[Entry]:
+    """The models with what belongs to each.
+
+    Raises:
+        UsageError: numbers do not fit, or two models have the same name.
+    """
+    columns = [
+        _one_each("layer", args.layer, args.model),
+        _one_each("centroids", args.centroids, args.model),
+    ]
+    return [Entry(*row) for row in zip(_names(args), args.model, *columns, strict=True)]
+
+
+def _one_each(option: str, values: Sequence[str] | None, models: Sequence[Path]) -> list:
+    values = values or [None]
+    if len(values) not in (1, len(models)):
+        raise UsageError(f"--{option}: {len(values)} values for {len(models)} models")
+    return list(values) * (len(models) // len(values))
+
+
+def _names(args: argparse.Namespace) -> list[str]:
+    names = args.label or [path.stem for path in args.model]
+    if len(names) != len(args.model):
+        raise UsageError(f"--label: {len(names)} names for {len(args.model)} models")
+    if not args.label and len(set(names)) < len(names):
+        names = [str(path) for path in args.model]
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise UsageError(f"two models have the same name, {twice}; --label gives them others")
+    return names
+
+
+def _judge(
+    args: argparse.Namespace,
+    method: str,
+    entry: Entry,
+    dataset: ImageDataset,
+    similarities: "dict[str, np.ndarray]",
+) -> "Judged":
+    """Loads one model and judges it; it is gone before the next one comes."""
+    from embeddings import load_class_embeddings
+    from evaluation import judging
+    from evaluation.classifiers import Request
+    from models.saved import load_model
+    from training import distribution
+
+    model, description = load_model(entry.path)
+    if args.target_size is None and args.crop_size is None:
+        dataset = judging.with_sizes_of(dataset, description)
+    request = Request(
+        model,
+        description,
+        dataset.labels,
+        entry.layer,
+        args.norm,
+        load_class_embeddings(entry.centroids) if entry.centroids else None,
+        1.0 if args.C is None else args.C,
+        args.seed,
+    )
+    reading = judging.Reading(
+        args.batch_size,
+        args.read_workers,
+        args.queue_size,
+        distribution.jit_compile("auto"),
+        int(sys.stdout.isatty() and not args.no_progress),
+        args.augmentation_epochs or 0,
+        args.seed,
+    )
+    return judging.judge(entry.name, entry.path, method, request, dataset, similarities, reading)
+
+
+def _read_taxonomy(args: argparse.Namespace) -> "Taxonomy | None":
+    from embeddings import read_taxonomy
+
+    return read_taxonomy(args.hierarchy, args.is_a, args.str_ids) if args.hierarchy else None
+
+
+def _similarities(taxonomy: "Taxonomy | None", dataset: ImageDataset) -> "dict[str, np.ndarray]":
+    if taxonomy is None:
+        return {}
+    return {"lcs": taxonomy.similarities(dataset.labels), "wup": taxonomy.wup(dataset.labels)}
+
+
+def _arrangement(taxonomy: "Taxonomy | None", dataset: ImageDataset) -> "Arrangement | None":
+    import numpy as np
+
+    from evaluation.confusion import arrange
+
+    if taxonomy is None:
+        return None
+    ancestors = taxonomy.lowest_common_ancestors(dataset.labels)
+    return arrange(
+        taxonomy.similarities(dataset.labels),
+        taxonomy.arrange(dataset.labels),
+        np.array(taxonomy.names)[ancestors],
+    )
+
+
+def _write_record(args: argparse.Namespace, dataset: ImageDataset) -> None:
+    """Leaves beside the figures what they came from, as training does beside its files."""
+    from training import distribution, record
+
+    content = {
+        "options": vars(args),
+        "commit": record.commit(),
+        "versions": distribution.versions(),
+        "dataset": {"name": dataset.name, "test_samples": len(dataset.test)},
+    }
+    with replacing(args.csv.with_name(f"{args.csv.name}.run.json")) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, default=str) + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), evaluate, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""Ways to classify with a trained network: each turns features of images into scores of classes.
+
+A classifier has ``tensor``, the tensor of the network that it looks at; ``learns``, whether it has
+to see training images; ``fit(features, labels)``; and ``scores(features)``, float (images,
+classes), of which the largest is the decision.
+"""
+
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import keras
+import numpy as np
+from keras import KerasTensor, ops
+
+from embeddings import ClassEmbeddings
+from evaluation.decisions import DECISIONS
+from evaluation.features import CLASSIFIER, feature_tensor, normalized
+from models.description import ModelDescription
+from utils import UsageError
+
+logger = logging.getLogger(__name__)
+
+_PROBABILITIES = (CLASSIFIER, "softmax")  # layers whose outputs sum to one
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user wants to classify with.
+
+    Attributes:
+        model: the network.
+        description: of its classes and outputs.
+        labels: original labels of the classes to choose from, in the order of the scores.
+        layer: name or index of the layer with the features, as text; None: the embedding.
+        norm: whether features are scaled to unit length.
+        centroids: one vector per class to compare features with, or None.
+        cost: C of the support vector machine.
+        seed: of the support vector machine.
+    """
+
+    model: keras.Model
+    description: ModelDescription
+    labels: tuple[int | str, ...]
+    layer: str | None = None
+    norm: bool = False
+    centroids: ClassEmbeddings | None = None
+    cost: float = 1.0
+    seed: int = 0
+
+
+class Classifier(Protocol):
+    """See the module's docstring."""
+
+    tensor: KerasTensor
+    learns: bool
+
+    def fit(self, features: np.ndarray, labels: np.ndarray) -> None: ...
+
+    def scores(self, features: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass
+class Comparison:
+    """Scores by a fixed rule, mostly by comparing features with one vector per class.
+
+    Attributes:
+        tensor: what is compared.
+        decision: a key of ``DECISIONS``.
+        vectors: float32 (all classes, dimensions), or None for the rule ``"output"``.
+        columns: int (classes,), which scores count and in which order.
+        norm: whether features are scaled to unit length first.
+    """
+
+    tensor: KerasTensor
+    decision: str
+    vectors: np.ndarray | None
+    columns: np.ndarray
+    norm: bool = False
+    learns: bool = field(default=False, init=False)
+
+    def fit(self, features: np.ndarray, labels: np.ndarray) -> None:
+        """Has nothing to learn."""
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        features = normalized(features) if self.norm else features
+        scores = DECISIONS[self.decision](features, self.vectors)
+        return ops.convert_to_numpy(scores)[:, self.columns]
+
+
+@dataclass
+class LinearSVM:
+    """A linear support vector machine, one class against the rest (scikit-learn's LinearSVC).
+
+    Attributes:
+        tensor: its features.
+        cost: C, the weight of errors against that of the margin.
+        seed: of the order in which it sees the images.
+        norm: whether features are scaled to unit length first.
+    """
+
+    tensor: KerasTensor
+    cost: float
+    seed: int
+    norm: bool = False
+    learns: bool = field(default=True, init=False)
+
+    def fit(self, features: np.ndarray, labels: np.ndarray) -> None:
+        """Learns from features (images, dimensions) and class positions (images,).
+
+        Raises:
+            UsageError: there is only one class.
+        """
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.svm import LinearSVC
+
+        if len(np.unique(labels)) < 2:
+            raise UsageError("a support vector machine needs two classes or more")
+        self._machine = LinearSVC(C=self.cost, dual="auto", random_state=self.seed)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            self._machine.fit(self._prepared(features), labels)
+        if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
+            logger.warning("the support vector machine has not converged; a lower --C may help")
+
+    def scores(self, features: np.ndarray) -> np.ndarray:
+        margins = self._machine.decision_function(self._prepared(features))
+        # Of two classes there is one margin only, towards the second.
+        return margins if margins.ndim == 2 else np.stack([-margins, margins], axis=1)
+
+    def _prepared(self, features: np.ndarray) -> np.ndarray:
+        return normalized(features) if self.norm else features
+
+
+def own_decision(request: Request) -> Classifier:
+    """As the model was trained to: class probabilities, or the nearest class embedding."""
+    output = request.description.classifying
+    known = {str(label): i for i, label in enumerate(request.description.labels)}
+    columns = np.array([known[str(label)] for label in request.labels])
+    return Comparison(request.model.outputs[-1], output.decision, output.class_vectors, columns)
+
+
+def nearest_centroid(request: Request) -> Classifier:
+    """The class of the nearest centroid.
+
+    Nearest by dot product where the features are an embedding that the model itself compares by
+    dot product or by its largest element, and by Euclidean distance otherwise.
+
+    Raises:
+        UsageError: there is no centroid for a class, or it has other dimensions than the features.
+    """
+    tensor = feature_tensor(request.model, request.layer)
+    centroids = request.centroids.restrict(request.labels)
+    if tensor.shape[-1] != centroids.dimensions:
+        raise UsageError(
+            f"the features have {tensor.shape[-1]} dimensions, but the centroids "
+            f"{centroids.dimensions}"
+        )
+    return Comparison(
+        tensor,
+        _comparison(request),
+        centroids.vectors,
+        np.arange(len(request.labels)),
+        request.norm,
+    )
+
+
+def _comparison(request: Request) -> str:
+    first = request.description.outputs[0]
+    is_embedding = request.layer is None and first.name != CLASSIFIER
+    return "dot" if is_embedding and first.decision != "distance" else "distance"
+
+
+def svm_on_features(request: Request) -> Classifier:
+    """A linear SVM on the embedding, or on another layer."""
+    tensor = feature_tensor(request.model, request.layer)
+    return LinearSVM(tensor, request.cost, request.seed, request.norm)
+
+
+def svm_on_probabilities(request: Request) -> Classifier:
+    """A linear SVM on the class probabilities.
+
+    Raises:
+        UsageError: the model has none.
+    """
+    output = request.description.classifying
+    if output.name not in _PROBABILITIES:
+        raise UsageError(
+            "--prob_features: the model has no class probabilities, "
+            f"it classifies by its layer {output.name}"
+        )
+    return LinearSVM(request.model.outputs[-1], request.cost, request.seed, request.norm)
+
+
+METHODS: dict[str, Callable[[Request], Classifier]] = {
+    "own": own_decision,
+    "centroids": nearest_centroid,
+    "svm": svm_on_features,
+    "prob_features": svm_on_probabilities,
+}
+"""Ways to classify by the option that asks for them; ``"own"`` without any."""
+
+_OWN_NAMES = {"dot": "class embedding (dot)", "distance": "class embedding (L2)"}
+_COMPARISON_NAMES = {"dot": "centroid (dot)", "distance": "centroid (L2)"}
+
+
+def method_name(method: str, request: Request) -> str:
+    """What tables call the method for this model."""
+    output = request.description.classifying
+    if method == "own":
+        arg_max = "probability" if output.name in _PROBABILITIES else "largest output"
+        return _OWN_NAMES.get(output.decision, arg_max)
+    if method == "centroids":
+        return _COMPARISON_NAMES[_comparison(request)]
+    layer = output.name if method == "prob_features" else request.layer
+    return f"SVM on {layer}" if layer else "SVM"
