@@ -137,7 +137,7 @@ def normalized(vectors: np.ndarray, labels: Sequence[Label]) -> np.ndarray:
     lengths = np.linalg.norm(vectors, axis=1)
     zero = [label for label, length in zip(labels, lengths, strict=True) if length < _ROUNDING]
     if zero:
-        raise UsageError(f"--norm: {few(zero)} has a vector of zeros, which no factor makes longer")
+        raise UsageError(f"--norm: zero vectors have no direction, like that of {few(zero)}")
     return vectors / lengths[:, None]
 
 

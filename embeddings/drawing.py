@@ -1,0 +1,139 @@
+"""Pictures of taxonomies, for people."""
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from embeddings.taxonomy import Label, Taxonomy, few
+from embeddings.tree_layout import GAP, Layout, Placed, arrange, ends, groups
+from files import replacing
+from utils import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = (".svg", ".png")
+
+_FONT = "DejaVu Sans"  # comes with matplotlib
+_SIZE = 8.0  # of the text, points
+_ROW = 1.4 * _SIZE
+_MARGIN = 16.0
+_TITLE = 30.0  # height of the part above the tree
+_DPI = 120  # of PNG: small letters have about 7 pixels
+_GOLDEN = 0.618034  # steps by the golden ratio never come near an earlier hue soon
+_LUMINANCE = 0.17  # relative, for a contrast of 4.5 against white (WCAG 2, level AA)
+_GRAY = (0.35, 0.35, 0.35)
+
+
+def draw(
+    taxonomy: Taxonomy,
+    labels: Sequence[Label],
+    names: Mapping[str, str] | None = None,
+    title: str = "",
+) -> "Figure":
+    """Draws the part of a taxonomy that leads to some classes, coloured by branch.
+
+    Args:
+        taxonomy: a tree.
+        labels: the classes.
+        names: text for classes by label, instead of the names that the taxonomy has.
+        title: first words of the line above the picture.
+
+    Raises:
+        UserError: a node has several parents.
+        UsageError: a label is unknown or occurs twice.
+    """
+    from matplotlib.figure import Figure
+
+    several = taxonomy.with_several_parents()
+    if several:
+        raise UserError(
+            f"{taxonomy.source} is no tree and cannot be drawn: {few(several)} (several parents)"
+        )
+    leaves = ends(taxonomy, taxonomy.nodes(labels))
+    texts = [
+        (names or {}).get(str(label), name)
+        for label, name in zip(taxonomy.labels, taxonomy.names, strict=True)
+    ]
+    layout = arrange(taxonomy, leaves, texts, _text_width, _ROW)
+    heading = f"{title}: {len(labels)} classes, height {taxonomy.height}".removeprefix(": ")
+    width = max(layout.width, _text_width(heading) * 1.5) + 2 * _MARGIN
+    height = layout.height + _TITLE + 2 * _MARGIN
+    figure = Figure((width / 72, height / 72), dpi=_DPI)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(-_MARGIN, width - _MARGIN))
+    axes.set_ylim(height - _TITLE - _MARGIN, -_TITLE - _MARGIN)
+    axes.set_axis_off()
+    _write(axes, 0, -_TITLE + _SIZE / 2, heading, _GRAY, size=1.5 * _SIZE)
+    _draw_nodes(axes, layout, groups(taxonomy, leaves))
+    return figure
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Writes a picture; SVG keeps text as text, so that it can be searched.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    import matplotlib
+
+    # Nothing of date or chance, so that the same tree gives the same file.
+    metadata = {"Date": None} if path.suffix == ".svg" else {}
+    settings = {"svg.fonttype": "none", "svg.hashsalt": "taxonomy"}
+    with matplotlib.rc_context(settings), replacing(path) as temporary:
+        figure.savefig(temporary, metadata=metadata)
+
+
+def _draw_nodes(axes, layout: Layout, group: Mapping[int, int]) -> None:
+    from matplotlib.collections import LineCollection
+
+    colours = [_colour(i) for i in range(1 + max(group.values(), default=0))]
+    segments, shades = [], []
+    for item in layout.placed:
+        colour = colours[group[item.node]] if item.node in group else _GRAY
+        lines = _lines(item)
+        segments += lines
+        shades += [colour] * len(lines)
+        _write(axes, item.text_x, item.y, item.text, colour)
+    axes.add_collection(LineCollection(segments, colors=shades, linewidths=0.8, capstyle="round"))
+
+
+def _lines(item: Placed) -> list[list[tuple[float, float]]]:
+    """The pieces of line of a node: before its text, behind it, and along its children."""
+    lines = []
+    if item.text_x > item.start:
+        lines.append([(item.start, item.y), (item.text_x - GAP, item.y)])
+    if item.children_y:
+        lines.append([(item.text_end + GAP, item.y), (item.end, item.y)])
+        lines.append([(item.end, y) for y in item.children_y])
+    return lines
+
+
+def _write(axes, x: float, y: float, text: str, colour, size: float = _SIZE) -> None:
+    axes.text(
+        *(x, y, text),
+        color=colour,
+        fontsize=size,
+        family=_FONT,
+        verticalalignment="center_baseline",
+        parse_math=False,
+    )
+
+
+@cache
+def _text_width(text: str) -> float:
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(family=_FONT, size=_SIZE)
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
+
+
+def _colour(number: int) -> tuple[float, ...]:
+    """Dark enough for text on white; numbers that follow each other differ most."""
+    hue = number * _GOLDEN % 1
+    rgb = colorsys.hls_to_rgb(hue, 0.36 if number % 2 else 0.28, 0.8)
+    luminance = sum(w * c**2.2 for w, c in zip((0.2126, 0.7152, 0.0722), rgb, strict=True))
+    darker = min(1, (_LUMINANCE / luminance) ** (1 / 2.2))
+    return tuple(darker * c for c in rgb)

@@ -1,0 +1,72 @@
+"""Draw a taxonomy as a tree, with the names of its nodes, as SVG or PNG."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cli
+import console
+from embeddings.drawing import FORMATS, draw, save
+from files import check_writable
+from utils import UsageError, UserError, read_lines
+
+results = logging.getLogger("results")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__)
+    cli.add_hierarchy_options(parser)
+    output = parser.add_argument_group("picture")
+    output.add_argument(
+        "--names",
+        type=Path,
+        metavar="FILE",
+        help="text for the nodes: an id and a name per line, like classes.txt of NABirds",
+    )
+    output.add_argument("--title", metavar="TEXT", help="(default: the name of the taxonomy)")
+    output.add_argument("--out", type=Path, required=True, metavar="FILE", help=".svg or .png")
+    output.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    return parser
+
+
+def plot(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    if args.out.suffix not in FORMATS:
+        raise UsageError(f"--out {args.out}: the name has to end in {' or '.join(FORMATS)}")
+    check_writable("--out", args.out, args.overwrite)
+    taxonomy, labels = cli.open_taxonomy(args)
+    if not labels:
+        raise UsageError(f"--class_list {args.class_list} is empty")
+    names = read_names(args.names) if args.names else None
+    figure = draw(taxonomy, labels, names, args.title or Path(args.hierarchy).stem)
+    save(figure, args.out)
+    width, height = figure.get_size_inches()
+    results.info(
+        "%d classes, height %d; %.0f x %.0f inches written to %s",
+        *(len(labels), taxonomy.height, width, height, args.out),
+    )
+
+
+def read_names(path: Path) -> dict[str, str]:
+    """Names by id: the first word of each line and the rest of it.
+
+    Raises:
+        UserError: the file cannot be read, or a line has a single word.
+    """
+    pairs = [line.split(maxsplit=1) for line in read_lines(path)]
+    short = [pair for pair in pairs if len(pair) < 2]
+    if short:
+        raise UserError(f"{path}: {short[0][0]!r} is not followed by a name")
+    return dict(pairs)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), plot, argv, backend=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""plot_hierarchy.py: pictures in both formats, with names, of all classes or of some."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+import compute_class_embedding
+import plot_hierarchy
+from tests.commands.running import run, succeed
+from tests.fake_data import write_lines
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Some birds in the layout of NABirds, as the working folder."""
+    monkeypatch.chdir(tmp_path)
+    write_lines(tmp_path / "hierarchy.txt", ["1 0", "2 0", "7 1", "8 1", "9 2"])
+    names = ["0 Birds", "1 Ducks & Geese", "2 Owls", "7 Gadwall (Male)", "8 Brant", "9 Barn Owl"]
+    write_lines(tmp_path / "classes.txt", names)
+    write_lines(tmp_path / "some.txt", ["9 Barn Owl", "7"])
+    return tmp_path
+
+
+def written(path):
+    """What an SVG picture says, as text that can be searched."""
+    return [
+        "".join(node.itertext()) for node in ElementTree.parse(path).iter() if "}text" in node.tag
+    ]
+
+
+def test_svg_with_names(folder):
+    outcome = succeed(
+        plot_hierarchy, "--hierarchy hierarchy.txt --is_a --names classes.txt --out h.svg"
+    )
+    assert written("h.svg") == [
+        "hierarchy: 3 classes, height 2",
+        *("Birds", "Ducks & Geese", "Gadwall (Male)", "Brant", "Owls", "Barn Owl"),
+    ]
+    assert outcome.out.startswith("3 classes, height 2; ") and "h.svg" in outcome.out
+
+
+def test_png_of_a_shipped_one():
+    succeed(plot_hierarchy, "--hierarchy cifar100 --out c.png")
+    with Image.open("c.png") as image:
+        width, height = image.size
+        assert image.format == "PNG" and width > height > 900
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 100
+
+
+def test_some_classes_and_a_title():
+    options = "--hierarchy hierarchy.txt --is_a --class_list some.txt --out h.svg --title"
+    succeed(plot_hierarchy, options, "Two birds")
+    assert written("h.svg") == ["Two birds: 2 classes, height 2", "0", "1", "7", "2", "9"]
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        ("--hierarchy hierarchy.txt --out h.svg", 1, "give --is_a"),
+        ("--hierarchy hierarchy.txt --is_a --out h.pdf", 2, ".svg or .png"),
+        ("--hierarchy hierarchy.txt --is_a --out old.svg", 2, "--overwrite"),
+        ("--hierarchy none --out h.svg", 1, "cub_flat"),
+        ("--hierarchy hierarchy.txt --is_a --class_list empty.txt --out h.svg", 2, "empty.txt"),
+        ("--hierarchy hierarchy.txt --is_a --names bare.txt --out h.svg", 1, "bare.txt: '7'"),
+        ("--hierarchy graph.txt --out h.svg", 1, "no tree"),
+    ],
+)
+def test_one_line_says_what_is_wrong(folder, options, status, said):
+    (folder / "old.svg").write_text("precious")
+    write_lines(folder / "empty.txt", [])
+    write_lines(folder / "bare.txt", ["7"])
+    write_lines(folder / "graph.txt", ["0 1", "0 2", "1 3", "2 3"])
+    outcome = run(plot_hierarchy, options)
+    assert outcome.status == status and outcome.out == ""
+    assert said in outcome.err and len(outcome.err.splitlines()) == 1
+    assert not (folder / "h.svg").exists() and (folder / "old.svg").read_text() == "precious"
+
+
+@pytest.mark.parametrize("command", [compute_class_embedding, plot_hierarchy])
+def test_help_takes_less_than_a_second_of_work(command):
+    before = os.times()
+    done = subprocess.run(
+        [sys.executable, f"{command.__name__}.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    after = os.times()
+    assert done.returncode == 0 and done.stderr == "" and "cub_wikispecies" in done.stdout
+    work = after.children_user + after.children_system
+    assert work - before.children_user - before.children_system < 1
