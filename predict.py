@@ -1,0 +1,243 @@
+"""Classify image files and folders with a saved model."""
+
+import argparse
+import contextlib
+import csv
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import cli
+import console
+from files import check_writable, replacing
+from utils import UsageError, UserError
+
+if TYPE_CHECKING:
+    from evaluation.image_files import Found
+    from evaluation.prediction import Classifier
+
+logger = logging.getLogger(__name__)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__)
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image file or folder")
+    parser.add_argument(
+        "--model", required=True, type=Path, metavar="FILE", help="what --model_dump wrote"
+    )
+    parser.add_argument(
+        "--output",
+        metavar="NAME",
+        help="output of the network that classifies (default: the classifier if there is one, "
+        "otherwise the embedding)",
+    )
+    parser.add_argument(
+        "--top_k", type=cli.positive, default=1, metavar="K", help="classes to name, best first"
+    )
+    parser.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default="table",
+        help="table: to read; csv: a line per class; jsonl: a JSON object per image",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="instead of standard output")
+    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+    parser.add_argument(
+        "--batch_size", type=cli.positive, default=32, metavar="N", help="images computed at once"
+    )
+    parser.add_argument(
+        "--read_workers", type=cli.positive, default=8, metavar="N", help="threads that read images"
+    )
+    return parser
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A class that an image may show."""
+
+    label: int | str
+    class_name: str
+    score: float
+
+
+class Table:
+    """Lines for people: image, class and score; further classes follow below the first.
+
+    Args:
+        stream: written to.
+        score_kind: what the scores are.
+        names: of the images.
+        class_names: of all classes.
+    """
+
+    def __init__(
+        self, stream: TextIO, score_kind: str, names: Sequence[str], class_names: Sequence[str]
+    ):
+        self._stream = stream
+        columns = ([_printable(text) for text in column] for column in (names, class_names))
+        self._widths = [min(80, max(map(len, column))) for column in columns]
+        self._line("image", "class", score_kind)
+
+    def add(self, name: str, guesses: Sequence[Guess]) -> None:
+        """Writes one image."""
+        for i, guess in enumerate(guesses):
+            self._line("" if i else name, guess.class_name, f"{guess.score:.4f}")
+
+    def _line(self, name: str, class_name: str, score: str) -> None:
+        first, second = self._widths
+        line = f"{_printable(name):<{first}}  {_printable(class_name):<{second}}  {score}"
+        print(line, file=self._stream)
+
+
+class Csv:
+    """Comma-separated values, one line per image and class; arguments as for ``Table``."""
+
+    def __init__(self, stream: TextIO, score_kind: str, *_: Sequence[str]):
+        self._writer = csv.writer(stream, lineterminator="\n")
+        self._score_kind = score_kind
+        self._writer.writerow(("image", "rank", "label", "class_name", "score", "score_kind"))
+
+    def add(self, name: str, guesses: Sequence[Guess]) -> None:
+        """Writes one image."""
+        for rank, guess in enumerate(guesses, 1):
+            row = (name, rank, guess.label, guess.class_name, guess.score, self._score_kind)
+            self._writer.writerow(row)
+
+
+class JsonLines:
+    """One JSON object per image; arguments as for ``Table``."""
+
+    def __init__(self, stream: TextIO, score_kind: str, *_: Sequence[str]):
+        self._stream = stream
+        self._score_kind = score_kind
+
+    def add(self, name: str, guesses: Sequence[Guess]) -> None:
+        """Writes one image."""
+        found = [vars(guess) for guess in guesses]
+        content = {"image": name, "score_kind": self._score_kind, "predictions": found}
+        print(json.dumps(content, ensure_ascii=False), file=self._stream)
+
+
+FORMATS: dict[str, Callable] = {"table": Table, "csv": Csv, "jsonl": JsonLines}
+
+
+def predict(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    from evaluation.image_files import find_images
+
+    if args.out:
+        check_writable("--out", args.out, args.overwrite)
+    found = find_images(args.paths)
+    classifier = _load(args)
+    names = [_text(path) for path in found.files]
+    with _output(args.out) as stream:
+        kind, class_names = classifier.score_kind, classifier.description.class_names
+        writer = FORMATS[args.format](stream, kind, names or [""], class_names)
+        damaged = _classify(args, found, classifier, writer, stream)
+    if found.skipped:
+        logger.info("Skipped in folders, as no images: %d", found.skipped)
+    if found.unreadable:
+        raise UserError(
+            f"{len(found.unreadable)} folders could not be listed, {damaged} images "
+            f"of {len(found.files)} not be read; the others are done"
+        )
+    if damaged:
+        raise UserError(f"{damaged} of {len(found.files)} images could not be read")
+
+
+def _load(args: argparse.Namespace) -> "Classifier":
+    """The model, after everything that can be refused without loading it."""
+    from evaluation.prediction import Classifier, output_position
+    from models.description import read_description
+    from models.saved import load_model
+    from training import distribution
+
+    description = read_description(args.model)
+    output_position(description, args.output)
+    if args.top_k > len(description.labels):
+        raise UsageError(
+            f"--top_k {args.top_k}: {args.model} knows {len(description.labels)} classes"
+        )
+    model, description = load_model(args.model)
+    return Classifier(model, description, args.output, distribution.jit_compile("auto"))
+
+
+def _classify(
+    args: argparse.Namespace,
+    found: "Found",
+    classifier: "Classifier",
+    writer: Table | Csv | JsonLines,
+    stream: TextIO,
+) -> int:
+    """Writes all results and returns the number of damaged files."""
+    from evaluation.image_files import image_batches, image_reader
+
+    for error in found.unreadable:
+        logger.warning("%s", error)
+    about = classifier.description
+    read = image_reader(about.target_size, about.crop_size, about.channels)
+    damaged, done = 0, 0
+    for batch in image_batches(found.files, read, args.batch_size, args.read_workers):
+        for error in batch.damaged:
+            logger.warning("%s", error)
+        if batch.paths:
+            for path, guesses in zip(
+                batch.paths, _guesses(classifier, batch.images, args.top_k), strict=True
+            ):
+                writer.add(_text(path), guesses)
+            stream.flush()
+        damaged += len(batch.damaged)
+        done += len(batch.paths) + len(batch.damaged)
+        _show_progress(args, done, len(found.files))
+    return damaged
+
+
+def _guesses(classifier: "Classifier", images, top_k: int) -> Iterator[list[Guess]]:
+    labels, names = classifier.description.labels, classifier.description.class_names
+    for classes, scores in zip(*classifier.top(images, top_k), strict=True):
+        # By way of text: the shortest number that stands for the same 32 bits.
+        yield [
+            Guess(labels[c], names[c], float(str(score)))
+            for c, score in zip(classes, scores, strict=True)
+        ]
+
+
+@contextlib.contextmanager
+def _output(path: Path | None) -> Iterator[TextIO]:
+    if path is None:
+        yield sys.stdout
+        return
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def _show_progress(args: argparse.Namespace, done: int, total: int) -> None:
+    """On a terminal, unless the results themselves appear there."""
+    if sys.stderr.isatty() and (args.out or not sys.stdout.isatty()):
+        end = "\n" if done == total else ""
+        print(f"\r{done}/{total} images", end=end, file=sys.stderr, flush=True)
+
+
+def _text(path: Path) -> str:
+    """The name; bytes that are no text in UTF-8 are written as ``\\xff``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _printable(text: str) -> str:
+    """Keeps line breaks and control characters of names out of tables."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), predict, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
