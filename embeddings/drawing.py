@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FORMATS = (".svg", ".png")
 
-_FONT = "DejaVu Sans"  # comes with matplotlib
+_FONT = ("DejaVu Sans", "sans-serif")  # the first comes with matplotlib, not with browsers
 _SIZE = 8.0  # of the text, points
 _ROW = 1.4 * _SIZE
 _MARGIN = 16.0
