@@ -47,7 +47,7 @@ def watching(model: keras.Model, tensor: KerasTensor, jit_compile: bool = False)
         tensor: one of its tensors, (batch, dimensions).
         jit_compile: whether the computation is compiled.
     """
-    network = keras.Model(model.inputs, tensor)
+    network = keras.Model(model.input, tensor)
     network.jit_compile = jit_compile
     return network
 

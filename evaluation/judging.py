@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from datasets.base import ImageDataset, Split
+from datasets.base import ImageDataset, Split, listing
 from datasets.pipeline import Batches
 from evaluation.accuracy import all_figures
 from evaluation.classifiers import METHODS, Request, method_name
@@ -82,17 +82,21 @@ def matched(
         UsageError: a model or the data set lacks one of the classes, models know different ones,
             or a model was trained on other images or classes.
     """
-    first, *_ = models.values()
-    labels = list(map(str, class_list or first.labels))
+    first, *_ = models
+    labels = list(map(str, class_list or models[first].labels))
     for path, description in models.items():
         known = set(map(str, description.labels))
-        if not known.issuperset(labels) or (not class_list and len(known) > len(labels)):
+        if missing := [label for label in labels if label not in known]:
             raise UsageError(
-                f"{path} knows {len(known)} classes, not all of which are the {len(labels)} "
-                f"of {'--class_list' if class_list else next(iter(models))}"
-                + ("" if class_list else "; give those that all know with --class_list")
+                f"{path} does not know the classes {listing(missing)} of "
+                f"{'--class_list' if class_list else first}; it knows {listing(sorted(known))}"
             )
-    restricted = _restricted(dataset, labels, next(iter(models)))
+        if not class_list and len(known) > len(labels):
+            raise UsageError(
+                f"{path} knows {len(known)} classes, {first} {len(labels)} of them: to compare "
+                "both, list those in a file for --class_list"
+            )
+    restricted = _restricted(dataset, labels, first)
     for path, description in models.items():
         _check_same_kind(restricted, path, description)
     return restricted

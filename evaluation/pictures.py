@@ -16,7 +16,7 @@ _MOST_NUMBERS = 20  # classes, up to which every cell tells its share
 _CELL = 0.17  # inches that a class with a name takes
 _SIDES = (3.2, 9.0)  # inches, smallest and largest side of the matrix
 _DOTS = 200  # per inch: 555 classes get three pixels each
-_GAMMA = 0.5  # few errors are still seen
+_GAMMA = 0.4  # a single error is still seen
 
 
 def check_picture_path(option: str, path: Path) -> None:
@@ -119,5 +119,5 @@ def _write_shares(axes, values: np.ndarray) -> None:
             ha="center",
             va="center",
             fontsize=6,
-            color="white" if share > 0.35 else "black",
+            color="white" if share**_GAMMA > 0.6 else "black",
         )
