@@ -40,11 +40,22 @@ class Parser(argparse.ArgumentParser):
         self.exit(UsageError.status, f"{self.prog}: error: {message} (see --help)\n")
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, but not that something is absent, nor what the text says itself."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        told = "(default" in (action.help or "")
+        absent = action.default is None or action.default is False or action.default == []
+        if told or absent:
+            return action.help
+        return super()._get_help_string(action)
+
+
 def build_parser(description: str) -> Parser:
     """A parser whose ``--help`` shows the defaults."""
     return Parser(
         description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
         # Abbreviations would let a typing error choose another option.
         allow_abbrev=False,
     )
