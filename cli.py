@@ -271,12 +271,12 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     add("--clr_max_lr", rate, "CLR: highest learning rate")
 
 
-def add_hierarchy_options(parser: argparse.ArgumentParser) -> None:
-    """Which taxonomy, and which of its classes."""
-    group = parser.add_argument_group("classes")
+def add_hierarchy_options(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Which taxonomy."""
+    group = parser.add_argument_group("taxonomy")
     group.add_argument(
         "--hierarchy",
-        required=True,
+        required=required,
         metavar="NAME|FILE",
         help=f"a shipped taxonomy, {', '.join(taxonomy_names())}; or a file: an outline like "
         "those, or one pair of ids per line, parent child",
@@ -285,12 +285,15 @@ def add_hierarchy_options(parser: argparse.ArgumentParser) -> None:
         "--is_a", action="store_true", help="pairs are child parent instead of parent child"
     )
     group.add_argument("--str_ids", action="store_true", help="ids are text instead of numbers")
-    group.add_argument(
+
+
+def add_class_list(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """A list of classes, and what it is for."""
+    parser.add_argument(
         "--class_list",
         type=Path,
         metavar="FILE",
-        help="restrict and order the classes: the first word of each line is a class label "
-        "(default: all leaves, in ascending order)",
+        help=f"{meaning}; the first word of each line is a class label",
     )
 
 

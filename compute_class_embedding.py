@@ -23,6 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__)
     cli.add_hierarchy_options(parser)
+    cli.add_class_list(parser, "restrict and order the classes (default: all leaves, ascending)")
     embedding = parser.add_argument_group("embedding")
     embedding.add_argument(
         "--method",

@@ -27,31 +27,11 @@ _MAX_K = 250
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__)
-    _add_hierarchy_options(parser.add_argument_group("classes"))
+    cli.add_hierarchy_options(parser)
+    cli.add_class_list(parser, "use the images of these classes only")
     _add_feature_options(parser.add_argument_group("features"))
     _add_output_options(parser.add_argument_group("figures"))
     return parser
-
-
-def _add_hierarchy_options(group) -> None:
-    group.add_argument(
-        "--hierarchy",
-        required=True,
-        metavar="FILE",
-        help="taxonomy of the classes: a file, or the name of one that comes with the project",
-    )
-    group.add_argument(
-        "--is_a", action="store_true", help="lines of the file are 'child parent', not the reverse"
-    )
-    group.add_argument(
-        "--str_ids", action="store_true", help="class labels in the file are text, not numbers"
-    )
-    group.add_argument(
-        "--class_list",
-        type=Path,
-        metavar="FILE",
-        help="use the images of these classes only: the first word of each line is a class label",
-    )
 
 
 def _add_feature_options(group) -> None:
@@ -110,8 +90,8 @@ def _add_output_options(group) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Does what the command line says."""
+    from evaluation.models_compared import model_names, per_model
     from evaluation.retrieval import evaluate
-    from evaluation.retrieval_inputs import model_names, per_model
     from evaluation.retrieval_plot import write_plot
     from evaluation.retrieval_report import HEADER, figures, tables
     from evaluation.tables import write_csv
