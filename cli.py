@@ -11,12 +11,14 @@ from pathlib import Path
 
 from datasets import dataset_names, get_dataset
 from datasets.base import ImageDataset
+from datasets.cache import with_cache
 from datasets.names import parse_name
 from models import architecture_names, check_architecture
 from training.learning_rates import parse_step_schedule
 from training.options import OutputOptions, ScheduleOptions, TrainingOptions
 from utils import UsageError, read_lines
 
+CACHES = ("auto", "ram", "off")
 LR_SCHEDULES = ("SGD", "SGDR", "CLR", "ResNet-Schedule")
 
 # Options of which another value makes another training run.
@@ -143,6 +145,23 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--queue_size", type=positive, default=100, metavar="N", help="batches read in advance"
+    )
+
+
+def cache(text: str) -> str | Path:
+    """Where decoded images are kept: one of the words, or a folder; as type of an argument."""
+    return text if text in CACHES else Path(text)
+
+
+def add_cache_option(parser: argparse.ArgumentParser) -> None:
+    """Whether decoded images are kept, for commands that read them again and again."""
+    parser.add_argument_group("cache").add_argument(
+        "--cache",
+        type=cache,
+        default="auto",
+        metavar="{auto,ram,off}|DIR",
+        help="where decoded images are kept from the first epoch on: in memory, or in files of "
+        "a folder that all runs may share; auto: in memory if half of what is free suffices",
     )
 
 
@@ -295,6 +314,15 @@ def open_dataset(args: argparse.Namespace) -> ImageDataset:
         target_size=args.target_size,
         crop_size=args.crop_size,
     )
+
+
+def keep_images(args: argparse.Namespace, dataset: ImageDataset) -> ImageDataset:
+    """The data set as ``--cache`` keeps it, after its classes have been chosen.
+
+    Raises:
+        UserError: the images do not fit, or cannot be read or written.
+    """
+    return with_cache(dataset, args.cache, args.read_workers)
 
 
 def read_class_list(path: Path, labels: Sequence[int | str]) -> list[str]:
