@@ -101,11 +101,17 @@ def _measure_files(args: argparse.Namespace) -> dict[str, object]:
         contestants = _file_contestants(args, dataset, kept, stored, paths)
         table = _in_turns(contestants, args.rounds, args.images)
     bytes_kept = [image.nbytes for image in images_at(kept.train.images, range(args.images))]
+    files = _show(f"{args.images} images of CUB, 512 to 448 pixels, flip, erasing", table)
+    bytes_of_batch = args.batch_size * 448 * 448 * 3
+    results.info(
+        "\nMemory: %.2f MB per kept image, %.1f MB per batch of %d",
+        *(statistics.mean(bytes_kept) / 1e6, bytes_of_batch / 1e6, args.batch_size),
+    )
     return {
-        "files": _show(f"{args.images} images of CUB, 512 to 448 pixels, flip, erasing", table),
+        "files": files,
         "shares": _shares(dataset),
         "bytes_per_kept_image": statistics.mean(bytes_kept),
-        "bytes_per_batch": args.batch_size * 448 * 448 * 3,
+        "bytes_per_batch": bytes_of_batch,
     }
 
 
