@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cli
+import cli_classes
 import console
 from datasets.base import ImageDataset
 from files import check_writable, replacing
@@ -44,11 +45,11 @@ def build_parser() -> argparse.ArgumentParser:
     # Without a reason to, features of an image need not be computed twice.
     parser.set_defaults(repeats=1)
     _add_model_options(parser.add_argument_group("models"))
-    cli.add_class_list(
+    cli_classes.add_class_list(
         parser, "test on these classes only, and choose among them (default: all of the model)"
     )
     _add_method_options(parser.add_argument_group("how to classify"))
-    cli.add_hierarchy_options(parser, required=False)
+    cli_classes.add_hierarchy_options(parser, required=False)
     _add_output_options(parser.add_argument_group("output"))
     return parser
 
@@ -183,7 +184,9 @@ def evaluate(args: argparse.Namespace) -> None:
     models = {entry.path: read_description(entry.path) for entry in entries}
     taxonomy = _read_taxonomy(args)
     dataset = cli.open_dataset(args)
-    wanted = cli.read_class_list(args.class_list, dataset.labels) if args.class_list else None
+    wanted = (
+        cli_classes.read_class_list(args.class_list, dataset.labels) if args.class_list else None
+    )
     dataset = judging.matched(dataset, models, wanted)
     similarities = _similarities(taxonomy, dataset)
     judged = [_judge(args, method, entry, dataset, similarities) for entry in entries]

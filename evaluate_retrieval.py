@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cli
+import cli_classes
 import console
 from files import check_writable
 from utils import UsageError, UserError
@@ -27,8 +28,8 @@ _MAX_K = 250
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__)
-    cli.add_hierarchy_options(parser)
-    cli.add_class_list(parser, "use the images of these classes only")
+    cli_classes.add_hierarchy_options(parser)
+    cli_classes.add_class_list(parser, "use the images of these classes only")
     _add_feature_options(parser.add_argument_group("features"))
     _add_output_options(parser.add_argument_group("figures"))
     return parser
@@ -131,7 +132,7 @@ def _open_gallery(args: argparse.Namespace) -> "Gallery":
 
     gallery = read_gallery(args.feat)
     if args.class_list:
-        gallery = restrict(gallery, cli.read_class_list(args.class_list, gallery.classes))
+        gallery = restrict(gallery, cli_classes.read_class_list(args.class_list, gallery.classes))
     if gallery.images < 2:
         raise UserError("retrieval needs at least two images, there is one")
     return gallery
