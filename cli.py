@@ -110,8 +110,13 @@ def known(check: Callable[[str], object]) -> Callable[[str], str]:
     return convert
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Which images, and how they are read."""
+def add_data_options(parser: argparse.ArgumentParser, repeats: bool = True) -> None:
+    """Which images, and how they are read.
+
+    Args:
+        parser: gets the options.
+        repeats: whether training images may be repeated within an epoch.
+    """
     group = parser.add_argument_group("data")
     group.add_argument(
         "--dataset",
@@ -125,13 +130,16 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--subset_seed", type=seed, default=0, metavar="N", help="which images -subN draws"
     )
-    group.add_argument(
-        "--repeats",
-        type=positive,
-        metavar="N",
-        help="times that an epoch passes over the training images (default with -subN: as many "
-        "as keep the iterations per epoch about constant; otherwise 1)",
-    )
+    if repeats:
+        group.add_argument(
+            "--repeats",
+            type=positive,
+            metavar="N",
+            help="times that an epoch passes over the training images (default with -subN: as many "
+            "as keep the iterations per epoch about constant; otherwise 1)",
+        )
+    else:
+        parser.set_defaults(repeats=1)
     group.add_argument(
         "--test_fraction",
         type=share,

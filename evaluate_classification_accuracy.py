@@ -6,7 +6,6 @@ instead, and --centroids takes the class of the nearest vector in a file.
 """
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -18,16 +17,19 @@ import cli
 import cli_classes
 import console
 from datasets.base import ImageDataset
-from files import check_writable, replacing
-from utils import UsageError
+from files import check_writable
+from provenance import commit, record_path, write_record
+from utils import UsageError, UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from embeddings import Taxonomy
+    from evaluation.accuracy_reports import Outputs
     from evaluation.confusion import Arrangement
     from evaluation.judging import Judged
 
+logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
 
 _EXCLUSIVE = (
@@ -41,9 +43,7 @@ _ONE_EACH = "one for all models or one for each"
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__)
-    cli.add_data_options(parser)
-    # Without a reason to, features of an image need not be computed twice.
-    parser.set_defaults(repeats=1)
+    cli.add_data_options(parser, repeats=False)
     _add_model_options(parser.add_argument_group("models"))
     cli_classes.add_class_list(
         parser, "test on these classes only, and choose among them (default: all of the model)"
@@ -189,14 +189,36 @@ def evaluate(args: argparse.Namespace) -> None:
     )
     dataset = judging.matched(dataset, models, wanted)
     similarities = _similarities(taxonomy, dataset)
-    judged = [_judge(args, method, entry, dataset, similarities) for entry in entries]
+    judged, failures = [], []
+    for entry in entries:
+        try:
+            judged.append(_judge(args, method, entry, dataset, similarities))
+        except UserError as error:  # of one model: the others are worth their time
+            failures.append(error)
+    if judged:
+        _report(args, outputs, judged, dataset, taxonomy)
+    for error in failures[1:]:
+        logger.error("%s", error)
+    if failures:
+        raise failures[0]
+
+
+def _report(
+    args: argparse.Namespace,
+    outputs: "Outputs",
+    judged: "list[Judged]",
+    dataset: ImageDataset,
+    taxonomy: "Taxonomy | None",
+) -> None:
+    from evaluation import accuracy_reports
+
     size = (len(dataset.test), dataset.num_classes)
     results.info("%d test images of %d classes, accuracies in percent", *size)
     for line in ("", *accuracy_reports.table(judged)):
         results.info("%s", line)
     accuracy_reports.write_files(outputs, judged, dataset, _arrangement(taxonomy, dataset))
     if args.csv:
-        _write_record(args, dataset)
+        write_record(record_path(args.csv), _record(args, dataset))
 
 
 def _entries(args: argparse.Namespace) -> list[Entry]:
@@ -282,18 +304,16 @@ def _arrangement(taxonomy: "Taxonomy | None", dataset: ImageDataset) -> "Arrange
     )
 
 
-def _write_record(args: argparse.Namespace, dataset: ImageDataset) -> None:
-    """Leaves beside the figures what they came from, as training does beside its files."""
-    from training import distribution, record
+def _record(args: argparse.Namespace, dataset: ImageDataset) -> dict[str, object]:
+    """What the figures came from, as training leaves it beside its files."""
+    from training import distribution
 
-    content = {
+    return {
         "options": vars(args),
-        "commit": record.commit(),
+        "commit": commit(),
         "versions": distribution.versions(),
         "dataset": {"name": dataset.name, "test_samples": len(dataset.test)},
     }
-    with replacing(args.csv.with_name(f"{args.csv.name}.run.json")) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, default=str) + "\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,6 +11,7 @@ import cli
 import cli_classes
 import console
 from files import check_writable
+from provenance import commit, record_path, versions, write_record
 from utils import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def evaluate(args: argparse.Namespace) -> None:
         results.info("%s", line)
     if args.csv:
         write_csv(args.csv, HEADER, figures(retrievals, max_k, args.clip_ahp))
+        facts = {"options": vars(args), "commit": commit(), "versions": versions()}
+        write_record(record_path(args.csv), facts)
     if args.plot:
         write_plot(args.plot, retrievals, max_k)
 
@@ -122,7 +125,10 @@ def _check_outputs(args: argparse.Namespace) -> None:
         raise UsageError(f"--plot {args.plot}: the name has to end in {' or '.join(_PLOTS)}")
     if args.csv and args.plot and args.csv.resolve() == args.plot.resolve():
         raise UsageError(f"--csv and --plot name the same file, {args.csv}")
-    for option, path in (("--csv", args.csv), ("--plot", args.plot)):
+    outputs = [("--csv", args.csv), ("--plot", args.plot)]
+    if args.csv:
+        outputs.append(("--csv", record_path(args.csv)))
+    for option, path in outputs:
         if path:
             check_writable(option, path, args.overwrite)
 

@@ -183,7 +183,7 @@ def _batches(description: "ModelDescription", images: Sequence[Path]) -> Iterato
 def _random_image(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
     """Random squares: pixels drawn alone would look the same to a network, one image or another."""
     height, width, channels = shape
-    side = int(rng.integers(1, height // 2 + 1))
+    side = int(rng.integers(1, max(1, height // 2) + 1))
     pixels = rng.integers(0, 256, (-(-height // side), -(-width // side), channels), np.uint8)
     return pixels.repeat(side, axis=0).repeat(side, axis=1)[:height, :width]
 

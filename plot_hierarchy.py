@@ -9,11 +9,15 @@ from pathlib import Path
 import cli
 import cli_classes
 import console
-from embeddings.drawing import FORMATS, draw, save
+from embeddings.drawing import FORMATS, draw
+from figures import save_figure
 from files import check_writable
 from utils import UsageError, UserError, read_lines
 
 results = logging.getLogger("results")
+
+MOST_CLASSES = 5000
+"""More make pictures that take minutes and that few programs open."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,9 +48,14 @@ def plot(args: argparse.Namespace) -> None:
     taxonomy, labels = cli_classes.open_taxonomy(args)
     if not labels:
         raise UsageError(f"--class_list {args.class_list} is empty")
+    if len(labels) > MOST_CLASSES:
+        raise UsageError(
+            f"{len(labels)} classes do not fit into one picture; choose up to {MOST_CLASSES} with "
+            "--class_list"
+        )
     names = read_names(args.names) if args.names else None
     figure = draw(taxonomy, labels, names, args.title or Path(args.hierarchy).stem)
-    save(figure, args.out)
+    save_figure(figure, args.out)
     width, height = figure.get_size_inches()
     results.info(
         "%d classes, height %d; %.0f x %.0f inches written to %s",

@@ -3,12 +3,10 @@
 import colorsys
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from embeddings.taxonomy import Label, Taxonomy, few
 from embeddings.tree_layout import GAP, Layout, Placed, arrange, ends, groups
-from files import replacing
 from utils import UserError
 
 if TYPE_CHECKING:
@@ -68,21 +66,6 @@ def draw(
     _write(axes, 0, -_TITLE + _SIZE / 2, heading, _GRAY, size=1.5 * _SIZE)
     _draw_nodes(axes, layout, groups(taxonomy, leaves))
     return figure
-
-
-def save(figure: "Figure", path: Path) -> None:
-    """Writes a picture; SVG keeps text as text, so that it can be searched.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    import matplotlib
-
-    # Nothing of date or chance, so that the same tree gives the same file.
-    metadata = {"Date": None} if path.suffix == ".svg" else {}
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "taxonomy"}
-    with matplotlib.rc_context(settings), replacing(path) as temporary:
-        figure.savefig(temporary, metadata=metadata)
 
 
 def _draw_nodes(axes, layout: Layout, group: Mapping[int, int]) -> None:

@@ -1,1 +1,1 @@
-"""How it is judged: accuracy of predictions."""
+"""How a network is judged and used: accuracy, retrieval, predictions, pictures."""

@@ -13,6 +13,7 @@ from evaluation.confusion import Arrangement, confusion_matrix
 from evaluation.judging import Judged
 from evaluation.pictures import check_picture_path, plot_confusion
 from evaluation.tables import aligned, write_csv
+from provenance import record_path
 from utils import UsageError
 
 _UNSAFE = re.compile(r"[^\w.+-]+")  # in names of files
@@ -51,7 +52,8 @@ class Outputs:
         """
         if self.plot_confusion:
             check_picture_path("--plot_confusion", self.plot_confusion)
-        found = [("--csv", self.csv), ("--per_class", self.per_class)]
+        record = record_path(self.csv) if self.csv else None
+        found = [("--csv", self.csv), ("--csv", record), ("--per_class", self.per_class)]
         for option, path in (
             ("--confusion", self.confusion),
             ("--plot_confusion", self.plot_confusion),

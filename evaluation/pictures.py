@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.confusion import Arrangement, is_large, shares
-from files import replacing
+from figures import save_figure
 from utils import UsageError
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
@@ -73,8 +73,7 @@ def plot_confusion(
     bar.set_ticks([0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1])
     bar.set_ticklabels(["0", "1 %", "5 %", "10 %", "25 %", "50 %", "75 %", "100 %"], fontsize=7)
     bar.set_label("share of the true class's images", fontsize=8)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, bbox_inches="tight")
+    save_figure(figure, path, bbox_inches="tight")
 
 
 def _draw(axes, values: np.ndarray):

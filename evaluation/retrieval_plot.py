@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.retrieval import Retrieval
-from files import replacing
+from figures import save_figure
 
 # Distinguishable without colour vision, and by line style without colours (Okabe and Ito, 2008).
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -26,7 +26,6 @@ def write_plot(path: Path, retrievals: Mapping[str, Retrieval], max_k: int) -> N
     Raises:
         UserError: the file cannot be written.
     """
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     similarities = list(next(iter(retrievals.values())).precision)
@@ -36,11 +35,7 @@ def write_plot(path: Path, retrievals: Mapping[str, Retrieval], max_k: int) -> N
         _draw(panel, similarity, retrievals, max_k)
     panels[0].set_ylabel("hierarchical precision, mean over queries")
     _name_lines(panels[0], list(retrievals))
-    kind = path.suffix[1:].lower()
-    # Without a date and random identifiers, the same figures give the same file.
-    metadata = {"Date": None} if kind == "svg" else None
-    with replacing(path) as temporary, rc_context({"svg.hashsalt": "retrieval"}):
-        figure.savefig(temporary, format=kind, dpi=150, metadata=metadata)
+    save_figure(figure, path, dpi=150)
 
 
 def _draw(panel, similarity: str, retrievals: Mapping[str, Retrieval], max_k: int) -> None:

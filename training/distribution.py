@@ -1,20 +1,17 @@
 """Devices, numeric precision and compilation: what depends on the machine and the backend."""
 
-import importlib.metadata
 import logging
-import platform
 from typing import TYPE_CHECKING
 
 import keras
 
+import provenance
 from utils import UsageError
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 logger = logging.getLogger(__name__)
-
-LIBRARIES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "scikit-learn", "pillow")
 
 
 def count_gpus() -> int:
@@ -112,11 +109,5 @@ def momentum_step(
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, the backend and the libraries that a result may depend on."""
-    found = {"python": platform.python_version(), "backend": keras.backend.backend()}
-    for library in LIBRARIES:
-        try:
-            found[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    """The backend, and the versions of Python and of the libraries."""
+    return {"backend": keras.backend.backend(), **provenance.versions()}

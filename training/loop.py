@@ -11,18 +11,14 @@ from datasets.base import ImageDataset
 from datasets.pipeline import Batches, SetEpoch
 from evaluation.feature_dumps import of_test_split, write_features
 from models.saved import save_model, save_weights
+from provenance import commit
 from training import distribution
 from training.final import Judgement, judge
 from training.finetuning import frozen, load_pretrained
 from training.objective import Objectives
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
-from training.record import (
-    commit,
-    describe_dataset,
-    describe_model,
-    write_record,
-)
+from training.record import describe_dataset, describe_model, write_records
 from training.reporting import (
     EpochReporter,
     FirstStep,
@@ -88,7 +84,7 @@ def _train(run: Training, training: Batches, testing: Batches) -> Judgement:
     reporter = EpochReporter(
         schedule.epochs, state.records if state else [], options.outputs.history
     )
-    write_record(options.outputs, _record(run))
+    write_records(options.outputs, _record(run))
     snapshots = _snapshots(run, schedule, reporter, state)
     _fit(
         run,
@@ -307,7 +303,7 @@ def _save(
         (outputs.model_dump, lambda path: save_model(run.model, path, description)),
         (outputs.weight_dump, lambda path: save_weights(run.model, path)),
         (outputs.feature_dump, lambda path: write_features(path, features)),
-        (outputs, lambda outputs: write_record(outputs, record)),
+        (outputs, lambda outputs: write_records(outputs, record)),
     ]
     for target, write in steps:
         if target is None:

@@ -1,15 +1,13 @@
 """What a run leaves beside its files: options, versions and results, as JSON."""
 
-import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import keras
 
 from datasets.base import ImageDataset
-from files import replacing
 from models.description import ModelDescription, Output
+from provenance import record_path, write_record
 from training.objective import Objectives
 from training.options import OutputOptions
 
@@ -20,13 +18,13 @@ def record_paths(outputs: OutputOptions) -> list[Path]:
         *(outputs.model_dump, outputs.weight_dump, outputs.feature_dump),
         *(outputs.history, outputs.snapshot),
     )
-    paths = [path.with_name(path.name + ".run.json") for path in files if path]
+    paths = [record_path(path) for path in files if path]
     if outputs.log_dir:
         paths.append(outputs.log_dir / "run.json")
     return paths
 
 
-def write_record(outputs: OutputOptions, record: Mapping[str, object]) -> None:
+def write_records(outputs: OutputOptions, record: Mapping[str, object]) -> None:
     """Writes the record beside everything that the run saves.
 
     Raises:
@@ -34,19 +32,7 @@ def write_record(outputs: OutputOptions, record: Mapping[str, object]) -> None:
     """
     for path in record_paths(outputs):
         path.parent.mkdir(exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(record, indent=2, default=str) + "\n")
-
-
-def commit() -> str | None:
-    """The version of this project's code, with ``+`` where files differ from it."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
-    try:
-        # Exclude tags: the bare hash is what identifies the code.
-        found = subprocess.run([*git, "--dirty=+", "--exclude=*"], capture_output=True, text=True)
-    except OSError:
-        return None
-    return found.stdout.strip() or None
+        write_record(path, record)
 
 
 def describe_dataset(dataset: ImageDataset) -> dict[str, object]:

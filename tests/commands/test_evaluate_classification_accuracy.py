@@ -344,3 +344,19 @@ def test_overwrite_replaces(folder):
     (folder / "older.csv").write_text("written earlier")
     succeed(command, f"{DIGITS} --model xent.keras --csv older.csv --overwrite")
     assert len(read("older.csv")) == 1
+
+
+def test_the_record_of_figures_is_not_overwritten(folder):
+    (folder / "kept.csv.run.json").write_text("written earlier")
+    for options in ("--csv kept.csv", "--csv k.csv --per_class k.csv.run.json"):
+        check_refused(run(command, f"{DIGITS} --model xent.keras {options}"), USAGE, ".run.json")
+    assert (folder / "kept.csv.run.json").read_text() == "written earlier"
+
+
+def test_one_model_that_fails_does_not_cost_the_figures_of_the_others(folder):
+    outcome = run(
+        command, f"{DIGITS} --model xent.keras mse.keras --layer prob conv99 --svm --csv part.csv"
+    )
+    assert outcome.status == USAGE and "conv99" in outcome.err.splitlines()[-1]
+    assert [row["model"] for row in read("part.csv")] == ["xent"]
+    assert "xent" in outcome.out

@@ -138,7 +138,7 @@ def test_pictures(folder):
     first = (folder / "hp.svg").read_bytes()
     succeed(evaluate_retrieval, options + "--plot hp.svg --max_k 4 --overwrite")
     assert (folder / "hp.svg").read_bytes() == first
-    assert b"<!-- _a -->" in first and b"<!-- $b$c$ -->" in first
+    assert b">_a</text>" in first and b">$b$c$</text>" in first
 
 
 @pytest.mark.parametrize(

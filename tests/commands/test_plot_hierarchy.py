@@ -96,3 +96,10 @@ def test_help_takes_less_than_a_second_of_work(command):
     assert done.returncode == 0 and done.stderr == "" and "cub_wikispecies" in done.stdout
     work = after.children_user + after.children_system
     assert work - before.children_user - before.children_system < 1
+
+
+def test_too_many_classes_for_one_picture_are_refused(folder):
+    write_lines(folder / "huge.txt", [f"0 {i}" for i in range(1, plot_hierarchy.MOST_CLASSES + 2)])
+    outcome = run(plot_hierarchy, "--hierarchy huge.txt --out huge.png")
+    assert outcome.status == 2 and "5001 classes" in outcome.err
+    assert not (folder / "huge.png").exists()

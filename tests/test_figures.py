@@ -1,0 +1,31 @@
+"""Pictures are written quietly, and the same way each time."""
+
+import logging
+
+import pytest
+from matplotlib.figure import Figure
+
+from figures import save_figure
+
+
+def picture(text):
+    figure = Figure((2, 1))
+    figure.add_subplot().set_title(text)
+    return figure
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_the_same_picture_is_the_same_file(tmp_path, suffix):
+    for name in "ab":
+        save_figure(picture("blue tit"), tmp_path / f"{name}{suffix}")
+
+    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+    if suffix == ".svg":
+        assert "blue tit" in (tmp_path / "a.svg").read_text()
+
+
+def test_characters_that_the_font_lacks_are_told_once(tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        save_figure(picture("\u9d25\u9d26"), tmp_path / "a.png")
+
+    assert caplog.text.count("not in the font") == 1
