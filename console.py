@@ -1,6 +1,7 @@
 """How a command ends: logging, the quiet start of the backend, errors to one line and a status."""
 
 import argparse
+import io
 import logging
 import os
 import shlex
@@ -29,6 +30,7 @@ def run(
         0; 1 after a failure; 2 after an argument that does not fit; 130 after Ctrl-C; 141 when
         whoever read standard output has gone.
     """
+    _show_all_characters()
     argv = sys.argv[1:] if argv is None else list(argv)
     args = parser.parse_args(argv)
     args.command_line = shlex.join(["python", parser.prog, *argv])
@@ -48,6 +50,12 @@ def run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return 0
+
+
+def _show_all_characters() -> None:
+    """Writes what standard output has no letters for as ``\\xff``, as standard error does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _import_backend() -> None:

@@ -3,18 +3,34 @@
 Imports nothing of this project but the errors of ``utils``.
 """
 
+import glob
+import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from utils import UsageError, UserError
+
+logger = logging.getLogger(__name__)
+
+PARTIAL = ".partial"
+"""What follows the name of a file while ``growing`` writes it."""
+
+_RECORD = ".run.json"  # the longest ending of what is written beside a file
+_HDF5 = (".h5", ".hdf5", ".keras")
+_LONG_NAME = 100  # bytes; some encrypted file systems end at 143, most at 255
+_LONG_SUFFIX = 20
 
 
 @contextmanager
 def replacing(path: str | Path, suffix: str | None = None) -> Iterator[Path]:
     """Yields a temporary name beside ``path`` that takes its place when the block succeeds.
+
+    The block should do nothing but write, since each OSError in it is taken for a failure of that.
 
     Args:
         path: the file to write.
@@ -25,19 +41,93 @@ def replacing(path: str | Path, suffix: str | None = None) -> Iterator[Path]:
         UserError: the file cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{suffix or path.suffix}")
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+    ending = suffix or (path.suffix if len(os.fsencode(path.suffix)) < _LONG_SUFFIX else "")
+    temporary = path.with_name(f"{_hidden(path)}{os.getpid()}{ending}")
     # HDF5 reports a full disk as either of these.
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UserError(f"cannot write {path}: {reason}") from error
+    errors = (OSError, RuntimeError) if temporary.suffix in _HDF5 else (OSError,)
+    try:
+        with write_errors(path, errors):
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """Temporary files that ``replacing`` made for ``path``, in this process or another."""
+    return list(path.parent.glob(f"{glob.escape(_hidden(path))}*"))
+
+
+def _hidden(path: Path) -> str:
+    """How temporary names begin; short, since there is a limit to what comes out."""
+    name = os.fsencode(path.name)
+    if len(name) <= _LONG_NAME:
+        return f".{path.name}."
+    return f".{hashlib.sha256(name).hexdigest()[:16]}."
+
+
+@contextmanager
+def growing(path: Path) -> Iterator[TextIO]:
+    """Yields a text file for lines that take hours; it becomes ``path`` when the block succeeds.
+
+    Until then it has the name ``partial_path(path)``, whose content is replaced. If the block
+    fails after something was flushed, it keeps that name, and a warning tells so. Errors of the
+    block pass as they are; it puts ``write_errors`` around what writes.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    partial = partial_path(path)
+    with write_errors(path):
+        file = open(partial, "w", encoding="utf-8", newline="")  # noqa: SIM115
+    try:
+        yield file
+        with write_errors(path):
+            file.flush()
+            os.fsync(file.fileno())
+            file.close()
+            os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError):
+            _keep_or_remove(file, partial)
+        raise
+
+
+def _keep_or_remove(file: TextIO, partial: Path) -> None:
+    flushed = partial.stat().st_size
+    with suppress(OSError):
+        file.close()
+    if flushed:
+        logger.warning("What was written until then is in %s", partial)
+    else:
+        partial.unlink()
+
+
+def partial_path(path: Path) -> Path:
+    """Where ``growing`` writes before the file is complete."""
+    return path.with_name(path.name + PARTIAL)
+
+
+@contextmanager
+def write_errors(
+    target: str | Path, errors: tuple[type[Exception], ...] = (OSError,)
+) -> Iterator[None]:
+    """Turns errors of writing to ``target`` into one line.
+
+    Raises:
+        UserError: it cannot be written.
+        BrokenPipeError: nobody reads it any more.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except errors as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise UserError(f"cannot write {target}: {reason}") from error
 
 
 def check_writable(option: str, path: Path, overwrite: bool) -> None:
@@ -49,13 +139,20 @@ def check_writable(option: str, path: Path, overwrite: bool) -> None:
         overwrite: whether an existing file may be replaced.
 
     Raises:
-        UsageError: the folder is missing or not writable, the file exists or is a folder.
+        UsageError: the folder is missing or not writable, the file exists or is a folder, or its
+            name is too long.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UsageError(f"{option} {path}: is a folder, not a file")
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:
         raise UsageError(f"{option} {path}: exists already; give --overwrite to replace it")
     check_folder(option, path.parent)
+    try:
+        os.lstat(path.with_name(path.name + _RECORD))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UsageError(f"{option} {path}: {error.strerror}") from error
 
 
 def check_folder(option: str, folder: Path) -> None:
@@ -64,10 +161,10 @@ def check_folder(option: str, folder: Path) -> None:
     Raises:
         UsageError: it is missing or not writable.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{option}: there is no folder {folder} to write to")
     try:
         # Permissions alone do not tell: root passes them, read-only file systems do not.
         tempfile.TemporaryFile(dir=folder).close()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"{option}: there is no folder {folder} to write to") from error
     except OSError as error:
         raise UsageError(f"{option}: cannot write to {folder}: {error.strerror}") from error

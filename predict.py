@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import cli
 import console
-from files import check_writable, replacing
+from files import check_writable, growing, partial_path, write_errors
 from utils import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -116,12 +116,14 @@ class JsonLines:
     def __init__(self, stream: TextIO, score_kind: str, *_: Sequence[str]):
         self._stream = stream
         self._score_kind = score_kind
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        self._ascii = not encoding.lower().startswith("utf")
 
     def add(self, name: str, guesses: Sequence[Guess]) -> None:
         """Writes one image."""
         found = [vars(guess) for guess in guesses]
         content = {"image": name, "score_kind": self._score_kind, "predictions": found}
-        print(json.dumps(content, ensure_ascii=False), file=self._stream)
+        print(json.dumps(content, ensure_ascii=self._ascii), file=self._stream)
 
 
 FORMATS: dict[str, Callable] = {"table": Table, "csv": Csv, "jsonl": JsonLines}
@@ -133,12 +135,14 @@ def predict(args: argparse.Namespace) -> None:
 
     if args.out:
         check_writable("--out", args.out, args.overwrite)
+        check_writable("--out", partial_path(args.out), args.overwrite)
     found = find_images(args.paths)
     classifier = _load(args)
     names = [_text(path) for path in found.files]
     with _output(args.out) as stream:
         kind, class_names = classifier.score_kind, classifier.description.class_names
-        writer = FORMATS[args.format](stream, kind, names or [""], class_names)
+        with write_errors(args.out or "standard output"):
+            writer = FORMATS[args.format](stream, kind, names or [""], class_names)
         damaged = _classify(args, found, classifier, writer, stream)
     if found.skipped:
         logger.info("Skipped in folders, as no images: %d", found.skipped)
@@ -187,11 +191,11 @@ def _classify(
         for error in batch.damaged:
             logger.warning("%s", error)
         if batch.paths:
-            for path, guesses in zip(
-                batch.paths, _guesses(classifier, batch.images, args.top_k), strict=True
-            ):
-                writer.add(_text(path), guesses)
-            stream.flush()
+            guesses = list(_guesses(classifier, batch.images, args.top_k))
+            with write_errors(args.out or "standard output"):
+                for path, best in zip(batch.paths, guesses, strict=True):
+                    writer.add(_text(path), best)
+                stream.flush()
         damaged += len(batch.damaged)
         done += len(batch.paths) + len(batch.damaged)
         _show_progress(args, done, len(found.files))
@@ -213,7 +217,7 @@ def _output(path: Path | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+    with growing(path) as file:
         yield file
 
 

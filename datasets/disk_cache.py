@@ -27,7 +27,7 @@ import PIL
 import simplejpeg
 
 from datasets.normalization import Normalization
-from files import check_folder, replacing
+from files import check_folder, leftovers, replacing
 from utils import UsageError, UserError
 
 try:
@@ -214,15 +214,30 @@ def _open(path: Path, positions: np.ndarray, count: int) -> StoredImages | None:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Lets one run at a time write the file; the system unlocks when a run dies."""
-    with open(path.with_suffix(".lock"), "ab") as lock:
+    lock = _open_lock(path.with_suffix(".lock"))
+    try:
         if _lock(lock, path):
-            # Whoever left these is dead.
-            for rest in path.parent.glob(f".{path.name}.*"):
-                rest.unlink(missing_ok=True)
+            # Whoever left these is dead; a folder may refuse to let one user delete another's.
+            for rest in leftovers(path):
+                with suppress(OSError):
+                    rest.unlink()
         yield
+    finally:
+        os.close(lock)
 
 
-def _lock(lock, path: Path) -> bool:
+def _open_lock(path: Path) -> int:
+    """A file descriptor; the file may be another user's, who lets others only read it."""
+    try:
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except PermissionError:
+            return os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"cannot open {path}: {error.strerror}") from error
+
+
+def _lock(lock: int, path: Path) -> bool:
     """Whether it could be locked: not all systems and file systems can."""
     if fcntl is None:
         return False

@@ -1,33 +1,98 @@
 """How much memory a process may still take."""
 
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-_CGROUP = Path("/sys/fs/cgroup")  # limits of containers
+_ROOT = Path("/")  # of the system's own files
+
+
+@dataclass(frozen=True)
+class _Cgroups:
+    """A version of Linux' control groups, which limit containers, jobs and services.
+
+    Attributes:
+        folder: of the topmost group that this process sees.
+        limit: name of the file with the limit in bytes; without one it may hold a word.
+        used: that of the memory in use.
+        cached: the line of ``memory.stat`` with what is in use but can be freed.
+    """
+
+    folder: str
+    limit: str
+    used: str
+    cached: str
+
+
+_V1 = _Cgroups(
+    "sys/fs/cgroup/memory",
+    "memory.limit_in_bytes",
+    "memory.usage_in_bytes",
+    "total_inactive_file",
+)
+_V2 = _Cgroups("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
 
 
 def available_memory() -> int:
-    """Bytes that are free or can be freed, within the limit of the container if there is one."""
-    return max(0, min(_of_machine(), _of_container()))
+    """Bytes that are free or can be freed, within the limits of container and job if there are any.
+
+    0 where the system does not tell.
+    """
+    return max(0, int(min(_of_machine(), _of_groups())))
 
 
 def _of_machine() -> int:
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in (_ROOT / "proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 return 1024 * int(line.split()[1])
     except OSError:
         pass
-    # Not Linux: half of all there is.
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    try:  # not Linux: half of all there is
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, OSError, ValueError):  # Windows has no such function
+        return 0
 
 
-def _of_container() -> float:
+def _of_groups() -> float:
+    """The least that is left in any of the groups that this process is in."""
+    return min((_left(kind, folder) for kind, folder in _groups()), default=float("inf"))
+
+
+def _groups() -> Iterator[tuple[_Cgroups, Path]]:
+    """The folder of the process's own group and of all above it, up to what can be seen.
+
+    Where a container hides the own path, the topmost folder is that of the container.
+    """
+    for kind, own in ({_V1: "/", _V2: "/"} | _own_groups()).items():
+        parts = PurePosixPath(own).parts[1:]
+        for depth in range(len(parts) + 1) if ".." not in parts else (0,):
+            yield kind, _ROOT.joinpath(kind.folder, *parts[:depth])
+
+
+def _own_groups() -> dict[_Cgroups, str]:
+    """The path of the process's group, by version; from lines such as ``4:cpu,memory:/path``."""
+    found = {}
     try:
-        limit = int((_CGROUP / "memory.max").read_text())  # "max" without a limit
-        used = int((_CGROUP / "memory.current").read_text())
-        fields = (_CGROUP / "memory.stat").read_text().split()
-        cached = int(fields[fields.index("inactive_file") + 1])
+        lines = (_ROOT / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return found
+    for line in lines:
+        number, controllers, path = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            found[_V1] = path
+        elif number == "0" and not controllers:
+            found[_V2] = path
+    return found
+
+
+def _left(kind: _Cgroups, folder: Path) -> float:
+    try:
+        limit = int((folder / kind.limit).read_text())
+        used = int((folder / kind.used).read_text())
+        fields = (folder / "memory.stat").read_text().split()
+        cached = int(fields[fields.index(kind.cached) + 1])
     except (OSError, ValueError):
         return float("inf")
     return limit - used + cached

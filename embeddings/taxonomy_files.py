@@ -3,7 +3,9 @@
 An outline is described in ``embeddings/taxonomies/README.md`` and recognised by its first line.
 """
 
+import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +34,7 @@ def read_taxonomy(source: str | Path, is_a: bool = False, str_ids: bool = False)
         UsageError: ``is_a`` is given for an outline.
     """
     path = shipped.taxonomy_path(source)
-    if not path.is_file():
+    if _is_missing(path):
         raise UserError(
             f"there is no file {path} with a taxonomy, and none of that name is shipped; shipped "
             f"are: {', '.join(shipped.taxonomy_names())}"
@@ -43,6 +45,15 @@ def read_taxonomy(source: str | Path, is_a: bool = False, str_ids: bool = False)
             raise UsageError(f"--is_a is for files of pairs; {path} is an outline, leave it out")
         return _read_outline(path, lines, str_ids)
     return _read_pairs(path, lines, is_a, str_ids)
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # there may be one; reading it tells what hinders
+        return False
 
 
 def _read_pairs(path: Path, lines: list[tuple[int, str]], is_a: bool, str_ids: bool) -> Taxonomy:

@@ -21,7 +21,7 @@ class Found:
     Attributes:
         files: the images, in the order in which they were asked for.
         skipped: number of files in folders that are hidden or no images.
-        unreadable: folders that cannot be listed, as errors to show.
+        unreadable: folders that cannot be listed or entered, as errors to show.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -52,17 +52,17 @@ def find_images(paths: Sequence[Path]) -> Found:
     folders are followed, but no folder is listed twice below one path.
 
     Raises:
-        UsageError: a path does not exist or is a device, or there is no image at all.
+        UsageError: a path does not exist, cannot be reached or is a device, or there is no image
+            at all.
     """
     found = Found()
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):
             _search(path, found)
-        elif path.is_file():
+        elif os.path.isfile(path):
             found.files.append(path)
         else:
-            reason = "is neither a file nor a folder" if path.exists() else "does not exist"
-            raise UsageError(f"{path} {reason}")
+            raise _refusal(path)
     if not found.files and not found.unreadable:
         raise UsageError(
             f"no images in {', '.join(map(str, paths))}: their names have to end in one of "
@@ -71,14 +71,37 @@ def find_images(paths: Sequence[Path]) -> Found:
     return found
 
 
+def _refusal(path: Path) -> UsageError:
+    """The error for what is no file or folder that can be found."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return UsageError(f"{path} does not exist")
+    except OSError as error:
+        return UsageError(f"cannot read {path}: {error.strerror}")
+    return UsageError(f"{path} is neither a file nor a folder")
+
+
 def _search(top: Path, found: Found) -> None:
     def complain(error: OSError) -> None:
         found.unreadable.append(UserError(f"cannot list {error.filename}: {error.strerror}"))
 
+    def is_new(folder: Path) -> bool:
+        if folder.name.startswith("."):
+            return False
+        try:
+            identity = _identity(folder)
+        except OSError as error:  # the folder that it is in may be listed but not entered
+            complain(error)
+            return False
+        new = identity not in listed
+        listed.add(identity)
+        return new
+
     listed = {_identity(top)}
     for folder, folders, files in os.walk(top, onerror=complain, followlinks=True):
         # In place: this decides where os.walk goes, and in which order.
-        folders[:] = [name for name in sorted(folders) if _is_new(Path(folder, name), listed)]
+        folders[:] = [name for name in sorted(folders) if is_new(Path(folder, name))]
         images = [Path(folder, name) for name in sorted(files)]
         images = [path for path in images if _is_image(path)]
         found.files += images
@@ -90,17 +113,10 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _is_new(folder: Path, listed: set[tuple[int, int]]) -> bool:
-    if folder.name.startswith(".") or (identity := _identity(folder)) in listed:
-        return False
-    listed.add(identity)
-    return True
-
-
 def _is_image(path: Path) -> bool:
-    """By name; pipes and devices are none, but a link to nothing is an image that is missing."""
+    """By name; pipes and devices are none, but what leads nowhere is an image that is missing."""
     named_so = path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    return named_so and (path.is_file() or not path.exists())
+    return named_so and (os.path.isfile(path) or not os.path.exists(path))
 
 
 def image_reader(target_size: int, crop_size: int, channels: int) -> Callable[[Path], np.ndarray]:

@@ -1,5 +1,6 @@
 """predict.py: the same classes and scores as the training run, whatever lies in the folders."""
 
+import contextlib
 import csv
 import io
 import json
@@ -17,6 +18,7 @@ import predict
 from tests import fake_data
 from tests.commands.running import Outcome, run, succeed
 from tests.commands.test_bad_invocations import DATA, USAGE, check_refused
+from utils import UserError
 
 DATA_OPTIONS = "--dataset Folder --target_size 16 --crop_size 14 --architecture tiny"
 TRAINING = f"{DATA_OPTIONS} --epochs 1 --batch_size 12 --read_workers 0"
@@ -188,6 +190,61 @@ def test_a_file_instead_of_the_screen(tmp_path):
     succeed(predict, f"{options} --overwrite")
     assert out.read_text() == content
     assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError, OSError])
+def test_results_until_an_interruption_are_kept(tmp_path, monkeypatch, error):
+    from evaluation.prediction import Classifier
+
+    out, partial = tmp_path / "out.csv", tmp_path / "out.csv.partial"
+    options = f"--model cosine.keras data/test --format csv --batch_size 5 --out {out}"
+    succeed(predict, options)
+    complete = out.read_text()
+    out.unlink()
+    top, calls = Classifier.top, []
+
+    def fail_the_third_time(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise error("of the computation")
+        return top(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "top", fail_the_third_time)
+        if error is KeyboardInterrupt:
+            outcome = run(predict, options)
+            assert outcome.status == 130
+            assert f"What was written until then is in {partial}" in outcome.err
+        else:
+            with pytest.raises(error, match="of the computation"):
+                run(predict, options)
+    assert not out.exists()
+    lines = complete.splitlines(keepends=True)
+    assert partial.read_text() == "".join(lines[:11])
+
+    check_refused(run(predict, options), "predict.py", USAGE, str(partial))
+    assert partial.read_text() == "".join(lines[:11])
+    succeed(predict, f"{options} --overwrite")
+    assert out.read_text() == complete
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("buffering", [1, -1])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_standard_output_that_cannot_be_written(monkeypatch, buffering):
+    with contextlib.suppress(OSError), open("/dev/full", "w", buffering) as full:
+        monkeypatch.setattr(predict.sys, "stdout", full)
+        args = predict.build_parser().parse_args(["--model", "cosine.keras", "data/test"])
+        with pytest.raises(UserError, match="cannot write standard output: No space left"):
+            predict.predict(args)
+
+
+def test_json_stays_json_where_letters_are_missing():
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii", errors="backslashreplace")
+    predict.JsonLines(stream, "probability").add("é€.png", [predict.Guess(1, "größer", 0.5)])
+    stream.flush()
+    found = json.loads(stream.buffer.getvalue())
+    assert found["image"] == "é€.png" and found["predictions"][0]["class_name"] == "größer"
 
 
 BAD = [

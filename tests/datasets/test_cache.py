@@ -17,6 +17,7 @@ from datasets.disk_cache import stored_images
 from datasets.pipeline import Batches
 from tests.datasets.reference import resize_shorter_side
 from tests.fake_data import write_classes, write_cub, write_image
+from tests.permissions import folder_for_all, ordinary_user
 from utils import UsageError, UserError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -235,14 +236,40 @@ def test_a_full_disk_is_one_clear_error(root, tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_disk_that_fills_up_leaves_nothing(root, tmp_path, monkeypatch):
-    # Everything but the lock goes to a device that is always full.
     def on_full_disk(path, mode):
-        return Path(path if str(path).endswith(".lock") else "/dev/full").open(mode)
+        return Path("/dev/full").open(mode)
 
     monkeypatch.setattr(disk_cache, "open", on_full_disk, raising=False)
     with pytest.raises(UserError, match=r"cannot write .*No space left"):
         with_cache(birds(root), tmp_path / "cache")
     assert not files(tmp_path / "cache")
+
+
+@pytest.mark.skipif(disk_cache.fcntl is None, reason="this system does not lock")
+def test_the_lock_of_another_user_serves_if_it_can_be_read():
+    with folder_for_all() as folder:
+        paths = [folder / "0.txt"]
+        paths[0].touch()
+        arguments = (folder, "any", [np.ones((2, 2, 3), np.uint8)], paths, np.array([0]), 1, 1)
+        stored_images(*arguments)
+        (lock,) = folder.glob("*.lock")
+        lock.chmod(0o444)
+        lock.with_suffix(".images").unlink()
+        with ordinary_user():
+            assert stored_images(*arguments)[0].sum() == 12
+            lock_again = disk_cache._open_lock(lock)
+            with open(lock) as held:
+                disk_cache.fcntl.flock(held, disk_cache.fcntl.LOCK_EX)
+                with pytest.raises(BlockingIOError):
+                    disk_cache.fcntl.flock(
+                        lock_again, disk_cache.fcntl.LOCK_EX | disk_cache.fcntl.LOCK_NB
+                    )
+            os.close(lock_again)
+        lock.chmod(0)
+        lock.with_suffix(".images").unlink()
+        denied = r"cannot open .*\.lock: Permission denied"
+        with ordinary_user(), pytest.raises(UserError, match=denied):
+            stored_images(*arguments)
 
 
 def test_a_file_in_place_of_the_folder_is_refused(root, tmp_path):

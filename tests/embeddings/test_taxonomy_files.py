@@ -4,6 +4,7 @@ import pytest
 
 from embeddings import read_taxonomy, shipped
 from tests.fake_data import write_lines
+from tests.permissions import folder_for_all, ordinary_user
 from utils import UsageError, UserError
 
 OUTLINE = """\
@@ -120,6 +121,18 @@ def test_binary_files_and_folders_are_refused(tmp_path):
         read_taxonomy(tmp_path / "b.txt")
     with pytest.raises(UserError, match="there is no file"):
         read_taxonomy(tmp_path)
+
+
+def test_a_file_that_cannot_be_reached_is_told_with_the_reason(tmp_path):
+    with folder_for_all() as folder:
+        (folder / "closed").mkdir()
+        write(folder / "closed", OUTLINE)
+        (folder / "closed").chmod(0)
+        denied = r"cannot read .*: Permission denied"
+        with ordinary_user(), pytest.raises(UserError, match=denied):
+            read_taxonomy(folder / "closed/classes.txt")
+    with pytest.raises(UserError, match=r"cannot read .*: File name too long"):
+        read_taxonomy(300 * "n")
 
 
 def test_shipped_ones_are_found_by_name_from_anywhere(tmp_path, monkeypatch):

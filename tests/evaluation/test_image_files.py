@@ -10,6 +10,7 @@ from PIL import Image
 
 from evaluation.image_files import find_images, image_batches, image_reader
 from tests.fake_data import write_image
+from tests.permissions import folder_for_all, ordinary_user
 from utils import UsageError, UserError
 
 
@@ -77,6 +78,34 @@ def test_a_folder_that_cannot_be_listed_is_told(tree, monkeypatch):
     assert names(found, tree) == ["a.JPG", "b.png"]
     (error,) = found.unreadable
     assert str(error) == f"cannot list {tree / 'z'}: Permission denied"
+
+
+def test_what_permissions_close_is_told_and_the_rest_found():
+    with folder_for_all() as folder:
+        write_image(folder / "a.png")
+        write_image(folder / "listed/b.png")
+        write_image(folder / "listed/below/c.png")
+        write_image(folder / "closed/d.png")
+        (folder / "listed").chmod(0o444)
+        (folder / "closed").chmod(0)
+        with ordinary_user():
+            found = find_images([folder])
+            # The image in the folder is known by name; reading it fails.
+            assert names(found, folder) == ["a.png", "listed/b.png"]
+            assert sorted(map(str, found.unreadable)) == [
+                f"cannot list {folder / name}: Permission denied"
+                for name in ("closed", "listed/below")
+            ]
+            with pytest.raises(UserError, match=r"b\.png"):
+                image_reader(8, 8, 3)(folder / "listed/b.png")
+            for path in (folder / "closed/d.png", folder / "listed/below"):
+                with pytest.raises(UsageError, match=f"cannot read {path}: Permission denied"):
+                    find_images([path])
+
+
+def test_names_that_are_too_long(tmp_path):
+    with pytest.raises(UsageError, match=r"cannot read .*n\.png: File name too long"):
+        find_images([tmp_path / (300 * "n" + ".png")])
 
 
 def test_reading_resizes_the_shorter_side_and_cuts_the_centre(tmp_path):
