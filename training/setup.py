@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 from pathlib import Path
 
 import keras
@@ -50,7 +51,7 @@ def check_outputs(outputs: OutputOptions) -> None:
     if outputs.feature_dump:
         check_features_path("--feature_dump", outputs.feature_dump)
     _check_distinct(outputs)
-    resuming = bool(outputs.snapshot and outputs.snapshot.exists())
+    resuming = bool(outputs.snapshot and os.path.exists(outputs.snapshot))
     for name, may_exist in (
         ("model_dump", outputs.overwrite),
         ("weight_dump", outputs.overwrite),
@@ -80,7 +81,7 @@ def _check_log_dir(outputs: OutputOptions, may_exist: bool) -> None:
     folder = outputs.log_dir
     if folder is None:
         return
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise UsageError(f"--log_dir {folder}: is a file, not a folder")
     if folder.is_dir() and any(folder.iterdir()) and not may_exist:
         raise UsageError(
@@ -89,7 +90,7 @@ def _check_log_dir(outputs: OutputOptions, may_exist: bool) -> None:
     for library in ("tensorflow", "tensorboard"):
         if importlib.util.find_spec(library) is None:
             raise UsageError(f"--log_dir {folder}: needs {library}, which is not installed")
-    check_folder(f"--log_dir {folder}", folder if folder.exists() else folder.parent)
+    check_folder(f"--log_dir {folder}", folder if os.path.exists(folder) else folder.parent)
 
 
 def build_network(
