@@ -83,7 +83,7 @@ def _check_log_dir(outputs: OutputOptions, may_exist: bool) -> None:
         return
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise UsageError(f"--log_dir {folder}: is a file, not a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not may_exist:
+    if os.path.isdir(folder) and any(folder.iterdir()) and not may_exist:
         raise UsageError(
             f"--log_dir {folder}: has files in it already; give --overwrite to add to them"
         )
