@@ -6,20 +6,19 @@ Imports nothing heavy: ``--help`` answers in under a second.
 import argparse
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from datasets import dataset_names, get_dataset
 from datasets.base import ImageDataset
+from datasets.cache import with_cache
 from datasets.names import parse_name
-from embeddings.shipped import taxonomy_names
-from embeddings.taxonomy import Label, Taxonomy
-from embeddings.taxonomy_files import read_taxonomy
 from models import architecture_names, check_architecture
 from training.learning_rates import parse_step_schedule
 from training.options import OutputOptions, ScheduleOptions, TrainingOptions
-from utils import UsageError, read_lines
+from utils import UsageError
 
+CACHES = ("auto", "ram", "off")
 LR_SCHEDULES = ("SGD", "SGDR", "CLR", "ResNet-Schedule")
 
 # Options of which another value makes another training run.
@@ -40,11 +39,22 @@ class Parser(argparse.ArgumentParser):
         self.exit(UsageError.status, f"{self.prog}: error: {message} (see --help)\n")
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults, but not that something is absent, nor what the text says itself."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        told = "(default" in (action.help or "")
+        absent = action.default is None or action.default is False or action.default == []
+        if told or absent:
+            return action.help
+        return super()._get_help_string(action)
+
+
 def build_parser(description: str) -> Parser:
     """A parser whose ``--help`` shows the defaults."""
     return Parser(
         description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
         # Abbreviations would let a typing error choose another option.
         allow_abbrev=False,
     )
@@ -146,6 +156,23 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--queue_size", type=positive, default=100, metavar="N", help="batches read in advance"
+    )
+
+
+def cache(text: str) -> str | Path:
+    """Where decoded images are kept: one of the words, or a folder; as type of an argument."""
+    return text if text in CACHES else Path(text)
+
+
+def add_cache_option(parser: argparse.ArgumentParser) -> None:
+    """Whether decoded images are kept, for commands that read them again and again."""
+    parser.add_argument_group("cache").add_argument(
+        "--cache",
+        type=cache,
+        default="auto",
+        metavar="{auto,ram,off}|DIR",
+        help="where decoded images are kept from the first epoch on: in memory, or in files of "
+        "a folder that all runs may share; auto: in memory if half of what is free suffices",
     )
 
 
@@ -260,29 +287,6 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     add("--clr_max_lr", rate, "CLR: highest learning rate")
 
 
-def add_hierarchy_options(parser: argparse.ArgumentParser) -> None:
-    """Which taxonomy, and which of its classes."""
-    group = parser.add_argument_group("classes")
-    group.add_argument(
-        "--hierarchy",
-        required=True,
-        metavar="NAME|FILE",
-        help=f"a shipped taxonomy, {', '.join(taxonomy_names())}; or a file: an outline like "
-        "those, or one pair of ids per line, parent child",
-    )
-    group.add_argument(
-        "--is_a", action="store_true", help="pairs are child parent instead of parent child"
-    )
-    group.add_argument("--str_ids", action="store_true", help="ids are text instead of numbers")
-    group.add_argument(
-        "--class_list",
-        type=Path,
-        metavar="FILE",
-        help="restrict and order the classes: the first word of each line is a class label "
-        "(default: all leaves, in ascending order)",
-    )
-
-
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """What is written where."""
     group = parser.add_argument_group("output")
@@ -323,32 +327,13 @@ def open_dataset(args: argparse.Namespace) -> ImageDataset:
     )
 
 
-def open_taxonomy(args: argparse.Namespace) -> tuple[Taxonomy, tuple[Label, ...]]:
-    """The taxonomy that the options name, and the labels of the classes wanted from it.
+def keep_images(args: argparse.Namespace, dataset: ImageDataset) -> ImageDataset:
+    """The data set as ``--cache`` keeps it, after its classes have been chosen.
 
     Raises:
-        UserError: it cannot be read, or lacks a class.
+        UserError: the images do not fit, or cannot be read or written.
     """
-    taxonomy = read_taxonomy(args.hierarchy, args.is_a, args.str_ids)
-    if not args.class_list:
-        return taxonomy, taxonomy.leaf_labels
-    known = [label for label in taxonomy.labels if label is not None]
-    nodes = taxonomy.nodes(read_class_list(args.class_list, known))
-    return taxonomy, tuple(taxonomy.labels[i] for i in nodes)
-
-
-def read_class_list(path: Path, labels: Sequence[int | str]) -> list[str]:
-    """Class labels: the first word of each line, or the whole line where that is a label.
-
-    Args:
-        path: the file.
-        labels: those of the data set, which may have spaces in them.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
-    known = {str(label) for label in labels}
-    return [line if line in known else line.split()[0] for line in read_lines(path)]
+    return with_cache(dataset, args.cache, args.read_workers)
 
 
 def identity(args: argparse.Namespace) -> dict[str, str]:

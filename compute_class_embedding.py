@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import cli
+import cli_classes
 import console
 from embeddings import save_class_embeddings
 from embeddings.solvers import METHODS, normalized
@@ -22,7 +23,10 @@ results = logging.getLogger("results")
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__)
-    cli.add_hierarchy_options(parser)
+    cli_classes.add_hierarchy_options(parser)
+    cli_classes.add_class_list(
+        parser, "restrict and order the classes (default: all leaves, ascending)"
+    )
     embedding = parser.add_argument_group("embedding")
     embedding.add_argument(
         "--method",
@@ -50,7 +54,7 @@ def compute(args: argparse.Namespace) -> None:
     if args.out.suffix != ".npz":
         raise UsageError(f"--out {args.out}: the name has to end in .npz")
     check_writable("--out", args.out, args.overwrite)
-    taxonomy, labels = cli.open_taxonomy(args)
+    taxonomy, labels = cli_classes.open_taxonomy(args)
     if len(labels) < 2:
         raise UsageError(f"an embedding is for two or more classes, not for {len(labels)}")
     similarities = taxonomy.similarities(labels)

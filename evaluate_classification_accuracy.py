@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cli
+import cli_classes
 import console
 from datasets.base import ImageDataset
 from files import check_writable, replacing
@@ -44,8 +45,11 @@ def build_parser() -> argparse.ArgumentParser:
     # Without a reason to, features of an image need not be computed twice.
     parser.set_defaults(repeats=1)
     _add_model_options(parser.add_argument_group("models"))
+    cli_classes.add_class_list(
+        parser, "test on these classes only, and choose among them (default: all of the model)"
+    )
     _add_method_options(parser.add_argument_group("how to classify"))
-    _add_hierarchy_options(parser.add_argument_group("hierarchy"))
+    cli_classes.add_hierarchy_options(parser, required=False)
     _add_output_options(parser.add_argument_group("output"))
     return parser
 
@@ -66,13 +70,6 @@ def _add_model_options(group) -> None:
         action="extend",
         metavar="NAME",
         help="name of each model in tables (default: that of its file)",
-    )
-    group.add_argument(
-        "--class_list",
-        type=Path,
-        metavar="FILE",
-        help="test on these classes only, and choose among them: the first word of each line is "
-        "a class label (default: all that the model knows)",
     )
     group.add_argument("--batch_size", type=cli.positive, default=100, metavar="N", help="images")
 
@@ -118,21 +115,6 @@ def _add_method_options(group) -> None:
     )
     group.add_argument(
         "--seed", type=cli.seed, default=0, metavar="N", help="of the SVM and the augmentation"
-    )
-
-
-def _add_hierarchy_options(group) -> None:
-    group.add_argument(
-        "--hierarchy",
-        metavar="FILE",
-        help="taxonomy for the hierarchical accuracy: a file, or the name of one that comes with "
-        "the project",
-    )
-    group.add_argument(
-        "--is_a", action="store_true", help="lines of the file are 'child parent', not the reverse"
-    )
-    group.add_argument(
-        "--str_ids", action="store_true", help="class labels in the file are text, not numbers"
     )
 
 
@@ -202,7 +184,9 @@ def evaluate(args: argparse.Namespace) -> None:
     models = {entry.path: read_description(entry.path) for entry in entries}
     taxonomy = _read_taxonomy(args)
     dataset = cli.open_dataset(args)
-    wanted = cli.read_class_list(args.class_list, dataset.labels) if args.class_list else None
+    wanted = (
+        cli_classes.read_class_list(args.class_list, dataset.labels) if args.class_list else None
+    )
     dataset = judging.matched(dataset, models, wanted)
     similarities = _similarities(taxonomy, dataset)
     judged = [_judge(args, method, entry, dataset, similarities) for entry in entries]
@@ -221,30 +205,15 @@ def _entries(args: argparse.Namespace) -> list[Entry]:
     Raises:
         UsageError: numbers do not fit, or two models have the same name.
     """
+    from evaluation.models_compared import model_names, per_model
+
     columns = [
-        _one_each("layer", args.layer, args.model),
-        _one_each("centroids", args.centroids, args.model),
+        model_names(args.model, args.label),
+        args.model,
+        per_model("--layer", args.layer or [None], len(args.model)),
+        per_model("--centroids", args.centroids or [None], len(args.model)),
     ]
-    return [Entry(*row) for row in zip(_names(args), args.model, *columns, strict=True)]
-
-
-def _one_each(option: str, values: Sequence[str] | None, models: Sequence[Path]) -> list:
-    values = values or [None]
-    if len(values) not in (1, len(models)):
-        raise UsageError(f"--{option}: {len(values)} values for {len(models)} models")
-    return list(values) * (len(models) // len(values))
-
-
-def _names(args: argparse.Namespace) -> list[str]:
-    names = args.label or [path.stem for path in args.model]
-    if len(names) != len(args.model):
-        raise UsageError(f"--label: {len(names)} names for {len(args.model)} models")
-    if not args.label and len(set(names)) < len(names):
-        names = [str(path) for path in args.model]
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if twice is not None:
-        raise UsageError(f"two models have the same name, {twice}; --label gives them others")
-    return names
+    return [Entry(*row) for row in zip(*columns, strict=True)]
 
 
 def _judge(

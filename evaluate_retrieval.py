@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cli
+import cli_classes
 import console
 from files import check_writable
 from utils import UsageError, UserError
@@ -27,31 +28,11 @@ _MAX_K = 250
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__)
-    _add_hierarchy_options(parser.add_argument_group("classes"))
+    cli_classes.add_hierarchy_options(parser)
+    cli_classes.add_class_list(parser, "use the images of these classes only")
     _add_feature_options(parser.add_argument_group("features"))
     _add_output_options(parser.add_argument_group("figures"))
     return parser
-
-
-def _add_hierarchy_options(group) -> None:
-    group.add_argument(
-        "--hierarchy",
-        required=True,
-        metavar="FILE",
-        help="taxonomy of the classes: a file, or the name of one that comes with the project",
-    )
-    group.add_argument(
-        "--is_a", action="store_true", help="lines of the file are 'child parent', not the reverse"
-    )
-    group.add_argument(
-        "--str_ids", action="store_true", help="class labels in the file are text, not numbers"
-    )
-    group.add_argument(
-        "--class_list",
-        type=Path,
-        metavar="FILE",
-        help="use the images of these classes only: the first word of each line is a class label",
-    )
 
 
 def _add_feature_options(group) -> None:
@@ -110,8 +91,8 @@ def _add_output_options(group) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Does what the command line says."""
+    from evaluation.models_compared import model_names, per_model
     from evaluation.retrieval import evaluate
-    from evaluation.retrieval_inputs import model_names, per_model
     from evaluation.retrieval_plot import write_plot
     from evaluation.retrieval_report import HEADER, figures, tables
     from evaluation.tables import write_csv
@@ -151,7 +132,7 @@ def _open_gallery(args: argparse.Namespace) -> "Gallery":
 
     gallery = read_gallery(args.feat)
     if args.class_list:
-        gallery = restrict(gallery, cli.read_class_list(args.class_list, gallery.classes))
+        gallery = restrict(gallery, cli_classes.read_class_list(args.class_list, gallery.classes))
     if gallery.images < 2:
         raise UserError("retrieval needs at least two images, there is one")
     return gallery

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cli
+import cli_classes
 import console
 
 
@@ -13,6 +14,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__)
     cli.add_data_options(parser)
+    cli.add_cache_option(parser)
     cli.add_model_options(parser, finetune_init=3)
     objective = parser.add_argument_group("objective")
     objective.add_argument(
@@ -44,7 +46,8 @@ def learn(args: argparse.Namespace) -> None:
     setup.begin(options)
     dataset = cli.open_dataset(args)
     if args.class_list:
-        dataset = dataset.restrict(cli.read_class_list(args.class_list, dataset.labels))
+        dataset = dataset.restrict(cli_classes.read_class_list(args.class_list, dataset.labels))
+    dataset = cli.keep_images(args, dataset)
     num_classes = len(dataset.labels)
     model = setup.build_network(args.architecture, dataset, num_classes, classifier=True)
     initialize(model, options.seed)

@@ -16,6 +16,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__)
     cli.add_data_options(parser)
+    cli.add_cache_option(parser)
     cli.add_model_options(parser, finetune_init=8)
     objective = parser.add_argument_group("objective")
     objective.add_argument(
@@ -66,6 +67,7 @@ def learn(args: argparse.Namespace) -> None:
     dataset = cli.open_dataset(args)
     if semantic:
         dataset = dataset.restrict(semantic.shared_labels(dataset.labels, dataset.name))
+    dataset = cli.keep_images(args, dataset)
     targets = semantic.restrict(dataset.labels) if semantic else onehot(dataset.labels)
     backbone = setup.build_network(args.architecture, dataset, targets.dimensions, classifier=False)
     model = embedding_head(backbone, args.loss)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cli
+import cli_classes
 import console
 from embeddings.drawing import FORMATS, draw, save
 from files import check_writable
@@ -18,7 +19,10 @@ results = logging.getLogger("results")
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__)
-    cli.add_hierarchy_options(parser)
+    cli_classes.add_hierarchy_options(parser)
+    cli_classes.add_class_list(
+        parser, "restrict and order the classes (default: all leaves, ascending)"
+    )
     output = parser.add_argument_group("picture")
     output.add_argument(
         "--names",
@@ -37,7 +41,7 @@ def plot(args: argparse.Namespace) -> None:
     if args.out.suffix not in FORMATS:
         raise UsageError(f"--out {args.out}: the name has to end in {' or '.join(FORMATS)}")
     check_writable("--out", args.out, args.overwrite)
-    taxonomy, labels = cli.open_taxonomy(args)
+    taxonomy, labels = cli_classes.open_taxonomy(args)
     if not labels:
         raise UsageError(f"--class_list {args.class_list} is empty")
     names = read_names(args.names) if args.names else None

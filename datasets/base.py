@@ -98,6 +98,15 @@ class Selected(Sequence):
         return self.images[int(self.positions[index])]
 
 
+def images_at(images: Sequence, positions: np.ndarray) -> Sequence | np.ndarray:
+    """The images at these positions: an array if they are in one, else read when asked for."""
+    if isinstance(images, Selected):
+        return images_at(images.images, images.positions[positions])
+    if isinstance(images, np.ndarray):
+        return images[positions]
+    return Selected(images, positions)
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Images for training or for testing.

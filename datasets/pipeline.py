@@ -1,13 +1,15 @@
 """Batches for Keras, the same whatever the number of threads."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import keras
 import numpy as np
 
-from datasets.base import Split
+from datasets.base import Split, images_at
+from datasets.seeding import generators
+from datasets.transforms import Transform
 from utils import generator
 
 
@@ -30,7 +32,8 @@ class Batches(keras.utils.PyDataset):
     Args:
         split: images and labels.
         prepare: function of an image, uint8 (height, width, channels), and a random generator
-            that returns an array; always the same shape and type.
+            that returns an array; always the same shape and type. The generator is only good for
+            this one call. A ``Transform`` gets whole batches.
         encode: function of labels, int64 (b,), that returns the targets: an array or a tuple.
         batch_size: images per batch; the last one of an epoch may be smaller.
         seed: of order and augmentation, non-negative.
@@ -129,12 +132,14 @@ class Batches(keras.utils.PyDataset):
 
     def _make(self, epoch: int, order: np.ndarray, index: int):
         positions = order[index * self.batch_size : (index + 1) * self.batch_size]
-        images = [self._prepared(epoch, int(position)) for position in positions]
-        return np.stack(images), self.encode(self.split.labels[positions])
+        images = images_at(self.split.images, positions)
+        each = generators("augmentation", self.seed, epoch, positions=positions)
+        return self._prepare_all(images, each), self.encode(self.split.labels[positions])
 
-    def _prepared(self, epoch: int, position: int) -> np.ndarray:
-        rng = generator("augmentation", self.seed, epoch, position)
-        return self.prepare(self.split.images[position], rng)
+    def _prepare_all(self, images: Sequence, each: Iterable[np.random.Generator]) -> np.ndarray:
+        if isinstance(self.prepare, Transform):
+            return self.prepare.batch(images, each)
+        return np.stack([self.prepare(*pair) for pair in zip(images, each, strict=True)])
 
 
 class SetEpoch(keras.callbacks.Callback):

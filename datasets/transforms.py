@@ -1,19 +1,25 @@
-"""Augmentation and resizing: functions of an image and a random generator, without any state.
+"""Preprocessing and augmentation: first a plan with all random numbers, then the pixels needed.
 
 Images are arrays (height, width, channels), uint8 unless stated otherwise. Inputs are never
 changed.
 """
 
-import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-# Random erasing (Zhong et al., https://arxiv.org/abs/1708.04896): relative area, aspect ratio.
-ERASED_AREA = (0.02, 0.3)
-ERASED_ASPECT = (0.3, 1 / 0.3)
-_ERASING_ATTEMPTS = 100  # enough for any photograph, finite for a hair-thin image
+from datasets.plans import (
+    Patch,
+    Plan,
+    center_crop,
+    draw_crop,
+    draw_erased,
+    draw_moved,
+    draw_shape,
+)
+from datasets.resizing import Region, resize_region, resized_shape
+from datasets.shifting import resample
 
 
 @dataclass(frozen=True)
@@ -39,108 +45,164 @@ class Preprocessing:
     shift: float = 0.0
     zoom: tuple[float, float] | None = None
 
-    def train(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A random variant of the image: resized, mirrored, erased, moved, cropped, in this order.
+    @property
+    def train(self) -> "Transform":
+        """Makes random variants: resized, mirrored, erased, moved, cropped, in this order.
 
-        Steps that are switched off draw nothing from the generator.
-
-        Returns:
-            uint8, or float32 with values 0 to 255 if the image was moved by ``shift`` or ``zoom``.
+        The result is uint8, or float32 with values 0 to 255 where ``shift`` or ``zoom`` move the
+        image. Smaller images are padded by reflection before they are cropped.
         """
-        if self.train_size:
-            image = resize_shorter_side(image, draw_size(self.train_size, rng))
-        if self.flip:
-            image = random_flip(image, rng, self.flip)
-        if self.erasing:
-            image = random_erasing(image, rng, self.erasing)
-        if self.shift or self.zoom:
-            image = shift_zoom(image, rng, self.shift, self.zoom)
-        return random_crop(image, rng, self.crop_size) if self.crop_size else image
+        return Transform(self.draw)
 
-    def test(self, image: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-        """The image resized and cropped to its centre; the generator is not used."""
+    @property
+    def test(self) -> "Transform":
+        """Resizes, and crops to the centre; the generator is not used."""
+        return Transform(self.centre)
+
+    def draw(self, shape: tuple[int, int, int], rng: np.random.Generator) -> Plan:
+        """A random plan for an image in training.
+
+        Steps that are switched off draw nothing from the generator. A seed means the same images
+        as long as the order of the draws stays.
+        """
+        height, width = draw_shape(*shape[:2], self.train_size, rng)
+        mirrored = bool(self.flip) and rng.random() < self.flip
+        erased = draw_erased(height, width, shape[2], self.erasing, rng) if self.erasing else None
+        moves = self.shift or self.zoom
+        moved = draw_moved(height, width, self.shift, self.zoom, rng) if moves else None
+        crop = draw_crop(height, width, self.crop_size, rng) if self.crop_size else None
+        return Plan((height, width), mirrored, erased, moved, crop)
+
+    def centre(self, shape: tuple[int, int, int], rng: np.random.Generator | None = None) -> Plan:
+        """The plan for an image in testing."""
+        height, width = shape[:2]
         if self.test_size:
-            image = resize_shorter_side(image, self.test_size)
-        return center_crop(image, self.crop_size) if self.crop_size else image
+            height, width = resized_shape(height, width, self.test_size)
+        crop = center_crop(height, width, self.crop_size) if self.crop_size else None
+        return Plan((height, width), crop=crop)
 
 
-def draw_size(size: int | tuple[int, int], rng: np.random.Generator) -> int:
-    """The size itself, or one of the half-open range (low, high)."""
-    return int(rng.integers(*size)) if isinstance(size, tuple) else size
+@dataclass(frozen=True)
+class Transform:
+    """Does to images what a plan says.
 
-
-def resize_shorter_side(image: np.ndarray, size: int) -> np.ndarray:
-    """Resizes to ``size`` pixels on the shorter side, bilinear and anti-aliased.
-
-    The longer side keeps the aspect ratio, rounded to whole pixels.
+    Attributes:
+        plan: function of an image's shape and a generator.
     """
-    height, width, channels = image.shape
-    scale = size / min(height, width)
-    new_height, new_width = (
-        size if side == min(height, width) else max(size, round(side * scale))
-        for side in (height, width)
-    )
-    if (new_height, new_width) == (height, width):
-        return image
-    picture = Image.fromarray(image[:, :, 0] if channels == 1 else image)
-    resized = picture.resize((new_width, new_height), Image.Resampling.BILINEAR)
-    return np.asarray(resized).reshape(new_height, new_width, channels)
+
+    plan: Callable[[tuple[int, int, int], np.random.Generator | None], Plan]
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+        """One image."""
+        return paint(image, self.plan(image.shape, rng))
+
+    def batch(
+        self, images: Sequence | np.ndarray, generators: Iterable[np.random.Generator]
+    ) -> np.ndarray:
+        """Many images, (b, height, width, channels), the same as one by one.
+
+        Args:
+            images: array (b, height, width, channels) or a sequence that reads images when asked.
+            generators: one for each; used before the next one is asked for.
+        """
+        if isinstance(images, np.ndarray):
+            plans = [self.plan(images.shape[1:], rng) for rng in generators]
+            if all(plan.shape == images.shape[1:3] and plan.crop is None for plan in plans):
+                return _paint_all(images, plans)
+            return _paint_each(zip(images, plans, strict=True), len(images))
+        pairs = zip(images, generators, strict=True)
+        return _paint_each(((i, self.plan(i.shape, rng)) for i, rng in pairs), len(images))
 
 
-def random_flip(
-    image: np.ndarray, rng: np.random.Generator, probability: float = 0.5
-) -> np.ndarray:
-    """Mirrors left and right with the given probability."""
-    return image[:, ::-1] if rng.random() < probability else image
+def paint(image: np.ndarray, plan: Plan, out: np.ndarray | None = None) -> np.ndarray:
+    """Does to an image what the plan says.
 
+    Args:
+        image: uint8 (height, width, channels).
+        plan: the steps.
+        out: where the result is written, of the plan's ``result_shape`` and ``dtype``.
 
-def random_erasing(
-    image: np.ndarray, rng: np.random.Generator, probability: float = 0.5
-) -> np.ndarray:
-    """Fills a random rectangle with uniformly random pixels, with the given probability.
-
-    Area, aspect ratio and position are drawn uniformly and all drawn again when the rectangle
-    does not lie within the image, as in Algorithm 1 of https://arxiv.org/abs/1708.04896. Large
-    rectangles are therefore rarer than the range of areas suggests.
+    Returns:
+        ``out``, or a new array.
     """
-    if rng.random() >= probability:
-        return image
-    rectangle = _erased_rectangle(*image.shape[:2], rng)
-    if rectangle is None:
-        return image
-    rows, columns = rectangle
-    erased = image.copy()
-    patch = erased[rows, columns]
-    patch[...] = rng.integers(0, 256, patch.shape, dtype=np.uint8)
-    return erased
+    if out is None:
+        out = np.empty((*plan.result_shape, image.shape[2]), plan.dtype)
+    region = plan.visible
+    direct = plan.moved is None and not plan.padded
+    canvas = out if direct else np.empty((region.rows, region.columns, image.shape[2]), np.uint8)
+    source = _mirrored(region, plan.shape[1]) if plan.mirrored else region
+    _copy(canvas, resize_region(image, plan.shape, source, plan.mirrored))
+    if plan.erased:
+        _erase(canvas, plan.erased, region)
+    if not direct:
+        out[...] = _finish(canvas, plan)
+    return out
 
 
-def _erased_rectangle(
-    height: int, width: int, rng: np.random.Generator
-) -> tuple[slice, slice] | None:
-    for _ in range(_ERASING_ATTEMPTS):
-        area = rng.uniform(*ERASED_AREA) * height * width
-        aspect = rng.uniform(*ERASED_ASPECT)
-        rows, columns = int(math.sqrt(area * aspect)), int(math.sqrt(area / aspect))
-        top, left = int(rng.integers(height)), int(rng.integers(width))
-        if top + rows <= height and left + columns <= width:
-            return slice(top, top + rows), slice(left, left + columns)
-    return None
+def _paint_each(pairs: Iterator[tuple[np.ndarray, Plan]], count: int) -> np.ndarray:
+    """Images of any size one after the other, each written where it belongs in the batch."""
+    batch = None
+    for i, (image, plan) in enumerate(pairs):
+        if batch is None:
+            batch = np.empty((count, *plan.result_shape, image.shape[2]), plan.dtype)
+        paint(image, plan, batch[i])
+    return batch
 
 
-def random_crop(image: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
-    """Cuts out a square at a random place; smaller images are padded by reflection first."""
-    image = _pad(image, size)
-    top = int(rng.integers(image.shape[0] - size + 1))
-    left = int(rng.integers(image.shape[1] - size + 1))
-    return image[top : top + size, left : left + size]
+def _paint_all(images: np.ndarray, plans: list[Plan]) -> np.ndarray:
+    """Images of one size, which are neither resized nor cropped, all at once."""
+    canvas = images.copy()
+    mirrored = np.flatnonzero([plan.mirrored for plan in plans])
+    canvas[mirrored] = images[mirrored, :, ::-1]
+    for image, plan in zip(canvas, plans, strict=True):
+        if plan.erased:
+            _erase(image, plan.erased, plan.visible)
+    if plans[0].moved is None:
+        return canvas
+    ys, xs = (np.stack(axis) for axis in zip(*(plan.moved for plan in plans), strict=True))
+    return resample(canvas, ys, xs)
 
 
-def center_crop(image: np.ndarray, size: int) -> np.ndarray:
-    """Cuts out the square in the centre; smaller images are padded by reflection first."""
-    image = _pad(image, size)
-    top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
-    return image[top : top + size, left : left + size]
+def _mirrored(region: Region, width: int) -> Region:
+    """Where a region of the mirrored image is in the image itself."""
+    return region._replace(left=width - region.left - region.columns)
+
+
+def _copy(canvas: np.ndarray, pixels: np.ndarray) -> None:
+    if pixels.strides[1] >= 0:
+        canvas[...] = pixels
+        return
+    # Mirrored: NumPy copies three bytes at a time slowly, and one channel at a time quickly.
+    for channel in range(canvas.shape[2]):
+        canvas[:, :, channel] = pixels[:, :, channel]
+
+
+def _erase(canvas: np.ndarray, patch: Patch, region: Region) -> None:
+    """Fills the part of the patch that lies within the region that the canvas shows."""
+    rows, columns = patch.pixels.shape[:2]
+    top, bottom = _overlap(patch.top, rows, region.top, region.rows)
+    left, right = _overlap(patch.left, columns, region.left, region.columns)
+    if top < bottom and left < right:
+        canvas[top - region.top : bottom - region.top, left - region.left : right - region.left] = (
+            patch.pixels[
+                top - patch.top : bottom - patch.top, left - patch.left : right - patch.left
+            ]
+        )
+
+
+def _overlap(start: int, length: int, other: int, other_length: int) -> tuple[int, int]:
+    return max(start, other), min(start + length, other + other_length)
+
+
+def _finish(canvas: np.ndarray, plan: Plan) -> np.ndarray:
+    """Moves, pads and crops a whole image."""
+    if plan.moved:
+        ys, xs = plan.moved
+        canvas = resample(canvas[np.newaxis], ys[np.newaxis], xs[np.newaxis])[0]
+    if plan.crop is None:
+        return canvas
+    top, left, side, _ = plan.crop
+    return _pad(canvas, side)[top : top + side, left : left + side]
 
 
 def _pad(image: np.ndarray, size: int) -> np.ndarray:
@@ -150,56 +212,3 @@ def _pad(image: np.ndarray, size: int) -> np.ndarray:
         return image
     widths = [(pixels // 2, pixels - pixels // 2) for pixels in missing]
     return np.pad(image, [*widths, (0, 0)], mode="reflect")
-
-
-def shift_zoom(
-    image: np.ndarray,
-    rng: np.random.Generator,
-    shift: float,
-    zoom: tuple[float, float] | None = None,
-) -> np.ndarray:
-    """Moves the image by a part of a pixel or more, and scales it about its centre.
-
-    Draws the shift of the rows, the shift of the columns, then (with ``zoom``) the factor of the
-    rows and that of the columns. Row ``y`` of the result shows row
-    ``factor * (y - centre) + centre + shift`` of the image: factors below 1 magnify.
-
-    Args:
-        image: uint8 (height, width, channels).
-        rng: source of the draws.
-        shift: largest shift, as a fraction of the height for rows and of the width for columns.
-        zoom: range of the factors, or None for no scaling.
-
-    Returns:
-        float32 (height, width, channels), values 0 to 255, border pixels repeated outside.
-    """
-    sides = image.shape[:2]
-    shifts = rng.uniform(-shift, shift, 2)
-    factors = rng.uniform(*zoom, 2) if zoom else (1.0, 1.0)
-    coordinates = [
-        factor * (np.arange(side) - (side - 1) / 2) + (side - 1) / 2 + fraction * side
-        for side, fraction, factor in zip(sides, shifts, factors, strict=True)
-    ]
-    return resample(image, *coordinates)
-
-
-def resample(image: np.ndarray, ys: np.ndarray, xs: np.ndarray) -> np.ndarray:
-    """Bilinear samples at all combinations of rows ``ys`` and columns ``xs``.
-
-    Args:
-        image: (height, width, channels).
-        ys: row coordinates in pixels, 0 being the centre of the first row.
-        xs: column coordinates in pixels.
-
-    Returns:
-        float32 (len(ys), len(xs), channels); outside the image, its border pixels.
-    """
-    height, width, channels = image.shape
-    rows = _weights(ys, height) @ image.reshape(height, -1).astype(np.float32)
-    return np.matmul(_weights(xs, width), rows.reshape(len(ys), width, channels))
-
-
-def _weights(coordinates: np.ndarray, side: int) -> np.ndarray:
-    """The matrix of linear interpolation along one side, float32 (len(coordinates), side)."""
-    inside = np.clip(coordinates, 0, side - 1)
-    return np.maximum(0, 1 - np.abs(inside[:, np.newaxis] - np.arange(side))).astype(np.float32)

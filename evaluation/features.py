@@ -9,7 +9,7 @@ import numpy as np
 from keras import KerasTensor, layers, ops
 
 from datasets.pipeline import Batches
-from models.heads import _layer_output as layer_output
+from models.heads import layer_output
 
 CLASSIFIER = "prob"
 """Name of the softmax layer that classifies."""

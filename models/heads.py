@@ -55,7 +55,7 @@ def classifier_head(model: keras.Model, num_classes: int, base: str | None = Non
     Raises:
         UsageError: the model has no layer ``base``.
     """
-    x = model.output if base is None else _layer_output(model, base)
+    x = model.output if base is None else layer_output(model, base)
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(data_format="channels_last", name="prob_pool")(x)
     x = layers.ReLU(name="prob_relu")(x)
@@ -70,7 +70,16 @@ def classifier_head(model: keras.Model, num_classes: int, base: str | None = Non
     return Network(model.input, [model.output, prob], name=model.name)
 
 
-def _layer_output(model: keras.Model, base: str) -> KerasTensor:
+def layer_output(model: keras.Model, base: str) -> KerasTensor:
+    """The output of a layer.
+
+    Args:
+        model: the network.
+        base: name or index of the layer, as text; negative indices count from the end.
+
+    Raises:
+        UsageError: there is no such layer.
+    """
     by_name = {layer.name: layer for layer in model.layers}
     if base in by_name:
         return by_name[base].output

@@ -8,6 +8,7 @@ import numpy as np
 from datasets.pipeline import Batches
 from evaluation.accuracy import average_accuracy
 from evaluation.decisions import DECISIONS
+from evaluation.features import feature_tensor
 from training.objective import Objectives
 
 
@@ -18,7 +19,7 @@ class Judgement:
     Attributes:
         figures: loss and metrics, named as during training without ``val_``.
         average_accuracy: mean over classes of the accuracy per class.
-        features: float32 array (samples, dimensions), see ``feature_tensor``.
+        features: float32 array (samples, dimensions), see ``evaluation.features.feature_tensor``.
     """
 
     figures: dict[str, float]
@@ -55,12 +56,6 @@ def judge(
         average_accuracy(predicted, labels),
         features,
     )
-
-
-def feature_tensor(model: keras.Model) -> keras.KerasTensor:
-    """The embedding; for a plain classifier, the input of its last layer."""
-    first = model.get_layer(model.output_names[0])
-    return first.input if first.name == "prob" else model.outputs[0]
 
 
 def _figures(

@@ -1,11 +1,13 @@
 """Image files of all kinds become what a person sees."""
 
+import io
 import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from datasets import images
 from datasets.images import FileImages, load_image
 from tests.fake_data import write_image
 from utils import UserError
@@ -206,3 +208,105 @@ def test_file_images_are_read_when_asked_for(tmp_path):
     np.testing.assert_array_equal(images[2], np.asarray(Image.open(paths[2])))
     with pytest.raises(UserError, match=r"missing\.png"):
         images[3]
+
+
+def by_pillow(content, channels):
+    """The pixels, or the kind of failure, without the fast decoder."""
+    try:
+        image = Image.open(io.BytesIO(content))
+        image.load()
+        return images._any_image(image, channels)
+    except Exception:
+        return None
+
+
+def by_project(path, channels):
+    try:
+        return load_image(path, channels)
+    except UserError:
+        return None
+
+
+def jpeg(image, **options):
+    file = io.BytesIO()
+    image.save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def photograph(height=61, width=83):
+    """Something smooth with edges and a little noise."""
+    ys, xs = np.mgrid[:height, :width]
+    waves = np.stack([np.sin(xs / 7), np.cos(ys / 9), np.sin((xs + ys) / 11)], axis=-1)
+    noise = np.random.default_rng(0).normal(0, 6, waves.shape)
+    return Image.fromarray(np.clip(128 + 120 * waves + noise, 0, 255).astype(np.uint8))
+
+
+def orientation(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif
+
+
+JPEGS = {
+    "plain": jpeg(photograph()),
+    "not subsampled": jpeg(photograph(), subsampling=0, quality=95),
+    "half subsampled": jpeg(photograph(), subsampling=1),
+    "poor": jpeg(photograph(), quality=5),
+    "progressive": jpeg(photograph(), progressive=True),
+    "rgb": jpeg(photograph(), keep_rgb=True),
+    "gray": jpeg(photograph().convert("L")),
+    "cmyk": jpeg(photograph().convert("CMYK")),
+    "restarts": jpeg(photograph(), restart_marker_rows=1),
+    "upright": jpeg(photograph(), exif=orientation(1)),
+    "turned": jpeg(photograph(), exif=orientation(6)),
+    "tiny": jpeg(photograph(1, 1)),
+    "trailing bytes": jpeg(photograph()) + b"more",
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", JPEGS)
+def test_jpegs_are_decoded_as_by_pillow(tmp_path, kind, channels):
+    (tmp_path / "a.jpg").write_bytes(JPEGS[kind])
+    result = load_image(tmp_path / "a.jpg", channels)
+    np.testing.assert_array_equal(result, by_pillow(JPEGS[kind], channels))
+    assert result.flags.writeable
+
+
+@pytest.mark.parametrize("kind", ["plain", "progressive", "gray", "restarts"])
+def test_cut_jpegs_are_refused_wherever_pillow_refuses_them(tmp_path, kind):
+    content, path = JPEGS[kind], tmp_path / "a.jpg"
+    refused = 0
+    for length in [*range(1, len(content), 37), *range(len(content) - 12, len(content) + 1)]:
+        path.write_bytes(content[:length])
+        expected = by_pillow(content[:length], 3)
+        result = by_project(path, 3)
+        refused += result is None
+        assert (result is None) == (expected is None), length
+        if expected is not None:
+            np.testing.assert_array_equal(result, expected)
+    assert refused > 10
+
+
+def test_damaged_jpegs_look_or_fail_as_by_pillow(tmp_path):
+    rng, path = np.random.default_rng(1), tmp_path / "a.jpg"
+    shown = 0
+    for _ in range(200):
+        content = bytearray(JPEGS["plain"])
+        for place in rng.integers(2, len(content), 2):
+            content[place] = rng.integers(256)
+        path.write_bytes(content)
+        expected = by_pillow(bytes(content), 3)
+        result = by_project(path, 3)
+        assert (result is None) == (expected is None)
+        if expected is not None:
+            shown += 1
+            np.testing.assert_array_equal(result, expected)
+    assert shown > 20
+
+
+def test_ordinary_jpegs_take_the_fast_decoder(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "_any_image", None)
+    for kind in ("plain", "progressive", "rgb", "gray", "upright"):
+        (tmp_path / "a.jpg").write_bytes(JPEGS[kind])
+        assert load_image(tmp_path / "a.jpg").shape == (61, 83, 3)

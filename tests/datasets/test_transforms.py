@@ -1,12 +1,20 @@
-"""Augmentation against independent computations and against its intended distributions."""
+"""The plain augmentation against independent computations and its intended distributions.
+
+The fast augmentation is held against the plain one, in ``reference``.
+"""
+
+import dataclasses
 
 import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
 
-from datasets import transforms
+from datasets.resizing import Region, resize, resize_region, resized_shape
+from datasets.seeding import generators
 from datasets.transforms import Preprocessing
+from tests.datasets import reference as transforms
+from utils import generator
 
 
 def random_image(height=20, width=30, channels=3, seed=0):
@@ -225,3 +233,111 @@ def test_images_without_any_step_are_left_alone():
     settings = Preprocessing(flip=0)
     np.testing.assert_array_equal(settings.train(image, np.random.default_rng(0)), image)
     np.testing.assert_array_equal(settings.test(image), image)
+
+
+def test_regions_are_parts_of_the_resized_image_bit_by_bit():
+    rng = np.random.default_rng(7)
+    exact = 0
+    for _ in range(600):
+        height, width = rng.integers(3, 120, 2).tolist()
+        size = int(rng.choice([16, 32, 64, rng.integers(3, 100)]))
+        image = random_image(height, width, int(rng.choice([1, 3])), seed=size)
+        whole = transforms.resize_shorter_side(image, size)
+        shape = resized_shape(height, width, size)
+        np.testing.assert_array_equal(resize(image, shape), whole)
+        rows, columns = rng.integers(1, shape[0] + 1), rng.integers(1, shape[1] + 1)
+        top, left = rng.integers(shape[0] - rows + 1), rng.integers(shape[1] - columns + 1)
+        region = Region(*map(int, (top, left, rows, columns)))
+        expected = whole[top : top + rows, left : left + columns]
+        np.testing.assert_array_equal(resize_region(image, shape, region), expected)
+        mirrored = resize_region(image, shape, region, mirrored=True)
+        np.testing.assert_array_equal(mirrored, expected[:, ::-1])
+        exact += shape != (height, width)
+    assert exact > 500
+
+
+SETTINGS = [
+    Preprocessing(64, 64, 56, erasing=0.5),
+    Preprocessing(50, 50, 44, erasing=1, flip=1),
+    Preprocessing((40, 60), 40, 35, erasing=0.5),
+    Preprocessing(32, 32, 48, erasing=0.5),
+    Preprocessing(None, None, 20, erasing=0.5),
+    Preprocessing(40, 40, None, erasing=0.5),
+    Preprocessing(erasing=0.5),
+    Preprocessing(shift=0.15),
+    Preprocessing(shift=0.15, zoom=(0.75, 1.25), erasing=0.3),
+    Preprocessing(32, 32, 28, shift=0.1, erasing=0.5),
+    Preprocessing(flip=0, zoom=(0.5, 2)),
+]
+
+
+def same(actual, expected):
+    """Bit by bit, or where an image was moved, as exactly as float32 can tell."""
+    assert actual.dtype == expected.dtype
+    tolerance = 0 if actual.dtype == np.uint8 else 1e-4
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=repr)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_fast_augmentation_is_the_plain_one_with_the_same_draws(settings, channels):
+    plain = transforms.Preprocessing(**dataclasses.asdict(settings))
+    changed = 0
+    for i in range(40):
+        image = random_image(45 + i, 83 - i, channels, seed=i)
+        image.setflags(write=False)
+        first, second = generator("test", i), generator("test", i)
+        expected = plain.train(image, first)
+        result = settings.train(image, second)
+        same(result, expected)
+        assert first.bit_generator.state == second.bit_generator.state
+        same(settings.test(image), plain.test(image))
+        changed += not np.array_equal(result, image)
+    assert changed > 10
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=repr)
+@pytest.mark.parametrize("kind", [list, np.stack])
+def test_batches_are_their_images(settings, kind):
+    if isinstance(settings.train_size, tuple) and settings.crop_size is None:
+        pytest.skip("images of different sizes make no batch")
+    images = kind([random_image(60, 50, seed=i) for i in range(30)])
+    before = np.stack(images)
+    each = generators("test", 1, positions=range(30))
+    batch = settings.train.batch(images, each)
+    plain = transforms.Preprocessing(**dataclasses.asdict(settings))
+    expected = [plain.train(image, generator("test", 1, i)) for i, image in enumerate(images)]
+    same(batch, np.stack(expected))
+    np.testing.assert_array_equal(np.stack(images), before)
+    alone = [settings.train(image, generator("test", 1, i)) for i, image in enumerate(images)]
+    np.testing.assert_array_equal(batch, np.stack(alone))
+    tested = settings.test.batch(images, generators("test", 1, positions=range(30)))
+    np.testing.assert_array_equal(tested, np.stack([settings.test(image) for image in images]))
+
+
+def test_flips_crops_and_erased_areas_of_thousands_of_images_have_their_distribution():
+    """Each pixel of the image says where it is, so each result says what happened to it."""
+    height, width, side, count = 12, 16, 8, 4000
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0], image[..., 1] = np.mgrid[:height, :width]
+    image[..., 2] = 77
+    settings = Preprocessing(None, None, side, flip=0.3, erasing=0.4)
+    batch = settings.train.batch([image] * count, generators("test", positions=range(count)))
+    known = (batch[..., 2] == 77) & (batch[..., 0] < height) & (batch[..., 1] < width)
+    erased = 1 - known.mean(axis=(1, 2))
+    flips, tops, lefts = [], [], []
+    for result, whole in zip(batch, erased == 0, strict=True):
+        if whole:
+            flips.append(result[0, 0, 1] > result[0, -1, 1])
+            tops.append(result[0, 0, 0])
+            lefts.append(min(result[0, 0, 1], result[0, -1, 1]))
+    assert abs(np.mean(flips) - 0.3) < 0.03
+    for places, number in ((tops, height - side + 1), (lefts, width - side + 1)):
+        shares = np.bincount(places, minlength=number) / len(places)
+        np.testing.assert_allclose(shares, 1 / number, atol=0.03)
+    # What shows of the erased areas, by the plain functions and other draws.
+    rng, plain = np.random.default_rng(8), transforms.Preprocessing(None, None, side, erasing=0.4)
+    others = np.array([(plain.train(image, rng)[..., 2] != 77).mean() for _ in range(count)])
+    assert abs((erased > 0).mean() - (others > 0).mean()) < 0.04
+    assert abs(erased.mean() - others.mean()) < 0.01
+    assert abs(erased.std() - others.std()) < 0.01

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from embeddings import ClassEmbeddings, onehot
-from training import objective
 from evaluation.decisions import DECISIONS
+from training import objective
 from training.losses import cross_entropy, negative_correlation, squared_distance
 from training.metrics import ClassAccuracy
 from training.objective import smoothed_onehot

@@ -1,0 +1,71 @@
+"""Do the backends train equally well? One command under each of them, several seeds, one table.
+
+Rounding alone makes two runs part within a few dozen steps, so a single pair says little: the
+spread over seeds is the yardstick. ``python benchmarks/backends.py tensorflow jax --out DIR`` keeps
+every epoch and the record of every run.
+"""
+
+import argparse
+import csv
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+COMMAND = (
+    "learn_image_embeddings.py --embedding onehot --dataset Digits --architecture resnet-32 "
+    "--batch_size 5 --epochs 3 --sgdr_base_len 3 --sgdr_max_lr 0.01"
+)
+
+
+def main() -> int:
+    """Runs everything and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("backends", nargs="+", help="tensorflow, jax, torch")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--command", default=COMMAND, help="without --seed and outputs")
+    parser.add_argument("--out", type=Path, help="folder for histories and records (default: none)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.out or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        accuracies = {
+            backend: [accuracy(args.command, backend, seed, folder) for seed in args.seeds]
+            for backend in args.backends
+        }
+    print(f"$ python {args.command} --seed N\n")
+    print(table(accuracies, args.seeds))
+    return 0
+
+
+def accuracy(command: str, backend: str, seed: int, folder: Path) -> float:
+    """Test accuracy in percent after the last epoch."""
+    history = folder / f"{backend}-seed{seed}.csv"
+    options = ["--seed", str(seed), "--history", str(history.absolute())]
+    subprocess.run(
+        [sys.executable, *shlex.split(command), *options],
+        cwd=ROOT,
+        env=os.environ | {"KERAS_BACKEND": backend},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    with open(history, newline="") as file:
+        *_, last = csv.DictReader(file)
+    return 100 * float(last["val_prob_acc" if "val_prob_acc" in last else "val_acc"])
+
+
+def table(accuracies: dict[str, list[float]], seeds: list[int]) -> str:
+    """One row per backend: accuracy by seed, mean, standard deviation."""
+    rows = [["backend", *(f"seed {seed}" for seed in seeds), "mean", "std"]]
+    for backend, values in accuracies.items():
+        spread = statistics.stdev(values) if len(values) > 1 else float("nan")
+        rows.append([backend, *(f"{v:.1f}" for v in (*values, statistics.mean(values), spread))])
+    return "\n".join("".join(f"{cell:>12}" for cell in row) for row in rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

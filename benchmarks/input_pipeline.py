@@ -1,0 +1,300 @@
+"""How fast are batches made? Ours against the published way, torchvision and tf.data.
+
+Everything is measured in turns, several rounds in one run, and told as a ratio to the published
+way of the same round: other work on the machine slows all of them down alike. "Per core" counts
+seconds of computing, whatever the number of threads or processes.
+"""
+
+import argparse
+import json
+import logging
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
+
+import cli  # noqa: E402
+import console  # noqa: E402
+
+results = logging.getLogger("results")
+PUBLISHED = "published way"
+_CIFAR_BATCH = 100
+_CIFAR_PUBLISHED = 2000  # images of an epoch that the published way is measured on
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser.add_argument("--data_root", type=Path, metavar="DIR", help="a CUB folder")
+    parser.add_argument("--cifar_root", type=Path, metavar="DIR", help="a CIFAR-100 folder")
+    parser.add_argument("--images", type=cli.positive, default=96, metavar="N", help="of CUB")
+    parser.add_argument("--batch_size", type=cli.positive, default=32, metavar="N", help="of CUB")
+    parser.add_argument(
+        "--workers", type=cli.natural, nargs="+", default=[0, 1, 2], metavar="N", help="threads"
+    )
+    parser.add_argument("--rounds", type=cli.positive, default=3, metavar="N", help="repetitions")
+    parser.add_argument(
+        "--torchvision_python",
+        type=Path,
+        metavar="FILE",
+        help="interpreter of an environment with torchvision (default: not measured)",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    return parser
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    from files import check_writable, replacing
+    from training.distribution import versions
+    from training.record import commit
+    from utils import UsageError
+
+    if args.output:
+        check_writable("--output", args.output, args.overwrite)
+    if not (args.data_root or args.cifar_root):
+        raise UsageError("nothing to measure: give --data_root or --cifar_root")
+    report: dict[str, object] = {
+        "command": args.command_line,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load": os.getloadavg(),
+        "versions": versions() | _image_versions(),
+    }
+    if args.data_root:
+        report |= _measure_files(args)
+    if args.cifar_root:
+        report["cifar"] = _measure_cifar(args)
+    if args.output:
+        with replacing(args.output) as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _measure_files(args: argparse.Namespace) -> dict[str, object]:
+    """JPEG files to batches of 448 pixels."""
+    import tempfile
+    from dataclasses import replace
+
+    from datasets import get_dataset
+    from datasets.base import images_at
+    from datasets.cache import with_cache
+
+    dataset = get_dataset("CUB", args.data_root)
+    positions = [i * len(dataset.train) // args.images for i in range(args.images)]
+    dataset = replace(dataset, train=dataset.train.select(positions))
+    paths = [args.data_root / name for name in dataset.train.names]
+    with tempfile.TemporaryDirectory() as folder:
+        stored = with_cache(dataset, folder, 2)
+        kept = with_cache(dataset, "ram")
+        _consume(_ours(kept, args.batch_size, 2))
+        contestants = _file_contestants(args, dataset, kept, stored, paths)
+        table = _in_turns(contestants, args.rounds, args.images)
+    bytes_kept = [image.nbytes for image in images_at(kept.train.images, range(args.images))]
+    files = _show(f"{args.images} images of CUB, 512 to 448 pixels, flip, erasing", table)
+    bytes_of_batch = args.batch_size * 448 * 448 * 3
+    results.info(
+        "\nMemory: %.2f MB per kept image, %.1f MB per batch of %d",
+        *(statistics.mean(bytes_kept) / 1e6, bytes_of_batch / 1e6, args.batch_size),
+    )
+    return {
+        "files": files,
+        "shares": _shares(dataset),
+        "bytes_per_kept_image": statistics.mean(bytes_kept),
+        "bytes_per_batch": bytes_of_batch,
+    }
+
+
+def _file_contestants(args, dataset, kept, stored, paths) -> dict[str, Callable[[], float]]:
+    """Functions that make all batches once, and return the seconds of computing in children."""
+    from benchmarks import rivals
+    from datasets.cache import with_cache
+
+    def ours(data, workers: int) -> Callable[[], None]:
+        return lambda: _consume(_ours(data(), args.batch_size, workers))
+
+    contestants = {PUBLISHED: lambda: _consume(rivals.published_batches(paths, args.batch_size))}
+    for workers in args.workers:
+        name = f"{workers} threads" if workers else "inline"
+        contestants[f"ours, --cache off, {name}"] = ours(lambda: dataset, workers)
+        contestants[f"ours, first epoch into memory, {name}"] = ours(
+            lambda: with_cache(dataset, "ram"), workers
+        )
+        contestants[f"ours, from memory, {name}"] = ours(lambda: kept, workers)
+        contestants[f"ours, from a folder, {name}"] = ours(lambda: stored, workers)
+        for keep, what in ((False, "from JPEG"), (True, "from memory")):
+            data = rivals.tf_data(paths, args.batch_size, workers, keep)
+            _consume(data)
+            contestants[f"tf.data without erasing, {what}, {name}"] = lambda data=data: _consume(
+                data
+            )
+        if args.torchvision_python:
+            contestants[f"torchvision DataLoader, {name}"] = lambda workers=workers: _torchvision(
+                args, paths, workers
+            )
+    return contestants
+
+
+def _torchvision(args: argparse.Namespace, paths: list[Path], workers: int) -> dict:
+    script = Path(__file__).with_name("torchvision_loader.py")
+    command = [args.torchvision_python, script, str(workers), str(args.batch_size)]
+    files = "\n".join(str(path.resolve()) for path in paths)
+    done = subprocess.run(command, input=files, capture_output=True, text=True)
+    if done.returncode:
+        from utils import UserError
+
+        raise UserError(f"torchvision cannot be measured: {done.stderr.splitlines()[-1]}")
+    return json.loads(done.stdout)
+
+
+def _ours(dataset, batch_size: int, workers: int) -> Iterable:
+    from datasets.pipeline import Batches
+
+    prepare = dataset.preprocessing.train
+    batches = Batches(
+        dataset.train, prepare, lambda x: x, batch_size, shuffle=True, workers=workers
+    )
+    _ours.epoch = getattr(_ours, "epoch", 0) + 1
+    batches.set_epoch(_ours.epoch)
+    try:
+        for i in range(len(batches)):
+            yield batches[i][0]
+    finally:
+        batches.close()
+
+
+def _consume(batches: Iterable) -> None:
+    for _ in batches:
+        pass
+
+
+def _in_turns(contestants: dict[str, Callable], rounds: int, images: int) -> dict[str, dict]:
+    """Images per second of wall time and of computing, and the ratios to the published way."""
+    walls: dict[str, list[float]] = {name: [] for name in contestants}
+    cpus: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, work in contestants.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            timed = work()
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            if timed:  # it ran in another process, which measured by itself
+                wall, cpu = timed["wall"], timed["cpu"]
+            walls[name].append(images / wall)
+            cpus[name].append(images / cpu)
+    return {
+        name: {
+            "per_second": statistics.median(walls[name]),
+            "per_core_second": statistics.median(cpus[name]),
+            "ratio": _ratio(walls[name], walls[PUBLISHED]),
+            "ratio_per_core": _ratio(cpus[name], cpus[PUBLISHED]),
+            "rounds": {"per_second": walls[name], "per_core_second": cpus[name]},
+        }
+        for name in contestants
+    }
+
+
+def _ratio(values: list[float], references: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(values, references, strict=True))
+
+
+def _shares(dataset) -> dict[str, float]:
+    """Milliseconds of computing per image of each part, without a cache, on one thread."""
+    import numpy as np
+
+    from datasets.resizing import resize_region
+    from datasets.transforms import paint
+    from utils import generator
+
+    parts = dict.fromkeys(("decode", "plan", "resize", "augment and hand over"), 0.0)
+    prepare, batch = dataset.preprocessing, np.empty((1, *dataset.input_shape), np.uint8)
+    for i in range(len(dataset.train)):
+        times = [time.thread_time()]
+        image = dataset.train.images[i]
+        times.append(time.thread_time())
+        plan = prepare.draw(image.shape, generator("benchmark", i))
+        times.append(time.thread_time())
+        resize_region(image, plan.shape, plan.visible, plan.mirrored)
+        times.append(time.thread_time())
+        paint(image, plan, batch[0])
+        times.append(time.thread_time())
+        spans = np.diff(times)
+        spans[3] -= spans[2]  # painting resizes once more
+        for name, span in zip(parts, spans, strict=True):
+            parts[name] += 1000 * span / len(dataset.train)
+    total = sum(parts.values())
+    results.info("\nComputing time per image, --cache off:")
+    for name, span in parts.items():
+        results.info("  %-24s %6.2f ms %4.0f %%", name, span, 100 * span / total)
+    return parts
+
+
+def _measure_cifar(args: argparse.Namespace) -> dict[str, dict]:
+    """An epoch of CIFAR-100 with flips and shifts by parts of a pixel."""
+    from benchmarks import rivals
+    from datasets import get_dataset
+
+    dataset = get_dataset("CIFAR-100", args.cifar_root)
+    images = dataset.train.images
+    some = images[:_CIFAR_PUBLISHED]
+
+    def published() -> dict[str, float]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        _consume(rivals.published_cifar(some, _CIFAR_BATCH))
+        factor = len(images) / len(some)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        return {"wall": factor * wall, "cpu": factor * cpu}
+
+    contestants = {PUBLISHED: published} | {
+        f"ours, {workers or 'no'} threads": lambda workers=workers: _consume(
+            _ours(dataset, _CIFAR_BATCH, workers)
+        )
+        for workers in args.workers
+    }
+    table = _in_turns(contestants, args.rounds, len(images))
+    return _show(f"CIFAR-100, epochs of {len(images)} images", table)
+
+
+def _show(title: str, table: dict[str, dict]) -> dict[str, dict]:
+    results.info("\n%s\n", title)
+    results.info("| | images/s | ratio | images/s per core | ratio |\n|---|---:|---:|---:|---:|")
+    for name, row in table.items():
+        results.info(
+            "| %s | %.0f | %.1f | %.0f | %.1f |",
+            *(name, row["per_second"], row["ratio"]),
+            *(row["per_core_second"], row["ratio_per_core"]),
+        )
+    return table
+
+
+def _image_versions() -> dict[str, str]:
+    import PIL
+    import simplejpeg
+
+    return {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__}
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "unknown")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), measure, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

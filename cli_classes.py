@@ -1,0 +1,67 @@
+"""Options about classes, which several commands share: taxonomies and lists of classes.
+
+Imports nothing heavy, like ``cli``.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from embeddings.shipped import taxonomy_names
+from embeddings.taxonomy import Label, Taxonomy
+from embeddings.taxonomy_files import read_taxonomy
+from utils import read_lines
+
+
+def add_hierarchy_options(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Which taxonomy."""
+    group = parser.add_argument_group("taxonomy")
+    group.add_argument(
+        "--hierarchy",
+        required=required,
+        metavar="NAME|FILE",
+        help=f"a shipped taxonomy, {', '.join(taxonomy_names())}; or a file: an outline like "
+        "those, or one pair of ids per line, parent child",
+    )
+    group.add_argument(
+        "--is_a", action="store_true", help="pairs are child parent instead of parent child"
+    )
+    group.add_argument("--str_ids", action="store_true", help="ids are text instead of numbers")
+
+
+def add_class_list(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """A list of classes, and what it is for."""
+    parser.add_argument(
+        "--class_list",
+        type=Path,
+        metavar="FILE",
+        help=f"{meaning}; the first word of each line is a class label",
+    )
+
+
+def open_taxonomy(args: argparse.Namespace) -> tuple[Taxonomy, tuple[Label, ...]]:
+    """The taxonomy that the options name, and the labels of the classes wanted from it.
+
+    Raises:
+        UserError: it cannot be read, or lacks a class.
+    """
+    taxonomy = read_taxonomy(args.hierarchy, args.is_a, args.str_ids)
+    if not args.class_list:
+        return taxonomy, taxonomy.leaf_labels
+    known = [label for label in taxonomy.labels if label is not None]
+    nodes = taxonomy.nodes(read_class_list(args.class_list, known))
+    return taxonomy, tuple(taxonomy.labels[i] for i in nodes)
+
+
+def read_class_list(path: Path, labels: Sequence[int | str]) -> list[str]:
+    """Class labels: the first word of each line, or the whole line where that is a label.
+
+    Args:
+        path: the file.
+        labels: those of the data set, which may have spaces in them.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    known = {str(label) for label in labels}
+    return [line if line in known else line.split()[0] for line in read_lines(path)]

@@ -1,0 +1,273 @@
+"""Decoded images in a file that is mapped into memory, shared by all runs that need the same.
+
+A file is written under another name and renamed when it is complete, so what has the final name is
+whole. Its name has a key of everything that decides about the pixels: path, size and time of
+change of every image file, the size that they were resized to and the versions of the libraries.
+Files whose key is no longer used stay until somebody deletes them. Layout, in little-endian order:
+
+    header   32 bytes   the magic word, the number of images, the number of channels
+    index    n rows     first byte, height, width and CRC-32 of each image, int64
+    pixels              one image after the other, uint8 (height, width, channels)
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import PIL
+import simplejpeg
+
+from datasets.normalization import Normalization
+from files import check_folder, replacing
+from utils import UsageError, UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows: runs do not wait for each other, each builds its own
+    fcntl = None
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = 1  # of the files, and of what their pixels are
+_MAGIC = b"cosine-loss images 1\n".ljust(24, b"\0")
+_HEADER = np.dtype([("magic", "V24"), ("images", "<i4"), ("channels", "<i4")])
+_ROW = np.dtype([("start", "<i8"), ("height", "<i8"), ("width", "<i8"), ("crc", "<i8")])
+_CHUNK = 64  # images in memory while a file is written
+_TELL_EVERY = 10  # seconds
+_KEY_LENGTH = 16  # hexadecimal digits
+_GB = 1e9
+
+
+class StoredImages(Sequence):
+    """The images of a file; those that are asked for are mapped into memory.
+
+    Args:
+        path: the file.
+        positions: which images of the data set it has, ascending.
+        count: number of images of the data set.
+
+    Raises:
+        ValueError: the file is damaged or something else.
+        OSError: it cannot be read.
+    """
+
+    def __init__(self, path: Path, positions: np.ndarray, count: int):
+        self.path = path
+        self._count = count
+        self._bytes = np.memmap(path, np.uint8, "r")
+        header = self._part(0, _HEADER, 1)[0]
+        if bytes(header["magic"]) != _MAGIC or header["images"] != len(positions):
+            raise ValueError("it is not a file of these images")
+        self._channels = int(header["channels"])
+        self._rows = self._part(_HEADER.itemsize, _ROW, len(positions))
+        self._check_rows()
+        self._row_of = {int(position): row for row, position in enumerate(positions)}
+        self._checked = np.zeros(len(positions), bool)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Image ``index`` of the data set; read-only.
+
+        Raises:
+            UserError: its pixels are not those that were written.
+        """
+        row = self._row_of[index]
+        start, height, width, crc = self._rows[row].tolist()
+        pixels = self._bytes[start : start + height * width * self._channels]
+        if not self._checked[row]:  # once, since it takes longer than everything else
+            if zlib.crc32(pixels) != crc:
+                raise UserError(f"{self.path} is damaged; delete it, and it will be made again")
+            self._checked[row] = True
+        return np.asarray(pixels).reshape(height, width, self._channels)
+
+    def _part(self, start: int, kind: np.dtype, count: int) -> np.ndarray:
+        stop = start + count * kind.itemsize
+        if stop > len(self._bytes):
+            raise ValueError("it is too short")
+        return np.frombuffer(self._bytes[start:stop], kind)
+
+    def _check_rows(self) -> None:
+        """Makes sure that the images follow each other up to the end of the file."""
+        lengths = self._rows["height"] * self._rows["width"] * self._channels
+        ends = _HEADER.itemsize + self._rows.nbytes + np.cumsum(lengths)
+        positive = min(self._rows["height"].min(), self._rows["width"].min(), self._channels) > 0
+        if not positive or ends[-1] != len(self._bytes):
+            raise ValueError("it is too short or too long")
+        if not np.array_equal(self._rows["start"], ends - lengths):
+            raise ValueError("its index is damaged")
+
+
+def stored_images(
+    folder: Path,
+    name: str,
+    images: Sequence,
+    paths: Sequence[Path],
+    positions: np.ndarray,
+    estimate: float,
+    threads: int,
+) -> StoredImages:
+    """The images from the folder, which is filled first unless that has been done.
+
+    Another run that needs the same file waits while it is being written.
+
+    Args:
+        folder: created if missing.
+        name: what the file name begins with; whatever the pixels depend on beside the image
+            files and libraries has to be in it.
+        images: ``images[i]`` is uint8 (height, width, channels).
+        paths: the files they come from.
+        positions: which of them are needed, ascending.
+        estimate: about how many bytes they need.
+        threads: that read images.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+        UserError: the file cannot be written, or an image not be read.
+    """
+    path = folder / f"{name}-{_key([paths[i] for i in positions])}.images"
+    found = _open(path, positions, len(images))
+    if found:
+        return found
+    _make(folder)
+    with _locked(path):
+        found = _open(path, positions, len(images))
+        if found:
+            return found
+        _check_space(path, estimate)
+        _write(path, images, positions, threads)
+    return StoredImages(path, positions, len(images))
+
+
+def stored_normalization(
+    folder: Path, name: str, paths: Sequence[Path], measure: Callable[[], Normalization]
+) -> Normalization:
+    """Mean and standard deviation of the images, measured unless an earlier run did so.
+
+    Args:
+        folder: created if missing.
+        name: what the file name begins with.
+        paths: the image files.
+        measure: measures them.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+        UserError: the file cannot be written.
+    """
+    path = folder / f"{name}-{_key(paths)}.normalization.json"
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        values = json.loads(path.read_text())
+        mean, std = (tuple(float(x) for x in values[name]) for name in ("mean", "std"))
+        if len(mean) == len(std) and np.isfinite([*mean, *std]).all() and min(std) > 0:
+            return Normalization(mean, std)
+    _make(folder)
+    measured = measure()
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps({"mean": measured.mean, "std": measured.std}) + "\n")
+    return measured
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--cache {folder}: cannot make this folder: {error.strerror}") from error
+    check_folder("--cache", folder)
+
+
+def _key(paths: Sequence[Path]) -> str:
+    """Changes with every image file and with the libraries that decode and resize."""
+    digest = hashlib.sha256()
+    versions = _FORMAT, PIL.__version__, simplejpeg.__version__
+    digest.update(repr(versions).encode())
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}") from error
+        facts = os.path.realpath(path), status.st_size, status.st_mtime_ns
+        digest.update(repr(facts).encode())
+    return digest.hexdigest()[:_KEY_LENGTH]
+
+
+def _open(path: Path, positions: np.ndarray, count: int) -> StoredImages | None:
+    """The file if there is one; a damaged one is to be replaced."""
+    try:
+        return StoredImages(path, positions, count)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        logger.warning("%s cannot be used (%s): it is made again", path, error)
+        return None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Lets one run at a time write the file; the system unlocks when a run dies."""
+    with open(path.with_suffix(".lock"), "ab") as lock:
+        if _lock(lock, path):
+            # Whoever left these is dead.
+            for rest in path.parent.glob(f".{path.name}.*"):
+                rest.unlink(missing_ok=True)
+        yield
+
+
+def _lock(lock, path: Path) -> bool:
+    """Whether it could be locked: not all systems and file systems can."""
+    if fcntl is None:
+        return False
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logger.info("Waiting for another run that is writing %s", path)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True
+
+
+def _check_space(path: Path, estimate: float) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if estimate > free:
+        raise UserError(
+            f"cannot write {path}: it needs about {estimate / _GB:.1f} GB, "
+            f"{free / _GB:.1f} GB are free"
+        )
+
+
+def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int) -> None:
+    logger.info("Writing %s: %d images", path, len(positions))
+    rows = np.zeros(len(positions), _ROW)
+    header = np.zeros(1, _HEADER)
+    start = _HEADER.itemsize + rows.nbytes
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.seek(start)
+        for row, pixels in enumerate(_read_all(images, positions, threads)):
+            rows[row] = start, *pixels.shape[:2], zlib.crc32(pixels)
+            header[0] = _MAGIC, len(positions), pixels.shape[2]
+            start += file.write(pixels)
+        file.seek(0)
+        file.write(header.tobytes() + rows.tobytes())
+
+
+def _read_all(images: Sequence, positions: np.ndarray, threads: int) -> Iterator[np.ndarray]:
+    """All images in order, read by several threads but never many ahead."""
+    told = time.monotonic()
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(positions), _CHUNK):
+            chunk = positions[start : start + _CHUNK].tolist()
+            yield from map(np.ascontiguousarray, pool.map(images.__getitem__, chunk))
+            if time.monotonic() - told > _TELL_EVERY:
+                told = time.monotonic()
+                logger.info("Wrote %d of %d", start + len(chunk), len(positions))

@@ -1,0 +1,138 @@
+"""What shall be done to an image: all random numbers are drawn before any pixel is touched."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from datasets.resizing import Region, resized_shape
+from datasets.shifting import coordinates
+
+# Random erasing (Zhong et al., https://arxiv.org/abs/1708.04896): relative area, aspect ratio.
+ERASED_AREA = (0.02, 0.3)
+ERASED_ASPECT = (0.3, 1 / 0.3)
+_ERASING_ATTEMPTS = 100  # enough for any photograph, finite for a hair-thin image
+
+
+class Patch(NamedTuple):
+    """A rectangle and what it is filled with."""
+
+    top: int
+    left: int
+    pixels: np.ndarray  # uint8 (rows, columns, channels)
+
+
+class Plan(NamedTuple):
+    """The steps for one image, in their order.
+
+    Attributes:
+        shape: height and width after resizing.
+        mirrored: whether left and right are exchanged.
+        erased: what is painted over, in the resized and mirrored image.
+        moved: rows and columns that the result is sampled at (see ``shifting``), or None.
+        crop: the square that is cut out, or None; it may be larger than the image, which is then
+            padded by reflection.
+    """
+
+    shape: tuple[int, int]
+    mirrored: bool = False
+    erased: Patch | None = None
+    moved: tuple[np.ndarray, np.ndarray] | None = None
+    crop: Region | None = None
+
+    @property
+    def padded(self) -> bool:
+        """Whether the crop is larger than the image."""
+        return self.crop is not None and self.crop.rows > min(self.shape)
+
+    @property
+    def result_shape(self) -> tuple[int, int]:
+        """Height and width of the result."""
+        return self.shape if self.crop is None else (self.crop.rows, self.crop.columns)
+
+    @property
+    def dtype(self) -> type:
+        """Type of the result: whole gray levels unless the image is moved."""
+        return np.float32 if self.moved else np.uint8
+
+    @property
+    def visible(self) -> Region:
+        """The part of the resized and mirrored image that is needed."""
+        whole = self.crop is None or self.moved or self.padded
+        return Region(0, 0, *self.shape) if whole else self.crop
+
+
+def draw_size(size: int | tuple[int, int], rng: np.random.Generator) -> int:
+    """The size itself, or one of the half-open range (low, high)."""
+    return int(rng.integers(*size)) if isinstance(size, tuple) else size
+
+
+def draw_shape(
+    height: int, width: int, size: int | tuple[int, int] | None, rng: np.random.Generator
+) -> tuple[int, int]:
+    """Height and width after resizing the shorter side; as they are without a size."""
+    return resized_shape(height, width, draw_size(size, rng)) if size else (height, width)
+
+
+def draw_erased(
+    height: int, width: int, channels: int, probability: float, rng: np.random.Generator
+) -> Patch | None:
+    """A random rectangle of uniformly random pixels, with the given probability.
+
+    Area, aspect ratio and position are drawn uniformly and all drawn again when the rectangle
+    does not lie within the image, as in Algorithm 1 of https://arxiv.org/abs/1708.04896. Large
+    rectangles are therefore rarer than the range of areas suggests.
+    """
+    if rng.random() >= probability:
+        return None
+    for _ in range(_ERASING_ATTEMPTS):
+        area = rng.uniform(*ERASED_AREA) * height * width
+        aspect = rng.uniform(*ERASED_ASPECT)
+        rows, columns = int(math.sqrt(area * aspect)), int(math.sqrt(area / aspect))
+        top, left = int(rng.integers(height)), int(rng.integers(width))
+        if top + rows <= height and left + columns <= width:
+            return Patch(top, left, _random_pixels((rows, columns, channels), rng))
+    return None
+
+
+def _random_pixels(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
+    """``rng.integers(0, 256, shape, numpy.uint8)``, drawn four at a time: the same numbers."""
+    count = math.prod(shape)
+    words = rng.integers(0, 2**32, -(-count // 4), np.uint32)
+    return words.astype("<u4", copy=False).view(np.uint8)[:count].reshape(shape)
+
+
+def draw_moved(
+    height: int,
+    width: int,
+    shift: float,
+    zoom: tuple[float, float] | None,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The shift of the rows and of the columns, then (with ``zoom``) their scale factors.
+
+    Args:
+        height: of the image, pixels.
+        width: of the image, pixels.
+        shift: largest shift, as a fraction of the height for rows and of the width for columns.
+        zoom: range of the factors, or None for no scaling.
+        rng: source of the draws.
+
+    Returns:
+        Row and column coordinates to sample the image at.
+    """
+    down, right = rng.uniform(-shift, shift, 2).tolist()
+    tall, wide = rng.uniform(*zoom, 2).tolist() if zoom else (1.0, 1.0)
+    return coordinates(height, down, tall), coordinates(width, right, wide)
+
+
+def draw_crop(height: int, width: int, size: int, rng: np.random.Generator) -> Region:
+    """A square at a random place."""
+    top = int(rng.integers(max(height, size) - size + 1))
+    left = int(rng.integers(max(width, size) - size + 1))
+    return Region(top, left, size, size)
+
+
+def center_crop(height: int, width: int, size: int) -> Region:
+    """The square in the centre."""
+    return Region(max(0, height - size) // 2, max(0, width - size) // 2, size, size)

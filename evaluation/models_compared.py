@@ -1,0 +1,39 @@
+"""Options for several models at once: names, and one value for all or one for each."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from datasets.base import listing
+from utils import UsageError
+
+Value = TypeVar("Value")
+
+
+def model_names(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str]:
+    """The names of the models: as given, or else those of the files.
+
+    Raises:
+        UsageError: there are more or fewer names than files, or two models have the same.
+    """
+    if labels is None:
+        stems = [path.stem for path in paths]
+        labels = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
+    elif len(labels) != len(paths):
+        raise UsageError(f"--label: {len(labels)} names for {len(paths)} models")
+    twice = [name for name, times in Counter(labels).items() if times > 1]
+    if twice:
+        raise UsageError(f"--label: two models have the same name, {listing(twice)}")
+    return list(labels)
+
+
+def per_model(option: str, values: Sequence[Value], models: int) -> list[Value]:
+    """One value for each model, of one for all or one for each.
+
+    Raises:
+        UsageError: there are as many values as neither.
+    """
+    if len(values) not in (1, models):
+        raise UsageError(f"{option}: {len(values)} values for {models} models")
+    return list(values) * (models if len(values) == 1 else 1)

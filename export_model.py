@@ -1,0 +1,232 @@
+"""Write a saved model as ONNX or as TensorFlow's SavedModel, for other programs."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import cli
+import console
+from utils import UsageError, UserError, generator
+
+if TYPE_CHECKING:
+    import keras
+
+    from evaluation.prediction import Classifier
+    from models.description import ModelDescription
+    from models.export import Run
+
+logger = logging.getLogger(__name__)
+results = logging.getLogger("results")
+
+FORMATS = ("onnx", "saved_model")
+OPSETS = (13, 18)  # the oldest that has all operators needed, the newest that tf2onnx writes
+OUTPUTS = ("scores", "probabilities", "embedding", "both")
+TOLERANCE = 1e-4
+"""Largest difference from the Keras model, as a part of the largest absolute value."""
+
+PREPROCESSING = (
+    "Resize the shorter side to target_size pixels (bilinear, anti-aliased), cut the square of "
+    "crop_size pixels out of the centre; values 0 to 255, channels last, RGB or gray."
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__)
+    parser.add_argument(
+        "--model", required=True, type=Path, metavar="FILE", help="what --model_dump wrote"
+    )
+    parser.add_argument("--format", required=True, choices=FORMATS, help="what to write")
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="PATH", help="file (ONNX), folder (SavedModel)"
+    )
+    parser.add_argument(
+        "--output",
+        choices=OUTPUTS,
+        default="scores",
+        help="scores of all classes, which are probabilities if the model has a classifier "
+        "(asking for probabilities makes sure of it); the embedding; or both",
+    )
+    parser.add_argument(
+        "--input_type", choices=("uint8", "float32"), default="uint8", help="of the pixels"
+    )
+    parser.add_argument(
+        "--opset",
+        type=_opset,
+        default=17,
+        metavar="N",
+        help="version of ONNX's operators, {} to {}".format(*OPSETS),
+    )
+    parser.add_argument(
+        "--check_images",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="image files or folders to compare the two models on, besides random images",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace PATH if it exists")
+    return parser
+
+
+def _opset(text: str) -> int:
+    number = cli.positive(text)
+    low, high = OPSETS
+    if not low <= number <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")
+    return number
+
+
+def export_model(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    from evaluation.image_files import find_images
+    from evaluation.prediction import Classifier
+    from models import export
+    from models.saved import load_model
+
+    export.check_export(args.format, "--out", args.out, args.overwrite)
+    images = find_images(args.check_images).files if args.check_images else []
+    model, description = load_model(args.model)
+    plain = export.exportable(model)
+    if export.is_half_precision(model):
+        logger.info("%s was trained in half precision; it is exported in float32", args.model)
+        model = plain
+    classifier = Classifier(model, description)
+    exported = _graph(args, plain, classifier)
+    reference = _reference(args, model, classifier)
+
+    def check(run: "Run") -> None:
+        _check(run, reference, _batches(description, images))
+
+    facts = _facts(description, classifier.score_kind)
+    export.export(args.format, exported, args.out, facts, args.opset, check)
+    shapes = {name: tensor.shape for name, tensor in exported.output.items()}
+    results.info("%s: %s %s -> %s", args.out, args.input_type, exported.input_shape, shapes)
+
+
+def _graph(
+    args: argparse.Namespace, plain: "keras.Model", classifier: "Classifier"
+) -> "keras.Model":
+    from evaluation.features import feature_tensor
+    from evaluation.prediction import score_tensor
+    from models.export import with_pixel_input
+
+    tensors = {
+        _scores_name(classifier): lambda: score_tensor(plain.outputs[-1], classifier.output),
+        "embedding": lambda: feature_tensor(plain),
+    }
+    wanted = {name: tensors[name]() for name in _output_names(args, classifier)}
+    size = classifier.description.crop_size
+    return with_pixel_input(plain.input, wanted, size, args.input_type)
+
+
+def _reference(
+    args: argparse.Namespace, model: "keras.Model", classifier: "Classifier"
+) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """The same outputs, computed by the model that was saved."""
+    import keras
+
+    from evaluation.features import feature_tensor
+
+    embedding = keras.Model(model.inputs, feature_tensor(model))
+    functions = {
+        _scores_name(classifier): classifier.scores,
+        "embedding": embedding.predict_on_batch,
+    }
+    names = _output_names(args, classifier)
+    return lambda images: {name: np.asarray(functions[name](images)) for name in names}
+
+
+def _scores_name(classifier: "Classifier") -> str:
+    from evaluation.prediction import PROBABILITY
+
+    return "probabilities" if classifier.score_kind == PROBABILITY else "scores"
+
+
+def _output_names(args: argparse.Namespace, classifier: "Classifier") -> list[str]:
+    scores = _scores_name(classifier)
+    if args.output == "probabilities" != scores:
+        raise UsageError(
+            f"--output probabilities: {args.model} has none, its scores are "
+            f"{classifier.score_kind} values; give --output scores"
+        )
+    return {"embedding": ["embedding"], "both": [scores, "embedding"]}.get(args.output, [scores])
+
+
+def _facts(description: "ModelDescription", score_kind: str) -> dict[str, object]:
+    names = ("dataset", "labels", "class_names", "channels", "target_size", "crop_size")
+    facts = {name: getattr(description, name) for name in names}
+    return facts | {"score_kind": score_kind, "preprocessing": PREPROCESSING}
+
+
+def _batches(description: "ModelDescription", images: Sequence[Path]) -> Iterator[np.ndarray]:
+    """One random image, three more, then those in files."""
+    from evaluation.image_files import image_batches, image_reader
+
+    shape = (description.crop_size, description.crop_size, description.channels)
+    rng = generator("export check")
+    for count in (1, 3):
+        yield np.stack([_random_image(rng, shape) for _ in range(count)])
+    read = image_reader(description.target_size, description.crop_size, description.channels)
+    for batch in image_batches(images, read, 16, workers=2):
+        for error in batch.damaged:
+            logger.warning("%s", error)
+        if batch.paths:
+            yield batch.images
+
+
+def _random_image(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
+    """Random squares: pixels drawn alone would look the same to a network, one image or another."""
+    height, width, channels = shape
+    side = int(rng.integers(1, height // 2 + 1))
+    pixels = rng.integers(0, 256, (-(-height // side), -(-width // side), channels), np.uint8)
+    return pixels.repeat(side, axis=0).repeat(side, axis=1)[:height, :width]
+
+
+def _check(
+    run: "Run",
+    reference: Callable[[np.ndarray], Mapping[str, np.ndarray]],
+    batches: Iterator[np.ndarray],
+) -> None:
+    """Tells the largest difference.
+
+    Raises:
+        UserError: it is larger than ``TOLERANCE``, or an output is missing.
+    """
+    largest: dict[str, np.ndarray] = {}
+    count = 0
+    for images in batches:
+        found = run(images)
+        count += len(images)
+        for name, expected in reference(images).items():
+            if name not in found or found[name].shape != expected.shape:
+                raise UserError(f"the exported model has no output {name!r} of the right shape")
+            difference = np.abs(found[name] - expected).max()
+            pair = np.array([difference, difference / (np.abs(expected).max() or 1)])
+            largest[name] = np.maximum(largest.get(name, 0), pair)  # keeps NaN, unlike max()
+    for name, (difference, relative) in largest.items():
+        results.info(
+            "%s: largest difference from the Keras model on %d images: %.2g (%.2g of the largest "
+            "value)",
+            *(name, count, difference, relative),
+        )
+    for name, (_, relative) in largest.items():
+        if not relative <= TOLERANCE:  # also if it is NaN
+            raise UserError(
+                f"{name} differ by {relative:.2g} of their largest value, more than "
+                f"{TOLERANCE:g}: nothing was written"
+            )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), export_model, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

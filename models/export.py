@@ -1,0 +1,275 @@
+"""Networks as files for other programs: ONNX and TensorFlow's SavedModel.
+
+An exported network takes raw pixels, (batch, height, width, channels), of fixed height and width
+and any batch size, in an input named ``image``.
+"""
+
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import keras
+import numpy as np
+from keras import KerasTensor, layers, ops
+
+from files import check_folder, check_writable, replacing
+from utils import UsageError, UserError
+
+if TYPE_CHECKING:
+    import onnx
+
+INPUT = "image"
+ABOUT = Path("assets.extra", "model.json")
+"""Where a SavedModel keeps the facts about the network; TensorFlow leaves that folder alone."""
+
+REQUIREMENTS = "requirements-export.txt"
+
+Run = Callable[[np.ndarray], dict[str, np.ndarray]]
+"""From images to all outputs of an exported network, by name."""
+
+
+def exportable(model: keras.Model) -> keras.Model:
+    """The same network in float32, of layers that every format can hold.
+
+    A network trained in half precision computes in float32 there.
+    """
+    clone = keras.models.clone_model(model, clone_function=_exportable_layer)
+    clone.set_weights(model.get_weights())
+    return clone
+
+
+def _exportable_layer(layer: keras.Layer) -> keras.Layer:
+    if isinstance(layer, layers.Normalization) and layer.input_mean is not None:
+        # Its numbers are tensors outside of the graph, which tf2onnx takes for further inputs.
+        mean, std = np.asarray(layer.input_mean), np.sqrt(np.asarray(layer.input_variance))
+        scale, offset = (1 / std).tolist(), (-mean / std).tolist()
+        return layers.Rescaling(scale, offset, name=layer.name, dtype="float32")
+    return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+
+
+def is_half_precision(model: keras.Model) -> bool:
+    """Whether any layer computes in something else than float32."""
+    return any(layer.compute_dtype != "float32" for layer in model.layers)
+
+
+def with_pixel_input(
+    image: KerasTensor, outputs: Mapping[str, KerasTensor], size: int, dtype: str = "uint8"
+) -> keras.Model:
+    """A network with named outputs and an input of fixed size for raw pixels.
+
+    Args:
+        image: the float32 input of a network.
+        outputs: what to compute from it, by name.
+        size: height and width of the images.
+        dtype: of the pixels, ``"uint8"`` or ``"float32"``; values are 0 to 255 in both.
+    """
+    pixels = keras.Input((size, size, image.shape[-1]), dtype=dtype, name=INPUT)
+    network = keras.Model(image, dict(outputs))
+    return keras.Model(pixels, network(ops.cast(pixels, "float32")))
+
+
+class Format(NamedTuple):
+    """A kind of exported file.
+
+    Attributes:
+        libraries: what it needs besides the project's requirements.
+        check_path: refuses a path, given ``(option, path, overwrite)``.
+        replacing: yields a temporary path that takes the place of a path.
+        write: writes ``(model, path, facts, opset)``.
+        load: a function that computes with what was written.
+    """
+
+    libraries: tuple[str, ...]
+    check_path: Callable[[str, Path, bool], None]
+    replacing: Callable[[Path], contextlib.AbstractContextManager[Path]]
+    write: Callable[[keras.Model, Path, Mapping[str, object], int], None]
+    load: Callable[[Path], Run]
+
+
+def check_export(kind: str, option: str, path: Path, overwrite: bool) -> None:
+    """Refuses an export that cannot work, before a model is loaded.
+
+    Args:
+        kind: a key of ``FORMATS``.
+        option: the flag that named the path, for messages.
+        path: what to write.
+        overwrite: whether it may be replaced.
+
+    Raises:
+        UsageError: the path cannot be written, a library is missing, or the backend is not
+            TensorFlow.
+    """
+    chosen = FORMATS[kind]
+    chosen.check_path(option, path, overwrite)
+    missing = [name for name in chosen.libraries if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"--format {kind} needs {', '.join(missing)}: pip install -r {REQUIREMENTS}"
+        )
+    if keras.backend.backend() != "tensorflow":
+        raise UsageError(
+            f"--format {kind} needs the backend TensorFlow, not {keras.backend.backend()}: "
+            "set KERAS_BACKEND=tensorflow"
+        )
+
+
+def export(
+    kind: str,
+    model: keras.Model,
+    path: Path,
+    facts: Mapping[str, object],
+    opset: int,
+    check: Callable[[Run], object],
+) -> None:
+    """Writes a network, lets ``check`` try what was written, and only then keeps it.
+
+    Args:
+        kind: a key of ``FORMATS``.
+        model: as ``with_pixel_input`` returns it.
+        path: what to write.
+        facts: about the network, kept in the file; anything that JSON can hold.
+        opset: version of ONNX's operators, 13 to 18.
+        check: raises UserError if the result is not good enough.
+
+    Raises:
+        UserError: the network cannot be converted, the file not be written, or ``check`` says so.
+    """
+    chosen = FORMATS[kind]
+    with chosen.replacing(path) as temporary, _quiet():
+        try:
+            chosen.write(model, temporary, facts, opset)
+            run = chosen.load(temporary)
+        except OSError:
+            raise  # the disk, not the network
+        except Exception as error:  # converters raise whatever they like
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(f"cannot convert the model to {kind}: {reason[:300]}") from error
+        check(run)
+
+
+def _write_onnx(model: keras.Model, path: Path, facts: Mapping[str, object], opset: int) -> None:
+    import onnx
+
+    pixels = model.input
+    spec = keras.InputSpec(shape=pixels.shape, dtype=pixels.dtype, name=INPUT)
+    model.export(path, format="onnx", verbose=False, input_signature=[spec], opset_version=opset)
+    proto = onnx.load(path)
+    # TensorFlow sorts the keys of dictionaries.
+    _rename_outputs(proto.graph, sorted(model.output))
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in facts.items()}
+    onnx.helper.set_model_props(proto, texts)
+    onnx.checker.check_model(proto, full_check=True)
+    onnx.save(proto, path)
+
+
+def _rename_outputs(graph: "onnx.GraphProto", names: list[str]) -> None:
+    new = {output.name: name for output, name in zip(graph.output, names, strict=True)}
+    for output in graph.output:
+        output.name = new[output.name]
+        output.type.tensor_type.shape.dim[0].dim_param = "batch"
+    for node in graph.node:
+        for names_of in (node.input, node.output):
+            names_of[:] = [new.get(name, name) for name in names_of]
+
+
+def _load_onnx(path: Path) -> Run:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (source,) = session.get_inputs()
+    names = [output.name for output in session.get_outputs()]
+    dtype = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}[source.type]
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        found = session.run(names, {source.name: images.astype(dtype)})
+        return dict(zip(names, found, strict=True))
+
+    return run
+
+
+def _write_saved_model(
+    model: keras.Model, path: Path, facts: Mapping[str, object], opset: int
+) -> None:
+    model.export(path, format="tf_saved_model", verbose=False)
+    about = path / ABOUT
+    about.parent.mkdir()
+    about.write_text(json.dumps(dict(facts), indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _load_saved_model(path: Path) -> Run:
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))  # kept alive by the function: it owns the weights
+    serve = loaded.signatures["serving_default"]
+    (dtype,) = (spec.dtype for spec in serve.structured_input_signature[1].values())
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        found = loaded.signatures["serving_default"](tf.constant(images, dtype))
+        return {name: value.numpy() for name, value in found.items()}
+
+    return run
+
+
+def _check_saved_model_path(option: str, path: Path, overwrite: bool) -> None:
+    """Only a folder that is a SavedModel, or empty, may ever be replaced."""
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{option} {path}: is a file, but a SavedModel is a folder")
+    if path.is_dir() and any(path.iterdir()):
+        if not overwrite:
+            raise UsageError(f"{option} {path}: exists already; give --overwrite to replace it")
+        if not (path / "saved_model.pb").is_file():
+            raise UsageError(f"{option} {path}: is a folder with something else in it")
+    check_folder(option, path.absolute().parent)
+
+
+@contextlib.contextmanager
+def _replacing_folder(path: Path) -> Iterator[Path]:
+    """Like ``files.replacing``, for a folder."""
+    path = path.absolute()
+    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}{end}") for end in ("", ".old"))
+    try:
+        yield temporary
+        if path.exists():
+            path.rename(old)
+        temporary.rename(path)
+    except OSError as error:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the converters' remarks on their own work off the screen."""
+    loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
+    levels = [logger.level for logger in loggers]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+FORMATS = {
+    "onnx": Format(
+        ("onnx", "onnxruntime", "tf2onnx"), check_writable, replacing, _write_onnx, _load_onnx
+    ),
+    "saved_model": Format(
+        (), _check_saved_model_path, _replacing_folder, _write_saved_model, _load_saved_model
+    ),
+}

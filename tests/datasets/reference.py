@@ -1,0 +1,207 @@
+"""The augmentation step by step, as plainly as it can be said: the reference of the fast one.
+
+Images are arrays (height, width, channels), uint8 unless stated otherwise. Inputs are never
+changed.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+# Random erasing (Zhong et al., https://arxiv.org/abs/1708.04896): relative area, aspect ratio.
+ERASED_AREA = (0.02, 0.3)
+ERASED_ASPECT = (0.3, 1 / 0.3)
+_ERASING_ATTEMPTS = 100  # enough for any photograph, finite for a hair-thin image
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How images are changed before the network sees them.
+
+    Attributes:
+        train_size: pixels of the shorter side in training; a pair (low, high) is drawn from low
+            to high - 1 for each image; None: not resized.
+        test_size: pixels of the shorter side in testing; None: not resized.
+        crop_size: pixels of the square that is cut out; None: nothing is cut.
+        flip: probability of mirroring left and right, in training.
+        erasing: probability of random erasing, in training.
+        shift: largest shift in training, as a fraction of height and width.
+        zoom: range of the scale factors in training, or None.
+    """
+
+    train_size: int | tuple[int, int] | None = None
+    test_size: int | None = None
+    crop_size: int | None = None
+    flip: float = 0.5
+    erasing: float = 0.0
+    shift: float = 0.0
+    zoom: tuple[float, float] | None = None
+
+    def train(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A random variant of the image: resized, mirrored, erased, moved, cropped, in this order.
+
+        Steps that are switched off draw nothing from the generator.
+
+        Returns:
+            uint8, or float32 with values 0 to 255 if the image was moved by ``shift`` or ``zoom``.
+        """
+        if self.train_size:
+            image = resize_shorter_side(image, draw_size(self.train_size, rng))
+        if self.flip:
+            image = random_flip(image, rng, self.flip)
+        if self.erasing:
+            image = random_erasing(image, rng, self.erasing)
+        if self.shift or self.zoom:
+            image = shift_zoom(image, rng, self.shift, self.zoom)
+        return random_crop(image, rng, self.crop_size) if self.crop_size else image
+
+    def test(self, image: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
+        """The image resized and cropped to its centre; the generator is not used."""
+        if self.test_size:
+            image = resize_shorter_side(image, self.test_size)
+        return center_crop(image, self.crop_size) if self.crop_size else image
+
+
+def draw_size(size: int | tuple[int, int], rng: np.random.Generator) -> int:
+    """The size itself, or one of the half-open range (low, high)."""
+    return int(rng.integers(*size)) if isinstance(size, tuple) else size
+
+
+def resize_shorter_side(image: np.ndarray, size: int) -> np.ndarray:
+    """Resizes to ``size`` pixels on the shorter side, bilinear and anti-aliased.
+
+    The longer side keeps the aspect ratio, rounded to whole pixels.
+    """
+    height, width, channels = image.shape
+    scale = size / min(height, width)
+    new_height, new_width = (
+        size if side == min(height, width) else max(size, round(side * scale))
+        for side in (height, width)
+    )
+    if (new_height, new_width) == (height, width):
+        return image
+    picture = Image.fromarray(image[:, :, 0] if channels == 1 else image)
+    # Horizontally, then vertically: the order of all versions of Pillow before 13.
+    wide = picture.resize((new_width, height), Image.Resampling.BILINEAR)
+    resized = wide.resize((new_width, new_height), Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(new_height, new_width, channels)
+
+
+def random_flip(
+    image: np.ndarray, rng: np.random.Generator, probability: float = 0.5
+) -> np.ndarray:
+    """Mirrors left and right with the given probability."""
+    return image[:, ::-1] if rng.random() < probability else image
+
+
+def random_erasing(
+    image: np.ndarray, rng: np.random.Generator, probability: float = 0.5
+) -> np.ndarray:
+    """Fills a random rectangle with uniformly random pixels, with the given probability.
+
+    Area, aspect ratio and position are drawn uniformly and all drawn again when the rectangle
+    does not lie within the image, as in Algorithm 1 of https://arxiv.org/abs/1708.04896. Large
+    rectangles are therefore rarer than the range of areas suggests.
+    """
+    if rng.random() >= probability:
+        return image
+    rectangle = _erased_rectangle(*image.shape[:2], rng)
+    if rectangle is None:
+        return image
+    rows, columns = rectangle
+    erased = image.copy()
+    patch = erased[rows, columns]
+    patch[...] = rng.integers(0, 256, patch.shape, dtype=np.uint8)
+    return erased
+
+
+def _erased_rectangle(
+    height: int, width: int, rng: np.random.Generator
+) -> tuple[slice, slice] | None:
+    for _ in range(_ERASING_ATTEMPTS):
+        area = rng.uniform(*ERASED_AREA) * height * width
+        aspect = rng.uniform(*ERASED_ASPECT)
+        rows, columns = int(math.sqrt(area * aspect)), int(math.sqrt(area / aspect))
+        top, left = int(rng.integers(height)), int(rng.integers(width))
+        if top + rows <= height and left + columns <= width:
+            return slice(top, top + rows), slice(left, left + columns)
+    return None
+
+
+def random_crop(image: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
+    """Cuts out a square at a random place; smaller images are padded by reflection first."""
+    image = _pad(image, size)
+    top = int(rng.integers(image.shape[0] - size + 1))
+    left = int(rng.integers(image.shape[1] - size + 1))
+    return image[top : top + size, left : left + size]
+
+
+def center_crop(image: np.ndarray, size: int) -> np.ndarray:
+    """Cuts out the square in the centre; smaller images are padded by reflection first."""
+    image = _pad(image, size)
+    top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
+    return image[top : top + size, left : left + size]
+
+
+def _pad(image: np.ndarray, size: int) -> np.ndarray:
+    """Reflects the borders, half on each side, until both sides have ``size`` pixels."""
+    missing = [max(0, size - side) for side in image.shape[:2]]
+    if not any(missing):
+        return image
+    widths = [(pixels // 2, pixels - pixels // 2) for pixels in missing]
+    return np.pad(image, [*widths, (0, 0)], mode="reflect")
+
+
+def shift_zoom(
+    image: np.ndarray,
+    rng: np.random.Generator,
+    shift: float,
+    zoom: tuple[float, float] | None = None,
+) -> np.ndarray:
+    """Moves the image by a part of a pixel or more, and scales it about its centre.
+
+    Draws the shift of the rows, the shift of the columns, then (with ``zoom``) the factor of the
+    rows and that of the columns. Row ``y`` of the result shows row
+    ``factor * (y - centre) + centre + shift`` of the image: factors below 1 magnify.
+
+    Args:
+        image: uint8 (height, width, channels).
+        rng: source of the draws.
+        shift: largest shift, as a fraction of the height for rows and of the width for columns.
+        zoom: range of the factors, or None for no scaling.
+
+    Returns:
+        float32 (height, width, channels), values 0 to 255, border pixels repeated outside.
+    """
+    sides = image.shape[:2]
+    shifts = rng.uniform(-shift, shift, 2)
+    factors = rng.uniform(*zoom, 2) if zoom else (1.0, 1.0)
+    coordinates = [
+        factor * (np.arange(side) - (side - 1) / 2) + (side - 1) / 2 + fraction * side
+        for side, fraction, factor in zip(sides, shifts, factors, strict=True)
+    ]
+    return resample(image, *coordinates)
+
+
+def resample(image: np.ndarray, ys: np.ndarray, xs: np.ndarray) -> np.ndarray:
+    """Bilinear samples at all combinations of rows ``ys`` and columns ``xs``.
+
+    Args:
+        image: (height, width, channels).
+        ys: row coordinates in pixels, 0 being the centre of the first row.
+        xs: column coordinates in pixels.
+
+    Returns:
+        float32 (len(ys), len(xs), channels); outside the image, its border pixels.
+    """
+    height, width, channels = image.shape
+    rows = _weights(ys, height) @ image.reshape(height, -1).astype(np.float32)
+    return np.matmul(_weights(xs, width), rows.reshape(len(ys), width, channels))
+
+
+def _weights(coordinates: np.ndarray, side: int) -> np.ndarray:
+    """The matrix of linear interpolation along one side, float32 (len(coordinates), side)."""
+    inside = np.clip(coordinates, 0, side - 1)
+    return np.maximum(0, 1 - np.abs(inside[:, np.newaxis] - np.arange(side))).astype(np.float32)

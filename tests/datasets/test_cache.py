@@ -1,0 +1,339 @@
+"""Kept images are the same bit by bit as images read anew, whatever happens to the files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets import cache, disk_cache, get_dataset
+from datasets.cache import with_cache
+from datasets.disk_cache import stored_images
+from datasets.pipeline import Batches
+from tests.datasets.reference import resize_shorter_side
+from tests.fake_data import write_classes, write_cub, write_image
+from utils import UsageError, UserError
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = write_cub(tmp_path / "cub")
+    for i, path in enumerate(sorted((root / "images").glob("*/*.jpg"))):
+        write_image(path, i, (40 + i, 61 - i))
+    return root
+
+
+def birds(root, **options):
+    return get_dataset("CUB", root, **{"target_size": 32, "crop_size": 28, **options})
+
+
+def epochs(dataset, count=2):
+    """All batches of some epochs, for training and for testing."""
+    preprocessing = dataset.preprocessing
+    content = []
+    for split, prepare in (
+        (dataset.train, preprocessing.train),
+        (dataset.test, preprocessing.test),
+    ):
+        batches = Batches(split, prepare, lambda x: x, 5, seed=3, shuffle=True, workers=3)
+        for epoch in range(count):
+            batches.set_epoch(epoch)
+            content += [batches[i][0] for i in range(len(batches))]
+        batches.close()
+    return content
+
+
+def check_equal(first, second):
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("where", ["ram", "auto", "folder"])
+@pytest.mark.parametrize("size", [32, (24, 40)])
+def test_cached_equals_uncached_bit_by_bit(root, tmp_path, where, size):
+    dataset = birds(root, target_size=size)
+    plain = epochs(dataset)
+    where = tmp_path / "new" / "cache" if where == "folder" else where
+    cached = with_cache(dataset, where, 2)
+    check_equal(epochs(cached), plain)
+    assert cached.normalization == dataset.normalization
+    for path in (root / "images").glob("*/*.jpg"):
+        path.unlink()
+    check_equal(epochs(cached), plain)  # nothing is read again
+
+
+@pytest.mark.parametrize("where", ["ram", "folder"])
+def test_subsets_and_repetitions_are_kept(root, tmp_path, where):
+    dataset = get_dataset("CUB-sub2", root, target_size=32, crop_size=28, repeats=3)
+    dataset = dataset.restrict([3, 1])
+    cached = with_cache(dataset, tmp_path / "cache" if where == "folder" else where)
+    check_equal(epochs(cached), epochs(dataset))
+    np.testing.assert_array_equal(cached.train.labels, dataset.train.labels)
+    if where == "folder":
+        (path,) = (tmp_path / "cache").glob("*train*.images")
+        header = np.frombuffer(path.read_bytes()[24:32], "<i4")
+        assert header.tolist() == [4, 3]  # two classes, two images each, and not three times
+
+
+def test_images_are_read_once(root, monkeypatch):
+    read = []
+    load = cache.FileImages.__getitem__
+    monkeypatch.setattr(
+        cache.FileImages, "__getitem__", lambda self, i: (read.append(i), load(self, i))[1]
+    )
+    dataset = with_cache(birds(root, repeats=4), "ram")
+    for i in range(len(dataset.train)):
+        dataset.train.images[i]
+    assert len(read) == len(dataset.train) / 4
+
+
+def test_kept_images_cannot_be_changed(root, tmp_path):
+    for where in ("ram", tmp_path / "cache"):
+        image = with_cache(birds(root), where).train.images[0]
+        with pytest.raises(ValueError, match="read-only"):
+            image[0] = 0
+
+
+def test_off_and_arrays_change_nothing(root, caplog, tmp_path):
+    dataset = birds(root)
+    assert with_cache(dataset, "off") is dataset
+    digits = get_dataset("Digits")
+    assert with_cache(digits, "auto") is digits
+    with caplog.at_level("INFO"):
+        assert with_cache(digits, tmp_path / "cache") is digits
+    assert "in memory anyway" in caplog.text
+    assert not (tmp_path / "cache").exists()
+
+
+def test_memory_decides(root, monkeypatch, caplog):
+    dataset = birds(root)
+    needed = sum(
+        np.prod(resize_shorter_side(image, 32).shape)
+        for split in (dataset.train, dataset.test)
+        for image in (split.images[i] for i in range(len(split)))
+    )
+    caplog.set_level("INFO")
+    for available, where, expected in (
+        (2.01 * needed, "auto", "Keeping decoded images in memory"),
+        (1.99 * needed, "auto", "Not keeping decoded images"),
+        (1.01 * needed, "ram", "Keeping decoded images in memory"),
+    ):
+        caplog.clear()
+        monkeypatch.setattr(cache, "available_memory", lambda available=available: available)
+        with_cache(dataset, where)
+        assert expected in caplog.text
+    monkeypatch.setattr(cache, "available_memory", lambda: 0.99 * needed)
+    with pytest.raises(UsageError, match="--cache ram"):
+        with_cache(dataset, "ram")
+
+
+def test_measured_statistics_are_those_of_the_whole_images_and_are_stored(tmp_path, monkeypatch):
+    root = write_classes(tmp_path / "data")
+    dataset = get_dataset("Folder", root, target_size=8)
+    pixels = np.concatenate(
+        [dataset.train.images[i].reshape(-1, 3) for i in range(len(dataset.train))]
+    )
+    for where in ("ram", tmp_path / "cache"):
+        fresh = get_dataset("Folder", root, target_size=8)
+        measured = with_cache(fresh, where).normalization
+        np.testing.assert_allclose(measured.mean, pixels.mean(0), rtol=1e-12)
+        np.testing.assert_allclose(measured.std, pixels.std(0), rtol=1e-12)
+    again = get_dataset("Folder", root, target_size=8)
+    monkeypatch.setattr("datasets.base.measure", None)
+    assert with_cache(again, tmp_path / "cache").normalization == measured
+    (path,) = (tmp_path / "cache").glob("*.normalization.json")
+    path.write_text('{"mean": [1], "std": [0]}')
+    monkeypatch.undo()
+    assert with_cache(again, tmp_path / "cache").normalization == measured
+    assert json.loads(path.read_text())["mean"] == list(measured.mean)
+
+
+def files(folder):
+    return sorted(folder.glob("[!.]*.images"))
+
+
+def test_another_run_uses_the_files_and_changed_images_are_read_anew(root, tmp_path):
+    folder = tmp_path / "cache"
+    with_cache(birds(root), folder)
+    before = {path: path.stat().st_mtime_ns for path in files(folder)}
+    assert len(before) == 2
+    with_cache(birds(root), folder)
+    assert {path: path.stat().st_mtime_ns for path in files(folder)} == before
+    changed = root / birds(root).train.names[0]
+    write_image(changed, 99, (50, 50))
+    check_equal(epochs(with_cache(birds(root), folder)), epochs(birds(root)))
+    assert len(files(folder)) == 3
+    with_cache(birds(root, target_size=30), folder)
+    assert len(files(folder)) == 5
+
+
+@pytest.mark.parametrize("library", ["PIL", "simplejpeg"])
+def test_another_version_of_a_library_makes_new_files(root, tmp_path, monkeypatch, library):
+    with_cache(birds(root), tmp_path / "cache")
+    monkeypatch.setattr(getattr(disk_cache, library), "__version__", "0.1")
+    with_cache(birds(root), tmp_path / "cache")
+    assert len(files(tmp_path / "cache")) == 4
+
+
+def damage(path, how):
+    content = path.read_bytes()
+    return {
+        "empty": b"",
+        "cut": content[:-1],
+        "longer": content + b"x",
+        "header only": content[:40],
+        "foreign": os.urandom(len(content)),
+        "index": content[:40] + os.urandom(8) + content[48:],
+        "huge": content[:24] + b"\xff" * 8 + content[32:],
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how", ["empty", "cut", "longer", "header only", "foreign", "index", "huge"]
+)
+def test_damaged_files_are_made_again(root, tmp_path, caplog, how):
+    dataset, folder = birds(root), tmp_path / "cache"
+    with_cache(dataset, folder)
+    for path in files(folder):
+        path.write_bytes(damage(path, how))
+    check_equal(epochs(with_cache(dataset, folder)), epochs(dataset))
+    assert caplog.text.count("is made again") >= 2
+
+
+def test_damaged_pixels_are_refused(root, tmp_path):
+    folder = tmp_path / "cache"
+    with_cache(birds(root), folder)
+    for path in files(folder):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"is damaged; delete it"):
+        epochs(with_cache(birds(root), folder))
+
+
+def test_a_damaged_image_leaves_no_file(root, tmp_path):
+    dataset = birds(root)
+    (root / dataset.train.names[3]).write_bytes(b"nothing")
+    with pytest.raises(UserError, match=Path(dataset.train.names[3]).stem):
+        with_cache(dataset, tmp_path / "cache")
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+def test_a_full_disk_is_one_clear_error(root, tmp_path, monkeypatch):
+    usage = disk_cache.shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(disk_cache.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(UserError, match=r"cannot write .*: it needs about .* GB are free"):
+        with_cache(birds(root), tmp_path / "cache")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_disk_that_fills_up_leaves_nothing(root, tmp_path, monkeypatch):
+    # Everything but the lock goes to a device that is always full.
+    def on_full_disk(path, mode):
+        return Path(path if str(path).endswith(".lock") else "/dev/full").open(mode)
+
+    monkeypatch.setattr(disk_cache, "open", on_full_disk, raising=False)
+    with pytest.raises(UserError, match=r"cannot write .*No space left"):
+        with_cache(birds(root), tmp_path / "cache")
+    assert not files(tmp_path / "cache")
+
+
+def test_a_file_in_place_of_the_folder_is_refused(root, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="--cache"):
+        with_cache(birds(root), tmp_path / "file")
+
+
+# In another process: fills a folder with numbered images, slowly, and says what it read.
+WRITER = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from datasets.disk_cache import stored_images
+
+class Slow:
+    def __len__(self):
+        return 5
+    def __getitem__(self, index):
+        print("read", index, flush=True)
+        time.sleep(float(sys.argv[2]))
+        return np.full((4, 3, 1), index, np.uint8)
+
+folder = Path(sys.argv[1])
+paths = [folder.parent / f"{i}.txt" for i in range(5)]
+images = stored_images(folder, "slow", Slow(), paths, np.arange(5), 60, 1)
+print("sum", sum(int(images[i].sum()) for i in range(5)), flush=True)
+"""
+
+
+def start_writer(folder, seconds):
+    for i in range(5):
+        path = folder.parent / f"{i}.txt"
+        path.exists() or path.touch()  # touching it again would make it another file
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder), str(seconds)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_runs_at_once_share_what_one_of_them_writes(tmp_path):
+    writers = [start_writer(tmp_path / "cache", 0.2) for _ in range(2)]
+    texts = [writer.communicate(timeout=60) for writer in writers]
+    assert all(writer.returncode == 0 for writer in writers), texts
+    assert sum(out.count("read") for out, _ in texts) == 5
+    assert all(f"sum {12 * (0 + 1 + 2 + 3 + 4)}\n" in out for out, _ in texts)
+    assert len(files(tmp_path / "cache")) == 1
+
+
+def test_a_killed_run_leaves_nothing_half_written(tmp_path):
+    folder = tmp_path / "cache"
+    first = start_writer(folder, 0.5)
+    for line in first.stdout:
+        if "read 2" in line:
+            first.send_signal(signal.SIGKILL)
+            break
+    first.communicate()
+    assert not files(folder)
+    assert list(folder.glob(".*.images"))  # what it had written so far, under another name
+    second = start_writer(folder, 0)
+    out, err = second.communicate(timeout=60)
+    assert second.returncode == 0, err
+    assert out.count("read") == 5
+    assert len(files(folder)) == 1
+    assert not list(folder.glob(".*.images"))
+
+
+def test_stored_images_may_have_different_sizes(tmp_path):
+    shapes = [(3, 5, 3), (7, 2, 3), (1, 1, 3), (4, 4, 3)]
+    images = [
+        np.random.default_rng(i).integers(0, 256, shape, dtype=np.uint8)
+        for i, shape in enumerate(shapes)
+    ]
+    paths = [tmp_path / f"{i}.txt" for i in range(4)]
+    for path in paths:
+        path.touch()
+    for _ in range(2):
+        stored = stored_images(tmp_path, "any", images, paths, np.array([0, 1, 3]), 1, 2)
+        assert len(stored) == 4
+        for i in (0, 1, 3):
+            np.testing.assert_array_equal(stored[i], images[i])
+
+
+def test_estimates_are_close(tmp_path):
+    paths = []
+    for i in range(30):
+        paths.append(tmp_path / f"{i}.png")
+        Image.new("RGB", (100 + i, 90)).save(paths[-1])
+    plan = cache._Plan(cache.FileImages(paths), np.arange(30), 45)
+    exact = sum(45 * round((100 + i) / 2) * 3 for i in range(30))
+    assert abs(plan.estimate() / exact - 1) < 0.01
