@@ -43,7 +43,7 @@ def run(
     _set_up_logging()
     try:
         if backend:
-            _import_backend()
+            import_backend()
         command(args)
     except UserError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
@@ -58,7 +58,7 @@ def run(
     return 0
 
 
-def _import_backend() -> None:
+def import_backend() -> None:
     """Imports Keras without what TensorFlow's libraries say about processors and missing GPUs.
 
     Setting ``TF_CPP_MIN_LOG_LEVEL`` brings all of it back.

@@ -154,11 +154,11 @@ def copy_weights(network: Network, weights: dict[str, list[np.ndarray]]) -> None
 
 
 def training_step(
-    name: str, classes: int, mixed_precision: str | None = None, compiled: bool = False
+    network: Network, mixed_precision: str | None = None, compiled: bool = False
 ) -> Callable[[np.ndarray, np.ndarray], float]:
     """A function of images, uint8, and one-hot targets that trains on them and returns the loss."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = NETWORKS[name](classes).to(device, memory_format=torch.channels_last)
+    network = network.to(device, memory_format=torch.channels_last)
     forward = torch.compile(network) if compiled else network
     kernels = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim == 1]
