@@ -73,11 +73,10 @@ def build_backbone(
     """
     importlib.import_module(check_architecture(name))
 
-    import keras
-
     from models.layers import image_input
+    from models.network import Network
     from models.registry import BACKBONES
 
     image, x = image_input(channels, mean, std, bgr)
     output = BACKBONES.get(name)(x, num_outputs, classifier)
-    return keras.Model(image, output, name=name.lower())
+    return Network(image, output, name=name.lower())

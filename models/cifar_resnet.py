@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from keras import KerasTensor, layers, regularizers
 
+from models.convolution import conv2d
 from models.layers import average_pool, output_layer, pad_channels
 from models.normalization import batch_normalization
 from models.registry import BACKBONES
@@ -80,12 +81,11 @@ def shortcut(x: KerasTensor, channels: int, stride: int) -> KerasTensor:
 def _convolution(
     x: KerasTensor, channels: int, name: str, norm: str, stride: int = 1
 ) -> KerasTensor:
-    x = layers.Conv2D(
+    x = conv2d(
         channels,
         3,
         stride,
         padding="same",
-        data_format="channels_last",
         kernel_regularizer=regularizers.L2(DECAY),
         name=name,
     )(x)

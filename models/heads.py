@@ -5,6 +5,7 @@ import difflib
 import keras
 from keras import KerasTensor, layers
 
+from models.network import Network
 from models.normalization import batch_normalization
 from utils import UsageError, unknown_name
 
@@ -35,7 +36,7 @@ def embedding_head(backbone: keras.Model, loss: str) -> keras.Model:
         return backbone
     layer, name = NORMALIZATIONS[loss]
     output = layer(axis=-1, dtype="float32", name=name)(backbone.output)
-    return keras.Model(backbone.input, output, name=backbone.name)
+    return Network(backbone.input, output, name=backbone.name)
 
 
 def classifier_head(model: keras.Model, num_classes: int, base: str | None = None) -> keras.Model:
@@ -66,7 +67,7 @@ def classifier_head(model: keras.Model, num_classes: int, base: str | None = Non
         dtype="float32",
         name="prob",
     )(x)
-    return keras.Model(model.input, [model.output, prob], name=model.name)
+    return Network(model.input, [model.output, prob], name=model.name)
 
 
 def layer_output(model: keras.Model, base: str) -> KerasTensor:

@@ -19,6 +19,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     since Keras names the parts of a weights file by the class.
     """
 
+    plain = keras.layers.BatchNormalization
+
     def call(
         self, inputs: KerasTensor, training: bool | None = None, mask: KerasTensor | None = None
     ) -> KerasTensor:
@@ -57,7 +59,7 @@ def batch_normalization(name: str, momentum: float = 0.99, epsilon: float = 1e-3
 
 def with_plain_layers(model: keras.Model) -> keras.Model:
     """The same network of Keras' own layers only; shares no weights with ``model``."""
-    if not any(isinstance(layer, BatchNormalization) for layer in model.layers):
+    if not any(hasattr(layer, "plain") for layer in model.layers):
         return model
     plain = keras.models.clone_model(model, clone_function=_plain)
     plain.set_weights(model.get_weights())
@@ -65,5 +67,5 @@ def with_plain_layers(model: keras.Model) -> keras.Model:
 
 
 def _plain(layer: keras.Layer) -> keras.Layer:
-    kind = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
-    return kind.from_config(layer.get_config())
+    """A copy of a layer; of the fused ones of this package, the layer that they stand in for."""
+    return getattr(layer, "plain", type(layer)).from_config(layer.get_config())

@@ -6,6 +6,7 @@ Source: Barz and Denzler, Hierarchy-based Image Embeddings for Semantic Image Re
 
 from keras import KerasTensor, layers, regularizers
 
+from models.convolution import conv2d
 from models.layers import average_pool, output_layer
 from models.normalization import batch_normalization
 from models.registry import BACKBONES
@@ -33,12 +34,11 @@ def simple(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTensor:
 
 
 def _convolution(x: KerasTensor, channels: int, number: int) -> KerasTensor:
-    x = layers.Conv2D(
+    x = conv2d(
         channels,
         3,
         padding="same",
         activation="relu",
-        data_format="channels_last",
         kernel_regularizer=regularizers.L2(DECAY),
         name=f"conv{number}",
     )(x)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from keras import KerasTensor, layers
 
+from models.convolution import conv2d
 from models.layers import average_pool, output_layer
 from models.normalization import batch_normalization
 from models.registry import BACKBONES
@@ -119,12 +120,11 @@ def convolution(
     if size == 3 and stride > 1:
         # One pixel on every side; "same" would pad even images at the bottom and right only.
         x = layers.ZeroPadding2D(1, data_format="channels_last")(x)
-    x = layers.Conv2D(
+    x = conv2d(
         channels,
         size,
         stride,
         padding="same" if size == 3 and stride == 1 else "valid",
-        data_format="channels_last",
         use_bias=style.use_bias,
         kernel_initializer="he_normal",
         name=name,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from keras import KerasTensor, layers, regularizers
 
+from models.convolution import conv2d
 from models.layers import average_pool, output_layer
 from models.normalization import batch_normalization
 from models.registry import BACKBONES
@@ -54,12 +55,11 @@ def _activate(x: KerasTensor, name: str) -> KerasTensor:
 
 
 def _convolution(x: KerasTensor, channels: int, size: int, stride: int, name: str) -> KerasTensor:
-    return layers.Conv2D(
+    return conv2d(
         channels,
         size,
         stride,
         padding="same",
-        data_format="channels_last",
         use_bias=False,
         kernel_initializer="he_normal",
         kernel_regularizer=regularizers.L2(DECAY),

@@ -1,14 +1,11 @@
 """The optimizer of all experiments: SGD with momentum 0.9, clipped by the norm of the gradient."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import keras
 from keras import KerasTensor, ops
 
-from training.distribution import momentum_step
-
-if TYPE_CHECKING:
-    import tensorflow as tf
+from training import distribution
 
 MOMENTUM = 0.9
 
@@ -27,19 +24,38 @@ class SGD(keras.optimizers.SGD):
         super().__init__(**kwargs)
         self.decay = decay
 
-    def update_step(
+    def apply(
         self,
-        gradient: KerasTensor,
-        variable: "keras.Variable | tf.Variable",
-        learning_rate: KerasTensor,
+        grads: Sequence[KerasTensor],
+        trainable_variables: Sequence[keras.Variable] | None = None,
     ) -> None:
-        if self.decay:
-            learning_rate /= 1 + self.decay * ops.cast(self.iterations, "float32")
-        if keras.backend.backend() != "tensorflow":
-            super().update_step(gradient, variable, learning_rate)
+        """One step; clips, and updates all variables, in few operations where that is possible."""
+        incomplete = trainable_variables is None or any(g is None for g in grads)
+        if incomplete or not distribution.fused_updates():
+            super().apply(grads, trainable_variables)
             return
-        velocity = self.momentums[self._get_variable_index(variable)]
-        momentum_step(variable, velocity, gradient, learning_rate, self.momentum, self.nesterov)
+        if not self.built:
+            self.build(trainable_variables)
+        distribution.momentum_steps(
+            trainable_variables,
+            [self.momentums[self._get_variable_index(v)] for v in trainable_variables],
+            grads,
+            self._decayed(ops.convert_to_tensor(self.learning_rate)),
+            self.momentum,
+            self.nesterov,
+            self.global_clipnorm,
+        )
+        self.iterations.assign_add(1)
+
+    def update_step(
+        self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor
+    ) -> None:
+        super().update_step(gradient, variable, self._decayed(learning_rate))
+
+    def _decayed(self, learning_rate: KerasTensor) -> KerasTensor:
+        if not self.decay:
+            return learning_rate
+        return learning_rate / (1 + self.decay * ops.cast(self.iterations, "float32"))
 
 
 def decay_per_iteration(final_factor: float, iterations: int) -> float:

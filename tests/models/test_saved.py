@@ -1,5 +1,6 @@
 """Saving: what is written loads elsewhere, and nothing is ever half written."""
 
+import importlib.util
 import json
 import os
 import stat
@@ -11,8 +12,12 @@ import numpy as np
 import pytest
 
 import models
+from models.convolution import conv2d
 from models.heads import classifier_head, embedding_head
 from models.initialization import initialize
+from models.layers import average_pool
+from models.network import Network
+from models.normalization import batch_normalization
 from models.saved import load_weights, save_model, save_weights
 from utils import UsageError, UserError
 
@@ -59,16 +64,33 @@ def reloaded(tmp_path_factory):
         for suffix in (".keras", ".h5"):
             files[name + suffix] = model
             save_model(model, folder / (name + suffix))
+    return images, files, reload(folder, list(files))
+
+
+def reload(folder, names, **environment):
+    """What a process outside the project makes of the models in a folder."""
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     process = subprocess.run(
-        [sys.executable, "-c", RELOAD, *files],
+        [sys.executable, "-c", RELOAD, *names],
         cwd=folder,
-        env=clean,
+        env=clean | environment,
         check=True,
         capture_output=True,
         text=True,
     )
-    return images, files, json.loads(process.stdout.splitlines()[-1])
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
+def test_another_backend_gets_the_same_outputs(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (2, 17, 16, 3), np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    image = keras.Input((None, None, 3))
+    x = batch_normalization("bn")(conv2d(4, 3, kernel_regularizer="l2", name="conv")(image))
+    model = Network(image, average_pool(x))
+    save_model(model, tmp_path / "one.keras")
+    found = reload(tmp_path, ["one.keras"], KERAS_BACKEND="jax")["one.keras"]["outputs"][0]
+    np.testing.assert_allclose(found, keras.ops.convert_to_numpy(model(images)), rtol=1e-5)
 
 
 @pytest.mark.parametrize("file", ["two.keras", "two.h5", "one.keras", "one.h5"])

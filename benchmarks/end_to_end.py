@@ -1,0 +1,129 @@
+"""How much does reading images hold training back? Epochs of a real command, and the steps alone.
+
+Options are those of ``learn_classifier.py`` after ``--``. The network is trained in turns on an
+epoch of the data as the command reads them and on as many copies of one batch that is in memory
+already; both within one process and by the same compiled step.
+"""
+
+import argparse
+import json
+import logging
+import statistics
+import sys
+import time
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
+
+import cli  # noqa: E402
+import console  # noqa: E402
+import learn_classifier  # noqa: E402
+
+results = logging.getLogger("results")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=cli.positive, default=3, metavar="N", help="of both")
+    parser.add_argument(
+        "--steps", type=cli.positive, metavar="N", help="of an epoch, from its start"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    parser.add_argument("options", nargs="+", help="of learn_classifier.py, after --")
+    return parser
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    from benchmarks.machine import describe
+    from files import check_writable, replacing
+    from training import loop
+    from training.distribution import versions
+
+    if args.output:
+        check_writable("--output", args.output, args.overwrite)
+    options = learn_classifier.build_parser().parse_args(args.options)
+    options.command_line = args.command_line
+    report = describe(args.command_line) | {"versions": versions()}
+    # The command does all but the training itself.
+    with mock.patch.object(loop, "train", lambda run: report.update(_measure(run, args))):
+        learn_classifier.learn(options)
+    if args.output:
+        with replacing(args.output) as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _measure(run, args: argparse.Namespace) -> dict[str, object]:
+    """Epochs in turn: from the data set, and of one batch."""
+    from training import loop
+
+    training, testing = loop._batches(run)
+    loop._compile(run, 0.01)
+    steps = min(args.steps or len(training), len(training))
+    same = training[0]
+    seconds: dict[str, list[float]] = {"command": [], "step alone": []}
+    try:
+        _epoch(run.model, _part(lambda index: same, 2))
+        for epoch in range(args.rounds):
+            training.set_epoch(epoch)
+            seconds["command"].append(_epoch(run.model, _part(training.__getitem__, steps)))
+            training.on_epoch_end()
+            seconds["step alone"].append(_epoch(run.model, _part(lambda index: same, steps)))
+    finally:
+        training.close()
+        testing.close()
+    return _show(seconds, steps * run.options.batch_size)
+
+
+def _part(batch, steps: int):
+    """The first batches of something, as data for Keras."""
+    import keras
+
+    class Part(keras.utils.PyDataset):
+        """See above."""
+
+        def __len__(self) -> int:
+            return steps
+
+        def __getitem__(self, index: int):
+            return batch(index)
+
+    return Part()
+
+
+def _epoch(model, data) -> float:
+    """Seconds of wall time of an epoch."""
+    start = time.perf_counter()
+    model.fit(data, verbose=0, shuffle=False)
+    return time.perf_counter() - start
+
+
+def _show(seconds: dict[str, list[float]], images: int) -> dict[str, object]:
+    shares = [
+        alone / command
+        for command, alone in zip(seconds["command"], seconds["step alone"], strict=True)
+    ]
+    results.info("| | images/s | to the step alone |\n|---|---:|---:|")
+    names = ["command, first epoch", "command, later epochs", "step alone"]
+    for name, rows, ratios in (
+        (names[0], seconds["command"][:1], shares[:1]),
+        (names[1], seconds["command"][1:], shares[1:]),
+        (names[2], seconds["step alone"], [1.0]),
+    ):
+        if rows:
+            speed = images / statistics.median(rows)
+            results.info("| %s | %.1f | %.2f |", name, speed, statistics.median(ratios))
+    return {"images": images, "seconds": seconds, "shares": shares}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), measure, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""Where, when and by what command something was measured, for the record of its figures."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+THREADS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS")
+
+
+def describe(command_line: str) -> dict[str, object]:
+    """Command, date, commit, processor, its cores and load, and what the environment says."""
+    return {
+        "command": command_line,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "cpu": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load": os.getloadavg(),
+        "environment": {name: os.environ[name] for name in THREADS if name in os.environ},
+    }
+
+
+def _commit() -> str | None:
+    # As in training.record, which cannot be imported without Keras.
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
+    try:
+        found = subprocess.run([*git, "--dirty=+", "--exclude=*"], capture_output=True, text=True)
+    except OSError:
+        return None
+    return found.stdout.strip() or None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "unknown")

@@ -1,0 +1,125 @@
+"""One configuration of ``train_step.py`` in a process of its own.
+
+Started with the configuration as JSON. Takes the first step, answers with one line of JSON, and
+then trains as many steps as each line on standard input says.
+"""
+
+import json
+import resource
+import sys
+import time
+
+STARTED = time.monotonic()
+
+from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import numpy as np  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+CLASSES = 100
+
+
+def main(configuration: dict[str, object]) -> None:
+    """Answers until standard input ends."""
+    make = pytorch if configuration["backend"] is None else keras_network
+    rng = np.random.default_rng(0)
+    count, size = configuration["batch_size"], configuration["size"]
+    images = rng.integers(0, 256, (count, size, size, 3), np.uint8)
+    targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, count)]
+    train, versions = make(configuration, images, targets)
+    train(1)
+    answer({"first_step": time.monotonic() - STARTED, "versions": versions})
+    for line in sys.stdin:
+        cpu = time.process_time()
+        wall = train(int(line))
+        answer({"wall": wall, "cpu": time.process_time() - cpu})
+
+
+def answer(figures: dict[str, object]) -> None:
+    """Writes one line; with the largest memory of the process so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(figures | {"peak_mib": peak}), flush=True)
+
+
+Work = tuple[Callable[[int], float], dict[str, str]]
+"""A function that trains so many steps and returns the seconds of wall time; versions."""
+
+
+def pytorch(configuration: dict, images: np.ndarray, targets: np.ndarray) -> Work:
+    """The network in plain PyTorch."""
+    import torch
+
+    from benchmarks.plain_torch import NETWORKS, training_step
+
+    step = training_step(
+        NETWORKS[configuration["architecture"]](CLASSES),
+        configuration["mixed_precision"],
+        configuration["jit"] == "on",
+    )
+
+    def train(count: int) -> float:
+        start = time.perf_counter()
+        for _ in range(count):
+            step(images, targets)
+        return time.perf_counter() - start
+
+    return train, {"torch": torch.__version__}
+
+
+def keras_network(configuration: dict, images: np.ndarray, targets: np.ndarray) -> Work:
+    """The network as the commands build, compile and fit it."""
+    import console
+
+    console.import_backend()
+    import keras
+
+    from models import build_backbone
+    from models.initialization import initialize
+    from training import distribution, objective
+    from training.optimizer import build_optimizer
+
+    distribution.configure(0, configuration["mixed_precision"])
+    model = build_backbone(
+        *(configuration["architecture"], CLASSES), classifier=True, mean=[120] * 3, std=[60] * 3
+    )
+    initialize(model, 0)
+    model.compile(
+        optimizer=build_optimizer(0.1),
+        jit_compile=distribution.jit_compile(configuration["jit"]),
+        **objective.cross_entropy(CLASSES).compile_arguments(()),
+    )
+    model.optimizer.build(model.trainable_variables)
+
+    class Same(keras.utils.PyDataset):
+        """One batch, again and again."""
+
+        def __init__(self, count: int):
+            super().__init__()
+            self.count = count
+
+        def __len__(self) -> int:
+            return self.count
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            return images, targets
+
+    class Clock(keras.callbacks.Callback):
+        """Starts with the first step, after what ``fit`` prepares."""
+
+        def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+            if batch == 0:
+                self.start = time.perf_counter()
+
+    def train(count: int) -> float:
+        clock = Clock()
+        # What fit returns are numbers, so even asynchronous steps are done.
+        model.fit(Same(count), callbacks=[clock], verbose=0, shuffle=False)
+        return time.perf_counter() - clock.start
+
+    return train, distribution.versions()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

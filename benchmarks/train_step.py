@@ -1,0 +1,240 @@
+"""How fast is a training step? Keras under each backend against the same network in plain PyTorch.
+
+Every configuration has a process of its own. All of them train in turns, some steps each, and are
+told as ratios to PyTorch in the same round: other work on the machine slows all of them down
+alike. "Per core" counts seconds of computing, whatever the number of threads; PyTorch's threads
+count those in which they wait for each other too, unless ``OMP_WAIT_POLICY=PASSIVE`` is set.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
+
+import cli  # noqa: E402
+import console  # noqa: E402
+
+results = logging.getLogger("results")
+logger = logging.getLogger(__name__)
+
+
+class Case(NamedTuple):
+    """A network, the side of its images in pixels, and images per batch."""
+
+    architecture: str
+    size: int
+    batch_size: int
+
+
+class Contestant(NamedTuple):
+    """What trains: a backend of Keras, or None for plain PyTorch; and whether it compiles."""
+
+    backend: str | None
+    jit: str
+    needs: str
+
+
+CASES = {
+    "resnet-110-wfc": Case("resnet-110-wfc", 32, 100),
+    "resnet-50-224": Case("resnet-50", 224, 16),
+    "resnet-50-448": Case("resnet-50", 448, 4),
+}
+PYTORCH = "PyTorch"
+CONTESTANTS = {
+    PYTORCH: Contestant(None, "off", "torch"),
+    "PyTorch-compile": Contestant(None, "on", "torch"),
+    "tensorflow": Contestant("tensorflow", "off", "tensorflow"),
+    "tensorflow-jit": Contestant("tensorflow", "on", "tensorflow"),
+    "jax": Contestant("jax", "on", "jax"),
+    "torch": Contestant("torch", "off", "torch"),
+}
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__.splitlines()[0])
+
+    def several(name: str, known: object, default: list[str], text: str) -> None:
+        parser.add_argument(name, nargs="+", choices=list(known), default=default, help=text)
+
+    several("--cases", CASES, ["resnet-110-wfc"], "networks, and sizes of their images")
+    several("--contestants", CONTESTANTS, [PYTORCH, "tensorflow"], "PyTorch, or Keras' backends")
+    several("--precisions", PRECISIONS, ["float32", "bfloat16"], "of the arithmetic")
+    parser.add_argument(
+        "--batch_size", type=cli.positive, metavar="N", help="instead of the case's"
+    )
+    parser.add_argument("--steps", type=cli.positive, default=3, metavar="N", help="per round")
+    parser.add_argument(
+        "--rounds", type=cli.positive, default=5, metavar="N", help="of all in turn"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    return parser
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    from benchmarks.machine import describe
+    from files import check_writable, replacing
+
+    if args.output:
+        check_writable("--output", args.output, args.overwrite)
+    report = describe(args.command_line) | {"versions": {}, "cases": {}}
+    for name in args.cases:
+        case = CASES[name]
+        case = case._replace(batch_size=args.batch_size or case.batch_size)
+        rows = _measure_case(case, args, report["versions"])
+        report["cases"][name] = case._asdict() | {"rows": rows}
+        _show(f"{name}, {case.size} pixels, batches of {case.batch_size}", rows)
+    report["load_at_end"] = os.getloadavg()
+    if args.output:
+        with replacing(args.output) as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _measure_case(case: Case, args: argparse.Namespace, versions: dict) -> dict[str, dict]:
+    """The rows of one table, by contestant and precision."""
+    with contextlib.ExitStack() as stack:
+        workers = {}
+        for precision in args.precisions:
+            for name in args.contestants:
+                if worker := _start(case, name, precision, stack):
+                    workers[name, precision] = worker
+                    versions |= worker.started["versions"]
+        for round_ in range(args.rounds):
+            logger.info("Round %d of %d", round_ + 1, args.rounds)
+            for worker in workers.values():
+                worker.train(args.steps)
+        images = args.steps * case.batch_size
+        return {" ".join(key): _row(key, workers, images) for key in workers}
+
+
+class Worker:
+    """A process of ``step_worker.py``.
+
+    Args:
+        configuration: what it reads.
+        backend: of Keras, if any.
+
+    Attributes:
+        started: what it answered after the first step.
+        turns: what it answered after each turn.
+    """
+
+    def __init__(self, configuration: dict[str, object], backend: str | None):
+        script = Path(__file__).with_name("step_worker.py")
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), json.dumps(configuration)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | ({"KERAS_BACKEND": backend} if backend else {}),
+        )
+        self.turns: list[dict[str, float]] = []
+
+    def begin(self) -> None:
+        """Waits for the first step."""
+        self.started = self._answer()
+
+    def train(self, steps: int) -> None:
+        """Has it train, while all others wait."""
+        print(steps, file=self.process.stdin, flush=True)
+        self.turns.append(self._answer())
+
+    def _answer(self) -> dict:
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                return json.loads(line)
+        raise EOFError(f"the process ended with status {self.process.wait()}")
+
+    def close(self) -> None:
+        """Ends the process."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def _start(case: Case, name: str, precision: str, stack: contextlib.ExitStack) -> Worker | None:
+    """A process after its first step; None if it cannot be had."""
+    contestant = CONTESTANTS[name]
+    if importlib.util.find_spec(contestant.needs) is None:
+        logger.warning("%s: %s is not installed", name, contestant.needs)
+        return None
+    mixed = None if precision == "float32" else precision
+    configuration = case._asdict() | contestant._asdict() | {"mixed_precision": mixed}
+    worker = Worker(configuration, contestant.backend)
+    stack.callback(worker.close)
+    try:
+        worker.begin()
+    except EOFError as error:
+        logger.warning("%s %s cannot be measured: %s", name, precision, error)
+        return None
+    logger.info("%s %s: first step after %.1f s", name, precision, worker.started["first_step"])
+    return worker
+
+
+def _row(key: tuple[str, str], workers: dict[tuple[str, str], Worker], images: int) -> dict:
+    """The figures of one worker, as medians of all rounds, and the ratios within them."""
+    turns = {other: worker.turns for other, worker in workers.items()}
+    own, pytorch, full = turns[key], turns.get((PYTORCH, key[1])), turns.get((key[0], "float32"))
+    return {
+        "images_per_second": statistics.median(images / turn["wall"] for turn in own),
+        "images_per_core_second": statistics.median(images / turn["cpu"] for turn in own),
+        "to_pytorch": _ratio(own, pytorch, "wall"),
+        "to_pytorch_per_core": _ratio(own, pytorch, "cpu"),
+        "to_float32": _ratio(own, full, "wall"),
+        "to_float32_per_core": _ratio(own, full, "cpu"),
+        "first_step_seconds": workers[key].started["first_step"],
+        "peak_mib": own[-1]["peak_mib"],
+        "turns": own,
+    }
+
+
+def _ratio(own: list[dict], reference: list[dict] | None, kind: str) -> float | None:
+    """How many times as fast as the reference: the median of the rounds."""
+    if not reference:
+        return None
+    return statistics.median(b[kind] / a[kind] for a, b in zip(own, reference, strict=True))
+
+
+COLUMNS = {
+    "images/s": ("images_per_second", "%.1f"),
+    "to PyTorch": ("to_pytorch", "%.2f"),
+    "to float32": ("to_float32", "%.2f"),
+    "images/s per core": ("images_per_core_second", "%.1f"),
+    "to PyTorch per core": ("to_pytorch_per_core", "%.2f"),
+    "to float32 per core": ("to_float32_per_core", "%.2f"),
+    "first step, s": ("first_step_seconds", "%.1f"),
+    "memory, MiB": ("peak_mib", "%.0f"),
+}
+
+
+def _show(title: str, rows: dict[str, dict]) -> None:
+    results.info("\n%s\n", title)
+    results.info("| | %s |\n|---|%s", " | ".join(COLUMNS), "---:|" * len(COLUMNS))
+    for name, row in rows.items():
+        values = [(row[key], form) for key, form in COLUMNS.values()]
+        cells = ["–" if value is None else form % value for value, form in values]
+        results.info("| %s | %s |", name, " | ".join(cells))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), measure, argv, backend=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

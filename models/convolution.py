@@ -1,0 +1,43 @@
+"""Convolutions of few TensorFlow operations.
+
+Keras reshapes the bias before it adds it, forwards and backwards, at every step. In a network of
+110 layers such trifles are a thousand operations, which delay the first step by seconds.
+"""
+
+import keras
+from keras import KerasTensor
+
+
+class Conv2D(keras.layers.Conv2D):
+    """``keras.layers.Conv2D`` without groups and dilation, in two TensorFlow operations.
+
+    Never saved, see ``models.normalization.with_plain_layers``.
+    """
+
+    plain = keras.layers.Conv2D
+
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        import tensorflow as tf
+
+        outputs = tf.raw_ops.Conv2D(
+            input=inputs,
+            filter=self.kernel.value,
+            strides=(1, *self.strides, 1),
+            padding=self.padding.upper(),
+        )
+        if self.use_bias:
+            outputs = tf.nn.bias_add(outputs, self.bias.value)
+        return outputs if self.activation is None else self.activation(outputs)
+
+
+def conv2d(filters: int, size: int, stride: int = 1, **options: object) -> keras.Layer:
+    """A convolution of images whose channels come last.
+
+    Args:
+        filters: number of output channels.
+        size: side of the kernel, pixels.
+        stride: pixels.
+        **options: others of ``keras.layers.Conv2D``, but neither groups nor dilation.
+    """
+    kind = Conv2D if keras.backend.backend() == "tensorflow" else keras.layers.Conv2D
+    return kind(filters, size, stride, data_format="channels_last", **options)
