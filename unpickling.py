@@ -3,10 +3,12 @@
 import collections
 import pickle
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
-from numpy._core import multiarray, numeric
+from numpy._core import multiarray
 
+from npz import check_text
 from utils import UserError
 
 
@@ -40,13 +42,33 @@ def _empty_array(kind: str, shape: tuple, dtype: bytes | str) -> np.ndarray:
 def _dtype(spec, align=False, copy=False) -> np.dtype:
     """Stands in for ``numpy.dtype``: old files pass the flags as 0 and 1, NumPy wants booleans.
 
-    Arrays of objects are refused: the state of such a type, set by the file, decides whether
-    bytes are taken for addresses.
+    Arrays of objects are refused: their bytes would be taken for addresses. A type is always a
+    new one, since the state that follows would change that of all arrays in the process.
     """
-    dtype = np.dtype(spec, bool(align), bool(copy))
+    if not isinstance(spec, str | bytes):
+        raise pickle.UnpicklingError("an array of an unknown type")
+    dtype = np.dtype(spec, bool(align), True)
     if dtype.hasobject:
         raise _ForbiddenGlobal("an array of Python objects")
+    if dtype.kind not in "biufcSU":
+        raise _ForbiddenGlobal(f"an array of {dtype}")
     return dtype
+
+
+def _from_buffer(buffer: bytes | bytearray, dtype: np.dtype, shape: tuple, order: str):
+    """Stands in for NumPy's ``_frombuffer``: an array's memory would vanish with its next state."""
+    if not isinstance(buffer, bytes | bytearray) or not isinstance(dtype, np.dtype):
+        raise pickle.UnpicklingError("an array without content")
+    array = np.frombuffer(buffer, dtype).reshape(shape, order=order)
+    check_text(array)
+    return array
+
+
+def _scalar(dtype: np.dtype, content: bytes | str):
+    """Stands in for NumPy's ``scalar``; ``content`` is text if Python 2 wrote it."""
+    content = content.encode("latin1") if isinstance(content, str) else content
+    check_text(np.frombuffer(content, dtype))
+    return multiarray.scalar(dtype, content)
 
 
 def _default_dict(factory: None = None) -> dict:
@@ -62,8 +84,8 @@ _ALLOWED = {
         for core in ("core", "_core")
         for module, name, function in (
             ("multiarray", "_reconstruct", _empty_array),
-            ("multiarray", "scalar", multiarray.scalar),
-            ("numeric", "_frombuffer", numeric._frombuffer),
+            ("multiarray", "scalar", _scalar),
+            ("numeric", "_frombuffer", _from_buffer),
         )
     },
     ("numpy", "ndarray"): _NDARRAY,
@@ -79,12 +101,51 @@ _ALLOWED = {
 }
 
 
-class _PlainUnpickler(pickle.Unpickler):
+class _PlainUnpickler(pickle._Unpickler):
+    """The unpickler in Python: the one in C hands any state in the file to any object."""
+
+    dispatch: ClassVar[dict] = dict(pickle._Unpickler.dispatch)
+
     def find_class(self, module: str, name: str):
         try:
             return _ALLOWED[module, name]
         except KeyError:
             raise _ForbiddenGlobal(f"{module}.{name}") from None
+
+    def load_build(self) -> None:
+        """Sets the state of the last object."""
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, np.dtype):
+            state = _dtype_state(target, state)
+        elif not isinstance(target, np.ndarray):
+            raise pickle.UnpicklingError(f"a state for {type(target).__name__}")
+        target.__setstate__(state)
+        if isinstance(target, np.ndarray):
+            check_text(target)
+
+    def load_bytearray8(self) -> None:
+        """Reads as many bytes as the file has; the original first sets aside what it claims."""
+        size = int.from_bytes(self.read(8), "little")
+        content = bytearray(self.read(size))
+        if len(content) < size:
+            raise pickle.UnpicklingError("truncated bytes")
+        self.append(content)
+
+    dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+
+
+def _dtype_state(dtype: np.dtype, state: tuple) -> tuple:
+    """Lets a file set nothing but the byte order: NumPy crashes with other sizes and flags."""
+    _version, order, subarray, names, fields, itemsize, alignment, flags = state
+    if (
+        any(part is not None for part in (subarray, names, fields))
+        or itemsize not in (-1, dtype.itemsize)
+        or alignment not in (-1, dtype.alignment)
+        or flags not in (0, dtype.flags)
+    ):
+        raise pickle.UnpicklingError("a damaged type of an array")
+    return 3, order, None, None, None, dtype.itemsize, dtype.alignment, dtype.flags
 
 
 def load_plain_pickle(path: str | Path, encoding: str = "latin1"):

@@ -1,7 +1,6 @@
 """Class embeddings: reading them, and matching them with the classes of a data set."""
 
 import logging
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,13 @@ import numpy as np
 from embeddings import shipped
 from embeddings.taxonomy import Label, few
 from files import replacing
+from npz import float_vectors, is_zip, read_npz
 from unpickling import load_plain_pickle
 from utils import UsageError, UserError
 
 logger = logging.getLogger(__name__)
+
+_LARGEST = 2**30  # bytes; 11,000 classes in as many dimensions and double precision
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,11 @@ def save_class_embeddings(path: str | Path, vectors: np.ndarray, labels: Sequenc
         labels: of each row, all numbers or all text.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: the file cannot be written, or a number has more than 64 bits.
     """
+    content = {"embedding": vectors, "ind2label": _label_array(labels)}
     with replacing(path, ".npz") as temporary:
-        np.savez_compressed(temporary, embedding=vectors, ind2label=np.array(labels))
+        np.savez_compressed(temporary, **content)
 
 
 def load_class_embeddings(source: str | Path) -> ClassEmbeddings:
@@ -113,7 +116,7 @@ def load_class_embeddings(source: str | Path) -> ClassEmbeddings:
     path = shipped.embedding_path(source)
     content = _read(path)
     try:
-        vectors = np.asarray(content["embedding"], dtype=np.float32)
+        vectors = float_vectors(content["embedding"])
         labels = _labels(content["ind2label"])
     except KeyError as error:
         raise UserError(f"{path} lacks {error}: not a file of class embeddings") from error
@@ -132,16 +135,18 @@ def load_class_embeddings(source: str | Path) -> ClassEmbeddings:
 
 def _read(path: Path) -> Mapping:
     """The content of an embedding file with its keys as text."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder, not a file of class embeddings")
-    if not path.exists():
+    try:
+        zipped = is_zip(path)
+    except IsADirectoryError as error:
+        raise UserError(f"{path} is a folder, not a file of class embeddings") from error
+    except FileNotFoundError as error:
         raise UserError(
             f"there is no file of class embeddings {path}, and none of that name is shipped; "
             f"shipped are: {', '.join(shipped.embedding_names())}"
-        )
-    with open(path, "rb") as file:
-        is_npz = file.read(2) == b"PK"  # as every zip archive begins, a damaged one too
-    content = _read_npz(path) if is_npz else load_plain_pickle(path)
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    content = _read_npz(path) if zipped else load_plain_pickle(path)
     if not isinstance(content, Mapping):
         raise UserError(f"{path} holds {type(content).__name__}, not class embeddings")
     return {k.decode() if isinstance(k, bytes) else k: v for k, v in content.items()}
@@ -149,11 +154,9 @@ def _read(path: Path) -> Mapping:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        # NumPy leaves a damaged file open if it opened it itself.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            wanted = set(arrays.files) & {"embedding", "ind2label"}
-            return {name: arrays[name] for name in wanted}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        with open(path, "rb") as file:
+            return read_npz(file, ("embedding", "ind2label"), _LARGEST)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as .npz: {error}") from error
 
 
@@ -161,15 +164,34 @@ def _labels(ind2label: object) -> tuple[Label, ...]:
     """Labels in the order of their index, as plain Python numbers or text."""
     if isinstance(ind2label, Mapping):
         ind2label = [ind2label[i] for i in range(len(ind2label))]
-    return tuple(_plain(label) for label in np.asarray(ind2label).tolist())
+    if isinstance(ind2label, np.ndarray):
+        ind2label = ind2label.tolist()
+    if not isinstance(ind2label, list | tuple):
+        raise ValueError(f"the labels are no list, but {type(ind2label).__name__}")
+    return tuple(_plain(label) for label in ind2label)
 
 
 def _plain(label: object) -> Label:
+    label = label.item() if isinstance(label, np.generic) else label
     if isinstance(label, bytes):
         return label.decode()
-    if isinstance(label, int | str):
+    if isinstance(label, int | str) and not isinstance(label, bool):
         return label
     raise ValueError(f"a label is a number or text, not {type(label).__name__}")
+
+
+def _label_array(labels: Sequence[Label]) -> np.ndarray:
+    """Labels as NumPy stores them without a pickle."""
+    if all(isinstance(label, str) for label in labels):
+        return np.array(labels, dtype=np.str_)
+    numbers = [int(label) for label in labels]
+    for dtype in (np.int64, np.uint64):
+        if np.iinfo(dtype).min <= min(numbers) and max(numbers) <= np.iinfo(dtype).max:
+            return np.array(numbers, dtype=dtype)
+    raise UserError(
+        f"class ids beyond 64 bits, such as {max(numbers, key=abs)}, cannot be stored as numbers; "
+        "give --str_ids"
+    )
 
 
 def _log_left_out(shared: int, ours: int, theirs: int, dataset: str) -> None:

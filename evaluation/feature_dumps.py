@@ -11,13 +11,13 @@ names     names (a list)        file names, or indices as text
 ========  ====================  ===========================================
 
 In a pickle that is read, ``feat`` may also be a list of vectors or a dictionary from the name or
-index of an image to its vector, and names may be missing.
+index of an image to its vector, and names may be missing: with indices as keys, labels are in
+their order; keys that are names need ``names``.
 """
 
+import os
 import pickle
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +25,13 @@ import numpy as np
 
 from datasets.base import ImageDataset
 from files import replacing
+from npz import float_vectors, is_zip, read_npz
 from unpickling import load_plain_pickle
 from utils import UsageError, UserError
 
 SUFFIXES = (".npz", ".pickle")
+
+_LARGEST = 2**33  # bytes; a million images in 2,048 dimensions
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +51,10 @@ class Features:
 
 def of_test_split(vectors: np.ndarray, dataset: ImageDataset) -> Features:
     """The features of the test images of a data set, in the order of the split."""
-    labels = np.asarray(dataset.labels)[dataset.test.labels]
-    return Features(vectors, labels, tuple(dataset.test.names))
+    labels = np.asarray(dataset.labels)
+    if labels.dtype.kind not in "iuU":  # numbers beyond 64 bits
+        labels = np.array([str(label) for label in dataset.labels])
+    return Features(vectors, labels[dataset.test.labels], tuple(dataset.test.names))
 
 
 def check_features_path(option: str, path: Path) -> None:
@@ -99,9 +104,9 @@ def read_features(path: str | Path) -> Features:
             are not finite.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"there is no feature dump {path}")
-    content = _npz_content(path) if _is_zip(path) else _pickle_content(path)
+    if not os.path.isfile(path):
+        raise UserError(f"there is no feature dump {path} that can be read")
+    content = _content(path)
     missing = [name for name in ("features", "labels") if content.get(name) is None]
     if missing:
         raise UserError(f"{path} lacks {' and '.join(missing)}: not a feature dump")
@@ -113,21 +118,18 @@ def read_features(path: str | Path) -> Features:
     return features
 
 
-def _is_zip(path: Path) -> bool:
+def _content(path: Path) -> dict[str, object]:
     try:
-        with open(path, "rb") as file:
-            return file.read(2) == b"PK"  # as every zip archive begins, a damaged one too
+        return _npz_content(path) if is_zip(path) else _pickle_content(path)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _npz_content(path: Path) -> dict[str, object]:
     try:
-        # NumPy leaves a damaged file open if it opened it itself.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            wanted = set(arrays.files) & {"features", "labels", "names"}
-            return {name: arrays[name] for name in wanted}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        with open(path, "rb") as file:
+            return read_npz(file, ("features", "labels", "names"), _LARGEST)
+    except ValueError as error:
         raise UserError(f"{path} cannot be read as .npz: {error}") from error
 
 
@@ -141,11 +143,32 @@ def _pickle_content(path: Path) -> dict[str, object]:
 def _features(content: Mapping[str, object]) -> Features:
     vectors, names = content["features"], content.get("names")
     if isinstance(vectors, Mapping):
-        names = list(vectors) if names is None else names
-        vectors = list(vectors.values())
-    vectors = np.asarray(vectors, dtype=np.float32)
+        vectors = _in_order(vectors, names)
+    vectors = float_vectors(vectors)
     names = range(len(vectors)) if names is None else names
     return Features(vectors, np.asarray(content["labels"]), tuple(str(name) for name in names))
+
+
+def _in_order(vectors: Mapping, names: Iterable | None) -> list:
+    """The vectors of a dictionary in the order of the images, that of the labels and names."""
+    by_key = {str(key): vector for key, vector in vectors.items()}
+    indices = [str(i) for i in range(len(vectors))]
+    names = None if names is None else [str(name) for name in names]
+    if len(by_key) < len(vectors):
+        raise ValueError("a key of its dictionary of features occurs as number and as text")
+    is_named = names is not None and sorted(names) == sorted(by_key)
+    is_numbered = set(indices) == set(by_key)
+    if is_named and is_numbered and names != indices:
+        raise ValueError(
+            "the keys of its dictionary of features may be indices as well as names, which are in "
+            "another order"
+        )
+    if not (is_named or is_numbered):
+        raise ValueError(
+            "the keys of its dictionary of features have to be the names of the images or their "
+            f"indices from 0 to {len(vectors) - 1}"
+        )
+    return [by_key[key] for key in (names if is_named else indices)]
 
 
 def _check(path: Path, features: Features) -> None:

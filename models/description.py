@@ -7,18 +7,25 @@ arrays. Keras ignores it, so the file still loads anywhere.
 import io
 import json
 import zipfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from npz import float_vectors, read_member, read_npz
 from utils import UserError
 
 MEMBER = "description.npz"
 """Name of the description within the archive (``.keras``) or among the data sets (``.h5``)."""
 
+DECISIONS = ("output", "dot", "distance")
+"""How scores of classes may follow from an output, the keys of ``evaluation.decisions.DECISIONS``.
+"""
+
 _LARGEST = 256 * 2**20  # bytes; the 1,000 classes of ImageNet need 4 MB
+_MAX_SIDE = 2**16  # pixels, more than any JPEG has
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +34,7 @@ class Output:
 
     Attributes:
         name: of the layer.
-        decision: how scores of classes follow, a key of ``evaluation.decisions.DECISIONS``.
+        decision: how scores of classes follow, one of ``DECISIONS``.
         class_vectors: float32 (classes, dimensions) for decisions that compare the output with
             class embeddings, or None.
     """
@@ -65,6 +72,7 @@ class ModelDescription:
         return self.outputs[-1]
 
 
+_VECTORS = "class_vectors_{}"
 _PLAIN = ("dataset", "labels", "class_names", "channels", "target_size", "crop_size")
 
 
@@ -94,38 +102,49 @@ def read_description(path: str | Path) -> ModelDescription:
         content = _read(Path(path))
     except FileNotFoundError as error:
         raise UserError(f"there is no model file {path}") from error
-    except KeyError as error:
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not a model file or is damaged: {error}") from error
+    if content is None:
         raise UserError(
             f"{path} does not say which classes it knows: only models that --model_dump of this "
             "project wrote do"
-        ) from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is not a model file or is damaged: {error}") from error
+        )
     try:
         return _decode(content)
-    except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile, EOFError) as error:
+    except KeyError as error:
+        raise UserError(f"the description in {path} is damaged: it lacks {error}") from error
+    except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"the description in {path} is damaged: {error}") from error
 
 
-def _read(path: Path) -> bytes:
-    if path.suffix == ".h5":
+def _read(path: Path) -> bytes | None:
+    with open(path, "rb") as file:  # HDF5 does not tell well why a file cannot be opened
+        is_hdf5 = path.suffix == ".h5"
+        return _read_hdf5(path) if is_hdf5 else read_member(file, MEMBER, _LARGEST)
+
+
+def _read_hdf5(path: Path) -> bytes | None:
+    try:
         with h5py.File(path, "r") as file:
+            if MEMBER not in file:
+                return None
             stored = file[MEMBER]
-            if stored.size > _LARGEST:
-                raise ValueError("its description is far too large")
+            if stored.dtype != np.uint8 or stored.size > _LARGEST:
+                raise ValueError("its description is far too large or of another kind")
             return stored[()].tobytes()
-    with zipfile.ZipFile(path) as archive:
-        if archive.getinfo(MEMBER).file_size > _LARGEST:
-            raise ValueError("its description is far too large")
-        return archive.read(MEMBER)
+    except Exception as error:  # h5py raises almost anything for damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(reason) from error
 
 
 def _encode(description: ModelDescription) -> bytes:
     plain = {name: getattr(description, name) for name in _PLAIN}
-    plain["labels"] = np.asarray(description.labels).tolist()
+    plain["labels"] = [_plain_label(label) for label in description.labels]
     plain["outputs"] = [[output.name, output.decision] for output in description.outputs]
     vectors = {
-        f"class_vectors_{i}": output.class_vectors
+        _VECTORS.format(i): output.class_vectors
         for i, output in enumerate(description.outputs)
         if output.class_vectors is not None
     }
@@ -134,21 +153,75 @@ def _encode(description: ModelDescription) -> bytes:
     return buffer.getvalue()
 
 
+def _plain_label(label: int | str | np.generic) -> int | str:
+    return label.item() if isinstance(label, np.generic) else label
+
+
 def _decode(content: bytes) -> ModelDescription:
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        plain = json.loads(str(arrays["text"]))
-        vectors = {name: arrays[name] for name in arrays.files if name != "text"}
-    outputs = tuple(
-        Output(name, decision, vectors.get(f"class_vectors_{i}"))
-        for i, (name, decision) in enumerate(plain["outputs"])
-    )
-    labels, class_names = tuple(plain["labels"]), tuple(plain["class_names"])
-    if not outputs or not labels or len(labels) != len(class_names):
-        raise ValueError("outputs or classes are missing")
+    """The description; where it is not as ``_encode`` wrote it, an error that says so."""
+    plain = _json(content)
+    labels, class_names = _list(plain, "labels"), _list(plain, "class_names")
+    if not labels or len(labels) != len(class_names):
+        raise ValueError(f"{len(labels)} labels for {len(class_names)} names of classes")
+    if not (_are(int, labels) or _are(str, labels)):
+        raise ValueError("labels are whole numbers or text")
+    if not _are(str, [plain["dataset"], *class_names]):
+        raise ValueError("names are text")
+    sizes = [plain[name] for name in ("channels", "target_size", "crop_size")]
+    if not (_are(int, sizes) and sizes[0] in (1, 3) and 0 < min(sizes) <= max(sizes) < _MAX_SIDE):
+        raise ValueError(f"{sizes} are no channels and sizes of images")
     return ModelDescription(
-        plain["dataset"],
-        labels,
-        class_names,
-        *(int(plain[name]) for name in ("channels", "target_size", "crop_size")),
-        outputs,
+        plain["dataset"], labels, class_names, *sizes, _outputs(content, plain, len(labels))
     )
+
+
+def _json(content: bytes) -> dict:
+    text = read_npz(io.BytesIO(content), ["text"], _LARGEST)["text"]
+    if text.shape or text.dtype.kind != "U":
+        raise ValueError("its text is not stored as text")
+    plain = json.loads(text.item())
+    if not isinstance(plain, dict):
+        raise ValueError("its text is no JSON object")
+    return plain
+
+
+def _list(plain: Mapping, name: str) -> tuple:
+    if not isinstance(plain[name], list):
+        raise ValueError(f"{name} is no list")
+    return tuple(plain[name])
+
+
+def _are(kind: type, values: Iterable) -> bool:
+    return all(type(value) is kind for value in values)
+
+
+def _outputs(content: bytes, plain: Mapping, num_classes: int) -> tuple[Output, ...]:
+    pairs = _list(plain, "outputs")
+    if not pairs:
+        raise ValueError("it has no outputs")
+    members = [_VECTORS.format(i) for i in range(len(pairs))]
+    vectors = read_npz(io.BytesIO(content), members, _LARGEST)
+    return tuple(
+        _output(pair, vectors.get(member), num_classes)
+        for pair, member in zip(pairs, members, strict=True)
+    )
+
+
+def _output(pair: object, vectors: np.ndarray | None, num_classes: int) -> Output:
+    if not isinstance(pair, list) or len(pair) != 2 or not _are(str, pair):
+        raise ValueError("an output is a name and a decision")
+    name, decision = pair
+    if decision not in DECISIONS:
+        raise ValueError(f"unknown decision {decision!r}; known are: {', '.join(DECISIONS)}")
+    if vectors is None:
+        if decision != "output":
+            raise ValueError(f"the output {name!r} lacks class embeddings")
+        return Output(name, decision)
+    vectors = float_vectors(vectors)
+    if vectors.ndim != 2 or len(vectors) != num_classes or not vectors.size:
+        raise ValueError(
+            f"class embeddings of shape {vectors.shape} do not fit {num_classes} classes"
+        )
+    if not np.isfinite(vectors).all():
+        raise ValueError("class embeddings have values that are not finite")
+    return Output(name, decision, vectors)

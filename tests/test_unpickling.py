@@ -1,8 +1,10 @@
 """The restricted unpickler reads data of every age and refuses everything else."""
 
 import collections
+import contextlib
 import os
 import pickle
+import random
 import subprocess
 
 import numpy as np
@@ -15,6 +17,8 @@ CONTENT = {
     "embedding": np.linspace(0, 1, 12).reshape(3, 4),
     "big endian": np.arange(5, dtype=">i4"),
     "fortran": np.asfortranarray(np.arange(6).reshape(2, 3)),
+    "text": np.array(["ü", "long"]),
+    "bytes": np.array([b"a", b"bc"]),
     "scalar": np.float64(0.25),
     "empty": b"",
     "ind2label": [1, "two", 3.0, None, True, (1, 2), {4}],
@@ -28,7 +32,7 @@ def test_plain_data_of_every_protocol_is_read(tmp_path, protocol):
     path.write_bytes(pickle.dumps(CONTENT, protocol))
     content = load_plain_pickle(path)
     assert list(content) == list(CONTENT)
-    for name in ("embedding", "big endian", "fortran", "scalar"):
+    for name in ("embedding", "big endian", "fortran", "text", "bytes", "scalar"):
         np.testing.assert_array_equal(content[name], CONTENT[name])
         # NumPy itself turns swapped bytes into native ones when it reads an old protocol.
         assert content[name].dtype.newbyteorder("=") == CONTENT[name].dtype.newbyteorder("=")
@@ -102,6 +106,130 @@ def test_object_arrays_are_refused(tmp_path):
     path.write_bytes(pickle.dumps(np.array([1, "a"], dtype=object)))
     with pytest.raises(UserError, match=r"refused.*Python objects"):
         load_plain_pickle(path)
+
+
+class State:
+    """Pickles as a call whose result is given a state."""
+
+    def __init__(self, call, state):
+        self.reduced = *call, state
+
+    def __reduce__(self):
+        return self.reduced
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        (3, "<", None, None, None, -1, -1, 1),  # its bytes would be addresses
+        (3, "<", None, None, None, -1, -1, 0x3F),
+        (3, "<", None, None, None, 10**6, -1, 0),
+        (3, "<", None, None, None, -1, 0, 0),
+        (3, "<", None, ("a",), {"a": (1, 2)}, -1, -1, 0),
+        (3, "<", ("O", (2,)), None, None, -1, -1, 0),
+        (4, "<", None, None, None, -1, -1, 0, {}),
+        (3, "<"),
+        None.__class__,
+        5,
+    ],
+)
+@pytest.mark.parametrize("copied", [False, True])
+def test_the_state_of_a_type_is_its_byte_order(tmp_path, state, copied):
+    path = tmp_path / "state.pickle"
+    path.write_bytes(pickle.dumps(State((np.dtype, ("f8", False, copied)), state)))
+    with pytest.raises(UserError, match=r"state\.pickle"):
+        load_plain_pickle(path)
+    path.write_bytes(
+        pickle.dumps(State((np.dtype, ("f8", False, copied)), (3, ">", *[None] * 3, -1, -1, 0)))
+    )
+    assert load_plain_pickle(path) == np.dtype(">f8")
+    assert np.dtype("f8").isnative and np.dtype("f8").flags == 0
+
+
+@pytest.mark.parametrize("version", [0, 1, 2, 3])
+@pytest.mark.parametrize("flags", [0, 8])
+def test_older_states_of_text_leave_its_flags(tmp_path, version, flags):
+    path = tmp_path / "state.pickle"
+    state = (version, "<", None, None, None, 8, 4, flags)
+    path.write_bytes(pickle.dumps(State((np.dtype, ("U2", False, True)), state)))
+    found = load_plain_pickle(path)
+    assert found == np.dtype("<U2") and found.flags == np.dtype("<U2").flags
+
+
+@pytest.mark.parametrize("target", [collections.OrderedDict, set, frozenset, np.float64])
+def test_nothing_else_has_a_state(tmp_path, target):
+    path = tmp_path / "state.pickle"
+    path.write_bytes(pickle.dumps(State((target, ()), {"items": 1})))
+    with pytest.raises(UserError, match=r"state\.pickle"):
+        load_plain_pickle(path)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 5])
+@pytest.mark.parametrize("value", [np.array(["ab", "c"]), np.str_("ab")])
+def test_text_that_is_damaged_is_refused(tmp_path, protocol, value):
+    path = tmp_path / "text.pickle"
+    path.write_bytes(pickle.dumps(value, protocol))
+    assert np.array_equal(load_plain_pickle(path), value)
+    whole = path.read_bytes()
+    texts = {b"a\0\0\0": b"a\0w\0", b"a\\u0000\\u0000": b"a\\u0000w"}  # protocol 0 has escapes
+    damaged = whole
+    for text, replacement in texts.items():
+        damaged = damaged.replace(text, replacement)
+    assert damaged != whole
+    path.write_bytes(damaged)
+    with pytest.raises(UserError, match="its text is damaged"):
+        load_plain_pickle(path)
+
+
+@pytest.mark.parametrize("size", [2**34, 2**62, 2**64 - 1])
+@pytest.mark.parametrize("code", [b"\x96", b"\x8e", b"\x8d"])
+def test_sizes_that_the_file_does_not_have_cost_nothing(tmp_path, size, code):
+    path = tmp_path / "size.pickle"
+    content = code + size.to_bytes(8, "little") + b"abc."
+    frame = b"\x95" + len(content).to_bytes(8, "little")
+    for start in (b"\x80\x05", b"\x80\x05" + frame):
+        path.write_bytes(start + content)
+        with pytest.raises(UserError, match="not a complete pickle"):
+            load_plain_pickle(path)
+
+
+def test_functions_cannot_be_changed(tmp_path):
+    path = tmp_path / "function.pickle"
+    path.write_bytes(b"\x80\x02c_codecs\nencode\nN}U\x0c__defaults__)s\x86b.")
+    with pytest.raises(UserError, match="a state for function"):
+        load_plain_pickle(path)
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.dtype([("a", "f8")]), np.dtype("M8[s]"), np.dtype("V8"), np.dtype("(2,)f8")]
+)
+def test_types_that_are_neither_numbers_nor_text_are_refused(tmp_path, dtype):
+    path = tmp_path / "type.pickle"
+    path.write_bytes(pickle.dumps(dtype))
+    with pytest.raises(UserError, match=r"type\.pickle"):
+        load_plain_pickle(path)
+
+
+def test_arrays_do_not_share_the_memory_of_others(tmp_path):
+    path = tmp_path / "shared.pickle"
+    content = Call(np._core.numeric._frombuffer, np.zeros(4), np.dtype("f8"), (4,), "C")
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(UserError, match="an array without content"):
+        load_plain_pickle(path)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_randomly_damaged_files_never_raise_anything_else(tmp_path, protocol):
+    path = tmp_path / "damaged.pickle"
+    whole = pickle.dumps(CONTENT, protocol)
+    for seed in range(300):
+        rng, content = random.Random(seed), bytearray(whole)
+        for _ in range(rng.choice((1, 1, 3, 10))):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        path.write_bytes(content)
+        with contextlib.suppress(UserError):
+            load_plain_pickle(path)
+    assert np.zeros(3).tolist() == [0, 0, 0]  # NumPy is as it was
 
 
 def test_arrays_are_not_built_around_given_memory(tmp_path):

@@ -2,11 +2,12 @@
 
 import os
 import pickle
+import random
 
 import numpy as np
 import pytest
 
-from embeddings import ClassEmbeddings, load_class_embeddings, onehot
+from embeddings import ClassEmbeddings, load_class_embeddings, onehot, save_class_embeddings
 from utils import UsageError, UserError
 
 VECTORS = np.random.default_rng(0).normal(size=(3, 4))
@@ -151,6 +152,106 @@ def test_a_truncated_npz_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(UserError, match=r"e\.npz"):
         load_class_embeddings(path)
+
+
+def damaged(content, seed):
+    """The content with some bytes changed, with one changed near an end, or cut off."""
+    rng, content = random.Random(seed), bytearray(content)
+    if seed % 3 == 0:
+        for _ in range(rng.choice((1, 1, 3, 10))):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+    elif seed % 3 == 1:
+        content = content[: rng.randrange(len(content))]
+    else:
+        at = rng.randrange(min(300, len(content)))
+        content[rng.choice((at, -1 - at))] = rng.randrange(256)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("labels", [LABELS, ["c", "ä", "b"]])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_a_damaged_npz_is_refused_or_read_right(tmp_path, labels, save):
+    path = tmp_path / "e.npz"
+    save(path, embedding=VECTORS, ind2label=np.array(labels))
+    whole = path.read_bytes()
+    refused = 0
+    for seed in range(200):
+        path.write_bytes(damaged(whole, seed))
+        try:
+            found = load_class_embeddings(path)
+        except UserError as error:
+            assert "\n" not in str(error)
+            refused += 1
+        else:
+            np.testing.assert_array_equal(found.vectors, VECTORS.astype(np.float32))
+            assert found.labels == tuple(labels)
+    assert refused > 100
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_a_damaged_pickle_is_refused_or_read_as_something_valid(tmp_path, protocol):
+    path = write_pickle(tmp_path / "e.pickle", protocol=protocol)
+    whole = path.read_bytes()
+    for seed in range(200):
+        path.write_bytes(damaged(whole, seed))
+        try:
+            found = load_class_embeddings(path)
+        except UserError as error:
+            assert "\n" not in str(error)
+        else:  # a pickle has no checksum
+            assert found.vectors.shape[0] == len(set(found.labels)) > 0
+            assert np.isfinite(found.vectors).all() and found.vectors.dtype == np.float32
+            assert all(type(label) in (int, str) for label in found.labels)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        (3, -1),
+        (2**63 - 1, -(2**63)),
+        (2**64 - 1, 0),
+        ("a", "b c"),
+        ("18446744073709551616", "2"),
+        tuple(np.array([3, 4])),
+    ],
+)
+def test_what_is_saved_is_read_again_and_is_no_pickle(tmp_path, labels):
+    save_class_embeddings(tmp_path / "e.npz", VECTORS[:2], labels)
+    with np.load(tmp_path / "e.npz", allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["embedding"], VECTORS[:2])
+        assert file["ind2label"].tolist() == list(labels)
+    found = load_class_embeddings(tmp_path / "e.npz").labels
+    assert found == labels and all(type(label) in (int, str) for label in found)
+
+
+@pytest.mark.parametrize("labels", [(1, 2**64), (-1, 2**63), (-(2**63) - 1, 0), (2**70, "a")[:1]])
+def test_numbers_beyond_64_bits_are_not_saved(tmp_path, labels):
+    with pytest.raises(UserError, match=r"beyond 64 bits, such as .*; give --str_ids"):
+        save_class_embeddings(tmp_path / "e.npz", VECTORS[: len(labels)], labels)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("labels", [{1, 2, 5}, [True, False, 2], "abc", [1, 2, None]])
+def test_labels_have_to_be_a_list_of_numbers_or_text(tmp_path, labels):
+    path = tmp_path / "e.pickle"
+    path.write_bytes(pickle.dumps({"embedding": VECTORS, "ind2label": labels}))
+    with pytest.raises(UserError, match=r"e\.pickle holds no class embeddings"):
+        load_class_embeddings(path)
+
+
+def test_numbers_beyond_64_bits_in_a_pickle_stay_numbers(tmp_path):
+    path = write_pickle(tmp_path / "e.pickle", labels=[2**63, -1, 2**70])
+    assert load_class_embeddings(path).labels == (2**63, -1, 2**70)
+
+
+def test_a_file_that_cannot_be_opened(tmp_path):
+    loop = tmp_path / "loop.npz"
+    loop.symlink_to(loop)
+    for path in (loop, tmp_path / ("long" * 100), write_npz(tmp_path / "e.npz") / "below"):
+        with pytest.raises(UserError, match="cannot read"):
+            load_class_embeddings(path)
+    with pytest.raises(UserError, match="is a folder"):
+        load_class_embeddings(tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -1,12 +1,20 @@
 """Feature dumps in both layouts, and files that are not what they should be."""
 
 import pickle
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from evaluation.feature_dumps import Features, check_features_path, read_features, write_features
+from datasets import get_dataset
+from evaluation.feature_dumps import (
+    Features,
+    check_features_path,
+    of_test_split,
+    read_features,
+    write_features,
+)
 from utils import UsageError, UserError
 
 VECTORS = np.array([[1, 2.5], [0, -3], [7, 1e-3]], dtype=np.float32)
@@ -51,7 +59,7 @@ def test_the_layouts_are_the_documented_ones(tmp_path, features):
     [
         (VECTORS.astype(float).tolist(), ("0", "1", "2")),
         (list(VECTORS), ("0", "1", "2")),
-        ({5: VECTORS[0], 2: VECTORS[1], 9: VECTORS[2]}, ("5", "2", "9")),
+        ({2: VECTORS[2], 0: VECTORS[0], 1: VECTORS[1]}, ("0", "1", "2")),
     ],
 )
 def test_other_pickles_with_feat_are_read(tmp_path, feat, names):
@@ -61,6 +69,100 @@ def test_other_pickles_with_feat_are_read(tmp_path, feat, names):
     np.testing.assert_array_equal(found.vectors, VECTORS)
     assert found.names == names
     assert found.labels.tolist() == [1, 2, 2]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 0, 2)])
+@pytest.mark.parametrize(
+    ("keys", "names"),
+    [
+        (NAMES, NAMES),
+        ((5, 2, 9), ("5", "2", "9")),
+        (("5", "2", "9"), (5, 2, 9)),
+        ((0, 1, 2), NAMES),
+        ((0, 1, 2), ("0", "1", "2")),
+        ((np.int64(0), np.int64(1), np.int64(2)), None),
+    ],
+)
+def test_the_order_of_a_dictionary_does_not_matter(tmp_path, keys, names, order):
+    content = {"feat": {keys[i]: VECTORS[i] for i in order}, "labels": [1, 2, 3]}
+    path = tmp_path / "f.pickle"
+    path.write_bytes(pickle.dumps(content | ({"names": list(names)} if names else {})))
+    found = read_features(path)
+    np.testing.assert_array_equal(found.vectors, VECTORS)
+    assert found.labels.tolist() == [1, 2, 3]
+    assert found.names == tuple(map(str, names or range(3)))
+
+
+@pytest.mark.parametrize(
+    ("keys", "names", "message"),
+    [
+        ((5, 2, 9), None, "indices from 0 to 2"),
+        ((1, 2, 3), NAMES, "indices from 0 to 2"),
+        (NAMES, None, "names of the images"),
+        (NAMES, ("a/1.jpg", "b/2 ü.jpg", "18"), "names of the images"),
+        (NAMES, NAMES[:2], "names of the images"),
+        ((0, 1, 2), ("2", "1", "0"), "indices as well as names"),
+        ((1, "1", 2), ("1", "1", "2"), "as number and as text"),
+    ],
+)
+def test_a_dictionary_without_a_clear_order_is_refused(tmp_path, keys, names, message):
+    content = {"feat": dict(zip(keys, VECTORS, strict=True)), "labels": [1, 2, 3]}
+    path = tmp_path / "f.pickle"
+    path.write_bytes(pickle.dumps(content | {"names": names and list(names)}))
+    with pytest.raises(UserError, match=rf"f\.pickle .*{message}"):
+        read_features(path)
+
+
+@pytest.mark.parametrize(
+    "ids", [(2**70, *range(1, 10)), (2**63, -1, *range(2, 10))], ids=["object", "float"]
+)
+def test_class_ids_beyond_64_bits_become_text(tmp_path, ids):
+    digits = get_dataset("Digits")
+    object.__setattr__(digits, "labels", ids)
+    dump = of_test_split(np.ones((len(digits.test), 2), np.float32), digits)
+    write_features(tmp_path / "f.npz", dump)
+    found = read_features(tmp_path / "f.npz").labels.tolist()
+    assert found == [str(ids[label]) for label in digits.test.labels]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".pickle"])
+def test_randomly_damaged_dumps_are_refused_or_read(tmp_path, features, suffix):
+    path = tmp_path / f"f{suffix}"
+    write_features(path, features)
+    whole = path.read_bytes()
+    refused = 0
+    for seed in range(200):
+        rng, content = random.Random(seed), bytearray(whole)
+        if seed % 3 == 0:
+            for _ in range(rng.choice((1, 1, 3, 10))):
+                content[rng.randrange(len(content))] = rng.randrange(256)
+        elif seed % 3 == 1:
+            content = content[: rng.randrange(len(content))]
+        else:
+            at = rng.randrange(min(300, len(content)))
+            content[rng.choice((at, -1 - at))] = rng.randrange(256)
+        path.write_bytes(content)
+        try:
+            found = read_features(path)
+        except UserError as error:
+            assert "\n" not in str(error)
+            refused += 1
+            continue
+        assert len(found.vectors) == len(found.labels) == len(found.names)
+        assert np.isfinite(found.vectors).all()
+        if suffix == ".npz":  # which has checksums; without its directory entry, names are missing
+            np.testing.assert_array_equal(found.vectors, VECTORS)
+            assert found.labels.tolist() == features.labels.tolist()
+            assert found.names in (NAMES, ("0", "1", "2"))
+    assert refused > 60
+
+
+def test_files_that_cannot_be_opened_are_refused(tmp_path):
+    loop = tmp_path / "loop.npz"
+    loop.symlink_to(loop)
+    for path in (loop, tmp_path / ("long" * 100)):
+        with pytest.raises(UserError, match="no feature dump"):
+            read_features(path)
 
 
 class Evil:

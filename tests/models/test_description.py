@@ -1,5 +1,8 @@
 """What a saved model says about itself survives the file, and bad files are refused."""
 
+import io
+import json
+import random
 import zipfile
 
 import h5py
@@ -7,7 +10,15 @@ import keras
 import numpy as np
 import pytest
 
-from models.description import MEMBER, ModelDescription, Output, read_description
+from evaluation import decisions
+from models.description import (
+    DECISIONS,
+    MEMBER,
+    ModelDescription,
+    Output,
+    attach,
+    read_description,
+)
 from models.saved import load_model, save_model
 from utils import UserError
 
@@ -104,6 +115,137 @@ def test_a_damaged_description(network, tmp_path, content):
     for name in ("a.keras", "a.h5"):
         with pytest.raises(UserError, match=r"the description in .* is damaged"):
             load_model(tmp_path / name)
+
+
+def empty_model(path):
+    """A model file without a model, to which a description can be attached."""
+    with zipfile.ZipFile(path, "w") if path.suffix == ".keras" else h5py.File(path, "w"):
+        pass
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.keras", "a.h5"])
+def test_damaged_files_are_refused_or_read_right(tmp_path, name):
+    path = empty_model(tmp_path / name)
+    attach(description(), path)
+    whole = path.read_bytes()
+    refused = 0
+    for seed in range(300):
+        rng, content = random.Random(seed), bytearray(whole)
+        if seed % 3 == 0:
+            for _ in range(rng.choice((1, 1, 3, 10))):
+                content[rng.randrange(len(content))] = rng.randrange(256)
+        elif seed % 3 == 1:
+            content = content[: rng.randrange(len(content))]
+        else:
+            at = rng.randrange(300)
+            content[rng.choice((at, -1 - at))] = rng.randrange(256)
+        path.write_bytes(content)
+        try:
+            found = read_description(path)
+        except UserError as error:
+            assert "\n" not in str(error)
+            refused += 1
+        else:
+            assert found.labels == (3, 1, 7) and found.class_names == description().class_names
+            assert (found.dataset, found.channels) == ("Folder-sub20", 1)
+            assert (found.target_size, found.crop_size) == (512, 448)
+            np.testing.assert_array_equal(found.outputs[0].class_vectors, VECTORS)
+    assert refused > 100
+
+
+def test_the_known_decisions_are_those_that_exist():
+    assert set(DECISIONS) == set(decisions.DECISIONS)
+
+
+PLAIN = {
+    "dataset": "Digits",
+    "labels": [3, 1, 7],
+    "class_names": ["a", "b", "c"],
+    "channels": 1,
+    "target_size": 8,
+    "crop_size": 8,
+    "outputs": [["l2norm", "dot"], ["prob", "output"]],
+}
+
+
+def written(path, plain, **vectors):
+    """A file with any description."""
+    text = plain if isinstance(plain, str) else json.dumps(plain)
+    buffer = io.BytesIO()
+    np.savez(buffer, text=np.array(text), **vectors)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(MEMBER, buffer.getvalue())
+    return path
+
+
+def test_a_plain_description_is_read(tmp_path):
+    found = read_description(written(tmp_path / "a.keras", PLAIN, class_vectors_0=VECTORS))
+    assert found.labels == (3, 1, 7) and found.classifying.name == "prob"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": [3, 1]}, "2 labels for 3 names"),
+        ({"labels": [], "class_names": []}, "0 labels"),
+        ({"labels": "abc"}, "labels is no list"),
+        ({"labels": [3, 1, 1.5]}, "whole numbers or text"),
+        ({"labels": [3, 1, True]}, "whole numbers or text"),
+        ({"labels": [3, 1, "7"]}, "whole numbers or text"),
+        ({"labels": [3, 1, [7]]}, "whole numbers or text"),
+        ({"class_names": ["a", "b", 3]}, "names are text"),
+        ({"dataset": None}, "names are text"),
+        ({"channels": 2}, "channels and sizes"),
+        ({"channels": "1"}, "channels and sizes"),
+        ({"crop_size": 0}, "channels and sizes"),
+        ({"crop_size": 10**9}, "channels and sizes"),
+        ({"target_size": None}, "channels and sizes"),
+        ({"outputs": []}, "no outputs"),
+        ({"outputs": {"prob": "output"}}, "outputs is no list"),
+        ({"outputs": ["prob"]}, "a name and a decision"),
+        ({"outputs": [["prob", 1]]}, "a name and a decision"),
+        ({"outputs": [["prob", "guess"]]}, "unknown decision 'guess'"),
+        ({"outputs": [["a", "dot"], ["b", "distance"]]}, "'b' lacks class embeddings"),
+    ],
+)
+def test_wrong_entries_are_told(tmp_path, changes, message):
+    written(tmp_path / "a.keras", PLAIN | changes, class_vectors_0=VECTORS)
+    with pytest.raises(UserError, match=f"description in .*a.keras is damaged: .*{message}"):
+        read_description(tmp_path / "a.keras")
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [VECTORS[:2], VECTORS[0], VECTORS[:, :0], VECTORS * np.nan, VECTORS * 1j, VECTORS.astype(str)],
+)
+def test_class_embeddings_that_do_not_fit_are_told(tmp_path, vectors):
+    written(tmp_path / "a.keras", PLAIN, class_vectors_0=vectors)
+    with pytest.raises(UserError, match=r"description in .*a.keras is damaged"):
+        read_description(tmp_path / "a.keras")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "{", "1", "[" * 100_000])
+def test_text_that_is_no_description(tmp_path, text):
+    written(tmp_path / "a.keras", text, class_vectors_0=VECTORS)
+    with pytest.raises(UserError, match=r"description in .*a.keras is damaged"):
+        read_description(tmp_path / "a.keras")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_files_that_cannot_be_opened(tmp_path, suffix):
+    loop, folder = tmp_path / f"loop{suffix}", tmp_path / f"folder{suffix}"
+    loop.symlink_to(loop)
+    folder.mkdir()
+    for path in (loop, folder, tmp_path / f"{'long' * 100}{suffix}"):
+        with pytest.raises(UserError, match="cannot read"):
+            read_description(path)
+
+
+def test_labels_beyond_64_bits_come_back(tmp_path):
+    path = empty_model(tmp_path / "a.keras")
+    attach(description((2**63, -1, 2**70)), path)
+    assert read_description(path).labels == (2**63, -1, 2**70)
 
 
 def test_outputs_that_the_model_lacks(tmp_path):

@@ -1,0 +1,154 @@
+"""The reader of archives: what NumPy writes is read, and archives that would do harm are not."""
+
+import io
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+
+from npz import float_vectors, is_zip, read_member, read_npz
+
+LIMIT = 10_000
+
+
+def archive(compression=zipfile.ZIP_DEFLATED, **members):
+    """An archive of members with any content."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", compression) as writer:
+        for name, content in members.items():
+            writer.writestr(f"{name}.npy", content)
+    return file
+
+
+def npy(header, content=b"", version=b"\1\0"):
+    """An array's file with any header."""
+    header = header.encode("latin1")
+    return b"\x93NUMPY" + version + struct.pack("<H", len(header)) + header + content
+
+
+def plain_header(descr, shape):
+    return f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape!r}, }}\n"
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6).reshape(2, 3),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(5, dtype=">i4"),
+        np.array(["a", "ü\U0001f600", ""]),
+        np.array(["a", "ü"]).astype(">U1"),
+        np.array([b"a", b"bc"]),
+        np.array("one text"),
+        np.array([True, False]),
+        np.zeros((0, 4), np.float16),
+    ],
+)
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_what_numpy_writes_is_read(array, save):
+    file = io.BytesIO()
+    save(file, wanted=array, other=np.array([{}], dtype=object))
+    found = read_npz(file, ["wanted", "absent"], LIMIT)
+    assert list(found) == ["wanted"]
+    assert found["wanted"].dtype == array.dtype and found["wanted"].flags.writeable
+    np.testing.assert_array_equal(found["wanted"], array)
+
+
+def test_headers_of_python_2_are_read_in_silence():
+    header = "{'descr': '<i2', 'fortran_order': False, 'shape': (2L,), }\n"
+    found = read_npz(archive(a=npy(header, b"\1\0\2\0")), ["a"], LIMIT)
+    assert found["a"].tolist() == [1, 2]
+
+
+def test_what_is_larger_than_the_limit_is_not_unpacked():
+    file = archive(a=npy(plain_header("|u1", (10**6,)), bytes(10**6)), b=b"")
+    assert len(file.getvalue()) < 5000
+    for names in (["a"], ["b", "a"]):
+        with pytest.raises(ValueError, match=r"content of 1,000,\d+ bytes is far too large"):
+            read_npz(file, names, LIMIT)
+    with pytest.raises(ValueError, match="far too large"):
+        read_member(file, "a.npy", LIMIT)
+    assert read_member(file, "b.npy", LIMIT) == b""
+
+
+def test_a_directory_that_understates_a_size_does_not_help():
+    content = npy(plain_header("|u1", (10**6,)), bytes(10**6))
+    data = archive(a=content).getvalue()
+    size = struct.pack("<I", len(content))
+    assert data.count(size) == 2  # before the member and in the directory
+    with pytest.raises(ValueError, match="does not fit its size"):
+        read_npz(io.BytesIO(data.replace(size, struct.pack("<I", 9000))), ["a"], LIMIT)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npy(plain_header("<f8", (10**15,)), bytes(8)),
+        npy(plain_header("<f8", (-1, -1)), bytes(8)),
+        npy(plain_header("<f8", (2**62, 4)), b""),
+        npy(plain_header("<U0", (10**15,))),
+        npy(plain_header("|O", (1,)), bytes(8)),
+        npy(plain_header("<c8", (1,)), bytes(8)),
+        npy(plain_header("|V8", (1,)), bytes(8)),
+        npy(plain_header("(2,)f4", (1,)), bytes(8)),
+        npy(plain_header([("a", "<f8")], (1,)), bytes(8)),
+        npy(plain_header("|a8", (1,)), bytes(7)),
+        npy(plain_header("<U1", (1,)), struct.pack("<I", 0x110000)),
+        npy(plain_header(">U1", (1,)), struct.pack("<I", 0x10FFFF)),
+        npy(plain_header("<f8", (1,)), bytes(8), version=b"\3\0"),
+        npy(plain_header("<f8", (1,)), bytes(8), version=b"\7\0"),
+        npy("{'descr': '\\d', (\n"),
+        npy("'''"),
+        npy("(" * 5000),
+        npy("-" * 9000 + "1"),
+        npy("__import__('os').mkdir('x')"),
+        b"\x93NUMPY\1",
+        b"",
+    ],
+)
+def test_arrays_that_are_damaged_or_too_much_are_refused(content, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError) as caught:
+        read_npz(archive(a=content), ["a"], LIMIT)
+    assert str(caught.value) and "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_without_a_bound_is_refused(compression):
+    file = archive(compression, a=npy(plain_header("|u1", (4,)), bytes(4)))
+    with pytest.raises(ValueError, match="compressed in an unknown way"):
+        read_npz(file, ["a"], LIMIT)
+
+
+def test_members_of_archives():
+    file = archive(a=b"content")
+    assert read_member(file, "a.npy", 7) == b"content"
+    assert read_member(file, "b.npy", 7) is None
+    for broken in (b"", b"PK", file.getvalue()[:-5]):
+        with pytest.raises(ValueError):
+            read_member(io.BytesIO(broken), "a.npy", 7)
+
+
+def test_archives_are_known_by_their_first_bytes(tmp_path):
+    for content, is_archive in ((archive(a=b"").getvalue(), True), (b"P", False), (b"", False)):
+        (tmp_path / "file").write_bytes(content)
+        assert is_zip(tmp_path / "file") is is_archive
+
+
+def test_vectors_become_float32():
+    for value in (
+        [[1, 2], [3, 4]],
+        np.array([[1, 2], [3, 4]], ">i8"),
+        [np.array([1.0, 2]), (3, 4)],
+    ):
+        found = float_vectors(value)
+        assert found.dtype == np.float32 and found.tolist() == [[1, 2], [3, 4]]
+    assert float_vectors([1e300, np.nan]).tolist()[0] == np.inf
+
+
+@pytest.mark.parametrize("value", [["1", "2"], [1j], [10**400], [[1], [2, 3]], {1: 2}, None])
+def test_what_is_no_vector_is_refused(value):
+    with pytest.raises((TypeError, ValueError)):
+        float_vectors(value)
