@@ -6,7 +6,10 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-THREADS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS")
+THREADS = (
+    *("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS"),
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+)
 
 
 def describe(command_line: str) -> dict[str, object]:
