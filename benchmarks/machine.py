@@ -2,9 +2,10 @@
 
 import os
 import platform
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+
+from provenance import commit
 
 THREADS = (
     *("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS"),
@@ -17,22 +18,12 @@ def describe(command_line: str) -> dict[str, object]:
     return {
         "command": command_line,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit(),
         "cpu": _processor(),
         "cores": len(os.sched_getaffinity(0)),
         "load": os.getloadavg(),
         "environment": {name: os.environ[name] for name in THREADS if name in os.environ},
     }
-
-
-def _commit() -> str | None:
-    # As in training.record, which cannot be imported without Keras.
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
-    try:
-        found = subprocess.run([*git, "--dirty=+", "--exclude=*"], capture_output=True, text=True)
-    except OSError:
-        return None
-    return found.stdout.strip() or None
 
 
 def _processor() -> str:
