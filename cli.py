@@ -23,7 +23,8 @@ LR_SCHEDULES = ("SGD", "SGDR", "CLR", "ResNet-Schedule")
 
 # Options of which another value makes another training run.
 IDENTITY = (
-    *("dataset", "subset_seed", "repeats", "test_fraction", "target_size", "crop_size"),
+    *("dataset", "subset_seed", "repeats", "test_fraction", "val_fraction"),
+    *("target_size", "crop_size"),
     *("class_list", "architecture", "embedding", "loss", "cls_weight", "cls_base"),
     *("label_smoothing", "seed", "batch_size", "finetune", "mixed_precision"),
     *("clipgrad", "max_decay", "nesterov", "lr_schedule", "sgd_patience", "sgd_lr", "sgd_min_lr"),
@@ -110,12 +111,12 @@ def known(check: Callable[[str], object]) -> Callable[[str], str]:
     return convert
 
 
-def add_data_options(parser: argparse.ArgumentParser, repeats: bool = True) -> None:
+def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
     """Which images, and how they are read.
 
     Args:
         parser: gets the options.
-        repeats: whether training images may be repeated within an epoch.
+        training: whether the command trains: training images may be repeated and held out.
     """
     group = parser.add_argument_group("data")
     group.add_argument(
@@ -128,9 +129,21 @@ def add_data_options(parser: argparse.ArgumentParser, repeats: bool = True) -> N
     )
     group.add_argument("--data_root", type=Path, metavar="DIR", help="folder of the data set")
     group.add_argument(
-        "--subset_seed", type=seed, default=0, metavar="N", help="which images -subN draws"
+        "--subset_seed",
+        type=seed,
+        default=0,
+        metavar="N",
+        help="which images -subN draws, and which are held out for testing and validation",
     )
-    if repeats:
+    if training:
+        group.add_argument(
+            "--val_fraction",
+            type=share,
+            metavar="F",
+            help="share of the training images of each class to hold out: every epoch is judged on "
+            "these, and only the trained network on the test images (default: none held out, every "
+            "epoch is judged on the test images)",
+        )
         group.add_argument(
             "--repeats",
             type=positive,
@@ -139,7 +152,7 @@ def add_data_options(parser: argparse.ArgumentParser, repeats: bool = True) -> N
             "as keep the iterations per epoch about constant; otherwise 1)",
         )
     else:
-        parser.set_defaults(repeats=1)
+        parser.set_defaults(repeats=1, val_fraction=None)
     group.add_argument(
         "--test_fraction",
         type=share,
@@ -330,6 +343,7 @@ def open_dataset(args: argparse.Namespace) -> ImageDataset:
         subset_seed=args.subset_seed,
         repeats=args.repeats,
         test_fraction=args.test_fraction,
+        val_fraction=args.val_fraction,
         target_size=args.target_size,
         crop_size=args.crop_size,
     )

@@ -43,7 +43,7 @@ _ONE_EACH = "one for all models or one for each"
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__)
-    cli.add_data_options(parser, repeats=False)
+    cli.add_data_options(parser, training=False)
     _add_model_options(parser.add_argument_group("models"))
     cli_classes.add_class_list(
         parser, "test on these classes only, and choose among them (default: all of the model)"

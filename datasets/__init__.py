@@ -8,8 +8,20 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from datasets import cars, cifar, cub_nab, digits, flowers, folder, mit67  # noqa: F401 (register)
-from datasets.base import DATASETS, ImageDataset, Request, Source, assemble, check_classes
+from datasets.base import (
+    DATASETS,
+    ImageDataset,
+    Request,
+    Source,
+    Split,
+    assemble,
+    check_classes,
+    check_split,
+)
+from datasets.holdout import held_out_positions
 from datasets.names import DatasetName, parse_name
 from datasets.normalization import BY_SUFFIX, Normalization
 from datasets.subsets import number_of_repeats, subset_positions
@@ -38,6 +50,7 @@ def get_dataset(
     test_fraction: float | None = None,
     target_size: int | tuple[int, int] | None = None,
     crop_size: int | None = None,
+    val_fraction: float | None = None,
 ) -> ImageDataset:
     """Reads a data set.
 
@@ -46,20 +59,23 @@ def get_dataset(
             ``-subN`` keeps N training images of each class, ``-ilsvrcmean`` and ``-caffe`` use
             another normalization, ``-large`` resizes to 512 pixels and crops to 448.
         root: folder of the data set, for those that are read from files.
-        subset_seed: chooses the images of ``-subN`` and those for testing by ``test_fraction``.
+        subset_seed: chooses the images of ``-subN``, those for testing by ``test_fraction`` and
+            those for validation by ``val_fraction``.
         repeats: how often the training images are repeated in an epoch; None: once, and subsets
             so often that an epoch has about as many iterations as with the whole data.
         test_fraction: for a folder without a split, the part of the images used for testing.
         target_size: pixels of the shorter side, or a range (low, high) to draw it from in
             training; then tests use low.
         crop_size: pixels of the cropped square; None: as published, or 7/8 of ``target_size``.
+        val_fraction: part of the training images of each class that is held out for validation
+            (of a subset: of its images); None: nothing.
 
     Raises:
         UsageError: the name does not exist, or an argument does not fit the data set.
         UserError: the files are missing or damaged.
     """
     parsed = parse_name(name)
-    _check_arguments(parsed, subset_seed, repeats, test_fraction)
+    _check_arguments(parsed, subset_seed, repeats, test_fraction, val_fraction)
     root = None if root is None else Path(root)
     source = DATASETS.get(parsed.base)(Request(root, parsed.per_class, subset_seed, test_fraction))
     dataset = replace(
@@ -68,10 +84,12 @@ def get_dataset(
         fixed_normalization=_normalization(parsed, source),
     )
     check_classes(dataset)
-    return _subset(dataset, parsed.per_class, source, subset_seed, repeats)
+    return _subset(dataset, parsed.per_class, source, subset_seed, repeats, val_fraction)
 
 
-def _check_arguments(parsed: DatasetName, subset_seed, repeats, test_fraction) -> None:
+def _check_arguments(
+    parsed: DatasetName, subset_seed, repeats, test_fraction, val_fraction
+) -> None:
     if subset_seed < 0:
         raise UsageError(f"the seed of the subset must not be negative, it is {subset_seed}")
     if repeats is not None and repeats < 1:
@@ -80,6 +98,8 @@ def _check_arguments(parsed: DatasetName, subset_seed, repeats, test_fraction) -
         raise UsageError(f"{parsed.base} has a fixed split, so there can be no test fraction")
     if test_fraction is not None and not 0 < test_fraction < 1:
         raise UsageError(f"the test fraction must lie between 0 and 1, it is {test_fraction}")
+    if val_fraction is not None and not 0 < val_fraction < 1:
+        raise UsageError(f"the validation fraction must lie between 0 and 1, it is {val_fraction}")
 
 
 def _sizes(parsed: DatasetName, default: Preprocessing, target_size, crop_size) -> Preprocessing:
@@ -125,15 +145,40 @@ def _normalization(parsed: DatasetName, source: Source) -> Normalization | None:
 
 
 def _subset(
-    dataset: ImageDataset, per_class: int | None, source: Source, seed: int, repeats: int | None
+    dataset: ImageDataset,
+    per_class: int | None,
+    source: Source,
+    seed: int,
+    repeats: int | None,
+    val_fraction: float | None,
 ) -> ImageDataset:
-    """Keeps ``per_class`` training images of each class, unless the reader did, and repeats."""
+    """Keeps ``per_class`` training images of each class, unless the reader did, and repeats.
+
+    Images for validation are held out in between, so that none is in both splits.
+    """
     train = dataset.train
     if per_class is not None and not source.is_subset:
         train = train.select(subset_positions(train.labels, dataset.labels, per_class, seed))
     if repeats is None:
         repeats = _repeats(per_class, source, full=len(dataset.train), kept=len(train))
-    return replace(dataset, train=train.repeated(repeats), repeats=repeats)
+    validation = None
+    if val_fraction is not None:
+        train, validation = _hold_out(dataset, train, val_fraction, seed)
+    return replace(dataset, train=train.repeated(repeats), validation=validation, repeats=repeats)
+
+
+def _hold_out(
+    dataset: ImageDataset, train: Split, fraction: float, seed: int
+) -> tuple[Split, Split]:
+    held_out = held_out_positions(train.labels, dataset.labels, train.names, fraction, seed)
+    if not len(held_out):
+        raise UsageError(
+            f"--val_fraction {fraction:g}: no class of {dataset.name} has enough training images "
+            f"to hold out one (the largest has {np.bincount(train.labels).max()})"
+        )
+    kept = np.setdiff1d(np.arange(len(train)), held_out)
+    check_split(dataset, train.select(held_out), "validation")
+    return train.select(kept), train.select(held_out)
 
 
 def _repeats(per_class: int | None, source: Source, full: int, kept: int) -> int:

@@ -149,6 +149,7 @@ class ImageDataset:
         preprocessing: sizes and augmentation.
         fixed_normalization: published mean and standard deviation, or None to measure them.
         repeats: how often each training image occurs in ``train``.
+        validation: training images that are held out, or None.
     """
 
     name: str
@@ -160,6 +161,12 @@ class ImageDataset:
     preprocessing: Preprocessing
     fixed_normalization: Normalization | None = None
     repeats: int = 1
+    validation: Split | None = None
+
+    @property
+    def judged_by_epoch(self) -> Split:
+        """The images that every epoch is judged on: those for testing unless some are held out."""
+        return self.test if self.validation is None else self.validation
 
     @property
     def num_classes(self) -> int:
@@ -201,6 +208,9 @@ class ImageDataset:
             self,
             train=_renumbered(self.train, new_position),
             test=_renumbered(self.test, new_position),
+            validation=None
+            if self.validation is None
+            else _renumbered(self.validation, new_position),
             labels=tuple(self.labels[i] for i in positions),
             class_names=tuple(self.class_names[i] for i in positions),
         )
@@ -254,21 +264,37 @@ def assemble(name: str, source: Source) -> ImageDataset:
 
 
 def check_classes(dataset: ImageDataset) -> None:
-    """Makes sure that every class can be learned; one without test images is only reported.
+    """Makes sure that every class can be learned; one without other images is only reported.
 
     Raises:
-        UserError: a class has no training image, or there are no test images at all.
+        UserError: a class has no training image, or there are no images to test or to validate.
     """
-    for split, kind in ((dataset.train, "training"), (dataset.test, "test")):
-        if not len(split):
-            raise UserError(f"{dataset.name} has no {kind} images")
-        counts = np.bincount(split.labels, minlength=dataset.num_classes)
-        empty = [dataset.labels[i] for i in np.flatnonzero(counts == 0)]
-        message = f"{len(empty)} classes of {dataset.name} have no {kind} images: {listing(empty)}"
-        if empty and kind == "training":
-            raise UserError(message)
-        if empty:
-            logger.warning(message)
+    check_split(dataset, dataset.train, "training")
+    if dataset.validation is not None:
+        check_split(dataset, dataset.validation, "validation")
+    check_split(dataset, dataset.test, "test")
+
+
+def check_split(dataset: ImageDataset, split: Split, kind: str) -> None:
+    """The same for one split.
+
+    Args:
+        dataset: has the classes.
+        split: with these classes.
+        kind: ``"training"``, ``"validation"`` or ``"test"``.
+
+    Raises:
+        UserError: it is empty, or a class has no training image.
+    """
+    if not len(split):
+        raise UserError(f"{dataset.name} has no {kind} images")
+    counts = np.bincount(split.labels, minlength=dataset.num_classes)
+    empty = [dataset.labels[i] for i in np.flatnonzero(counts == 0)]
+    message = f"{len(empty)} classes of {dataset.name} have no {kind} images: {listing(empty)}"
+    if empty and kind == "training":
+        raise UserError(message)
+    if empty:
+        logger.warning(message)
 
 
 def listing(items) -> str:

@@ -17,12 +17,14 @@ from datasets.base import ImageDataset, Selected, Split
 from datasets.disk_cache import stored_images, stored_normalization
 from datasets.images import FileImages
 from datasets.memory import available_memory
+from datasets.normalization import Normalization
 from datasets.resizing import resize, resized_shape
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
 
 AUTO, RAM, OFF = "auto", "ram", "off"
+TRAIN, TEST, VALIDATION = "train", "test", "validation"
 
 _AUTO_SHARE = 0.5  # of the available memory that may be taken without being asked to
 _SAMPLE = 100  # image files from which the size of all is estimated
@@ -131,8 +133,8 @@ def with_cache(dataset: ImageDataset, where: str | Path, threads: int = 1) -> Im
         return dataset
     sizes = dataset.preprocessing
     train_size = sizes.train_size if isinstance(sizes.train_size, int) else None
-    plans = _plan(dataset.train, train_size), _plan(dataset.test, sizes.test_size)
-    needed = sum(plan.estimate() for plan in plans)
+    plans = _plans(dataset, train_size, sizes.test_size)
+    needed = sum(plan.estimate() for plan in plans.values())
     if where in (AUTO, RAM):
         return _in_memory(dataset, plans, where, needed)
     folder = Path(where)
@@ -140,7 +142,9 @@ def with_cache(dataset: ImageDataset, where: str | Path, threads: int = 1) -> Im
     return _on_disk(dataset, plans, folder, max(1, threads))
 
 
-def _in_memory(dataset: ImageDataset, plans, where: str, needed: float) -> ImageDataset:
+def _in_memory(
+    dataset: ImageDataset, plans: dict[str, _Plan], where: str, needed: float
+) -> ImageDataset:
     available = available_memory()
     if where == RAM and needed > available:
         raise UsageError(
@@ -155,42 +159,65 @@ def _in_memory(dataset: ImageDataset, plans, where: str, needed: float) -> Image
         )
         return dataset
     logger.info("Keeping decoded images in memory, about %.1f GB (--cache)", needed / _GB)
-    kept = [KeptImages(ResizedImages(plan.images, plan.size)) for plan in plans]
+    kept = {name: KeptImages(ResizedImages(plan.images, plan.size)) for name, plan in plans.items()}
     return _replaced(dataset, dataset.normalization, kept)
 
 
-def _on_disk(dataset: ImageDataset, plans, folder: Path, threads: int) -> ImageDataset:
-    stored = []
-    for plan, split in zip(plans, ("train", "test"), strict=True):
+def _on_disk(
+    dataset: ImageDataset, plans: dict[str, _Plan], folder: Path, threads: int
+) -> ImageDataset:
+    stored = {}
+    for split, plan in plans.items():
         size = f"{plan.size}px" if plan.size else "full"
         name = f"{dataset.name}-{split}-{size}"
         images = ResizedImages(plan.images, plan.size)
-        stored.append(
-            stored_images(
-                folder, name, images, plan.images.paths, plan.positions, plan.estimate(), threads
-            )
+        stored[split] = stored_images(
+            folder, name, images, plan.images.paths, plan.positions, plan.estimate(), threads
         )
-    paths = [plans[0].images.paths[i] for i in plans[0].positions]
+    paths = [plans[TRAIN].images.paths[i] for i in np.unique(_positions(dataset.train))]
     normalization = dataset.fixed_normalization or stored_normalization(
         folder, dataset.name, paths, lambda: dataset.normalization
     )
     return _replaced(dataset, normalization, stored)
 
 
-def _replaced(dataset: ImageDataset, normalization, images: Sequence[Sequence]) -> ImageDataset:
+def _replaced(
+    dataset: ImageDataset, normalization: Normalization, kept: dict[str, Sequence]
+) -> ImageDataset:
     """The data set with other images.
 
     Mean and standard deviation must stay those of the images before they were resized.
     """
-    train, test = (
-        replace(split, images=Selected(kept, _positions(split)))
-        for split, kept in zip((dataset.train, dataset.test), images, strict=True)
-    )
-    return replace(dataset, train=train, test=test, fixed_normalization=normalization)
+    splits = {TRAIN: dataset.train, TEST: dataset.test}
+    if dataset.validation is not None:
+        splits[VALIDATION] = dataset.validation
+    replaced = {
+        name: replace(split, images=Selected(kept.get(name, kept[TRAIN]), _positions(split)))
+        for name, split in splits.items()
+    }
+    return replace(dataset, **replaced, fixed_normalization=normalization)
 
 
-def _plan(split: Split, size: int | None) -> _Plan:
-    return _Plan(_base(split.images), np.unique(_positions(split)), size)
+def _plans(
+    dataset: ImageDataset, train_size: int | None, test_size: int | None
+) -> dict[str, _Plan]:
+    """What is kept, by split; images for validation are among those for training if they can be.
+
+    Those for training have them in any case, so that runs share a file whatever they hold out.
+    """
+    validation = [] if dataset.validation is None else [dataset.validation]
+    plans = {
+        TRAIN: _plan([dataset.train, *validation], train_size),
+        TEST: _plan([dataset.test], test_size),
+    }
+    if validation and train_size != test_size:
+        plans[VALIDATION] = _plan(validation, test_size)
+    return plans
+
+
+def _plan(splits: Sequence[Split], size: int | None) -> _Plan:
+    positions = np.concatenate([_positions(split) for split in splits])
+    return _Plan(_base(splits[0].images), np.unique(positions), size)
 
 
 def _base(images: Sequence) -> Sequence:
