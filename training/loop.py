@@ -9,16 +9,13 @@ import keras
 
 from datasets.base import ImageDataset
 from datasets.pipeline import Batches, SetEpoch
-from evaluation.feature_dumps import of_test_split, write_features
-from models.saved import save_model, save_weights
-from provenance import commit
 from training import distribution
-from training.final import Judgement, judge
 from training.finetuning import frozen, load_pretrained
+from training.judging import Judge, Judgement, Validation
 from training.objective import Objectives
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
-from training.record import describe_dataset, describe_model, write_records
+from training.record import write_records
 from training.reporting import (
     EpochReporter,
     FirstStep,
@@ -27,6 +24,7 @@ from training.reporting import (
     check_history,
     format_figures,
 )
+from training.saving import run_record, save_outputs
 from training.schedules import Schedule, build_schedule
 from training.snapshots import RunState, Snapshot, plateau_of, read_snapshot, restore
 from utils import UsageError, UserError, unknown_name
@@ -76,28 +74,31 @@ def _train(run: Training, training: Batches, testing: Batches) -> Judgement:
     _check_metric(run)
     schedule = build_schedule(options.schedule, len(training))
     state = _resume_from(run)
+    compiled = distribution.jit_compile(options.jit)
+    judge = Judge(run.model, run.objectives, testing, options.top_k_acc, compiled)
     if options.finetune and state is None:
-        _start_from_pretrained(run, training, testing)
+        _start_from_pretrained(run, training, judge)
     _compile(run, schedule.initial_lr, _decay(options, schedule, training))
     if state:
         restore(options.outputs.snapshot, run.model)
     reporter = EpochReporter(
         schedule.epochs, state.records if state else [], options.outputs.history
     )
-    write_records(options.outputs, _record(run))
+    write_records(options.outputs, run_record(run.model, run.dataset, run.command))
     snapshots = _snapshots(run, schedule, reporter, state)
     _fit(
         run,
         training,
-        testing,
+        judge,
         epochs=schedule.epochs,
         initial_epoch=state.epoch if state else options.initial_epoch,
         callbacks=[*schedule.callbacks, reporter, *snapshots, *_log_dir(options)],
     )
-    judgement = _judge(run, testing)
+    judgement = _reading((testing,), lambda: judge(int(options.progress)))
     best = _report(judgement, reporter)
-    failures = [c.error for c in (reporter, *snapshots) if c.error]
-    _save(run, judgement, best, failures)
+    failures = [c.error for c in (reporter, *snapshots) if c.error] + _save(run, judgement, best)
+    if failures:
+        raise failures[0]
     return judgement
 
 
@@ -137,7 +138,7 @@ def _resume_from(run: Training) -> RunState | None:
     return state
 
 
-def _start_from_pretrained(run: Training, training: Batches, testing: Batches) -> None:
+def _start_from_pretrained(run: Training, training: Batches, judge: Judge) -> None:
     """Loads the weights and trains the layers that they do not fill."""
     options = run.options
     loaded = load_pretrained(run.model, options.finetune)
@@ -149,7 +150,7 @@ def _start_from_pretrained(run: Training, training: Batches, testing: Batches) -
             return
         _compile(run, options.schedule.sgd_lr)
         reporter = EpochReporter(options.finetune_init, title="New layers, epoch")
-        _fit(run, training, testing, epochs=options.finetune_init, callbacks=[reporter])
+        _fit(run, training, judge, epochs=options.finetune_init, callbacks=[reporter])
 
 
 def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
@@ -205,7 +206,7 @@ def _log_dir(options: TrainingOptions) -> list[keras.callbacks.Callback]:
 def _fit(
     run: Training,
     training: Batches,
-    testing: Batches,
+    judge: Judge,
     epochs: int,
     callbacks: list[keras.callbacks.Callback],
     initial_epoch: int = 0,
@@ -213,10 +214,9 @@ def _fit(
     def fit() -> None:
         run.model.fit(
             training,
-            validation_data=testing,
             epochs=epochs,
             initial_epoch=initial_epoch,
-            callbacks=[SetEpoch(training), FirstStep(), *callbacks],
+            callbacks=[SetEpoch(training), FirstStep(), Validation(judge), *callbacks],
             # The batches come in random order already; Keras would shuffle them once more, by a
             # generator that is not seeded with the epoch.
             shuffle=False,
@@ -224,22 +224,8 @@ def _fit(
         )
 
     start = time.perf_counter()
-    _reading((training, testing), fit)
+    _reading((training, judge.batches), fit)
     logger.info("Trained for %.0f s", time.perf_counter() - start)
-
-
-def _judge(run: Training, testing: Batches) -> Judgement:
-    return _reading(
-        (testing,),
-        lambda: judge(
-            run.model,
-            run.objectives,
-            testing,
-            run.dataset.test.labels,
-            run.options.top_k_acc,
-            int(run.options.progress),
-        ),
-    )
 
 
 def _reading(batches: tuple[Batches, ...], work: Callable) -> object:
@@ -269,49 +255,10 @@ def _report(judgement: Judgement, reporter: EpochReporter) -> dict[str, float] |
     return best
 
 
-def _record(run: Training, **results_so_far: object) -> dict[str, object]:
-    return {
-        "options": run.command,
-        "commit": commit(),
-        "versions": distribution.versions(),
-        "dataset": describe_dataset(run.dataset),
-        "parameters": run.model.count_params(),
-        **results_so_far,
-    }
-
-
-def _save(
-    run: Training,
-    judgement: Judgement,
-    best: dict[str, float] | None,
-    failures: list[UserError],
-) -> None:
-    """Writes every wanted file; one that fails does not keep the others from being written.
-
-    Raises:
-        UserError: the first failure, now or during training.
-    """
-    outputs = run.options.outputs
-    record = _record(
-        run,
-        final={**judgement.figures, "average_accuracy": judgement.average_accuracy},
-        best_epoch=best,
+def _save(run: Training, judgement: Judgement, best: dict[str, float] | None) -> list[UserError]:
+    """Writes every wanted file; returns what failed."""
+    final = {**judgement.figures, "average_accuracy": judgement.average_accuracy}
+    record = run_record(run.model, run.dataset, run.command, final=final, best_epoch=best)
+    return save_outputs(
+        run.options.outputs, run.model, run.dataset, run.objectives, judgement, record
     )
-    description = describe_model(run.model, run.dataset, run.objectives)
-    features = of_test_split(judgement.features, run.dataset)
-    steps = [
-        (outputs.model_dump, lambda path: save_model(run.model, path, description)),
-        (outputs.weight_dump, lambda path: save_weights(run.model, path)),
-        (outputs.feature_dump, lambda path: write_features(path, features)),
-        (outputs, lambda outputs: write_records(outputs, record)),
-    ]
-    for target, write in steps:
-        if target is None:
-            continue
-        try:
-            write(target)
-        except UserError as error:
-            logger.error("%s", error)
-            failures.append(error)
-    if failures:
-        raise failures[0]

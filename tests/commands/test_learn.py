@@ -371,13 +371,13 @@ def test_the_same_training_with_a_larger_learning_rate_is_another(tmp_path):
 def test_one_file_that_cannot_be_written_does_not_keep_the_others_from_being_written(
     tmp_path, monkeypatch
 ):
-    from training import loop
+    from training import saving
     from utils import UserError
 
     def fail(model, path, description):
         raise UserError(f"cannot write {path}: disk full")
 
-    monkeypatch.setattr(loop, "save_model", fail)
+    monkeypatch.setattr(saving, "save_model", fail)
     outcome = run(
         learn_classifier,
         f"{TINY} --epochs 1",

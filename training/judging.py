@@ -1,0 +1,112 @@
+"""How good a network is on a split: after every epoch and at the end, by the same figures."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from datasets.pipeline import Batches
+from evaluation.accuracy import average_accuracy
+from evaluation.decisions import DECISIONS
+from evaluation.features import feature_tensor
+from training.objective import Objectives
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a network does on a split.
+
+    Attributes:
+        figures: loss and metrics, named as those of the training.
+        average_accuracy: mean over classes of the accuracy per class.
+        features: float32 array (samples, dimensions), see ``evaluation.features.feature_tensor``.
+    """
+
+    figures: dict[str, float]
+    average_accuracy: float
+    features: np.ndarray
+
+
+class Judge:
+    """Judges a network on a split, as often as wanted.
+
+    Every sample counts the same in every figure. ``Model.evaluate`` reports means over batches of
+    several losses, in which a smaller last batch weighs too much, and knows no samples that fill up
+    a batch.
+
+    Args:
+        model: one output per objective.
+        objectives: what each output is judged by.
+        batches: the split in order.
+        top_k: further accuracies.
+        jit_compile: whether the network is compiled for this.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        objectives: Objectives,
+        batches: Batches,
+        top_k: tuple[int, ...] = (),
+        jit_compile: bool = False,
+    ):
+        self.model = model
+        self.objectives = objectives
+        self.batches = batches
+        self._watching = keras.Model(model.inputs, [*model.outputs, feature_tensor(model)])
+        self._watching.jit_compile = jit_compile
+        self._metrics = [output.metrics(top_k) for output in objectives.outputs]
+
+    def __call__(self, verbose: int = 0) -> Judgement:
+        """The judgement of the weights as they are now.
+
+        Args:
+            verbose: 1 shows a progress bar.
+        """
+        labels = self.batches.split.labels
+        *predictions, features = self._watching.predict(self.batches, verbose=verbose)
+        classifying = self.objectives.outputs[-1]
+        scores = DECISIONS[classifying.decision](predictions[-1], classifying.class_vectors)
+        predicted = keras.ops.convert_to_numpy(scores).argmax(axis=-1)
+        return Judgement(
+            self._figures(predictions, labels), average_accuracy(predicted, labels), features
+        )
+
+    def _figures(self, predictions: list[np.ndarray], labels: np.ndarray) -> dict[str, float]:
+        several = len(predictions) > 1
+        total = sum(float(keras.ops.convert_to_numpy(penalty)) for penalty in self.model.losses)
+        losses, accuracies = {}, {}
+        outputs = zip(
+            *(self.model.output_names, self.objectives.outputs, self._metrics, predictions),
+            strict=True,
+        )
+        for name, output, metrics, predicted in outputs:
+            prefix = f"{name}_" if several else ""
+            targets = keras.ops.convert_to_tensor(output.class_vectors[labels])
+            predicted = keras.ops.convert_to_tensor(predicted)
+            losses[f"{name}_loss"] = float(keras.ops.mean(output.loss(targets, predicted)))
+            total += output.weight * losses[f"{name}_loss"]
+            for metric in metrics:
+                metric.reset_state()
+                metric.update_state(targets, predicted)
+                accuracies[prefix + metric.name] = float(metric.result())
+        return {"loss": total, **(losses if several else {}), **accuracies}
+
+
+class Validation(keras.callbacks.Callback):
+    """Adds the figures of a split to those of each epoch, as ``val_…``.
+
+    Stands before all callbacks that read them.
+
+    Args:
+        judge: of the split.
+    """
+
+    def __init__(self, judge: Judge):
+        super().__init__()
+        self.judge = judge
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        if logs is not None:
+            figures = self.judge().figures
+            logs.update({f"val_{name}": value for name, value in figures.items()})
