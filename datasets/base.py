@@ -164,11 +164,6 @@ class ImageDataset:
     validation: Split | None = None
 
     @property
-    def judged_by_epoch(self) -> Split:
-        """The images that every epoch is judged on: those for testing unless some are held out."""
-        return self.test if self.validation is None else self.validation
-
-    @property
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.labels)

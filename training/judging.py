@@ -1,5 +1,6 @@
 """How good a network is on a split: after every epoch and at the end, by the same figures."""
 
+import copy
 from dataclasses import dataclass
 
 import keras
@@ -56,6 +57,12 @@ class Judge:
         self._watching = keras.Model(model.inputs, [*model.outputs, feature_tensor(model)])
         self._watching.jit_compile = jit_compile
         self._metrics = [output.metrics(top_k) for output in objectives.outputs]
+
+    def on(self, batches: Batches) -> "Judge":
+        """The same for another split, without another network."""
+        judge = copy.copy(self)
+        judge.batches = batches
+        return judge
 
     def __call__(self, verbose: int = 0) -> Judgement:
         """The judgement of the weights as they are now.

@@ -39,7 +39,7 @@ class Training:
 
     Attributes:
         model: not compiled, one output per objective.
-        dataset: train and test split.
+        dataset: train and test split, and maybe one for validation.
         objectives: what is minimized.
         options: everything else.
         command: all options of the command by name, for the record.
@@ -57,25 +57,27 @@ class Training:
 def train(run: Training) -> Judgement:
     """Trains, reports every epoch, evaluates on the test split and writes what is wanted.
 
+    Epochs are judged on the validation split, which without one is the test split, as published.
+
     Raises:
         UserError: data cannot be read or a file cannot be written; whatever else was to be saved
             has been saved.
     """
-    training, testing = _batches(run)
+    splits = training, validating, testing = _batches(run)
     try:
-        return _train(run, training, testing)
+        return _train(run, training, validating, testing)
     finally:
-        training.close()
-        testing.close()
+        for batches in splits:
+            batches.close()
 
 
-def _train(run: Training, training: Batches, testing: Batches) -> Judgement:
+def _train(run: Training, training: Batches, validating: Batches, testing: Batches) -> Judgement:
     options = run.options
     _check_metric(run)
     schedule = build_schedule(options.schedule, len(training))
     state = _resume_from(run)
     compiled = distribution.jit_compile(options.jit)
-    judge = Judge(run.model, run.objectives, testing, options.top_k_acc, compiled)
+    judge = Judge(run.model, run.objectives, validating, options.top_k_acc, compiled)
     if options.finetune and state is None:
         _start_from_pretrained(run, training, judge)
     _compile(run, schedule.initial_lr, _decay(options, schedule, training))
@@ -94,16 +96,17 @@ def _train(run: Training, training: Batches, testing: Batches) -> Judgement:
         initial_epoch=state.epoch if state else options.initial_epoch,
         callbacks=[*schedule.callbacks, reporter, *snapshots, *_log_dir(options)],
     )
-    judgement = _reading((testing,), lambda: judge(int(options.progress)))
-    best = _report(judgement, reporter)
-    failures = [c.error for c in (reporter, *snapshots) if c.error] + _save(run, judgement, best)
+    judgement = _reading((testing,), lambda: judge.on(testing)(int(options.progress)))
+    _report(run, judgement, reporter)
+    failures = [c.error for c in (reporter, *snapshots) if c.error]
+    failures += _save(run, judgement, reporter)
     if failures:
         raise failures[0]
     return judgement
 
 
-def _batches(run: Training) -> tuple[Batches, Batches]:
-    """Training batches in a new random order every epoch, and test batches in order."""
+def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
+    """Training batches in a new random order every epoch; validation and test batches in order."""
     options, dataset = run.options, run.dataset
     loading = {"workers": options.read_workers, "max_queue_size": options.queue_size}
     encode = run.objectives.encode
@@ -118,7 +121,11 @@ def _batches(run: Training) -> tuple[Batches, Batches]:
         **loading,
     )
     val_batch_size = options.val_batch_size or options.batch_size
-    return training, Batches(dataset.test, prepare.test, encode, val_batch_size, **loading)
+    testing = Batches(dataset.test, prepare.test, encode, val_batch_size, **loading)
+    if dataset.validation is None:
+        return training, testing, testing
+    validating = Batches(dataset.validation, prepare.test, encode, val_batch_size, **loading)
+    return training, validating, testing
 
 
 def _resume_from(run: Training) -> RunState | None:
@@ -242,23 +249,37 @@ def _reading(batches: tuple[Batches, ...], work: Callable) -> object:
         raise cause from error
 
 
-def _report(judgement: Judgement, reporter: EpochReporter) -> dict[str, float] | None:
+def _report(run: Training, judgement: Judgement, reporter: EpochReporter) -> None:
     """Says how good the final network is, and which epoch was the best."""
     results.info("Final evaluation - %s", format_figures(judgement.figures))
     results.info("Average Accuracy: %.4f", judgement.average_accuracy)
     best = best_epoch(reporter.records)
     if best:
         name = accuracy_name(best)
+        where = "" if run.dataset.validation is None else " (of the images held out for validation)"
         results.info(
-            "Best epoch: %d/%d - %s: %.4f", best["epoch"], reporter.epochs, name, best[name]
+            "Best epoch: %d/%d - %s: %.4f%s",
+            best["epoch"],
+            reporter.epochs,
+            name,
+            best[name],
+            where,
         )
-    return best
 
 
-def _save(run: Training, judgement: Judgement, best: dict[str, float] | None) -> list[UserError]:
+def _save(run: Training, judgement: Judgement, reporter: EpochReporter) -> list[UserError]:
     """Writes every wanted file; returns what failed."""
-    final = {**judgement.figures, "average_accuracy": judgement.average_accuracy}
-    record = run_record(run.model, run.dataset, run.command, final=final, best_epoch=best)
+    best = best_epoch(reporter.records)
+    record = run_record(
+        run.model,
+        run.dataset,
+        run.command,
+        final={**judgement.figures, "average_accuracy": judgement.average_accuracy},
+        epochs_judged_on="test" if run.dataset.validation is None else "validation",
+        epochs_judged_by=accuracy_name(best) if best else None,
+        best_epoch=best,
+        last_epoch=reporter.records[-1] if reporter.records else None,
+    )
     return save_outputs(
         run.options.outputs, run.model, run.dataset, run.objectives, judgement, record
     )

@@ -40,6 +40,7 @@ def describe_dataset(dataset: ImageDataset) -> dict[str, object]:
     return {
         "name": dataset.name,
         "train_samples": len(dataset.train.labels),
+        "validation_samples": 0 if dataset.validation is None else len(dataset.validation.labels),
         "test_samples": len(dataset.test.labels),
         "labels": list(dataset.labels),
         "class_names": list(dataset.class_names),
