@@ -119,12 +119,17 @@ def _start(backend: str, command: list[str], folder: Path) -> subprocess.Popen:
     environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with open(folder / "output.txt", "ab") as output:
         return subprocess.Popen(
-            [sys.executable, str(ROOT / command[0]), *command[1:]],
+            [sys.executable, *_script(command[0]), *command[1:]],
             cwd=folder,
-            env=environment,
+            env=environment | {"PYTHONPATH": str(ROOT)},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
+
+
+def _script(name: str) -> list[str]:
+    """How Python runs a command of this project: a file, or a module of the tests."""
+    return [str(ROOT / name)] if name.endswith(".py") else ["-m", name]
 
 
 def _whole(backend: str, command: list[str], folder: Path) -> dict[str, float]:

@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from utils import UserError
@@ -52,8 +52,10 @@ def _lock(path: Path, lock: Path) -> int:
             logger.warning("--snapshot %s: cannot be locked: %s", path, error.strerror)
             return descriptor
         if _is(lock, descriptor):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            with suppress(OSError):  # a full disk: the lock holds without a name in it
+                os.ftruncate(descriptor, 0)
+                holder = f"process {os.getpid()} on {socket.gethostname()}\n"
+                os.pwrite(descriptor, holder.encode(), 0)
             return descriptor
         os.close(descriptor)  # its holder removed it in between
 
