@@ -7,6 +7,7 @@ import glob
 import hashlib
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -138,8 +139,14 @@ def write_errors(
     except BrokenPipeError:
         raise
     except errors as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UserError(f"cannot write {target}: {reason}") from error
+        raise UserError(f"cannot write {target}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What the system said, also where HDF5 wraps it up."""
+    text = " ".join(str(error).split())
+    wrapped = re.search(r"error message = '([^']+)'", text)
+    return wrapped[1] if wrapped else getattr(error, "strerror", None) or text
 
 
 def check_writable(option: str, path: Path, overwrite: bool) -> None:

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -114,17 +116,24 @@ def compare(
     return {"kills": done, **_differences(whole, killed), "whole_run_seconds": seconds}
 
 
-def _start(backend: str, command: list[str], folder: Path) -> subprocess.Popen:
+@contextmanager
+def _started(backend: str, command: list[str], folder: Path) -> Iterator[subprocess.Popen]:
+    """The run as a process, which does not outlive the ``with`` block."""
     folder.mkdir(exist_ok=True)
     environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with open(folder / "output.txt", "ab") as output:
-        return subprocess.Popen(
+        run = subprocess.Popen(
             [sys.executable, *_script(command[0]), *command[1:]],
             cwd=folder,
             env=environment | {"PYTHONPATH": str(ROOT)},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
+    try:
+        yield run
+    finally:
+        run.kill()
+        run.wait()
 
 
 def _script(name: str) -> list[str]:
@@ -134,17 +143,18 @@ def _script(name: str) -> list[str]:
 
 def _whole(backend: str, command: list[str], folder: Path) -> dict[str, float]:
     began = time.monotonic()
-    run = _start(backend, command, folder)
-    _wait_for_first_step(run, folder, 0)
-    start = time.monotonic() - began
-    if run.wait():
-        raise UserError(f"the whole run failed: {_last_line(folder)}")
+    with _started(backend, command, folder) as run:
+        _wait_for_first_step(run, folder, 0)
+        start = time.monotonic() - began
+        if run.wait():
+            raise UserError(f"the whole run failed: {_last_line(folder)}")
     return {"start": start, "training": time.monotonic() - began - start}
 
 
 def _finish(backend: str, command: list[str], folder: Path) -> None:
-    if _start(backend, command, folder).wait():
-        raise UserError(f"the run did not go on: {_last_line(folder)}")
+    with _started(backend, command, folder) as run:
+        if run.wait():
+            raise UserError(f"the run did not go on: {_last_line(folder)}")
 
 
 def _wait_for_first_step(run: subprocess.Popen, folder: Path, offset: int) -> None:
@@ -159,14 +169,12 @@ def _kill(
     """Starts the run and kills it so many seconds after its start or after its first step."""
     output = folder / "output.txt"
     offset = output.stat().st_size if output.exists() else 0
-    run = _start(backend, command, folder)
-    if not start:
-        _wait_for_first_step(run, folder, offset)
-    try:
-        status = run.wait(delay)
-    except subprocess.TimeoutExpired:
-        run.kill()
-        status = run.wait()
+    with _started(backend, command, folder) as run:
+        if not start:
+            _wait_for_first_step(run, folder, offset)
+        with suppress(subprocess.TimeoutExpired):
+            run.wait(delay)
+    status = run.returncode
     if status not in (0, -signal.SIGKILL):
         raise UserError(f"the run did not go on: {_last_line(folder)}")
     writing = bool(leftovers(folder / "snapshot.h5"))

@@ -30,7 +30,8 @@ def only_run(path: Path | None) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)
+        with suppress(OSError):  # where permission was lost meanwhile, it stays, unlocked
+            lock.unlink()
         os.close(descriptor)
 
 
