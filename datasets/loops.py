@@ -1,9 +1,9 @@
-"""Pillow's bilinear resizing of a region as compiled loops, the same bit by bit.
+"""Loops over pixels, compiled: Pillow's bilinear resizing of a region, and mirroring.
 
 Importing this module imports Numba and compiles the loops, or loads them from Numba's cache, which
-takes a second: only ``resizing`` does, when an image file has to be resized.
+takes a second: only ``resizing`` does, when an image has to be resized or mirrored.
 
-The arithmetic is that of Pillow's ``libImaging/Resample.c``: weights in double precision, rounded
+Resizing computes as Pillow's ``libImaging/Resample.c`` does: weights in double precision, rounded
 to whole multiples of 2**-22, sums in 32-bit integers, and gray levels rounded after the horizontal
 step, which comes first. LLVM turns the innermost loops into vector instructions; for that, indices
 are unsigned (or Numba would ask whether they are negative) and pixels are spread out first, so
@@ -27,7 +27,8 @@ _ONE, _TWO, _THREE = uintp(1), uintp(2), uintp(3)
 # What the loops accept; fixed, so that they are compiled here and never again.
 _READ_ONLY = types.Array(uint8, 2, "C", readonly=True)
 _WRITABLE = types.Array(uint8, 2, "C")
-_SIGNATURE = types.void(_READ_ONLY, *[intp] * 7, types.boolean, _WRITABLE)
+_RESAMPLE = types.void(_READ_ONLY, *[intp] * 7, types.boolean, _WRITABLE)
+_MIRROR = types.void(_READ_ONLY, intp, intp, intp, _WRITABLE)
 
 # For what is called by the loops only, which makes compiling it a little faster.
 _inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -60,12 +61,27 @@ def resize_region(
         mirrored: whether left and right of the result are exchanged.
         out: uint8 (rows, columns, channels), contiguous.
     """
-    height, width, channels = image.shape
-    _, _, rows, columns = region
-    lines = np.ascontiguousarray(image).reshape(height, width * channels)
-    target = out.reshape(rows, columns * channels)
-    top, left = region[:2]
-    _resample(lines, channels, height, width, *shape, top, left, mirrored, target)
+    top, left, _, _ = region
+    channels = image.shape[2]
+    sizes = (*image.shape[:2], *shape, top, left)
+    _resample(_lines(image), channels, *sizes, mirrored, _lines(out))
+
+
+def mirror_region(image: np.ndarray, region: tuple[int, int, int, int], out: np.ndarray) -> None:
+    """Writes a region of the image with left and right exchanged.
+
+    Args:
+        image: uint8 (height, width, channels), with at most ``MOST_CHANNELS`` channels.
+        region: top, left, rows and columns.
+        out: uint8 (rows, columns, channels), contiguous.
+    """
+    top, left, _, _ = region
+    _mirror(_lines(image), image.shape[2], top, left, _lines(out))
+
+
+def _lines(image: np.ndarray) -> np.ndarray:
+    """The rows as bytes, not copied if they follow each other in memory."""
+    return np.ascontiguousarray(image).reshape(len(image), -1)
 
 
 @_inner
@@ -124,6 +140,12 @@ def _mix(a, b, v, w):
 def _gray(total):
     """The sum as a gray level. None exceeds 255: weights sum up to 1 and a bit, at any size."""
     return uint8(int32(total + _HALF) >> _SHIFT)
+
+
+@_inner
+def _copy(source, target):
+    for j in range(uintp(len(source))):
+        target[j] = source[j]
 
 
 @_inner
@@ -192,22 +214,33 @@ def _resample_region(
     for y in range(rows):
         done = max(done, first[y])
         for row in range(done, min(height, first[y] + len(ring))):
-            source = lines[row]
-            for j in range(uintp(len(source))):
-                line[j] = source[j]
+            _copy(lines[row], line)
             target = ring[row % len(ring)]
             _horizontal(line, offsets, channels, byte_weights, spread, sums, target)
             done = row + 1
         _vertical(ring, first[y], row_weights[y], sums, out[y])
 
 
-def _compiled(function):
+def _mirror_region(lines, channels, top, left, out):
+    rows, size = out.shape
+    start = left * channels
+    offsets = np.arange(size - channels, -1, -channels).astype(np.uintp)
+    line = np.zeros(size + _SLACK, np.uint8)
+    spread = np.empty(size + _SLACK, np.uint8)
+    for y in range(rows):
+        _copy(lines[top + y, start : start + size], line)
+        _spread(line, offsets, uintp(channels), spread)
+        _copy(spread[:size], out[y])
+
+
+def _compiled(signature, function):
     """The function as machine code, kept in a file if there is a folder for it."""
     options = {"nogil": True, "error_model": "numpy"}
     try:
-        return njit(_SIGNATURE, cache=True, **options)(function)
+        return njit(signature, cache=True, **options)(function)
     except (OSError, RuntimeError):  # nowhere to write, or the file is damaged
-        return njit(_SIGNATURE, **options)(function)
+        return njit(signature, **options)(function)
 
 
-_resample = _compiled(_resample_region)
+_resample = _compiled(_RESAMPLE, _resample_region)
+_mirror = _compiled(_MIRROR, _mirror_region)
