@@ -13,7 +13,10 @@ that each byte of the result has its summands at its own place.
 import math
 
 import numpy as np
-from numba import int32, intp, njit, types, uint8, uintp
+from numba import config, int32, intp, njit, types, uint8, uintp
+
+if config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT is set")
 
 MOST_REDUCTION = 64  # in one direction; more takes much memory
 MOST_CHANNELS = 4  # as many bytes are copied at a time
@@ -60,9 +63,13 @@ def resize_region(
         region: top, left, rows and columns of the part that is wanted.
         mirrored: whether left and right of the result are exchanged.
         out: uint8 (rows, columns, channels), contiguous.
+
+    Raises:
+        ValueError: the region is not within the image, or ``out`` has another shape.
     """
     top, left, _, _ = region
     channels = image.shape[2]
+    _check((*shape, channels), region, out)
     sizes = (*image.shape[:2], *shape, top, left)
     _resample(_lines(image), channels, *sizes, mirrored, _lines(out))
 
@@ -74,9 +81,22 @@ def mirror_region(image: np.ndarray, region: tuple[int, int, int, int], out: np.
         image: uint8 (height, width, channels), with at most ``MOST_CHANNELS`` channels.
         region: top, left, rows and columns.
         out: uint8 (rows, columns, channels), contiguous.
+
+    Raises:
+        ValueError: the region is not within the image, or ``out`` has another shape.
     """
     top, left, _, _ = region
+    _check(image.shape, region, out)
     _mirror(_lines(image), image.shape[2], top, left, _lines(out))
+
+
+def _check(shape: tuple[int, ...], region: tuple[int, int, int, int], out: np.ndarray) -> None:
+    """The loops do not check indices."""
+    height, width, channels = shape
+    top, left, rows, columns = region
+    within = 0 <= top <= height - rows and 0 <= left <= width - columns and min(rows, columns) > 0
+    if not within or out.shape != (rows, columns, channels) or not out.flags.c_contiguous:
+        raise ValueError(f"cannot write {region} of {shape} to an array of shape {out.shape}")
 
 
 def _lines(image: np.ndarray) -> np.ndarray:
