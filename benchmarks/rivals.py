@@ -139,8 +139,7 @@ class Torchvision:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._process.stdin.close()
-        self._process.wait()
+        self._process.__exit__(*exception)  # closes the pipes, whereupon the process ends
 
     def measure(self, way: str, workers: int) -> dict:
         """Seconds ``wall`` and ``cpu`` of one pass.
