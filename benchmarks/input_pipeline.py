@@ -207,6 +207,7 @@ def _in_turns(contestants: dict[str, Callable], rounds: int, images: int) -> dic
     """Images per second of wall time and of computing, and the ratios to the published way."""
     walls: dict[str, list[float]] = {name: [] for name in contestants}
     cpus: dict[str, list[float]] = {name: [] for name in contestants}
+    versions: dict[str, dict] = {name: {} for name in contestants}
     for _ in range(rounds):
         for name, work in contestants.items():
             wall, cpu = time.perf_counter(), time.process_time()
@@ -214,6 +215,7 @@ def _in_turns(contestants: dict[str, Callable], rounds: int, images: int) -> dic
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             if timed:  # it ran in another process, which measured by itself
                 wall, cpu = timed["wall"], timed["cpu"]
+                versions[name] = timed.get("versions", {})
             walls[name].append(images / wall)
             cpus[name].append(images / cpu)
     return {
@@ -223,6 +225,7 @@ def _in_turns(contestants: dict[str, Callable], rounds: int, images: int) -> dic
             "ratio": _ratio(walls[name], walls[PUBLISHED]),
             "ratio_per_core": _ratio(cpus[name], cpus[PUBLISHED]),
             "rounds": {"per_second": walls[name], "per_core_second": cpus[name]},
+            "versions": versions[name],
         }
         for name in contestants
     }
