@@ -8,14 +8,11 @@ seconds of computing, whatever the number of threads or processes.
 import argparse
 import json
 import logging
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -26,6 +23,11 @@ import console  # noqa: E402
 
 results = logging.getLogger("results")
 PUBLISHED = "published way"
+TORCHVISION = {  # ways of ``torchvision_loader``
+    "pictures": "PIL images to float32",
+    "tensors": "PIL to uint8 tensors",
+    "decode_image": "its own decoder to uint8 tensors",
+}
 _CIFAR_BATCH = 100
 _CIFAR_PUBLISHED = 2000  # images of an epoch that the published way is measured on
 
@@ -35,8 +37,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--data_root", type=Path, metavar="DIR", help="a CUB folder")
     parser.add_argument("--cifar_root", type=Path, metavar="DIR", help="a CIFAR-100 folder")
-    parser.add_argument("--images", type=cli.positive, default=96, metavar="N", help="of CUB")
-    parser.add_argument("--batch_size", type=cli.positive, default=32, metavar="N", help="of CUB")
+    parser.add_argument("--images", type=cli.positive, default=160, metavar="N", help="of CUB")
+    parser.add_argument("--batch_size", type=cli.positive, default=16, metavar="N", help="of CUB")
     parser.add_argument(
         "--workers", type=cli.natural, nargs="+", default=[0, 1, 2], metavar="N", help="threads"
     )
@@ -54,24 +56,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 def measure(args: argparse.Namespace) -> None:
     """Does what the command line says."""
+    from benchmarks.machine import describe
     from files import check_writable, replacing
     from training.distribution import versions
-    from training.record import commit
     from utils import UsageError
 
     if args.output:
         check_writable("--output", args.output, args.overwrite)
     if not (args.data_root or args.cifar_root):
         raise UsageError("nothing to measure: give --data_root or --cifar_root")
-    report: dict[str, object] = {
-        "command": args.command_line,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
-        "load": os.getloadavg(),
-        "versions": versions() | _image_versions(),
-    }
+    report = describe(args.command_line) | {"versions": versions() | _image_versions()}
     if args.data_root:
         report |= _measure_files(args)
     if args.cifar_root:
@@ -94,14 +88,16 @@ def _measure_files(args: argparse.Namespace) -> dict[str, object]:
     positions = [i * len(dataset.train) // args.images for i in range(args.images)]
     dataset = replace(dataset, train=dataset.train.select(positions))
     paths = [args.data_root / name for name in dataset.train.names]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         stored = with_cache(dataset, folder, 2)
         kept = with_cache(dataset, "ram")
         _consume(_ours(kept, args.batch_size, 2))
-        contestants = _file_contestants(args, dataset, kept, stored, paths)
+        loaders = _torchvision(args, paths, stack) if args.torchvision_python else {}
+        contestants = _file_contestants(args, dataset, kept, stored, paths, loaders)
         table = _in_turns(contestants, args.rounds, args.images)
     bytes_kept = [image.nbytes for image in images_at(kept.train.images, range(args.images))]
     files = _show(f"{args.images} images of CUB, 512 to 448 pixels, flip, erasing", table)
+    others = _against_torchvision(table)
     bytes_of_batch = args.batch_size * 448 * 448 * 3
     results.info(
         "\nMemory: %.2f MB per kept image, %.1f MB per batch of %d",
@@ -109,14 +105,15 @@ def _measure_files(args: argparse.Namespace) -> dict[str, object]:
     )
     return {
         "files": files,
+        "ratios_to_torchvision": others,
         "shares": _shares(dataset),
         "bytes_per_kept_image": statistics.mean(bytes_kept),
         "bytes_per_batch": bytes_of_batch,
     }
 
 
-def _file_contestants(args, dataset, kept, stored, paths) -> dict[str, Callable[[], float]]:
-    """Functions that make all batches once, and return the seconds of computing in children."""
+def _file_contestants(args, dataset, kept, stored, paths, loaders) -> dict[str, Callable]:
+    """Functions that make all batches once; those with as many workers follow each other."""
     from benchmarks import rivals
     from datasets.cache import with_cache
 
@@ -125,11 +122,13 @@ def _file_contestants(args, dataset, kept, stored, paths) -> dict[str, Callable[
 
     contestants = {PUBLISHED: lambda: _consume(rivals.published_batches(paths, args.batch_size))}
     for workers in args.workers:
-        name = f"{workers} threads" if workers else "inline"
+        name = _threads(workers)
         contestants[f"ours, --cache off, {name}"] = ours(lambda: dataset, workers)
-        contestants[f"ours, first epoch into memory, {name}"] = ours(
-            lambda: with_cache(dataset, "ram"), workers
-        )
+        fresh = [with_cache(dataset, "ram") for _ in range(args.rounds)]
+        contestants[f"ours, first epoch into memory, {name}"] = ours(fresh.pop, workers)
+        contestants |= {
+            _loader(way, workers): loaders[way, workers] for way, n in loaders if n == workers
+        }
         contestants[f"ours, from memory, {name}"] = ours(lambda: kept, workers)
         contestants[f"ours, from a folder, {name}"] = ours(lambda: stored, workers)
         for keep, what in ((False, "from JPEG"), (True, "from memory")):
@@ -138,23 +137,49 @@ def _file_contestants(args, dataset, kept, stored, paths) -> dict[str, Callable[
             contestants[f"tf.data without erasing, {what}, {name}"] = lambda data=data: _consume(
                 data
             )
-        if args.torchvision_python:
-            contestants[f"torchvision DataLoader, {name}"] = lambda workers=workers: _torchvision(
-                args, paths, workers
-            )
     return contestants
 
 
-def _torchvision(args: argparse.Namespace, paths: list[Path], workers: int) -> dict:
-    script = Path(__file__).with_name("torchvision_loader.py")
-    command = [args.torchvision_python, script, str(workers), str(args.batch_size)]
-    files = "\n".join(str(path.resolve()) for path in paths)
-    done = subprocess.run(command, input=files, capture_output=True, text=True)
-    if done.returncode:
-        from utils import UserError
+def _torchvision(
+    args: argparse.Namespace, paths: list[Path], stack: ExitStack
+) -> dict[tuple[str, int], Callable]:
+    """torchvision's ways by name and workers, in a process that ends with the stack."""
+    from benchmarks import rivals
 
-        raise UserError(f"torchvision cannot be measured: {done.stderr.splitlines()[-1]}")
-    return json.loads(done.stdout)
+    loaders = stack.enter_context(
+        rivals.Torchvision(args.torchvision_python, paths, args.batch_size)
+    )
+    return {
+        (way, workers): lambda way=way, workers=workers: loaders.measure(way, workers)
+        for workers in args.workers
+        for way in TORCHVISION
+    }
+
+
+def _loader(way: str, workers: int) -> str:
+    return f"torchvision DataLoader, {TORCHVISION[way]}, {_threads(workers)}"
+
+
+def _threads(workers: int) -> str:
+    return f"{workers} workers" if workers else "inline"
+
+
+def _against_torchvision(table: dict[str, dict]) -> list[dict]:
+    """Ratios of our first epochs to torchvision's DataLoader with as many workers."""
+    rows = []
+    for ours in (name for name in table if name.startswith("ours") and "from" not in name):
+        for way in TORCHVISION:
+            theirs = _loader(way, 0).removesuffix("inline") + ours.split(", ")[-1]
+            if theirs in table:
+                pair = [table[name]["rounds"] for name in (ours, theirs)]
+                ratios = {kind: _ratio(*(each[kind] for each in pair)) for kind in pair[0]}
+                rows.append({"ours": ours, "to": TORCHVISION[way], **ratios})
+    if rows:
+        results.info("\nRatios to as many workers of torchvision\n\n| | to | images/s | per core |")
+        results.info("|---|---|---:|---:|")
+    for row in rows:
+        results.info("| %s | %s | %.2f | %.2f |", *row.values())
+    return rows
 
 
 def _ours(dataset, batch_size: int, workers: int) -> Iterable:
@@ -182,6 +207,7 @@ def _in_turns(contestants: dict[str, Callable], rounds: int, images: int) -> dic
     """Images per second of wall time and of computing, and the ratios to the published way."""
     walls: dict[str, list[float]] = {name: [] for name in contestants}
     cpus: dict[str, list[float]] = {name: [] for name in contestants}
+    versions: dict[str, dict] = {name: {} for name in contestants}
     for _ in range(rounds):
         for name, work in contestants.items():
             wall, cpu = time.perf_counter(), time.process_time()
@@ -189,6 +215,7 @@ def _in_turns(contestants: dict[str, Callable], rounds: int, images: int) -> dic
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             if timed:  # it ran in another process, which measured by itself
                 wall, cpu = timed["wall"], timed["cpu"]
+                versions[name] = timed.get("versions", {})
             walls[name].append(images / wall)
             cpus[name].append(images / cpu)
     return {
@@ -198,6 +225,7 @@ def _in_turns(contestants: dict[str, Callable], rounds: int, images: int) -> dic
             "ratio": _ratio(walls[name], walls[PUBLISHED]),
             "ratio_per_core": _ratio(cpus[name], cpus[PUBLISHED]),
             "rounds": {"per_second": walls[name], "per_core_second": cpus[name]},
+            "versions": versions[name],
         }
         for name in contestants
     }
@@ -215,7 +243,7 @@ def _shares(dataset) -> dict[str, float]:
     from datasets.transforms import paint
     from utils import generator
 
-    parts = dict.fromkeys(("decode", "plan", "resize", "augment and hand over"), 0.0)
+    parts = dict.fromkeys(("read and decode", "plan", "resize", "augment and hand over"), 0.0)
     prepare, batch = dataset.preprocessing, np.empty((1, *dataset.input_shape), np.uint8)
     for i in range(len(dataset.train)):
         times = [time.thread_time()]
@@ -231,11 +259,25 @@ def _shares(dataset) -> dict[str, float]:
         spans[3] -= spans[2]  # painting resizes once more
         for name, span in zip(parts, spans, strict=True):
             parts[name] += 1000 * span / len(dataset.train)
+    parts["read and decode"] -= (library := _decoding(dataset))
+    parts = {"libjpeg-turbo": library} | parts
     total = sum(parts.values())
     results.info("\nComputing time per image, --cache off:")
     for name, span in parts.items():
         results.info("  %-24s %6.2f ms %4.0f %%", name, span, 100 * span / total)
     return parts
+
+
+def _decoding(dataset) -> float:
+    """Milliseconds of computing per image of the decoder alone, the same as torchvision's."""
+    import simplejpeg
+
+    paths = [dataset.train.images.images.paths[i] for i in dataset.train.images.positions]
+    contents = [path.read_bytes() for path in paths]
+    begin = time.thread_time()
+    for content in contents:
+        simplejpeg.decode_jpeg(content, "RGB", strict=True)
+    return 1000 * (time.thread_time() - begin) / len(contents)
 
 
 def _measure_cifar(args: argparse.Namespace) -> dict[str, dict]:
@@ -277,18 +319,11 @@ def _show(title: str, table: dict[str, dict]) -> dict[str, dict]:
 
 
 def _image_versions() -> dict[str, str]:
+    import numba
     import PIL
     import simplejpeg
 
-    return {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__}
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "unknown")
+    return {library.__name__: library.__version__ for library in (PIL, simplejpeg, numba)}
 
 
 def main(argv: list[str] | None = None) -> int:

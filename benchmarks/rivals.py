@@ -1,12 +1,16 @@
 """Other ways to make the same batches, to measure ours against."""
 
+import json
 import math
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
+
+from utils import UserError
 
 SIZE, CROP = 512, 448  # pixels
 MEAN = np.array([123.82988, 127.351166, 110.25606], np.float32)
@@ -114,3 +118,43 @@ def tf_data(paths: Sequence[Path], batch_size: int, workers: int, keep: bool = F
     options = tf.data.Options()
     options.threading.private_threadpool_size = calls
     return data.batch(batch_size).prefetch(2).with_options(options)
+
+
+class Torchvision:
+    """``torchvision_loader`` in another environment; a context that ends its process.
+
+    Args:
+        python: interpreter of the environment.
+        paths: image files.
+        batch_size: images per batch.
+    """
+
+    def __init__(self, python: Path, paths: Sequence[Path], batch_size: int):
+        script = Path(__file__).with_name("torchvision_loader.py")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self._process = subprocess.Popen([python, "-W", "ignore", script], **pipes)
+        self._say({"paths": [str(path.resolve()) for path in paths], "batch_size": batch_size})
+
+    def __enter__(self) -> "Torchvision":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._process.__exit__(*exception)  # closes the pipes, whereupon the process ends
+
+    def measure(self, way: str, workers: int) -> dict:
+        """Seconds ``wall`` and ``cpu`` of one pass.
+
+        Raises:
+            UserError: the process has ended; standard error says why.
+        """
+        try:
+            print(way, workers, file=self._process.stdin, flush=True)
+            return json.loads(self._process.stdout.readline())
+        except (OSError, ValueError) as error:
+            raise UserError("torchvision cannot be measured") from error
+
+    def _say(self, message: dict) -> None:
+        try:
+            print(json.dumps(message), file=self._process.stdin, flush=True)
+        except OSError as error:
+            raise UserError("torchvision cannot be measured") from error

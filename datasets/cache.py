@@ -6,7 +6,9 @@ without it, and gets the same pixels bit by bit.
 """
 
 import logging
-from collections.abc import Sequence
+import math
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +30,7 @@ TRAIN, TEST, VALIDATION = "train", "test", "validation"
 
 _AUTO_SHARE = 0.5  # of the available memory that may be taken without being asked to
 _SAMPLE = 100  # image files from which the size of all is estimated
+_SLAB = 2**25  # bytes
 _GB = 1e9
 
 
@@ -69,20 +72,44 @@ class ResizedImages(Sequence):
     Args:
         images: ``images[i]`` is uint8 (height, width, channels).
         size: pixels of the shorter side; None: as they are.
+        empty: makes the arrays of the results, given their shape.
     """
 
-    def __init__(self, images: Sequence, size: int | None):
+    def __init__(
+        self, images: Sequence, size: int | None, empty: Callable[[tuple], np.ndarray] | None = None
+    ):
         self.images = images
         self.size = size
+        self.empty = empty
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> np.ndarray:
         image = self.images[index]
-        if self.size is None:
-            return image
-        return resize(image, resized_shape(*image.shape[:2], self.size))
+        shape = resized_shape(*image.shape[:2], self.size) if self.size else image.shape[:2]
+        return resize(image, shape, self.empty and self.empty((*shape, image.shape[2])))
+
+
+class Slabs:
+    """Memory for images, taken from the system in large pieces.
+
+    Memory that is new to the program costs the system more time, page by page, than resizing the
+    image that is put there. Large pieces have large pages, where the system has such.
+    """
+
+    def __init__(self):
+        self._rest = np.empty(0, np.uint8)
+        self._lock = threading.Lock()
+
+    def empty(self, shape: tuple[int, ...]) -> np.ndarray:
+        """A new array of uint8, with any content. Several threads may ask at a time."""
+        size = math.prod(shape)
+        with self._lock:
+            if size > len(self._rest):
+                self._rest = np.empty(max(size, _SLAB), np.uint8)
+            taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken.reshape(shape)
 
 
 class KeptImages(Sequence):
@@ -159,7 +186,11 @@ def _in_memory(
         )
         return dataset
     logger.info("Keeping decoded images in memory, about %.1f GB (--cache)", needed / _GB)
-    kept = {name: KeptImages(ResizedImages(plan.images, plan.size)) for name, plan in plans.items()}
+    empty = Slabs().empty
+    kept = {
+        name: KeptImages(ResizedImages(plan.images, plan.size, empty))
+        for name, plan in plans.items()
+    }
     return _replaced(dataset, dataset.normalization, kept)
 
 

@@ -131,7 +131,7 @@ def paint(image: np.ndarray, plan: Plan, out: np.ndarray | None = None) -> np.nd
     direct = plan.moved is None and not plan.padded
     canvas = out if direct else np.empty((region.rows, region.columns, image.shape[2]), np.uint8)
     source = _mirrored(region, plan.shape[1]) if plan.mirrored else region
-    _copy(canvas, resize_region(image, plan.shape, source, plan.mirrored))
+    resize_region(image, plan.shape, source, plan.mirrored, canvas)
     if plan.erased:
         _erase(canvas, plan.erased, region)
     if not direct:
@@ -166,15 +166,6 @@ def _paint_all(images: np.ndarray, plans: list[Plan]) -> np.ndarray:
 def _mirrored(region: Region, width: int) -> Region:
     """Where a region of the mirrored image is in the image itself."""
     return region._replace(left=width - region.left - region.columns)
-
-
-def _copy(canvas: np.ndarray, pixels: np.ndarray) -> None:
-    if pixels.strides[1] >= 0:
-        canvas[...] = pixels
-        return
-    # Mirrored: NumPy copies three bytes at a time slowly, and one channel at a time quickly.
-    for channel in range(canvas.shape[2]):
-        canvas[:, :, channel] = pixels[:, :, channel]
 
 
 def _erase(canvas: np.ndarray, patch: Patch, region: Region) -> None:

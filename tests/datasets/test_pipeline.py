@@ -104,6 +104,24 @@ def test_leaving_an_epoch_early_leaves_nothing_behind(told):
     np.testing.assert_array_equal(images, epoch_of(make(workers=0, shuffle=True), 1)[0])
 
 
+def test_image_files_give_the_same_batches_with_any_number_of_workers(tmp_path):
+    dataset = get_dataset("CUB", write_cub(tmp_path), target_size=24, crop_size=17)
+
+    def content(workers):
+        batches = Batches(
+            dataset.train, dataset.preprocessing.train, lambda x: x, 3, seed=2, workers=workers
+        )
+        try:
+            return [epoch_of(batches, epoch)[0] for epoch in range(2)]
+        finally:
+            batches.close()
+
+    one = content(1)
+    assert not np.array_equal(*one)
+    for workers in (0, 2, 8):
+        np.testing.assert_array_equal(content(workers), one)
+
+
 def tiny_model():
     model = keras.Sequential(
         [keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]

@@ -1,0 +1,266 @@
+"""Loops over pixels, compiled: Pillow's bilinear resizing of a region, and mirroring.
+
+Importing this module imports Numba and compiles the loops, or loads them from Numba's cache, which
+takes a second: only ``resizing`` does, when an image has to be resized or mirrored.
+
+Resizing computes as Pillow's ``libImaging/Resample.c`` does: weights in double precision, rounded
+to whole multiples of 2**-22, sums in 32-bit integers, and gray levels rounded after the horizontal
+step, which comes first. LLVM turns the innermost loops into vector instructions; for that, indices
+are unsigned (or Numba would ask whether they are negative) and pixels are spread out first, so
+that each byte of the result has its summands at its own place.
+"""
+
+import math
+
+import numpy as np
+from numba import config, int32, intp, njit, types, uint8, uintp
+
+if config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT is set")
+
+MOST_REDUCTION = 64  # in one direction; more takes much memory
+MOST_CHANNELS = 4  # as many bytes are copied at a time
+
+_BITS = 22  # Pillow's PRECISION_BITS for 8-bit images
+_SHIFT = int32(_BITS)
+_HALF = int32(1 << (_BITS - 1))
+_SLACK = 8  # bytes beyond the end of a row that may be read or written
+_ONE, _TWO, _THREE = uintp(1), uintp(2), uintp(3)
+
+# What the loops accept; fixed, so that they are compiled here and never again.
+_READ_ONLY = types.Array(uint8, 2, "C", readonly=True)
+_WRITABLE = types.Array(uint8, 2, "C")
+_RESAMPLE = types.void(_READ_ONLY, *[intp] * 7, types.boolean, _WRITABLE)
+_MIRROR = types.void(_READ_ONLY, intp, intp, intp, _WRITABLE)
+
+# For what is called by the loops only, which makes compiling it a little faster.
+_inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def suits(image: np.ndarray, shape: tuple[int, int]) -> bool:
+    """Whether the loops can resize the image; what they cannot is left to Pillow.
+
+    Args:
+        image: uint8 (height, width, channels).
+        shape: height and width of the whole resized image.
+    """
+    reductions = (old / new for old, new in zip(image.shape, shape, strict=False))
+    return max(reductions) <= MOST_REDUCTION and image.shape[2] <= MOST_CHANNELS
+
+
+def resize_region(
+    image: np.ndarray,
+    shape: tuple[int, int],
+    region: tuple[int, int, int, int],
+    mirrored: bool,
+    out: np.ndarray,
+) -> None:
+    """Writes a region of the resized image.
+
+    Args:
+        image: uint8 (height, width, channels), that ``suits``.
+        shape: height and width of the whole resized image.
+        region: top, left, rows and columns of the part that is wanted.
+        mirrored: whether left and right of the result are exchanged.
+        out: uint8 (rows, columns, channels), contiguous.
+
+    Raises:
+        ValueError: the region is not within the image, or ``out`` has another shape.
+    """
+    top, left, _, _ = region
+    channels = image.shape[2]
+    _check((*shape, channels), region, out)
+    sizes = (*image.shape[:2], *shape, top, left)
+    _resample(_lines(image), channels, *sizes, mirrored, _lines(out))
+
+
+def mirror_region(image: np.ndarray, region: tuple[int, int, int, int], out: np.ndarray) -> None:
+    """Writes a region of the image with left and right exchanged.
+
+    Args:
+        image: uint8 (height, width, channels), with at most ``MOST_CHANNELS`` channels.
+        region: top, left, rows and columns.
+        out: uint8 (rows, columns, channels), contiguous.
+
+    Raises:
+        ValueError: the region is not within the image, or ``out`` has another shape.
+    """
+    top, left, _, _ = region
+    _check(image.shape, region, out)
+    _mirror(_lines(image), image.shape[2], top, left, _lines(out))
+
+
+def _check(shape: tuple[int, ...], region: tuple[int, int, int, int], out: np.ndarray) -> None:
+    """The loops do not check indices."""
+    height, width, channels = shape
+    top, left, rows, columns = region
+    within = 0 <= top <= height - rows and 0 <= left <= width - columns and min(rows, columns) > 0
+    if not within or out.shape != (rows, columns, channels) or not out.flags.c_contiguous:
+        raise ValueError(f"cannot write {region} of {shape} to an array of shape {out.shape}")
+
+
+def _lines(image: np.ndarray) -> np.ndarray:
+    """The rows as bytes, not copied if they follow each other in memory."""
+    return np.ascontiguousarray(image).reshape(len(image), -1)
+
+
+@_inner
+def _weights(old, new, start, count):
+    """First pixel and weights of the pixels ``start`` to ``start + count - 1`` of the result.
+
+    Returns:
+        int64 (count,), and int32 (count, taps), taps being even.
+    """
+    scale = old / new
+    stretch = max(scale, 1.0)
+    support = 1.0 * stretch
+    most = math.ceil(support) * 2 + 2
+    first = np.empty(count, np.intp)
+    weights = np.zeros((count, most), np.int32)
+    real = np.empty(most)
+    taps = 2
+    for i in range(count):
+        centre = (start + i + 0.5) * scale
+        low = max(0, int(centre - support + 0.5))
+        high = min(old, int(centre + support + 0.5))
+        total = 0.0
+        for k in range(high - low):
+            distance = abs((k + low - centre + 0.5) * (1.0 / stretch))
+            real[k] = 1.0 - distance if distance < 1.0 else 0.0
+            total += real[k]
+        for k in range(high - low):
+            share = real[k] / total if total != 0.0 else real[k]
+            weights[i, k] = int(0.5 + share * (1 << _BITS))
+        first[i] = low
+        taps = max(taps, high - low)
+    return first, weights[:, : taps + taps % 2]
+
+
+@_inner
+def _per_byte(first, weights, channels):
+    """First byte of each pixel, and the weights (taps, bytes) of each byte of the result."""
+    columns, taps = weights.shape
+    offsets = np.empty(columns, np.uintp)
+    byte_weights = np.empty((taps, columns * channels), np.int32)
+    for x in range(columns):
+        offsets[x] = first[x] * channels
+        for k in range(taps):
+            for c in range(channels):
+                byte_weights[k, x * channels + c] = weights[x, k]
+    return offsets, byte_weights
+
+
+@_inner
+def _mix(a, b, v, w):
+    """Sum of two pixels, weighted."""
+    return int32(int32(int32(a) * v) + int32(int32(b) * w))
+
+
+@_inner
+def _gray(total):
+    """The sum as a gray level. None exceeds 255: weights sum up to 1 and a bit, at any size."""
+    return uint8(int32(total + _HALF) >> _SHIFT)
+
+
+@_inner
+def _copy(source, target):
+    for j in range(uintp(len(source))):
+        target[j] = source[j]
+
+
+@_inner
+def _spread(line, offsets, channels, out):
+    """The pixels at the given places one after the other; the last one is followed by anything."""
+    j = uintp(0)
+    for x in range(uintp(len(offsets))):
+        o = offsets[x]
+        a, b, c, d = line[o], line[o + _ONE], line[o + _TWO], line[o + _THREE]
+        out[j], out[j + _ONE], out[j + _TWO], out[j + _THREE] = a, b, c, d
+        j += channels
+
+
+@_inner
+def _horizontal(line, offsets, channels, weights, spread, sums, out):
+    """One line resized to ``len(weights[0])`` bytes."""
+    taps, size = weights.shape
+    for k in range(0, taps, 2):
+        _spread(line[k * channels :], offsets, uintp(channels), spread[0])
+        _spread(line[(k + 1) * channels :], offsets, uintp(channels), spread[1])
+        a, b, v, w = spread[0], spread[1], weights[k], weights[k + 1]
+        if taps == 2:
+            for j in range(uintp(size)):
+                out[j] = _gray(_mix(a[j], b[j], v[j], w[j]))
+            return
+        for j in range(uintp(size)):
+            sums[j] = int32((sums[j] if k else int32(0)) + _mix(a[j], b[j], v[j], w[j]))
+    for j in range(uintp(size)):
+        out[j] = _gray(sums[j])
+
+
+@_inner
+def _vertical(ring, first, weights, sums, out):
+    """One line of the result, from lines ``first``, ``first + 1``, … of the ring."""
+    taps, size = len(weights), len(out)
+    for k in range(0, taps, 2):
+        a, b = ring[(first + k) % len(ring)], ring[(first + k + 1) % len(ring)]
+        v, w = weights[k], weights[k + 1]
+        if taps == 2:
+            for j in range(uintp(size)):
+                out[j] = _gray(_mix(a[j], b[j], v, w))
+            return
+        for j in range(uintp(size)):
+            sums[j] = int32((sums[j] if k else int32(0)) + _mix(a[j], b[j], v, w))
+    for j in range(uintp(size)):
+        out[j] = _gray(sums[j])
+
+
+def _resample_region(
+    lines, channels, height, width, new_height, new_width, top, left, mirrored, out
+):
+    """Keeps no more lines, resized horizontally, than one line of the result is made of."""
+    rows, size = out.shape
+    columns = size // channels
+    first, row_weights = _weights(height, new_height, top, rows)
+    places, column_weights = _weights(width, new_width, left, columns)
+    if mirrored:
+        places, column_weights = places[::-1], column_weights[::-1]
+    offsets, byte_weights = _per_byte(places, column_weights, channels)
+    # Taps that the border cuts off have weight 0, but are read.
+    line = np.zeros(lines.shape[1] + len(byte_weights) * channels + _SLACK, np.uint8)
+    spread = np.empty((2, size + _SLACK), np.uint8)
+    sums = np.empty(size, np.int32)
+    ring = np.zeros((row_weights.shape[1], size), np.uint8)
+    done = 0
+    for y in range(rows):
+        done = max(done, first[y])
+        for row in range(done, min(height, first[y] + len(ring))):
+            _copy(lines[row], line)
+            target = ring[row % len(ring)]
+            _horizontal(line, offsets, channels, byte_weights, spread, sums, target)
+            done = row + 1
+        _vertical(ring, first[y], row_weights[y], sums, out[y])
+
+
+def _mirror_region(lines, channels, top, left, out):
+    rows, size = out.shape
+    start = left * channels
+    offsets = np.arange(size - channels, -1, -channels).astype(np.uintp)
+    line = np.zeros(size + _SLACK, np.uint8)
+    spread = np.empty(size + _SLACK, np.uint8)
+    for y in range(rows):
+        _copy(lines[top + y, start : start + size], line)
+        _spread(line, offsets, uintp(channels), spread)
+        _copy(spread[:size], out[y])
+
+
+def _compiled(signature, function):
+    """The function as machine code, kept in a file if there is a folder for it."""
+    options = {"nogil": True, "error_model": "numpy"}
+    try:
+        return njit(signature, cache=True, **options)(function)
+    except (OSError, RuntimeError):  # nowhere to write, or the file is damaged
+        return njit(signature, **options)(function)
+
+
+_resample = _compiled(_RESAMPLE, _resample_region)
+_mirror = _compiled(_MIRROR, _mirror_region)
