@@ -291,18 +291,16 @@ def _run(args: argparse.Namespace, report: Report, commands: Commands) -> StopRe
     missing = {trial.name: trial for trial in report.trials if not report.finished(trial)}
     total, done = len(report.trials), len(report.trials) - len(missing)
     logger.info("%d trials, %d of them finished before", total, done)
-    with stop_requests() as stopping:
-        if not missing:
-            return stopping
-        with connected(args.address, Resources(args.cpus_per_trial, args.gpus_per_trial)) as ray:
-            at_once = min(ray.at_once, args.max_parallel or ray.at_once, len(missing))
-            logger.info("Running %d trials, %d at once", len(missing), at_once)
-            commands = replace(commands, gpus=int(ray.resources.gpus or 0))
-            for job, outcome in ray.run(
-                _jobs(missing, commands, report), args.max_parallel, stopping
-            ):
-                done += 1
-                _tell(report, missing[job.name], outcome, f"[{done}/{total}]")
+    if not missing:
+        return StopRequest()
+    resources = Resources(args.cpus_per_trial, args.gpus_per_trial)
+    with connected(args.address, resources) as ray, stop_requests() as stopping:
+        limit = min(args.max_parallel or len(missing), len(missing))
+        logger.info("Running %d trials, %d at once", len(missing), min(limit, ray.at_once))
+        commands = replace(commands, gpus=int(ray.resources.gpus or 0))
+        for job, outcome in ray.run(_jobs(missing, commands, report), limit, stopping):
+            done += 1
+            _tell(report, missing[job.name], outcome, f"[{done}/{total}]")
     return stopping
 
 

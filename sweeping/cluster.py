@@ -103,13 +103,13 @@ class Cluster:
         return min(by_cpu, math.floor(machine.get("GPU", 0) / gpus)) if gpus else by_cpu
 
     def run(
-        self, jobs: Sequence[Job], limit: int | None, stopping: Callable[[], bool]
+        self, jobs: Sequence[Job], limit: int, stopping: Callable[[], bool]
     ) -> Iterator[tuple[Job, int | str]]:
         """Yields each job that has ended with its exit status, or with the reason that it has none.
 
         Args:
             jobs: what to run, in this order.
-            limit: at most so many at once; None: as many as fit.
+            limit: at most so many at once, and never more than fit.
             stopping: asked all the time; once it is true, jobs that run are stopped in order, and
                 those that could not end on their own are not yielded.
         """
@@ -120,7 +120,7 @@ class Cluster:
         )
         waiting, running = deque(jobs), {}
         while (waiting or running) and not stopping():
-            while waiting and len(running) < (limit or len(jobs)):
+            while waiting and len(running) < limit:
                 job = waiting.popleft()
                 running[remote.remote(job.command, str(job.folder))] = job
             done, _ = self._ray.wait(list(running), timeout=_POLL)
@@ -203,10 +203,13 @@ def _executor(limits: Mapping[str, str]) -> Callable[[Sequence[str], str], int]:
     def execute(command: Sequence[str], folder: str) -> int:
         import os
         import shlex
+        import signal
         import socket
         import subprocess
         import time
 
+        # Ray cancels by an interrupt, which whoever started Ray in the background has it ignore.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         started, status = time.time(), "stopped"
         with open(os.path.join(folder, "log.txt"), "ab", buffering=0) as log:
             log.write(f"$ python {shlex.join(command)}\n".encode())

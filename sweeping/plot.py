@@ -52,11 +52,14 @@ def _draw(panel, rows: Sequence[Row], column: str) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _curve(rows: Sequence[Row], column: str) -> tuple[list[float], list[float], list[float]]:
-    """Rates that have been run, ascending, with mean and standard deviation in percent."""
+def _curve(rows: Sequence[Row], column: str) -> tuple[list[float], list[float], list[float] | None]:
+    """Rates that have been run, ascending, with mean and standard deviation in percent.
+
+    With a single seed there is no deviation.
+    """
     values: dict[float, list[float]] = {}
     for row in sorted(rows, key=lambda row: row["learning_rate"]):
         if row[column] is not None:
             values.setdefault(row["learning_rate"], []).append(100 * row[column])
-    spread = [statistics.stdev(v) if len(v) > 1 else 0.0 for v in values.values()]
-    return list(values), [statistics.fmean(v) for v in values.values()], spread
+    stds = [statistics.stdev(v) if len(v) > 1 else 0.0 for v in values.values()]
+    return list(values), [statistics.fmean(v) for v in values.values()], stds if any(stds) else None

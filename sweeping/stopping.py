@@ -21,16 +21,23 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Notes the first signal instead of ending; a second Ctrl-C interrupts as usual."""
+    """Notes the first signal instead of ending; a second Ctrl-C interrupts as usual.
+
+    Ray sets handlers of its own when it starts, so it has to be started before. A signal that is
+    ignored, like Ctrl-C of a script that runs this in the background, stays so.
+    """
     request = StopRequest()
 
     def note(number: int, _) -> None:
         request.signal = number
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.SIGINT in heard:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in heard}
     try:
         yield request
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # None: set by a library, below Python.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
