@@ -191,7 +191,7 @@ def _trials(args: argparse.Namespace) -> list[Trial]:
     Raises:
         UsageError: the options contradict each other.
     """
-    protocols = args.protocols or (PROTOCOLS if args.val_fraction else (PAPER,))
+    protocols = args.protocols or ((PAPER,) if args.val_fraction is None else PROTOCOLS)
     if args.val_fraction is None and VALIDATION in protocols:
         raise UsageError("--protocols validation needs --val_fraction F")
     if args.val_fraction is not None and VALIDATION not in protocols:
@@ -282,7 +282,9 @@ def _show(report: Report, commands: Commands) -> None:
 
 
 def _write_record(args: argparse.Namespace, store: Store) -> None:
-    facts = {"options": vars(args), "commit": commit(), "versions": versions()}
+    whole = f"{args.command_line} -- {shlex.join(args.options)}"
+    options = vars(args) | {"command_line": whole}
+    facts = {"options": options, "commit": commit(), "versions": versions()}
     write_record(record_path(store.path / "trials.csv"), facts)
 
 

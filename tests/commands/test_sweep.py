@@ -88,7 +88,7 @@ def stopped(folder):
     wait_until(lambda: any(len(epochs_of(path)) > 1 for path in paths), process)
     refused = run(sweep, f"--out {folder}/out {GRID} {PASSED_ON}")
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out, err, refused, processes_of(folder)
 
 
@@ -97,7 +97,7 @@ def extended(folder, stopped):
     """The same with one more data set, whose trials fail."""
     grid = GRID.replace("digits-SUB5", "Digits-sub5 Folder")
     process = start(folder, "--out out --data_root Folder=broken", grid, PASSED_ON)
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=600)
     return process.returncode, out, err
 
 

@@ -11,6 +11,8 @@ from utils import UsageError, UserError
 
 TRIAL = Trial(Point("CUB", "cosine", 0.5, 0), "paper")
 
+SNAPSHOT = ("snapshot.h5", "snapshot.h5.run.json", ".snapshot.h5.123.weights.h5")
+
 
 @pytest.fixture
 def store(tmp_path):
@@ -80,13 +82,13 @@ def test_trials_of_earlier_grids_are_found(store):
 
 def test_only_the_snapshot_goes_when_a_trial_is_finished(store):
     folder = write_run(store)
-    for name in ("snapshot.h5", "snapshot.h5.run.json", "model.keras"):
+    for name in (*SNAPSHOT, "model.keras"):
         (folder / name).write_text("")
     before = {path.name for path in folder.iterdir()}
     store.tidy(TRIAL)
     store.tidy(TRIAL)
     after = {path.name for path in folder.iterdir()}
-    assert before - after == {"snapshot.h5", "snapshot.h5.run.json"}
+    assert before - after == set(SNAPSHOT)
 
 
 def test_other_settings_are_refused_and_further_ones_added(store):
