@@ -54,7 +54,8 @@ class Commands:
             UsageError: there are no class embeddings for the data set.
         """
         loss, point = LOSSES[trial.point.loss], trial.point
-        command = [str(ROOT / loss.command), "--dataset", point.dataset]
+        folder = _relative(folder)
+        command = [str(_relative(ROOT / loss.command)), "--dataset", point.dataset]
         if root := self.data_root(point.dataset):
             command += ["--data_root", root]
         command += loss.options
@@ -92,6 +93,12 @@ class Commands:
                 f"--losses {loss}: give --embeddings {dataset}=NAME|FILE, its class embeddings"
             )
         return known.get(dataset) or known[base]
+
+
+def _relative(path: Path) -> Path:
+    """The same file from the current folder, in which trials run too, if it is inside of that."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def check_options(options: Sequence[str]) -> None:

@@ -14,7 +14,6 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 
 try:
     import fcntl
@@ -40,7 +39,7 @@ def main() -> None:
         if fcntl:
             fcntl.flock(held, fcntl.LOCK_EX)
         sys.argv = sys.argv[2:]
-        sys.path[0] = str(Path(script).parent)
+        sys.path[0] = os.path.dirname(os.path.abspath(script))
         runpy.run_path(script, run_name="__main__")
 
 

@@ -20,7 +20,7 @@ def commands(**more):
 
 def parsed(command):
     script, *arguments = command
-    return vars(PARSERS[script.rsplit("/", 1)[1]].parse_args(arguments))
+    return vars(PARSERS[script.rsplit("/", 1)[-1]].parse_args(arguments))
 
 
 def test_the_candidates_are_the_published_ones():
