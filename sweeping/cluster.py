@@ -5,6 +5,7 @@ Ray only decides where and when: each job is a process of its own, and its resul
 
 import math
 import os
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ _QUIET = {
 }
 _OBJECT_STORE = 80 * 2**20  # bytes, near the least that Ray takes: nothing is kept in it
 _RETRIES = 2  # of a job whose machine was lost
+_CONNECT = 10  # seconds that the head of a cluster has to answer
 _POLL = 0.5  # seconds between looks for a request to stop
 _FORWARDED = ("KERAS_", "TF_", "JAX_", "XLA_")  # beginnings of variables that jobs need
 
@@ -177,6 +179,8 @@ def _start(ray, address: str | None) -> None:
         "include_dashboard": False,
         "object_store_memory": _OBJECT_STORE,
     }
+    if address and address != "auto":
+        _check_address(address)
     try:
         ray.init(address or "local", **quiet, **({} if address else local))
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
@@ -184,6 +188,17 @@ def _start(ray, address: str | None) -> None:
         if address:
             raise UsageError(f"--address {address}: no Ray cluster answers: {reason}") from error
         raise UserError(f"Ray does not start: {reason}") from error
+
+
+def _check_address(address: str) -> None:
+    """Refuses an address where nobody answers, for which Ray would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise UsageError(
+            f"--address {address}: no Ray cluster answers; give HOST:PORT of its head, or auto"
+        ) from error
 
 
 def _allowed_cpus() -> int | None:

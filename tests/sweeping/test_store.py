@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sweeping.cluster import Cluster, Resources
+from sweeping.cluster import Cluster, Resources, _check_address
 from sweeping.grid import Point, Trial
 from sweeping.store import Store
 from utils import UsageError, UserError
@@ -155,6 +155,12 @@ def test_trials_that_fit_on_no_machine_are_refused():
     with pytest.raises(UsageError, match=r"--cpus_per_trial 9.* largest have 8 CPUs and 2 GPUs"):
         Cluster(Ray((8.0, 2.0, True), (99.0, 9.0, False)), Resources(9))
     assert Cluster(Ray((8.0, 0, True)), Resources(3)).resources.gpus == 0
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:99999", "127.0.0.1:"])
+def test_addresses_where_nobody_answers_are_refused(address):
+    with pytest.raises(UsageError, match=rf"^--address {address}: no Ray cluster answers"):
+        _check_address(address)
 
 
 def test_processes_are_held_to_their_resources():
