@@ -17,7 +17,7 @@ import sweep
 from tests.commands.running import history, record, run
 
 ROOT = Path(__file__).parents[2]
-EPOCHS = 40
+EPOCHS = 16
 PASSED_ON = (
     f"-- --architecture tiny --epochs {EPOCHS} --repeats 1 --batch_size 25 --val_batch_size 448 "
     "--top_k_acc 3"
