@@ -7,6 +7,7 @@ import glob
 import hashlib
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -51,9 +52,20 @@ def replacing(path: str | Path, suffix: str | None = None) -> Iterator[Path]:
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
+            sync_folder(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a new name in the folder last through a power failure, where the system can do so."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def leftovers(path: Path) -> list[Path]:
@@ -90,6 +102,7 @@ def growing(path: Path) -> Iterator[TextIO]:
             os.fsync(file.fileno())
             file.close()
             os.replace(partial, path)
+            sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             _keep_or_remove(file, partial)
@@ -126,8 +139,14 @@ def write_errors(
     except BrokenPipeError:
         raise
     except errors as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UserError(f"cannot write {target}: {reason}") from error
+        raise UserError(f"cannot write {target}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What the system said, also where HDF5 wraps it up."""
+    text = " ".join(str(error).split())
+    wrapped = re.search(r"error message = '([^']+)'", text)
+    return wrapped[1] if wrapped else getattr(error, "strerror", None) or text
 
 
 def check_writable(option: str, path: Path, overwrite: bool) -> None:

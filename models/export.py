@@ -12,6 +12,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
 INPUT = "image"
 ABOUT = Path("assets.extra", "model.json")
 """Where a SavedModel keeps the facts about the network; TensorFlow leaves that folder alone."""
+
+SAVED_MODEL_FILES = (
+    *("saved_model.pb", "fingerprint.pb", "keras_metadata.pb", "variables/variables.*"),
+    *("assets/*", str(ABOUT)),
+)
+"""What may be in the folder of a SavedModel."""
 
 REQUIREMENTS = "requirements-export.txt"
 
@@ -227,7 +234,19 @@ def _check_saved_model_path(option: str, path: Path, overwrite: bool) -> None:
             raise UsageError(f"{option} {path}: exists already; give --overwrite to replace it")
         if not (path / "saved_model.pb").is_file():
             raise UsageError(f"{option} {path}: is a folder with something else in it")
+        if foreign := _not_of_a_saved_model(path):
+            raise UsageError(
+                f"{option} {path}: has files that are not of a SavedModel, like {foreign[0]}; "
+                "move them away or name another folder"
+            )
     check_folder(option, path.absolute().parent)
+
+
+def _not_of_a_saved_model(path: Path) -> list[str]:
+    """Files below the folder, relative to it, that no SavedModel of this program has."""
+    found = (item for item in path.rglob("*") if item.is_symlink() or not item.is_dir())
+    names = sorted(str(item.relative_to(path)) for item in found)
+    return [name for name in names if not any(fnmatch(name, own) for own in SAVED_MODEL_FILES)]
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """How good a network is on a split: after every epoch and at the end, by the same figures."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -64,20 +65,40 @@ class Judge:
         judge.batches = batches
         return judge
 
-    def __call__(self, verbose: int = 0) -> Judgement:
+    def __call__(self, verbose: int = 0, check: Callable[[], None] | None = None) -> Judgement:
         """The judgement of the weights as they are now.
 
         Args:
             verbose: 1 shows a progress bar.
+            check: called after every batch; what it raises ends the judging.
         """
         labels = self.batches.split.labels
-        *predictions, features = self._watching.predict(self.batches, verbose=verbose)
+        *predictions, features = self._predict(verbose, check)
         classifying = self.objectives.outputs[-1]
         scores = DECISIONS[classifying.decision](predictions[-1], classifying.class_vectors)
         predicted = keras.ops.convert_to_numpy(scores).argmax(axis=-1)
         return Judgement(
             self._figures(predictions, labels), average_accuracy(predicted, labels), features
         )
+
+    def _predict(self, verbose: int, check: Callable[[], None] | None) -> list[np.ndarray]:
+        """All outputs on the whole split.
+
+        ``Model.predict`` builds a pipeline of TensorFlow's at each call, of which some stays in
+        memory. Batches of one size need one compiled function.
+        """
+        count = len(self.batches.split)
+        size = min(self.batches.batch_size, count)
+        progress = keras.utils.Progbar(len(self.batches), verbose=verbose)
+        parts = []
+        for index in range(len(self.batches)):
+            images = self.batches[index][0]
+            outputs = self._watching.predict_on_batch(_filled(images, size))
+            parts.append([output[: len(images)] for output in outputs])
+            progress.update(index + 1)
+            if check:
+                check()
+        return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
     def _figures(self, predictions: list[np.ndarray], labels: np.ndarray) -> dict[str, float]:
         several = len(predictions) > 1
@@ -100,6 +121,12 @@ class Judge:
         return {"loss": total, **(losses if several else {}), **accuracies}
 
 
+def _filled(images: np.ndarray, size: int) -> np.ndarray:
+    """The images, and copies of the first one up to that number."""
+    missing = size - len(images)
+    return np.concatenate([images, np.repeat(images[:1], missing, axis=0)]) if missing else images
+
+
 class Validation(keras.callbacks.Callback):
     """Adds the figures of a split to those of each epoch, as ``val_…``.
 
@@ -107,13 +134,15 @@ class Validation(keras.callbacks.Callback):
 
     Args:
         judge: of the split.
+        check: see ``Judge``.
     """
 
-    def __init__(self, judge: Judge):
+    def __init__(self, judge: Judge, check: Callable[[], None] | None = None):
         super().__init__()
         self.judge = judge
+        self.check = check
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs is not None:
-            figures = self.judge().figures
+            figures = self.judge(check=self.check).figures
             logs.update({f"val_{name}": value for name, value in figures.items()})
