@@ -32,7 +32,7 @@ from sweeping.grid import (
 from sweeping.report import Report, told
 from sweeping.stopping import StopRequest, stop_requests
 from sweeping.store import Store
-from utils import UsageError, UserError
+from utils import Interrupted, UsageError, UserError
 
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
@@ -42,7 +42,10 @@ _BY_TRIAL = (
     *("dataset", "embedding", "loss", "cls_weight", "label_smoothing"),
     *("sgdr_max_lr", "seed", "val_fraction"),
 )
-_SHARED = (*(name for name in cli.IDENTITY if name not in _BY_TRIAL), "epochs", "finetune_init")
+_SHARED = (
+    *(name for name in cli.IDENTITY if name not in (*_BY_TRIAL, "finetune_init")),
+    *("epochs", "class_list", "finetune", "finetune_init"),
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -331,18 +334,16 @@ def _end(report: Report, stopping: StopRequest) -> None:
     """Raises what the command ends with, unless all trials are finished.
 
     Raises:
-        SystemExit: it was stopped before that.
+        Interrupted: it was stopped before that.
         UserError: trials failed.
     """
     missing = [trial for trial in report.trials if not report.finished(trial)]
     if missing and stopping.signal is not None:
         finished = len(report.trials) - len(missing)
-        logger.info(
-            "sweep.py: stopped with %d of %d trials finished; the same command goes on",
-            finished,
-            len(report.trials),
+        raise Interrupted(
+            stopping.signal,
+            f"{finished} of {len(report.trials)} trials are finished; the same command goes on",
         )
-        raise SystemExit(128 + stopping.signal)
     if missing:
         logs = ", ".join(
             f"{trial.name} ({report.store.folder(trial) / 'log.txt'})" for trial in missing

@@ -4,6 +4,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from signals import handling
+
 
 class StopRequest:
     """Whether somebody has asked; true once that has happened.
@@ -28,16 +30,10 @@ def stop_requests() -> Iterator[StopRequest]:
     """
     request = StopRequest()
 
-    def note(number: int, _) -> None:
+    def note(number: int, frame: object) -> None:
         request.signal = number
-        if signal.SIGINT in heard:
+        if signal.getsignal(signal.SIGINT) == note:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, note) for number in heard}
-    try:
+    with handling(signal.SIGINT, note), handling(signal.SIGTERM, note):
         yield request
-    finally:
-        for number, handler in before.items():
-            # None: set by a library, below Python.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from files import check_folder, leftovers, replacing, write_errors
+from files import check_folder, replacing, write_errors
 from provenance import record_path
 from sweeping.grid import Point, Trial
 from utils import UsageError, UserError
@@ -151,8 +151,7 @@ class Store:
 
     def tidy(self, trial: Trial) -> None:
         """Removes what only a run that is not finished needs: its snapshot."""
-        snapshot = self.folder(trial) / "snapshot.h5"
-        for path in (snapshot, record_path(snapshot), *leftovers(snapshot)):
+        for path in self.folder(trial).glob("*snapshot.h5*"):  # its record, lock, leftovers
             path.unlink(missing_ok=True)
 
     def last_line(self, trial: Trial) -> str:
