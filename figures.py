@@ -2,6 +2,8 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
+
+# Distinguishable without colour vision, and by line style without colours (Okabe and Ito, 2008).
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_LINES = ("-", "--", "-.", ":")
+
+
+def line_styles() -> Iterator[dict[str, str]]:
+    """Arguments of ``plot`` for one line after the other, without end."""
+    for colour, line in zip(cycle(_COLOURS), cycle(_LINES), strict=False):
+        yield {"color": colour, "linestyle": line}
 
 
 def save_figure(figure: "Figure", path: Path, **options: object) -> None:

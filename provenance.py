@@ -12,7 +12,17 @@ from pathlib import Path
 
 from files import replacing
 
-LIBRARIES = ("keras", "tensorflow", "jax", "torch", "numpy", "scipy", "scikit-learn", "pillow")
+LIBRARIES = (
+    "keras",
+    "tensorflow",
+    "jax",
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pillow",
+    "ray",
+)
 
 
 def commit() -> str | None:

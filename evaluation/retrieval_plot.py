@@ -1,17 +1,13 @@
 """A picture of hierarchical precision over the number of retrieved images."""
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 
 from evaluation.retrieval import Retrieval
-from figures import save_figure
+from figures import line_styles, save_figure
 
-# Distinguishable without colour vision, and by line style without colours (Okabe and Ito, 2008).
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_LINES = ("-", "--", "-.", ":")
 _POINTS = 2000  # more are not seen
 
 
@@ -40,11 +36,10 @@ def write_plot(path: Path, retrievals: Mapping[str, Retrieval], max_k: int) -> N
 
 def _draw(panel, similarity: str, retrievals: Mapping[str, Retrieval], max_k: int) -> None:
     ks = np.unique(np.linspace(1, max_k, min(max_k, _POINTS)).astype(int))
-    styles = zip(cycle(_COLOURS), cycle(_LINES), strict=False)
-    for retrieval, (colour, line) in zip(retrievals.values(), styles, strict=False):
+    for retrieval, style in zip(retrievals.values(), line_styles(), strict=False):
         values = retrieval.precision[similarity][ks - 1]
         marker = "o" if len(ks) == 1 else None
-        panel.plot(ks, values, color=colour, linestyle=line, marker=marker)
+        panel.plot(ks, values, **style, marker=marker)
     panel.set_title(similarity)
     panel.set_xlabel("number of retrieved images k")
     panel.grid(alpha=0.3)

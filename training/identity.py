@@ -24,7 +24,7 @@ def content_identity(
     arithmetic: another version may round otherwise.
 
     Args:
-        dataset: both splits.
+        dataset: all splits.
         objectives: the targets of all classes.
         finetune: weights that the run starts from.
     """
@@ -32,10 +32,12 @@ def content_identity(
     used = [name for name in BACKENDS if name == versions["backend"]]
     targets = [output.class_vectors for output in objectives.outputs]
     weights = [str(output.weight) for output in objectives.outputs]
+    held_out = dataset.validation
     return {
         "classes": _summary(len(dataset.labels), map(repr, dataset.labels)),
         "class targets": _summary(targets[0].shape[1], [*targets, *weights]),
         "training images": _images(dataset.train),
+        **({} if held_out is None else {"validation images": _images(held_out)}),
         "test images": _images(dataset.test),
         "normalization": f"mean {_numbers(dataset.normalization.mean)}, standard deviation "
         f"{_numbers(dataset.normalization.std)}",

@@ -1,0 +1,1 @@
+"""Grids of training runs: what is run, where its results are, who runs it, what comes out."""

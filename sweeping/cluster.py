@@ -1,0 +1,258 @@
+"""Runs processes on the machines of a Ray cluster, as many at once as fit.
+
+Ray only decides where and when: each job is a process of its own, and its results are in files.
+"""
+
+import math
+import os
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeping.tied import GRACE
+from utils import UsageError, UserError
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # It would kill and repeat whatever uses much memory, again and again.
+    "RAY_memory_monitor_refresh_ms": "0",
+}
+_OBJECT_STORE = 80 * 2**20  # bytes, near the least that Ray takes: nothing is kept in it
+_RETRIES = 2  # of a job whose machine was lost
+_CONNECT = 10  # seconds that the head of a cluster has to answer
+_POLL = 0.5  # seconds between looks for a request to stop
+_FORWARDED = ("KERAS_", "TF_", "JAX_", "XLA_")  # beginnings of variables that jobs need
+
+
+@dataclass(frozen=True)
+class Job:
+    """A process to run.
+
+    Attributes:
+        name: of the job.
+        command: script and arguments.
+        folder: for ``log.txt`` and ``attempts.csv``, both continued if they exist.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What each job gets.
+
+    Attributes:
+        cpus: CPU cores, at least 1.
+        gpus: a whole number, or a share of one; None: one if there are any.
+    """
+
+    cpus: int = 1
+    gpus: float | None = None
+
+    def environment(self) -> dict[str, str]:
+        """Variables that hold a process to its resources."""
+        threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+        limits = dict.fromkeys(threads, str(self.cpus))
+        if not self.gpus:
+            return limits | {"CUDA_VISIBLE_DEVICES": "-1"}
+        if self.gpus < 1:  # take memory as needed instead of all
+            limits["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+            limits["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+        return limits
+
+
+class Cluster:
+    """A Ray cluster to which this process is connected; ``connected`` makes one.
+
+    Args:
+        ray: the library.
+        wanted: per job.
+
+    Attributes:
+        resources: per job, with the number of GPUs decided.
+        at_once: jobs that fit at the same time.
+
+    Raises:
+        UsageError: no machine has what one job needs.
+    """
+
+    def __init__(self, ray, wanted: Resources):
+        self._ray = ray
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = wanted.gpus
+        if gpus is None:
+            gpus = int(any(machine.get("GPU") for machine in machines))
+        self.resources = Resources(wanted.cpus, gpus)
+        self.at_once = sum(self._fit(machine) for machine in machines)
+        if not self.at_once:
+            cpus = max((machine.get("CPU", 0) for machine in machines), default=0)
+            most = max((machine.get("GPU", 0) for machine in machines), default=0)
+            raise UsageError(
+                f"--cpus_per_trial {wanted.cpus}, --gpus_per_trial {gpus:g}: no machine has that "
+                f"much; the largest have {cpus:g} CPUs and {most:g} GPUs"
+            )
+
+    def _fit(self, machine: Mapping[str, float]) -> int:
+        cpus, gpus = self.resources.cpus, self.resources.gpus
+        by_cpu = math.floor(machine.get("CPU", 0) / cpus)
+        return min(by_cpu, math.floor(machine.get("GPU", 0) / gpus)) if gpus else by_cpu
+
+    def run(
+        self, jobs: Sequence[Job], limit: int, stopping: Callable[[], bool]
+    ) -> Iterator[tuple[Job, int | str]]:
+        """Yields each job that has ended with its exit status, or with the reason that it has none.
+
+        Args:
+            jobs: what to run, in this order.
+            limit: at most so many at once, and never more than fit.
+            stopping: asked all the time; once it is true, jobs that run are stopped in order, and
+                those that could not end on their own are not yielded.
+        """
+        remote = self._ray.remote(_executor(self.resources.environment())).options(
+            num_cpus=self.resources.cpus,
+            num_gpus=self.resources.gpus,
+            max_retries=_RETRIES,
+        )
+        waiting, running = deque(jobs), {}
+        while (waiting or running) and not stopping():
+            while waiting and len(running) < limit:
+                job = waiting.popleft()
+                running[remote.remote(job.command, str(job.folder))] = job
+            done, _ = self._ray.wait(list(running), timeout=_POLL)
+            for reference in done:
+                yield running.pop(reference), self._outcome(reference)
+        yield from self._stop(running)
+
+    def _outcome(self, reference) -> int | str:
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            return f"its worker was lost: {str(error).strip().splitlines()[0]}"
+
+    def _stop(self, running: Mapping[object, Job]) -> Iterator[tuple[Job, int | str]]:
+        for reference in running:
+            self._ray.cancel(reference)
+        if running:
+            limit = GRACE + 10
+            done, _ = self._ray.wait(list(running), num_returns=len(running), timeout=limit)
+            for reference in done:
+                with suppress(self._ray.exceptions.RayError):
+                    yield running[reference], self._ray.get(reference)
+
+
+@contextmanager
+def connected(address: str | None, wanted: Resources) -> Iterator[Cluster]:
+    """A cluster of this machine alone, or an existing one.
+
+    Args:
+        address: of its head, ``host:port`` or ``auto``; None: this machine.
+        wanted: per job.
+
+    Raises:
+        UsageError: Ray is not installed, there is no such cluster, or no machine of it has what
+            one job needs.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError as error:
+        raise UsageError("Ray is not installed: pip install -r requirements-sweep.txt") from error
+    try:
+        _start(ray, address)
+        yield Cluster(ray, wanted)
+    finally:
+        ray.shutdown()
+
+
+def _start(ray, address: str | None) -> None:
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    local = {
+        "num_cpus": _allowed_cpus(),
+        "include_dashboard": False,
+        "object_store_memory": _OBJECT_STORE,
+    }
+    if address and address != "auto":
+        _check_address(address)
+    try:
+        ray.init(address or "local", **quiet, **({} if address else local))
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        reason = " ".join(str(error).split())
+        if address:
+            raise UsageError(f"--address {address}: no Ray cluster answers: {reason}") from error
+        raise UserError(f"Ray does not start: {reason}") from error
+
+
+def _check_address(address: str) -> None:
+    """Refuses an address where nobody answers, for which Ray would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise UsageError(
+            f"--address {address}: no Ray cluster answers; give HOST:PORT of its head, or auto"
+        ) from error
+
+
+def _allowed_cpus() -> int | None:
+    """The number of cores if this process may use only some; else Ray finds out."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    allowed = len(os.sched_getaffinity(0))
+    return allowed if allowed < (os.cpu_count() or 1) else None
+
+
+def _executor(limits: Mapping[str, str]) -> Callable[[Sequence[str], str], int]:
+    """The function that a worker runs; it is sent as it is, and needs nothing of this project."""
+    tied, here = str(Path(__file__).with_name("tied.py")), os.getcwd()
+    python, grace = sys.executable, GRACE
+    forwarded = {k: v for k, v in os.environ.items() if k.startswith(_FORWARDED)}
+
+    def execute(command: Sequence[str], folder: str) -> int:
+        import os
+        import shlex
+        import signal
+        import socket
+        import subprocess
+        import time
+
+        # Ray cancels by an interrupt, which whoever started Ray in the background has it ignore.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        started, status = time.time(), "stopped"
+        with open(os.path.join(folder, "log.txt"), "ab", buffering=0) as log:
+            log.write(f"$ python {shlex.join(command)}\n".encode())
+            process = subprocess.Popen(
+                [python, tied, os.path.join(folder, ".lock"), *command],
+                stdin=subprocess.PIPE,  # closed with this worker
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=here,
+                env=os.environ | forwarded | limits,
+                start_new_session=True,  # the terminal's Ctrl-C is for the sweep
+            )
+            try:
+                while process.poll() is None:
+                    time.sleep(0.2)  # a request to stop comes in between, as KeyboardInterrupt
+                status = process.returncode
+            finally:
+                process.stdin.close()
+                try:
+                    process.wait(grace + 5)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                seconds = time.time() - started
+                row = f"{started:.0f},{seconds:.1f},{status},{socket.gethostname()}\n"
+                with open(os.path.join(folder, "attempts.csv"), "a") as attempts:
+                    attempts.write(
+                        row if attempts.tell() else f"started,seconds,status,host\n{row}"
+                    )
+        return status
+
+    return execute

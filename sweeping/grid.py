@@ -1,0 +1,122 @@
+"""What a sweep runs: losses by name, points of the grid, and the trials of each point."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from datasets.names import parse_name
+
+LEARNING_RATES = (2.5, 1.0, 0.5, 0.1, 0.05, 0.01, 0.005, 0.001)
+"""The published candidates for ``--sgdr_max_lr`` (published README, Section 4.4)."""
+
+PAPER, VALIDATION = "paper", "validation"
+PROTOCOLS = (PAPER, VALIDATION)
+"""``paper`` trains on all training images, ``validation`` on those that are not held out."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How one of the compared losses is trained.
+
+    Attributes:
+        command: file of the command.
+        options: what makes it this loss.
+        semantic: whether it needs class embeddings of the data set.
+    """
+
+    command: str
+    options: tuple[str, ...] = ()
+    semantic: bool = False
+
+
+_CLASSIFIER, _EMBEDDINGS = "learn_classifier.py", "learn_image_embeddings.py"
+_ONEHOT, _CLS = ("--embedding", "onehot"), ("--cls_weight", "0.1")
+
+LOSSES = {
+    "mse": Loss(_EMBEDDINGS, (*_ONEHOT, "--loss", "mse")),
+    "xent": Loss(_CLASSIFIER),
+    "xent+ls": Loss(_CLASSIFIER, ("--label_smoothing", "0.1")),
+    "cosine": Loss(_EMBEDDINGS, _ONEHOT),
+    "cosine+xent": Loss(_EMBEDDINGS, (*_ONEHOT, *_CLS)),
+    "semantic": Loss(_EMBEDDINGS, semantic=True),
+    "semantic+xent": Loss(_EMBEDDINGS, _CLS, semantic=True),
+}
+"""The losses of the paper (Table 2)."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of the grid.
+
+    Attributes:
+        dataset: name as ``dataset_key`` writes it.
+        loss: a key of ``LOSSES``.
+        learning_rate: ``--sgdr_max_lr``.
+        seed: ``--seed``.
+    """
+
+    dataset: str
+    loss: str
+    learning_rate: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training run.
+
+    Attributes:
+        point: where in the grid.
+        protocol: one of ``PROTOCOLS``.
+    """
+
+    point: Point
+    protocol: str
+
+    @property
+    def name(self) -> str:
+        """What its folder is called."""
+        p = self.point
+        held_out = "_val" if self.protocol == VALIDATION else ""
+        return f"{p.dataset}_{p.loss}_lr{number(p.learning_rate)}_seed{p.seed}{held_out}"
+
+    @property
+    def title(self) -> str:
+        """What it is called in messages."""
+        p = self.point
+        held_out = ", validation" if self.protocol == VALIDATION else ""
+        return f"{p.dataset} {p.loss}, rate {number(p.learning_rate)}, seed {p.seed}{held_out}"
+
+
+def number(value: float) -> str:
+    """The shortest text that means this number."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
+def dataset_key(name: str) -> str:
+    """A name of a data set, written in one way whatever its case and the order of its suffixes.
+
+    Raises:
+        UsageError: there is no such data set.
+    """
+    parts = parse_name(name)
+    large = "-large" if parts.large else ""
+    normalization = f"-{parts.normalization}" if parts.normalization else ""
+    subset = f"-sub{parts.per_class}" if parts.per_class else ""
+    return parts.base + subset + large + normalization
+
+
+def grid(
+    datasets: Iterable[str],
+    losses: Iterable[str],
+    learning_rates: Iterable[float],
+    seeds: Iterable[int],
+) -> list[Point]:
+    """All combinations; whole grids of one seed after the other."""
+    return [
+        Point(dataset, loss, rate, seed)
+        for seed in seeds
+        for dataset in datasets
+        for loss in losses
+        for rate in learning_rates
+    ]

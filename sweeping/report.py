@@ -1,0 +1,104 @@
+"""What a sweep tells: a line per trial that has ended, tables and pictures."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from evaluation.tables import aligned, write_csv
+from sweeping.grid import PROTOCOLS, VALIDATION, Point, Trial
+from sweeping.store import FINISHED, Result, Store
+from sweeping.table import (
+    BEST_TEST,
+    LAST_VAL,
+    SUMMARY_HEADER,
+    TEST,
+    TRIAL_HEADER,
+    Row,
+    shown,
+    summary,
+    trial_row,
+)
+
+results = logging.getLogger("results")
+
+
+class Report:
+    """Tables of a sweep, kept up to date.
+
+    Args:
+        store: where they are written.
+        trials: of this grid.
+    """
+
+    def __init__(self, store: Store, trials: Sequence[Trial]):
+        self.store = store
+        self.trials = trials
+        self.results = {trial: store.result(trial) for trial in [*trials, *store.trials()]}
+
+    def finished(self, trial: Trial) -> bool:
+        """Whether a trial needs not be run."""
+        return self.results[trial].status == FINISHED
+
+    def update(self, trial: Trial) -> Result:
+        """Reads a trial that has ended, and writes ``trials.csv`` anew.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        self.results[trial] = self.store.result(trial)
+        self.write_trials()
+        return self.results[trial]
+
+    def write_trials(self) -> None:
+        """Writes ``trials.csv``: all trials in the folder, also those of earlier grids.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        rows = self._rows(self.results)
+        cells = [[row[name] for name in TRIAL_HEADER] for row in rows]
+        write_csv(self.store.path / "trials.csv", TRIAL_HEADER, cells)
+
+    def write_summary(self) -> None:
+        """Prints the summary of this grid, writes it as ``summary.csv`` and draws it.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        from sweeping.plot import write_plot
+
+        rows = self._rows({trial: self.results[trial] for trial in self.trials})
+        lines = summary(rows)
+        cells = [[line[name] for name in SUMMARY_HEADER] for line in lines]
+        write_csv(self.store.path / "summary.csv", SUMMARY_HEADER, cells)
+        for dataset in dict.fromkeys(row["dataset"] for row in rows):
+            drawn = [row for row in rows if row["dataset"] == dataset]
+            if any(row[name] is not None for row in drawn for name in (BEST_TEST, LAST_VAL)):
+                write_plot(self.store.path / f"{dataset}.png", drawn)
+        header, body = shown(lines)
+        for line in aligned(header, body, left=2):
+            results.info("%s", line)
+
+    def _rows(self, of: Mapping[Trial, Result]) -> list[Row]:
+        points: dict[Point, dict[str, Result]] = {}
+        for trial in sorted(of, key=_order):
+            points.setdefault(trial.point, {})[trial.protocol] = of[trial]
+        return [trial_row(point, found) for point, found in points.items()]
+
+
+def _order(trial: Trial) -> tuple:
+    """Data sets and losses by name, rates as published from large to small."""
+    p = trial.point
+    return p.dataset, p.loss, -p.learning_rate, p.seed, PROTOCOLS.index(trial.protocol)
+
+
+def told(trial: Trial, result: Result) -> str:
+    """What is said of a finished trial."""
+    row = trial_row(trial.point, {trial.protocol: result})
+    if trial.protocol == VALIDATION:
+        what = (LAST_VAL, "on held-out images"), (TEST, "on test images")
+    else:
+        what = ((BEST_TEST, f"on test images after the best epoch, {row['paper_best_epoch']}"),)
+    figures = ", ".join(
+        f"{100 * row[name]:.1f} % {where}" for name, where in what if row[name] is not None
+    )
+    return f"{trial.title}: {figures} ({result.seconds:.0f} s)"

@@ -1,0 +1,198 @@
+"""The folder of a sweep: a folder per trial, and what all trials have in common."""
+
+import csv
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from files import check_folder, replacing, write_errors
+from provenance import record_path
+from sweeping.grid import Point, Trial
+from utils import UsageError, UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows: two sweeps in one folder are not noticed
+    fcntl = None
+
+FINISHED, FAILED, UNFINISHED = "finished", "failed", "unfinished"
+
+_SETTINGS = "sweep.json"
+_TRIALS = "trials"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is known of a trial.
+
+    Attributes:
+        status: ``FINISHED``, ``FAILED`` or ``UNFINISHED``.
+        seconds: that it ran in all attempts.
+        options: that were passed on to the command.
+        record: of a finished run, see ``training.saving.run_record``; else empty.
+    """
+
+    status: str
+    seconds: float = 0.0
+    options: str = ""
+    record: Mapping = field(default_factory=dict)
+
+
+class Store:
+    """A folder with the results of a sweep.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path.resolve()
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Creates the folder and keeps other sweeps out while the block runs.
+
+        Raises:
+            UsageError: it cannot be written, is in use, or has other things in it.
+        """
+        if not self.path.is_dir():
+            check_folder("--out", self.path.parent)
+            if self.path.exists():
+                raise UsageError(f"--out {self.path}: is a file, not a folder")
+        elif not (self.path / _SETTINGS).exists() and any(
+            entry.name != ".lock" for entry in self.path.iterdir()
+        ):
+            raise UsageError(f"--out {self.path}: has files in it that are not of a sweep")
+        self.path.mkdir(exist_ok=True)
+        check_folder("--out", self.path)
+        with open(self.path / ".lock", "a") as lock:
+            if fcntl:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise UsageError(
+                        f"--out {self.path}: another sweep is running there"
+                    ) from error
+            yield
+
+    def agree(self, settings: Mapping[str, str]) -> None:
+        """Makes sure that all trials have the same settings; new ones are added.
+
+        Args:
+            settings: by name, as a user knows them.
+
+        Raises:
+            UsageError: trials in the folder have others.
+            UserError: the file cannot be read or written.
+        """
+        file = self.path / _SETTINGS
+        known = _read_settings(file) if file.exists() else {}
+        different = [
+            f"{name} {known[name]} instead of {value}"
+            for name, value in settings.items()
+            if known.get(name, value) != value
+        ]
+        if different:
+            raise UsageError(
+                f"--out {self.path}: its trials were run with {', '.join(different)}; "
+                "give the same, or another folder"
+            )
+        with replacing(file) as temporary:
+            temporary.write_text(json.dumps(known | settings, indent=2) + "\n")
+
+    def prepare(self, trial: Trial, command: Sequence[str], options: Sequence[str]) -> Path:
+        """Creates the folder of a trial.
+
+        Args:
+            trial: to be run.
+            command: script and arguments.
+            options: those of them that were passed on.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        folder = self.folder(trial)
+        with write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        facts = {**asdict(trial.point), "protocol": trial.protocol}
+        facts |= {"options": shlex.join(options), "command": shlex.join(["python", *command])}
+        with replacing(folder / "trial.json") as temporary:
+            temporary.write_text(json.dumps(facts, indent=2) + "\n")
+        return folder
+
+    def folder(self, trial: Trial) -> Path:
+        """Where the files of a trial are."""
+        return self.path / _TRIALS / trial.name
+
+    def trials(self) -> list[Trial]:
+        """All trials that have a folder, of this grid or an earlier one."""
+        found = []
+        for folder in sorted((self.path / _TRIALS).glob("*")):
+            facts = _read_facts(folder)
+            with suppress(KeyError):
+                point = Point(*(facts[field.name] for field in fields(Point)))
+                found.append(Trial(point, facts["protocol"]))
+        return found
+
+    def result(self, trial: Trial) -> Result:
+        """How far a trial has come."""
+        folder = self.folder(trial)
+        attempts = _read_attempts(folder / "attempts.csv")
+        seconds = sum(attempt[0] for attempt in attempts)
+        last = attempts[-1][1] if attempts else None
+        options = _read_facts(folder).get("options", "")
+        record = _read_record(folder / "history.csv") if last == "0" else None
+        if record:
+            return Result(FINISHED, seconds, options, record)
+        return Result(UNFINISHED if last in (None, "stopped") else FAILED, seconds, options)
+
+    def tidy(self, trial: Trial) -> None:
+        """Removes what only a run that is not finished needs: its snapshot."""
+        for path in self.folder(trial).glob("*snapshot.h5*"):  # its record, lock, leftovers
+            path.unlink(missing_ok=True)
+
+    def last_line(self, trial: Trial) -> str:
+        """What the trial said last."""
+        with suppress(OSError):
+            text = (self.folder(trial) / "log.txt").read_text(errors="replace")
+            return next((line for line in reversed(text.splitlines()) if line.strip()), "")
+        return ""
+
+
+def _read_settings(file: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"cannot read {file}: it is damaged; give another --out") from error
+
+
+def _read_facts(folder: Path) -> dict:
+    """What the trial in a folder is; empty if there is none."""
+    try:
+        return dict(json.loads((folder / "trial.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _read_attempts(file: Path) -> list[tuple[float, str]]:
+    """Seconds and exit status of every time that the trial was run."""
+    try:
+        with open(file, newline="") as lines:
+            return [(float(row["seconds"]), row["status"]) for row in csv.DictReader(lines)]
+    except (OSError, KeyError, TypeError, ValueError):
+        return []
+
+
+def _read_record(history: Path) -> dict | None:
+    """The record beside a history, if both are complete."""
+    try:
+        record = json.loads(record_path(history).read_text())
+        with open(history, newline="") as file:
+            *_, last = csv.DictReader(file)
+        complete = int(last["epoch"]) == record["last_epoch"]["epoch"]
+        return record if complete and "final" in record else None
+    except (OSError, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,183 @@
+"""What comes out of a sweep: a row per point of the grid, and the best rate of each loss."""
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+
+from sweeping.grid import PAPER, VALIDATION, Point, number
+from sweeping.store import FINISHED, Result
+
+POINT = ("dataset", "loss", "learning_rate", "seed")
+BEST_TEST, LAST_VAL, TEST = "paper_best_test_accuracy", "val_last_accuracy", "val_test_accuracy"
+TRIAL_HEADER = (
+    *POINT,
+    "options",
+    *("paper_status", "paper_epochs", "paper_seconds"),
+    *(BEST_TEST, "paper_best_epoch", "paper_last_test_accuracy"),
+    *("val_fraction", "val_status", "val_epochs", "val_seconds"),
+    *(LAST_VAL, "val_best_accuracy", "val_best_epoch", TEST),
+)
+
+Row = dict[str, object]
+
+
+def trial_row(point: Point, results: Mapping[str, Result]) -> Row:
+    """All about a point of the grid.
+
+    The columns ``paper_…`` are of the run on all training images, whose epochs are judged on the
+    test images; ``val_…`` of the run in which images were held out.
+
+    Args:
+        point: of the grid.
+        results: by protocol; one that was not wanted is missing.
+
+    Returns:
+        Accuracies in [0, 1] and everything else by the names of ``TRIAL_HEADER``; None where there
+        is nothing.
+    """
+    row = dict.fromkeys(TRIAL_HEADER)
+    row |= zip(POINT, astuple(point), strict=True)
+    row["options"] = next(iter(results.values())).options
+    if PAPER in results:
+        row |= {f"paper_{name}": value for name, value in _progress(results[PAPER]).items()}
+        figures = _accuracies(results[PAPER])
+        row[BEST_TEST], row["paper_best_epoch"] = figures["best"], figures["best_epoch"]
+        row["paper_last_test_accuracy"] = figures["last"]
+    if VALIDATION in results:
+        row |= {f"val_{name}": value for name, value in _progress(results[VALIDATION]).items()}
+        figures = _accuracies(results[VALIDATION])
+        row["val_fraction"] = results[VALIDATION].record.get("options", {}).get("val_fraction")
+        row[LAST_VAL], row[TEST] = figures["last"], figures["final"]
+        row["val_best_accuracy"], row["val_best_epoch"] = figures["best"], figures["best_epoch"]
+    return row
+
+
+def _progress(result: Result) -> Row:
+    last = result.record.get("last_epoch") or {}
+    seconds = round(result.seconds, 1) if result.seconds else None
+    return {"status": result.status, "epochs": last.get("epoch"), "seconds": seconds}
+
+
+def _accuracies(result: Result) -> Row:
+    """Best and last accuracy of any epoch, and that of the final evaluation, on the test images."""
+    name = result.record.get("epochs_judged_by")
+    if result.status != FINISHED or name is None:
+        return dict.fromkeys(("best", "best_epoch", "last", "final"))
+    best, last = result.record["best_epoch"], result.record["last_epoch"]
+    return {
+        "best": best[name],
+        "best_epoch": int(best["epoch"]),
+        "last": last[name],
+        "final": result.record["final"][name.removeprefix("val_")],
+    }
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rate that is best for a loss on a data set, by one way of selecting.
+
+    Attributes:
+        learning_rate: with the highest mean of ``by``; None: no rate has been run with all seeds.
+        chosen: mean of what decides, over seeds.
+        mean: of what is reported, over seeds.
+        std: standard deviation of that (n - 1); None with a single seed.
+        complete: rates that have been run with all seeds, and all rates, like ``"7/8"``.
+    """
+
+    learning_rate: float | None
+    chosen: float | None
+    mean: float | None
+    std: float | None
+    complete: str
+
+
+def select(rows: Sequence[Row], by: str, report: str) -> Selection:
+    """Chooses a learning rate.
+
+    Rates with a seed that has no result do not compete, since means over other seeds are not to be
+    compared. Of equally good rates the larger one is chosen.
+
+    Args:
+        rows: of one loss on one data set.
+        by: the column whose mean over seeds decides.
+        report: the column to report for the chosen rate.
+    """
+    rates = sorted({row["learning_rate"] for row in rows}, reverse=True)
+    of_rate = {rate: [row for row in rows if row["learning_rate"] == rate] for rate in rates}
+    means = {
+        rate: statistics.fmean(row[by] for row in of_rate[rate])
+        for rate in rates
+        if all(row[by] is not None for row in of_rate[rate])
+    }
+    complete = f"{len(means)}/{len(rates)}"
+    if not means:
+        return Selection(None, None, None, None, complete)
+    best = max(means, key=means.get)
+    values = [row[report] for row in of_rate[best]]
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return Selection(best, means[best], statistics.fmean(values), std, complete)
+
+
+SUMMARY_HEADER = (
+    *("dataset", "loss", "seeds"),
+    *("paper_learning_rate", "paper_best_test_mean", "paper_best_test_std", "paper_rates"),
+    *("val_learning_rate", "val_last_mean", "val_test_mean", "val_test_std", "val_rates"),
+)
+
+
+def summary(rows: Iterable[Row]) -> list[Row]:
+    """For each data set and loss the best rate by both selections; without rows of a kind, None."""
+    groups: dict[tuple, list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["dataset"], row["loss"]), []).append(row)
+    found = []
+    for (dataset, loss), group in groups.items():
+        line = dict.fromkeys(SUMMARY_HEADER)
+        line |= {"dataset": dataset, "loss": loss, "seeds": len({row["seed"] for row in group})}
+        if any(row["paper_status"] for row in group):
+            s = select(group, BEST_TEST, BEST_TEST)
+            values = (s.learning_rate, s.mean, s.std, s.complete)
+            line |= zip(SUMMARY_HEADER[3:7], values, strict=True)
+        if any(row["val_status"] for row in group):
+            s = select(group, LAST_VAL, TEST)
+            values = (s.learning_rate, s.chosen, s.mean, s.std, s.complete)
+            line |= zip(SUMMARY_HEADER[7:], values, strict=True)
+        found.append(line)
+    return found
+
+
+def _percent(mean: float, std: float | None = None) -> str:
+    return f"{100 * mean:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
+
+
+# Title, the columns of the summary that a cell is made of, how it is made.
+_SHOWN = (
+    ("data set", ("dataset",), str),
+    ("loss", ("loss",), str),
+    ("seeds", ("seeds",), str),
+    ("best rate", ("paper_learning_rate",), number),
+    ("best test %", ("paper_best_test_mean", "paper_best_test_std"), _percent),
+    ("rates run", ("paper_rates",), str),
+    ("validated rate", ("val_learning_rate",), number),
+    ("validation %", ("val_last_mean",), _percent),
+    ("test %", ("val_test_mean", "val_test_std"), _percent),
+    ("rates run", ("val_rates",), str),
+)
+
+
+def shown(lines: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """Header and cells of the summary for people: percent, mean ± standard deviation.
+
+    Columns without anything in them are left out.
+    """
+    columns = [
+        (title, [_cell([line[name] for name in names], form) for line in lines])
+        for title, names, form in _SHOWN
+    ]
+    kept = [column for column in columns if any(column[1])]
+    cells = zip(*(cells for _, cells in kept), strict=True)
+    return [title for title, _ in kept], [list(row) for row in cells]
+
+
+def _cell(values: Sequence, form: Callable[..., str]) -> str:
+    return "" if values[0] is None else form(*values)

@@ -1,0 +1,171 @@
+"""The folder of a sweep: what counts as finished, what is refused."""
+
+import json
+
+import pytest
+
+from sweeping.cluster import Cluster, Resources, _check_address
+from sweeping.grid import Point, Trial
+from sweeping.store import Store
+from utils import UsageError, UserError
+
+TRIAL = Trial(Point("CUB", "cosine", 0.5, 0), "paper")
+
+SNAPSHOT = ("snapshot.h5", "snapshot.h5.run.json", ".snapshot.h5.123.weights.h5")
+
+
+@pytest.fixture
+def store(tmp_path):
+    found = Store(tmp_path / "out")
+    with found.opened():
+        found.agree({"--epochs": "2"})
+    return found
+
+
+def write_run(store, epochs=2, last=2, final=True, attempts=("0",)):
+    folder = store.prepare(TRIAL, ["learn.py"], ("--epochs", "2"))
+    rows = "".join(f"{i + 1},0.5\n" for i in range(epochs))
+    (folder / "history.csv").write_text(f"epoch,val_acc\n{rows}")
+    record = {"last_epoch": {"epoch": last}} | ({"final": {}} if final else {})
+    (folder / "history.csv.run.json").write_text(json.dumps(record))
+    lines = "".join(f"1700000000,{2.5 * (i + 1)},{s},host\n" for i, s in enumerate(attempts))
+    (folder / "attempts.csv").write_text(f"started,seconds,status,host\n{lines}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("written", "status"),
+    [
+        ({}, "finished"),
+        ({"attempts": ("stopped", "1", "0")}, "finished"),
+        ({"final": False}, "failed"),
+        ({"epochs": 1}, "failed"),
+        ({"epochs": 0}, "failed"),
+        ({"attempts": ("0", "1")}, "failed"),
+        ({"attempts": ("-9",)}, "failed"),
+        ({"attempts": ("stopped",)}, "unfinished"),
+        ({"attempts": ()}, "unfinished"),
+    ],
+)
+def test_what_counts_as_finished(store, written, status):
+    write_run(store, **written)
+    result = store.result(TRIAL)
+    assert result.status == status
+    assert result.seconds == sum(2.5 * (i + 1) for i in range(len(written.get("attempts", "0"))))
+    assert bool(result.record) == (status == "finished")
+    assert result.options == "--epochs 2"
+
+
+@pytest.mark.parametrize("file", ["history.csv", "history.csv.run.json", "attempts.csv"])
+@pytest.mark.parametrize("content", [b"", b"\xff\x00{", b"[1]", None])
+def test_damaged_files_are_of_no_finished_trial(store, file, content):
+    folder = write_run(store)
+    (folder / file).unlink() if content is None else (folder / file).write_bytes(content)
+    assert store.result(TRIAL).status != "finished"
+
+
+def test_a_trial_without_a_folder_is_unfinished(store):
+    assert store.result(TRIAL).status == "unfinished"
+    assert store.trials() == []
+
+
+def test_trials_of_earlier_grids_are_found(store):
+    trials = [
+        Trial(Point("CUB-sub5", "cosine+xent", 0.010000001, 3), protocol)
+        for protocol in ("paper", "validation")
+    ]
+    for trial in trials:
+        store.prepare(trial, ["learn.py"], ())
+    (store.path / "trials" / "foreign").mkdir()
+    assert store.trials() == trials
+
+
+def test_only_the_snapshot_goes_when_a_trial_is_finished(store):
+    folder = write_run(store)
+    for name in (*SNAPSHOT, "model.keras"):
+        (folder / name).write_text("")
+    before = {path.name for path in folder.iterdir()}
+    store.tidy(TRIAL)
+    store.tidy(TRIAL)
+    after = {path.name for path in folder.iterdir()}
+    assert before - after == set(SNAPSHOT)
+
+
+def test_other_settings_are_refused_and_further_ones_added(store):
+    store.agree({"--val_fraction": "0.1"})
+    before = (store.path / "sweep.json").read_bytes()
+    with pytest.raises(UsageError, match="run with --epochs 2 instead of 3"):
+        store.agree({"--epochs": "3", "--other": "x"})
+    assert (store.path / "sweep.json").read_bytes() == before
+    store.agree({"--epochs": "2", "--other": "x"})
+    with pytest.raises(UsageError, match=r"--val_fraction 0\.1 instead of 0\.2"):
+        store.agree({"--val_fraction": "0.2"})
+    (store.path / "sweep.json").write_text("{")
+    with pytest.raises(UserError, match="is damaged"):
+        store.agree({})
+
+
+def test_one_sweep_at_a_time(store):
+    with (
+        store.opened(),
+        pytest.raises(UsageError, match="another sweep is running"),
+        Store(store.path).opened(),
+    ):
+        pass
+    with store.opened():
+        pass
+
+
+def test_folders_with_other_things_are_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    for path, message in (
+        (tmp_path, "not of a sweep"),
+        (tmp_path / "notes.txt", "is a file"),
+        (tmp_path / "missing" / "out", "no folder"),
+    ):
+        with pytest.raises(UsageError, match=message), Store(path).opened():
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+class Ray:
+    """What a cluster says of its machines."""
+
+    def __init__(self, *machines):
+        self._machines = machines
+
+    def nodes(self):
+        return [
+            {"Alive": alive, "Resources": {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}}
+            for cpus, gpus, alive in self._machines
+        ]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "at_once", "decided"),
+    [(1, None, 4, 1), (5, None, 3, 1), (2, 0, 12, 0), (1, 0.5, 8, 0.5), (8, 2, 2, 2)],
+)
+def test_how_many_trials_fit(cpus, gpus, at_once, decided):
+    ray = Ray((8.0, 2.0, True), (14.0, 2.0, True), (2.0, 0, True), (99.0, 9.0, False))
+    cluster = Cluster(ray, Resources(cpus, gpus))
+    assert (cluster.at_once, cluster.resources.gpus) == (at_once, decided)
+
+
+def test_trials_that_fit_on_no_machine_are_refused():
+    with pytest.raises(UsageError, match=r"--cpus_per_trial 9.* largest have 8 CPUs and 2 GPUs"):
+        Cluster(Ray((8.0, 2.0, True), (99.0, 9.0, False)), Resources(9))
+    assert Cluster(Ray((8.0, 0, True)), Resources(3)).resources.gpus == 0
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:99999", "127.0.0.1:"])
+def test_addresses_where_nobody_answers_are_refused(address):
+    with pytest.raises(UsageError, match=rf"^--address {address}: no Ray cluster answers"):
+        _check_address(address)
+
+
+def test_processes_are_held_to_their_resources():
+    cpu = Resources(3, 0).environment()
+    assert cpu["OMP_NUM_THREADS"] == cpu["TF_NUM_INTRAOP_THREADS"] == "3"
+    assert cpu["CUDA_VISIBLE_DEVICES"] == "-1"
+    assert "CUDA_VISIBLE_DEVICES" not in Resources(1, 1).environment()  # Ray's own affair
+    assert Resources(1, 0.5).environment()["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"

@@ -1,0 +1,97 @@
+"""A script that ends with whoever started it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sweeping import tied
+
+SCRIPT = """import signal, sys, time
+from pathlib import Path
+folder = Path(sys.argv[1])
+def end(*_):
+    (folder / "ended").write_text("in order")
+    sys.exit(143)
+signal.signal(signal.SIGTERM, end)
+(folder / "started").write_text(repr((sys.argv, sys.path[0], __name__)))
+time.sleep(float(sys.argv[2]))
+sys.exit(7)
+"""
+
+
+@pytest.fixture
+def command(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    return [sys.executable, tied.__file__, tmp_path / "lock", tmp_path / "script.py", tmp_path]
+
+
+def start(command, seconds):
+    return subprocess.Popen([*map(str, command), str(seconds)], stdin=subprocess.PIPE)
+
+
+def wait_for(path, seconds=20):
+    limit = time.monotonic() + seconds
+    while not path.exists() or not path.read_text():
+        assert time.monotonic() < limit, f"{path} does not appear"
+        time.sleep(0.02)
+
+
+def test_the_script_runs_as_if_started_itself(command, tmp_path):
+    process = start(command, 0)
+    assert process.wait(20) == 7
+    process.stdin.close()
+    script = str(tmp_path / "script.py")
+    expected = repr(([script, str(tmp_path), "0"], str(tmp_path), "__main__"))
+    assert (tmp_path / "started").read_text() == expected
+    assert not (tmp_path / "ended").exists()
+
+
+def test_it_is_asked_to_end_when_the_pipe_closes(command, tmp_path):
+    process = start(command, 60)
+    wait_for(tmp_path / "started")
+    process.stdin.close()
+    assert process.wait(20) == 143
+    assert (tmp_path / "ended").exists()
+
+
+def test_it_ends_when_its_starter_is_killed(command, tmp_path):
+    code = (
+        "import subprocess, sys, time\n"
+        "subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE)\n"
+        "time.sleep(60)\n"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", code, *map(str, command), "60"])
+    wait_for(tmp_path / "started")
+    starter.send_signal(signal.SIGKILL)
+    starter.wait(20)
+    wait_for(tmp_path / "ended")
+
+
+def test_a_script_that_does_not_end_is_killed(command, tmp_path, monkeypatch):
+    text = Path(tied.__file__).read_text().replace("GRACE = 60", "GRACE = 0.5")
+    (tmp_path / "tied.py").write_text(text)
+    deaf = SCRIPT.replace("sys.exit(143)", "time.sleep(60)")
+    (tmp_path / "script.py").write_text(deaf)
+    process = start([command[0], tmp_path / "tied.py", *command[2:]], 60)
+    wait_for(tmp_path / "started")
+    process.stdin.close()
+    assert process.wait(20) == -signal.SIGKILL
+    assert (tmp_path / "ended").exists()
+
+
+@pytest.mark.skipif(tied.fcntl is None, reason="this system does not lock")
+def test_it_waits_for_another_that_is_still_ending(command, tmp_path):
+    with open(tmp_path / "lock", "a") as lock:
+        tied.fcntl.flock(lock, tied.fcntl.LOCK_EX)
+        process = start(command, 0)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        assert not (tmp_path / "started").exists()
+        assert os.path.exists(tmp_path / "lock")
+    assert process.wait(20) == 7
+    process.stdin.close()
