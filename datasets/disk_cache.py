@@ -175,16 +175,24 @@ def stored_normalization(
         UserError: the file cannot be written.
     """
     path = folder / f"{name}-{_key(paths)}.normalization.json"
-    with suppress(*_DAMAGED):
-        values = json.loads(read_bytes(path, _LARGEST_JSON))
-        mean, std = (tuple(float(x) for x in values[name]) for name in ("mean", "std"))
-        if len(mean) == len(std) in (1, 3) and np.isfinite([*mean, *std]).all() and min(std) > 0:
-            return Normalization(mean, std)
+    stored = read_normalization(path)
+    if stored:
+        return stored
     _make(folder)
     measured = measure()
     with replacing(path) as temporary:
         temporary.write_text(json.dumps({"mean": measured.mean, "std": measured.std}) + "\n")
     return measured
+
+
+def read_normalization(path: Path) -> Normalization | None:
+    """Mean and standard deviation in a file; None if there is none, or it is damaged."""
+    with suppress(*_DAMAGED):
+        values = json.loads(read_bytes(path, _LARGEST_JSON))
+        mean, std = (tuple(float(x) for x in values[name]) for name in ("mean", "std"))
+        if len(mean) == len(std) in (1, 3) and np.isfinite([*mean, *std]).all() and min(std) > 0:
+            return Normalization(mean, std)
+    return None
 
 
 def _make(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Image files as arrays of what a person would see."""
 
 import contextlib
+import ctypes
 import io
 import re
 import threading
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import simplejpeg
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, _imaging
 
 from utils import UserError, open_regular, read_bytes
 
@@ -20,7 +21,7 @@ MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # about 89 million; beyond, a file is taken
 MAX_SIDE = 2**16  # pixels, more than JPEG has
 
 # Pillow reads some forty formats, one of them by running another program.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "MPO", "JPEG2000", "AVIF")
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 _LARGEST = 2**30  # bytes; the largest image has 0.7 GB in four channels of 16 bits
 _MAX_SCANS = 16 * MAX_PIXELS  # pixels of a JPEG file times the number of passes over them
 _MAX_SLOW = 4_000_000  # pixels of a run-length encoded BMP file, which Pillow reads in Python
@@ -52,6 +53,12 @@ _FILTERS = (
     ("ignore", UserWarning, r"PIL\."),
     ("error", Image.DecompressionBombWarning, ""),
 )
+
+
+# libtiff writes its errors to standard error, beside those that Pillow makes of them. Where Pillow
+# brings no libtiff that can be reached, they stay.
+with contextlib.suppress(OSError, AttributeError):
+    ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 
 class FileImages(Sequence):

@@ -4,7 +4,6 @@ SciPy sets aside whatever a file declares, and calls itself for each array withi
 process dies. So the elements of a file are walked through before SciPy gets it.
 """
 
-import itertools
 import math
 import struct
 import warnings
@@ -20,7 +19,10 @@ from utils import UserError, read_bytes
 _LARGEST = 2**28  # bytes, unpacked; the annotations of Cars have about 20 MB
 _HEADER = 128  # bytes, the last two of which tell the byte order
 _ORDERS = {b"IM": "<", b"MI": ">"}
-_MATRIX, _COMPRESSED = 14, 15  # types of elements
+_INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15  # types of elements
+_OF_NUMBERS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}
+_OF_TEXT = {1, 2, 4, 16, 17, 18}
+_LONGEST_NAME = 64  # of a field of a structure
 _CELL, _STRUCT, _CHAR, _NUMBERS = 1, 2, 4, range(6, 16)  # classes of arrays
 _DEEPEST = 8  # arrays within arrays
 _MOST = 2_000_000  # elements; the annotations of Cars have about 700,000
@@ -80,24 +82,21 @@ def _check(content: bytes) -> None:
     order = _ORDERS.get(content[_HEADER - 2 : _HEADER])
     if order is None:
         raise ValueError("it is of another version")
-    left = _LARGEST
-    count = 0
-    waiting = [(content[_HEADER:], 0)]
+    left, count = _LARGEST, 0
+    waiting = [(kind, part, 0) for kind, part in _elements(content[_HEADER:], order)]
     while waiting:
-        block, depth = waiting.pop()
-        for kind, part in _elements(block, order):
-            count += 1
-            if count > _MOST or depth > _DEEPEST:
-                raise ValueError("it has too many arrays")
-            if kind == _COMPRESSED:
-                if depth:
-                    raise ValueError("it is compressed twice")
-                part = _unpacked(part, left)
-                left -= len(part)
-                waiting.append((part, depth + 1))
-            elif kind == _MATRIX:
-                _check_array(part, order)
-                waiting.append((part, depth + 1))
+        kind, part, depth = waiting.pop()
+        count += 1
+        if count > _MOST or depth > _DEEPEST:
+            raise ValueError("it has too many arrays")
+        if kind == _COMPRESSED and not depth:
+            part = _unpacked(part, left)
+            left -= len(part)
+            waiting += [(kind, inner, depth + 1) for kind, inner in _elements(part, order)]
+        elif kind == _MATRIX:
+            waiting += [(_MATRIX, inner, depth + 1) for inner in _arrays_in(part, order)]
+        else:
+            raise ValueError(f"an element of type {kind} in the place of an array")
 
 
 def _unpacked(part: bytes, limit: int) -> bytes:
@@ -109,26 +108,61 @@ def _unpacked(part: bytes, limit: int) -> bytes:
 
 
 def _elements(block: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """Type and content of each element; of the last one what there is."""
+    """Type and content of each element.
+
+    Raises:
+        ValueError: the last one is not complete.
+    """
     start = 0
-    while start + 8 <= len(block):
+    while start < len(block):
         kind, size = struct.unpack_from(f"{order}II", block, start)
         if kind >> 16:  # up to four bytes, which stand in the place of the size
-            yield kind & 0xFFFF, block[start + 4 : start + 4 + min(4, kind >> 16)]
-            start += 8
-            continue
-        yield kind, block[start + 8 : start + 8 + size]
-        start += 8 + size + (0 if kind == _COMPRESSED else -size % 8)
+            kind, size, begin, length = kind & 0xFFFF, kind >> 16, start + 4, 8
+        else:
+            begin, length = start + 8, 8 + size + (0 if kind == _COMPRESSED else -size % 8)
+        content = block[begin : begin + size]
+        if len(content) < size or (begin == start + 4 and size > 4):
+            raise ValueError("it is cut off")
+        yield kind, content
+        start += length
 
 
-def _check_array(part: bytes, order: str) -> None:
-    """Makes sure that an array is of a known class, and is not larger than what is there for it."""
+def _arrays_in(part: bytes, order: str) -> list[bytes]:
+    """The arrays within an array, whose elements are all of types that belong there.
+
+    SciPy takes every type for one that it knows, and every count for one that is right.
+    """
     if not part:
-        return
-    (_, flags), (_, lengths) = itertools.islice(_elements(part, order), 2)
-    kind = struct.unpack_from(f"{order}I", flags)[0] & 0xFF
-    if kind not in (_CELL, _STRUCT, _CHAR, *_NUMBERS):
-        raise ValueError(f"it has an array of class {kind}")
-    count = math.prod(struct.unpack(f"{order}{len(lengths) // 4}i", lengths))
-    if not 0 <= count <= len(part):
+        return []
+    elements = list(_elements(part, order))
+    if [kind for kind, _ in elements[:3]] != [_UINT32, _INT32, _INT8] or len(elements[0][1]) != 8:
+        raise ValueError("an array is damaged")
+    flags = struct.unpack(f"{order}II", elements[0][1])[0]
+    lengths = elements[1][1]
+    shape = struct.unpack(f"{order}{len(lengths) // 4}i", lengths[: len(lengths) // 4 * 4])
+    count = math.prod(shape)
+    if len(shape) < 2 or min(shape) < 0 or count > len(part):
         raise ValueError("an array is far larger than the file")
+    is_complex = flags >> 11 & 1
+    return _content_of(flags & 0xFF, elements[3:], count, 1 + is_complex, order)
+
+
+def _content_of(
+    kind: int, elements: list[tuple[int, bytes]], count: int, parts: int, order: str
+) -> list[bytes]:
+    types = [one for one, _ in elements]
+    if kind in _NUMBERS and len(elements) == parts and set(types) <= _OF_NUMBERS:
+        return []
+    if kind == _CHAR and len(elements) == 1 and set(types) <= _OF_TEXT:
+        return []
+    if kind == _STRUCT and types[:2] == [_INT32, _INT8] and len(elements[0][1]) == 4:
+        length, names = struct.unpack(f"{order}i", elements[0][1])[0], elements[1][1]
+        if not 0 < length <= _LONGEST_NAME:
+            raise ValueError("the names of a structure are damaged")
+        count *= len(names) // length
+        elements = elements[2:]
+    elif kind != _CELL:
+        raise ValueError(f"an array of class {kind} is damaged, or is not known here")
+    if len(elements) != count or {one for one, _ in elements} - {_MATRIX}:
+        raise ValueError("an array has more or fewer parts than it says")
+    return [content for _, content in elements]
