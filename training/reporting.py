@@ -128,7 +128,10 @@ def check_history(path: Path, records: list[Record]) -> None:
         return
     try:
         lines = read_text(path).split("\n")
-        losses = [float(row["loss"]) for row in csv.DictReader(lines)]
+        rows = csv.DictReader(lines)
+        losses = [float(row["loss"]) for row in rows]
+        if rows.fieldnames and "loss" not in rows.fieldnames:
+            raise KeyError("loss")
     except (UserError, csv.Error, KeyError, TypeError, ValueError):
         losses = [math.nan]
     if any(loss != record["loss"] for loss, record in zip(losses, records, strict=False)):

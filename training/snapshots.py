@@ -15,6 +15,7 @@ import h5py
 import keras
 
 from files import replacing
+from models.hdf5_files import open_hdf5
 from training.reporting import EpochReporter, Record
 from utils import UserError
 
@@ -66,9 +67,11 @@ def read_snapshot(path: Path, identity: dict) -> RunState:
         UserError: the file is no snapshot, or one of another run.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             state = RunState(**json.loads(file[STATE][()]))
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        if not isinstance(state.identity, dict) or not _are_records(state):
+            raise ValueError("an entry of another type")
+    except Exception as error:  # h5py raises almost anything for damaged files
         raise UserError(
             f"--snapshot {path}: is not a snapshot of a training run, or is damaged; "
             "move it away to start anew"
@@ -80,6 +83,13 @@ def read_snapshot(path: Path, identity: dict) -> RunState:
         )
         raise UserError(f"--snapshot {path}: belongs to another run, with {differences}")
     return state
+
+
+def _are_records(state: RunState) -> bool:
+    """Whether the epochs are counted and recorded as a run does it."""
+    counted = type(state.epoch) is int and state.epoch >= 0
+    lists = isinstance(state.records, list) and isinstance(state.plateau, dict)
+    return counted and lists and all(isinstance(record, dict) for record in state.records)
 
 
 def restore(path: Path, model: keras.Model) -> None:

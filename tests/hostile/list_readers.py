@@ -277,7 +277,7 @@ def _check_lines(found: list[str], valid: list[str], folder: Path) -> None:
 
 _IDS = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
 
-READERS = {
+READERS: dict[str, Reader] = {
     "CUB lists": _lists("CUB", _IDS, _same_split),
     "NAB lists": _lists("NAB", _IDS, _same_split),
     "CUB-sub2 list": Reader(
