@@ -5,7 +5,6 @@ import os
 import selectors
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,8 @@ BYTES = 2 * 2**30
 """How much memory the process may have meanwhile, with all that it imported."""
 
 _ROOT = Path(__file__).parents[2]
-_PATIENCE = 60  # seconds without any sign from the process until it is taken to hang
-_START = 300  # and until it has imported everything
+PATIENCE = 60  # seconds; a machine that is shared may let a process wait
+_START = 300  # until the process has imported everything
 
 
 @dataclass
@@ -54,7 +53,11 @@ class Summary:
 
 
 def run(
-    readers: Sequence[str], count: int, folder: Path, large: bool = False
+    readers: Sequence[str],
+    count: int,
+    folder: Path,
+    large: bool = False,
+    patience: float = PATIENCE,
 ) -> dict[str, Summary]:
     """Reads mutated inputs, and those that were made by hand, with each of the readers.
 
@@ -63,12 +66,13 @@ def run(
         count: mutated inputs of each.
         folder: a temporary one.
         large: whether to read those that take seconds, too.
+        patience: seconds without any sign from the process until it is taken to hang.
     """
     summaries = {name: Summary() for name in readers}
     tasks = [[name, count, large, 0] for name in readers]
     while tasks:
         current, ended = None, None
-        for message in _messages(tasks, folder):
+        for message in _messages(tasks, folder, patience):
             if "reader" in message:
                 current = message
             elif "end" in message:
@@ -87,7 +91,7 @@ def run(
     return summaries
 
 
-def _messages(tasks: list, folder: Path) -> Iterator[dict]:
+def _messages(tasks: list, folder: Path, patience: float) -> Iterator[dict]:
     """What a worker tells, and at last how it ended if it did not tell that itself."""
     receiving, sending = os.pipe()
     errors = folder / "errors.txt"
@@ -112,39 +116,39 @@ def _messages(tasks: list, folder: Path) -> Iterator[dict]:
         )
     os.close(sending)
     try:
-        yield from _lines(receiving)
-        status = worker.wait(_PATIENCE)
+        yield from _lines(receiving, patience)
+        status = worker.wait(_START)
         yield {"died": f"it ended with status {status}: {errors.read_text()[-500:]}"}
     except TimeoutError:
-        yield {"died": "it took more than a minute"}
+        yield {"died": f"no sign of it for {patience:.0f} s"}
     finally:
         worker.kill()
         worker.wait()
         os.close(receiving)
 
 
-def _lines(receiving: int) -> Iterator[dict]:
-    rest, patience = b"", _START
+def _lines(receiving: int, patience: float) -> Iterator[dict]:
+    rest, waiting = b"", _START
     with selectors.DefaultSelector() as selector:
         selector.register(receiving, selectors.EVENT_READ)
         while True:
-            if not selector.select(patience):
+            if not selector.select(waiting):
                 raise TimeoutError
             received = os.read(receiving, 2**16)
             if not received:
                 return
             *complete, rest = (rest + received).split(b"\n")
             yield from map(json.loads, complete)
-            patience = _PATIENCE
+            waiting = patience
 
 
-def report(summaries: dict[str, Summary], started: float) -> str:
+def report(summaries: dict[str, Summary]) -> str:
     """A table of what became of the inputs."""
     rows = [
-        f"{name:<28} {sum(s.outcomes.values()) + len(s.failures):>6} {s.outcomes['right']:>6} "
-        f"{s.outcomes['refused']:>8} {len(s.failures):>9} {s.slowest[0]:>8.2f} "
-        f"{s.largest[0] / 2**20:>6.0f}"
+        f"{name:<30} {sum(s.outcomes.values()) + len(s.failures):>6} {s.outcomes['right']:>6} "
+        f"{s.outcomes['refused']:>8} {len(s.failures):>9} {s.slowest[0]:>10.2f} "
+        f"{s.largest[0] / 2**20:>6.0f}  {s.slowest[1]}"
         for name, s in summaries.items()
     ]
-    head = f"{'reader':<28} inputs  right  refused  failures  slowest/s    MiB"
-    return "\n".join([head, *rows, f"{time.monotonic() - started:.0f} s in all"])
+    head = f"{'reader':<30} inputs  right  refused  failures  slowest/s    MiB  slowest"
+    return "\n".join([head, *rows])

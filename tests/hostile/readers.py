@@ -51,6 +51,13 @@ def apply(harm: Harm, folder: Path, file: str) -> None:
         harm(folder)
 
 
+def reader(name: str) -> Reader:
+    """The reader of that name, or the one that misbehaves so."""
+    from tests.hostile import misbehaving
+
+    return misbehaving.READERS.get(name) or table()[name]
+
+
 def table() -> dict[str, Reader]:
     """All readers by name, those that need Keras last."""
     from tests.hostile import array_readers, list_readers, model_readers, picture_readers

@@ -11,6 +11,7 @@ import os
 import random
 import resource
 import shutil
+import stat
 import sys
 import time
 import traceback
@@ -20,7 +21,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.hostile.readers import Reader, apply, table
+from tests.hostile import readers
+from tests.hostile.readers import Reader, apply
 from utils import UserError
 
 _MEMORY = 2**35  # bytes of addresses, so that one input cannot take the whole machine
@@ -141,27 +143,31 @@ def _right(reader: Reader, folder: Path, found: object, valid: object) -> tuple[
     return "right", ""
 
 
-def _tree(folder: Path) -> dict[str, tuple]:
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        status = path.lstat()
-        found[str(path)] = (
-            status.st_mode,
-            status.st_size if path.is_file() else 0,
-            status.st_mtime_ns,
-        )
+def _tree(top: str) -> dict[str, tuple]:
+    """Kind, size and time of change of everything below a folder, by its path within it."""
+    found, waiting = {}, [top]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                is_folder = stat.S_ISDIR(status.st_mode)
+                size = 0 if is_folder else status.st_size
+                found[entry.path[len(top) :]] = status.st_mode, size, status.st_mtime_ns
+                if is_folder:
+                    waiting.append(entry.path)
     return found
 
 
-def _restore(folder: Path, example: Path) -> None:
-    """Makes the folder what the example is, with as few changes as possible."""
-    folder.mkdir(exist_ok=True)
-    wanted, there = _tree(example), _tree(folder)
-    if {k[len(str(example)) :]: v for k, v in wanted.items()} != {
-        k[len(str(folder)) :]: v for k, v in there.items()
-    }:
-        _empty(folder)
-        shutil.copytree(example, folder, dirs_exist_ok=True, symlinks=True)
+def _restore(folder: Path, example: Path, wanted: dict[str, tuple]) -> None:
+    """Makes the folder what the example is."""
+    if _files_of(_tree(str(folder))) == _files_of(wanted):
+        return
+    _empty(folder)
+    shutil.copytree(example, folder, dirs_exist_ok=True, symlinks=True)
+
+
+def _files_of(tree: dict[str, tuple]) -> dict[str, tuple]:
+    return {path: facts for path, facts in tree.items() if not stat.S_ISDIR(facts[0])}
 
 
 def _empty(folder: Path) -> None:
@@ -182,24 +188,26 @@ def _peak() -> int:
 def _read_all(task: list, out) -> None:
     """Reads all inputs of one reader, from number ``first`` on."""
     name, count, large, first = task
-    reader = table()[name]
+    reader = readers.reader(name)
     example, folder = Path("example"), Path("input-folder")
-    example.mkdir(exist_ok=True)
-    _empty(example)
+    for one in (example, folder):
+        one.mkdir(exist_ok=True)
+        _empty(one)
     reader.prepare(example)
-    _restore(folder, example)
+    wanted = _tree(str(example))
+    _restore(folder, example, wanted)
     valid = reader.read(folder)
     reader.check(valid, valid, folder)
     for number, one in enumerate(_inputs(name, reader, example, count, large)):
         if number >= first:
             print(json.dumps({"reader": name, "number": number, "title": one.title}), file=out)
-            print(json.dumps(_read_one(reader, folder, example, valid, one)), file=out)
+            _restore(folder, example, wanted)
+            one.change(folder=folder)
+            print(json.dumps(_read_one(reader, folder, valid, one)), file=out)
 
 
-def _read_one(reader: Reader, folder: Path, example: Path, valid: object, one: Input) -> dict:
-    _restore(folder, example)
-    one.change(folder=folder)
-    before = _tree(Path())
+def _read_one(reader: Reader, folder: Path, valid: object, one: Input) -> dict:
+    before = _tree(".")
     _reset_peak()
     started, cpu = time.monotonic(), time.process_time()
     outcome, text = _outcome(reader, folder, valid)
@@ -210,7 +218,7 @@ def _read_one(reader: Reader, folder: Path, example: Path, valid: object, one: I
     }
     if outcome != "failure" and outcome not in one.may:
         outcome, text = "failure", f"{outcome} instead of {' or '.join(one.may)}: {text}"
-    if outcome != "failure" and _tree(Path()) != before:
+    if outcome != "failure" and _tree(".") != before:
         outcome, text = "failure", "it changed files"
     return {"outcome": outcome, "text": text, **figures}
 
