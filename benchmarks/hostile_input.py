@@ -1,6 +1,6 @@
 """What becomes of thousands of hostile files? One row for each reader.
 
-``python -m benchmarks.hostile_input --out DIR`` runs the inputs of the slow test and keeps a file for
+``python -m benchmarks.hostile_input --out DIR`` runs what the slow test runs and keeps a file for
 each reader; those that are there already are shown, not run again.
 """
 
