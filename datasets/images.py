@@ -24,7 +24,8 @@ MAX_SIDE = 2**16  # pixels, more than JPEG has
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 _LARGEST = 2**30  # bytes; the largest image has 0.7 GB in four channels of 16 bits
 _MAX_SCANS = 16 * MAX_PIXELS  # pixels of a JPEG file times the number of passes over them
-_MAX_SLOW = 4_000_000  # pixels of a run-length encoded BMP file, which Pillow reads in Python
+_SLOW = ("bmp_rle", "ppm_plain")  # decoders that Pillow has in Python
+_MAX_SLOW = 4_000_000  # pixels that they may read
 _LARGE = 2**24  # pixels of an image that is decoded while no other large one is
 _LARGE_IMAGE = threading.Lock()
 _STRIP = 2**22  # pixels that are blended with white at a time
@@ -143,8 +144,8 @@ def _check_work(image: Image.Image, content: bytes) -> None:
     pixels = image.width * image.height
     if image.format in ("JPEG", "MPO") and content.count(_SCAN) * pixels > _MAX_SCANS:
         raise ValueError("it goes over its pixels far too often")
-    if image.format == "BMP" and pixels > _MAX_SLOW and image.tile[0][0] == "bmp_rle":
-        raise ValueError(f"it is run-length encoded and has more than {_MAX_SLOW:,} pixels")
+    if pixels > _MAX_SLOW and image.tile and image.tile[0][0] in _SLOW:
+        raise ValueError(f"it is written in a way that is read for up to {_MAX_SLOW:,} pixels")
     if image.format == "TIFF":
         width, height = (image.tag_v2.get(tag) or 0 for tag in _TILE_SIZES)
         if width * height > MAX_PIXELS:
