@@ -24,6 +24,7 @@ from tests.hostile.list_readers import (
     made,
     no_files,
     read_dataset,
+    small,
 )
 from tests.hostile.mutators import BYTES, deflated, opcodes
 from tests.hostile.readers import Harm, Reader
@@ -328,8 +329,7 @@ def _mats(file: str) -> dict[str, dict[str, Harm]]:
 
 def _dataset(name: str, *files: str, mutators: tuple, harms: dict) -> Reader:
     read = partial(read_dataset, name)
-    write = fake_data.WRITERS[name]
-    return Reader(write, files, read, check_dataset, mutators, named=(name,), **harms)
+    return Reader(small(name), files, read, check_dataset, mutators, named=(name,), **harms)
 
 
 _EMBEDDINGS = {"embedding": VECTORS, "ind2label": [3, 1, 7]}

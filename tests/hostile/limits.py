@@ -16,7 +16,7 @@ BYTES = 2 * 2**30
 """How much memory the process may have meanwhile, with all that it imported."""
 
 _ROOT = Path(__file__).parents[2]
-PATIENCE = 60  # seconds; a machine that is shared may let a process wait
+PATIENCE = 180  # seconds; a machine that is shared may let a process wait
 _START = 300  # until the process has imported everything
 
 

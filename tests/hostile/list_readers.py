@@ -85,7 +85,7 @@ def _same_split(found: ImageDataset, valid: ImageDataset, folder: Path) -> None:
 
 
 def _lists(kind: str, files: tuple[str, ...], check: Callable = check_dataset) -> Reader:
-    prepare = fake_data.WRITERS[kind]
+    prepare = small(kind)
     elsewhere = f"../{kind}.jpg" if kind in ("CUB", "NAB") else f"a/../../../{kind}.jpg"
     number = "1 " if kind == "CUB" else ""
     return Reader(
@@ -112,6 +112,11 @@ def _lists(kind: str, files: tuple[str, ...], check: Callable = check_dataset) -
     )
 
 
+def small(kind: str) -> Callable[[Path], None]:
+    """Writes a data set of two classes, with three images for training and one for testing."""
+    return lambda folder: fake_data.WRITERS[kind](folder, 2, 3, 1)
+
+
 def _million_lines() -> bytes:
     return b"".join(b"%d a/b%d.jpg\n" % (i, i) for i in range(10**6))
 
@@ -128,7 +133,7 @@ def endless(file: str, folder: Path) -> None:
 
 
 def _write_subset(folder: Path) -> None:
-    fake_data.write_cub(folder)
+    small("CUB")(folder)
     ids = [
         line.split()[0] for line in read_lines(folder / "train_test_split.txt") if line[-1] == "1"
     ]

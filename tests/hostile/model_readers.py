@@ -394,7 +394,7 @@ def _bomb(member: str) -> Callable[[], bytes]:
             zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
             archive.open(member, "w", force_zip64=True) as out,
         ):
-            for _ in range(300):
+            for _ in range(38):
                 out.write(bytes(2**24))
         return file.getvalue()
 
@@ -573,9 +573,9 @@ READERS = {
         crafted=_MODELS,
         harmless=_OUTSIDE,
         large={
-            "5 GB of configuration": made("m.keras", _bomb("config.json")),
-            "5 GB of weights": made("m.keras", _bomb("model.weights.h5")),
-            "5 GB of description": made("m.keras", _bomb("description.npz")),
+            "600 MB of configuration": made("m.keras", _bomb("config.json")),
+            "600 MB of weights": made("m.keras", _bomb("model.weights.h5")),
+            "600 MB of description": made("m.keras", _bomb("description.npz")),
             "an endless file": partial(endless, "m.keras"),
         },
     ),
@@ -622,7 +622,7 @@ READERS = {
         _check_weights,
         (*BYTES, *ARCHIVES, *[_weights_within] * 5),
         crafted=no_files("w.keras"),
-        large={"5 GB of weights": made("w.keras", _bomb("model.weights.h5"))},
+        large={"600 MB of weights": made("w.keras", _bomb("model.weights.h5"))},
     ),
     "snapshot": Reader(
         _write_snapshot,
