@@ -4,6 +4,7 @@ Nothing in them is executed, and what they unpack to is bounded before anything 
 """
 
 import math
+import os
 import warnings
 import zipfile
 from collections.abc import Iterable
@@ -12,12 +13,17 @@ from typing import BinaryIO
 
 import numpy as np
 
+from utils import open_regular
+
 _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without a bound
 _KINDS = "biufSU"  # of dtypes: numbers and text
+_FREE = 2**28  # bytes that the smallest of files may unpack to
+_RATIO = 20
+_MOST_TEXT = 2**26  # characters of an array that is made of a list
 
 
 def is_zip(path: str | Path) -> bool:
@@ -26,8 +32,17 @@ def is_zip(path: str | Path) -> bool:
     Raises:
         OSError: the file cannot be read.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return file.read(2) == b"PK"
+
+
+def bounded(limit: int, file: BinaryIO) -> int:
+    """A limit for what a file may unpack to that grows with the file, up to ``limit``.
+
+    Numbers in float32 shrink to about nine tenths, a third if most of them are zero; what shrinks
+    to less than a twentieth is small, or a file that was made to fill the memory.
+    """
+    return min(limit, max(_FREE, _RATIO * os.fstat(file.fileno()).st_size))
 
 
 def read_npz(file: BinaryIO, names: Iterable[str], limit: int) -> dict[str, np.ndarray]:
@@ -76,11 +91,37 @@ def float_vectors(value: object) -> np.ndarray:
     Raises:
         TypeError, ValueError: it has something else than real numbers, or no regular shape.
     """
+    if _longest_text(value):  # of which NumPy would make an array as wide as the longest of it
+        raise ValueError("numbers are needed, there is text among them")
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"numbers are needed, these are {array.dtype}")
     with np.errstate(all="ignore"):
         return array.astype(np.float32, copy=False)
+
+
+def label_vector(value: object) -> np.ndarray:
+    """An array, or a list, of labels as an array; nothing is said about what the labels are.
+
+    Raises:
+        TypeError, ValueError: it is something else, or labels of text are so long and so many that
+            an array of them would fill the memory.
+    """
+    if isinstance(value, list | tuple) and len(value) * _longest_text(value) > _MOST_TEXT:
+        raise ValueError("its labels are far too long")
+    return np.asarray(value)
+
+
+def _longest_text(value: object) -> int:
+    """Characters of the longest text in nested lists."""
+    longest, waiting = 0, [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str | bytes):
+            longest = max(longest, len(part), 1)
+        elif isinstance(part, list | tuple):
+            waiting += part
+    return longest
 
 
 def check_text(array: np.ndarray) -> None:

@@ -1,7 +1,15 @@
-"""Reads pickles of plain data without running code that the file brings along."""
+"""Reads pickles of plain data without running code that the file brings along.
+
+A file of kilobytes can also ask for terabytes: by copying one part over and over, or by a list of
+lists of lists that are all the same. So what calls may copy is bounded, and what the content
+unfolds to.
+"""
 
 import collections
+import os
 import pickle
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,7 +17,14 @@ import numpy as np
 from numpy._core import multiarray
 
 from npz import check_text
-from utils import UserError
+from utils import UserError, open_regular
+
+_FREE = 2**24  # bytes that calls may copy, and parts that are looked at, in the smallest of files
+_COPIES = 8  # times the size of a file that they may copy
+_DEEPEST = 50  # containers within containers
+_STEPS = 2**23  # codes in a file; the names and labels of a million images take 4e6
+# For how many codes one counts: those that make a container, and the one that remembers something.
+_COSTS = {**dict.fromkeys(b"(])}\x8f\x91tld\x85\x86\x87", 4), 0x94: 2}
 
 
 class _ForbiddenGlobal(Exception):
@@ -102,25 +117,55 @@ _ALLOWED = {
 
 
 class _PlainUnpickler(pickle._Unpickler):
-    """The unpickler in Python: the one in C hands any state in the file to any object."""
+    """The unpickler in Python: the one in C hands any state in the file to any object.
+
+    Args:
+        file: the pickle.
+        encoding: see ``load_plain_pickle``.
+        budget: bytes that calls may copy in all.
+    """
 
     dispatch: ClassVar[dict] = dict(pickle._Unpickler.dispatch)
 
+    def __init__(self, file, encoding: str, budget: int):
+        super().__init__(file, encoding=encoding)
+        self._budget = budget
+        self.dispatch = _Counted(type(self).dispatch)
+
     def find_class(self, module: str, name: str):
         try:
-            return _ALLOWED[module, name]
+            found = _ALLOWED[module, name]
         except KeyError:
             raise _ForbiddenGlobal(f"{module}.{name}") from None
+        return self._paid(found) if callable(found) else found
+
+    def _paid(self, function: Callable) -> Callable:
+        """A function whose copies of its arguments count."""
+
+        @wraps(function, updated=())
+        def call(*arguments):
+            self._pay(arguments)
+            return function(*arguments)
+
+        return call
+
+    def _pay(self, parts: Iterable) -> None:
+        self._budget -= sum(_bytes_in(part) for part in parts)
+        if self._budget < 0:
+            raise pickle.UnpicklingError("it copies its content far too often")
 
     def load_build(self) -> None:
         """Sets the state of the last object."""
         state, target = self.stack.pop(), self.stack[-1]
+        self._pay(state)
         if isinstance(target, np.dtype):
             state = _dtype_state(target, state)
         elif not isinstance(target, np.ndarray):
             raise pickle.UnpicklingError(f"a state for {type(target).__name__}")
         target.__setstate__(state)
         if isinstance(target, np.ndarray):
+            if target.size and not target.itemsize:
+                raise pickle.UnpicklingError("an array without content")
             check_text(target)
 
     def load_bytearray8(self) -> None:
@@ -133,6 +178,27 @@ class _PlainUnpickler(pickle._Unpickler):
 
     dispatch[pickle.BUILD[0]] = load_build
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
+
+
+class _Counted(dict):
+    """The functions for the codes in a pickle, of which only so many are looked up."""
+
+    left = _STEPS
+
+    def __getitem__(self, code: int) -> Callable:
+        self.left -= _COSTS.get(code, 1)
+        if self.left < 0:
+            raise pickle.UnpicklingError(f"it has more than {_STEPS:,} parts")
+        return super().__getitem__(code)
+
+
+def _bytes_in(part: object) -> int:
+    """About what a copy of an argument takes; arguments that are no containers take little."""
+    if isinstance(part, str | bytes | bytearray):
+        return len(part)
+    if isinstance(part, list | tuple | dict | set | frozenset):
+        return 64 * len(part)
+    return 0
 
 
 def _dtype_state(dtype: np.dtype, state: tuple) -> tuple:
@@ -161,8 +227,11 @@ def load_plain_pickle(path: str | Path, encoding: str = "latin1"):
             e.g. for a function to be called.
     """
     try:
-        with open(path, "rb") as file:
-            return _PlainUnpickler(file, encoding=encoding).load()
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            content = _PlainUnpickler(file, encoding, max(_FREE, _COPIES * size)).load()
+        _check_unfolded(content, max(_FREE // 64, _COPIES * size))
+        return content
     except _ForbiddenGlobal as error:
         raise UserError(
             f"{path} is refused: it asks for {error}, which is not plain data"
@@ -172,3 +241,49 @@ def load_plain_pickle(path: str | Path, encoding: str = "latin1"):
     except Exception as error:  # a damaged pickle may raise anything, and only that is meant here
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path} is not a complete pickle file: {reason}") from error
+
+
+def _check_unfolded(content: object, limit: int) -> None:
+    """Refuses containers within each other that whoever goes through them would not get out of.
+
+    Args:
+        content: of a pickle.
+        limit: parts that it may have when everything that occurs twice counts twice.
+
+    Raises:
+        UnpicklingError: it has more, or a container is part of itself, or they are nested deeply.
+    """
+    counts: dict[int, int] = {}  # parts of each container by its id; 0 while that is being counted
+    waiting = [(content, False)]
+    depth = 0
+    while waiting:
+        part, counted = waiting.pop()
+        inner = _containers_in(part)
+        if counted:
+            depth -= 1
+            counts[id(part)] = 1 + _length(part) + sum(counts[id(one)] for one in inner)
+            if counts[id(part)] > limit:
+                raise pickle.UnpicklingError("it unfolds to far more than it has")
+        elif id(part) not in counts:
+            depth += 1
+            if depth > _DEEPEST:
+                raise pickle.UnpicklingError("it is nested too deeply")
+            counts[id(part)] = 0
+            waiting.append((part, True))
+            waiting += [(one, False) for one in inner]
+        elif not counts[id(part)]:
+            raise pickle.UnpicklingError("it contains itself")
+
+
+def _containers_in(part: object) -> list:
+    if isinstance(part, Mapping):
+        parts = [*part.keys(), *part.values()]
+    elif isinstance(part, list | tuple | set | frozenset):
+        parts = part
+    else:
+        return []
+    return [one for one in parts if isinstance(one, Mapping | list | tuple | set | frozenset)]
+
+
+def _length(part: object) -> int:
+    return len(part) if isinstance(part, Mapping | list | tuple | set | frozenset) else 0

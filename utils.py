@@ -3,11 +3,16 @@
 Imports nothing of this project and nothing heavy, so that ``--help`` stays quick.
 """
 
+import errno
+import os
+import re
 import signal
+import stat
 import time
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -15,14 +20,36 @@ STARTED = time.monotonic()
 """When the command began."""
 
 
+_LONGEST = 600  # characters of a message
+_END = 150  # of a longer one, what is kept of its end
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+LARGEST_TEXT = 2**27
+"""Bytes of a text file; the list of the 1.3 million images of ImageNet has 50 MB."""
+MOST_LINES = 3_000_000
+"""Lines of a text file."""
+
+
 class UserError(Exception):
     """A failure that is explained to the user in one line, without a traceback.
+
+    What a message quotes may come from anywhere: characters that would end the line or speak to
+    the terminal are written as escapes, and the middle of an endless message is left out.
+
+    Args:
+        message: what is wrong, and what would be right.
 
     Attributes:
         status: exit status of the command, 1.
     """
 
     status = 1
+
+    def __init__(self, message: str):
+        line = _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], message)
+        if len(line) > _LONGEST:
+            line = f"{line[: _LONGEST - _END - 3]} … {line[-_END:]}"
+        super().__init__(line)
 
 
 class UsageError(UserError):
@@ -118,18 +145,60 @@ def generator(purpose: str, *numbers: int) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(purpose.encode()), *numbers])
 
 
-def read_text(path: str | Path) -> str:
-    """The content of a text file.
+def open_regular(path: str | Path) -> BinaryIO:
+    """Opens a file for reading that can be read to its end: no pipe, no device.
 
     Raises:
-        UserError: the file is missing or is not UTF-8 text.
+        OSError: it cannot be opened or is something else; ``strerror`` says what.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
+    except ValueError as error:  # a zero byte in the name
+        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
+    return file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a file; without the flag, opening a pipe would wait for somebody to write to it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def read_bytes(path: str | Path, limit: int) -> bytes:
+    """The content of a file.
+
+    Raises:
+        OSError: it cannot be read, is a pipe or a device, or has more than ``limit`` bytes;
+            ``strerror`` says what.
+    """
+    with open_regular(path) as file:
+        if os.fstat(file.fileno()).st_size <= limit:
+            content = file.read(limit + 1)  # the files in /proc have more than they tell
+            if len(content) <= limit:
+                return content
+    raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", str(path))
+
+
+def read_text(path: str | Path) -> str:
+    """The content of a text file, with lines that end in ``\\n``.
+
+    Raises:
+        UserError: the file is missing, is not UTF-8 text, or is far too large for what people
+            write into text files.
+    """
+    try:
+        text = read_bytes(path, LARGEST_TEXT).decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not a text file in UTF-8") from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    # Those are all the characters at which str.splitlines ends a line.
+    if sum(map(text.count, "\n\v\f\x1c\x1d\x1e\x85\u2028\u2029")) > MOST_LINES:
+        raise UserError(f"{path} has more than {MOST_LINES:,} lines")
+    return text
 
 
 def read_lines(path: str | Path) -> list[str]:

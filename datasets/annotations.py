@@ -4,8 +4,6 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from datasets.base import Samples, listing
 from datasets.images import FileImages
 from utils import UserError, read_text
@@ -92,11 +90,19 @@ def file_samples(root: Path, names: Sequence[str], labels: Sequence, folder: str
         folder: folder within the root.
 
     Raises:
-        UserError: some of the files are missing.
+        UserError: some of the files are missing, or would not be in the folder.
     """
+    outside = [name for name in names if _leads_outside(name)]
+    if outside:
+        raise UserError(f"images have to be in {root}, but these are elsewhere: {listing(outside)}")
     names = [str(PurePosixPath(folder, name)) for name in names]
     _check_exist(root, names)
     return Samples(FileImages([root / name for name in names]), labels, names)
+
+
+def _leads_outside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.is_absolute() or ".." in path.parts
 
 
 def _check_exist(root: Path, names: Iterable[str]) -> None:
@@ -116,38 +122,5 @@ def _check_exist(root: Path, names: Iterable[str]) -> None:
 def _files_in(folder: Path) -> frozenset[str]:
     try:
         return frozenset(os.listdir(folder))
-    except OSError:  # a missing folder is reported by the files that it lacks
+    except (OSError, ValueError):  # a missing folder is reported by the files that it lacks
         return frozenset()
-
-
-def load_mat(path: Path, *variables: str) -> list[np.ndarray]:
-    """Reads variables of a MATLAB file, each as a one-dimensional array.
-
-    Raises:
-        UserError: the file is missing or damaged, or lacks a variable.
-    """
-    content = _mat_content(path)
-    missing = [name for name in variables if name not in content]
-    if missing:
-        raise UserError(f"{path} has no variable {listing(missing)}")
-    return [np.atleast_1d(content[name]) for name in variables]
-
-
-def optional_mat(path: Path, variable: str) -> np.ndarray:
-    """Reads a variable that a MATLAB file may lack; it is empty then.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    return np.atleast_1d(_mat_content(path).get(variable, ()))
-
-
-def _mat_content(path: Path) -> dict:
-    from scipy.io import loadmat
-
-    if not path.is_file():
-        raise UserError(f"cannot read {path}: there is no such file")
-    try:
-        return loadmat(path, squeeze_me=True)
-    except Exception as error:  # SciPy documents no exceptions for damaged files
-        raise UserError(f"{path} is not a readable MATLAB file") from error

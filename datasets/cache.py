@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from datasets.base import ImageDataset, Selected, Split
 from datasets.disk_cache import stored_images, stored_normalization
-from datasets.images import FileImages
+from datasets.images import FileImages, image_size
 from datasets.memory import available_memory
 from datasets.normalization import Normalization
 from datasets.resizing import resize, resized_shape
@@ -57,8 +56,7 @@ class _Plan:
 
     def _bytes(self, path: Path) -> int | None:
         try:
-            with Image.open(path) as image:
-                width, height = image.size
+            width, height = image_size(path)
         except Exception:  # a damaged file: reading it later says so
             return None
         if self.size:

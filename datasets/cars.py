@@ -1,7 +1,8 @@
 """Stanford Cars: https://ai.stanford.edu/~jkrause/cars/car_dataset.html"""
 
-from datasets.annotations import file_samples, load_mat, optional_mat
+from datasets.annotations import file_samples
 from datasets.base import DATASETS, Request, Source, require_files, require_root
+from datasets.mat_files import load_mat
 from datasets.normalization import Normalization
 from datasets.transforms import Preprocessing
 from utils import UserError
@@ -14,14 +15,13 @@ def read_cars(request: Request) -> Source:
     """Reads Stanford Cars from its list of all images."""
     root = require_root(request, "Cars")
     require_files(root, "Cars", _ANNOTATIONS)
-    (annotations,) = load_mat(root / _ANNOTATIONS, "annotations")
-    names = optional_mat(root / _ANNOTATIONS, "class_names")
+    annotations, names = load_mat(root / _ANNOTATIONS, "annotations", optional="class_names")
     try:
         rows = [
             (str(path), int(label), bool(test))
             for path, label, test in annotations[["relative_im_path", "class", "test"]]
         ]
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+    except (IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise UserError(
             f"the annotations of {root / _ANNOTATIONS} lack relative_im_path, class or test"
         ) from error

@@ -71,31 +71,39 @@ def _read_batch(path: Path, labels_key: str) -> tuple[np.ndarray, list[int]]:
     missing = [key for key in ("data", labels_key) if key not in content]
     if missing:
         raise UserError(f"{path} is not a batch of CIFAR images: it has no {missing[0]!r}")
-    pixels, labels = np.asarray(content["data"]), np.asarray(content[labels_key])
+    pixels, labels = content["data"], content[labels_key]
+    if not isinstance(pixels, np.ndarray):
+        raise UserError(f"{path} is not a batch of CIFAR images: its data is no array")
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3 * _SIDE**2:
         raise UserError(
             f"{path}: expected uint8 images of {3 * _SIDE**2} values, "
             f"found {pixels.dtype} {pixels.shape}"
         )
-    if labels.shape != pixels.shape[:1] or labels.dtype.kind not in "iu":
-        raise UserError(f"{path}: expected {len(pixels)} labels, found {labels.shape}")
+    labels = labels.tolist() if isinstance(labels, np.ndarray) else labels
+    if not isinstance(labels, list) or len(labels) != len(pixels):
+        raise UserError(f"{path}: expected {len(pixels)} labels, found another number of them")
+    if not all(type(label) is int for label in labels):
+        raise UserError(f"{path}: expected {len(pixels)} labels, found some that are no numbers")
     images = pixels.reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(images), labels.tolist()
+    return np.ascontiguousarray(images), labels
 
 
 def _class_names(path: Path, key: str) -> dict[int, str]:
     if not path.is_file():
         return {}
     content = _text_keys(path, load_plain_pickle(path, encoding="bytes"))
-    return {label: _text(name) for label, name in enumerate(content.get(key, ()))}
+    names = content.get(key, [])
+    if not isinstance(names, list) or not all(isinstance(name, bytes | str) for name in names):
+        raise UserError(f"{path}: {key} is no list of names")
+    return {label: _text(name) for label, name in enumerate(names)}
 
 
 def _text_keys(path: Path, content) -> dict:
     if not isinstance(content, dict):
         raise UserError(f"{path} does not hold a dictionary")
-    return {_text(key): value for key, value in content.items()}
+    return {_text(k): value for k, value in content.items() if isinstance(k, bytes | str)}
 
 
 def _text(value: bytes | str) -> str:
     """Files written by Python 2 hold bytes where those of Python 3 hold text."""
-    return value.decode("latin1") if isinstance(value, bytes) else str(value)
+    return value.decode("latin1") if isinstance(value, bytes) else value

@@ -158,4 +158,7 @@ def _class_names(root: Path) -> dict[int, str]:
     if not path.is_file():
         return {}
     names = read_pairs(path, "a name")
-    return {int(label): name for label, name in names.items() if label.isdecimal()}
+    # Numbers of more digits than those of Python's own are no labels, nor can it read them.
+    return {
+        int(label): name for label, name in names.items() if label.isdecimal() and len(label) < 20
+    }

@@ -26,9 +26,10 @@ import numpy as np
 import PIL
 import simplejpeg
 
+from datasets.images import MAX_SIDE
 from datasets.normalization import Normalization
 from files import check_folder, leftovers, replacing
-from utils import UsageError, UserError
+from utils import UsageError, UserError, open_regular, read_bytes
 
 try:
     import fcntl
@@ -45,6 +46,9 @@ _CHUNK = 64  # images in memory while a file is written
 _TELL_EVERY = 10  # seconds
 _KEY_LENGTH = 16  # hexadecimal digits
 _GB = 1e9
+_LARGEST_JSON = 2**16  # bytes
+# What reading a damaged file of mean and standard deviation may raise.
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 
 class StoredImages(Sequence):
@@ -63,7 +67,8 @@ class StoredImages(Sequence):
     def __init__(self, path: Path, positions: np.ndarray, count: int):
         self.path = path
         self._count = count
-        self._bytes = np.memmap(path, np.uint8, "r")
+        with open_regular(path) as file:
+            self._bytes = np.memmap(file, np.uint8, "r")
         header = self._part(0, _HEADER, 1)[0]
         if bytes(header["magic"]) != _MAGIC or header["images"] != len(positions):
             raise ValueError("it is not a file of these images")
@@ -99,6 +104,11 @@ class StoredImages(Sequence):
 
     def _check_rows(self) -> None:
         """Makes sure that the images follow each other up to the end of the file."""
+        if (
+            self._channels not in (1, 3)
+            or max(self._rows["height"].max(), self._rows["width"].max()) > MAX_SIDE
+        ):
+            raise ValueError("its images are far too large")
         lengths = self._rows["height"] * self._rows["width"] * self._channels
         ends = _HEADER.itemsize + self._rows.nbytes + np.cumsum(lengths)
         positive = min(self._rows["height"].min(), self._rows["width"].min(), self._channels) > 0
@@ -165,16 +175,24 @@ def stored_normalization(
         UserError: the file cannot be written.
     """
     path = folder / f"{name}-{_key(paths)}.normalization.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        values = json.loads(path.read_text())
-        mean, std = (tuple(float(x) for x in values[name]) for name in ("mean", "std"))
-        if len(mean) == len(std) and np.isfinite([*mean, *std]).all() and min(std) > 0:
-            return Normalization(mean, std)
+    stored = read_normalization(path)
+    if stored:
+        return stored
     _make(folder)
     measured = measure()
     with replacing(path) as temporary:
         temporary.write_text(json.dumps({"mean": measured.mean, "std": measured.std}) + "\n")
     return measured
+
+
+def read_normalization(path: Path) -> Normalization | None:
+    """Mean and standard deviation in a file; None if there is none, or it is damaged."""
+    with suppress(*_DAMAGED):
+        values = json.loads(read_bytes(path, _LARGEST_JSON))
+        mean, std = (tuple(float(x) for x in values[name]) for name in ("mean", "std"))
+        if len(mean) == len(std) in (1, 3) and np.isfinite([*mean, *std]).all() and min(std) > 0:
+            return Normalization(mean, std)
+    return None
 
 
 def _make(folder: Path) -> None:

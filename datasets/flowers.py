@@ -1,14 +1,14 @@
 """Flowers-102: https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"""
 
-import numpy as np
-
-from datasets.annotations import file_samples, load_mat
+from datasets.annotations import file_samples
 from datasets.base import DATASETS, Request, Source, listing, require_files, require_root
+from datasets.mat_files import load_mat, whole_numbers
 from datasets.normalization import Normalization
 from datasets.transforms import Preprocessing
 from utils import UserError
 
 _LABELS, _SPLIT = "imagelabels.mat", "setid.mat"
+_PARTS = "trnid", "valid", "tstid"
 
 
 @DATASETS.register("Flowers")
@@ -17,14 +17,18 @@ def read_flowers(request: Request) -> Source:
     root = require_root(request, "Flowers")
     require_files(root, "Flowers", _LABELS, _SPLIT)
     (labels,) = load_mat(root / _LABELS, "labels")
-    train, validation, test = load_mat(root / _SPLIT, "trnid", "valid", "tstid")
+    labels = whole_numbers(root / _LABELS, "labels", labels)
+    train, validation, test = (
+        whole_numbers(root / _SPLIT, name, values)
+        for name, values in zip(_PARTS, load_mat(root / _SPLIT, *_PARTS), strict=True)
+    )
     samples = []
-    for ids in (np.concatenate([train, validation]), test):
+    for ids in (train + validation, test):
         unlabelled = [i for i in ids if not 1 <= i <= len(labels)]
         if unlabelled:
             raise UserError(f"{root / _LABELS} has no label for images {listing(unlabelled)}")
         files = [f"image_{i:05d}.jpg" for i in ids]
-        samples.append(file_samples(root, files, [int(labels[i - 1]) for i in ids], "jpg"))
+        samples.append(file_samples(root, files, [labels[i - 1] for i in ids], "jpg"))
     return Source(
         *samples,
         preprocessing=Preprocessing(512, 512, 448, erasing=0.5),

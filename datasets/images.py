@@ -1,23 +1,39 @@
 """Image files as arrays of what a person would see."""
 
+import contextlib
+import ctypes
 import io
 import re
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, _imaging
 
 from datasets.jpeg_header import ordinary_shape
-from utils import UserError
+from utils import UserError, open_regular, read_bytes
 
 _SUFFIXES = ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm"
 IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # about 89 million; beyond, a file is taken for an attack
+MAX_SIDE = 2**16  # pixels, more than JPEG has
+
+# Pillow reads some forty formats, one of them by running another program.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+_LARGEST = 2**30  # bytes; the largest image has 0.7 GB in four channels of 16 bits
+_MAX_SCANS = 16 * MAX_PIXELS  # pixels of a JPEG file times the number of passes over them
+_SLOW = ("bmp_rle", "ppm_plain")  # decoders that Pillow has in Python
+_MAX_SLOW = 4_000_000  # pixels that they may read
+_LARGE = 2**24  # pixels of an image that is decoded while no other large one is
+_LARGE_IMAGE = threading.Lock()
+_STRIP = 2**22  # pixels that are blended with white at a time
 
 _ORIENTATION = 0x0112  # EXIF tag
+_TILE_SIZES = 322, 323  # TIFF tags
+_SCAN = b"\xff\xda"  # what a pass over the pixels of a JPEG file begins with
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -33,12 +49,19 @@ _MODES = {1: "L", 3: "RGB"}  # by the number of components of a JPEG file
 # By mode of the file and channels wanted: what simplejpeg calls the colours.
 _COLOURS = {("RGB", 3): "RGB", ("L", 3): "RGB", ("L", 1): "GRAY"}
 _SIXTEEN_BIT = frozenset(("I", "I;16", "I;16L", "I;16B", "I;16N"))
+_EIGHT_BIT = np.round(np.arange(2**16) / 257).astype(np.uint8)
 
 # Pillow's warnings about odd metadata concern nobody; the one about gigantic images is an error.
 _FILTERS = (
     ("ignore", UserWarning, r"PIL\."),
     ("error", Image.DecompressionBombWarning, ""),
 )
+
+
+# libtiff writes its errors to standard error, beside those that Pillow makes of them. Where Pillow
+# brings no libtiff that can be reached, they stay.
+with contextlib.suppress(OSError, AttributeError):
+    ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
 
 class FileImages(Sequence):
@@ -67,7 +90,7 @@ def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
     EXIF orientation, transparent parts on white, the first frame of an animation.
 
     Args:
-        path: any format that Pillow reads.
+        path: JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, JPEG 2000 or AVIF, whatever its name ends in.
         channels: 3 for RGB, 1 for gray.
 
     Returns:
@@ -78,16 +101,17 @@ def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
     """
     _set_warning_filters()
     try:
-        with open(path, "rb", buffering=0) as file:
-            content = file.read()
+        content = read_bytes(path, _LARGEST)
         pixels = _ordinary_jpeg(content, channels)
         if pixels is not None:
             return pixels
-        with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError(f"{image.width}x{image.height} pixels")
-            pixels = _plain_jpeg(content, image, channels)
-            return _any_image(image, channels) if pixels is None else pixels
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+            _check_size(image)
+            _check_work(image, content)
+            # Many threads read images; of the largest, each takes more than a gigabyte.
+            with _LARGE_IMAGE if image.width * image.height > _LARGE else contextlib.nullcontext():
+                pixels = _plain_jpeg(content, image, channels)
+                return _any_image(image, channels) if pixels is None else pixels
     except UnidentifiedImageError as error:
         raise UserError(f"cannot read {path}: it is not an image or is damaged") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -95,16 +119,52 @@ def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
     except FileNotFoundError as error:
         raise UserError(f"cannot read {path}: there is no such file") from error
     except Exception as error:  # each of Pillow's decoders has its own way of failing
+        if isinstance(error, OSError) and error.strerror:
+            raise UserError(f"cannot read {path}: {error.strerror}") from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"cannot read {path}: {reason}") from error
 
 
 def _ordinary_jpeg(content: bytes, channels: int) -> np.ndarray | None:
-    """The pixels of a JPEG file without metadata; None for everything else."""
+    """The pixels of a JPEG file without metadata; None for everything else, and for huge ones."""
     shape = ordinary_shape(content)
-    if shape is None or shape[0] * shape[1] > MAX_PIXELS:
+    if shape is None or max(shape) > MAX_SIDE or shape[0] * shape[1] > _LARGE:
+        return None
+    if content.count(_SCAN) * shape[0] * shape[1] > _MAX_SCANS:
         return None
     return _decoded(content, _MODES.get(shape[2]), channels)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Width and height of an image file, of which only the beginning is read.
+
+    Raises:
+        Exception: it is no image, or is damaged; Pillow raises almost anything.
+    """
+    _set_warning_filters()
+    with open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
+        _check_size(image)
+        return image.size
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError(f"{image.width}x{image.height} pixels")
+    if max(image.size) > MAX_SIDE:
+        raise ValueError(f"it is {image.width}x{image.height} pixels, too long and narrow")
+
+
+def _check_work(image: Image.Image, content: bytes) -> None:
+    """Refuses small files that would keep a decoder busy for minutes."""
+    pixels = image.width * image.height
+    if image.format in ("JPEG", "MPO") and content.count(_SCAN) * pixels > _MAX_SCANS:
+        raise ValueError("it goes over its pixels far too often")
+    if pixels > _MAX_SLOW and image.tile and image.tile[0][0] in _SLOW:
+        raise ValueError(f"it is written in a way that is read for up to {_MAX_SLOW:,} pixels")
+    if image.format == "TIFF":
+        width, height = (image.tag_v2.get(tag) or 0 for tag in _TILE_SIZES)
+        if width * height > MAX_PIXELS:
+            raise Image.DecompressionBombError(f"tiles of {width}x{height} pixels")
 
 
 def _plain_jpeg(content: bytes, header: Image.Image, channels: int) -> np.ndarray | None:
@@ -153,13 +213,23 @@ def _set_warning_filters() -> None:
 def _rgb(image: Image.Image) -> Image.Image:
     """The image in RGB as a viewer shows it, not yet turned upright."""
     if image.mode in _SIXTEEN_BIT:
-        values = np.clip(np.asarray(image).astype(np.float64), 0, 65535)
-        return Image.fromarray(np.round(values / 257).astype(np.uint8)).convert("RGB")
+        values = np.asarray(image)
+        return Image.fromarray(_EIGHT_BIT[np.clip(values, 0, 65535)]).convert("RGB")
     if image.mode in _WITH_ALPHA or _has_transparent_colour(image):
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
+        return _on_white(image)
     return image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """The image in RGB with white behind it, made in strips: all at once takes gigabytes."""
+    shown = Image.new("RGB", image.size)
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        part = (0, top, image.width, min(top + rows, image.height))
+        layer = image.crop(part).convert("RGBA")
+        white = Image.new("RGBA", layer.size, "white")
+        shown.paste(Image.alpha_composite(white, layer).convert("RGB"), part)
+    return shown
 
 
 def _has_transparent_colour(image: Image.Image) -> bool:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datasets.base import DATASETS
 from utils import UsageError, unknown_name
 
-_SUFFIX = re.compile(r"(?P<rest>.+)-(?P<suffix>ilsvrcmean|caffe|large|sub(?P<count>\d+))", re.I)
+_SUFFIX = re.compile(
+    r"(?P<rest>.+)-(?P<suffix>ilsvrcmean|caffe|large|sub(?P<count>[0-9]{1,9}))", re.I
+)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ from embeddings.taxonomy import Label, few
 from files import replacing
 from npz import float_vectors, is_zip, read_npz
 from unpickling import load_plain_pickle
-from utils import UsageError, UserError
+from utils import UsageError, UserError, open_regular
 
 logger = logging.getLogger(__name__)
 
 _LARGEST = 2**30  # bytes; 11,000 classes in as many dimensions and double precision
+_MOST = 1_000_000  # classes
+_LONGEST_LABEL = 1024  # bits; Python refuses to write numbers of 4,300 digits
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def load_class_embeddings(source: str | Path) -> ClassEmbeddings:
         raise UserError(f"{path} lacks {error}: not a file of class embeddings") from error
     except (TypeError, ValueError) as error:
         raise UserError(f"{path} holds no class embeddings that can be read: {error}") from error
-    if vectors.ndim != 2 or len(vectors) != len(labels) or not len(labels):
+    if vectors.ndim != 2 or len(vectors) != len(labels) or not vectors.size:
         raise UserError(
             f"{path}: {len(labels)} labels do not fit embeddings of shape {vectors.shape}"
         )
@@ -154,7 +156,7 @@ def _read(path: Path) -> Mapping:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return read_npz(file, ("embedding", "ind2label"), _LARGEST)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as .npz: {error}") from error
@@ -164,10 +166,11 @@ def _labels(ind2label: object) -> tuple[Label, ...]:
     """Labels in the order of their index, as plain Python numbers or text."""
     if isinstance(ind2label, Mapping):
         ind2label = [ind2label[i] for i in range(len(ind2label))]
-    if isinstance(ind2label, np.ndarray):
+    if isinstance(ind2label, np.ndarray) and ind2label.size <= _MOST:
         ind2label = ind2label.tolist()
     if not isinstance(ind2label, list | tuple):
-        raise ValueError(f"the labels are no list, but {type(ind2label).__name__}")
+        what = "far too many" if isinstance(ind2label, np.ndarray) else type(ind2label).__name__
+        raise ValueError(f"the labels are no list, but {what}")
     return tuple(_plain(label) for label in ind2label)
 
 
@@ -176,6 +179,8 @@ def _plain(label: object) -> Label:
     if isinstance(label, bytes):
         return label.decode()
     if isinstance(label, int | str) and not isinstance(label, bool):
+        if isinstance(label, int) and label.bit_length() > _LONGEST_LABEL:
+            raise ValueError("a label is far too large a number")
         return label
     raise ValueError(f"a label is a number or text, not {type(label).__name__}")
 

@@ -13,6 +13,8 @@ from utils import UsageError, UserError
 
 Label = int | str
 
+_MOST_CLASSES = 25_000  # whose similarities have 5 GB; ImageNet has 21,841 at most
+
 
 class Taxonomy:
     """Nodes below one root; a node with a label can be a class.
@@ -118,8 +120,13 @@ class Taxonomy:
         A class is an ancestor of itself, and so the lowest common one with what is below it.
 
         Raises:
-            UsageError: a label is unknown or occurs twice.
+            UsageError: a label is unknown or occurs twice, or there are far too many.
         """
+        if len(labels) > _MOST_CLASSES:
+            raise UsageError(
+                f"{self.source}: {len(labels):,} classes are too many to compare all of them, "
+                f"more than {_MOST_CLASSES:,}"
+            )
         nodes = self.nodes(labels)
         below = self._positions_below(nodes)
         found = np.full((len(nodes), len(nodes)), self.root)
@@ -195,7 +202,10 @@ class Taxonomy:
         for node in np.argsort(self.heights, kind="stable"):
             parts = [below[child] for child in self.children[node]]
             parts.append(np.array([own[node]] if node in own else [], int))
-            below[node] = np.unique(np.concatenate(parts))
+            parts = [part for part in parts if len(part)]
+            # Of a way without forks, all nodes share one array.
+            if parts:
+                below[node] = parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
         return below
 
 

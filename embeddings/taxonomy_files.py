@@ -17,6 +17,7 @@ MARK = "#taxonomy"
 """How the first line of an outline begins."""
 
 _INDENT = 2  # spaces per level
+_MOST_LINES = 250_000  # all nouns of WordNet are 82,115
 _CLASS = re.compile(r"\[([^\]]+)\]\s*(.*)")  # [label] name
 
 
@@ -40,6 +41,8 @@ def read_taxonomy(source: str | Path, is_a: bool = False, str_ids: bool = False)
             f"are: {', '.join(shipped.taxonomy_names())}"
         )
     lines = list(enumerate(read_text(path).splitlines(), 1))
+    if len(lines) > _MOST_LINES:
+        raise UserError(f"{path} has more than {_MOST_LINES:,} lines, too many for a taxonomy")
     if lines and lines[0][1].startswith(MARK):
         if is_a:
             raise UsageError(f"--is_a is for files of pairs; {path} is an outline, leave it out")

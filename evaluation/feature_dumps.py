@@ -25,13 +25,14 @@ import numpy as np
 
 from datasets.base import ImageDataset
 from files import replacing
-from npz import float_vectors, is_zip, read_npz
+from npz import bounded, float_vectors, is_zip, label_vector, read_npz
 from unpickling import load_plain_pickle
-from utils import UsageError, UserError
+from utils import UsageError, UserError, open_regular
 
 SUFFIXES = (".npz", ".pickle")
 
 _LARGEST = 2**33  # bytes; a million images in 2,048 dimensions
+_MOST = 10_000_000  # images
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +128,8 @@ def _content(path: Path) -> dict[str, object]:
 
 def _npz_content(path: Path) -> dict[str, object]:
     try:
-        with open(path, "rb") as file:
-            return read_npz(file, ("features", "labels", "names"), _LARGEST)
+        with open_regular(path) as file:
+            return read_npz(file, ("features", "labels", "names"), bounded(_LARGEST, file))
     except ValueError as error:
         raise UserError(f"{path} cannot be read as .npz: {error}") from error
 
@@ -145,8 +146,12 @@ def _features(content: Mapping[str, object]) -> Features:
     if isinstance(vectors, Mapping):
         vectors = _in_order(vectors, names)
     vectors = float_vectors(vectors)
+    if vectors.ndim != 2 or not vectors.size:
+        raise ValueError(f"they need the shape (images, dimensions), they have {vectors.shape}")
     names = range(len(vectors)) if names is None else names
-    return Features(vectors, np.asarray(content["labels"]), tuple(str(name) for name in names))
+    if max(len(vectors), len(names)) > _MOST:
+        raise ValueError(f"these are more than {_MOST:,} images")
+    return Features(vectors, label_vector(content["labels"]), tuple(str(name) for name in names))
 
 
 def _in_order(vectors: Mapping, names: Iterable | None) -> list:
@@ -173,10 +178,6 @@ def _in_order(vectors: Mapping, names: Iterable | None) -> list:
 
 def _check(path: Path, features: Features) -> None:
     vectors, labels = features.vectors, features.labels
-    if vectors.ndim != 2 or not vectors.size:
-        raise UserError(
-            f"{path}: features need the shape (images, dimensions), they have {vectors.shape}"
-        )
     if labels.shape != vectors.shape[:1] or len(features.names) != len(vectors):
         raise UserError(
             f"{path}: {len(vectors)} features, but labels of shape {labels.shape} and "

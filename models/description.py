@@ -14,8 +14,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from models.hdf5_files import is_hdf5, open_hdf5
 from npz import float_vectors, read_member, read_npz
-from utils import UserError
+from utils import UserError, open_regular
 
 MEMBER = "description.npz"
 """Name of the description within the archive (``.keras``) or among the data sets (``.h5``)."""
@@ -25,6 +26,7 @@ DECISIONS = ("output", "dot", "distance")
 """
 
 _LARGEST = 256 * 2**20  # bytes; the 1,000 classes of ImageNet need 4 MB
+_LARGEST_TEXT = 2**26  # bytes, four of each character
 _MAX_SIDE = 2**16  # pixels, more than any JPEG has
 
 
@@ -120,14 +122,17 @@ def read_description(path: str | Path) -> ModelDescription:
 
 
 def _read(path: Path) -> bytes | None:
-    with open(path, "rb") as file:  # HDF5 does not tell well why a file cannot be opened
-        is_hdf5 = path.suffix == ".h5"
-        return _read_hdf5(path) if is_hdf5 else read_member(file, MEMBER, _LARGEST)
+    if path.suffix == ".h5":
+        return _read_hdf5(path)
+    with open_regular(path) as file:
+        return read_member(file, MEMBER, _LARGEST)
 
 
 def _read_hdf5(path: Path) -> bytes | None:
+    if not is_hdf5(path):
+        raise ValueError("it is no HDF5 file")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             if MEMBER not in file:
                 return None
             stored = file[MEMBER]
@@ -177,8 +182,8 @@ def _decode(content: bytes) -> ModelDescription:
 
 def _json(content: bytes) -> dict:
     text = read_npz(io.BytesIO(content), ["text"], _LARGEST)["text"]
-    if text.shape or text.dtype.kind != "U":
-        raise ValueError("its text is not stored as text")
+    if text.shape or text.dtype.kind != "U" or text.nbytes > _LARGEST_TEXT:
+        raise ValueError("its text is not stored as text, or far too long")
     plain = json.loads(text.item())
     if not isinstance(plain, dict):
         raise ValueError("its text is no JSON object")

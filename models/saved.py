@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from files import replacing
+from models.configurations import outline, read_configuration
 from models.description import ModelDescription, attach, read_description
 from models.normalization import with_plain_layers
 from models.weight_files import Weight, open_weights
@@ -52,23 +53,29 @@ def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
     Raises:
         UserError: the file cannot be read or holds no weights.
     """
-    report, values = LoadReport(), []
-    layers = {layer.name: layer for layer in model.layers if layer.weights}
     with open_weights(path) as stored:
-        report.unused = [name for name in stored if name not in layers]
-        for name, layer in layers.items():
-            if name not in stored:
-                report.missing.append(name)
-            elif difference := _first_difference(layer, stored[name]):
-                report.mismatched.append((name, *difference))
-            else:
-                report.loaded.append(name)
-                values += [
-                    (variable, weight.read())
-                    for variable, weight in zip(layer.weights, stored[name], strict=True)
-                ]
+        report = _compared(model, stored)
+        values = [
+            (variable, weight.read())
+            for name in report.loaded
+            for variable, weight in zip(model.get_layer(name).weights, stored[name], strict=True)
+        ]
     for variable, value in values:
         variable.assign(value)
+    return report
+
+
+def _compared(model: keras.Model, stored: Mapping[str, list[Weight]]) -> LoadReport:
+    """What loading the weights would do."""
+    layers = {layer.name: layer for layer in model.layers if layer.weights}
+    report = LoadReport(unused=[name for name in stored if name not in layers])
+    for name, layer in layers.items():
+        if name not in stored:
+            report.missing.append(name)
+        elif difference := _first_difference(layer, stored[name]):
+            report.mismatched.append((name, *difference))
+        else:
+            report.loaded.append(name)
     return report
 
 
@@ -118,22 +125,49 @@ def save_model(
 def load_model(path: str | Path) -> tuple[keras.Model, ModelDescription]:
     """Reads a model that ``save_model`` wrote with a description.
 
-    Nothing in the file is executed, whatever it contains.
+    Nothing in the file is executed, whatever it contains, and no network is made that has more
+    weights than the file.
 
     Raises:
         UserError: the file is missing, damaged, or has no description.
     """
     description = read_description(path)
     try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
+        network = read_configuration(path)
+        _check_fit(outline(network, description.crop_size, description.channels), description, path)
+        model = keras.Model.from_config(network)
+        load_weights(model, path)
+    except UserError:
+        raise
     except Exception as error:  # a damaged file may raise anything, and only that is meant here
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path} is not a model that can be loaded: {reason[:300]}") from error
+    return model, description
+
+
+def _check_fit(model: keras.Model, description: ModelDescription, path: str | Path) -> None:
+    """Makes sure that a network, its description and the weights in a file are of one model.
+
+    Raises:
+        UserError: they are not.
+    """
     if len(model.outputs) != len(description.outputs):
         raise UserError(
             f"{path} describes {len(description.outputs)} outputs but has {len(model.outputs)}"
         )
-    return model, description
+    for tensor, output in zip(model.outputs, description.outputs, strict=True):
+        vectors = output.class_vectors
+        size = len(description.labels) if vectors is None else vectors.shape[1]
+        if tuple(tensor.shape) != (1, size):
+            raise UserError(
+                f"{path}: its output {output.name!r} has the shape {tensor.shape[1:]}, "
+                f"its description needs {size} numbers"
+            )
+    with open_weights(path) as stored:
+        report = _compared(model, stored)
+    wrong = [*report.missing, *(name for name, *_ in report.mismatched), *report.unused]
+    if wrong:
+        raise UserError(f"{path}: its weights do not fit its layers {', '.join(wrong[:5])}")
 
 
 def save_weights(model: keras.Model, path: str | Path) -> None:

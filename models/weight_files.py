@@ -14,7 +14,12 @@ import h5py
 import ml_dtypes
 import numpy as np
 
-from utils import UserError
+from models.hdf5_files import has_short_texts, is_hdf5, open_hdf5, text, text_list
+from npz import bounded, is_zip, read_member
+from utils import UserError, open_regular
+
+_WEIGHTS = "model.weights.h5"
+_LARGEST = 2**34  # bytes
 
 # What the libraries raise for files that are cut off or damaged.
 DAMAGE = (
@@ -36,24 +41,20 @@ class Weight:
 
     Args:
         dataset: where it is.
-
-    Raises:
-        ValueError: it lies in another file. A file that somebody else made must not decide which
-            files of this machine are read.
     """
 
     def __init__(self, dataset: h5py.Dataset):
-        if dataset.external or dataset.is_virtual:
-            raise ValueError(f"{dataset.name} refers to another file")
         self._dataset = dataset
         self.shape = tuple(dataset.shape)
 
     def read(self) -> np.ndarray:
         """The numbers, in their own type."""
         value = self._dataset[()]
-        if self._dataset.attrs.get("dtype") == "bfloat16":
-            # HDF5 has no such type; Keras stores two opaque bytes.
+        if value.dtype.kind == "V" and value.dtype.itemsize == 2:
+            # HDF5 has no type bfloat16; Keras stores two opaque bytes.
             value = value.view(ml_dtypes.bfloat16)
+        if value.dtype.kind in "SV" and value.dtype != ml_dtypes.bfloat16:
+            raise ValueError(f"{self._dataset.name} is an array of {value.dtype}")
         return value
 
 
@@ -73,7 +74,7 @@ def open_weights(path: str | Path) -> Iterator[dict[str, list[Weight]]]:
             when an array is read.
     """
     try:
-        with _open_hdf5(path) as file:
+        with open_hdf5(_hdf5_in(path)) as file:
             yield _layers(file, path)
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
@@ -82,20 +83,22 @@ def open_weights(path: str | Path) -> Iterator[dict[str, list[Weight]]]:
         raise UserError(f"cannot read weights from {path}: {reason}") from error
 
 
-def _open_hdf5(path: str | Path) -> h5py.File:
-    with open(path, "rb") as file:
-        start = file.read(8)
-    if start.startswith(b"PK"):
-        with zipfile.ZipFile(path) as archive:
-            return h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r")
-    if start != b"\x89HDF\r\n\x1a\n":
+def _hdf5_in(path: str | Path) -> str | Path | io.BytesIO:
+    """The HDF5 file itself, or the one within an archive."""
+    if is_hdf5(path):
+        return path
+    if not is_zip(path):
         raise UserError(f"{path} is neither an HDF5 file nor a .keras file")
-    return h5py.File(path, "r")
+    with open_regular(path) as file:
+        content = read_member(file, _WEIGHTS, bounded(_LARGEST, file))
+    if content is None:
+        raise UserError(f"{path} is an archive, but has no {_WEIGHTS}")
+    return io.BytesIO(content)
 
 
 def _layers(file: h5py.File, path: str | Path) -> dict[str, list[Weight]]:
-    root = _child(file, "model_weights") if "model_weights" in file else file
-    if _names(root, "layer_names"):
+    root = file.get("model_weights", file)
+    if _attributes(root, "layer_names"):
         return _keras_2_layers(root)
     if "layers" in file:
         return _keras_3_layers(file, path)
@@ -104,40 +107,41 @@ def _layers(file: h5py.File, path: str | Path) -> dict[str, list[Weight]]:
 
 def _keras_2_layers(root: h5py.Group) -> dict[str, list[Weight]]:
     layers = {}
-    for name in _names(root, "layer_names"):
-        group = _child(root, name)
-        layers[name] = [Weight(_child(group, weight)) for weight in _names(group, "weight_names")]
+    for name in _layer_names(root):
+        group = root[name]
+        layers[name] = [Weight(group[weight]) for weight in _names(group, "weight_names")]
     return {name: weights for name, weights in layers.items() if weights}
 
 
 def _keras_3_layers(file: h5py.File, path: str | Path) -> dict[str, list[Weight]]:
     """Keras 3 names groups by class, conv2d_1; the layer's own name is an attribute."""
     layers = {}
-    for key in _child(file, "layers"):
-        variables = _child(file, f"layers/{key}/vars")
+    for key in file["layers"]:
+        variables = file[f"layers/{key}/vars"]
         if not len(variables):
             continue
         if "name" not in variables.attrs:
             raise UserError(f"{path} does not say which weights belong to which layer")
-        layers[str(variables.attrs["name"])] = [
-            Weight(_child(variables, str(index))) for index in range(len(variables))
+        layers[text(variables, "name")] = [
+            Weight(variables[str(index)]) for index in range(len(variables))
         ]
     return layers
 
 
-def _child(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
-    """What lies below a group, without following links out of the file."""
-    for name in filter(None, path.split("/")):
-        if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-            raise ValueError(f"{name} refers to another file")
-        group = group[name]
-    return group
+def _layer_names(root: h5py.Group) -> list[str]:
+    """Keras 3, whose names have no slashes, lists them in a way that is not safe to read."""
+    if all(has_short_texts(root, part) for part in _attributes(root, "layer_names")):
+        return _names(root, "layer_names")
+    return [name for name in root if _attributes(root[name], "weight_names")]
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:
-    """A list of names, which Keras cuts into ``attribute0``, ``attribute1`` … if it is long."""
+    return [name for part in _attributes(group, attribute) for name in text_list(group, part)]
+
+
+def _attributes(group: h5py.Group, attribute: str) -> list[str]:
+    """Names of the parts of a list, which Keras cuts into ``attribute0`` … if it is long."""
     parts = [attribute] if attribute in group.attrs else []
     while f"{attribute}{len(parts)}" in group.attrs:
         parts.append(f"{attribute}{len(parts)}")
-    names = [name for part in parts for name in group.attrs[part]]
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    return parts

@@ -81,6 +81,17 @@ def write_flowers(root: Path, classes: int = 3, train: int = 4, test: int = 2) -
     return root
 
 
+def write_flowers_compressed(root: Path) -> Path:
+    """The same, in files as MATLAB writes them by default."""
+    from scipy.io import loadmat, savemat
+
+    write_flowers(root)
+    for path in root.glob("*.mat"):
+        content = {name: value for name, value in loadmat(path).items() if name[0] != "_"}
+        savemat(path, content, do_compression=True)
+    return root
+
+
 def write_mit67(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
     """MIT Indoor Scenes: lists of class/file, some with spaces."""
     lists: dict[bool, list[str]] = {True: [], False: []}

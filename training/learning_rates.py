@@ -1,6 +1,7 @@
 """The learning rates of the schedules besides SGDR, as pure functions; imports nothing heavy."""
 
 import itertools
+import math
 from dataclasses import dataclass
 
 from utils import UsageError
@@ -8,6 +9,7 @@ from utils import UsageError
 RESNET_EPOCHS = 164
 CLR_EPOCHS = 240
 SGD_EPOCHS = 200
+_MOST_EPOCHS = 10**9
 
 
 def resnet_learning_rate(epoch: int) -> float:
@@ -67,7 +69,12 @@ def parse_step_schedule(text: str) -> StepSchedule:
         raise _malformed(text) from error
     starts = [first for first, _ in steps] + [epochs]
     ascending = all(a < b for a, b in itertools.pairwise(starts))
-    if starts[0] != 0 or not ascending or any(not rate >= 0 for _, rate in steps):
+    if (
+        starts[0] != 0
+        or epochs > _MOST_EPOCHS
+        or not ascending
+        or any(not 0 <= rate < math.inf for _, rate in steps)
+    ):
         raise _malformed(text)
     return StepSchedule(steps, epochs)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from files import replacing
-from utils import STARTED, UsageError, UserError
+from utils import STARTED, UsageError, UserError, read_text
 
 # Handled by the command line: standard output.
 results = logging.getLogger("results")
@@ -127,9 +127,12 @@ def check_history(path: Path, records: list[Record]) -> None:
     if not path.exists():
         return
     try:
-        with open(path, newline="") as file:
-            losses = [float(row["loss"]) for row in csv.DictReader(file)]
-    except (OSError, KeyError, TypeError, ValueError):
+        lines = read_text(path).split("\n")
+        rows = csv.DictReader(lines)
+        losses = [float(row["loss"]) for row in rows]
+        if rows.fieldnames and "loss" not in rows.fieldnames:
+            raise KeyError("loss")
+    except (UserError, csv.Error, KeyError, TypeError, ValueError):
         losses = [math.nan]
     if any(loss != record["loss"] for loss, record in zip(losses, records, strict=False)):
         raise UsageError(

@@ -15,6 +15,7 @@ import h5py
 import keras
 
 from files import replacing
+from models.hdf5_files import open_hdf5
 from training import distribution
 from training.reporting import Record
 from utils import UserError
@@ -94,14 +95,15 @@ def read_state(path: Path) -> RunState:
         UserError: the file is no snapshot, or is damaged.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             found = json.loads(file[STATE][()])
             if STEPS not in file.attrs or METRICS not in file:
                 raise KeyError(METRICS)
         state = RunState(**found)
-        if not all(isinstance(getattr(state, f.name), _kind(f.type)) for f in fields(state)):
+        kinds = all(isinstance(getattr(state, f.name), _kind(f.type)) for f in fields(state))
+        if not (kinds and _are_records(state)):
             raise ValueError("an entry of another type")
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except Exception as error:  # h5py raises almost anything for damaged files
         raise UserError(
             f"--snapshot {path}: is not a snapshot of a training run, or is damaged; "
             "move it away to start anew"
@@ -128,6 +130,12 @@ def read_snapshot(path: Path, identity: dict) -> RunState:
         )
         raise UserError(f"--snapshot {path}: belongs to another run, with {differences}")
     return state
+
+
+def _are_records(state: RunState) -> bool:
+    """Whether the epochs are counted and recorded as a run does it."""
+    counted = type(state.epoch) is int and state.epoch >= 0
+    return counted and all(isinstance(record, dict) for record in state.records)
 
 
 def restore(path: Path, model: keras.Model) -> None:
@@ -158,10 +166,10 @@ def read_metrics(path: Path) -> list:
         UserError: the file is damaged.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             sums = file[METRICS]
             return [sums[str(number)][()] for number in range(len(sums))]
-    except (OSError, RuntimeError, KeyError) as error:
+    except Exception as error:  # see ``read_state``
         raise UserError(f"--snapshot {path}: is damaged: {error}") from error
 
 

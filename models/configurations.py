@@ -1,0 +1,179 @@
+"""The architecture in a model file, looked at before Keras makes layers of it.
+
+Keras makes objects of whatever classes and functions a file names, as large as the file says. Here
+the classes have to be on a list, all of which only compute; nothing else is looked up. What the
+sizes come to is found without any memory for it.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+
+from models.hdf5_files import open_hdf5, text
+from npz import bounded, is_zip, read_member
+from utils import open_regular
+
+LAYERS = frozenset(
+    """
+    Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose
+    Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten GaussianDropout GaussianNoise
+    GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization InputLayer LayerNormalization
+    LeakyReLU MaxPooling2D Maximum Minimum Multiply Normalization PReLU RMSNormalization ReLU
+    Rescaling Reshape SeparableConv2D Softmax SpatialDropout2D Subtract UnitNormalization
+    UpSampling2D ZeroPadding2D
+    """.split()
+)
+"""The layers that a model may have, all of Keras; a new backbone may need another one."""
+
+_OTHERS = {
+    "keras": ("DTypePolicy",),
+    "keras.initializers": (
+        *("Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal"),
+        *("LecunUniform", "Ones", "Orthogonal", "RandomNormal", "RandomUniform"),
+        *("TruncatedNormal", "VarianceScaling", "Zeros"),
+    ),
+    "keras.regularizers": ("L1", "L1L2", "L2"),
+    "keras.constraints": ("MaxNorm", "NonNeg", "UnitNorm"),
+}
+_MODULES = {
+    **dict.fromkeys(LAYERS, "keras.layers"),
+    **{name: module for module, names in _OTHERS.items() for name in names},
+}
+_MODELS = ("Functional", "Model")
+_TENSOR = "__keras_tensor__"
+
+_CONFIG = "config.json"
+_LARGEST = 2**23  # bytes of JSON; 200 layers have 0.7 MB
+_MOST_LAYERS = 2000
+_MOST_CALLS = 2 * _MOST_LAYERS
+_DEEPEST = 30  # lists and objects within each other
+_LARGEST_OUTPUT = 2**28  # numbers that a layer makes of one image; wrn-28-10 at 448 pixels: 2**25
+
+
+def read_configuration(path: str | Path) -> dict:
+    """The configuration of the network in a model file.
+
+    Raises:
+        ValueError: it is damaged, or has anything that a network of this project has not.
+        Exception: the file is damaged; h5py raises almost anything.
+    """
+    plain = json.loads(_content(path))
+    if not isinstance(plain, dict) or plain.get("class_name") not in _MODELS:
+        raise ValueError("its network is not one of layers that are connected")
+    network = plain.get("config")
+    if not isinstance(network, dict):
+        raise ValueError("it has no configuration of a network")
+    kept = ("name", "trainable", "layers", "input_layers", "output_layers")
+    network = {name: network[name] for name in kept}
+    network["layers"] = _checked_layers(network["layers"])
+    return network
+
+
+def outline(network: Mapping, size: int, channels: int) -> keras.Model:
+    """The network for a batch of one image, whose weights have shapes but take no memory.
+
+    Args:
+        network: see ``read_configuration``.
+        size: pixels of the images' sides.
+        channels: of the images.
+
+    Raises:
+        ValueError: a layer would make too much of an image, or the network takes something else.
+        Exception: the layers do not fit each other; Keras raises almost anything.
+    """
+    # Keras lists the variables that have no values yet by thread, to fill them later.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(_outline, network, size, channels).result()
+
+
+def _outline(network: Mapping, size: int, channels: int) -> keras.Model:
+    network = json.loads(json.dumps(network))  # Keras takes configurations apart
+    inputs = [layer for layer in network["layers"] if layer["class_name"] == "InputLayer"]
+    if len(inputs) != 1:
+        raise ValueError(f"it has {len(inputs)} inputs")
+    shape = inputs[0]["config"].get("batch_shape")
+    if not isinstance(shape, list) or len(shape) != 4 or shape[3] != channels:
+        raise ValueError(f"it takes an input of shape {shape}, no images of {channels} channels")
+    inputs[0]["config"]["batch_shape"] = [
+        1,
+        *(size if n is None else n for n in shape[1:3]),
+        channels,
+    ]
+    with keras.StatelessScope(initialize_variables=False):
+        model = keras.Model.from_config(network)
+    for layer in model.layers:
+        if math.prod(layer.output.shape) > _LARGEST_OUTPUT:
+            raise ValueError(f"the layer {layer.name} makes far too much of an image")
+    return model
+
+
+def _content(path: str | Path) -> str:
+    if is_zip(path):
+        with open_regular(path) as file:
+            content = read_member(file, _CONFIG, bounded(_LARGEST, file))
+        if content is None:
+            raise ValueError(f"it has no {_CONFIG}")
+        return content.decode()
+    with open_hdf5(path) as file:
+        content = text(file, "model_config")
+    if len(content) > _LARGEST:
+        raise ValueError("its configuration is far too large")
+    return content
+
+
+def _checked_layers(layers: object) -> list[dict]:
+    """The layers as Keras shall get them: without what it would build or compile on its own.
+
+    Raises:
+        ValueError: one is of an unknown kind, or they are not in the order of their calls, in
+            which Keras writes them; reading others would take it very long.
+    """
+    if not isinstance(layers, list) or not 0 < len(layers) <= _MOST_LAYERS:
+        raise ValueError("it has no layers, or far too many")
+    wanted = ("module", "class_name", "config", "registered_name", "name", "inbound_nodes")
+    calls: dict[str, int] = {}
+    for layer in layers:
+        name, nodes = layer.get("name"), layer.get("inbound_nodes")
+        if not isinstance(name, str) or not isinstance(nodes, list) or name in calls:
+            raise ValueError(f"a layer is damaged: {str(name)[:50]!r}")
+        if layer.get("class_name") not in LAYERS:
+            raise ValueError(f"it has a layer {str(layer.get('class_name'))[:50]!r}")
+        _check_objects(layer, calls, 0)
+        calls[name] = max(1, len(nodes))
+        if sum(calls.values()) > _MOST_CALLS:
+            raise ValueError("its layers are called far too often")
+    return [{key: layer[key] for key in wanted if key in layer} for layer in layers]
+
+
+def _check_objects(value: object, calls: Mapping[str, int], depth: int) -> None:
+    """Makes sure that whatever Keras would make an object of is on the list."""
+    if depth > _DEEPEST:
+        raise ValueError("it is nested too deeply")
+    if isinstance(value, Mapping):
+        if "class_name" in value:
+            _check_object(value, calls)
+        elif value.keys() & {"module", "registered_name"}:
+            raise ValueError("it has an object without a class")
+    if isinstance(value, Mapping | list):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            _check_objects(part, calls, depth + 1)
+
+
+def _check_object(value: Mapping, calls: Mapping[str, int]) -> None:
+    kind = value["class_name"]
+    if kind == _TENSOR:
+        layer, call, output = value["config"]["keras_history"]
+        if not (isinstance(call, int) and 0 <= call < calls.get(layer, 0)) or output != 0:
+            raise ValueError(f"a layer takes what no layer before it makes: {str(layer)[:50]!r}")
+        return
+    if not isinstance(kind, str) or kind not in _MODULES:
+        raise ValueError(f"it asks for {str(kind)[:50]!r}, which is no part of a network here")
+    # Files of the old format name no modules of layers.
+    if value.get("module", _MODULES[kind]) != _MODULES[kind] or value.get("registered_name"):
+        raise ValueError(f"it asks for {str(kind)[:50]!r} from elsewhere than Keras")
+    if not isinstance(value.get("config"), Mapping):
+        raise ValueError(f"{kind} has no configuration")

@@ -1,0 +1,154 @@
+"""Opens HDF5 files that may be damaged or made to do harm.
+
+An HDF5 file may refer to other files, and declare arrays of any size that it does not have. So
+everything in a file is looked at before anything is read.
+"""
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import h5py
+
+from utils import open_regular
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_DEEPEST = 12  # groups within groups; Keras makes about five
+_MOST = 100_000  # groups and arrays; a network of 200 layers has about 3,000
+_FREE = 2**24  # bytes that the arrays of the smallest of files may have
+_RATIO = 8  # what compression makes of weights is far less
+_FILTERS = frozenset((h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32))
+_NUMBERS_AND_TEXT = "biufSV"  # kinds of arrays; V: opaque bytes, as Keras stores bfloat16
+_LARGEST_LIST = 2**28  # bytes
+_FEW = 8  # texts; no layer has as many arrays
+
+
+def is_hdf5(path: str | Path) -> bool:
+    """Whether a file begins as HDF5 does.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with open_regular(path) as file:
+        return file.read(len(_SIGNATURE)) == _SIGNATURE
+
+
+@contextlib.contextmanager
+def open_hdf5(source: str | Path | BinaryIO) -> Iterator[h5py.File]:
+    """Opens an HDF5 file for reading.
+
+    Args:
+        source: its path, or its content in memory.
+
+    Raises:
+        ValueError: it refers to other files, or has far more content than it has bytes.
+        Exception: it is damaged; h5py raises almost anything.
+    """
+    if isinstance(source, str | os.PathLike):
+        with open_regular(source) as file:  # HDF5 does not tell well why one cannot be opened
+            size = file.seek(0, os.SEEK_END)
+    else:
+        size = source.seek(0, os.SEEK_END)
+    with h5py.File(source, "r") as opened:
+        _check_content(opened, max(_FREE, _RATIO * size))
+        yield opened
+
+
+def has_short_texts(group: h5py.Group, name: str) -> bool:
+    """Whether an attribute is a list of texts of which each has its own few bytes in the file."""
+    attribute = group.attrs.get_id(name)
+    return attribute.dtype.kind == "S" or attribute.shape == (0,)
+
+
+def text_list(group: h5py.Group, name: str) -> list[str]:
+    """An attribute that is a list of texts.
+
+    Raises:
+        ValueError: it is something else, or may take far more memory than the file has bytes.
+    """
+    attribute = group.attrs.get_id(name)
+    if attribute.shape == (0,):
+        return []
+    if attribute.dtype.kind not in "SO" or len(attribute.shape) != 1:
+        raise ValueError(f"{name} is no list of names")
+    count = attribute.shape[0]
+    if attribute.dtype.kind == "O":
+        # All may be the same text, as long as the file, and only reading them would tell.
+        too_large = count > _FEW and count * group.file.id.get_filesize() > _LARGEST_LIST
+    else:
+        too_large = count * attribute.dtype.itemsize > _LARGEST_LIST
+    if too_large:
+        raise ValueError(f"{name} is far too large")
+    texts = [one.decode() if isinstance(one, bytes) else one for one in group.attrs[name]]
+    if not all(isinstance(one, str) for one in texts):
+        raise ValueError(f"{name} is no list of names")
+    return texts
+
+
+def text(group: h5py.Group, name: str) -> str:
+    """An attribute that is one text.
+
+    Raises:
+        KeyError: there is none.
+        ValueError: it is something else.
+    """
+    attribute = group.attrs.get_id(name)
+    if attribute.shape != () or attribute.dtype.kind not in "SO":
+        raise ValueError(f"{name} is no text")
+    value = group.attrs[name]
+    if not isinstance(value, str | bytes):
+        raise ValueError(f"{name} is no text")
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _check_content(file: h5py.File, limit: int) -> None:
+    """Looks at everything in a file by all names that it has.
+
+    Raises:
+        ValueError: see ``open_hdf5``.
+    """
+    size, seen = 0, 0
+    waiting: list[tuple[h5py.Group, int]] = [(file, 0)]
+    while waiting:
+        group, depth = waiting.pop()
+        if depth > _DEEPEST:
+            raise ValueError("its groups are nested too deeply")
+        for name in group:
+            seen += 1
+            if seen > _MOST:
+                raise ValueError("it has far too many groups and arrays")
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                where = "file" if isinstance(link, h5py.ExternalLink) else "place"
+                raise ValueError(f"{name} refers to another {where}")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                waiting.append((item, depth + 1))
+            elif isinstance(item, h5py.Dataset):
+                size += _checked_size(item)
+            if size > limit:
+                raise ValueError(f"its content of {size:,} bytes and more is far too large")
+
+
+def _checked_size(dataset: h5py.Dataset) -> int:
+    """Bytes that an array takes when it is read.
+
+    Raises:
+        ValueError: it lies in another file, or is of no kind that is read here.
+    """
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"{dataset.name} refers to another file")
+    if dataset.dtype.kind == "O" and dataset.shape == ():
+        return 0  # one text, which the file has
+    if dataset.dtype.kind not in _NUMBERS_AND_TEXT or dataset.shape is None:
+        raise ValueError(f"{dataset.name} is an array of {dataset.dtype}")
+    plan = dataset.id.get_create_plist()
+    filters = {plan.get_filter(i)[0] for i in range(plan.get_nfilters())}
+    if not filters <= _FILTERS:
+        raise ValueError(f"{dataset.name} is compressed in an unknown way")
+    # A chunk may be larger than the array, and is unpacked as a whole.
+    count = max(math.prod(dataset.shape), math.prod(dataset.chunks or ()))
+    return count * dataset.dtype.itemsize
