@@ -64,7 +64,11 @@ class Judge:
             verbose: 1 shows a progress bar.
         """
         labels = self.batches.split.labels
-        *predictions, features = self._watching.predict(self.batches, verbose=verbose)
+        # Without what filled up the last batch.
+        *predictions, features = (
+            values[: len(labels)]
+            for values in self._watching.predict(self.batches, verbose=verbose)
+        )
         classifying = self.objectives.outputs[-1]
         scores = DECISIONS[classifying.decision](predictions[-1], classifying.class_vectors)
         predicted = keras.ops.convert_to_numpy(scores).argmax(axis=-1)
@@ -87,9 +91,8 @@ class Judge:
             losses[f"{name}_loss"] = float(keras.ops.mean(output.loss(targets, predicted)))
             total += output.weight * losses[f"{name}_loss"]
             for metric in metrics:
-                metric.reset_state()
-                metric.update_state(targets, predicted)
-                accuracies[prefix + metric.name] = float(metric.result())
+                hits = keras.ops.convert_to_numpy(metric.hits(targets, predicted))
+                accuracies[prefix + metric.name] = float(hits.mean())
         return {"loss": total, **(losses if several else {}), **accuracies}
 
 

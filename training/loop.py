@@ -11,6 +11,7 @@ from datasets.base import ImageDataset
 from datasets.pipeline import Batches, SetEpoch
 from training import distribution
 from training.finetuning import frozen, load_pretrained
+from training.group import ALONE, Group
 from training.judging import Judge, Judgement, Validation
 from training.objective import Objectives
 from training.optimizer import build_optimizer, decay_per_iteration
@@ -44,6 +45,7 @@ class Training:
         options: everything else.
         command: all options of the command by name, for the record.
         identity: what a snapshot must agree in.
+        group: who trains together; the model was built in its scope, see ``replicas.joined``.
     """
 
     model: keras.Model
@@ -52,6 +54,7 @@ class Training:
     options: TrainingOptions
     command: dict[str, object]
     identity: dict[str, object]
+    group: Group = ALONE
 
 
 def train(run: Training) -> Judgement:
@@ -105,7 +108,11 @@ def _train(run: Training, training: Batches, testing: Batches) -> Judgement:
 def _batches(run: Training) -> tuple[Batches, Batches]:
     """Training batches in a new random order every epoch, and test batches in order."""
     options, dataset = run.options, run.dataset
-    loading = {"workers": options.read_workers, "max_queue_size": options.queue_size}
+    loading = {
+        "workers": options.read_workers,
+        "max_queue_size": options.queue_size,
+        "multiple": run.group.replicas,
+    }
     encode = run.objectives.encode
     prepare = dataset.preprocessing
     training = Batches(
@@ -117,7 +124,7 @@ def _batches(run: Training) -> tuple[Batches, Batches]:
         shuffle=True,
         **loading,
     )
-    val_batch_size = options.val_batch_size or options.batch_size
+    val_batch_size = run.group.rounded_up(options.val_batch_size or options.batch_size)
     return training, Batches(dataset.test, prepare.test, encode, val_batch_size, **loading)
 
 

@@ -3,6 +3,8 @@
 import importlib.util
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -12,15 +14,19 @@ from evaluation.feature_dumps import check_features_path
 from files import check_folder, check_writable
 from models import build_backbone
 from models.saved import check_model_path, check_weights_path
-from training import distribution
+from training import distribution, replicas
+from training.group import Group
 from training.options import OutputOptions, TrainingOptions
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
 
 
-def begin(options: TrainingOptions) -> None:
+@contextmanager
+def begun(options: TrainingOptions) -> Iterator[Group]:
     """Refuses what cannot work before anything costs time, then seeds and sets the precision.
+
+    Networks have to be built and trained within the ``with`` block.
 
     Raises:
         UsageError: a file cannot be written or exists, or the GPUs are not there.
@@ -32,8 +38,10 @@ def begin(options: TrainingOptions) -> None:
         logger.warning("--sgd_schedule has no effect without --lr_schedule SGD")
     if options.snapshot_best and not options.outputs.snapshot:
         raise UsageError("--snapshot_best needs --snapshot FILE")
-    distribution.check_gpus(options.gpus)
-    distribution.configure(options.seed, options.mixed_precision)
+    with replicas.joined(options.device_type, options.gpus, options.gpu_merge) as group:
+        group.check_batch_size(options.batch_size)
+        distribution.configure(options.seed, options.mixed_precision)
+        yield group
 
 
 def check_outputs(outputs: OutputOptions) -> None:
