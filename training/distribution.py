@@ -7,7 +7,8 @@ import keras
 from keras import KerasTensor
 
 import provenance
-from training import devices
+from training import devices, replicas
+from utils import UsageError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -31,12 +32,19 @@ def jit_compile(choice: str) -> bool:
     """Whether Keras compiles the training step.
 
     ``"auto"``: always under JAX, under TensorFlow on GPUs only (XLA is several times slower than
-    TensorFlow's own kernels on CPUs, and compiles for minutes), never under PyTorch.
+    TensorFlow's own kernels on CPUs, and compiles for minutes), never under PyTorch. The step of
+    several replicas of TensorFlow cannot be compiled.
+
+    Raises:
+        UsageError: it is wanted but impossible.
     """
+    backend = keras.backend.backend()
+    possible = not (backend == "tensorflow" and replicas.several())
+    if choice == "on" and not possible:
+        raise UsageError("--jit on: works with --gpus 1 only under TensorFlow; leave it out")
     if choice != "auto":
         return choice == "on"
-    backend = keras.backend.backend()
-    return backend == "jax" or (backend == "tensorflow" and devices.count("gpu") > 0)
+    return possible and (backend == "jax" or (backend == "tensorflow" and devices.count("gpu") > 0))
 
 
 def skip_graph_optimization() -> None:
@@ -52,12 +60,8 @@ def skip_graph_optimization() -> None:
 
 
 def fused_updates() -> bool:
-    """Whether ``momentum_steps`` can be used: under TensorFlow, without replicas."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.distribute.has_strategy()
+    """Whether ``momentum_steps`` can be used: under TensorFlow."""
+    return keras.backend.backend() == "tensorflow"
 
 
 def momentum_steps(
@@ -72,7 +76,8 @@ def momentum_steps(
     """A step of SGD with momentum in two TensorFlow operations per variable, not fourteen.
 
     The velocity takes up learning rate times gradient, so it is the rate that is scaled when the
-    norm of all gradients together exceeds ``clip_norm``.
+    norm of all gradients together exceeds ``clip_norm``. Every replica does the same with its own
+    copy of the variables.
     """
     import tensorflow as tf
 

@@ -76,6 +76,14 @@ class Judge:
             self._figures(predictions, labels), average_accuracy(predicted, labels), features
         )
 
+    def forget_trainability(self) -> None:
+        """To be called when layers have been frozen or released since the last judgement.
+
+        A function that JAX compiled for several devices is good for one set of trained weights.
+        """
+        if keras.distribution.distribution() is not None:
+            self._watching.predict_function = None
+
     def _figures(self, predictions: list[np.ndarray], labels: np.ndarray) -> dict[str, float]:
         several = len(predictions) > 1
         total = sum(float(keras.ops.convert_to_numpy(penalty)) for penalty in self.model.losses)

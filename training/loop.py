@@ -17,6 +17,7 @@ from training.objective import Objectives
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
 from training.record import write_records
+from training.replicas import AveragedStatistics
 from training.reporting import (
     EpochReporter,
     FirstStep,
@@ -158,6 +159,7 @@ def _start_from_pretrained(run: Training, training: Batches, judge: Judge) -> No
         _compile(run, options.schedule.sgd_lr)
         reporter = EpochReporter(options.finetune_init, title="New layers, epoch")
         _fit(run, training, judge, epochs=options.finetune_init, callbacks=[reporter])
+    judge.forget_trainability()
 
 
 def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
@@ -223,7 +225,13 @@ def _fit(
             training,
             epochs=epochs,
             initial_epoch=initial_epoch,
-            callbacks=[SetEpoch(training), FirstStep(), Validation(judge), *callbacks],
+            callbacks=[
+                SetEpoch(training),
+                FirstStep(),
+                AveragedStatistics(),
+                Validation(judge),
+                *callbacks,
+            ],
             # The batches come in random order already; Keras would shuffle them once more, by a
             # generator that is not seeded with the epoch.
             shuffle=False,

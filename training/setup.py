@@ -40,6 +40,7 @@ def begun(options: TrainingOptions) -> Iterator[Group]:
         raise UsageError("--snapshot_best needs --snapshot FILE")
     with replicas.joined(options.device_type, options.gpus, options.gpu_merge) as group:
         group.check_batch_size(options.batch_size)
+        distribution.jit_compile(options.jit)
         distribution.configure(options.seed, options.mixed_precision)
         yield group
 

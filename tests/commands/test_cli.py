@@ -35,7 +35,6 @@ PUBLISHED = {
     "read_workers": 8,
     "queue_size": 100,
     "gpu_merge": False,
-    "device_type": "auto",
     "model_dump": None,
     "weight_dump": None,
     "feature_dump": None,
