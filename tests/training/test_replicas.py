@@ -52,7 +52,7 @@ def facts(trained) -> dict:
 @pytest.fixture
 def tensorflow_only(trained) -> None:
     if trained.name != "tensorflow":
-        pytest.skip("under JAX, a network computes for the whole batch")
+        pytest.skip("concerns TensorFlow, or is tried under one backend to save time")
 
 
 def largest_difference(folder: Path, one: str, other: str) -> float:
@@ -62,20 +62,24 @@ def largest_difference(folder: Path, one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("merge", ["", "-merged"])
-@pytest.mark.parametrize(("number", "alone"), [(2, "one-even"), (4, "one-uneven")])
-def test_replicas_give_the_weights_and_figures_of_one_device(trained, number, alone, merge):
-    """Four of them on 50 images in batches of 16: the last one is filled up."""
+@pytest.mark.parametrize("number", [2, 4])
+def test_replicas_give_the_weights_and_figures_of_one_device(trained, number, merge):
+    """On 15 images in batches of four, of which the last one is filled up."""
+    if trained.name == "jax" and not merge:
+        pytest.skip("JAX merges in one way only")
     name = f"{number}{merge}"
     assert record(trained / f"{name}.csv")["options"]["gpus"] == number
-    assert largest_difference(trained, name, alone) <= 1e-6
-    ours, theirs = history(trained / f"{name}.csv"), history(trained / f"{alone}.csv")
-    assert len(ours) == len(theirs) >= 4
+    assert largest_difference(trained, name, "one") <= 1e-6
+    ours, theirs = history(trained / f"{name}.csv"), history(trained / "one.csv")
+    assert len(ours) == len(theirs) == 5
     for one, other in zip(ours, theirs, strict=True):
         assert one == pytest.approx(other, rel=1e-6, abs=1e-6)
 
 
-def test_the_clip_was_active(trained):
-    assert largest_difference(trained, "one-even", "one-unclipped") > 1e-3
+def test_the_clip_was_active(tensorflow_only, trained):
+    """In the first epoch already."""
+    clipped, free = (history(trained / f"{name}.csv")[0] for name in ("one", "one-unclipped"))
+    assert abs(clipped["loss"] - free["loss"]) > 1e-3
 
 
 @pytest.mark.parametrize("number", [2, 4])
@@ -119,20 +123,20 @@ def test_all_replicas_skip_a_step_with_an_overflow(tensorflow_only, facts):
     assert overflow["stepped"] == [[pytest.approx(1 - 0.5 * 3)] * 3] * 2
 
 
-def test_the_same_command_trains_the_same_network(trained):
+def test_the_same_command_trains_the_same_network(tensorflow_only, trained):
     assert same_arrays(trained / "first.h5", trained / "second.h5")
     assert same_arrays(trained / "first.snapshot", trained / "second.snapshot")
 
 
 @pytest.mark.parametrize("number", [1, 4])
-def test_a_snapshot_of_two_replicas_goes_on_with_others(trained, number):
+def test_a_snapshot_of_two_replicas_goes_on_with_others(tensorflow_only, trained, number):
     name = f"resumed-{number}"
     before, after = history(trained / "first.csv"), history(trained / f"{name}.csv")
     assert [row["epoch"] for row in after] == [1, 2, 3] and after[:2] == before
     assert 0 < largest_difference(trained, name, "first") < 1
 
 
-@pytest.mark.parametrize("name", ["first", "resumed-4", "fine"])
+@pytest.mark.parametrize("name", ["first", "fine"])
 def test_the_saved_model_is_a_plain_one(trained, name):
     model = keras.models.load_model(trained / f"{name}.keras", compile=False)
     kinds = {type(layer).__module__.partition(".")[0] for layer in model.layers}
