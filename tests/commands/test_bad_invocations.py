@@ -169,3 +169,10 @@ def test_overwrite_replaces_and_logs_may_be_added_to(folder):
     assert (folder / "old.csv").read_text().startswith("epoch,")
     assert (folder / "logs/events").read_bytes() == KEPT
     assert re.search(r"^Epoch 1/1", outcome.out)
+
+
+def test_a_device_type_that_this_machine_lacks(folder):
+    if devices.count("gpu"):
+        pytest.skip("this machine has GPUs")
+    outcome = run(learn_classifier, f"{TINY} --epochs 1 --device_type gpu")
+    check_refused(outcome, "learn_classifier.py", USAGE, "leave out --device_type")

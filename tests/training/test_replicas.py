@@ -15,7 +15,7 @@ import learn_classifier
 from datasets import get_dataset
 from tests.commands.running import arrays, history, record, run, same_arrays
 from tests.training.test_optimizer import numpy_steps
-from training import replicas
+from training import devices, distribution, replicas
 from training.group import Group
 from utils import UsageError
 
@@ -169,6 +169,14 @@ def test_batches_that_cannot_be_shared_are_refused():
     assert [group.rounded_up(n) for n in (1, 4, 5)] == [4, 4, 8]
 
 
+def test_xla_is_left_out_or_refused_where_it_cannot_compile(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+    monkeypatch.setattr(replicas, "several", lambda: True)
+    assert not distribution.jit_compile("auto") and not distribution.jit_compile("off")
+    with pytest.raises(UsageError, match="--jit on: "):
+        distribution.jit_compile("on")
+
+
 def test_several_replicas_of_pytorch_are_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
     with (
@@ -179,7 +187,10 @@ def test_several_replicas_of_pytorch_are_refused(monkeypatch):
 
 
 def test_cpu_devices_are_as_many_as_the_backend_started_with():
-    """This process has one: only the first command of a process can make more."""
+    """Only the first command of a process can make more."""
+    present = devices.count("cpu")
     outcome = run(learn_classifier, "--dataset Digits --gpus 64 --device_type cpu")
     assert outcome.status == 2 and outcome.out == ""
-    assert "--gpus 64: this machine has 1 CPU that" in outcome.err.splitlines()[-1]
+    last = outcome.err.splitlines()[-1]
+    assert f"--gpus 64: this machine has {present} CPU" in last
+    assert devices.count("cpu") == present
