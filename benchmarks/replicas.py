@@ -103,7 +103,9 @@ def take_steps(number: int, merge: bool, file: str, device_type: str) -> None:
     goal = objective.cross_entropy(CLASSES)
     batches = Batches(split, lambda image, rng: image, goal.encode, BATCH, multiple=number)
     ends = []
-    clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: ends.append(time.time()))
+    clock = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs=None: ends.append(time.time())
+    )
     with replicas.joined(device_type, number, merge):
         distribution.configure(0, None)
         model = network()
