@@ -19,6 +19,7 @@ from training.options import OutputOptions, ScheduleOptions, TrainingOptions
 from utils import UsageError
 
 CACHES = ("auto", "ram", "off")
+DEVICE_TYPES = ("auto", "gpu", "cpu")
 LR_SCHEDULES = ("SGD", "SGDR", "CLR", "ResNet-Schedule")
 
 # Options of which another value makes another training run. What files say counts by its content,
@@ -264,9 +265,17 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="epochs to count as done (a snapshot knows by itself)",
     )
-    group.add_argument("--gpus", type=positive, default=1, metavar="N", help="number of GPUs")
     group.add_argument(
-        "--gpu_merge", action="store_true", help="merge replicas on a GPU instead of the CPU"
+        "--gpus", type=positive, default=1, metavar="N", help="GPUs to share every batch"
+    )
+    group.add_argument(
+        "--gpu_merge", action="store_true", help="merge replicas on the GPUs instead of the CPU"
+    )
+    group.add_argument(
+        "--device_type",
+        choices=DEVICE_TYPES,
+        default="auto",
+        help="cpu: have the CPU act as so many GPUs; auto: GPUs, or the CPU if there is none",
     )
     group.add_argument(
         "--mixed_precision",
@@ -336,6 +345,13 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         help="keep only the snapshot of the best epoch by METRIC (val_loss if not given)",
     )
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def choose_devices(args: argparse.Namespace) -> None:
+    """Has the backend see the devices that the options want; before it looks at the machine."""
+    from training import devices
+
+    devices.choose(args.device_type, args.gpus)
 
 
 def open_dataset(args: argparse.Namespace) -> ImageDataset:

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from signals import handling
@@ -27,6 +28,7 @@ def run(
     command: Callable[[argparse.Namespace], object],
     argv: Sequence[str] | None = None,
     backend: bool = True,
+    prepare: Callable[[argparse.Namespace], None] | None = None,
 ) -> int:
     """Parses, does the command's work, and turns failures into one line and an exit status.
 
@@ -35,6 +37,7 @@ def run(
         command: does the work.
         argv: the arguments; those of the process by default.
         backend: whether the command needs Keras, which takes seconds to import.
+        prepare: what has to happen before the backend looks at the machine's devices.
 
     Returns:
         0; 1 after a failure; 2 after an argument that does not fit; 130 after Ctrl-C, 143 after
@@ -48,7 +51,7 @@ def run(
     try:
         with handling(signal.SIGTERM, _raise):
             if backend:
-                import_backend()
+                import_backend(partial(prepare, args) if prepare else None)
             command(args)
     except UserError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
@@ -76,10 +79,13 @@ def _show_all_characters() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def import_backend() -> None:
+def import_backend(prepare: Callable[[], None] | None = None) -> None:
     """Imports Keras without what TensorFlow's libraries say about processors and missing GPUs.
 
     Setting ``TF_CPP_MIN_LOG_LEVEL`` brings all of it back.
+
+    Args:
+        prepare: called before the backend looks at the machine's devices.
 
     Raises:
         UsageError: the backend that ``KERAS_BACKEND`` names cannot be used.
@@ -89,9 +95,11 @@ def import_backend() -> None:
     backend = _backend()
     try:
         with _silenced() if quiet else _heard(), _hidden(UNNEEDED - {backend}):
-            from training.distribution import count_gpus
+            from training import devices
 
-            count_gpus()
+            if prepare:
+                prepare()
+            devices.count("gpu")
     except (ImportError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"the Keras backend {backend!r} cannot be used: {reason}") from error

@@ -8,6 +8,8 @@ from pathlib import Path
 import cli
 import cli_classes
 import console
+from training.group import Group
+from training.options import TrainingOptions
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,12 +40,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 def learn(args: argparse.Namespace) -> None:
     """Does what the command line says."""
+    from training import setup
+
+    options = cli.training_options(args)
+    with setup.begun(options) as group:
+        _learn(args, options, group)
+
+
+def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> None:
     from models.initialization import initialize
     from training import objective, setup
     from training.loop import Training, train
 
-    options = cli.training_options(args)
-    setup.begin(options)
     dataset = cli.open_dataset(args)
     if args.class_list:
         dataset = dataset.restrict(cli_classes.read_class_list(args.class_list, dataset.labels))
@@ -52,12 +60,12 @@ def learn(args: argparse.Namespace) -> None:
     model = setup.build_network(args.architecture, dataset, num_classes, classifier=True)
     initialize(model, options.seed)
     goal = objective.cross_entropy(num_classes, args.label_smoothing)
-    train(Training(model, dataset, goal, options, vars(args), cli.identity(args)))
+    train(Training(model, dataset, goal, options, vars(args), cli.identity(args), group))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return console.run(build_parser(), learn, argv)
+    return console.run(build_parser(), learn, argv, prepare=cli.choose_devices)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import cli
 import console
 from embeddings import shipped
+from training.group import Group
+from training.options import TrainingOptions
 from utils import UsageError
 
 LOSSES = ("mse", "inv_corr", "unnorm_corr", "softmax_corr")
@@ -53,16 +55,22 @@ def build_parser() -> argparse.ArgumentParser:
 
 def learn(args: argparse.Namespace) -> None:
     """Does what the command line says."""
+    from training import setup
+
+    if args.cls_base is not None and not args.cls_weight:
+        raise UsageError("--cls_base needs a classifier: give --cls_weight above 0")
+    options = cli.training_options(args)
+    with setup.begun(options) as group:
+        _learn(args, options, group)
+
+
+def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> None:
     from embeddings import load_class_embeddings, onehot
     from models.heads import classifier_head, embedding_head
     from models.initialization import initialize
     from training import objective, setup
     from training.loop import Training, train
 
-    if args.cls_base is not None and not args.cls_weight:
-        raise UsageError("--cls_base needs a classifier: give --cls_weight above 0")
-    options = cli.training_options(args)
-    setup.begin(options)
     semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)
     dataset = cli.open_dataset(args)
     if semantic:
@@ -75,12 +83,12 @@ def learn(args: argparse.Namespace) -> None:
         model = classifier_head(model, len(dataset.labels), args.cls_base)
     initialize(model, options.seed)
     goal = objective.embedding(targets, args.loss, args.cls_weight)
-    train(Training(model, dataset, goal, options, vars(args), cli.identity(args)))
+    train(Training(model, dataset, goal, options, vars(args), cli.identity(args), group))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return console.run(build_parser(), learn, argv)
+    return console.run(build_parser(), learn, argv, prepare=cli.choose_devices)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ class Batches(keras.utils.PyDataset):
         shuffle: whether each epoch has a new random order.
         workers: threads that prepare batches ahead; 0: prepared when asked for.
         max_queue_size: number of batches to read ahead.
+        multiple: a factor of ``batch_size``, and of the size of the last batch, too: that is
+            filled up with the first images of the epoch's order.
 
     Attributes:
         epoch: the epoch in effect, counted from 0.
@@ -58,6 +60,7 @@ class Batches(keras.utils.PyDataset):
         shuffle: bool = False,
         workers: int = 1,
         max_queue_size: int = 10,
+        multiple: int = 1,
     ):
         super().__init__(workers=1)  # more would start Keras' queue
         self.split = split
@@ -66,6 +69,7 @@ class Batches(keras.utils.PyDataset):
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
+        self.multiple = multiple
         self.error: Exception | None = None
         self._pool = ThreadPoolExecutor(workers, "batches") if workers else None
         self._ahead = max_queue_size if workers else 0
@@ -92,6 +96,8 @@ class Batches(keras.utils.PyDataset):
         order = np.arange(len(self.split))
         if self.shuffle:
             order = generator("order", self.seed, epoch).permutation(len(self.split))
+        missing = -(len(order) % self.batch_size) % self.multiple
+        order = np.resize(order, len(order) + missing)  # begins anew where it ends
         self._state = (epoch, order, skip)  # in one step: threads see either epoch, never a mixture
 
     def __len__(self) -> int:

@@ -1,6 +1,5 @@
-"""Devices, numeric precision and compilation: what depends on the machine and the backend."""
+"""Numeric precision and compilation: what depends on the machine and the backend."""
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -8,47 +7,11 @@ import keras
 from keras import KerasTensor
 
 import provenance
+from training import devices, replicas
 from utils import UsageError
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-logger = logging.getLogger(__name__)
-
-
-def count_gpus() -> int:
-    """How many GPUs the backend can use on this machine."""
-    try:
-        return len(keras.distribution.list_devices("gpu"))
-    except (RuntimeError, AttributeError, NotImplementedError):
-        # JAX raises when it has no GPU platform; PyTorch's list may be missing from Keras.
-        return _count_torch_gpus() if keras.backend.backend() == "torch" else 0
-
-
-def _count_torch_gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count()
-
-
-def check_gpus(wanted: int) -> None:
-    """Refuses a number of GPUs that the machine or this version cannot serve; 1 may be the CPU.
-
-    Raises:
-        UsageError: more GPUs are wanted than there are, or several.
-    """
-    present = count_gpus()
-    if wanted > max(present, 1):
-        raise UsageError(
-            f"--gpus {wanted}: this machine has {present} GPU{'s' * (present != 1)} that "
-            f"{keras.backend.backend()} can use; give at most --gpus {max(present, 1)}"
-        )
-    if wanted > 1:
-        raise UsageError(
-            f"--gpus {wanted}: training on several GPUs is not supported yet; give --gpus 1"
-        )
-    if present == 0:
-        logger.info("No GPU found: training on the CPU")
 
 
 def configure(seed: int, mixed_precision: str | None) -> None:
@@ -69,12 +32,19 @@ def jit_compile(choice: str) -> bool:
     """Whether Keras compiles the training step.
 
     ``"auto"``: always under JAX, under TensorFlow on GPUs only (XLA is several times slower than
-    TensorFlow's own kernels on CPUs, and compiles for minutes), never under PyTorch.
+    TensorFlow's own kernels on CPUs, and compiles for minutes), never under PyTorch. The step of
+    several replicas of TensorFlow cannot be compiled.
+
+    Raises:
+        UsageError: it is wanted but impossible.
     """
+    backend = keras.backend.backend()
+    possible = not (backend == "tensorflow" and replicas.several())
+    if choice == "on" and not possible:
+        raise UsageError("--jit on: works with --gpus 1 only under TensorFlow; leave it out")
     if choice != "auto":
         return choice == "on"
-    backend = keras.backend.backend()
-    return backend == "jax" or (backend == "tensorflow" and count_gpus() > 0)
+    return possible and (backend == "jax" or (backend == "tensorflow" and devices.count("gpu") > 0))
 
 
 def settle(model: keras.Model) -> None:
@@ -92,19 +62,15 @@ def skip_graph_optimization() -> None:
     Optimizing the graph of a network of 110 layers delays the first step by about ten seconds,
     and the steps take as long without it.
     """
-    if keras.backend.backend() == "tensorflow" and count_gpus() == 0:
+    if keras.backend.backend() == "tensorflow" and devices.count("gpu") == 0:
         import tensorflow as tf
 
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def fused_updates() -> bool:
-    """Whether ``momentum_steps`` can be used: under TensorFlow, without replicas."""
-    if keras.backend.backend() != "tensorflow":
-        return False
-    import tensorflow as tf
-
-    return not tf.distribute.has_strategy()
+    """Whether ``momentum_steps`` can be used: under TensorFlow."""
+    return keras.backend.backend() == "tensorflow"
 
 
 def momentum_steps(
@@ -119,7 +85,8 @@ def momentum_steps(
     """A step of SGD with momentum in two TensorFlow operations per variable, not fourteen.
 
     The velocity takes up learning rate times gradient, so it is the rate that is scaled when the
-    norm of all gradients together exceeds ``clip_norm``.
+    norm of all gradients together exceeds ``clip_norm``. Every replica does the same with its own
+    copy of the variables.
     """
     import tensorflow as tf
 

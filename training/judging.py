@@ -87,18 +87,26 @@ class Judge:
         ``Model.predict`` builds a pipeline of TensorFlow's at each call, of which some stays in
         memory. Batches of one size need one compiled function.
         """
-        count = len(self.batches.split)
-        size = min(self.batches.batch_size, count)
         progress = keras.utils.Progbar(len(self.batches), verbose=verbose)
-        parts = []
+        size, found = None, []
         for index in range(len(self.batches)):
             images = self.batches[index][0]
+            size = size or len(images)
             outputs = self._watching.predict_on_batch(_filled(images, size))
-            parts.append([output[: len(images)] for output in outputs])
+            found.append([output[: len(images)] for output in outputs])
             progress.update(index + 1)
             if check:
                 check()
-        return [np.concatenate(output) for output in zip(*parts, strict=True)]
+        count = len(self.batches.split)  # without what filled up the last batch
+        return [np.concatenate(output)[:count] for output in zip(*found, strict=True)]
+
+    def forget_trainability(self) -> None:
+        """To be called when layers have been frozen or released since the last judgement.
+
+        A function that JAX compiled for several devices is good for one set of trained weights.
+        """
+        if keras.distribution.distribution() is not None:
+            self._watching.predict_function = None
 
     def _figures(self, predictions: list[np.ndarray], labels: np.ndarray) -> dict[str, float]:
         several = len(predictions) > 1
@@ -115,9 +123,8 @@ class Judge:
             losses[f"{name}_loss"] = float(keras.ops.mean(output.loss(targets, predicted)))
             total += output.weight * losses[f"{name}_loss"]
             for metric in metrics:
-                metric.reset_state()
-                metric.update_state(targets, predicted)
-                accuracies[prefix + metric.name] = float(metric.result())
+                hits = keras.ops.convert_to_numpy(metric.hits(targets, predicted))
+                accuracies[prefix + metric.name] = float(hits.mean())
         return {"loss": total, **(losses if several else {}), **accuracies}
 
 

@@ -11,6 +11,7 @@ from datasets.base import ImageDataset
 from datasets.pipeline import Batches, SetEpoch
 from training import distribution
 from training.finetuning import frozen, load_pretrained
+from training.group import ALONE, Group
 from training.identity import content_identity
 from training.interruption import Interruption
 from training.judging import Judge, Judgement, Validation
@@ -20,6 +21,7 @@ from training.objective import Objectives
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
 from training.record import write_records
+from training.replicas import AveragedStatistics
 from training.reporting import (
     EpochReporter,
     FirstStep,
@@ -55,6 +57,7 @@ class Training:
         options: everything else.
         command: all options of the command by name, for the record.
         identity: what a snapshot must agree in.
+        group: who trains together; the model was built in its scope, see ``replicas.joined``.
     """
 
     model: keras.Model
@@ -63,6 +66,7 @@ class Training:
     options: TrainingOptions
     command: dict[str, object]
     identity: dict[str, object]
+    group: Group = ALONE
 
 
 def train(run: Training) -> Judgement:
@@ -114,7 +118,11 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
 def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
     """Training batches in a new random order every epoch; validation and test batches in order."""
     options, dataset = run.options, run.dataset
-    loading = {"workers": options.read_workers, "max_queue_size": options.queue_size}
+    loading = {
+        "workers": options.read_workers,
+        "max_queue_size": options.queue_size,
+        "multiple": run.group.replicas,
+    }
     encode = run.objectives.encode
     prepare = dataset.preprocessing
     training = Batches(
@@ -126,7 +134,7 @@ def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
         shuffle=True,
         **loading,
     )
-    val_batch_size = options.val_batch_size or options.batch_size
+    val_batch_size = run.group.rounded_up(options.val_batch_size or options.batch_size)
     testing = Batches(dataset.test, prepare.test, encode, val_batch_size, **loading)
     if dataset.validation is None:
         return training, testing, testing
@@ -160,6 +168,7 @@ def _start_from_pretrained(run: Training, training: Batches, judge: Judge, stand
             snapshots = _snapshots(run, stand, reporter)
             _open(run, stand, snapshots)
             _fit(run, training, judge, stand, options.finetune_init, [reporter, *snapshots])
+    judge.forget_trainability()
     return stand.with_all_layers()
 
 
@@ -247,7 +256,8 @@ def _fit(
             callbacks=[
                 SetEpoch(training, stand.state.step),
                 RestOfEpoch(stand.state, stand.sums),
-                *(FirstStep(), Validation(judge, interruption.check), *callbacks),
+                *(FirstStep(), AveragedStatistics(), Validation(judge, interruption.check)),
+                *callbacks,
             ],
             # The batches come in random order already; Keras would shuffle them once more, by a
             # generator that is not seeded with the epoch.

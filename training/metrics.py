@@ -16,6 +16,9 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
         decision: name of the rule in ``DECISIONS``.
         k: how many classes may be named.
         name: name of the metric in logs.
+
+    Attributes:
+        hits: function of targets and predictions: bool (batch,), whether each sample is one.
     """
 
     def __init__(self, class_vectors: np.ndarray, decision: str, k: int = 1, name: str = "acc"):
@@ -28,6 +31,7 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
                 return ops.equal(truth, ops.argmax(scores, axis=-1))
             return ops.in_top_k(truth, scores, min(k, len(class_vectors)))
 
+        self.hits = hits
         super().__init__(hits, name=name, dtype="float32")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import KerasTensor, ops
 
-from training import distribution
+from training import distribution, replicas
 
 MOMENTUM = 0.9
 
@@ -29,17 +29,22 @@ class SGD(keras.optimizers.SGD):
         grads: Sequence[KerasTensor],
         trainable_variables: Sequence[keras.Variable] | None = None,
     ) -> None:
-        """One step; clips, and updates all variables, in few operations where that is possible."""
-        incomplete = trainable_variables is None or any(g is None for g in grads)
-        if incomplete or not distribution.fused_updates():
+        """One step; clips, and updates all variables, in few operations where that is possible.
+
+        Keras would clip the gradient of each replica before it adds them up: about as many times
+        less as there are replicas.
+        """
+        if trainable_variables is None or not distribution.fused_updates():
             super().apply(grads, trainable_variables)
             return
         if not self.built:
             self.build(trainable_variables)
+        pairs = [p for p in zip(grads, trainable_variables, strict=True) if p[0] is not None]
+        gradients, variables = zip(*pairs, strict=True)
         distribution.momentum_steps(
-            trainable_variables,
-            [self.momentums[self._get_variable_index(v)] for v in trainable_variables],
-            grads,
+            variables,
+            [self.momentums[self._get_variable_index(v)] for v in variables],
+            replicas.total(gradients),
             self._decayed(ops.convert_to_tensor(self.learning_rate)),
             self.momentum,
             self.nesterov,
@@ -58,6 +63,16 @@ class SGD(keras.optimizers.SGD):
         return learning_rate / (1 + self.decay * ops.cast(self.iterations, "float32"))
 
 
+class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
+    """Scales the loss of a network in half precision; all replicas skip the same steps.
+
+    Keras lets the first replica decide, whose gradient may be finite where that of another is not.
+    """
+
+    def check_finite(self, grads: Sequence[KerasTensor]) -> KerasTensor:
+        return replicas.all_agree(super().check_finite(grads))
+
+
 def decay_per_iteration(final_factor: float, iterations: int) -> float:
     """The decay at which the factor on the learning rate is ``final_factor`` after so many steps.
 
@@ -72,8 +87,8 @@ def decay_per_iteration(final_factor: float, iterations: int) -> float:
 
 def build_optimizer(
     learning_rate: float, clip_norm: float = 10.0, nesterov: bool = False, decay: float = 0.0
-) -> keras.optimizers.SGD:
-    """SGD as published.
+) -> keras.optimizers.Optimizer:
+    """SGD as published, with a scaled loss where networks compute in float16.
 
     Args:
         learning_rate: until the schedule sets another.
@@ -82,10 +97,14 @@ def build_optimizer(
         nesterov: Nesterov momentum.
         decay: see ``SGD``.
     """
-    return SGD(
+    optimizer = SGD(
         decay,
         learning_rate=learning_rate,
         momentum=MOMENTUM,
         nesterov=nesterov,
         global_clipnorm=clip_norm or None,
     )
+    if keras.config.dtype_policy().compute_dtype == "float16":
+        # Named as Keras does, which would wrap the optimizer otherwise.
+        return LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
+    return optimizer

@@ -54,7 +54,9 @@ class TrainingOptions:
     seed: int = 0
     jit: str = "auto"
     mixed_precision: str | None = None  # "bfloat16" or "float16"
-    gpus: int = 1
+    gpus: int = 1  # replicas
+    gpu_merge: bool = False
+    device_type: str = "auto"  # "gpu" or "cpu"
     read_workers: int = 8  # threads
     queue_size: int = 100  # batches
     top_k_acc: tuple[int, ...] = ()

@@ -3,6 +3,8 @@
 import importlib.util
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -13,7 +15,8 @@ from files import check_folder, check_writable, leftovers
 from models import build_backbone
 from models.saved import check_model_path, check_weights_path
 from provenance import record_path
-from training import distribution
+from training import distribution, replicas
+from training.group import Group
 from training.options import OutputOptions, TrainingOptions
 from training.ownership import Owner
 from training.record import folder_record
@@ -22,8 +25,11 @@ from utils import UsageError
 logger = logging.getLogger(__name__)
 
 
-def begin(options: TrainingOptions) -> None:
+@contextmanager
+def begun(options: TrainingOptions) -> Iterator[Group]:
     """Refuses what cannot work before anything costs time, then seeds and sets the precision.
+
+    Networks have to be built and trained within the ``with`` block.
 
     Raises:
         UsageError: a file cannot be written or exists, or the GPUs are not there.
@@ -38,8 +44,11 @@ def begin(options: TrainingOptions) -> None:
             raise UsageError(f"--{name} needs --snapshot FILE")
     if options.snapshot_best and options.snapshot_minutes is not None:
         raise UsageError("--snapshot_best keeps epochs only; leave --snapshot_minutes out")
-    distribution.check_gpus(options.gpus)
-    distribution.configure(options.seed, options.mixed_precision)
+    with replicas.joined(options.device_type, options.gpus, options.gpu_merge) as group:
+        group.check_batch_size(options.batch_size)
+        distribution.jit_compile(options.jit)
+        distribution.configure(options.seed, options.mixed_precision)
+        yield group
 
 
 def check_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:

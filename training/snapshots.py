@@ -16,7 +16,7 @@ import keras
 
 from files import replacing
 from models.hdf5_files import open_hdf5
-from training import distribution
+from training import distribution, replicas
 from training.reporting import Record
 from utils import UserError
 
@@ -69,6 +69,7 @@ def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
     Raises:
         UserError: the file cannot be written; an older snapshot stays as it is.
     """
+    replicas.average_statistics(model)
     distribution.settle(model)
     with replacing(path, suffix=".weights.h5") as temporary:
         _without_optimizer(model).save_weights(temporary)

@@ -10,7 +10,7 @@ import learn_classifier
 import learn_image_embeddings
 from tests import fake_data
 from tests.commands.running import TINY, Outcome, run
-from training.distribution import count_gpus
+from training import devices
 
 USAGE, DATA = 2, 1
 FOLDER = "--dataset Folder --architecture tiny --target_size 16 --crop_size 14 --epochs 1"
@@ -131,11 +131,12 @@ def test_refused_in_one_line_before_training(folder, command, options, status, n
 
 
 def test_more_gpus_than_there_are(folder):
-    if count_gpus() >= 4:
+    present = devices.count("gpu")
+    if present >= 4:
         pytest.skip("this machine has four GPUs")
     outcome = run(learn_classifier, f"{TINY} --epochs 1 --gpus 4")
     check_refused(outcome, "learn_classifier.py", USAGE, "--gpus 4")
-    assert f"{count_gpus()} GPU" in outcome.err
+    assert f"{devices.count('gpu')} GPU" in outcome.err
 
 
 def test_the_root_of_another_data_set(folder):
@@ -168,3 +169,10 @@ def test_overwrite_replaces_and_logs_may_be_added_to(folder):
     assert (folder / "old.csv").read_text().startswith("epoch,")
     assert (folder / "logs/events").read_bytes() == KEPT
     assert re.search(r"^Epoch 1/1", outcome.out)
+
+
+def test_a_device_type_that_this_machine_lacks(folder):
+    if devices.count("gpu"):
+        pytest.skip("this machine has GPUs")
+    outcome = run(learn_classifier, f"{TINY} --epochs 1 --device_type gpu")
+    check_refused(outcome, "learn_classifier.py", USAGE, "leave out --device_type")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from keras import KerasTensor, layers
+from keras import KerasTensor, layers, regularizers
 
 import models
 from models.layers import average_pool, output_layer
@@ -28,10 +28,18 @@ def tiny_wide(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTensor
     return output_layer(_body(x, 12), num_outputs, classifier)
 
 
+@BACKBONES.register("tiny-linear")
+def tiny_linear(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTensor:
+    """Without batch normalization: what it computes for an image depends on no other."""
+    penalty = regularizers.L2(0.01)
+    x = layers.Conv2D(8, 3, kernel_regularizer=penalty, name="conv0")(x)
+    return output_layer(average_pool(layers.ReLU(name="relu0")(x)), num_outputs, classifier, 0.01)
+
+
 @contextmanager
 def registered() -> Iterator[None]:
-    """Lets ``--architecture`` accept ``tiny`` and ``tiny-wide`` within the ``with`` block."""
-    models.FAMILIES[__name__] = ("tiny", "tiny-wide")
+    """Lets ``--architecture`` accept the names above within the ``with`` block."""
+    models.FAMILIES[__name__] = ("tiny", "tiny-wide", "tiny-linear")
     try:
         yield
     finally:

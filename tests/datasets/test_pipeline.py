@@ -57,6 +57,17 @@ def test_content_follows_from_seed_epoch_and_position_only(workers, batch_size):
             np.testing.assert_array_equal(image, np.float32(position) + noise)
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(("count", "missing"), [(23, 1), (24, 0), (21, 3), (1, 3)])
+def test_the_last_batch_is_filled_up_from_the_start_of_the_order(count, missing, shuffle):
+    batches = make(count, 8, shuffle=shuffle, seed=4, multiple=4)
+    order = generator("order", 4, 2).permutation(count) if shuffle else np.arange(count)
+    images, labels = epoch_of(batches, 2)
+    expected = [*order, *(order[i % count] for i in range(missing))]
+    np.testing.assert_array_equal(np.floor(images[:, 0, 0, 0]), expected)
+    np.testing.assert_array_equal(labels, np.array(expected) % 3)
+
+
 def test_epochs_and_seeds_differ_and_the_order_is_kept_without_shuffling():
     first, second = (epoch_of(make(shuffle=True), epoch)[0] for epoch in (0, 1))
     assert not np.array_equal(np.floor(first), np.floor(second))

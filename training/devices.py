@@ -1,0 +1,84 @@
+"""The devices of this machine: which of them the backend sees, and which train."""
+
+import logging
+
+import keras
+
+from utils import UsageError
+
+logger = logging.getLogger(__name__)
+
+
+def choose(device_type: str, number: int) -> None:
+    """Has the backend use the CPU only, as so many devices, if that is what is wanted.
+
+    It has no effect once the backend has looked at the machine.
+
+    Args:
+        device_type: ``"auto"``, ``"gpu"`` or ``"cpu"``.
+        number: of devices.
+    """
+    if device_type == "cpu" and keras.backend.backend() in _CPU_DEVICES:
+        try:
+            _CPU_DEVICES[keras.backend.backend()](number)
+        except RuntimeError as error:
+            logger.debug("devices stay as they are: %s", error)
+
+
+def _tensorflow_cpus(number: int) -> None:
+    import tensorflow as tf
+
+    tf.config.set_visible_devices([], "GPU")
+    cpu, *_ = tf.config.list_physical_devices("CPU")
+    devices = [tf.config.LogicalDeviceConfiguration() for _ in range(number)]
+    tf.config.set_logical_device_configuration(cpu, devices)
+
+
+def _jax_cpus(number: int) -> None:
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", number)
+
+
+_CPU_DEVICES = {"tensorflow": _tensorflow_cpus, "jax": _jax_cpus}
+
+
+def count(device_type: str) -> int:
+    """How many devices of a type, ``"gpu"`` or ``"cpu"``, the backend can use on this machine."""
+    try:
+        return len(keras.distribution.list_devices(device_type))
+    except (RuntimeError, AttributeError, NotImplementedError):
+        # JAX raises when it has no GPU platform; PyTorch's list may be missing from Keras.
+        return _count_torch(device_type) if keras.backend.backend() == "torch" else 0
+
+
+def _count_torch(device_type: str) -> int:
+    import torch
+
+    return torch.cuda.device_count() if device_type == "gpu" else 1
+
+
+def chosen(device_type: str, wanted: int) -> list[str]:
+    """The names of the devices to train on.
+
+    Args:
+        device_type: ``"auto"``: GPUs, or for a single replica the CPU if there is none.
+        wanted: how many.
+
+    Raises:
+        UsageError: there are not that many.
+    """
+    kind = "cpu" if device_type == "cpu" else "gpu"
+    present = count(kind)
+    possible = max(present, int(device_type == "auto"))
+    if wanted > possible:
+        advice = f"give at most --gpus {possible}" if possible else "leave out --device_type"
+        raise UsageError(
+            f"--gpus {wanted}: this machine has {present} {kind.upper()}{'s' * (present != 1)} "
+            f"that {keras.backend.backend()} can use; {advice}"
+        )
+    if present == 0:
+        logger.info("No GPU found: training on the CPU")
+        return ["cpu:0"]
+    return [f"{kind}:{i}" for i in range(wanted)]
