@@ -120,9 +120,8 @@ def _killed_while_saving() -> dict:
     from training import saving
 
     outcome = None
-    with mock.patch.object(saving, "save_weights", side_effect=Killed):
-        with suppress(Killed):
-            outcome = _run()
+    with mock.patch.object(saving, "save_weights", side_effect=Killed), suppress(Killed):
+        outcome = _run()
     right = outcome is None and Path("m.keras").exists() and not Path("w.h5").exists()
     again = _run()
     return _and_again(again, 0, right) | {
