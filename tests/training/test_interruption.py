@@ -41,6 +41,14 @@ def signal_at(patch, epoch: int, step: int, *numbers: int) -> None:
     patch.setattr(Snapshot, "on_train_batch_end", batch_end)
 
 
+@pytest.fixture(autouse=True)
+def sigint():
+    """Ctrl-C means what it does on a terminal: shells ignore it for what is in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     """Folders of whole runs, by their commands."""
