@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from datasets import dataset_names, get_dataset
 from datasets.base import ImageDataset
 from datasets.cache import with_cache
@@ -333,6 +335,16 @@ def open_dataset(args: argparse.Namespace) -> ImageDataset:
         target_size=args.target_size,
         crop_size=args.crop_size,
     )
+
+
+def measured(dataset: ImageDataset) -> ImageDataset:
+    """The same, after the colours of images that are in memory have been measured.
+
+    Those in files are read later, when they are also kept.
+    """
+    if isinstance(dataset.train.images, np.ndarray):
+        _ = dataset.normalization  # which is remembered
+    return dataset
 
 
 def keep_images(args: argparse.Namespace, dataset: ImageDataset) -> ImageDataset:

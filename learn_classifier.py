@@ -2,12 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cli
 import cli_classes
 import console
+from datasets.base import ImageDataset
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,7 +37,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def learn(args: argparse.Namespace) -> None:
+def read_data(args: argparse.Namespace) -> ImageDataset:
+    """The data set with the wanted classes."""
+    dataset = cli.open_dataset(args)
+    if args.class_list:
+        dataset = dataset.restrict(cli_classes.read_class_list(args.class_list, dataset.labels))
+    return cli.measured(dataset)
+
+
+def learn(
+    args: argparse.Namespace, read: Callable[[argparse.Namespace], ImageDataset] = read_data
+) -> None:
     """Does what the command line says."""
     from models.initialization import initialize
     from training import objective, setup
@@ -44,10 +55,7 @@ def learn(args: argparse.Namespace) -> None:
 
     options = cli.training_options(args)
     setup.begin(options)
-    dataset = cli.open_dataset(args)
-    if args.class_list:
-        dataset = dataset.restrict(cli_classes.read_class_list(args.class_list, dataset.labels))
-    dataset = cli.keep_images(args, dataset)
+    dataset = cli.keep_images(args, read(args))
     num_classes = len(dataset.labels)
     model = setup.build_network(args.architecture, dataset, num_classes, classifier=True)
     initialize(model, options.seed)
@@ -57,7 +65,7 @@ def learn(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return console.run(build_parser(), learn, argv)
+    return console.run(build_parser(), learn, argv, read=read_data)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cli
 import console
-from embeddings import shipped
+from datasets.base import ImageDataset
+from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
 from utils import UsageError
 
 LOSSES = ("mse", "inv_corr", "unnorm_corr", "softmax_corr")
@@ -51,9 +52,20 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def learn(args: argparse.Namespace) -> None:
+Data = tuple[ImageDataset, ClassEmbeddings | None]
+
+
+def read_data(args: argparse.Namespace) -> Data:
+    """The data set with the classes that have embeddings, and these unless they are one-hot."""
+    semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)
+    dataset = cli.open_dataset(args)
+    if semantic:
+        dataset = dataset.restrict(semantic.shared_labels(dataset.labels, dataset.name))
+    return cli.measured(dataset), semantic
+
+
+def learn(args: argparse.Namespace, read: Callable[[argparse.Namespace], Data] = read_data) -> None:
     """Does what the command line says."""
-    from embeddings import load_class_embeddings, onehot
     from models.heads import classifier_head, embedding_head
     from models.initialization import initialize
     from training import objective, setup
@@ -63,10 +75,7 @@ def learn(args: argparse.Namespace) -> None:
         raise UsageError("--cls_base needs a classifier: give --cls_weight above 0")
     options = cli.training_options(args)
     setup.begin(options)
-    semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)
-    dataset = cli.open_dataset(args)
-    if semantic:
-        dataset = dataset.restrict(semantic.shared_labels(dataset.labels, dataset.name))
+    dataset, semantic = read(args)
     dataset = cli.keep_images(args, dataset)
     targets = semantic.restrict(dataset.labels) if semantic else onehot(dataset.labels)
     backbone = setup.build_network(args.architecture, dataset, targets.dimensions, classifier=False)
@@ -80,7 +89,7 @@ def learn(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return console.run(build_parser(), learn, argv)
+    return console.run(build_parser(), learn, argv, read=read_data)
 
 
 if __name__ == "__main__":
