@@ -32,8 +32,8 @@ def begin(options: TrainingOptions) -> None:
         logger.warning("--sgd_schedule has no effect without --lr_schedule SGD")
     if options.steps_per_execution > 1 and options.schedule.lr_schedule == "CLR":
         raise UsageError(
-            f"--steps_per_execution {options.steps_per_execution}: --lr_schedule CLR sets the rate of "
-            "each single step; give --steps_per_execution 1"
+            f"--steps_per_execution {options.steps_per_execution}: --lr_schedule CLR sets the rate "
+            "of each single step; give --steps_per_execution 1"
         )
     if options.snapshot_best and not options.outputs.snapshot:
         raise UsageError("--snapshot_best needs --snapshot FILE")
