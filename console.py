@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+from ahead import Ahead
 from signals import handling
 from utils import Interrupted, UsageError, UserError
 
@@ -25,19 +26,21 @@ That takes up to a third of the time that their own import takes.
 
 def run(
     parser: argparse.ArgumentParser,
-    command: Callable[[argparse.Namespace], object],
+    command: Callable[..., object],
     argv: Sequence[str] | None = None,
     backend: bool = True,
     prepare: Callable[[argparse.Namespace], None] | None = None,
+    read: Callable[[argparse.Namespace], object] | None = None,
 ) -> int:
     """Parses, does the command's work, and turns failures into one line and an exit status.
 
     Args:
         parser: of the command; exits the process with status 2 after a wrong argument.
-        command: does the work.
+        command: does the work; takes the arguments and, if it is given, a stand-in for ``read``.
         argv: the arguments; those of the process by default.
         backend: whether the command needs Keras, which takes seconds to import.
         prepare: what has to happen before the backend looks at the machine's devices.
+        read: work that is begun meanwhile; it must not need Keras.
 
     Returns:
         0; 1 after a failure; 2 after an argument that does not fit; 130 after Ctrl-C, 143 after
@@ -48,11 +51,13 @@ def run(
     args = parser.parse_args(argv)
     args.command_line = shlex.join(["python", parser.prog, *argv])
     _set_up_logging()
+    early = [Ahead(read, args)] if read else []
     try:
         with handling(signal.SIGTERM, _raise):
             if backend:
-                import_backend(partial(prepare, args) if prepare else None)
-            command(args)
+                meanwhile = [work.start for work in early]
+                import_backend(partial(prepare, args) if prepare else None, meanwhile)
+            command(args, *early)
     except UserError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return error.status
@@ -79,22 +84,31 @@ def _show_all_characters() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def import_backend(prepare: Callable[[], None] | None = None) -> None:
+def import_backend(
+    prepare: Callable[[], None] | None = None, meanwhile: Sequence[Callable[[], None]] = ()
+) -> None:
     """Imports Keras without what TensorFlow's libraries say about processors and missing GPUs.
 
-    Setting ``TF_CPP_MIN_LOG_LEVEL`` brings all of it back.
+    Setting ``TF_CPP_MIN_LOG_LEVEL`` brings all of it back. TensorFlow is told to use the kernels of
+    oneDNN, which it does by itself on processors with AVX-512 only; convolutions are much faster
+    with them on others too. ``TF_ENABLE_ONEDNN_OPTS=0`` keeps them out.
 
     Args:
         prepare: called before the backend looks at the machine's devices.
+        meanwhile: called first; begin work in other threads, to which the libraries of
+            ``UNNEEDED`` seem to be missing until the import is done.
 
     Raises:
         UsageError: the backend that ``KERAS_BACKEND`` names cannot be used.
     """
     quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     backend = _backend()
     try:
         with _silenced() if quiet else _heard(), _hidden(UNNEEDED - {backend}):
+            for begin in meanwhile:
+                begin()
             from training import devices
 
             if prepare:

@@ -2,12 +2,13 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cli
 import cli_classes
 import console
+from datasets.base import ImageDataset
 from training.group import Group
 from training.options import TrainingOptions
 
@@ -38,24 +39,36 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def learn(args: argparse.Namespace) -> None:
+def read_data(args: argparse.Namespace) -> ImageDataset:
+    """The data set with the wanted classes."""
+    dataset = cli.open_dataset(args)
+    if args.class_list:
+        dataset = dataset.restrict(cli_classes.read_class_list(args.class_list, dataset.labels))
+    return cli.measured(dataset)
+
+
+def learn(
+    args: argparse.Namespace, read: Callable[[argparse.Namespace], ImageDataset] = read_data
+) -> None:
     """Does what the command line says."""
     from training import setup
 
     options = cli.training_options(args)
     with setup.begun(options) as group:
-        _learn(args, options, group)
+        _learn(args, options, group, read)
 
 
-def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> None:
+def _learn(
+    args: argparse.Namespace,
+    options: TrainingOptions,
+    group: Group,
+    read: Callable[[argparse.Namespace], ImageDataset],
+) -> None:
     from models.initialization import initialize
     from training import objective, setup
     from training.loop import Training, train
 
-    dataset = cli.open_dataset(args)
-    if args.class_list:
-        dataset = dataset.restrict(cli_classes.read_class_list(args.class_list, dataset.labels))
-    dataset = cli.keep_images(args, dataset)
+    dataset = cli.keep_images(args, read(args))
     num_classes = len(dataset.labels)
     model = setup.build_network(args.architecture, dataset, num_classes, classifier=True)
     initialize(model, options.seed)
@@ -65,7 +78,7 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return console.run(build_parser(), learn, argv, prepare=cli.choose_devices)
+    return console.run(build_parser(), learn, argv, prepare=cli.choose_devices, read=read_data)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cli
 import console
-from embeddings import shipped
+from datasets.base import ImageDataset
+from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
 from training.group import Group
 from training.options import TrainingOptions
 from utils import UsageError
@@ -53,7 +54,19 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def learn(args: argparse.Namespace) -> None:
+Data = tuple[ImageDataset, ClassEmbeddings | None]
+
+
+def read_data(args: argparse.Namespace) -> Data:
+    """The data set with the classes that have embeddings, and these unless they are one-hot."""
+    semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)
+    dataset = cli.open_dataset(args)
+    if semantic:
+        dataset = dataset.restrict(semantic.shared_labels(dataset.labels, dataset.name))
+    return cli.measured(dataset), semantic
+
+
+def learn(args: argparse.Namespace, read: Callable[[argparse.Namespace], Data] = read_data) -> None:
     """Does what the command line says."""
     from training import setup
 
@@ -61,20 +74,21 @@ def learn(args: argparse.Namespace) -> None:
         raise UsageError("--cls_base needs a classifier: give --cls_weight above 0")
     options = cli.training_options(args)
     with setup.begun(options) as group:
-        _learn(args, options, group)
+        _learn(args, options, group, read)
 
 
-def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> None:
-    from embeddings import load_class_embeddings, onehot
+def _learn(
+    args: argparse.Namespace,
+    options: TrainingOptions,
+    group: Group,
+    read: Callable[[argparse.Namespace], Data],
+) -> None:
     from models.heads import classifier_head, embedding_head
     from models.initialization import initialize
     from training import objective, setup
     from training.loop import Training, train
 
-    semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)
-    dataset = cli.open_dataset(args)
-    if semantic:
-        dataset = dataset.restrict(semantic.shared_labels(dataset.labels, dataset.name))
+    dataset, semantic = read(args)
     dataset = cli.keep_images(args, dataset)
     targets = semantic.restrict(dataset.labels) if semantic else onehot(dataset.labels)
     backbone = setup.build_network(args.architecture, dataset, targets.dimensions, classifier=False)
@@ -88,7 +102,7 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return console.run(build_parser(), learn, argv, prepare=cli.choose_devices)
+    return console.run(build_parser(), learn, argv, prepare=cli.choose_devices, read=read_data)
 
 
 if __name__ == "__main__":

@@ -37,11 +37,19 @@ class Case(NamedTuple):
 
 
 class Contestant(NamedTuple):
-    """What trains: a backend of Keras, or None for plain PyTorch; and whether it compiles."""
+    """What trains.
+
+    Attributes:
+        backend: of Keras, or None for plain PyTorch.
+        jit: whether it compiles.
+        needs: library that has to be installed.
+        onednn: whether TensorFlow uses the kernels of oneDNN.
+    """
 
     backend: str | None
     jit: str
     needs: str
+    onednn: bool = True
 
 
 CASES = {
@@ -54,6 +62,7 @@ CONTESTANTS = {
     PYTORCH: Contestant(None, "off", "torch"),
     "PyTorch-compile": Contestant(None, "on", "torch"),
     "tensorflow": Contestant("tensorflow", "off", "tensorflow"),
+    "tensorflow-eigen": Contestant("tensorflow", "off", "tensorflow", onednn=False),
     "tensorflow-jit": Contestant("tensorflow", "on", "tensorflow"),
     "jax": Contestant("jax", "on", "jax"),
     "torch": Contestant("torch", "off", "torch"),
@@ -77,6 +86,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=cli.positive, default=3, metavar="N", help="per round")
     parser.add_argument(
         "--rounds", type=cli.positive, default=5, metavar="N", help="of all in turn"
+    )
+    parser.add_argument(
+        "--torch_python",
+        type=Path,
+        metavar="PYTHON",
+        help="the Python that has PyTorch, if it is not this one",
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
@@ -109,7 +124,7 @@ def _measure_case(case: Case, args: argparse.Namespace, versions: dict) -> dict[
         workers = {}
         for precision in args.precisions:
             for name in args.contestants:
-                if worker := _start(case, name, precision, stack):
+                if worker := _start(case, name, precision, args.torch_python, stack):
                     workers[name, precision] = worker
                     versions |= worker.started["versions"]
         for round_ in range(args.rounds):
@@ -125,22 +140,25 @@ class Worker:
 
     Args:
         configuration: what it reads.
-        backend: of Keras, if any.
+        contestant: what trains.
+        python: what runs it.
 
     Attributes:
         started: what it answered after the first step.
         turns: what it answered after each turn.
     """
 
-    def __init__(self, configuration: dict[str, object], backend: str | None):
+    def __init__(self, configuration: dict[str, object], contestant: Contestant, python: Path):
         script = Path(__file__).with_name("step_worker.py")
         self.process = subprocess.Popen(
-            [sys.executable, str(script), json.dumps(configuration)],
+            [str(python), str(script), json.dumps(configuration)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=os.environ | ({"KERAS_BACKEND": backend} if backend else {}),
+            env=os.environ
+            | ({"KERAS_BACKEND": contestant.backend} if contestant.backend else {})
+            | ({} if contestant.onednn else {"TF_ENABLE_ONEDNN_OPTS": "0"}),
         )
         self.turns: list[dict[str, float]] = []
 
@@ -167,15 +185,18 @@ class Worker:
         self.process.stdout.close()
 
 
-def _start(case: Case, name: str, precision: str, stack: contextlib.ExitStack) -> Worker | None:
+def _start(
+    case: Case, name: str, precision: str, torch_python: Path | None, stack: contextlib.ExitStack
+) -> Worker | None:
     """A process after its first step; None if it cannot be had."""
     contestant = CONTESTANTS[name]
-    if importlib.util.find_spec(contestant.needs) is None:
+    python = torch_python if contestant.needs == "torch" else None
+    if python is None and importlib.util.find_spec(contestant.needs) is None:
         logger.warning("%s: %s is not installed", name, contestant.needs)
         return None
     mixed = None if precision == "float32" else precision
     configuration = case._asdict() | contestant._asdict() | {"mixed_precision": mixed}
-    worker = Worker(configuration, contestant.backend)
+    worker = Worker(configuration, contestant, python or Path(sys.executable))
     stack.callback(worker.close)
     try:
         worker.begin()

@@ -184,8 +184,10 @@ class ImageDataset:
         """
         if self.fixed_normalization is not None:
             return self.fixed_normalization
-        distinct = len(self.train) // self.repeats
-        return measure(Selected(self.train.images, np.arange(distinct)), self.channels)
+        images = self.train.images
+        if self.repeats > 1:
+            images = Selected(images, np.arange(len(self.train) // self.repeats))
+        return measure(images, self.channels)
 
     def restrict(self, labels: Sequence[int | str]) -> "ImageDataset":
         """Keeps only the classes with these original labels, in this order.

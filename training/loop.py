@@ -181,6 +181,7 @@ def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
     run.model.compile(
         optimizer=build_optimizer(learning_rate, options.clipgrad, options.nesterov, decay),
         jit_compile=distribution.jit_compile(options.jit),
+        steps_per_execution=options.steps_per_execution,
         **run.objectives.compile_arguments(options.top_k_acc),
     )
     run.model.optimizer.build(run.model.trainable_variables)

@@ -53,6 +53,7 @@ class TrainingOptions:
     finetune_init: int = 0  # epochs
     seed: int = 0
     jit: str = "auto"
+    steps_per_execution: int = 1
     mixed_precision: str | None = None  # "bfloat16" or "float16"
     gpus: int = 1  # replicas
     gpu_merge: bool = False

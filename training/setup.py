@@ -39,6 +39,11 @@ def begun(options: TrainingOptions) -> Iterator[Group]:
         raise UsageError(f"--finetune {options.finetune}: there is no such file")
     if options.schedule.sgd_schedule and options.schedule.lr_schedule != "SGD":
         logger.warning("--sgd_schedule has no effect without --lr_schedule SGD")
+    if options.steps_per_execution > 1 and options.schedule.lr_schedule == "CLR":
+        raise UsageError(
+            f"--steps_per_execution {options.steps_per_execution}: --lr_schedule CLR sets the rate "
+            "of each single step; give --steps_per_execution 1"
+        )
     for name in ("snapshot_best", "snapshot_minutes"):
         if getattr(options, name) is not None and not options.outputs.snapshot:
             raise UsageError(f"--{name} needs --snapshot FILE")

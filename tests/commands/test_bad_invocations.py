@@ -58,6 +58,7 @@ FOR_BOTH = [
     ("--dataset CUB --data_root empty", DATA, "CUB"),
     ("--architecture resnet-33", USAGE, "resnet-33"),
     ("--target_size 32", USAGE, "Digits"),
+    ("--steps_per_execution 2 --lr_schedule CLR", USAGE, "--steps_per_execution 2"),
     ("--test_fraction 0.5", USAGE, "Digits"),
     ("--model_dump missing/m.keras", USAGE, "missing"),
     ("--weight_dump missing/w.h5", USAGE, "missing"),

@@ -89,3 +89,35 @@ def test_a_step_is_that_of_plain_layers_and_of_keras_optimizer(clip):
             wanted[3] = unbiased(wanted[3], NORMALIZED[layer.name])
         for one, other in zip(model.get_layer(layer.name).get_weights(), wanted, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-5, err_msg=layer.name)
+
+
+class Batches(keras.utils.PyDataset):
+    """Three batches, the last one smaller."""
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        part = slice(5 * index, 5 * index + 5)
+        return IMAGES[part], (np.ones((len(IMAGES[part]), 7), "float32"), TARGETS[part])
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="replaces TensorFlow's function"
+)
+def test_an_epoch_is_that_of_the_function_that_keras_makes():
+    start = network().get_weights()
+    results = []
+    for own in (True, False):
+        model = network()
+        model.set_weights(start)
+        model.compile(build_optimizer(0.1), ["mse", "categorical_crossentropy"])
+        if not own:
+            keras.Model.make_train_function(model)
+        history = model.fit(Batches(), epochs=2, shuffle=False, verbose=0).history["loss"]
+        results.append((model.get_weights(), history))
+    (weights, history), (wanted, wanted_history) = results
+    assert history == pytest.approx(wanted_history, rel=1e-6)
+    assert not np.allclose(weights[0], start[0])
+    for one, other in zip(weights, wanted, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)

@@ -1,0 +1,49 @@
+"""Several steps in one go: the same training, also where an epoch ends within a group of steps."""
+
+import keras
+import numpy as np
+import pytest
+
+import learn_classifier
+from tests.commands.running import TINY, arrays, history, succeed
+
+# Three steps per epoch, the last of half a batch: groups of two and one, or all at once.
+COMMAND = f"{TINY} --epochs 3 --sgdr_base_len 3 --weight_dump w.h5 --history h.csv"
+
+
+def train(folder, options):
+    """The weights and the figures of every epoch."""
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        succeed(learn_classifier, f"{COMMAND} {options}")
+    return arrays(folder / "w.h5"), history(folder / "h.csv")
+
+
+@pytest.fixture(scope="module")
+def one_by_one(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("runs") / "1", "")
+
+
+@pytest.mark.parametrize("steps", [2, 5])
+def test_weights_and_figures_are_those_of_single_steps(one_by_one, tmp_path, steps):
+    weights, figures = train(tmp_path / "n", f"--steps_per_execution {steps}")
+    assert weights.keys() == one_by_one[0].keys()
+    for name, expected in one_by_one[0].items():
+        np.testing.assert_allclose(weights[name], expected, rtol=1e-5, atol=1e-6, err_msg=name)
+    for row, expected in zip(figures, one_by_one[1], strict=True):
+        assert row == pytest.approx(expected, rel=1e-5)
+    assert len({row["lr"] for row in figures}) == 3
+
+
+def test_the_step_is_compiled_so(monkeypatch, tmp_path):
+    seen = []
+    compile_ = keras.Model.compile
+
+    def watched(self, *args, **options):
+        seen.append(options["steps_per_execution"])
+        compile_(self, *args, **options)
+
+    monkeypatch.setattr(keras.Model, "compile", watched)
+    train(tmp_path / "n", "--steps_per_execution 4 --epochs 1")
+    assert seen == [4]
