@@ -22,11 +22,12 @@ CACHES = ("auto", "ram", "off")
 DEVICE_TYPES = ("auto", "gpu", "cpu")
 LR_SCHEDULES = ("SGD", "SGDR", "CLR", "ResNet-Schedule")
 
-# Options of which another value makes another training run.
+# Options of which another value makes another training run. What files say counts by its content,
+# see training/identity.py.
 IDENTITY = (
     *("dataset", "subset_seed", "repeats", "test_fraction", "target_size", "crop_size"),
-    *("class_list", "architecture", "embedding", "loss", "cls_weight", "cls_base"),
-    *("label_smoothing", "seed", "batch_size", "finetune", "mixed_precision"),
+    *("architecture", "loss", "cls_weight", "cls_base", "label_smoothing"),
+    *("seed", "batch_size", "finetune_init", "mixed_precision"),
     *("clipgrad", "max_decay", "nesterov", "lr_schedule", "sgd_patience", "sgd_lr", "sgd_min_lr"),
     *("sgd_schedule", "sgdr_base_len", "sgdr_mul", "sgdr_max_lr"),
     *("clr_step_len", "clr_min_lr", "clr_max_lr"),
@@ -318,6 +319,12 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     add("--log_dir", "logs for TensorBoard", "DIR")
     add("--snapshot", "state after every epoch; the same command again goes on from there")
     group.add_argument(
+        "--snapshot_minutes",
+        type=rate,
+        metavar="M",
+        help="also within an epoch, when the last one is M minutes old; 0: after every step",
+    )
+    group.add_argument(
         "--snapshot_best",
         nargs="?",
         const="val_loss",
@@ -363,6 +370,8 @@ def keep_images(args: argparse.Namespace, dataset: ImageDataset) -> ImageDataset
 def identity(args: argparse.Namespace) -> dict[str, str]:
     """What a run and the snapshot it goes on from must agree in."""
     values = {name: str(getattr(args, name)) for name in IDENTITY if hasattr(args, name)}
+    if not args.finetune:
+        del values["finetune_init"]
     # Names that may be written in any case.
     return values | {name: values[name].lower() for name in ("dataset", "architecture")}
 

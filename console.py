@@ -6,13 +6,15 @@ import json
 import logging
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from utils import UsageError, UserError
+from signals import handling
+from utils import Interrupted, UsageError, UserError
 
 UNNEEDED = {"jax", "matplotlib", "sklearn"}
 """What Keras and TensorFlow import when it is installed, for nothing that this project uses.
@@ -38,8 +40,8 @@ def run(
         prepare: what has to happen before the backend looks at the machine's devices.
 
     Returns:
-        0; 1 after a failure; 2 after an argument that does not fit; 130 after Ctrl-C; 141 when
-        whoever read standard output has gone.
+        0; 1 after a failure; 2 after an argument that does not fit; 130 after Ctrl-C, 143 after
+        SIGTERM; 141 when whoever read standard output has gone.
     """
     _show_all_characters()
     argv = sys.argv[1:] if argv is None else list(argv)
@@ -47,20 +49,28 @@ def run(
     args.command_line = shlex.join(["python", parser.prog, *argv])
     _set_up_logging()
     try:
-        if backend:
-            import_backend(partial(prepare, args) if prepare else None)
-        command(args)
+        with handling(signal.SIGTERM, _raise):
+            if backend:
+                import_backend(partial(prepare, args) if prepare else None)
+            command(args)
     except UserError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return 130
+    except Interrupted as interruption:
+        print(f"{parser.prog}: {interruption}", file=sys.stderr)
+        return interruption.status
     except BrokenPipeError:
         # Python flushes standard output once more at exit, and would complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return 0
+
+
+def _raise(number: int, frame: object) -> None:
+    raise Interrupted(number)
 
 
 def _show_all_characters() -> None:

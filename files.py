@@ -51,9 +51,20 @@ def replacing(path: str | Path, suffix: str | None = None) -> Iterator[Path]:
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
             os.replace(temporary, path)
+            sync_folder(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a new name in the folder last through a power failure, where the system can do so."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def leftovers(path: Path) -> list[Path]:
@@ -90,6 +101,7 @@ def growing(path: Path) -> Iterator[TextIO]:
             os.fsync(file.fileno())
             file.close()
             os.replace(partial, path)
+            sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             _keep_or_remove(file, partial)

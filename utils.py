@@ -3,6 +3,7 @@
 Imports nothing of this project and nothing heavy, so that ``--help`` stays quick.
 """
 
+import signal
 import time
 import zlib
 from collections.abc import Callable, Iterable
@@ -32,6 +33,24 @@ class UsageError(UserError):
     """
 
     status = 2
+
+
+class Interrupted(BaseException):
+    """A signal ended the command. Not an error, so that ``except Exception`` lets it pass.
+
+    Args:
+        number: of the signal.
+        hint: what became of the work, or how to go on.
+
+    Attributes:
+        status: exit status of the command, 128 + number, as that of a process that it kills.
+    """
+
+    def __init__(self, number: int, hint: str = ""):
+        word = "interrupted" if number == signal.SIGINT else "terminated"
+        super().__init__("; ".join(filter(None, (word, hint))))
+        self.number = number
+        self.status = 128 + number
 
 
 class Registry:

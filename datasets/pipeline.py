@@ -81,23 +81,34 @@ class Batches(keras.utils.PyDataset):
     def epoch(self) -> int:
         return self._state[0]
 
-    def set_epoch(self, epoch: int) -> None:
-        """Makes the following batches those of another epoch, counted from 0."""
+    @property
+    def num_batches(self) -> int:
+        """How many batches Keras asks for: those of the epoch that are not skipped."""
+        return len(self) - self._state[2]
+
+    def set_epoch(self, epoch: int, skip: int = 0) -> None:
+        """Makes the following batches those of another epoch.
+
+        Args:
+            epoch: counted from 0.
+            skip: batches at its begin to leave out; index 0 is then the first one after them.
+        """
         order = np.arange(len(self.split))
         if self.shuffle:
             order = generator("order", self.seed, epoch).permutation(len(self.split))
         missing = -(len(order) % self.batch_size) % self.multiple
         order = np.resize(order, len(order) + missing)  # begins anew where it ends
-        self._state = (epoch, order)  # in one step: threads see either epoch, never a mixture
+        self._state = (epoch, order, skip)  # in one step: threads see either epoch, never a mixture
 
     def __len__(self) -> int:
         return -(-len(self.split) // self.batch_size)
 
     def __getitem__(self, index: int):
         """Batch ``index`` of the epoch in effect: images (b, height, width, channels), targets."""
-        if not 0 <= index < len(self):
+        epoch, order, skip = self._state
+        index += skip
+        if not skip <= index < len(self):
             raise IndexError(f"there are {len(self)} batches, but batch {index} was asked for")
-        epoch, order = self._state
         try:
             if self._pool is None:
                 return self._make(epoch, order, index)
@@ -153,11 +164,17 @@ class SetEpoch(keras.callbacks.Callback):
 
     Args:
         batches: the training data given to ``fit``.
+        skip: batches of the first epoch to leave out.
     """
 
-    def __init__(self, batches: Batches):
+    def __init__(self, batches: Batches, skip: int = 0):
         super().__init__()
         self.batches = batches
+        self.skip = skip
 
     def on_epoch_begin(self, epoch, logs=None):
+        self.batches.set_epoch(epoch, self.skip)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.skip = 0
         self.batches.set_epoch(epoch)

@@ -39,6 +39,15 @@ def jit_compile(choice: str) -> bool:
     return backend == "jax" or (backend == "tensorflow" and devices.count("gpu") > 0)
 
 
+def settle(model: keras.Model) -> None:
+    """Gives the variables the values of the last step.
+
+    Under JAX they are kept elsewhere while an epoch runs.
+    """
+    if keras.backend.backend() == "jax":
+        model.jax_state_sync()
+
+
 def skip_graph_optimization() -> None:
     """Has TensorFlow run graphs as they were traced, when it runs them on the CPU.
 

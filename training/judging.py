@@ -1,5 +1,6 @@
 """How good a network is on a split: after every epoch and at the end, by the same figures."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -57,18 +58,18 @@ class Judge:
         self._watching.jit_compile = jit_compile
         self._metrics = [output.metrics(top_k) for output in objectives.outputs]
 
-    def __call__(self, verbose: int = 0) -> Judgement:
+    def __call__(self, verbose: int = 0, check: Callable[[], None] | None = None) -> Judgement:
         """The judgement of the weights as they are now.
 
         Args:
             verbose: 1 shows a progress bar.
+            check: called after every batch; what it raises ends the judging.
         """
         labels = self.batches.split.labels
+        callbacks = [Checking(check)] if check else None
+        found = self._watching.predict(self.batches, verbose=verbose, callbacks=callbacks)
         # Without what filled up the last batch.
-        *predictions, features = (
-            values[: len(labels)]
-            for values in self._watching.predict(self.batches, verbose=verbose)
-        )
+        *predictions, features = (values[: len(labels)] for values in found)
         classifying = self.objectives.outputs[-1]
         scores = DECISIONS[classifying.decision](predictions[-1], classifying.class_vectors)
         predicted = keras.ops.convert_to_numpy(scores).argmax(axis=-1)
@@ -96,6 +97,17 @@ class Judge:
         return {"loss": total, **(losses if several else {}), **accuracies}
 
 
+class Checking(keras.callbacks.Callback):
+    """Calls a function after every batch of a prediction."""
+
+    def __init__(self, check: Callable[[], None]):
+        super().__init__()
+        self.check = check
+
+    def on_predict_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.check()
+
+
 class Validation(keras.callbacks.Callback):
     """Adds the figures of a split to those of each epoch, as ``val_…``.
 
@@ -103,13 +115,15 @@ class Validation(keras.callbacks.Callback):
 
     Args:
         judge: of the split.
+        check: see ``Judge``.
     """
 
-    def __init__(self, judge: Judge):
+    def __init__(self, judge: Judge, check: Callable[[], None] | None = None):
         super().__init__()
         self.judge = judge
+        self.check = check
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs is not None:
-            figures = self.judge().figures
+            figures = self.judge(check=self.check).figures
             logs.update({f"val_{name}": value for name, value in figures.items()})

@@ -12,7 +12,11 @@ from datasets.pipeline import Batches, SetEpoch
 from training import distribution
 from training.finetuning import frozen, load_pretrained
 from training.group import ALONE, Group
+from training.identity import content_identity
+from training.interruption import Interruption
 from training.judging import Judge, Judgement, Validation
+from training.locking import only_run
+from training.logs import Logs
 from training.objective import Objectives
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
@@ -22,13 +26,20 @@ from training.reporting import (
     FirstStep,
     accuracy_name,
     best_epoch,
-    check_history,
     format_figures,
+)
+from training.resuming import (
+    RestOfEpoch,
+    Stand,
+    begin_or_resume,
+    build_metrics,
+    shorter_epoch_expected,
 )
 from training.saving import run_record, save_outputs
 from training.schedules import Schedule, build_schedule
-from training.snapshots import RunState, Snapshot, plateau_of, read_snapshot, restore
-from utils import UsageError, UserError, unknown_name
+from training.snapshot_callback import Snapshot, ending_after_a_step, explained, plateau_of
+from training.snapshots import ALL_LAYERS, NEW_LAYERS, restore
+from utils import UserError, unknown_name
 
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
@@ -66,7 +77,8 @@ def train(run: Training) -> Judgement:
     """
     training, testing = _batches(run)
     try:
-        return _train(run, training, testing)
+        with only_run(run.options.outputs.snapshot):
+            return _train(run, training, testing)
     finally:
         training.close()
         testing.close()
@@ -75,31 +87,26 @@ def train(run: Training) -> Judgement:
 def _train(run: Training, training: Batches, testing: Batches) -> Judgement:
     options = run.options
     _check_metric(run)
-    schedule = build_schedule(options.schedule, len(training))
-    state = _resume_from(run)
+    stand = begin_or_resume(
+        options.outputs, _identity(run), options.initial_epoch, bool(options.finetune)
+    )
+    schedule = build_schedule(options.schedule, len(training), stand.first_step(ALL_LAYERS))
     compiled = distribution.jit_compile(options.jit)
     judge = Judge(run.model, run.objectives, testing, options.top_k_acc, compiled)
-    if options.finetune and state is None:
-        _start_from_pretrained(run, training, judge)
+    if stand.state.phase == NEW_LAYERS:
+        stand = _start_from_pretrained(run, training, judge, stand)
     _compile(run, schedule.initial_lr, _decay(options, schedule, training))
-    if state:
-        restore(options.outputs.snapshot, run.model)
-    reporter = EpochReporter(
-        schedule.epochs, state.records if state else [], options.outputs.history
-    )
-    write_records(options.outputs, run_record(run.model, run.dataset, run.command))
-    snapshots = _snapshots(run, schedule, reporter, state)
-    _fit(
-        run,
-        training,
-        judge,
-        epochs=schedule.epochs,
-        initial_epoch=state.epoch if state else options.initial_epoch,
-        callbacks=[*schedule.callbacks, reporter, *snapshots, *_log_dir(options)],
-    )
-    judgement = _reading((testing,), lambda: judge(int(options.progress)))
-    best = _report(judgement, reporter)
-    failures = [c.error for c in (reporter, *snapshots) if c.error] + _save(run, judgement, best)
+    reporter = EpochReporter(schedule.epochs, stand.state.records, options.outputs.history)
+    snapshots = _snapshots(run, stand, reporter, plateau_of(schedule.callbacks))
+    logs = [Logs(options.outputs.log_dir)] if options.outputs.log_dir else []
+    _open(run, stand, snapshots)
+    watching = [*schedule.callbacks, reporter, *snapshots, *logs]
+    _fit(run, training, judge, stand, schedule.epochs, watching)
+    with explained(snapshots):
+        judgement = _reading((testing,), lambda: judge(int(options.progress)))
+        best = _report(judgement, reporter)
+        failures = [c.error for c in (reporter, *snapshots, *logs) if c.error]
+        failures += _save(run, stand, judgement, best)
     if failures:
         raise failures[0]
     return judgement
@@ -128,36 +135,33 @@ def _batches(run: Training) -> tuple[Batches, Batches]:
     return training, Batches(dataset.test, prepare.test, encode, val_batch_size, **loading)
 
 
-def _resume_from(run: Training) -> RunState | None:
-    """The state in the snapshot file, if there is one."""
-    path = run.options.outputs.snapshot
-    if path is None or not path.exists():
-        return None
-    state = read_snapshot(path, run.identity)
-    outputs, wanted = run.options.outputs, run.options.initial_epoch
-    if wanted not in (0, state.epoch):
-        raise UsageError(
-            f"--initial_epoch {wanted}: {path} goes on after epoch {state.epoch}; leave it out"
-        )
-    if outputs.history and not outputs.overwrite:
-        check_history(outputs.history, state.records)
-    logger.info("Going on from %s after epoch %d", path, state.epoch)
-    return state
+def _identity(run: Training) -> dict[str, str]:
+    """What a snapshot must agree in."""
+    if run.options.outputs.snapshot is None:
+        return {}
+    return run.identity | content_identity(run.dataset, run.objectives, run.options.finetune)
 
 
-def _start_from_pretrained(run: Training, training: Batches, judge: Judge) -> None:
-    """Loads the weights and trains the layers that they do not fill."""
+def _start_from_pretrained(run: Training, training: Batches, judge: Judge, stand: Stand) -> Stand:
+    """Loads the weights and trains the layers that they do not fill.
+
+    Returns:
+        Where the training of all layers begins.
+    """
     options = run.options
     loaded = load_pretrained(run.model, options.finetune)
-    if options.finetune_init < 1:
-        return
     with frozen(run.model, loaded):
-        if not run.model.trainable_variables:
+        if options.finetune_init and not run.model.trainable_variables:
             logger.info("%s fills every layer: nothing to train first", options.finetune)
-            return
-        _compile(run, options.schedule.sgd_lr)
-        reporter = EpochReporter(options.finetune_init, title="New layers, epoch")
-        _fit(run, training, judge, epochs=options.finetune_init, callbacks=[reporter])
+        elif options.finetune_init:
+            _compile(run, options.schedule.sgd_lr)
+            reporter = EpochReporter(
+                options.finetune_init, stand.state.records, title="New layers, epoch"
+            )
+            snapshots = _snapshots(run, stand, reporter)
+            _open(run, stand, snapshots)
+            _fit(run, training, judge, stand, options.finetune_init, [reporter, *snapshots])
+    return stand.with_all_layers()
 
 
 def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
@@ -179,21 +183,36 @@ def _decay(options: TrainingOptions, schedule: Schedule, training: Batches) -> f
 
 
 def _snapshots(
-    run: Training, schedule: Schedule, reporter: EpochReporter, state: RunState | None
+    run: Training,
+    stand: Stand,
+    reporter: EpochReporter,
+    plateau: keras.callbacks.ReduceLROnPlateau | None = None,
 ) -> list[Snapshot]:
-    path = run.options.outputs.snapshot
-    if path is None:
+    options = run.options
+    if options.outputs.snapshot is None:
         return []
+    best = options.snapshot_best if stand.state.phase == ALL_LAYERS else None
     return [
         Snapshot(
-            path,
-            run.identity,
-            reporter,
-            plateau_of(schedule.callbacks),
-            run.options.snapshot_best,
-            state,
+            *(options.outputs.snapshot, stand.state, reporter, plateau, best),
+            options.snapshot_minutes,
         )
     ]
+
+
+def _open(run: Training, stand: Stand, snapshots: list[Snapshot]) -> None:
+    """Restores what the snapshot has, or writes the first one; then the records.
+
+    The first one tells that whatever else the run writes is its own.
+    """
+    for snapshot in snapshots:
+        snapshot.set_model(run.model)
+        if stand.resumed:
+            restore(snapshot.path, run.model)
+        elif not snapshot.path.exists():
+            snapshot.write()
+    record = run_record(run.model, run.dataset, run.command, run=stand.state.run)
+    write_records(run.options.outputs, record)
 
 
 def _check_metric(run: Training) -> None:
@@ -205,25 +224,32 @@ def _check_metric(run: Training) -> None:
         raise unknown_name("metric for --snapshot_best", metric, known)
 
 
-def _log_dir(options: TrainingOptions) -> list[keras.callbacks.Callback]:
-    folder = options.outputs.log_dir
-    return [keras.callbacks.TensorBoard(str(folder))] if folder else []
-
-
 def _fit(
     run: Training,
     training: Batches,
     judge: Judge,
+    stand: Stand,
     epochs: int,
     callbacks: list[keras.callbacks.Callback],
-    initial_epoch: int = 0,
 ) -> None:
+    """Trains from where the run stands to the end of the last epoch, or until it is ended."""
+    snapshots = [callback for callback in callbacks if isinstance(callback, Snapshot)]
+    interruption = Interruption()
+    for snapshot in snapshots:
+        snapshot.interruption = interruption
+    if stand.sums:
+        build_metrics(run.model, run.objectives.encode(run.dataset.train.labels[:1]))
+
     def fit() -> None:
         run.model.fit(
             training,
             epochs=epochs,
-            initial_epoch=initial_epoch,
-            callbacks=[SetEpoch(training), FirstStep(), Validation(judge), *callbacks],
+            initial_epoch=stand.state.epoch,
+            callbacks=[
+                SetEpoch(training, stand.state.step),
+                RestOfEpoch(stand.state, stand.sums),
+                *(FirstStep(), Validation(judge, interruption.check), *callbacks),
+            ],
             # The batches come in random order already; Keras would shuffle them once more, by a
             # generator that is not seeded with the epoch.
             shuffle=False,
@@ -231,7 +257,9 @@ def _fit(
         )
 
     start = time.perf_counter()
-    _reading((training, judge.batches), fit)
+    ending = ending_after_a_step(interruption, snapshots)
+    with explained(snapshots), ending, shorter_epoch_expected():
+        _reading((training, judge.batches), fit)
     logger.info("Trained for %.0f s", time.perf_counter() - start)
 
 
@@ -262,10 +290,13 @@ def _report(judgement: Judgement, reporter: EpochReporter) -> dict[str, float] |
     return best
 
 
-def _save(run: Training, judgement: Judgement, best: dict[str, float] | None) -> list[UserError]:
+def _save(
+    run: Training, stand: Stand, judgement: Judgement, best: dict[str, float] | None
+) -> list[UserError]:
     """Writes every wanted file; returns what failed."""
     final = {**judgement.figures, "average_accuracy": judgement.average_accuracy}
-    record = run_record(run.model, run.dataset, run.command, final=final, best_epoch=best)
+    reached = {"run": stand.state.run, "final": final, "best_epoch": best}
+    record = run_record(run.model, run.dataset, run.command, **reached)
     return save_outputs(
         run.options.outputs, run.model, run.dataset, run.objectives, judgement, record
     )

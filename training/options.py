@@ -47,6 +47,7 @@ class TrainingOptions:
     max_decay: float = 0.0  # factor on the learning rate at the end; 0: no decay
     nesterov: bool = False
     initial_epoch: int = 0
+    snapshot_minutes: float | None = None  # between snapshots within an epoch; None: after epochs
     snapshot_best: str | None = None  # metric; None: a snapshot after every epoch
     finetune: Path | None = None
     finetune_init: int = 0  # epochs

@@ -20,8 +20,13 @@ def record_paths(outputs: OutputOptions) -> list[Path]:
     )
     paths = [record_path(path) for path in files if path]
     if outputs.log_dir:
-        paths.append(outputs.log_dir / "run.json")
+        paths.append(folder_record(outputs.log_dir))
     return paths
+
+
+def folder_record(folder: Path) -> Path:
+    """Where the record of a log folder stands."""
+    return folder / "run.json"
 
 
 def write_records(outputs: OutputOptions, record: Mapping[str, object]) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 import keras
 
 from sgdr import SGDR, sgdr_epochs
-from training import learning_rates
+from training import distribution, learning_rates
 from training.options import ScheduleOptions
 
 
@@ -34,11 +34,20 @@ class CyclicalLearningRate(keras.callbacks.Callback):
         steps_per_epoch: batches of an epoch.
         min_lr: lowest rate.
         max_lr: highest rate.
+        first_step: steps of the first epoch that an interrupted run has done.
     """
 
-    def __init__(self, step_len: int, steps_per_epoch: int, min_lr: float, max_lr: float):
+    def __init__(
+        self,
+        step_len: int,
+        steps_per_epoch: int,
+        min_lr: float,
+        max_lr: float,
+        first_step: int = 0,
+    ):
         super().__init__()
         self.steps_per_epoch = steps_per_epoch
+        self.first_step = first_step
         self.learning_rate = partial(
             learning_rates.clr_learning_rate,
             half_cycle=step_len * steps_per_epoch,
@@ -49,14 +58,21 @@ class CyclicalLearningRate(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch = epoch
-        self.on_train_batch_begin(0)
+        self._set(0)
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        iteration = self.epoch * self.steps_per_epoch + batch
+        self._set(self.first_step + batch)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self.first_step = 0
+
+    def _set(self, step: int) -> None:
+        distribution.settle(self.model)  # or the step would not see the rate
+        iteration = self.epoch * self.steps_per_epoch + step
         self.model.optimizer.learning_rate = self.learning_rate(iteration)
 
 
-def _sgdr(options: ScheduleOptions, steps_per_epoch: int) -> Schedule:
+def _sgdr(options: ScheduleOptions, steps_per_epoch: int, first_step: int) -> Schedule:
     return Schedule(
         sgdr_epochs(options.sgdr_base_len, options.sgdr_mul),
         options.sgdr_max_lr,
@@ -64,7 +80,7 @@ def _sgdr(options: ScheduleOptions, steps_per_epoch: int) -> Schedule:
     )
 
 
-def _sgd(options: ScheduleOptions, steps_per_epoch: int) -> Schedule:
+def _sgd(options: ScheduleOptions, steps_per_epoch: int, first_step: int) -> Schedule:
     if options.sgd_schedule:
         steps = learning_rates.parse_step_schedule(options.sgd_schedule)
         return _by_epoch(steps.epochs, steps.learning_rate)
@@ -74,14 +90,14 @@ def _sgd(options: ScheduleOptions, steps_per_epoch: int) -> Schedule:
     return Schedule(learning_rates.SGD_EPOCHS, options.sgd_lr, (plateau,))
 
 
-def _clr(options: ScheduleOptions, steps_per_epoch: int) -> Schedule:
+def _clr(options: ScheduleOptions, steps_per_epoch: int, first_step: int) -> Schedule:
     triangle = CyclicalLearningRate(
-        options.clr_step_len, steps_per_epoch, options.clr_min_lr, options.clr_max_lr
+        options.clr_step_len, steps_per_epoch, options.clr_min_lr, options.clr_max_lr, first_step
     )
     return Schedule(learning_rates.CLR_EPOCHS, options.clr_min_lr, (triangle,))
 
 
-def _resnet(options: ScheduleOptions, steps_per_epoch: int) -> Schedule:
+def _resnet(options: ScheduleOptions, steps_per_epoch: int, first_step: int) -> Schedule:
     return _by_epoch(learning_rates.RESNET_EPOCHS, learning_rates.resnet_learning_rate)
 
 
@@ -90,7 +106,7 @@ def _by_epoch(epochs: int, rate: Callable[[int], float]) -> Schedule:
     return Schedule(epochs, rate(0), (callback,))
 
 
-SCHEDULES: dict[str, Callable[[ScheduleOptions, int], Schedule]] = {
+SCHEDULES: dict[str, Callable[[ScheduleOptions, int, int], Schedule]] = {
     "SGD": _sgd,
     "SGDR": _sgdr,
     "CLR": _clr,
@@ -98,9 +114,15 @@ SCHEDULES: dict[str, Callable[[ScheduleOptions, int], Schedule]] = {
 }
 
 
-def build_schedule(options: ScheduleOptions, steps_per_epoch: int) -> Schedule:
-    """The schedule that ``options`` name; ``options.epochs`` overrides its length."""
-    schedule = SCHEDULES[options.lr_schedule](options, steps_per_epoch)
+def build_schedule(options: ScheduleOptions, steps_per_epoch: int, first_step: int = 0) -> Schedule:
+    """The schedule that ``options`` name; ``options.epochs`` overrides its length.
+
+    Args:
+        options: which, and its parameters.
+        steps_per_epoch: batches of an epoch.
+        first_step: steps of the first epoch that an interrupted run has done.
+    """
+    schedule = SCHEDULES[options.lr_schedule](options, steps_per_epoch, first_step)
     if options.epochs is None:
         return schedule
     return Schedule(options.epochs, schedule.initial_lr, schedule.callbacks)

@@ -11,12 +11,15 @@ import keras
 
 from datasets.base import ImageDataset
 from evaluation.feature_dumps import check_features_path
-from files import check_folder, check_writable
+from files import check_folder, check_writable, leftovers
 from models import build_backbone
 from models.saved import check_model_path, check_weights_path
+from provenance import record_path
 from training import distribution, replicas
 from training.group import Group
 from training.options import OutputOptions, TrainingOptions
+from training.ownership import Owner
+from training.record import folder_record
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
@@ -31,26 +34,35 @@ def begun(options: TrainingOptions) -> Iterator[Group]:
     Raises:
         UsageError: a file cannot be written or exists, or the GPUs are not there.
     """
-    check_outputs(options.outputs)
+    check_outputs(options.outputs, options.schedule.epochs)
     if options.finetune and not options.finetune.is_file():
         raise UsageError(f"--finetune {options.finetune}: there is no such file")
     if options.schedule.sgd_schedule and options.schedule.lr_schedule != "SGD":
         logger.warning("--sgd_schedule has no effect without --lr_schedule SGD")
-    if options.snapshot_best and not options.outputs.snapshot:
-        raise UsageError("--snapshot_best needs --snapshot FILE")
+    for name in ("snapshot_best", "snapshot_minutes"):
+        if getattr(options, name) is not None and not options.outputs.snapshot:
+            raise UsageError(f"--{name} needs --snapshot FILE")
+    if options.snapshot_best and options.snapshot_minutes is not None:
+        raise UsageError("--snapshot_best keeps epochs only; leave --snapshot_minutes out")
     with replicas.joined(options.device_type, options.gpus, options.gpu_merge) as group:
         group.check_batch_size(options.batch_size)
         distribution.configure(options.seed, options.mixed_precision)
         yield group
 
 
-def check_outputs(outputs: OutputOptions) -> None:
+def check_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
     """Refuses outputs that could not be written at the end of the training.
 
-    A run that goes on from its snapshot also goes on with its history and its logs.
+    A run that goes on from its snapshot also goes on with its history and its logs, and writes
+    once more what it wrote at its end.
+
+    Args:
+        outputs: all files.
+        epochs: how many the command asks for.
 
     Raises:
         UsageError: see ``files.check_writable``.
+        UserError: the snapshot is damaged.
     """
     if outputs.model_dump:
         check_model_path(outputs.model_dump)
@@ -59,18 +71,16 @@ def check_outputs(outputs: OutputOptions) -> None:
     if outputs.feature_dump:
         check_features_path("--feature_dump", outputs.feature_dump)
     _check_distinct(outputs)
-    resuming = bool(outputs.snapshot and os.path.exists(outputs.snapshot))
-    for name, may_exist in (
-        ("model_dump", outputs.overwrite),
-        ("weight_dump", outputs.overwrite),
-        ("feature_dump", outputs.overwrite),
-        ("history", outputs.overwrite or resuming),
-        ("snapshot", True),
-    ):
+    if outputs.snapshot:
+        check_writable("--snapshot", outputs.snapshot, True)
+    owner = Owner(outputs.snapshot, epochs)
+    for name in ("model_dump", "weight_dump", "feature_dump"):
         path = getattr(outputs, name)
         if path:
-            check_writable(f"--{name}", path, may_exist)
-    _check_log_dir(outputs, outputs.overwrite or resuming)
+            check_writable(f"--{name}", path, outputs.overwrite or owner.wrote(path))
+    if path := outputs.history:
+        check_writable("--history", path, outputs.overwrite or owner.began(record_path(path)))
+    _check_log_dir(outputs, owner)
 
 
 def _check_distinct(outputs: OutputOptions) -> None:
@@ -85,13 +95,15 @@ def _check_distinct(outputs: OutputOptions) -> None:
             raise UsageError(f"--{other} and --{name} name the same file, {path}")
 
 
-def _check_log_dir(outputs: OutputOptions, may_exist: bool) -> None:
+def _check_log_dir(outputs: OutputOptions, owner: Owner) -> None:
     folder = outputs.log_dir
     if folder is None:
         return
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise UsageError(f"--log_dir {folder}: is a file, not a folder")
-    if os.path.isdir(folder) and any(folder.iterdir()) and not may_exist:
+    record = folder_record(folder)
+    may_exist = outputs.overwrite or owner.began(record)
+    if os.path.isdir(folder) and not may_exist and {*folder.iterdir()} - {*leftovers(record)}:
         raise UsageError(
             f"--log_dir {folder}: has files in it already; give --overwrite to add to them"
         )

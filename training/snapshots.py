@@ -1,41 +1,46 @@
 """Snapshots: one file with all that a run needs to go on after an interruption.
 
 The file is a Keras weights file (HDF5) of the compiled model, hence with the optimizer's momentum,
-and a JSON text ``run_state`` inside. It appears under its name only when it is complete.
+with the sums of the metrics of an epoch under way and a JSON text ``run_state`` inside. It appears
+under its name only when it is complete.
 """
 
 import json
-import logging
-import math
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import h5py
 import keras
 
 from files import replacing
-from training.reporting import EpochReporter, Record
+from training import distribution
+from training.reporting import Record
 from utils import UserError
-
-logger = logging.getLogger(__name__)
 
 STATE = "run_state"
 STEPS = "optimizer_steps"
-PLATEAU_STATE = ("best", "wait", "cooldown_counter")
+METRICS = "running_metrics"
+
+NEW_LAYERS = "new layers"
+ALL_LAYERS = "all layers"
 
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands after an epoch.
+    """Where a run stands.
 
     Attributes:
         epoch: how many epochs are done.
-        identity: data set, network and objective; a snapshot only fits a run with the same.
+        identity: data, network, objective and libraries; a snapshot only fits a run with the same.
         records: the figures of the epochs so far.
         plateau: state of a schedule that waits for the validation loss.
         metric: what chooses snapshots, if anything does.
         best: its best value so far.
+        step: how many steps of the next epoch are done; all of them: it is to be validated.
+        phase: which layers are trained, ``NEW_LAYERS`` or ``ALL_LAYERS``.
+        began: how many epochs counted as done when the run began.
+        run: a text that no other run has.
     """
 
     epoch: int
@@ -44,6 +49,16 @@ class RunState:
     plateau: dict[str, float] = field(default_factory=dict)
     metric: str | None = None
     best: float | None = None
+    step: int = 0
+    phase: str = ALL_LAYERS
+    began: int = 0
+    run: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where that is, for people."""
+        epochs = f"epoch {self.epoch}" + (", step " + str(self.step) if self.step else "")
+        return f"{epochs} of the new layers" if self.phase == NEW_LAYERS else epochs
 
 
 def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
@@ -52,27 +67,51 @@ def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
     Raises:
         UserError: the file cannot be written; an older snapshot stays as it is.
     """
+    distribution.settle(model)
     with replacing(path, suffix=".weights.h5") as temporary:
         model.save_weights(temporary)
         with h5py.File(temporary, "a") as file:
             file[STATE] = json.dumps(asdict(state))
             file.attrs[STEPS] = _steps(model)
+            sums = file.create_group(METRICS)
+            for number, variable in enumerate(model.metrics_variables if state.step else ()):
+                sums[str(number)] = keras.ops.convert_to_numpy(variable)
 
 
-def read_snapshot(path: Path, identity: dict) -> RunState:
+def read_state(path: Path) -> RunState:
     """The state inside a snapshot.
 
     Raises:
-        UserError: the file is no snapshot, or one of another run.
+        UserError: the file is no snapshot, or is damaged.
     """
     try:
         with h5py.File(path, "r") as file:
-            state = RunState(**json.loads(file[STATE][()]))
-    except (OSError, KeyError, TypeError, ValueError) as error:
+            found = json.loads(file[STATE][()])
+            if STEPS not in file.attrs or METRICS not in file:
+                raise KeyError(METRICS)
+        state = RunState(**found)
+        if not all(isinstance(getattr(state, f.name), _kind(f.type)) for f in fields(state)):
+            raise ValueError("an entry of another type")
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(
             f"--snapshot {path}: is not a snapshot of a training run, or is damaged; "
             "move it away to start anew"
         ) from error
+    return state
+
+
+def _kind(annotation: object) -> object:
+    """What ``isinstance`` takes, of an annotation."""
+    return getattr(annotation, "__origin__", annotation)
+
+
+def read_snapshot(path: Path, identity: dict) -> RunState:
+    """The state inside a snapshot of this run.
+
+    Raises:
+        UserError: the file is no snapshot, or one of another run.
+    """
+    state = read_state(path)
     other = [k for k in identity if state.identity.get(k) != identity[k]]
     if other:
         differences = ", ".join(
@@ -94,7 +133,7 @@ def restore(path: Path, model: keras.Model) -> None:
         link.symlink_to(path.resolve())
         try:
             model.load_weights(link)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"--snapshot {path}: does not fit this network: {reason}") from error
     # Where the optimizer's state does not fit, Keras goes on without it, and only warns.
@@ -103,84 +142,19 @@ def restore(path: Path, model: keras.Model) -> None:
             raise UserError(f"--snapshot {path}: its optimizer is not that of this run")
 
 
+def read_metrics(path: Path) -> list:
+    """What the metrics of the epoch under way have summed up: arrays, none between epochs.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            sums = file[METRICS]
+            return [sums[str(number)][()] for number in range(len(sums))]
+    except (OSError, RuntimeError, KeyError) as error:
+        raise UserError(f"--snapshot {path}: is damaged: {error}") from error
+
+
 def _steps(model: keras.Model) -> int:
     return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
-
-
-class Snapshot(keras.callbacks.Callback):
-    """Writes a snapshot after every epoch, or after those that improve a metric.
-
-    Stands behind the reporter and the schedule in the list of callbacks, whose state it saves.
-
-    Args:
-        path: the file.
-        identity: see ``RunState``.
-        reporter: has the figures of the epochs.
-        plateau: callback whose waiting is part of the state, or None.
-        metric: only an epoch that improves it is kept; losses improve downwards, others upwards.
-        resumed: the state that the run goes on from.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        identity: dict,
-        reporter: EpochReporter,
-        plateau: keras.callbacks.ReduceLROnPlateau | None = None,
-        metric: str | None = None,
-        resumed: RunState | None = None,
-    ):
-        super().__init__()
-        self.path = path
-        self.identity = identity
-        self.reporter = reporter
-        self.plateau = plateau
-        self.metric = metric
-        self.resumed = resumed
-        self.best = resumed.best if resumed and resumed.metric == metric else None
-        self.error: UserError | None = None
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        # Keras resets the plateau's state when training begins, so it is restored here.
-        if self.plateau and self.resumed:
-            for name, value in self.resumed.plateau.items():
-                setattr(self.plateau, name, value)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if not self._wanted(logs or {}):
-            return
-        plateau = {n: float(getattr(self.plateau, n)) for n in PLATEAU_STATE if self.plateau}
-        state = RunState(
-            epoch + 1,
-            self.identity,
-            self.reporter.records,
-            plateau,
-            self.metric,
-            self.best,
-        )
-        try:
-            save_snapshot(self.path, self.model, state)
-            self.error = None
-        except UserError as error:
-            # The weights in memory are worth more than a file: go on and try again next epoch.
-            logger.error("%s; training goes on", error)
-            self.error = error
-
-    def _wanted(self, logs: dict) -> bool:
-        if self.metric is None:
-            return True
-        value = float(logs[self.metric])
-        score = -value if "loss" in self.metric else value
-        best = None if self.best is None else (-self.best if "loss" in self.metric else self.best)
-        if math.isnan(value) or (best is not None and score <= best):
-            return False
-        self.best = value
-        return True
-
-
-def plateau_of(
-    callbacks: tuple[keras.callbacks.Callback, ...],
-) -> keras.callbacks.ReduceLROnPlateau | None:
-    """The callback that waits for the validation loss, if there is one."""
-    plateaus = [c for c in callbacks if isinstance(c, keras.callbacks.ReduceLROnPlateau)]
-    return plateaus[0] if plateaus else None

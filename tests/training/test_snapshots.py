@@ -13,7 +13,8 @@ import learn_image_embeddings
 from tests.commands.running import TINY, history, run, same_arrays, succeed
 from training.optimizer import build_optimizer
 from training.reporting import EpochReporter
-from training.snapshots import RunState, Snapshot, read_snapshot, restore, save_snapshot
+from training.snapshot_callback import Snapshot
+from training.snapshots import RunState, read_snapshot, restore, save_snapshot
 from utils import UserError
 
 # Restarts of the schedule, a decay that counts steps, momentum, augmentation, two heads.
@@ -76,7 +77,10 @@ def test_the_same_command_goes_on_after_it_was_interrupted(
         patch.setattr(EpochReporter, "on_epoch_end", interrupted)
         outcome = run(learn_image_embeddings, command)
     assert outcome.status == 130
-    assert outcome.err.splitlines()[-1] == "learn_image_embeddings.py: interrupted"
+    assert outcome.err.splitlines()[-1] == (
+        "learn_image_embeddings.py: interrupted; s.weights.h5 has the run up to epoch "
+        f"{epochs_done}; the same command again goes on from there"
+    )
     assert outcome.out.count("Epoch") == epochs_done
     assert state_in("s.weights.h5")["epoch"] == epochs_done
     outcome = succeed(learn_image_embeddings, command)
@@ -206,7 +210,7 @@ def run_plateau(model, path, losses, first=0, resumed=None):
     """Epochs with these validation losses, as ``fit`` would call the callbacks."""
     plateau = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.1, patience=3, min_lr=1e-5)
     reporter = EpochReporter(99, resumed.records if resumed else [])
-    snapshot = Snapshot(path, {"seed": "0"}, reporter, plateau, resumed=resumed)
+    snapshot = Snapshot(path, resumed or RunState(0, {"seed": "0"}), reporter, plateau)
     callbacks = [plateau, reporter, snapshot]
     for callback in callbacks:
         callback.set_model(model)
@@ -252,7 +256,7 @@ def test_waiting_for_the_validation_loss_goes_on(tmp_path, stop):
 )
 def test_which_epochs_are_the_best_so_far(tmp_path, metric, values, kept):
     path = tmp_path / "s.weights.h5"
-    snapshot = Snapshot(path, {}, EpochReporter(9), metric=metric)
+    snapshot = Snapshot(path, RunState(0, {}), EpochReporter(9), metric=metric)
     snapshot.set_model(compiled())
     written = []
     for epoch, value in enumerate(values):
@@ -266,7 +270,7 @@ def test_which_epochs_are_the_best_so_far(tmp_path, metric, values, kept):
 def test_the_best_value_is_remembered_when_a_run_goes_on(tmp_path):
     path = tmp_path / "s.weights.h5"
     resumed = RunState(3, {}, [], {}, metric="val_acc", best=0.5)
-    snapshot = Snapshot(path, {}, EpochReporter(9), metric="val_acc", resumed=resumed)
+    snapshot = Snapshot(path, resumed, EpochReporter(9), metric="val_acc")
     snapshot.set_model(compiled())
     snapshot.on_epoch_end(3, {"val_acc": 0.4})
     assert not path.exists()
@@ -277,7 +281,7 @@ def test_the_best_value_is_remembered_when_a_run_goes_on(tmp_path):
 def test_the_best_value_of_another_metric_does_not_count(tmp_path):
     path = tmp_path / "s.weights.h5"
     resumed = RunState(3, {}, [], {}, metric="val_loss", best=0.1)
-    snapshot = Snapshot(path, {}, EpochReporter(9), metric="val_acc", resumed=resumed)
+    snapshot = Snapshot(path, resumed, EpochReporter(9), metric="val_acc")
     snapshot.set_model(compiled())
     snapshot.on_epoch_end(3, {"val_acc": 0.05})
     assert read_snapshot(path, {}).best == 0.05
@@ -285,7 +289,7 @@ def test_the_best_value_of_another_metric_does_not_count(tmp_path):
 
 def test_a_snapshot_that_cannot_be_written_does_not_stop_the_training(tmp_path, monkeypatch):
     path = tmp_path / "s.weights.h5"
-    snapshot = Snapshot(path, {}, EpochReporter(9))
+    snapshot = Snapshot(path, RunState(0, {}), EpochReporter(9))
     snapshot.set_model(compiled())
     snapshot.on_epoch_end(0)
     content = path.read_bytes()

@@ -1,0 +1,179 @@
+"""Does a run of many epochs keep its memory, its threads and its open files?
+
+Starts a training command with snapshots, history and logs in a folder of its own, looks at the
+process every few seconds, and ends it by SIGTERM when the time is over. Exit status 1: memory after
+the warm-up left the allowed range, or there are more threads or open files than before.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shlex
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
+
+import cli  # noqa: E402
+import console  # noqa: E402
+from benchmarks.machine import describe  # noqa: E402
+from files import check_writable, replacing  # noqa: E402
+from provenance import versions  # noqa: E402
+from utils import UserError  # noqa: E402
+
+results = logging.getLogger("results")
+
+COMMAND = (
+    "learn_image_embeddings.py --dataset Digits-sub10 --repeats 4 --architecture resnet-32 "
+    "--embedding onehot --cls_weight 0.1 --batch_size 50 --epochs 1000000 --no_progress "
+    "--snapshot snapshot.h5 --history history.csv --log_dir log"
+)
+SERIES = ("memory_mib", "threads", "files", "epochs")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=cli.rate, default=120, metavar="M", help="in all")
+    parser.add_argument(
+        "--warm_up", type=cli.rate, default=10, metavar="M", help="minutes that do not count"
+    )
+    parser.add_argument("--every", type=cli.rate, default=5, metavar="S", help="seconds")
+    parser.add_argument(
+        "--growth", type=cli.rate, default=2, metavar="PERCENT", help="allowed, of memory"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    parser.add_argument(
+        "run", nargs="*", help="a command of this project and its options, after --"
+    )
+    return parser
+
+
+def soak(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    if args.output:
+        check_writable("--output", args.output, args.overwrite)
+    script, *options = args.run or shlex.split(COMMAND)
+    report = describe(args.command_line) | {"versions": versions()}
+    report["run"] = shlex.join(["python", script, *options])
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        report |= watch([sys.executable, str(ROOT / script), *options], Path(folder), args)
+    report["table"] = summary(report["samples"], args.warm_up * 60)
+    show(report)
+    if args.output:
+        with replacing(args.output) as temporary:
+            temporary.write_text(json.dumps(report) + "\n")
+    check(report["table"], args.growth)
+
+
+def watch(command: list[str], folder: Path, args: argparse.Namespace) -> dict[str, object]:
+    """Runs the command in the folder for the given time and samples its process."""
+    samples: dict[str, list[float]] = {name: [] for name in ("seconds", *SERIES)}
+    started = time.monotonic()
+    output = folder / "output"
+    with open(output, "wb") as file:
+        run = subprocess.Popen(command, cwd=folder, stdout=file, stderr=subprocess.STDOUT)
+    try:
+        while (now := time.monotonic() - started) < args.minutes * 60 and run.poll() is None:
+            for name, value in zip(samples, (now, *_look(run.pid, output)), strict=True):
+                samples[name].append(value)
+            time.sleep(args.every)
+        if run.poll() is not None:
+            raise UserError(f"the run ended by itself: {_last_line(output)}")
+        run.send_signal(signal.SIGTERM)
+        status = run.wait(60)
+    finally:
+        run.kill()
+        run.wait()
+    return {"status": status, "last_line": _last_line(output), "samples": samples}
+
+
+def _look(pid: int, output: Path) -> tuple[float, int, int, int]:
+    """Resident memory in MiB, threads, open files, and how many epochs are done."""
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().split("\n")[:-1]
+    )
+    with open(output, "rb") as file:
+        epochs = sum(line.startswith(b"Epoch ") for line in file)
+    memory = int(status.get("VmRSS", "0 kB").split()[0]) / 1024
+    return memory, int(status["Threads"]), len(os.listdir(f"/proc/{pid}/fd")), epochs
+
+
+def _last_line(output: Path) -> str:
+    return next(reversed(output.read_text(errors="replace").splitlines()), "it said nothing")
+
+
+def summary(samples: dict[str, list[float]], warm_up: float) -> dict[str, dict[str, float]]:
+    """First, last, lowest and highest value of each series after the warm-up; growth in percent.
+
+    First and last are medians over a tenth of the time.
+
+    Args:
+        samples: series of the same length, among them ``seconds``.
+        warm_up: seconds.
+
+    Raises:
+        UserError: the time was too short to say anything.
+    """
+    counted = [i for i, seconds in enumerate(samples["seconds"]) if seconds >= warm_up]
+    if not counted:
+        raise UserError("there is no sample after the warm-up: give more --minutes")
+    table = {}
+    for name in SERIES:
+        values = [samples[name][i] for i in counted]
+        tenth = max(len(values) // 10, 1)
+        first, last = statistics.median(values[:tenth]), statistics.median(values[-tenth:])
+        table[name] = {"first": first, "last": last, "min": min(values), "max": max(values)}
+        if first:
+            table[name]["growth"] = 100 * (last / first - 1)
+            table[name]["range"] = 100 * (max(values) / min(values) - 1)
+    return table
+
+
+def show(report: dict) -> None:
+    """Prints the table and how the run ended."""
+    results.info("| after the warm-up | first | last | lowest | highest | growth | range |")
+    results.info("|---|---:|---:|---:|---:|---:|---:|")
+    for name, row in report["table"].items():
+        values = " | ".join(f"{row[key]:.6g}" for key in ("first", "last", "min", "max"))
+        shares = " | ".join(f"{row[key]:.2f} %" for key in ("growth", "range") if key in row)
+        results.info("| %s | %s | %s |", name, values, shares)
+    results.info("exit status %d: %s", report["status"], report["last_line"])
+
+
+def check(table: dict[str, dict[str, float]], percent: float) -> None:
+    """Refuses growth.
+
+    Args:
+        table: see ``summary``.
+        percent: by which memory may grow, and by which its highest value may exceed the lowest.
+
+    Raises:
+        UserError: something grew.
+    """
+    memory = table["memory_mib"]
+    if max(memory["growth"], memory["range"]) > percent:
+        raise UserError(
+            f"memory grew by {memory['growth']:.2f} % and ranged over {memory['range']:.2f} %, "
+            f"more than {percent:g} %"
+        )
+    for name in ("threads", "files"):
+        if table[name]["last"] > table[name]["first"]:
+            raise UserError(f"there are more {name} at the end than after the warm-up")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), soak, argv, backend=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""What a run learns from, by content: a path may stay the same while what is there changes."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from datasets.base import ImageDataset, Selected, Split
+from training import distribution
+from training.objective import Objectives
+
+LIBRARIES = ("backend", "keras")
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def content_identity(
+    dataset: ImageDataset, objectives: Objectives, finetune: Path | None = None
+) -> dict[str, str]:
+    """What two runs must agree in, beyond their options, to reach the same weights.
+
+    Images in files count by name and label, those in memory pixel by pixel; where mean and standard
+    deviation are measured, these tell most other changes. Libraries are those that do the
+    arithmetic: another version may round otherwise.
+
+    Args:
+        dataset: both splits.
+        objectives: the targets of all classes.
+        finetune: weights that the run starts from.
+    """
+    versions = distribution.versions()
+    used = [name for name in BACKENDS if name == versions["backend"]]
+    targets = [output.class_vectors for output in objectives.outputs]
+    weights = [str(output.weight) for output in objectives.outputs]
+    return {
+        "classes": _summary(len(dataset.labels), map(repr, dataset.labels)),
+        "class targets": _summary(targets[0].shape[1], [*targets, *weights]),
+        "training images": _images(dataset.train),
+        "test images": _images(dataset.test),
+        "normalization": f"mean {_numbers(dataset.normalization.mean)}, standard deviation "
+        f"{_numbers(dataset.normalization.std)}",
+        "start": _file(finetune) if finetune else "random weights",
+        **{name: versions.get(name, "unknown") for name in [*LIBRARIES, *used]},
+    }
+
+
+def _images(split: Split) -> str:
+    stored = split.images
+    while isinstance(stored, Selected):
+        stored = stored.images
+    pixels = [stored] if isinstance(stored, np.ndarray) else []
+    return _summary(len(split), [split.labels, *split.names, *pixels])
+
+
+def _summary(count: int, parts: Iterable[str | np.ndarray]) -> str:
+    """A number, and a text that differs when one of the parts does."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else np.ascontiguousarray(part).data
+        digest.update(f"{memoryview(content).nbytes} ".encode())
+        digest.update(content)
+    return f"{count} ({digest.hexdigest()[:12]})"
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return " ".join(f"{value:.9g}" for value in values)
+
+
+def _file(path: Path) -> str:
+    with open(path, "rb") as file:
+        return f"weights ({hashlib.file_digest(file, 'sha256').hexdigest()[:12]})"

@@ -1,0 +1,45 @@
+"""SIGINT and SIGTERM while a network trains: noticed at once, obeyed after the step."""
+
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from signals import handling
+from utils import Interrupted
+
+logger = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """Whether somebody wants the training to end."""
+
+    def __init__(self):
+        self.number: int | None = None
+
+    def check(self) -> None:
+        """Called wherever the training may end.
+
+        Raises:
+            Interrupted: a signal has come.
+        """
+        if self.number is not None:
+            raise Interrupted(self.number)
+
+    @contextmanager
+    def awaited(self) -> Iterator[None]:
+        """Within the ``with`` block the first signal is kept for ``check``; a second one kills.
+
+        The kernel kills, since Python would let a long operation of the backend end first.
+        """
+        with handling(signal.SIGINT, self._keep), handling(signal.SIGTERM, self._keep):
+            yield
+
+    def _keep(self, number: int, frame: object) -> None:
+        self.number = number
+        for each in SIGNALS:
+            if signal.getsignal(each) == self._keep:
+                signal.signal(each, signal.SIG_DFL)
+        logger.info("Ending after this step; the same signal again ends at once")

@@ -1,0 +1,66 @@
+"""One run per snapshot."""
+
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from utils import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def only_run(path: Path | None) -> Iterator[None]:
+    """Keeps other runs off a snapshot within the ``with`` block; without a path, does nothing.
+
+    A file ``PATH.lock`` is locked, which the kernel undoes when the process ends in whatever way.
+
+    Raises:
+        UserError: another run is using the snapshot.
+    """
+    if path is None:
+        yield
+        return
+    lock = path.with_name(f"{path.name}.lock")
+    descriptor = _lock(path, lock)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(path: Path, lock: Path) -> int:
+    while True:
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise UserError(f"--snapshot {path}: cannot write {lock}: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise UserError(
+                f"--snapshot {path}: another run is using it, {holder or 'just started'}"
+            ) from error
+        except OSError as error:
+            logger.warning("--snapshot %s: cannot be locked: %s", path, error.strerror)
+            return descriptor
+        if _is(lock, descriptor):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            return descriptor
+        os.close(descriptor)  # its holder removed it in between
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    """Whether an open file still has its name."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,52 @@
+"""Logs for TensorBoard that do not end a training when they cannot be written."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from files import write_errors
+from utils import UserError
+
+logger = logging.getLogger(__name__)
+
+
+class Logs(keras.callbacks.TensorBoard):
+    """TensorBoard's log of every epoch; stops logging after a failure.
+
+    Args:
+        folder: where it goes.
+
+    Attributes:
+        error: why logging stopped, if so.
+    """
+
+    def __init__(self, folder: Path):
+        super().__init__(str(folder))
+        self.folder = folder
+        self.error: UserError | None = None
+
+    def set_model(self, model: keras.Model) -> None:
+        self._try(super().set_model, model)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self._try(super().on_train_begin, logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self._try(super().on_epoch_end, epoch, logs)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self._try(super().on_train_end, logs)
+
+    def _try(self, step: Callable[..., None], *arguments: object) -> None:
+        if self.error:
+            return
+        import tensorflow as tf
+
+        try:
+            with write_errors(self.folder, (OSError, tf.errors.OpError)):
+                step(*arguments)
+        except UserError as error:
+            logger.error("%s; training goes on without a log", error)
+            self.error = error
