@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cli
 import cli_classes
+import cli_hosts
 import console
 from training.group import Group
 from training.options import TrainingOptions
@@ -34,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     cli.add_training_options(parser)
     cli.add_schedule_options(parser)
+    cli_hosts.add_host_options(parser)
     cli.add_output_options(parser)
     return parser
 
@@ -65,7 +67,9 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return console.run(build_parser(), learn, argv, prepare=cli.choose_devices)
+    return console.run(
+        build_parser(), learn, argv, prepare=cli_hosts.start_devices, apart=cli_hosts.several
+    )
 
 
 if __name__ == "__main__":

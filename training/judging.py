@@ -10,6 +10,7 @@ from datasets.pipeline import Batches
 from evaluation.accuracy import average_accuracy
 from evaluation.decisions import DECISIONS
 from evaluation.features import feature_tensor
+from training import hosts
 from training.objective import Objectives
 
 
@@ -54,7 +55,9 @@ class Judge:
         self.model = model
         self.objectives = objectives
         self.batches = batches
-        self._watching = keras.Model(model.inputs, [*model.outputs, feature_tensor(model)])
+        self._watching = keras.Model(
+            model.inputs, hosts.everywhere([*model.outputs, feature_tensor(model)])
+        )
         self._watching.jit_compile = jit_compile
         self._metrics = [output.metrics(top_k) for output in objectives.outputs]
 

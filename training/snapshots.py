@@ -14,7 +14,7 @@ import h5py
 import keras
 
 from files import replacing
-from training import distribution
+from training import distribution, hosts
 from training.reporting import Record
 from utils import UserError
 
@@ -68,7 +68,7 @@ def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
         UserError: the file cannot be written; an older snapshot stays as it is.
     """
     distribution.settle(model)
-    with replacing(path, suffix=".weights.h5") as temporary:
+    with hosts.on_its_own(), replacing(path, suffix=".weights.h5") as temporary:
         model.save_weights(temporary)
         with h5py.File(temporary, "a") as file:
             file[STATE] = json.dumps(asdict(state))
