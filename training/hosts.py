@@ -172,6 +172,17 @@ def on_its_own() -> Iterator[None]:
         keras.distribution.set_distribution(before)
 
 
+def spread(images: np.ndarray) -> "np.ndarray | jax.Array":
+    """A batch on all devices, of the share that each process has."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return images
+    import jax
+
+    layout = distribution.get_data_layout(images.shape).backend_layout
+    return jax.make_array_from_process_local_data(layout, images)
+
+
 def everywhere(tensors: Sequence[KerasTensor]) -> list[KerasTensor]:
     """Outputs of a network such that every process gets the values of whole batches."""
     distribution = keras.distribution.distribution()

@@ -69,16 +69,38 @@ class Judge:
             check: called after every batch; what it raises ends the judging.
         """
         labels = self.batches.split.labels
-        callbacks = [Checking(check)] if check else None
-        found = self._watching.predict(self.batches, verbose=verbose, callbacks=callbacks)
-        # Without what filled up the last batch.
-        *predictions, features = (values[: len(labels)] for values in found)
+        *predictions, features = self._predict(verbose, check)
         classifying = self.objectives.outputs[-1]
         scores = DECISIONS[classifying.decision](predictions[-1], classifying.class_vectors)
         predicted = keras.ops.convert_to_numpy(scores).argmax(axis=-1)
         return Judgement(
             self._figures(predictions, labels), average_accuracy(predicted, labels), features
         )
+
+    def _predict(self, verbose: int, check: Callable[[], None] | None) -> list[np.ndarray]:
+        """All outputs on the whole split.
+
+        ``Model.predict`` builds a pipeline of TensorFlow's at each call, of which some stays in
+        memory. Batches of one size need one compiled function.
+        """
+        progress = keras.utils.Progbar(len(self.batches), verbose=verbose)
+        size, found = None, []
+        for index in range(len(self.batches)):
+            images = self.batches[index][0]
+            size = size or len(images)
+            outputs = self._watching.predict_on_batch(hosts.spread(_filled(images, size)))
+            found.append([self._shares(output, len(images)) for output in outputs])
+            progress.update(index + 1)
+            if check:
+                check()
+        count = len(self.batches.split)  # without what filled up the last batch
+        return [np.concatenate(output)[:count] for output in zip(*found, strict=True)]
+
+    def _shares(self, output: np.ndarray, number: int) -> np.ndarray:
+        """The first values of what each process has put in, which may be filled up."""
+        *_, processes = self.batches.part
+        shares = output.reshape(processes, -1, *output.shape[1:])
+        return shares[:, :number].reshape(-1, *output.shape[1:])
 
     def _figures(self, predictions: list[np.ndarray], labels: np.ndarray) -> dict[str, float]:
         several = len(predictions) > 1
@@ -100,15 +122,10 @@ class Judge:
         return {"loss": total, **(losses if several else {}), **accuracies}
 
 
-class Checking(keras.callbacks.Callback):
-    """Calls a function after every batch of a prediction."""
-
-    def __init__(self, check: Callable[[], None]):
-        super().__init__()
-        self.check = check
-
-    def on_predict_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self.check()
+def _filled(images: np.ndarray, size: int) -> np.ndarray:
+    """The images, and copies of the first one up to that number."""
+    missing = size - len(images)
+    return np.concatenate([images, np.repeat(images[:1], missing, axis=0)]) if missing else images
 
 
 class Validation(keras.callbacks.Callback):

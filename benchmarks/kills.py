@@ -1,0 +1,227 @@
+"""Does a run that is killed again and again end with the weights of one that is not?
+
+For each backend the same command runs once without interruption, and once killed by SIGKILL at
+random moments and started again after each. Exit status 1: a weight, an optimizer's value or a line
+of the history differs.
+"""
+
+import argparse
+import json
+import logging
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
+
+import cli  # noqa: E402
+import console  # noqa: E402
+from benchmarks.machine import describe  # noqa: E402
+from files import check_writable, leftovers, replacing  # noqa: E402
+from provenance import versions  # noqa: E402
+from utils import UserError, generator  # noqa: E402
+
+results = logging.getLogger("results")
+
+COMMAND = (
+    "learn_image_embeddings.py --dataset Digits-sub10 --repeats 2 --architecture simple "
+    "--embedding onehot --cls_weight 0.1 --batch_size 25 --epochs 6 --sgdr_base_len 2 "
+    "--max_decay 0.1 --no_progress"
+)
+OUTPUTS = (
+    "--snapshot snapshot.h5 --snapshot_minutes 0.01 --weight_dump weights.h5 "
+    "--model_dump model.keras --history history.csv --log_dir log"
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=cli.positive, default=10, metavar="N", help="of each run")
+    parser.add_argument(
+        "--backends", nargs="+", default=["tensorflow", "jax"], metavar="NAME", help="of Keras"
+    )
+    parser.add_argument("--seed", type=cli.seed, default=0, metavar="N", help="of the moments")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    parser.add_argument(
+        "run",
+        nargs="*",
+        help="a command of this project and its options but for those of output, after --",
+    )
+    return parser
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    if args.output:
+        check_writable("--output", args.output, args.overwrite)
+    script, *options = args.run or shlex.split(COMMAND)
+    command = [script, *options, *shlex.split(OUTPUTS)]
+    report = describe(args.command_line) | {"versions": versions()}
+    report |= {"run": shlex.join(["python", *command]), "seed": args.seed, "backends": {}}
+    results.info("| backend | kill | after | snapshot then | last said |")
+    results.info("|---|---:|---:|---|---|")
+    for backend in args.backends:
+        with tempfile.TemporaryDirectory(prefix="kills-") as folder:
+            found = compare(backend, command, Path(folder), args.kills, args.seed)
+        report["backends"][backend] = found
+    results.info("\n| backend | kills | arrays | that differ | largest difference | history |")
+    results.info("|---|---:|---:|---:|---:|---|")
+    for backend, found in report["backends"].items():
+        shown = ("arrays", "different", "difference", "history")
+        cells = " | ".join(str(found[name]) for name in shown)
+        results.info("| %s | %d | %s |", backend, len(found["kills"]), cells)
+    if args.output:
+        with replacing(args.output) as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n")
+    if any(
+        found["different"] or found["history"] != "same" for found in report["backends"].values()
+    ):
+        raise UserError("killed runs ended otherwise than the whole ones")
+
+
+def compare(
+    backend: str, command: list[str], folder: Path, kills: int, seed: int
+) -> dict[str, object]:
+    """What both runs ended with, and where the second one was killed."""
+    whole, killed = folder / "whole", folder / "killed"
+    seconds = _whole(backend, command, whole)
+    rng = generator("kills", seed)
+    done = []
+    for number in range(kills):
+        # Most kills while it trains, some while it starts.
+        start = number % 5 == 4
+        delay = rng.uniform(0, seconds["start"] if start else 1.3 * seconds["training"] / kills)
+        done.append(_kill(backend, command, killed, delay, start))
+        results.info(
+            "| %s | %d | %.1f s of %s | %s | %s |",
+            *(backend, number + 1, delay, "the start" if start else "training"),
+            *(done[-1]["snapshot"], done[-1]["last_line"][:60]),
+        )
+    _finish(backend, command, killed)
+    left = [str(p) for name in os.listdir(killed) for p in leftovers(killed / name)]
+    if left:
+        raise UserError(f"temporary files were left: {left}")
+    return {"kills": done, **_differences(whole, killed), "whole_run_seconds": seconds}
+
+
+def _start(backend: str, command: list[str], folder: Path) -> subprocess.Popen:
+    folder.mkdir(exist_ok=True)
+    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with open(folder / "output.txt", "ab") as output:
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / command[0]), *command[1:]],
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def _whole(backend: str, command: list[str], folder: Path) -> dict[str, float]:
+    began = time.monotonic()
+    run = _start(backend, command, folder)
+    _wait_for_first_step(run, folder, 0)
+    start = time.monotonic() - began
+    if run.wait():
+        raise UserError(f"the whole run failed: {_last_line(folder)}")
+    return {"start": start, "training": time.monotonic() - began - start}
+
+
+def _finish(backend: str, command: list[str], folder: Path) -> None:
+    if _start(backend, command, folder).wait():
+        raise UserError(f"the run did not go on: {_last_line(folder)}")
+
+
+def _wait_for_first_step(run: subprocess.Popen, folder: Path, offset: int) -> None:
+    output = folder / "output.txt"
+    while run.poll() is None and b"First training step" not in output.read_bytes()[offset:]:
+        time.sleep(0.02)
+
+
+def _kill(
+    backend: str, command: list[str], folder: Path, delay: float, start: bool
+) -> dict[str, object]:
+    """Starts the run and kills it so many seconds after its start or after its first step."""
+    output = folder / "output.txt"
+    offset = output.stat().st_size if output.exists() else 0
+    run = _start(backend, command, folder)
+    if not start:
+        _wait_for_first_step(run, folder, offset)
+    try:
+        status = run.wait(delay)
+    except subprocess.TimeoutExpired:
+        run.kill()
+        status = run.wait()
+    if status not in (0, -signal.SIGKILL):
+        raise UserError(f"the run did not go on: {_last_line(folder)}")
+    writing = bool(leftovers(folder / "snapshot.h5"))
+    place = _place(folder / "snapshot.h5") + (", writing the next" if writing else "")
+    ended = " (had ended)" if status == 0 else ""
+    return {"delay": delay, "status": status, "snapshot": place + ended} | {
+        "last_line": _last_line(folder)
+    }
+
+
+def _place(snapshot: Path) -> str:
+    import h5py
+
+    if not snapshot.exists():
+        return "none"
+    with h5py.File(snapshot) as file:
+        state = json.loads(file["run_state"][()])
+    return f"epoch {state['epoch']}, step {state['step']}"
+
+
+def _last_line(folder: Path) -> str:
+    lines = (folder / "output.txt").read_text(errors="replace").splitlines()
+    return lines[-1] if lines else "nothing"
+
+
+def _differences(whole: Path, killed: Path) -> dict[str, object]:
+    """Of all arrays in snapshots (weights, optimizer) and weight files, and of the histories."""
+    arrays, different, largest = 0, 0, 0.0
+    for name in ("snapshot.h5", "weights.h5"):
+        one, other = _arrays(whole / name), _arrays(killed / name)
+        if one.keys() != other.keys():
+            raise UserError(f"{name} has other arrays after the kills")
+        arrays += len(one)
+        for key, value in one.items():
+            different += value.tobytes() != other[key].tobytes()
+            gap = np.abs(value.astype(np.float64) - other[key].astype(np.float64))
+            largest = max(largest, float(gap.max(initial=0)))
+    same = (whole / "history.csv").read_bytes() == (killed / "history.csv").read_bytes()
+    history = "same" if same else "differs"
+    return {"arrays": arrays, "different": different, "difference": largest, "history": history}
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    import h5py
+
+    found = {}
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu":
+            found[name] = item[()]
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    return found
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), measure, argv, backend=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
