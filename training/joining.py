@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _JOINING = {
     "Unexpected task registered": "host 0 was started with fewer --hosts",
     "newer incarnation": "another process has joined with the same --host_rank",
-    "RegisterTask": "some of the others did not come within --join_timeout {seconds} s",
+    "RegisterTask": "some of them did not come (--join_timeout)",
 }
 # … and later: the number of the host that was lost.
 _RUNNING = {
@@ -95,10 +95,9 @@ def _reach(options: HostOptions) -> None:
 
 def _why_not_joined(options: HostOptions, text: str) -> tuple[str, int]:
     reason = first_match(text, _JOINING) or "JAX gave up; TF_CPP_MIN_LOG_LEVEL=0 shows why"
-    reason = reason.format(seconds=options.join_timeout)
     return (
         f"--host_rank {options.host_rank} of --hosts {options.hosts} could not join the others at "
-        f"--coordinator {options.coordinator}: {reason}",
+        f"--coordinator {options.coordinator} within {options.join_timeout} s: {reason}",
         UserError.status,
     )
 
@@ -106,4 +105,5 @@ def _why_not_joined(options: HostOptions, text: str) -> tuple[str, int]:
 def _why_lost(peers: Peers, text: str) -> tuple[str, int]:
     rank = first_match(text, _RUNNING)
     who = peers.title(int(rank)) if rank else "another host"
-    return str(peers.error(who)), UserError.status
+    error = peers.verdict or peers.error(who)
+    return peers.signed(error), error.status

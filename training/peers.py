@@ -129,6 +129,10 @@ class Peers:
         """What a process is called."""
         return self._names[rank]
 
+    def signed(self, message: object) -> str:
+        """The message, from all but the first process with the name of this one."""
+        return f"{self.title(self.rank)}: {message}" if self.rank else str(message)
+
     def part(self) -> None:
         """Waits until all have done their work, and looks after them no longer.
 
@@ -152,7 +156,7 @@ class Peers:
                 self._client.key_value_set(f"{_ALIVE}/{self.rank}", str(beat), True)
                 self._look()
         time.sleep(_GRACE)
-        end(str(self.verdict), self.verdict.status)
+        end(self.signed(self.verdict), self.verdict.status)
 
     def _look(self) -> None:
         for key, value in self._client.key_value_dir_get(_ENDED):
@@ -186,8 +190,7 @@ def together(peers: Peers) -> Iterator[None]:
         atexit.register(_exit, getattr(reason, "status", _status(reason)))
         _telling.acquire(blocking=False)
         if isinstance(reason, UserError):
-            own = f"{peers.title(peers.rank)}: " if peers.rank else ""
-            raise type(reason)(f"{own}{reason}") from error
+            raise type(reason)(peers.signed(reason)) from error
         raise
 
 
@@ -255,7 +258,7 @@ _TAIL = 20_000  # bytes
 
 
 def first_match(text: str, phrases: Mapping[str, str]) -> str | None:
-    """The meaning of the first phrase found in a text; its groups fill in the places."""
+    """The meaning of the first phrase found in a text, with what its groups found filled in."""
     for phrase, meaning in phrases.items():
         if found := re.search(phrase, text, re.DOTALL):
             return meaning.format(*found.groups())
