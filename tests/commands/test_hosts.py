@@ -1,7 +1,6 @@
 """Two processes train the network that one would train, and only the first one writes."""
 
 import importlib.util
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 import learn_classifier
 from tests.commands.running import TINY, arrays, history, run
-from tests.training.test_peers import free_port
+from tests.training.test_peers import environment, free_port
 
 SCRIPT = Path(__file__).with_name("one_host.py")
 # 50 images in batches of 20 and 10; 896 test images in batches of 300 and 296. The clip is active.
@@ -25,7 +24,7 @@ def start(folder: Path, *more: object) -> subprocess.Popen:
     outputs = [part for name in FILES for part in (f"--{name.split('.')[0]}", folder / name)]
     return subprocess.Popen(
         [sys.executable, SCRIPT, "learn_classifier", *COMMAND, *map(str, (*outputs, *more))],
-        env=os.environ | {"KERAS_BACKEND": "jax"},
+        env=environment(KERAS_BACKEND="jax"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import os
 import signal
 import socket
 import subprocess
@@ -25,11 +26,15 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
+def environment(**more: str) -> dict[str, str]:
+    """That of a shell, without the level of logs that a backend sets when it is imported."""
+    return {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"} | more
+
+
 def start(port: int, processes: int, rank: int, what: str = "go", *more: str) -> subprocess.Popen:
     command = [sys.executable, SCRIPT, *map(str, (port, processes, rank)), what, *more]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, env=environment(), text=True, bufsize=1, **pipes)
 
 
 @contextlib.contextmanager
