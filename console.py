@@ -8,8 +8,9 @@ import os
 import shlex
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ahead import Ahead
 from signals import handling
 from utils import Interrupted, UsageError, UserError
 
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 UNNEEDED = {"jax", "matplotlib", "sklearn"}
 """What Keras and TensorFlow import when it is installed, for nothing that this project uses.
 
@@ -31,6 +33,7 @@ def run(
     backend: bool = True,
     prepare: Callable[[argparse.Namespace], None] | None = None,
     read: Callable[[argparse.Namespace], object] | None = None,
+    apart: Callable[[argparse.Namespace], bool] | None = None,
 ) -> int:
     """Parses, does the command's work, and turns failures into one line and an exit status.
 
@@ -41,6 +44,7 @@ def run(
         backend: whether the command needs Keras, which takes seconds to import.
         prepare: what has to happen before the backend looks at the machine's devices.
         read: work that is begun meanwhile; it must not need Keras.
+        apart: whether what libraries write below Python goes to a file of its own.
 
     Returns:
         0; 1 after a failure; 2 after an argument that does not fit; 130 after Ctrl-C, 143 after
@@ -50,13 +54,16 @@ def run(
     argv = sys.argv[1:] if argv is None else list(argv)
     args = parser.parse_args(argv)
     args.command_line = shlex.join(["python", parser.prog, *argv])
+    set_apart = apart is not None and apart(args) and LOG_LEVEL not in os.environ
+    if set_apart:
+        _set_libraries_apart()
     _set_up_logging()
     early = [Ahead(read, args)] if read else []
     try:
         with handling(signal.SIGTERM, _raise):
             if backend:
                 meanwhile = [work.start for work in early]
-                import_backend(partial(prepare, args) if prepare else None, meanwhile)
+                import_backend(partial(prepare, args) if prepare else None, meanwhile, set_apart)
             command(args, *early)
     except UserError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)
@@ -85,7 +92,9 @@ def _show_all_characters() -> None:
 
 
 def import_backend(
-    prepare: Callable[[], None] | None = None, meanwhile: Sequence[Callable[[], None]] = ()
+    prepare: Callable[[], None] | None = None,
+    meanwhile: Sequence[Callable[[], None]] = (),
+    heard: bool = False,
 ) -> None:
     """Imports Keras without what TensorFlow's libraries say about processors and missing GPUs.
 
@@ -97,16 +106,17 @@ def import_backend(
         prepare: called before the backend looks at the machine's devices.
         meanwhile: called first; begin work in other threads, to which the libraries of
             ``UNNEEDED`` seem to be missing until the import is done.
+        heard: whether what the libraries say is kept.
 
     Raises:
         UsageError: the backend that ``KERAS_BACKEND`` names cannot be used.
     """
-    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    heard = heard or LOG_LEVEL in os.environ
+    os.environ.setdefault(LOG_LEVEL, "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     backend = _backend()
     try:
-        with _silenced() if quiet else _heard(), _hidden(UNNEEDED - {backend}):
+        with nullcontext() if heard else _silenced(), _hidden(UNNEEDED - {backend}):
             for begin in meanwhile:
                 begin()
             from training import devices
@@ -141,6 +151,22 @@ def _hidden(names: Iterable[str]) -> Iterator[None]:
             del sys.modules[name]
 
 
+def _set_libraries_apart() -> None:
+    """Has Python keep standard output and error for itself, to the end of the process.
+
+    What libraries write below Python goes to a file, which can be read through descriptor 2.
+    """
+    file = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        stream.flush()
+        kept = os.fdopen(
+            os.dup(descriptor), "w", buffering=1, encoding=stream.encoding, errors=stream.errors
+        )
+        setattr(sys, name, kept)
+        os.dup2(file.fileno(), descriptor)
+
+
 @contextmanager
 def _silenced() -> Iterator[None]:
     """Drops what is written to the file descriptor of standard error, below Python."""
@@ -156,11 +182,6 @@ def _silenced() -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-
-
-@contextmanager
-def _heard() -> Iterator[None]:
-    yield
 
 
 class _Handler(logging.StreamHandler):

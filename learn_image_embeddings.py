@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import cli
+import cli_hosts
 import console
 from datasets.base import ImageDataset
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
@@ -50,6 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     cli.add_training_options(parser)
     cli.add_schedule_options(parser)
+    cli_hosts.add_host_options(parser)
     cli.add_output_options(parser)
     return parser
 
@@ -102,7 +104,14 @@ def _learn(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return console.run(build_parser(), learn, argv, prepare=cli.choose_devices, read=read_data)
+    return console.run(
+        build_parser(),
+        learn,
+        argv,
+        prepare=cli_hosts.start_devices,
+        read=read_data,
+        apart=cli_hosts.several,
+    )
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ class Batches(keras.utils.PyDataset):
         max_queue_size: number of batches to read ahead.
         multiple: a factor of ``batch_size``, and of the size of the last batch, too: that is
             filled up with the first images of the epoch's order.
+        part: (i, n): of every batch, the i-th of n equal shares, in order; ``multiple`` has to be
+            a multiple of n.
 
     Attributes:
         epoch: the epoch in effect, counted from 0.
@@ -61,6 +63,7 @@ class Batches(keras.utils.PyDataset):
         workers: int = 1,
         max_queue_size: int = 10,
         multiple: int = 1,
+        part: tuple[int, int] = (0, 1),
     ):
         super().__init__(workers=1)  # more would start Keras' queue
         self.split = split
@@ -70,6 +73,7 @@ class Batches(keras.utils.PyDataset):
         self.seed = seed
         self.shuffle = shuffle
         self.multiple = multiple
+        self.part = part
         self.error: Exception | None = None
         self._pool = ThreadPoolExecutor(workers, "batches") if workers else None
         self._ahead = max_queue_size if workers else 0
@@ -149,6 +153,9 @@ class Batches(keras.utils.PyDataset):
 
     def _make(self, epoch: int, order: np.ndarray, index: int):
         positions = order[index * self.batch_size : (index + 1) * self.batch_size]
+        number, parts = self.part
+        share = len(positions) // parts
+        positions = positions[number * share : (number + 1) * share]
         images = images_at(self.split.images, positions)
         each = generators("augmentation", self.seed, epoch, positions=positions)
         return self._prepare_all(images, each), self.encode(self.split.labels[positions])

@@ -11,6 +11,7 @@ from datasets.pipeline import Batches
 from evaluation.accuracy import average_accuracy
 from evaluation.decisions import DECISIONS
 from evaluation.features import feature_tensor
+from training import hosts
 from training.objective import Objectives
 
 
@@ -55,7 +56,9 @@ class Judge:
         self.model = model
         self.objectives = objectives
         self.batches = batches
-        self._watching = keras.Model(model.inputs, [*model.outputs, feature_tensor(model)])
+        self._watching = keras.Model(
+            model.inputs, hosts.everywhere([*model.outputs, feature_tensor(model)])
+        )
         self._watching.jit_compile = jit_compile
         self._metrics = [output.metrics(top_k) for output in objectives.outputs]
 
@@ -92,8 +95,8 @@ class Judge:
         for index in range(len(self.batches)):
             images = self.batches[index][0]
             size = size or len(images)
-            outputs = self._watching.predict_on_batch(_filled(images, size))
-            found.append([output[: len(images)] for output in outputs])
+            outputs = self._watching.predict_on_batch(hosts.spread(_filled(images, size)))
+            found.append([self._shares(output, len(images)) for output in outputs])
             progress.update(index + 1)
             if check:
                 check()
@@ -107,6 +110,12 @@ class Judge:
         """
         if keras.distribution.distribution() is not None:
             self._watching.predict_function = None
+
+    def _shares(self, output: np.ndarray, number: int) -> np.ndarray:
+        """The first values of what each process has put in, which may be filled up."""
+        *_, processes = self.batches.part
+        shares = output.reshape(processes, -1, *output.shape[1:])
+        return shares[:, :number].reshape(-1, *output.shape[1:])
 
     def _figures(self, predictions: list[np.ndarray], labels: np.ndarray) -> dict[str, float]:
         several = len(predictions) > 1

@@ -3,13 +3,14 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import keras
 
 from datasets.base import ImageDataset
 from datasets.pipeline import Batches, SetEpoch
-from training import distribution
+from training import distribution, hosts
 from training.finetuning import frozen, load_pretrained
 from training.group import ALONE, Group
 from training.identity import content_identity
@@ -78,10 +79,14 @@ def train(run: Training) -> Judgement:
         UserError: data cannot be read or a file cannot be written; whatever else was to be saved
             has been saved.
     """
+    hosts.agree(run.group, lambda: content_identity(*_learned_from(run)))
     splits = training, validating, testing = _batches(run)
     try:
-        with only_run(run.options.outputs.snapshot):
-            return _train(run, training, validating, testing)
+        with hosts.outputs_of(run.options.outputs, run.group) as outputs:
+            progress = run.options.progress and run.group.writes
+            own = replace(run, options=replace(run.options, outputs=outputs, progress=progress))
+            with only_run(outputs.snapshot):
+                return _train(own, training, validating, testing)
     finally:
         for batches in splits:
             batches.close()
@@ -122,6 +127,7 @@ def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
         "workers": options.read_workers,
         "max_queue_size": options.queue_size,
         "multiple": run.group.replicas,
+        "part": (run.group.rank, run.group.processes),
     }
     encode = run.objectives.encode
     prepare = dataset.preprocessing
@@ -146,7 +152,11 @@ def _identity(run: Training) -> dict[str, str]:
     """What a snapshot must agree in."""
     if run.options.outputs.snapshot is None:
         return {}
-    return run.identity | content_identity(run.dataset, run.objectives, run.options.finetune)
+    return run.identity | content_identity(*_learned_from(run))
+
+
+def _learned_from(run: Training) -> tuple[ImageDataset, Objectives, Path | None]:
+    return run.dataset, run.objectives, run.options.finetune
 
 
 def _start_from_pretrained(run: Training, training: Batches, judge: Judge, stand: Stand) -> Stand:
@@ -205,6 +215,7 @@ def _snapshots(
         Snapshot(
             *(options.outputs.snapshot, stand.state, reporter, plateau, best),
             options.snapshot_minutes,
+            writes=run.group.writes,
         )
     ]
 

@@ -36,6 +36,17 @@ class OutputOptions:
 
 
 @dataclass(frozen=True)
+class HostOptions:
+    """Which machines train together, and which of them this is, see training/hosts.py."""
+
+    hosts: int = 1
+    host_rank: int = 0
+    coordinator: str = ""  # HOST:PORT, of the first of them
+    join_timeout: int = 300  # seconds to wait for the others at the start
+    lost_timeout: int = 30  # seconds without a sign of life after which one is lost
+
+
+@dataclass(frozen=True)
 class TrainingOptions:
     """Everything about a run but its data set, network and objective."""
 

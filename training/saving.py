@@ -8,7 +8,7 @@ from datasets.base import ImageDataset
 from evaluation.feature_dumps import of_test_split, write_features
 from models.saved import save_model, save_weights
 from provenance import commit
-from training import distribution
+from training import distribution, hosts
 from training.judging import Judgement
 from training.objective import Objectives
 from training.options import OutputOptions
@@ -65,7 +65,8 @@ def save_outputs(
         if target is None:
             continue
         try:
-            write(target)
+            with hosts.on_its_own():
+                write(target)
         except UserError as error:
             logger.error("%s", error)
             failures.append(error)

@@ -4,7 +4,7 @@ import importlib.util
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import keras
@@ -15,7 +15,7 @@ from files import check_folder, check_writable, leftovers
 from models import build_backbone
 from models.saved import check_model_path, check_weights_path
 from provenance import record_path
-from training import distribution, replicas
+from training import distribution, hosts, replicas
 from training.group import Group
 from training.options import OutputOptions, TrainingOptions
 from training.ownership import Owner
@@ -33,8 +33,25 @@ def begun(options: TrainingOptions) -> Iterator[Group]:
 
     Raises:
         UsageError: a file cannot be written or exists, or the GPUs are not there.
+        UserError: another machine was lost.
     """
-    check_outputs(options.outputs, options.schedule.epochs)
+    with _joined(options) as group:
+        if group.writes:
+            check_outputs(options.outputs, options.schedule.epochs)
+        _check_options(options)
+        group.check_batch_size(options.batch_size)
+        distribution.jit_compile(options.jit)
+        distribution.configure(options.seed, options.mixed_precision)
+        yield group
+
+
+def _joined(options: TrainingOptions) -> AbstractContextManager[Group]:
+    if hosts.present():
+        return hosts.joined(options.device_type, options.gpus)
+    return replicas.joined(options.device_type, options.gpus, options.gpu_merge)
+
+
+def _check_options(options: TrainingOptions) -> None:
     if options.finetune and not options.finetune.is_file():
         raise UsageError(f"--finetune {options.finetune}: there is no such file")
     if options.schedule.sgd_schedule and options.schedule.lr_schedule != "SGD":
@@ -49,11 +66,6 @@ def begun(options: TrainingOptions) -> Iterator[Group]:
             raise UsageError(f"--{name} needs --snapshot FILE")
     if options.snapshot_best and options.snapshot_minutes is not None:
         raise UsageError("--snapshot_best keeps epochs only; leave --snapshot_minutes out")
-    with replicas.joined(options.device_type, options.gpus, options.gpu_merge) as group:
-        group.check_batch_size(options.batch_size)
-        distribution.jit_compile(options.jit)
-        distribution.configure(options.seed, options.mixed_precision)
-        yield group
 
 
 def check_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:

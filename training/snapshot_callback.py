@@ -34,6 +34,7 @@ class Snapshot(keras.callbacks.Callback):
         metric: only an epoch that improves it is kept; losses improve downwards, others upwards.
         minutes: time between snapshots within an epoch; None: only epochs that ended count.
         interruption: what may end the training after a step.
+        writes: whether this process is the one that writes the file.
 
     Attributes:
         state: where the training stands.
@@ -50,6 +51,7 @@ class Snapshot(keras.callbacks.Callback):
         metric: str | None = None,
         minutes: float | None = None,
         interruption: Interruption | None = None,
+        writes: bool = True,
     ):
         super().__init__()
         self.path = path
@@ -58,6 +60,7 @@ class Snapshot(keras.callbacks.Callback):
         self.plateau = plateau
         self.seconds = math.inf if minutes is None else 60 * minutes
         self.interruption = interruption or Interruption()
+        self.writes = writes
         best = start.best if start.metric == metric else None
         self.state = replace(start, metric=metric, best=best)
         self.saved = start
@@ -70,7 +73,8 @@ class Snapshot(keras.callbacks.Callback):
         Raises:
             UserError: the file cannot be written; what it had before stays.
         """
-        save_snapshot(self.path, self.model, self.state)
+        if self.writes:
+            save_snapshot(self.path, self.model, self.state)
         self.saved, self.error = self.state, None
         self._time = time.monotonic()
 

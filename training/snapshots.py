@@ -16,7 +16,7 @@ import keras
 
 from files import replacing
 from models.hdf5_files import open_hdf5
-from training import distribution, replicas
+from training import distribution, hosts, replicas
 from training.reporting import Record
 from utils import UserError
 
@@ -71,7 +71,7 @@ def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
     """
     replicas.average_statistics(model)
     distribution.settle(model)
-    with replacing(path, suffix=".weights.h5") as temporary:
+    with hosts.on_its_own(), replacing(path, suffix=".weights.h5") as temporary:
         _without_optimizer(model).save_weights(temporary)
         with h5py.File(temporary, "a") as file:
             # Where Keras puts it; but Keras 3.15 itself loses 70 kB of memory each time it does.

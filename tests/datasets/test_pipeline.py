@@ -235,3 +235,18 @@ def test_the_first_error_is_the_one_remembered():
         with pytest.raises(ValueError, match=str(2 * index)):
             batches[index]
     assert batches.error.args == (2,)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_parts_are_consecutive_shares_of_each_batch(parts):
+    whole = make(batch_size=8, seed=2, shuffle=True, multiple=4)
+    shares = [
+        make(batch_size=8, seed=2, shuffle=True, multiple=4, part=(i, parts)) for i in range(parts)
+    ]
+    for each in (whole, *shares):
+        each.set_epoch(3)
+    for index in range(len(whole)):
+        images, labels = zip(*(share[index] for share in shares), strict=True)
+        assert len({len(each) for each in images}) == 1
+        np.testing.assert_array_equal(np.concatenate(images), whole[index][0])
+        np.testing.assert_array_equal(np.concatenate(labels), whole[index][1])

@@ -1,0 +1,207 @@
+"""Do several processes train the network that one trains, and what happens when one is lost?
+
+Trains with one process, with two and with four on this machine, for as many steps on the same
+batches, and compares weights and figures. Then two processes are started once more, one of them is
+killed after an epoch, and the same two commands go on from the snapshot.
+"""
+
+import argparse
+import csv
+import json
+import logging
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import h5py
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
+
+import cli  # noqa: E402
+import console  # noqa: E402
+
+results = logging.getLogger("results")
+
+# Five steps on 100 images in each of four epochs, whose gradients are clipped.
+COMMAND = (
+    "learn_classifier.py --dataset Digits-sub10 --repeats 1 --batch_size 20 --epochs 4 "
+    "--sgdr_max_lr 0.01 --clipgrad 0.5 --device_type cpu --no_progress --lost_timeout 10"
+)
+STEPS = 20
+KILLED_AFTER = 2  # epochs
+
+
+class Run:
+    """Processes that train one network, and what they leave.
+
+    Args:
+        folder: gets the files of the first one.
+        architecture: of the network.
+        hosts: how many processes.
+        more: further options.
+    """
+
+    def __init__(self, folder: Path, architecture: str, hosts: int, *more: object):
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        address = f"127.0.0.1:{free_port()}"
+        command = [*COMMAND.split(), "--architecture", architecture, *map(str, more)]
+        for name in ("history.csv", "weight_dump.weights.h5"):
+            command += [f"--{name.split('.')[0]}", str(folder / name)]
+        group = ["--hosts", str(hosts), "--coordinator", address] if hosts > 1 else []
+        self.processes = [
+            subprocess.Popen(
+                [sys.executable, *command, *group, *(["--host_rank", str(rank)] if group else [])],
+                cwd=ROOT,
+                env=os.environ | {"KERAS_BACKEND": "jax"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(hosts)
+        ]
+        self.times: list[float] = []
+
+    def follow(self, epochs: int | None = None) -> None:
+        """Reads what the first process reports until so many epochs are done, or to its end."""
+        for line in self.processes[0].stdout:
+            if re.match(r"Epoch \d+/", line):
+                self.times.append(time.perf_counter())
+                if len(self.times) == epochs:
+                    return
+
+    def finish(self) -> None:
+        """Waits for all processes to succeed."""
+        self.follow()
+        for process in self.processes:
+            _, err = process.communicate()
+            if process.returncode:
+                raise SystemExit(err)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """All numbers in the saved file, by their place in it."""
+        found = {}
+
+        def keep(name: str, item: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(item, h5py.Dataset) and item.dtype.kind == "f":
+                found[name] = item[()]
+
+        with h5py.File(self.folder / "weight_dump.weights.h5") as file:
+            file.visititems(keep)
+        return found
+
+    def figures(self) -> np.ndarray:
+        """Losses and accuracies after every epoch."""
+        with open(self.folder / "history.csv", newline="") as file:
+            return np.array([[float(v) for v in row.values()] for row in csv.DictReader(file)])
+
+
+def free_port() -> int:
+    """A port that nobody uses at the moment."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def difference(one: Run, other: Run) -> float:
+    """The largest of any weight."""
+    first, second = one.weights(), other.weights()
+    return max(float(np.abs(first[name] - second[name]).max()) for name in first)
+
+
+def compare(folder: Path, architecture: str, counts: Sequence[int]) -> tuple[list[dict], Run]:
+    """Rows of the first table, and the run of two processes."""
+    runs, rows = {}, []
+    results.info(
+        "| processes | largest weight difference after %d steps | largest difference of a figure "
+        "| seconds per epoch |\n|---:|---:|---:|---:|",
+        STEPS,
+    )
+    for hosts in counts:
+        run = runs[hosts] = Run(folder / str(hosts), architecture, hosts)
+        run.finish()
+        alone = runs[counts[0]]
+        row = {
+            "processes": hosts,
+            "weight difference": difference(alone, run),
+            "figure difference": float(np.abs(alone.figures() - run.figures()).max()),
+            "seconds per epoch": float(np.median(np.diff(run.times))),
+        }
+        rows.append(row)
+        results.info("| %d | %.1e | %.1e | %.2f |", *row.values())
+    return rows, runs[2]
+
+
+def lose(folder: Path, architecture: str, whole: Run, victim: int) -> dict[str, object]:
+    """What becomes of two processes of which one is killed, and of the same two started again."""
+    snapshot = folder / f"killed{victim}.snapshot"
+    target = folder / f"killed{victim}"
+    run = Run(target, architecture, 2, "--snapshot", snapshot)
+    run.follow(KILLED_AFTER)
+    run.processes[victim].kill()
+    killed = time.perf_counter()
+    other = run.processes[1 - victim]
+    _, err = other.communicate()
+    seconds = time.perf_counter() - killed
+    run.processes[victim].communicate()
+    again = Run(target, architecture, 2, "--snapshot", snapshot)
+    again.finish()
+    row = {
+        "killed": victim,
+        "the other says": err.splitlines()[-1],
+        "exit status": other.returncode,
+        "after seconds": seconds,
+        "epochs after the second start": len(again.times),
+        "weight difference to the uninterrupted run": difference(whole, again),
+    }
+    results.info("| %d | %s | %d | %.1f | %d | %.1e |", *row.values())
+    return row
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser.add_argument("--architecture", default="simple", metavar="NAME", help="of the network")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    return parser
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    from benchmarks.machine import describe
+    from files import check_writable, replacing
+    from provenance import versions
+
+    if args.output:
+        check_writable("--output", args.output, args.overwrite)
+    report = describe(args.command_line) | {"versions": versions(), "trained by": COMMAND}
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        report["compared"], whole = compare(folder, args.architecture, (1, 2, 4))
+        results.info(
+            "\n| killed | the other says | exit status | after seconds | epochs after the second "
+            "start | largest weight difference to the uninterrupted run |\n|---:|---|---:|---:|---:"
+            "|---:|"
+        )
+        report["lost"] = [lose(folder, args.architecture, whole, victim) for victim in (1, 0)]
+    if args.output:
+        with replacing(args.output) as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), measure, argv, backend=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

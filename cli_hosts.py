@@ -1,0 +1,101 @@
+"""The options by which several machines train together; imports nothing heavy."""
+
+import argparse
+import dataclasses
+import os
+
+import cli
+from provenance import commit, versions
+from training.addresses import parse_address, slurm_hosts
+from training.options import HostOptions, OutputOptions
+from utils import UsageError
+
+# Options that may differ between the hosts of one run: files, or how one of them does its work.
+PER_HOST = {
+    *("host_rank", "command_line", "data_root", "class_list", "embedding", "finetune", "cache"),
+    *("read_workers", "queue_size", "no_progress"),
+    *(field.name for field in dataclasses.fields(OutputOptions)),
+}
+
+# Libraries on which the weights and figures depend.
+LIBRARIES = ("jax", "keras", "numpy", "pillow")
+
+
+def add_host_options(parser: argparse.ArgumentParser) -> None:
+    """Which machines train together."""
+    defaults = HostOptions()
+    group = parser.add_argument_group(
+        "several machines", "The same command on each; the first one writes. JAX backend only."
+    )
+    group.add_argument(
+        "--hosts", type=cli.positive, default=defaults.hosts, metavar="N", help="how many"
+    )
+    group.add_argument(
+        "--host_rank", type=cli.natural, metavar="I", help="which of them this one is, from 0"
+    )
+    group.add_argument(
+        "--coordinator",
+        type=cli.known(parse_address),
+        metavar="HOST:PORT",
+        help="how the others reach the first one, with a port that is free there",
+    )
+    group.add_argument(
+        "--slurm", action="store_true", help="take these three from srun: one task per machine"
+    )
+
+    def add(name: str, text: str) -> None:
+        default = getattr(defaults, name[2:])
+        group.add_argument(name, type=cli.positive, default=default, metavar="SECONDS", help=text)
+
+    add("--join_timeout", "how long to wait for the others at the start")
+    add("--lost_timeout", "after how long without a sign of life one of them is lost")
+
+
+def several(args: argparse.Namespace) -> bool:
+    """Whether other machines take part."""
+    return args.hosts > 1 or args.slurm
+
+
+def start_devices(args: argparse.Namespace) -> None:
+    """Has the backend see the devices and the machines that the options want.
+
+    Raises:
+        UserError: the other machines cannot be joined.
+    """
+    cli.choose_devices(args)
+    if several(args):
+        from training import hosts
+
+        hosts.join(host_options(args), _shared(args))
+
+
+def host_options(args: argparse.Namespace) -> HostOptions:
+    """Which machines train together, by the options or by Slurm.
+
+    Raises:
+        UsageError: something is missing or contradicts.
+    """
+    timeouts = {"join_timeout": args.join_timeout, "lost_timeout": args.lost_timeout}
+    given = {"host_rank": args.host_rank, "coordinator": args.coordinator}
+    if args.slurm:
+        if args.hosts > 1 or any(value is not None for value in given.values()):
+            raise UsageError("--slurm: leave out --hosts, --host_rank and --coordinator")
+        return HostOptions(*slurm_hosts(os.environ), **timeouts)
+    missing = [f"--{name}" for name, value in given.items() if value is None]
+    if missing:
+        raise UsageError(f"--hosts {args.hosts}: needs {' and '.join(missing)} as well")
+    if args.host_rank >= args.hosts:
+        raise UsageError(
+            f"--host_rank {args.host_rank}: the {args.hosts} hosts are 0 to {args.hosts - 1}"
+        )
+    return HostOptions(args.hosts, **given, **timeouts)
+
+
+def _shared(args: argparse.Namespace) -> dict[str, object]:
+    """What all machines have to be started with: code, libraries and most options."""
+    options = {f"--{name}": value for name, value in vars(args).items() if name not in PER_HOST}
+    found = versions()
+    libraries = {name: found.get(name) for name in LIBRARIES}
+    # Without it, hosts would not expect what the first one sends.
+    snapshot = {"whether there is a --snapshot": args.snapshot is not None}
+    return {"the commit": commit(), **libraries, **snapshot, **options}

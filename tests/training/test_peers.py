@@ -1,0 +1,128 @@
+"""What the processes of a run on several machines say when one of them is lost or different."""
+
+import contextlib
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    not importlib.util.find_spec("jax"), reason="several machines need JAX, which is not installed"
+)
+SCRIPT = Path(__file__).with_name("peer.py")
+LIMIT = 120  # seconds, on a busy machine; nothing here takes ten
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """That of a shell, without the level of logs that a backend sets when it is imported."""
+    return {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"} | more
+
+
+def start(port: int, processes: int, rank: int, what: str = "go", *more: str) -> subprocess.Popen:
+    command = [sys.executable, SCRIPT, *map(str, (port, processes, rank)), what, *more]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, env=environment(), text=True, bufsize=1, **pipes)
+
+
+@contextlib.contextmanager
+def running(*arguments: tuple) -> Iterator[list[subprocess.Popen]]:
+    """Processes of which none is left behind."""
+    processes = [start(*each) for each in arguments]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def answer(process: subprocess.Popen) -> tuple[int, str, list[str]]:
+    """Exit status, standard output, and the lines of standard error but the greeting."""
+    out, err = process.communicate(timeout=LIMIT)
+    lines = [line for line in err.splitlines() if not line.startswith("Waiting for the other")]
+    return process.returncode, out, lines
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_process_ends_the_other_with_one_line(victim):
+    port = free_port()
+    with running((port, 2, 0), (port, 2, 1)) as processes:
+        for process in processes:
+            assert process.stdout.readline() == "under way\n"
+        processes[victim].send_signal(signal.SIGKILL)
+        killed = time.monotonic()
+        status, _, lines = answer(processes[1 - victim])
+    assert status == 1
+    assert time.monotonic() - killed < 60
+    (line,) = lines
+    assert line.startswith("peer.py: error: ")
+    assert f"lost the contact to host {victim} ({socket.gethostname()})" in line
+    assert "--snapshot" in line
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_of_one_process_is_told_by_all(failing):
+    port = free_port()
+    what = ["fail" if rank == failing else "go" for rank in range(2)]
+    with running(*((port, 2, rank, what[rank]) for rank in range(2))) as processes:
+        answers = [answer(process) for process in processes]
+    for rank, (status, _, lines) in enumerate(answers):
+        (line,) = lines
+        assert status == 1
+        assert "cannot read image 7" in line
+        assert (f"host {failing} ({socket.gethostname()}) has ended" in line) == (rank != failing)
+
+
+def test_different_options_are_named_by_all():
+    port = free_port()
+    with running((port, 2, 0), (port, 2, 1, "differ")) as processes:
+        answers = [answer(process) for process in processes]
+    for rank, (status, out, lines) in enumerate(answers):
+        (line,) = lines
+        assert (status, out) == (2, "")
+        here, there = (4, 3) if rank else (3, 4)
+        assert f"--epochs is {here} here and {there} there" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([(2, 1)], "cannot reach it within 1 s"),
+        ([(2, 0)], "within 1 s: some of them did not come"),
+        ([(2, 0), (3, 2)], "host 0 was started with fewer --hosts"),
+    ],
+)
+def test_who_cannot_join_says_why(arguments, reason):
+    port = free_port()
+    more = ("go", "--join", "1")
+    with running(*((port, *each, *more) for each in arguments)) as processes:
+        status, out, lines = answer(processes[-1])
+    (line,) = lines
+    assert (status, out) == (1, "")
+    assert f"127.0.0.1:{port}" in line
+    assert reason in line
+
+
+def test_a_port_that_is_taken():
+    with socket.socket(socket.AF_INET6) as taken:
+        taken.bind(("::", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with running((port, 1, 0)) as (process,):
+            status, _, lines = answer(process)
+    (line,) = lines
+    assert status == 2
+    assert f"--coordinator 127.0.0.1:{port}: cannot listen on that port" in line

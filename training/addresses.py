@@ -1,0 +1,50 @@
+"""Where the processes of a run on several machines find each other; imports nothing heavy."""
+
+import re
+from collections.abc import Mapping
+
+from utils import UsageError
+
+_PORTS = range(1, 1 << 16)
+_JOB, _TASKS, _TASK, _NODES = "SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_STEP_NODELIST"
+_SLURM_PORTS = range(61440, 1 << 16)  # none that systems hand out by themselves as a rule
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT``, or of ``[IPV6]:PORT``.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):([0-9]+)", text)
+    if not found or int(found[2]) not in _PORTS:
+        raise UsageError(f"{text!r} is not of the form HOST:PORT, like node1:5000")
+    return found[1].strip("[]"), int(found[2])
+
+
+def slurm_hosts(environment: Mapping[str, str]) -> tuple[int, int, str]:
+    """Number of processes, rank of this one, and address of the first, within ``srun``.
+
+    The port depends on the number of the job.
+
+    Raises:
+        UsageError: it was not started by ``srun``.
+    """
+    try:
+        job, tasks, task = (int(environment[name]) for name in (_JOB, _TASKS, _TASK))
+        first = first_node(environment[_NODES])
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"--slurm: start it by srun, which sets {_TASK} and {_NODES}") from error
+    return tasks, task, f"{first}:{_SLURM_PORTS[job % len(_SLURM_PORTS)]}"
+
+
+def first_node(nodes: str) -> str:
+    """The first name of a list as Slurm writes it, like ``gpu[003-005,9],login1``.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = re.match(r"([^,\[]+)(?:\[(\d+)[^\]]*\]([^,]*))?", nodes)
+    if not found:
+        raise ValueError(nodes)
+    return "".join(part or "" for part in found.groups())
