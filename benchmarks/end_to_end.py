@@ -61,7 +61,7 @@ def _measure(run, args: argparse.Namespace) -> dict[str, object]:
     """Epochs in turn: from the data set, and of one batch."""
     from training import loop
 
-    training, testing = loop._batches(run)
+    training, *others = loop._batches(run)
     loop._compile(run, 0.01)
     steps = min(args.steps or len(training), len(training))
     same = training[0]
@@ -75,7 +75,8 @@ def _measure(run, args: argparse.Namespace) -> dict[str, object]:
             seconds["step alone"].append(_epoch(run.model, _part(lambda index: same, steps)))
     finally:
         training.close()
-        testing.close()
+        for batches in others:
+            batches.close()
     return _show(seconds, steps * run.options.batch_size)
 
 
