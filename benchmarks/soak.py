@@ -132,7 +132,7 @@ def summary(samples: dict[str, list[float]], warm_up: float) -> dict[str, dict[s
         tenth = max(len(values) // 10, 1)
         first, last = statistics.median(values[:tenth]), statistics.median(values[-tenth:])
         table[name] = {"first": first, "last": last, "min": min(values), "max": max(values)}
-        if first:
+        if min(values):
             table[name]["growth"] = 100 * (last / first - 1)
             table[name]["range"] = 100 * (max(values) / min(values) - 1)
     return table

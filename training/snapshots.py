@@ -1,18 +1,21 @@
 """Snapshots: one file with all that a run needs to go on after an interruption.
 
-The file is a Keras weights file (HDF5) of the compiled model, hence with the optimizer's momentum,
-with the sums of the metrics of an epoch under way and a JSON text ``run_state`` inside. It appears
-under its name only when it is complete.
+The file is a Keras weights file (HDF5) with the variables of the optimizer, the sums of the
+metrics of an epoch under way and a JSON text ``run_state`` inside. It appears under its name only
+when it is complete.
 """
 
-import functools
 import json
 import tempfile
+import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import h5py
 import keras
+import numpy as np
 
 from files import replacing
 from models.hdf5_files import open_hdf5
@@ -21,8 +24,8 @@ from training.reporting import Record
 from utils import UserError
 
 STATE = "run_state"
-STEPS = "optimizer_steps"
 METRICS = "running_metrics"
+OPTIMIZER = "run_optimizer"
 
 NEW_LAYERS = "new layers"
 ALL_LAYERS = "all layers"
@@ -72,21 +75,29 @@ def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
     replicas.average_statistics(model)
     distribution.settle(model)
     with hosts.on_its_own(), replacing(path, suffix=".weights.h5") as temporary:
-        _without_optimizer(model).save_weights(temporary)
+        _network(model).save_weights(temporary)
         with h5py.File(temporary, "a") as file:
-            # Where Keras puts it; but Keras 3.15 itself loses 70 kB of memory each time it does.
-            model.optimizer.save_own_variables(file.create_group("optimizer/vars"))
             file[STATE] = json.dumps(asdict(state))
-            file.attrs[STEPS] = _steps(model)
-            sums = file.create_group(METRICS)
-            for number, variable in enumerate(model.metrics_variables if state.step else ()):
-                sums[str(number)] = keras.ops.convert_to_numpy(variable)
+            _store(file.create_group(OPTIMIZER), model.optimizer.variables)
+            _store(file.create_group(METRICS), model.metrics_variables if state.step else [])
 
 
-@functools.lru_cache(maxsize=1)
-def _without_optimizer(model: keras.Model) -> keras.Model:
-    """The same layers as a model that was not compiled."""
-    return keras.Model(model.inputs, model.outputs)
+_NETWORKS: "WeakKeyDictionary[keras.Model, keras.Model]" = WeakKeyDictionary()
+
+
+def _network(model: keras.Model) -> keras.Model:
+    """The same layers in a model that is not compiled.
+
+    Each time that Keras saves a compiled one, 70 kB stay in memory.
+    """
+    if model not in _NETWORKS:
+        _NETWORKS[model] = keras.Model(model.inputs, model.outputs)
+    return _NETWORKS[model]
+
+
+def _store(group: h5py.Group, variables: Sequence[keras.Variable]) -> None:
+    for number, variable in enumerate(variables):
+        group[str(number)] = keras.ops.convert_to_numpy(variable)
 
 
 def read_state(path: Path) -> RunState:
@@ -98,7 +109,7 @@ def read_state(path: Path) -> RunState:
     try:
         with open_hdf5(path) as file:
             found = json.loads(file[STATE][()])
-            if STEPS not in file.attrs or METRICS not in file:
+            if OPTIMIZER not in file or METRICS not in file:
                 raise KeyError(METRICS)
         state = RunState(**found)
         kinds = all(isinstance(getattr(state, f.name), _kind(f.type)) for f in fields(state))
@@ -150,29 +161,32 @@ def restore(path: Path, model: keras.Model) -> None:
         link = Path(folder) / "snapshot.weights.h5"
         link.symlink_to(path.resolve())
         try:
-            model.load_weights(link)
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            with warnings.catch_warnings():
+                # Keras only warns of layers that the file lacks.
+                warnings.simplefilter("error", UserWarning)
+                _network(model).load_weights(link)
+        except (OSError, RuntimeError, ValueError, KeyError, UserWarning) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"--snapshot {path}: does not fit this network: {reason}") from error
-    # Where the optimizer's state does not fit, Keras goes on without it, and only warns.
-    with h5py.File(path, "r") as file:
-        if file.attrs.get(STEPS) != _steps(model):
-            raise UserError(f"--snapshot {path}: its optimizer is not that of this run")
+    variables, values = model.optimizer.variables, _read(path, OPTIMIZER)
+    if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+        raise UserError(f"--snapshot {path}: its optimizer is not that of this run")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
-def read_metrics(path: Path) -> list:
-    """What the metrics of the epoch under way have summed up: arrays, none between epochs.
+def read_metrics(path: Path) -> list[np.ndarray]:
+    """What the metrics of the epoch under way have summed up: none between epochs.
 
     Raises:
         UserError: the file is damaged.
     """
+    return _read(path, METRICS)
+
+
+def _read(path: Path, group: str) -> list[np.ndarray]:
     try:
         with open_hdf5(path) as file:
-            sums = file[METRICS]
-            return [sums[str(number)][()] for number in range(len(sums))]
+            return [file[group][str(number)][()] for number in range(len(file[group]))]
     except Exception as error:  # see ``read_state``
         raise UserError(f"--snapshot {path}: is damaged: {error}") from error
-
-
-def _steps(model: keras.Model) -> int:
-    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
