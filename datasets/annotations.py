@@ -64,7 +64,7 @@ def class_of(path: Path, number: int, line: str) -> str:
     Raises:
         UserError: the line has no such form.
     """
-    parts = PurePosixPath(line).parts
+    parts = _parts(line)
     if len(parts) < 2 or parts[0] in ("/", "..", "."):
         raise UserError(f"{path}:{number}: expected class/file, found {line!r}")
     return parts[0]
@@ -95,14 +95,21 @@ def file_samples(root: Path, names: Sequence[str], labels: Sequence, folder: str
     outside = [name for name in names if _leads_outside(name)]
     if outside:
         raise UserError(f"images have to be in {root}, but these are elsewhere: {listing(outside)}")
-    names = [str(PurePosixPath(folder, name)) for name in names]
+    names = ["/".join((*_parts(folder), *_parts(name))) for name in names]
     _check_exist(root, names)
     return Samples(FileImages([root / name for name in names]), labels, names)
 
 
 def _leads_outside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.is_absolute() or ".." in path.parts
+    parts = _parts(name)
+    return ".." in parts or parts[:1] in (("/",), ("//",))
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """``PurePosixPath(name).parts``, of ordinary paths in a tenth of the time."""
+    if name.startswith((".", "/")) or name.endswith("/") or "//" in name or "/." in name:
+        return PurePosixPath(name).parts
+    return tuple(name.split("/")) if name else ()
 
 
 def _check_exist(root: Path, names: Iterable[str]) -> None:
