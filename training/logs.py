@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from files import write_errors
 from utils import UserError
@@ -34,7 +35,9 @@ class Logs(keras.callbacks.TensorBoard):
         self._try(super().on_train_begin, logs)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self._try(super().on_epoch_end, epoch, logs)
+        # TensorFlow keeps a constant for each number of Python's that it has ever seen.
+        figures = {name: np.float32(value) for name, value in (logs or {}).items()}
+        self._try(super().on_epoch_end, np.int64(epoch), figures)
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self._try(super().on_train_end, logs)
