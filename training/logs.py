@@ -34,6 +34,11 @@ class Logs(keras.callbacks.TensorBoard):
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._try(super().on_train_begin, logs)
 
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        """Nothing: what is logged is of epochs, and what Keras does here keeps memory each time."""
+
+    on_train_batch_end = on_train_batch_begin
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         # TensorFlow keeps a constant for each number of Python's that it has ever seen.
         figures = {name: np.float32(value) for name, value in (logs or {}).items()}
