@@ -70,7 +70,8 @@ def parse_step_schedule(text: str) -> StepSchedule:
     starts = [first for first, _ in steps] + [epochs]
     ascending = all(a < b for a, b in itertools.pairwise(starts))
     if (
-        starts[0] != 0
+        not steps
+        or starts[0] != 0
         or epochs > _MOST_EPOCHS
         or not ascending
         or any(not 0 <= rate < math.inf for _, rate in steps)

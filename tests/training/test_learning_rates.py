@@ -32,7 +32,7 @@ def test_step_schedule_counts_epochs_from_one():
 
 @pytest.mark.parametrize(
     "text",
-    ["", "50", "1:0.1", "2:0.1,50", "1:0.1,1:0.2,50", "1:0.1,60:0.2,50", "1:x,50", "1:-1,50",
+    ["", "0", "50", "1:0.1", "2:0.1,50", "1:0.1,1:0.2,50", "1:0.1,60:0.2,50", "1:x,50", "1:-1,50",
      "1:nan,50", "1:0.1:2,50", "1:0.1,,50", "31:0.1,1:0.2,50"],
 )  # fmt: skip
 def test_malformed_step_schedules_are_refused(text):
