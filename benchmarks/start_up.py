@@ -1,0 +1,75 @@
+"""How long does it take from the command to the end of the first training step?
+
+Starts the real command several times, waits for its line about the first step and ends it.
+"""
+
+import argparse
+import json
+import logging
+import re
+import signal
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
+
+import cli  # noqa: E402
+import console  # noqa: E402
+from benchmarks.machine import describe  # noqa: E402
+from files import check_writable, replacing  # noqa: E402
+from provenance import versions  # noqa: E402
+from utils import UserError  # noqa: E402
+
+results = logging.getLogger("results")
+_TOLD = re.compile(r"First training step done after ([0-9.]+) s")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=cli.positive, default=3, metavar="N", help="one by one")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    parser.add_argument("options", nargs="+", help="of learn_classifier.py, after --")
+    return parser
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Does what the command line says."""
+    if args.output:
+        check_writable("--output", args.output, args.overwrite)
+    report = describe(args.command_line) | {"versions": versions()}
+    report["seconds"] = seconds = [_first_step(args.options) for _ in range(args.runs)]
+    told = ", ".join(f"{value:.1f}" for value in seconds)
+    results.info("Seconds to the first step: %s (median %.1f)", told, statistics.median(seconds))
+    if args.output:
+        with replacing(args.output) as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def _first_step(options: list[str]) -> float:
+    """Seconds that one run needed.
+
+    Raises:
+        UserError: it ended before its first step.
+    """
+    command = [sys.executable, str(ROOT / "learn_classifier.py"), *options]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+        line = ""
+        for line in run.stderr:
+            if told := _TOLD.search(line):
+                run.send_signal(signal.SIGTERM)
+                return float(told[1])
+    raise UserError(f"the command ended before its first step: {line.strip()}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), measure, argv, backend=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
