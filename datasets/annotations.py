@@ -8,6 +8,8 @@ from datasets.base import Samples, listing
 from datasets.images import FileImages
 from utils import UserError, read_text
 
+_MISSING_FOLDERS = 10_000  # so many tell that it is the wrong place; to look for more takes time
+
 
 def numbered_lines(path: Path) -> list[tuple[int, str]]:
     """The non-empty lines of a text file with their numbers, counted from 1.
@@ -115,15 +117,19 @@ def _parts(name: str) -> tuple[str, ...]:
 def _check_exist(root: Path, names: Iterable[str]) -> None:
     """Looks for all files by listing each folder once, which is much faster than file by file."""
     contents: dict[str, frozenset[str]] = {}
-    missing = []
+    missing, missing_folders = [], 0
     for name in names:
         folder, _, file = name.rpartition("/")
         if folder not in contents:
             contents[folder] = _files_in(root / folder)
+            missing_folders += not contents[folder]
         if file not in contents[folder]:
             missing.append(name)
+        if missing_folders > _MISSING_FOLDERS:
+            break
     if missing:
-        raise UserError(f"{len(missing)} images are missing in {root}: {listing(missing)}")
+        least = "at least " * (missing_folders > _MISSING_FOLDERS)
+        raise UserError(f"{least}{len(missing)} images are missing in {root}: {listing(missing)}")
 
 
 def _files_in(folder: Path) -> frozenset[str]:

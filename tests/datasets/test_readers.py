@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from datasets import get_dataset
+from datasets import annotations, get_dataset
 from tests.fake_data import (
     WRITERS,
     write_cifar100,
@@ -198,3 +198,10 @@ def test_folders_that_cannot_be_used(tmp_path):
 def test_a_fixed_split_refuses_a_fraction(tmp_path):
     with pytest.raises(UsageError, match="fixed split"):
         get_dataset("Folder", write_folder(tmp_path), test_fraction=0.5)
+
+
+def test_the_search_for_images_ends_when_all_folders_are_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(annotations, "_MISSING_FOLDERS", 3)
+    names = [f"{i // 2}/{i}.png" for i in range(10)]
+    with pytest.raises(UserError, match="at least 7 images are missing"):
+        annotations.file_samples(tmp_path, names, range(10))
