@@ -246,13 +246,18 @@ def load_plain_pickle(path: str | Path, encoding: str = "latin1"):
 def _check_unfolded(content: object, limit: int) -> None:
     """Refuses containers within each other that whoever goes through them would not get out of.
 
+    And functions: damage can leave one in a container that the file only meant to call.
+
     Args:
         content: of a pickle.
         limit: parts that it may have when everything that occurs twice counts twice.
 
     Raises:
-        UnpicklingError: it has more, or a container is part of itself, or they are nested deeply.
+        UnpicklingError: it has more, or a container is part of itself, or they are nested deeply,
+            or a part is a function.
     """
+    if callable(content):
+        raise pickle.UnpicklingError("a function instead of data")
     counts: dict[int, int] = {}  # parts of each container by its id; 0 while that is being counted
     waiting = [(content, False)]
     depth = 0
@@ -282,6 +287,8 @@ def _containers_in(part: object) -> list:
         parts = part
     else:
         return []
+    if any(map(callable, parts)):
+        raise pickle.UnpicklingError("a function instead of data")
     return [one for one in parts if isinstance(one, Mapping | list | tuple | set | frozenset)]
 
 
