@@ -256,7 +256,7 @@ def _check_unfolded(content: object, limit: int) -> None:
         UnpicklingError: it has more, or a container is part of itself, or they are nested deeply,
             or a part is a function.
     """
-    if callable(content):
+    if _is_code(content):
         raise pickle.UnpicklingError("a function instead of data")
     counts: dict[int, int] = {}  # parts of each container by its id; 0 while that is being counted
     waiting = [(content, False)]
@@ -280,6 +280,10 @@ def _check_unfolded(content: object, limit: int) -> None:
             raise pickle.UnpicklingError("it contains itself")
 
 
+def _is_code(part: object) -> bool:
+    return callable(part) or part is _NDARRAY
+
+
 def _containers_in(part: object) -> list:
     if isinstance(part, Mapping):
         parts = [*part.keys(), *part.values()]
@@ -287,7 +291,7 @@ def _containers_in(part: object) -> list:
         parts = part
     else:
         return []
-    if any(map(callable, parts)):
+    if any(map(_is_code, parts)):
         raise pickle.UnpicklingError("a function instead of data")
     return [one for one in parts if isinstance(one, Mapping | list | tuple | set | frozenset)]
 

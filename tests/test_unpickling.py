@@ -246,7 +246,9 @@ def test_missing_files_give_one_line(tmp_path):
         load_plain_pickle(tmp_path / "none.pickle")
 
 
-@pytest.mark.parametrize("content", [b"c_codecs\nencode\n.", b"(lp0\nc_codecs\nencode\na."])
+@pytest.mark.parametrize(
+    "content", [b"c_codecs\nencode\n.", b"(lp0\nc_codecs\nencode\na.", b"(lp0\ncnumpy\nndarray\na."]
+)
 def test_a_function_is_no_content(tmp_path, content):
     (tmp_path / "a.pickle").write_bytes(content)
     with pytest.raises(UserError, match="a function instead of data"):
