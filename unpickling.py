@@ -254,10 +254,10 @@ def _check_unfolded(content: object, limit: int) -> None:
 
     Raises:
         UnpicklingError: it has more, or a container is part of itself, or they are nested deeply,
-            or a part is a function.
+            or a part is a function or a view of memory.
     """
-    if _is_code(content):
-        raise pickle.UnpicklingError("a function instead of data")
+    if _is_no_data(content):
+        raise pickle.UnpicklingError("a function or a view instead of data")
     counts: dict[int, int] = {}  # parts of each container by its id; 0 while that is being counted
     waiting = [(content, False)]
     depth = 0
@@ -280,8 +280,8 @@ def _check_unfolded(content: object, limit: int) -> None:
             raise pickle.UnpicklingError("it contains itself")
 
 
-def _is_code(part: object) -> bool:
-    return callable(part) or part is _NDARRAY
+def _is_no_data(part: object) -> bool:
+    return callable(part) or isinstance(part, memoryview)
 
 
 def _containers_in(part: object) -> list:
@@ -291,8 +291,8 @@ def _containers_in(part: object) -> list:
         parts = part
     else:
         return []
-    if any(map(_is_code, parts)):
-        raise pickle.UnpicklingError("a function instead of data")
+    if any(map(_is_no_data, parts)):
+        raise pickle.UnpicklingError("a function or a view instead of data")
     return [one for one in parts if isinstance(one, Mapping | list | tuple | set | frozenset)]
 
 
