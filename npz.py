@@ -23,6 +23,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack witho
 _KINDS = "biufSU"  # of dtypes: numbers and text
 _FREE = 2**28  # bytes that the smallest of files may unpack to
 _RATIO = 20
+_MOST_NUMBERS = 2**27  # in nested lists, which NumPy makes 1 GiB of
 _MOST_TEXT = 2**26  # characters of an array that is made of a list
 
 
@@ -93,11 +94,25 @@ def float_vectors(value: object) -> np.ndarray:
     """
     if _longest_text(value):  # of which NumPy would make an array as wide as the longest of it
         raise ValueError("numbers are needed, there is text among them")
+    if isinstance(value, list | tuple) and _numbers_in(value) > _MOST_NUMBERS:
+        raise ValueError(f"these are more than {_MOST_NUMBERS:,} numbers")
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"numbers are needed, these are {array.dtype}")
     with np.errstate(all="ignore"):
         return array.astype(np.float32, copy=False)
+
+
+def _numbers_in(value: list | tuple) -> int:
+    """How many there are in nested lists, whose parts may be one and the same."""
+    count, waiting = 0, [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, list | tuple):
+            waiting += part
+        else:
+            count += part.size if isinstance(part, np.ndarray) else 1
+    return count
 
 
 def label_vector(value: object) -> np.ndarray:

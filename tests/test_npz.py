@@ -152,3 +152,9 @@ def test_vectors_become_float32():
 def test_what_is_no_vector_is_refused(value):
     with pytest.raises((TypeError, ValueError)):
         float_vectors(value)
+
+
+def test_one_vector_that_is_listed_too_often_is_refused():
+    with pytest.raises(ValueError, match="more than 134,217,728 numbers"):
+        float_vectors([np.zeros(10**5)] * 10**4)
+    assert float_vectors([np.ones(3), [1, 2, 3]]).tolist() == [[1, 1, 1], [1, 2, 3]]
