@@ -4,6 +4,7 @@ import os
 import subprocess
 
 import pytest
+import sklearn.datasets
 
 import learn_classifier
 from tests.commands.running import TINY, run, same_arrays, succeed
@@ -83,6 +84,9 @@ def test_a_disk_that_is_full_from_the_start_ends_the_run_at_once(small_disk):
 
 
 def test_permission_that_is_lost_while_it_trains(monkeypatch):
+    # Read before: the folder of the libraries may be closed to others.
+    digits = sklearn.datasets.load_digits()
+    monkeypatch.setattr(sklearn.datasets, "load_digits", lambda: digits)
     with folder_for_all() as parent, ordinary_user():
         folder = parent / "own"
         folder.mkdir()
