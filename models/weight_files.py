@@ -23,6 +23,7 @@ _LARGEST = 2**34  # bytes
 
 # What the libraries raise for files that are cut off or damaged.
 DAMAGE = (
+    OverflowError,
     OSError,
     KeyError,
     IndexError,
