@@ -51,22 +51,17 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
     if options.host_rank:
         _reach(options)
     else:
+        _check_free(options)
         logger.info("Waiting for the other hosts at %s", options.coordinator)
-    try:
-        jax.distributed.initialize(
-            options.coordinator,
-            options.hosts,
-            options.host_rank,
-            cluster_detection_method="deactivate",
-            initialization_timeout=options.join_timeout,
-            heartbeat_timeout_seconds=options.lost_timeout,
-            shutdown_timeout_seconds=_SHUTDOWN,
-        )
-    except RuntimeError as error:  # only if this process cannot listen
-        raise UsageError(
-            f"--coordinator {options.coordinator}: cannot listen on that port of this machine; "
-            "give another, which is free"
-        ) from error
+    jax.distributed.initialize(
+        options.coordinator,
+        options.hosts,
+        options.host_rank,
+        cluster_detection_method="deactivate",
+        initialization_timeout=options.join_timeout,
+        heartbeat_timeout_seconds=options.lost_timeout,
+        shutdown_timeout_seconds=_SHUTDOWN,
+    )
     peers = Peers(options.host_rank, options.hosts)
     tell_aborts(lambda text: _why_lost(peers, text))
     with together(peers):
@@ -91,6 +86,20 @@ def _reach(options: HostOptions) -> None:
                     "machine of --host_rank 0, and a port that is open there"
                 ) from error
         time.sleep(0.5)
+
+
+def _check_free(options: HostOptions) -> None:
+    """Refuses a port that JAX could not listen on, which may crash it."""
+    dual = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if dual else socket.AF_INET
+    _, port = parse_address(options.coordinator)
+    try:
+        socket.create_server(("", port), family=family, dualstack_ipv6=dual).close()
+    except OSError as error:
+        raise UsageError(
+            f"--coordinator {options.coordinator}: cannot listen on that port of this machine: "
+            f"{error.strerror}; give another, which is free"
+        ) from error
 
 
 def _why_not_joined(options: HostOptions, text: str) -> tuple[str, int]:
