@@ -12,6 +12,7 @@ from datasets.base import ImageDataset
 from datasets.pipeline import Batches, SetEpoch
 from training import distribution, hosts
 from training.finetuning import frozen, load_pretrained
+from training.garbage import GarbageOfEpochs, all_objects_looked_at
 from training.group import ALONE, Group
 from training.identity import content_identity
 from training.interruption import Interruption
@@ -269,7 +270,7 @@ def _fit(
                 SetEpoch(training, stand.state.step),
                 RestOfEpoch(stand.state, stand.sums),
                 *(FirstStep(), AveragedStatistics(), Validation(judge, interruption.check)),
-                *callbacks,
+                *(*callbacks, GarbageOfEpochs()),
             ],
             # The batches come in random order already; Keras would shuffle them once more, by a
             # generator that is not seeded with the epoch.
@@ -279,7 +280,7 @@ def _fit(
 
     start = time.perf_counter()
     ending = ending_after_a_step(interruption, snapshots)
-    with explained(snapshots), ending, shorter_epoch_expected():
+    with explained(snapshots), ending, shorter_epoch_expected(), all_objects_looked_at():
         _reading((training, judge.batches), fit)
     logger.info("Trained for %.0f s", time.perf_counter() - start)
 

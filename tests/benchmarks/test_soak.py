@@ -44,3 +44,8 @@ def test_more_threads_are_growth():
 def test_too_short_a_time_says_nothing():
     with pytest.raises(UserError, match="more --minutes"):
         soak.summary(series([100.0]), warm_up=60)
+
+
+def test_threads_that_come_and_go_are_no_growth():
+    table = soak.summary(series([100.0] * 40, threads=[9, 11, 11, 11] * 10), warm_up=0)
+    soak.check(table, percent=2)
