@@ -45,12 +45,14 @@ _MODULES = {
 }
 _MODELS = ("Functional", "Model")
 _TENSOR = "__keras_tensor__"
+_ADDRESS = "shared_object_id"  # where an object was in memory
 
 _CONFIG = "config.json"
 _LARGEST = 2**23  # bytes of JSON; 200 layers have 0.7 MB
 _MOST_LAYERS = 2000
 _MOST_CALLS = 2 * _MOST_LAYERS
 _DEEPEST = 30  # lists and objects within each other
+_LARGEST_NUMBER = 2**31 - 1  # strides and the like are 32 bits wide
 _LARGEST_OUTPUT = 2**28  # numbers that a layer makes of one image; wrn-28-10 at 448 pixels: 2**25
 
 
@@ -96,13 +98,13 @@ def _outline(network: Mapping, size: int, channels: int) -> keras.Model:
     if len(inputs) != 1:
         raise ValueError(f"it has {len(inputs)} inputs")
     shape = inputs[0]["config"].get("batch_shape")
-    if not isinstance(shape, list) or len(shape) != 4 or shape[3] != channels:
-        raise ValueError(f"it takes an input of shape {shape}, no images of {channels} channels")
-    inputs[0]["config"]["batch_shape"] = [
-        1,
-        *(size if n is None else n for n in shape[1:3]),
-        channels,
-    ]
+    taken = shape if isinstance(shape, list) and len(shape) == 4 else [0] * 4
+    if taken[0] is not None or taken[3] != channels or {*taken[1:3]} - {None, size}:
+        raise ValueError(
+            f"it takes an input of shape {shape}, not images of {size} x {size} pixels and "
+            f"{channels} channels, as described"
+        )
+    inputs[0]["config"]["batch_shape"] = [1, size, size, channels]
     with keras.StatelessScope(initialize_variables=False):
         model = keras.Model.from_config(network)
     for layer in model.layers:
@@ -150,16 +152,19 @@ def _checked_layers(layers: object) -> list[dict]:
 
 
 def _check_objects(value: object, calls: Mapping[str, int], depth: int) -> None:
-    """Makes sure that whatever Keras would make an object of is on the list."""
+    """Makes sure that whatever Keras would make an object of is on the list, and of its numbers."""
     if depth > _DEEPEST:
         raise ValueError("it is nested too deeply")
+    if isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
+        raise ValueError(f"a layer has the number {str(value)[:20]}, which no backend can take")
     if isinstance(value, Mapping):
         if "class_name" in value:
             _check_object(value, calls)
         elif value.keys() & {"module", "registered_name"}:
             raise ValueError("it has an object without a class")
-    if isinstance(value, Mapping | list):
-        for part in value.values() if isinstance(value, Mapping) else value:
+        value = [part for name, part in value.items() if name != _ADDRESS]
+    if isinstance(value, list):
+        for part in value:
             _check_objects(part, calls, depth + 1)
 
 

@@ -13,9 +13,11 @@ from typing import BinaryIO
 
 import h5py
 
+from models.hdf5_heaps import check_heaps
 from utils import open_regular
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_SMALLEST = 24  # bytes; of the head alone
 _DEEPEST = 12  # groups within groups; Keras makes about five
 _MOST = 100_000  # groups and arrays; a network of 200 layers has about 3,000
 _FREE = 2**24  # bytes that the arrays of the smallest of files may have
@@ -49,12 +51,20 @@ def open_hdf5(source: str | Path | BinaryIO) -> Iterator[h5py.File]:
     """
     if isinstance(source, str | os.PathLike):
         with open_regular(source) as file:  # HDF5 does not tell well why one cannot be opened
-            size = file.seek(0, os.SEEK_END)
+            size = _checked_file(file)
     else:
-        size = source.seek(0, os.SEEK_END)
+        size = _checked_file(source)
     with h5py.File(source, "r") as opened:
         _check_content(opened, max(_FREE, _RATIO * size))
         yield opened
+
+
+def _checked_file(file: BinaryIO) -> int:
+    """Bytes of a file whose texts can be read."""
+    size = file.seek(0, os.SEEK_END)
+    if size >= _SMALLEST:  # HDF5 itself refuses others
+        check_heaps(file)
+    return size
 
 
 def has_short_texts(group: h5py.Group, name: str) -> bool:

@@ -153,13 +153,18 @@ def json_value(rng: random.Random, content: bytes) -> bytes:
         if change == 0:
             del holder[key]
         elif change == 1 and isinstance(holder, list):
-            holder.insert(key, holder[key])
+            holder.insert(key, _copy(holder[key]))
         elif change == 2:
             other, name = rng.choice(places)
-            holder[key] = json.loads(json.dumps(other[name]))
+            holder[key] = _copy(other[name])
         else:
-            holder[key] = rng.choice(VALUES)
+            # A list in two places, or in itself, would not be JSON any more.
+            holder[key] = _copy(rng.choice(VALUES))
     return json.dumps(plain).encode()
+
+
+def _copy(value: object) -> object:
+    return json.loads(json.dumps(value))
 
 
 def png_chunk(rng: random.Random, content: bytes) -> bytes:
