@@ -1,9 +1,7 @@
 """Readers of HDF5 and Keras files: models, weights, descriptions, snapshots."""
 
-import base64
 import io
 import json
-import marshal
 import random
 import zipfile
 from collections.abc import Callable
@@ -14,6 +12,19 @@ import h5py
 import numpy as np
 
 from tests.hostile.archives import ARCHIVES, appended, rewritten, within
+from tests.hostile.configurations import CONFIGS
+from tests.hostile.hdf5_changes import (
+    elsewhere,
+    external,
+    harms,
+    hdf5,
+    huge,
+    long_names,
+    loop,
+    secret,
+    soft,
+    virtual,
+)
 from tests.hostile.list_readers import endless, made, no_files
 from tests.hostile.mutators import BYTES, json_value
 from tests.hostile.readers import Harm, Reader
@@ -142,64 +153,6 @@ def _check_snapshot(found, valid, folder: Path) -> None:
     assert all(isinstance(record, dict) for record in found.records)
 
 
-def hdf5(rng: random.Random, content: bytes) -> bytes:
-    """An HDF5 file with an array or attribute changed as h5py can change it."""
-    file = io.BytesIO(content)
-    with h5py.File(file, "r+") as opened:
-        names: list[str] = []
-        opened.visit(names.append)
-        name = rng.choice(names)
-        rng.choice((_gone, _other, _linked, _attribute, _attribute, _moved))(
-            rng, opened, name, names
-        )
-    return file.getvalue()
-
-
-def _gone(rng: random.Random, file: h5py.File, name: str, names: list[str]) -> None:
-    del file[name]
-
-
-def _other(rng: random.Random, file: h5py.File, name: str, names: list[str]) -> None:
-    """Another array, or none, in its place."""
-    del file[name]
-    shape = rng.choice(((), (0,), (3,), (10**9, 10**9), (2**20,), (3, 4, 5, 6, 7)))
-    kind = rng.choice(("f4", "f8", "u1", "S5", "V3", "c8", h5py.string_dtype()))
-    file.create_dataset(
-        name,
-        shape,
-        kind,
-        chunks=(1,) * len(shape) if rng.random() < 0.3 and shape and 0 not in shape else None,
-    )
-
-
-def _linked(rng: random.Random, file: h5py.File, name: str, names: list[str]) -> None:
-    del file[name]
-    other = rng.choice(names)
-    file[name] = rng.choice(
-        (
-            h5py.SoftLink("/"),
-            h5py.SoftLink(name),
-            h5py.SoftLink(other),
-            h5py.ExternalLink("other.h5", "/secret"),
-        )
-    )
-
-
-def _attribute(rng: random.Random, file: h5py.File, name: str, names: list[str]) -> None:
-    holders = [file[one] for one in names if len(file[one].attrs)] + [file] * bool(len(file.attrs))
-    holder = rng.choice(holders) if holders else file[name]
-    attribute = rng.choice([*holder.attrs, "name"])
-    values = ("", "x" * 5000, 0, [1, 2], ["a", "b"], [b"a" * 100] * 500, h5py.Empty("f4"), "dense")
-    holder.attrs[attribute] = rng.choice(values)
-
-
-def _moved(rng: random.Random, file: h5py.File, name: str, names: list[str]) -> None:
-    """The same thing under a second name, maybe within itself."""
-    target = rng.choice(names)
-    if isinstance(file[target], h5py.Group):
-        file[target]["again"] = file[name]
-
-
 def _config_of(content: bytes) -> dict:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return json.loads(archive.read("config.json"))
@@ -228,6 +181,7 @@ def _with_hdf5(change: Callable[[h5py.File], None], file: str = "m.h5") -> Calla
         with h5py.File(content, "r+") as opened:
             change(opened)
         (folder / file).write_bytes(content.getvalue())
+        secret(folder)
 
     return harm
 
@@ -241,131 +195,6 @@ def _legacy(change: Callable[[dict], None]) -> Callable[[Path], None]:
     return _with_hdf5(edit)
 
 
-def _layer(plain: dict, kind: str) -> dict:
-    return next(layer for layer in plain["config"]["layers"] if layer["class_name"] == kind)
-
-
-def _replaced(**entries) -> Callable[[dict], None]:
-    """Another layer in the place of the activation."""
-
-    def change(plain: dict) -> None:
-        _layer(plain, "ReLU").update(entries)
-
-    return change
-
-
-def _set(kind: str, **entries) -> Callable[[dict], None]:
-    return lambda plain: _layer(plain, kind)["config"].update(entries)
-
-
-def _code() -> str:
-    code = compile("lambda x: __import__('os').system('touch executed') and x", "evil", "eval")
-    return base64.b64encode(marshal.dumps(code)).decode()
-
-
-_LAMBDA = {
-    "class_name": "__lambda__",
-    "config": {"value": [_code(), None, None], "code": _code(), "defaults": None, "closure": None},
-}
-
-
-def _function(module: str, name: str) -> dict:
-    return {"module": module, "class_name": "function", "config": name, "registered_name": name}
-
-
-def _many_layers(plain: dict) -> None:
-    layer = _layer(plain, "ReLU")
-    layers = plain["config"]["layers"]
-    layers[3:3] = [{**layer, "name": f"x{i}"} for i in range(20_000)]
-
-
-def _backwards(plain: dict) -> None:
-    plain["config"]["layers"].reverse()
-
-
-def _itself(plain: dict) -> None:
-    nodes = _layer(plain, "ReLU")["inbound_nodes"]
-    nodes[0]["args"][0]["config"]["keras_history"] = ["relu", 0, 0]
-
-
-def _unsafe(plain: dict) -> None:
-    call = {**_function("keras.config", "enable_unsafe_deserialization")}
-    _layer(plain, "ReLU").update(class_name="Activation", config={"activation": call})
-
-
-_CONFIGS: dict[str, Callable[[dict], None]] = {
-    "a lambda": _replaced(class_name="Lambda", config={"name": "relu", "function": _LAMBDA}),
-    "a lambda as activation": _set("Dense", activation=_LAMBDA),
-    "a lambda as initializer": _set("Conv2D", kernel_initializer=_LAMBDA),
-    "any module": _replaced(module="os", class_name="system", config={"command": "touch executed"}),
-    "subprocess": _replaced(
-        module="subprocess", class_name="Popen", config={"args": ["touch", "executed"]}
-    ),
-    "a registered name": _replaced(registered_name="evil>ReLU"),
-    "builtins": _set("Dense", activation=_function("builtins", "eval")),
-    "a download": _set("Dense", activation=_function("keras.utils", "get_file")),
-    "NumPy's loader": _set("Dense", activation=_function("numpy", "load")),
-    "the safe mode is switched off": _unsafe,
-    "a SavedModel": _replaced(class_name="TFSMLayer", config={"filepath": "/etc", "name": "relu"}),
-    "PyTorch's pickle": _replaced(
-        class_name="TorchModuleWrapper", config={"module": "x", "name": "relu"}
-    ),
-    "JAX": _replaced(class_name="JaxLayer", config={"call_fn": _LAMBDA, "name": "relu"}),
-    "a vocabulary in a file": _replaced(
-        class_name="StringLookup", config={"vocabulary": "/etc/passwd", "name": "relu"}
-    ),
-    "a vectorizer": _replaced(
-        class_name="TextVectorization", config={"vocabulary": "/etc/passwd", "name": "relu"}
-    ),
-    "a wrapped layer": _replaced(
-        class_name="TimeDistributed", config={"layer": {"class_name": "Lambda", "config": {}}}
-    ),
-    "a model within": _replaced(class_name="Sequential", config={"layers": []}),
-    "a type": _set(
-        "Dense",
-        units={
-            "class_name": "__typespec__",
-            "spec_name": "x",
-            "module": "os",
-            "registered_name": None,
-            "config": [],
-        },
-    ),
-    "a tensor": _set(
-        "Dense", units={"class_name": "__numpy__", "config": {"value": [1], "dtype": "O"}}
-    ),
-    "another kind of network": lambda plain: plain.update(class_name="Sequential"),
-    "a network of another module": lambda plain: plain.update(
-        class_name="Popen", module="subprocess"
-    ),
-    "10**12 units": _set("Dense", units=10**12),
-    "10**5 units": _set("Dense", units=10**5),
-    "10**400 units": _set("Dense", units=10**400),
-    "-1 units": _set("Dense", units=-1),
-    "10**9 filters": _set("Conv2D", filters=10**9),
-    "kernels of 10**5": _set("Conv2D", kernel_size=[10**5, 10**5]),
-    "other channels": _set("InputLayer", batch_shape=[None, None, None, 10**9]),
-    "pixels without end": _set("InputLayer", batch_shape=[None, 10**6, 10**6, 3]),
-    "a million images at a time": _set("InputLayer", batch_shape=[10**9, 14, 14]),
-    "padding of 10**6": _replaced(
-        module="keras.layers",
-        class_name="ZeroPadding2D",
-        config={"name": "relu", "padding": [[10**6, 10**6], [10**6, 10**6]]},
-    ),
-    "images made larger": _replaced(
-        module="keras.layers",
-        class_name="UpSampling2D",
-        config={"name": "relu", "size": [10**5, 10**5]},
-    ),
-    "20,000 layers": _many_layers,
-    "layers from last to first": _backwards,
-    "a layer of itself": _itself,
-    "no layers": lambda plain: plain["config"].update(layers=[]),
-    "two layers of a name": lambda plain: plain["config"]["layers"].append(_layer(plain, "ReLU")),
-    "fewer outputs": lambda plain: plain["config"].update(output_layers=[["prob", 0, 0]]),
-}
-
-
 def _inner(change: Callable[[h5py.File], None]) -> Callable[[Path], None]:
     """The model with other weights in its archive."""
 
@@ -377,7 +206,11 @@ def _inner(change: Callable[[h5py.File], None]) -> Callable[[Path], None]:
             change(opened)
         return content.getvalue()
 
-    return lambda folder: (folder / "m.keras").write_bytes(rewritten(_bytes_of(".keras"), edit))
+    def harm(folder: Path) -> None:
+        (folder / "m.keras").write_bytes(rewritten(_bytes_of(".keras"), edit))
+        secret(folder)
+
+    return harm
 
 
 def _deep_json(levels: int) -> Callable[[Path], None]:
@@ -401,84 +234,6 @@ def _bomb(member: str) -> Callable[[], bytes]:
     return content
 
 
-def _secret(folder: Path) -> None:
-    with h5py.File(folder / "other.h5", "w") as file:
-        file["secret"] = np.arange(12, dtype="f4").reshape(4, 3)
-
-
-def _external(path: str) -> Callable[[h5py.File], None]:
-    def change(file: h5py.File) -> None:
-        del file[path]
-        file[path] = h5py.ExternalLink("other.h5", "/secret")
-
-    return change
-
-
-def _elsewhere(path: str) -> Callable[[h5py.File], None]:
-    def change(file: h5py.File) -> None:
-        shape = file[path].shape
-        del file[path]
-        size = int(np.prod(shape)) * 4
-        file.create_dataset(path, shape, "f4", external=[("/etc/passwd", 0, size)])
-
-    return change
-
-
-def _virtual(path: str) -> Callable[[h5py.File], None]:
-    def change(file: h5py.File) -> None:
-        shape = file[path].shape
-        del file[path]
-        layout = h5py.VirtualLayout(shape, "f4")
-        layout[...] = h5py.VirtualSource("other.h5", "secret", shape)
-        file.create_virtual_dataset(path, layout)
-
-    return change
-
-
-def _huge(path: str, **options) -> Callable[[h5py.File], None]:
-    def change(file: h5py.File) -> None:
-        del file[path]
-        file.create_dataset(path, (2**20, 2**20), "f4", **options)
-
-    return change
-
-
-def _loop(file: h5py.File) -> None:
-    group = file.get("model_weights", file)
-    group["loop"] = group
-
-
-def _soft(path: str) -> Callable[[h5py.File], None]:
-    def change(file: h5py.File) -> None:
-        del file[path]
-        file[path] = h5py.SoftLink(path)
-
-    return change
-
-
-def _long_names(file: h5py.File) -> None:
-    """3,000 names that are the same 100,000 letters."""
-    root = file.get("model_weights", file)
-    del root.attrs["layer_names"]
-    group = root["conv"]
-    del group.attrs["weight_names"]
-    group.attrs.create("weight_names", ["x" * 10] * 3000, dtype=h5py.string_dtype())
-    root.attrs.create("layer_names", ["conv"], dtype=h5py.string_dtype())
-
-
-def _harms(path: str, edit: Callable) -> dict[str, Harm]:
-    """HDF5 files that refer to others, or have more than they have bytes."""
-    return {
-        "a link to another file": edit(_external(path)),
-        "an array in /etc/passwd": edit(_elsewhere(path)),
-        "an array of another file": edit(_virtual(path)),
-        "4 TB that are not there": edit(_huge(path)),
-        "4 TB in pieces": edit(_huge(path, chunks=(2**10, 2**10), compression="gzip")),
-        "a link to itself": edit(_soft(path)),
-        "a group in itself": edit(_loop),
-    }
-
-
 _DENSE = "model_weights/prob/tiny/prob/kernel"
 
 
@@ -495,8 +250,8 @@ def _at_dense(change: Callable[[str], Callable]) -> Callable[[Path], None]:
 
 _MODELS: dict[str, Harm] = {
     **no_files("m.keras"),
-    **{title: _with(change) for title, change in _CONFIGS.items()},
-    **_harms("layers/dense/vars/0", _inner),
+    **{title: _with(change) for title, change in CONFIGS.items()},
+    **harms("layers/dense/vars/0", _inner),
     "100,000 levels of JSON": _deep_json(100_000),
     "no archive": b"PK\3\4 and nothing more",
     "a pickle": b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x0etouch executed\x85R.",
@@ -505,16 +260,16 @@ _OLD_MODELS: dict[str, Harm] = {
     **no_files("m.h5"),
     **{
         title: _legacy(change)
-        for title, change in _CONFIGS.items()
+        for title, change in CONFIGS.items()
         if title != "a network of another module"
     },
-    "a link to another file": _at_dense(_external),
-    "an array in /etc/passwd": _at_dense(_elsewhere),
-    "an array of another file": _at_dense(_virtual),
-    "4 TB that are not there": _at_dense(_huge),
-    "a link to itself": _at_dense(_soft),
-    "a group in itself": _with_hdf5(_loop),
-    "3,000 names of arrays": _with_hdf5(_long_names),
+    "a link to another file": _at_dense(external),
+    "an array in /etc/passwd": _at_dense(elsewhere),
+    "an array of another file": _at_dense(virtual),
+    "4 TB that are not there": _at_dense(huge),
+    "a link to itself": _at_dense(soft),
+    "a group in itself": _with_hdf5(loop),
+    "3,000 names of arrays": _with_hdf5(long_names),
 }
 _OUTSIDE: dict[str, Harm] = {
     f"a member {name[:20]!r}": lambda folder, name=name: (folder / "m.keras").write_bytes(

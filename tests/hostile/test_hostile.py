@@ -5,7 +5,7 @@ import pytest
 from tests.hostile import limits, misbehaving
 from tests.hostile.readers import table
 
-QUICK, QUICK_WITH_KERAS = 120, 30
+QUICK, QUICK_WITH_KERAS = 200, 30
 """Mutated inputs of each reader in ``make test``."""
 MANY = 2000
 """And in the slow test, which ``pytest -m slow tests/hostile`` runs."""
