@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from ahead import Ahead
+from allocation import keep_freed_memory
 from signals import handling
 from utils import Interrupted, UsageError, UserError
 
@@ -100,7 +101,8 @@ def import_backend(
 
     Setting ``TF_CPP_MIN_LOG_LEVEL`` brings all of it back. TensorFlow is told to use the kernels of
     oneDNN, which it does by itself on processors with AVX-512 only; convolutions are much faster
-    with them on others too. ``TF_ENABLE_ONEDNN_OPTS=0`` keeps them out.
+    with them on others too. ``TF_ENABLE_ONEDNN_OPTS=0`` keeps them out. Freed memory is kept, see
+    ``allocation``.
 
     Args:
         prepare: called before the backend looks at the machine's devices.
@@ -111,6 +113,7 @@ def import_backend(
     Raises:
         UsageError: the backend that ``KERAS_BACKEND`` names cannot be used.
     """
+    keep_freed_memory()
     heard = heard or LOG_LEVEL in os.environ
     os.environ.setdefault(LOG_LEVEL, "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

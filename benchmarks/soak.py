@@ -39,6 +39,7 @@ COMMAND = (
 # file that is written: what is never closed raises the lowest number.
 SERIES = {
     "memory_mib": statistics.median,
+    "with_libraries_mib": statistics.median,
     "threads": min,
     "files": min,
     "epochs": statistics.median,
@@ -103,15 +104,22 @@ def watch(command: list[str], folder: Path, args: argparse.Namespace) -> dict[st
     return {"status": status, "last_line": _last_line(output), "samples": samples}
 
 
-def _look(pid: int, output: Path) -> tuple[float, int, int, int]:
-    """Resident memory in MiB, threads, open files, and how many epochs are done."""
+def _look(pid: int, output: Path) -> tuple[float, float, int, int, int]:
+    """Memory in MiB, threads, open files, and how many epochs are done.
+
+    Memory is what the process has for itself, and then all that is resident: the system drops
+    pages of libraries, and reads them again, as it likes.
+    """
     status = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().split("\n")[:-1]
     )
     with open(output, "rb") as file:
         epochs = sum(line.startswith(b"Epoch ") for line in file)
-    memory = int(status.get("VmRSS", "0 kB").split()[0]) / 1024
-    return memory, int(status["Threads"]), len(os.listdir(f"/proc/{pid}/fd")), epochs
+    own, swapped, resident = (
+        int(status.get(name, "0 kB").split()[0]) / 1024 for name in ("RssAnon", "VmSwap", "VmRSS")
+    )
+    files = len(os.listdir(f"/proc/{pid}/fd"))
+    return own + swapped, resident, int(status["Threads"]), files, epochs
 
 
 def _last_line(output: Path) -> str:

@@ -11,6 +11,7 @@ def series(memory, threads=None):
     return {
         "seconds": [60.0 * i for i in range(count)],
         "memory_mib": memory,
+        "with_libraries_mib": [2 * m for m in memory],
         "threads": threads or [9] * count,
         "files": [5] * count,
         "epochs": list(range(count)),
