@@ -99,7 +99,8 @@ def _outline(network: Mapping, size: int, channels: int) -> keras.Model:
         raise ValueError(f"it has {len(inputs)} inputs")
     shape = inputs[0]["config"].get("batch_shape")
     taken = shape if isinstance(shape, list) and len(shape) == 4 else [0] * 4
-    if taken[0] is not None or taken[3] != channels or {*taken[1:3]} - {None, size}:
+    fits = all(n in (None, size) for n in taken[1:3])
+    if taken[0] is not None or taken[3] != channels or not fits:
         raise ValueError(
             f"it takes an input of shape {shape}, not images of {size} x {size} pixels and "
             f"{channels} channels, as described"

@@ -17,6 +17,7 @@ _OBJECT = struct.Struct("<HHxxxxQ")  # number, references; bytes of the content
 _REFERENCE = struct.Struct("<IQI")  # bytes of the text, place of its heap, number within it
 _ALIGNED = 8
 _MOST = 256  # heaps; a network of 200 layers has about ten
+_MOST_TEXTS = 100_000
 _SIZES_AT = {0: 13, 1: 13, 2: 9, 3: 9}  # place of the sizes of places and lengths, by version
 
 
@@ -36,10 +37,13 @@ def check_heaps(file: BinaryIO) -> None:
         file.seek(0)
         content = file.read()
     _check_sizes(content)
-    for number, place in enumerate(_found(content, _START)):
-        if number >= _MOST:
-            raise ValueError("it has far too many heaps of texts")
-        _check_references(content, place, _numbers(content, place))
+    texts = 0
+    for count, place in enumerate(_found(content, _START)):
+        numbers = _numbers(content, place)
+        texts += len(numbers)  # heaps may lie within each other
+        if count >= _MOST or texts > _MOST_TEXTS:
+            raise ValueError("it has far too many texts")
+        _check_references(content, place, numbers)
 
 
 def _check_sizes(content: bytes | mmap.mmap) -> None:
@@ -69,7 +73,7 @@ def _numbers(content: bytes | mmap.mmap, place: int) -> set[int]:
         number, _, size = _OBJECT.unpack_from(content, place)
         # Number 0 is what is free, of which the size counts the head.
         taken = _OBJECT.size + -(-size // _ALIGNED) * _ALIGNED if number else size
-        if not _OBJECT.size <= taken <= end - place:
+        if number in numbers or not _OBJECT.size <= taken <= end - place:
             raise ValueError("a text does not fit into its heap")
         numbers.add(number)
         place += taken

@@ -25,7 +25,7 @@ print(faults() - before)
 
 def faults(how: str) -> int:
     """Pages that were cleared for 64 MiB that had been used and freed before."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    environment = {k: v for k, v in os.environ.items() if "MALLOC" not in k and "GLIBC" not in k}
     root = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", FAULTS, how],

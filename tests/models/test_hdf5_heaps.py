@@ -56,6 +56,15 @@ def test_a_text_larger_than_its_heap_and_one_without_end(content, number, size):
         check_heaps(damaged)
 
 
+def test_two_texts_of_one_number(content):
+    first = heap(content) + 16
+    one, size = struct.unpack_from("<HxxxxxxQ", content, first)
+    second = first + 16 + -(-size // 8) * 8
+    assert struct.unpack_from("<H", content, second)[0] not in (0, one)
+    with pytest.raises(ValueError, match="text does not fit"):
+        check_heaps(changed(content, second, struct.pack("<H", one)))
+
+
 def test_a_text_longer_than_the_file(content):
     place = reference(content)
     with pytest.raises(ValueError, match="longer than the file"):
