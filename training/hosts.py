@@ -158,6 +158,25 @@ def _pass_on(file: BinaryIO, size: int, group: Group) -> None:
         file.write(sent.tobytes())
 
 
+def largest(number: int) -> int:
+    """The largest of the numbers that all processes give; they have to ask at the same places."""
+    if not _peers:
+        return number
+    from jax.experimental import multihost_utils
+
+    return int(multihost_utils.process_allgather(np.int32(number)).max())
+
+
+def part() -> None:
+    """Waits for the other processes before all end early, so that none seems to be lost.
+
+    Raises:
+        UserError: another process has ended with an error.
+    """
+    for peers in _peers:
+        peers.part()
+
+
 @contextmanager
 def on_its_own() -> Iterator[None]:
     """Within the ``with`` block, new variables are those of this process only.

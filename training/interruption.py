@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from signals import handling
@@ -14,10 +14,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Whether somebody wants the training to end."""
+    """Whether somebody wants the training to end.
 
-    def __init__(self):
-        self.number: int | None = None
+    Args:
+        shared: makes the number that this process has, 0 or that of its signal, the one on which
+            all processes of the run act; they all call it at the same places.
+    """
+
+    def __init__(self, shared: Callable[[int], int] = int):
+        self.number = 0
+        self._shared = shared
 
     def check(self) -> None:
         """Called wherever the training may end.
@@ -25,8 +31,8 @@ class Interruption:
         Raises:
             Interrupted: a signal has come.
         """
-        if self.number is not None:
-            raise Interrupted(self.number)
+        if number := self._shared(self.number):
+            raise Interrupted(number)
 
     @contextmanager
     def awaited(self) -> Iterator[None]:

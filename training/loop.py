@@ -255,7 +255,7 @@ def _fit(
 ) -> None:
     """Trains from where the run stands to the end of the last epoch, or until it is ended."""
     snapshots = [callback for callback in callbacks if isinstance(callback, Snapshot)]
-    interruption = Interruption()
+    interruption = Interruption(hosts.largest) if snapshots else Interruption()
     for snapshot in snapshots:
         snapshot.interruption = interruption
     if stand.sums:
@@ -279,7 +279,7 @@ def _fit(
         )
 
     start = time.perf_counter()
-    ending = ending_after_a_step(interruption, snapshots)
+    ending = ending_after_a_step(interruption, snapshots, hosts.part)
     with explained(snapshots), ending, shorter_epoch_expected(), all_objects_looked_at():
         _reading((training, judge.batches), fit)
     logger.info("Trained for %.0f s", time.perf_counter() - start)

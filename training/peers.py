@@ -106,7 +106,8 @@ class Peers:
         text = " ".join(str(error).split()) or type(error).__name__
         status = UsageError.status if isinstance(error, UsageError) else LOST
         with suppress(Exception):  # whoever cannot be told finds out by itself
-            self._client.key_value_set(f"{_ENDED}/{self.rank}", json.dumps([status, text]))
+            if not self._over.is_set():  # otherwise all know
+                self._client.key_value_set(f"{_ENDED}/{self.rank}", json.dumps([status, text]))
             if self.rank == 0:  # the store ends with this process
                 time.sleep(_NOTICE)
 
@@ -202,7 +203,7 @@ def _reason(peers: Peers, error: BaseException) -> BaseException:
 
 
 def _status(error: BaseException) -> int:
-    return 130 if isinstance(error, KeyboardInterrupt) else 1
+    return 130 if isinstance(error, KeyboardInterrupt) else LOST
 
 
 def _exit(status: int) -> None:

@@ -4,7 +4,7 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -141,10 +141,17 @@ def plateau_of(
 
 
 @contextmanager
-def ending_after_a_step(interruption: Interruption, snapshots: list[Snapshot]) -> Iterator[None]:
+def ending_after_a_step(
+    interruption: Interruption, snapshots: list[Snapshot], kept: Callable[[], None]
+) -> Iterator[None]:
     """Within the ``with`` block, signals end the training after a step, which is kept.
 
     Without a snapshot nothing could be kept, and signals do what they did before.
+
+    Args:
+        interruption: is told of the signals.
+        snapshots: keep the step.
+        kept: called after that.
     """
     if not snapshots:
         yield
@@ -155,6 +162,7 @@ def ending_after_a_step(interruption: Interruption, snapshots: list[Snapshot]) -
         except Interrupted:
             for snapshot in snapshots:
                 snapshot.keep()
+            kept()
             raise
 
 
@@ -172,4 +180,6 @@ def explained(snapshots: list[Snapshot]) -> Iterator[None]:
         for snapshot in snapshots:
             done = f"{snapshot.path} has the run up to {snapshot.saved.place}"
             hint = f"{done}; the same command again goes on from there"
+            if not snapshot.writes:
+                hint = "the first host has the snapshot from which the same commands go on"
         raise Interrupted(getattr(end, "number", signal.SIGINT), hint) from None

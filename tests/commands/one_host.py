@@ -1,9 +1,12 @@
 """Runs a training command in a process of its own, which can be one of several hosts.
 
-Called as ``python tests/commands/one_host.py learn_classifier OPTIONS…``.
+Called as ``python tests/commands/one_host.py learn_classifier OPTIONS…``. With ``TERMINATE_AT=N``
+in the environment it sends itself SIGTERM in its N-th step.
 """
 
 import importlib
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,8 +14,26 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import models
 
+
+def terminate_at(step: int) -> None:
+    """Has SIGTERM come at the end of a step, counted from 1 over all epochs."""
+    from training.snapshot_callback import Snapshot
+
+    whole, ended = Snapshot.on_train_batch_end, []
+
+    def batch_end(self, batch, logs=None):
+        ended.append(batch)
+        if len(ended) == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        whole(self, batch, logs)
+
+    Snapshot.on_train_batch_end = batch_end
+
+
 if __name__ == "__main__":
     models.FAMILIES["tests.commands.tiny_network"] = ("tiny", "tiny-wide")
+    if "TERMINATE_AT" in os.environ:
+        terminate_at(int(os.environ["TERMINATE_AT"]))
     command = importlib.import_module(sys.argv[1])
     sys.argv = [f"{sys.argv[1]}.py", *sys.argv[2:]]
     sys.exit(command.main())
