@@ -6,7 +6,6 @@ already; both within one process and by the same compiled step.
 """
 
 import argparse
-import json
 import logging
 import statistics
 import sys
@@ -20,6 +19,7 @@ sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 import cli  # noqa: E402
 import console  # noqa: E402
 import learn_classifier  # noqa: E402
+from benchmarks.report import add_output_options, recorded  # noqa: E402
 
 results = logging.getLogger("results")
 
@@ -31,30 +31,21 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--steps", type=cli.positive, metavar="N", help="of an epoch, from its start"
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    add_output_options(parser)
     parser.add_argument("options", nargs="+", help="of learn_classifier.py, after --")
     return parser
 
 
 def measure(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    from benchmarks.machine import describe
-    from files import check_writable, replacing
     from training import loop
-    from training.distribution import versions
 
-    if args.output:
-        check_writable("--output", args.output, args.overwrite)
     options = learn_classifier.build_parser().parse_args(args.options)
     options.command_line = args.command_line
-    report = describe(args.command_line) | {"versions": versions()}
-    # The command does all but the training itself.
-    with mock.patch.object(loop, "train", lambda run: report.update(_measure(run, args))):
+    with recorded(args) as report, mock.patch.object(loop, "train") as train:
+        # The command does all but the training itself.
+        train.side_effect = lambda run: report.update(_measure(run, args))
         learn_classifier.learn(options)
-    if args.output:
-        with replacing(args.output) as temporary:
-            temporary.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def _measure(run, args: argparse.Namespace) -> dict[str, object]:

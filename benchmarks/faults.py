@@ -22,8 +22,7 @@ sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
 import cli  # noqa: E402
 import console  # noqa: E402
-from benchmarks.machine import describe  # noqa: E402
-from files import check_writable, replacing  # noqa: E402
+from benchmarks.report import add_output_options, recorded  # noqa: E402
 from utils import UserError  # noqa: E402
 
 results = logging.getLogger("results")
@@ -38,28 +37,21 @@ class Killed(BaseException):
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, metavar="FILE", help="the table, .json")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    add_output_options(parser)
     return parser
 
 
 def measure(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    from training.distribution import versions
-
     # Shells start programs in the background with SIGINT ignored, which runs respect.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if args.output:
-        check_writable("--output", args.output, args.overwrite)
-    report = describe(args.command_line) | {"versions": versions(), "faults": []}
-    for name, fault in FAULTS.items():
-        with tempfile.TemporaryDirectory(prefix="faults-") as folder, _within(Path(folder)):
-            row = {"fault": name, **fault()}
-        report["faults"].append(row)
-        print(f"| {name} | {row['status']} | {row['said']} | {row['afterwards']} |", flush=True)
-    if args.output:
-        with replacing(args.output) as temporary:
-            temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    with recorded(args) as report:
+        report["faults"] = []
+        for name, fault in FAULTS.items():
+            with tempfile.TemporaryDirectory(prefix="faults-") as folder, _within(Path(folder)):
+                row = {"fault": name, **fault()}
+            report["faults"].append(row)
+            print(f"| {name} | {row['status']} | {row['said']} | {row['afterwards']} |", flush=True)
     if bad := [row["fault"] for row in report["faults"] if not row["right"]]:
         raise UserError(f"not as it should be: {', '.join(bad)}")
 

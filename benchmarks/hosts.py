@@ -1,16 +1,16 @@
 """Do several processes train the network that one trains, and what happens when one is lost?
 
 Trains with one process, with two and with four on this machine, for as many steps on the same
-batches, and compares weights and figures. Then two processes are started once more, one of them is
-killed after an epoch, and the same two commands go on from the snapshot.
+batches, and compares weights and figures. Then two processes are started again, one of them is
+killed or terminated after some epochs, and the same two commands go on from the snapshot.
 """
 
 import argparse
 import csv
-import json
 import logging
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
 import cli  # noqa: E402
 import console  # noqa: E402
+from benchmarks.report import add_output_options, recorded  # noqa: E402
 
 results = logging.getLogger("results")
 
@@ -36,7 +37,9 @@ COMMAND = (
     "--sgdr_max_lr 0.01 --clipgrad 0.5 --device_type cpu --no_progress --lost_timeout 10"
 )
 STEPS = 20
-KILLED_AFTER = 2  # epochs
+SIGNALLED_AFTER = 2  # epochs
+SIGNALS = ((signal.SIGKILL, 1), (signal.SIGKILL, 0), (signal.SIGTERM, 1), (signal.SIGTERM, 0))
+"""What is sent, and to which process."""
 
 
 class Run:
@@ -140,29 +143,32 @@ def compare(folder: Path, architecture: str, counts: Sequence[int]) -> tuple[lis
     return rows, runs[2]
 
 
-def lose(folder: Path, architecture: str, whole: Run, victim: int) -> dict[str, object]:
-    """What becomes of two processes of which one is killed, and of the same two started again."""
-    snapshot = folder / f"killed{victim}.snapshot"
-    target = folder / f"killed{victim}"
+def interrupt(
+    folder: Path, architecture: str, whole: Run, sent: signal.Signals, victim: int
+) -> dict[str, object]:
+    """What becomes of two processes of which one gets a signal, and of both started again."""
+    target = folder / f"{sent.name}{victim}"
+    snapshot = target.with_suffix(".snapshot")
     run = Run(target, architecture, 2, "--snapshot", snapshot)
-    run.follow(KILLED_AFTER)
-    run.processes[victim].kill()
-    killed = time.perf_counter()
+    run.follow(SIGNALLED_AFTER)
+    run.processes[victim].send_signal(sent)
+    start = time.perf_counter()
     other = run.processes[1 - victim]
     _, err = other.communicate()
-    seconds = time.perf_counter() - killed
+    seconds = time.perf_counter() - start
     run.processes[victim].communicate()
     again = Run(target, architecture, 2, "--snapshot", snapshot)
     again.finish()
     row = {
-        "killed": victim,
-        "the other says": err.splitlines()[-1],
+        "signal": sent.name,
+        "to host": victim,
+        "the other says": err.splitlines()[-1].replace(f"{folder}/", ""),
         "exit status": other.returncode,
         "after seconds": seconds,
         "epochs after the second start": len(again.times),
         "weight difference to the uninterrupted run": difference(whole, again),
     }
-    results.info("| %d | %s | %d | %.1f | %d | %.1e |", *row.values())
+    results.info("| %s | %d | %s | %d | %.1f | %d | %.1e |", *row.values())
     return row
 
 
@@ -170,32 +176,24 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--architecture", default="simple", metavar="NAME", help="of the network")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    add_output_options(parser)
     return parser
 
 
 def measure(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    from benchmarks.machine import describe
-    from files import check_writable, replacing
-    from provenance import versions
-
-    if args.output:
-        check_writable("--output", args.output, args.overwrite)
-    report = describe(args.command_line) | {"versions": versions(), "trained by": COMMAND}
-    with TemporaryDirectory() as name:
+    with recorded(args) as report, TemporaryDirectory() as name:
+        report["trained by"] = COMMAND
         folder = Path(name)
         report["compared"], whole = compare(folder, args.architecture, (1, 2, 4))
         results.info(
-            "\n| killed | the other says | exit status | after seconds | epochs after the second "
-            "start | largest weight difference to the uninterrupted run |\n|---:|---|---:|---:|---:"
-            "|---:|"
+            "\n| signal | to host | the other says | exit status | after seconds | epochs after "
+            "the second start | largest weight difference to the uninterrupted run |\n|---|---:|---"
+            "|---:|---:|---:|---:|"
         )
-        report["lost"] = [lose(folder, args.architecture, whole, victim) for victim in (1, 0)]
-    if args.output:
-        with replacing(args.output) as temporary:
-            temporary.write_text(json.dumps(report, indent=2) + "\n")
+        report["interrupted"] = [
+            interrupt(folder, args.architecture, whole, *each) for each in SIGNALS
+        ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

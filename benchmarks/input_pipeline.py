@@ -6,7 +6,6 @@ seconds of computing, whatever the number of threads or processes.
 """
 
 import argparse
-import json
 import logging
 import statistics
 import sys
@@ -20,6 +19,7 @@ sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
 import cli  # noqa: E402
 import console  # noqa: E402
+from benchmarks.report import add_output_options, recorded  # noqa: E402
 
 results = logging.getLogger("results")
 PUBLISHED = "published way"
@@ -49,30 +49,22 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="interpreter of an environment with torchvision (default: not measured)",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    add_output_options(parser)
     return parser
 
 
 def measure(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    from benchmarks.machine import describe
-    from files import check_writable, replacing
-    from training.distribution import versions
     from utils import UsageError
 
-    if args.output:
-        check_writable("--output", args.output, args.overwrite)
     if not (args.data_root or args.cifar_root):
         raise UsageError("nothing to measure: give --data_root or --cifar_root")
-    report = describe(args.command_line) | {"versions": versions() | _image_versions()}
-    if args.data_root:
-        report |= _measure_files(args)
-    if args.cifar_root:
-        report["cifar"] = _measure_cifar(args)
-    if args.output:
-        with replacing(args.output) as temporary:
-            temporary.write_text(json.dumps(report, indent=2) + "\n")
+    with recorded(args) as report:
+        report["versions"] |= _image_versions()
+        if args.data_root:
+            report |= _measure_files(args)
+        if args.cifar_root:
+            report["cifar"] = _measure_cifar(args)
 
 
 def _measure_files(args: argparse.Namespace) -> dict[str, object]:

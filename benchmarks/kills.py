@@ -26,9 +26,8 @@ sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
 import cli  # noqa: E402
 import console  # noqa: E402
-from benchmarks.machine import describe  # noqa: E402
-from files import check_writable, leftovers, replacing  # noqa: E402
-from provenance import versions  # noqa: E402
+from benchmarks.report import add_output_options, recorded  # noqa: E402
+from files import leftovers  # noqa: E402
 from utils import UserError, generator  # noqa: E402
 
 results = logging.getLogger("results")
@@ -52,8 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--backends", nargs="+", default=["tensorflow", "jax"], metavar="NAME", help="of Keras"
     )
     parser.add_argument("--seed", type=cli.seed, default=0, metavar="N", help="of the moments")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    add_output_options(parser)
     parser.add_argument(
         "run",
         nargs="*",
@@ -64,31 +62,31 @@ def build_parser() -> argparse.ArgumentParser:
 
 def measure(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    if args.output:
-        check_writable("--output", args.output, args.overwrite)
     script, *options = args.run or shlex.split(COMMAND)
     command = [script, *options, *shlex.split(OUTPUTS)]
-    report = describe(args.command_line) | {"versions": versions()}
-    report |= {"run": shlex.join(["python", *command]), "seed": args.seed, "backends": {}}
-    results.info("| backend | kill | after | snapshot then | last said |")
-    results.info("|---|---:|---:|---|---|")
-    for backend in args.backends:
-        with tempfile.TemporaryDirectory(prefix="kills-") as folder:
-            found = compare(backend, command, Path(folder), args.kills, args.seed)
-        report["backends"][backend] = found
-    results.info("\n| backend | kills | arrays | that differ | largest difference | history |")
-    results.info("|---|---:|---:|---:|---:|---|")
-    for backend, found in report["backends"].items():
-        shown = ("arrays", "different", "difference", "history")
-        cells = " | ".join(str(found[name]) for name in shown)
-        results.info("| %s | %d | %s |", backend, len(found["kills"]), cells)
-    if args.output:
-        with replacing(args.output) as temporary:
-            temporary.write_text(json.dumps(report, indent=2) + "\n")
+    with recorded(args) as report:
+        report |= {"run": shlex.join(["python", *command]), "seed": args.seed, "backends": {}}
+        results.info("| backend | kill | after | snapshot then | last said |")
+        results.info("|---|---:|---:|---|---|")
+        for backend in args.backends:
+            with tempfile.TemporaryDirectory(prefix="kills-") as folder:
+                found = compare(backend, command, Path(folder), args.kills, args.seed)
+            report["backends"][backend] = found
+        show(report["backends"])
     if any(
         found["different"] or found["history"] != "same" for found in report["backends"].values()
     ):
         raise UserError("killed runs ended otherwise than the whole ones")
+
+
+def show(backends: dict[str, dict]) -> None:
+    """Prints the table of all backends."""
+    results.info("\n| backend | kills | arrays | that differ | largest difference | history |")
+    results.info("|---|---:|---:|---:|---:|---|")
+    for backend, found in backends.items():
+        shown = ("arrays", "different", "difference", "history")
+        cells = " | ".join(str(found[name]) for name in shown)
+        results.info("| %s | %d | %s |", backend, len(found["kills"]), cells)
 
 
 def compare(

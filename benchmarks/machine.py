@@ -7,8 +7,8 @@ from pathlib import Path
 
 from provenance import commit
 
-THREADS = (
-    *("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS"),
+VARIABLES = (
+    *("KERAS_BACKEND", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS"),
     *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "TF_ENABLE_ONEDNN_OPTS"),
     *("MALLOC_ARENA_MAX", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"),
 )
@@ -23,7 +23,7 @@ def describe(command_line: str) -> dict[str, object]:
         "cpu": _processor(),
         "cores": len(os.sched_getaffinity(0)),
         "load": os.getloadavg(),
-        "environment": {name: os.environ[name] for name in THREADS if name in os.environ},
+        "environment": {name: os.environ[name] for name in VARIABLES if name in os.environ},
     }
 
 

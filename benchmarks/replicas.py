@@ -3,6 +3,9 @@
 ``python benchmarks/replicas.py --output FILE.json``. A convolutional network without batch
 normalization takes 20 steps, with a clip that acts on each, in a process for each case. CPU devices
 share the cores of this machine: that shows that the sums are right, not how fast GPUs are.
+
+The slope of ReLU jumps at zero, that of ELU does not: where a sum is zero up to rounding, rounding
+decides whether a network with ReLU learns from it, and the difference grows at once.
 """
 
 import argparse
@@ -18,47 +21,53 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
+
+import cli  # noqa: E402
+import console  # noqa: E402
+from benchmarks.report import add_output_options, recorded  # noqa: E402
 
 STEPS, BATCH, SIZE, CLASSES = 20, 64, 32, 10
 MERGES = {"tensorflow": ("cpu", "device"), "jax": ("device",)}
 
 
-def main() -> int:
-    """Runs all cases, prints the table and stores the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--backends", nargs="+", default=["tensorflow", "jax"])
-    parser.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4])
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser.add_argument("--backends", nargs="+", choices=MERGES, default=list(MERGES))
+    parser.add_argument("--activations", nargs="+", default=["relu", "elu"], metavar="NAME")
+    parser.add_argument("--replicas", type=cli.positive, nargs="+", default=[1, 2, 4], metavar="N")
     parser.add_argument("--device_type", choices=("cpu", "gpu"), default="cpu")
-    parser.add_argument("--output", type=Path, help="JSON file (default: none)")
     parser.add_argument("--case", help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    add_output_options(parser)
+    return parser
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Runs all cases, prints the table and stores the figures."""
     if args.case:
         take_steps(**json.loads(args.case))
-        return 0
-
-    from benchmarks.machine import describe
-    from provenance import versions
-
-    rows = [row for backend in args.backends for row in compare(backend, args)]
-    print(table(rows))
-    if args.output:
-        command = " ".join(["python", "benchmarks/replicas.py", *sys.argv[1:]])
-        record = {**describe(command), "versions": versions(), "seed": 0, "cases": rows}
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(json.dumps(record, indent=2) + "\n")
-    return 0
+        return
+    with recorded(args) as report:
+        cases = [
+            row
+            for backend in args.backends
+            for activation in args.activations
+            for row in compare(backend, activation, args)
+        ]
+        report |= {"seed": 0, "cases": cases}
+        print(table(cases))
 
 
-def compare(backend: str, args: argparse.Namespace) -> list[dict]:
-    """The cases of one backend; the first of them is the yardstick of the others."""
+def compare(backend: str, activation: str, args: argparse.Namespace) -> list[dict]:
+    """The cases of one backend and network; the first is the yardstick of the others."""
     rows, expected = [], None
     with tempfile.TemporaryDirectory() as folder:
         for number in args.replicas:
             for merge in MERGES[backend] if number > 1 else ("none",):
                 file = Path(folder, f"{number}-{merge}.npz")
                 case = {"number": number, "merge": merge == "device", "file": str(file)}
-                case["device_type"] = args.device_type
+                case |= {"device_type": args.device_type, "activation": activation}
                 subprocess.run(
                     [sys.executable, __file__, "--case", json.dumps(case)],
                     env=os.environ | {"KERAS_BACKEND": backend},
@@ -71,6 +80,7 @@ def compare(backend: str, args: argparse.Namespace) -> list[dict]:
                 rows.append(
                     {
                         "backend": backend,
+                        "activation": activation,
                         "replicas": number,
                         "merge": merge,
                         "largest_difference": max(
@@ -82,12 +92,15 @@ def compare(backend: str, args: argparse.Namespace) -> list[dict]:
     return rows
 
 
-def take_steps(number: int, merge: bool, file: str, device_type: str) -> None:
+def take_steps(number: int, merge: bool, file: str, device_type: str, activation: str) -> None:
     """Trains one case and stores its weights and the times of its steps."""
-    import console
-    from training import devices
 
-    console.import_backend(lambda: devices.choose(device_type, number))
+    def choose() -> None:
+        from training import devices
+
+        devices.choose(device_type, number)
+
+    console.import_backend(choose)
     import keras
 
     from datasets.base import Split
@@ -108,7 +121,7 @@ def take_steps(number: int, merge: bool, file: str, device_type: str) -> None:
     )
     with replicas.joined(device_type, number, merge):
         distribution.configure(0, None)
-        model = network()
+        model = network(activation)
         initialize(model, 0)
         model.compile(
             build_optimizer(0.1, clip_norm=0.1),
@@ -122,8 +135,8 @@ def take_steps(number: int, merge: bool, file: str, device_type: str) -> None:
     np.savez(file, *weights, seconds=np.diff(ends[1:]))
 
 
-def network():
-    """Three convolutions and a dense layer, with L2 penalties."""
+def network(activation: str):
+    """Three convolutions with an activation, and a dense layer; all with L2 penalties."""
     import keras
 
     from models.convolution import conv2d
@@ -136,21 +149,24 @@ def network():
         x = conv2d(
             filters, 3, 1 + (i > 0), padding="same", kernel_regularizer=penalty, name=f"conv{i}"
         )(x)
-        x = keras.layers.ReLU()(x)
+        x = keras.layers.Activation(activation)(x)
     return Network(image, output_layer(average_pool(x), CLASSES, classifier=True, decay=1e-3))
 
 
 def table(rows: list[dict]) -> str:
     """One line per case."""
-    head = f"{'backend':>12}{'replicas':>10}{'merged on':>11}{'difference':>12}{'ms/step':>9}"
-    return "\n".join(
-        [head]
-        + [
-            f"{r['backend']:>12}{r['replicas']:>10}{r['merge']:>11}"
-            f"{r['largest_difference']:>12.1e}{1000 * r['step_seconds']:>9.0f}"
-            for r in rows
-        ]
-    )
+    lines = ["| backend | network | replicas | merged on | largest difference | ms per step |"]
+    lines.append("|---|---|---:|---|---:|---:|")
+    for row in rows:
+        *names, difference, seconds = row.values()
+        cells = [*map(str, names), f"{difference:.1e}", f"{1000 * seconds:.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), measure, argv, backend=False)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ the warm-up left the allowed range, or there are more threads or open files than
 """
 
 import argparse
-import json
 import logging
 import os
 import shlex
@@ -23,9 +22,7 @@ sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
 import cli  # noqa: E402
 import console  # noqa: E402
-from benchmarks.machine import describe  # noqa: E402
-from files import check_writable, replacing  # noqa: E402
-from provenance import versions  # noqa: E402
+from benchmarks.report import add_output_options, recorded  # noqa: E402
 from utils import UserError  # noqa: E402
 
 results = logging.getLogger("results")
@@ -57,8 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--growth", type=cli.rate, default=2, metavar="PERCENT", help="allowed, of memory"
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    add_output_options(parser)
     parser.add_argument(
         "run", nargs="*", help="a command of this project and its options, after --"
     )
@@ -67,18 +63,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 def soak(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    if args.output:
-        check_writable("--output", args.output, args.overwrite)
     script, *options = args.run or shlex.split(COMMAND)
-    report = describe(args.command_line) | {"versions": versions()}
-    report["run"] = shlex.join(["python", script, *options])
-    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        report |= watch([sys.executable, str(ROOT / script), *options], Path(folder), args)
-    report["table"] = summary(report["samples"], args.warm_up * 60)
-    show(report)
-    if args.output:
-        with replacing(args.output) as temporary:
-            temporary.write_text(json.dumps(report) + "\n")
+    with recorded(args, indent=None) as report:
+        report["run"] = shlex.join(["python", script, *options])
+        with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+            report |= watch([sys.executable, str(ROOT / script), *options], Path(folder), args)
+        report["table"] = summary(report["samples"], args.warm_up * 60)
+        show(report)
     check(report["table"], args.growth)
 
 

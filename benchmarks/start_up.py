@@ -4,7 +4,6 @@ Starts the real command several times, waits for its line about the first step a
 """
 
 import argparse
-import json
 import logging
 import re
 import signal
@@ -18,9 +17,7 @@ sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
 import cli  # noqa: E402
 import console  # noqa: E402
-from benchmarks.machine import describe  # noqa: E402
-from files import check_writable, replacing  # noqa: E402
-from provenance import versions  # noqa: E402
+from benchmarks.report import add_output_options, recorded  # noqa: E402
 from utils import UserError  # noqa: E402
 
 results = logging.getLogger("results")
@@ -31,23 +28,17 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--runs", type=cli.positive, default=3, metavar="N", help="one by one")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    add_output_options(parser)
     parser.add_argument("options", nargs="+", help="of learn_classifier.py, after --")
     return parser
 
 
 def measure(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    if args.output:
-        check_writable("--output", args.output, args.overwrite)
-    report = describe(args.command_line) | {"versions": versions()}
-    report["seconds"] = seconds = [_first_step(args.options) for _ in range(args.runs)]
+    with recorded(args) as report:
+        report["seconds"] = seconds = [_first_step(args.options) for _ in range(args.runs)]
     told = ", ".join(f"{value:.1f}" for value in seconds)
     results.info("Seconds to the first step: %s (median %.1f)", told, statistics.median(seconds))
-    if args.output:
-        with replacing(args.output) as temporary:
-            temporary.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def _first_step(options: list[str]) -> float:

@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
 import cli  # noqa: E402
 import console  # noqa: E402
+from benchmarks.report import add_output_options, recorded  # noqa: E402
 
 results = logging.getLogger("results")
 logger = logging.getLogger(__name__)
@@ -93,29 +94,21 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PYTHON",
         help="the Python that has PyTorch, if it is not this one",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+    add_output_options(parser)
     return parser
 
 
 def measure(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    from benchmarks.machine import describe
-    from files import check_writable, replacing
-
-    if args.output:
-        check_writable("--output", args.output, args.overwrite)
-    report = describe(args.command_line) | {"versions": {}, "cases": {}}
-    for name in args.cases:
-        case = CASES[name]
-        case = case._replace(batch_size=args.batch_size or case.batch_size)
-        rows = _measure_case(case, args, report["versions"])
-        report["cases"][name] = case._asdict() | {"rows": rows}
-        _show(f"{name}, {case.size} pixels, batches of {case.batch_size}", rows)
-    report["load_at_end"] = os.getloadavg()
-    if args.output:
-        with replacing(args.output) as temporary:
-            temporary.write_text(json.dumps(report, indent=2) + "\n")
+    with recorded(args) as report:
+        report["cases"] = {}
+        for name in args.cases:
+            case = CASES[name]
+            case = case._replace(batch_size=args.batch_size or case.batch_size)
+            rows = _measure_case(case, args, report["versions"])
+            report["cases"][name] = case._asdict() | {"rows": rows}
+            _show(f"{name}, {case.size} pixels, batches of {case.batch_size}", rows)
+        report["load_at_end"] = os.getloadavg()
 
 
 def _measure_case(case: Case, args: argparse.Namespace, versions: dict) -> dict[str, dict]:

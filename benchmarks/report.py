@@ -1,0 +1,39 @@
+"""The file that a benchmark leaves: its options, how it begins, and when it is written."""
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.machine import describe
+from files import check_writable, replacing
+from provenance import versions
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Where the figures go."""
+    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
+
+
+@contextmanager
+def recorded(args: argparse.Namespace, indent: int | None = 2) -> Iterator[dict[str, object]]:
+    """Gives a report to add figures to, and writes it when the ``with`` block has ended well.
+
+    It begins with where, when, by what command and with which versions they were measured.
+
+    Args:
+        args: with those of ``add_output_options``.
+        indent: of the file; None: all on one line.
+
+    Raises:
+        UserError: the file exists, or cannot be written, which is found out at the start.
+    """
+    if args.output:
+        check_writable("--output", args.output, args.overwrite)
+    report = describe(args.command_line) | {"versions": versions()}
+    yield report
+    if args.output:
+        with replacing(args.output) as temporary:
+            temporary.write_text(json.dumps(report, indent=indent, ensure_ascii=False) + "\n")
