@@ -24,17 +24,22 @@ CLASSES = 100
 def main(configuration: dict[str, object]) -> None:
     """Answers until standard input ends."""
     make = pytorch if configuration["backend"] is None else keras_network
-    rng = np.random.default_rng(0)
-    count, size = configuration["batch_size"], configuration["size"]
-    images = rng.integers(0, 256, (count, size, size, 3), np.uint8)
-    targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, count)]
-    train, versions = make(configuration, images, targets)
+    train, versions = make(configuration, *batch(configuration))
     train(1)
     answer({"first_step": time.monotonic() - STARTED, "versions": versions})
     for line in sys.stdin:
         cpu = time.process_time()
         wall = train(int(line))
         answer({"wall": wall, "cpu": time.process_time() - cpu})
+
+
+def batch(configuration: dict[str, object]) -> tuple[np.ndarray, np.ndarray]:
+    """Random images, uint8, and one-hot targets."""
+    rng = np.random.default_rng(0)
+    count, size = configuration["batch_size"], configuration["size"]
+    images = rng.integers(0, 256, (count, size, size, 3), np.uint8)
+    targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, count)]
+    return images, targets
 
 
 def answer(figures: dict[str, object]) -> None:

@@ -28,19 +28,34 @@ BACKENDS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory):
+    """``replicas_worker`` under each backend at the same time; by name, with their folders."""
+    root = tmp_path_factory.mktemp("replicas")
+    started = {}
+    for name in (param.values[0] for param in BACKENDS):
+        folder = root / name
+        folder.mkdir()
+        with open(root / f"{name}.txt", "wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.training.replicas_worker", folder],
+                cwd=ROOT,
+                env=os.environ | {"KERAS_BACKEND": name, "CUDA_VISIBLE_DEVICES": ""},
+                stdout=output,
+                stderr=output,
+            )
+        started[name] = process, folder
+    yield started
+    for process, _ in started.values():
+        process.kill()
+        process.wait()
+
+
 @pytest.fixture(scope="module", params=BACKENDS)
-def trained(request, tmp_path_factory) -> Path:
+def trained(request, workers) -> Path:
     """The folder that ``replicas_worker`` filled under a backend of this name."""
-    folder = tmp_path_factory.mktemp("replicas") / request.param
-    folder.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.training.replicas_worker", folder],
-        cwd=ROOT,
-        env=os.environ | {"KERAS_BACKEND": request.param, "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    process, folder = workers[request.param]
+    assert process.wait() == 0, folder.with_suffix(".txt").read_text()
     return folder
 
 
