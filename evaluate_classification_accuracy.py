@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import cli
 import cli_classes
+import cli_data
 import console
 from datasets.base import ImageDataset
 from files import check_writable
@@ -43,7 +44,7 @@ _ONE_EACH = "one for all models or one for each"
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__)
-    cli.add_data_options(parser, training=False)
+    cli_data.add_data_options(parser, training=False)
     _add_model_options(parser.add_argument_group("models"))
     cli_classes.add_class_list(
         parser, "test on these classes only, and choose among them (default: all of the model)"
@@ -183,7 +184,7 @@ def evaluate(args: argparse.Namespace) -> None:
     distribution.configure(args.seed, mixed_precision=None)
     models = {entry.path: read_description(entry.path) for entry in entries}
     taxonomy = _read_taxonomy(args)
-    dataset = cli.open_dataset(args)
+    dataset = cli_data.open_dataset(args)
     wanted = (
         cli_classes.read_class_list(args.class_list, dataset.labels) if args.class_list else None
     )

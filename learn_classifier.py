@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cli
 import cli_classes
+import cli_data
 import cli_hosts
 import console
 from datasets.base import ImageDataset
@@ -17,8 +18,8 @@ from training.options import TrainingOptions
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__)
-    cli.add_data_options(parser)
-    cli.add_cache_option(parser)
+    cli_data.add_data_options(parser)
+    cli_data.add_cache_option(parser)
     cli.add_model_options(parser, finetune_init=3)
     objective = parser.add_argument_group("objective")
     objective.add_argument(
@@ -43,10 +44,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def read_data(args: argparse.Namespace) -> ImageDataset:
     """The data set with the wanted classes."""
-    dataset = cli.open_dataset(args)
+    dataset = cli_data.open_dataset(args)
     if args.class_list:
         dataset = dataset.restrict(cli_classes.read_class_list(args.class_list, dataset.labels))
-    return cli.measured(dataset)
+    return cli_data.measured(dataset)
 
 
 def learn(
@@ -70,7 +71,7 @@ def _learn(
     from training import objective, setup
     from training.loop import Training, train
 
-    dataset = cli.keep_images(args, read(args))
+    dataset = cli_data.keep_images(args, read(args))
     num_classes = len(dataset.labels)
     model = setup.build_network(args.architecture, dataset, num_classes, classifier=True)
     initialize(model, options.seed)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import cli
+import cli_data
 import cli_hosts
 import console
 from datasets.base import ImageDataset
@@ -19,8 +20,8 @@ LOSSES = ("mse", "inv_corr", "unnorm_corr", "softmax_corr")
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = cli.build_parser(__doc__)
-    cli.add_data_options(parser)
-    cli.add_cache_option(parser)
+    cli_data.add_data_options(parser)
+    cli_data.add_cache_option(parser)
     cli.add_model_options(parser, finetune_init=8)
     objective = parser.add_argument_group("objective")
     objective.add_argument(
@@ -62,10 +63,10 @@ Data = tuple[ImageDataset, ClassEmbeddings | None]
 def read_data(args: argparse.Namespace) -> Data:
     """The data set with the classes that have embeddings, and these unless they are one-hot."""
     semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)
-    dataset = cli.open_dataset(args)
+    dataset = cli_data.open_dataset(args)
     if semantic:
         dataset = dataset.restrict(semantic.shared_labels(dataset.labels, dataset.name))
-    return cli.measured(dataset), semantic
+    return cli_data.measured(dataset), semantic
 
 
 def learn(args: argparse.Namespace, read: Callable[[argparse.Namespace], Data] = read_data) -> None:
@@ -91,7 +92,7 @@ def _learn(
     from training.loop import Training, train
 
     dataset, semantic = read(args)
-    dataset = cli.keep_images(args, dataset)
+    dataset = cli_data.keep_images(args, dataset)
     targets = semantic.restrict(dataset.labels) if semantic else onehot(dataset.labels)
     backbone = setup.build_network(args.architecture, dataset, targets.dimensions, classifier=False)
     model = embedding_head(backbone, args.loss)

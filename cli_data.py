@@ -1,0 +1,140 @@
+"""The options that say which images a command reads and how, and the data set that they name.
+
+Imports nothing heavy, like ``cli``.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from cli import known, natural, positive, seed, share
+from datasets import dataset_names, get_dataset
+from datasets.base import ImageDataset
+from datasets.cache import with_cache
+from datasets.names import parse_name
+
+CACHES = ("auto", "ram", "off")
+
+
+def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
+    """Which images, and how they are read.
+
+    Args:
+        parser: gets the options.
+        training: whether the command trains: training images may be repeated and held out.
+    """
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--dataset",
+        required=True,
+        type=known(parse_name),
+        metavar="NAME",
+        help=f"one of {', '.join(dataset_names())}; optionally followed by -large, -ilsvrcmean, "
+        "-caffe, and -subN for N training images per class",
+    )
+    group.add_argument("--data_root", type=Path, metavar="DIR", help="folder of the data set")
+    group.add_argument(
+        "--subset_seed",
+        type=seed,
+        default=0,
+        metavar="N",
+        help="which images -subN draws, and which are held out for testing and validation",
+    )
+    if training:
+        group.add_argument(
+            "--val_fraction",
+            type=share,
+            metavar="F",
+            help="share of the training images of each class to hold out: every epoch is judged on "
+            "these, and only the trained network on the test images (default: none held out, every "
+            "epoch is judged on the test images)",
+        )
+        group.add_argument(
+            "--repeats",
+            type=positive,
+            metavar="N",
+            help="times that an epoch passes over the training images (default with -subN: as many "
+            "as keep the iterations per epoch about constant; otherwise 1)",
+        )
+    else:
+        parser.set_defaults(repeats=1, val_fraction=None)
+    group.add_argument(
+        "--test_fraction",
+        type=share,
+        metavar="F",
+        help="share of the images to test on, for --dataset Folder without a test folder "
+        "(default there: 0.2)",
+    )
+    group.add_argument(
+        "--target_size",
+        type=positive,
+        metavar="PX",
+        help="shorter side that image files are resized to (default: that of the data set)",
+    )
+    group.add_argument(
+        "--crop_size",
+        type=positive,
+        metavar="PX",
+        help="side of the square that is cut out (default: that of the data set)",
+    )
+    group.add_argument(
+        "--read_workers", type=natural, default=8, metavar="N", help="threads that read images"
+    )
+    group.add_argument(
+        "--queue_size", type=positive, default=100, metavar="N", help="batches read in advance"
+    )
+
+
+def cache(text: str) -> str | Path:
+    """Where decoded images are kept: one of the words, or a folder; as type of an argument."""
+    return text if text in CACHES else Path(text)
+
+
+def add_cache_option(parser: argparse.ArgumentParser) -> None:
+    """Whether decoded images are kept, for commands that read them again and again."""
+    parser.add_argument_group("cache").add_argument(
+        "--cache",
+        type=cache,
+        default="auto",
+        metavar="{auto,ram,off}|DIR",
+        help="where decoded images are kept from the first epoch on: in memory, or in files of "
+        "a folder that all runs may share; auto: in memory if half of what is free suffices",
+    )
+
+
+def open_dataset(args: argparse.Namespace) -> ImageDataset:
+    """The data set that the options name.
+
+    Raises:
+        UserError: it is unknown, missing or damaged.
+    """
+    return get_dataset(
+        args.dataset,
+        args.data_root,
+        subset_seed=args.subset_seed,
+        repeats=args.repeats,
+        test_fraction=args.test_fraction,
+        val_fraction=args.val_fraction,
+        target_size=args.target_size,
+        crop_size=args.crop_size,
+    )
+
+
+def measured(dataset: ImageDataset) -> ImageDataset:
+    """The same, after the colours of images that are in memory have been measured.
+
+    Those in files are read later, when they are also kept.
+    """
+    if isinstance(dataset.train.images, np.ndarray):
+        _ = dataset.normalization  # which is remembered
+    return dataset
+
+
+def keep_images(args: argparse.Namespace, dataset: ImageDataset) -> ImageDataset:
+    """The data set as ``--cache`` keeps it, after its classes have been chosen.
+
+    Raises:
+        UserError: the images do not fit, or cannot be read or written.
+    """
+    return with_cache(dataset, args.cache, args.read_workers)
