@@ -117,7 +117,7 @@ def import_backend(
     heard = heard or LOG_LEVEL in os.environ
     os.environ.setdefault(LOG_LEVEL, "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    backend = _backend()
+    backend = backend_name()
     try:
         with nullcontext() if heard else _silenced(), _hidden(UNNEEDED - {backend}):
             for begin in meanwhile:
@@ -132,7 +132,7 @@ def import_backend(
         raise UsageError(f"the Keras backend {backend!r} cannot be used: {reason}") from error
 
 
-def _backend() -> str:
+def backend_name() -> str:
     """The name of the backend that Keras will take: of the variable, else of its own file."""
     folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
     try:

@@ -157,18 +157,19 @@ def interrupt(
     _, err = other.communicate()
     seconds = time.perf_counter() - start
     run.processes[victim].communicate()
+    statuses = [process.returncode for process in run.processes]
     again = Run(target, architecture, 2, "--snapshot", snapshot)
     again.finish()
     row = {
         "signal": sent.name,
         "to host": victim,
         "the other says": err.splitlines()[-1].replace(f"{folder}/", ""),
-        "exit status": other.returncode,
+        "exit statuses": ", ".join(map(str, statuses)),
         "after seconds": seconds,
         "epochs after the second start": len(again.times),
         "weight difference to the uninterrupted run": difference(whole, again),
     }
-    results.info("| %s | %d | %s | %d | %.1f | %d | %.1e |", *row.values())
+    results.info("| %s | %d | %s | %s | %.1f | %d | %.1e |", *row.values())
     return row
 
 
@@ -187,7 +188,7 @@ def measure(args: argparse.Namespace) -> None:
         folder = Path(name)
         report["compared"], whole = compare(folder, args.architecture, (1, 2, 4))
         results.info(
-            "\n| signal | to host | the other says | exit status | after seconds | epochs after "
+            "\n| signal | to host | the other says | exit statuses | after seconds | epochs after "
             "the second start | largest weight difference to the uninterrupted run |\n|---|---:|---"
             "|---:|---:|---:|---:|"
         )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.machine import describe
+from console import backend_name
 from files import check_writable, replacing
 from provenance import versions
 
@@ -32,8 +33,10 @@ def recorded(args: argparse.Namespace, indent: int | None = 2) -> Iterator[dict[
     """
     if args.output:
         check_writable("--output", args.output, args.overwrite)
-    report = describe(args.command_line) | {"versions": versions()}
+    report = describe(args.command_line)
+    report["versions"] = {"backend": backend_name(), **versions()}
     yield report
     if args.output:
         with replacing(args.output) as temporary:
-            temporary.write_text(json.dumps(report, indent=indent, ensure_ascii=False) + "\n")
+            text = json.dumps(report, indent=indent, ensure_ascii=False)
+            temporary.write_text(f"{text}\n", encoding="utf-8")

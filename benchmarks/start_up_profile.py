@@ -1,6 +1,6 @@
 """Where does the time until the first training step go? One run, whose parts are timed.
 
-Options are those of ``learn_classifier.py`` after ``--``; the run ends after its second step.
+Options are those of ``learn_classifier.py`` after ``--``; the run ends after its third step.
 Seconds of computing are those of all threads.
 """
 
@@ -70,7 +70,7 @@ class Clock:
 
 @contextlib.contextmanager
 def watched(clock: Clock):
-    """Within the ``with`` block a command has its parts timed, and ends after the second step."""
+    """Within the ``with`` block a command has its parts timed, and ends after the third step."""
     with contextlib.ExitStack() as patches:
 
         def time_part(owner: object, name: str, before: str | None, after: str | None) -> None:
@@ -94,10 +94,12 @@ def watched(clock: Clock):
                 mock.patch.object(reporting.FirstStep, "on_train_batch_end", step_ended)
             )
 
+        ends = iter(("first step", "second step, to compare"))
+
         def step_ended(self, batch: int, logs: dict | None = None) -> None:
-            clock.mark("first step" if batch == 0 else "second step, to compare")
-            if batch:
+            if (name := next(ends, None)) is None:
                 raise Done
+            clock.mark(name)
 
         patches.enter_context(mock.patch.object(console, "import_backend", import_and_watch))
         yield
@@ -115,7 +117,7 @@ def measure(args: argparse.Namespace) -> None:
     """Does what the command line says.
 
     Raises:
-        UserError: the run ended before its second step.
+        UserError: the run ended before its third step.
     """
     clock = Clock()
     with recorded(args) as report:
@@ -125,7 +127,7 @@ def measure(args: argparse.Namespace) -> None:
         except Done:
             report["seconds"] = clock.parts()
         else:
-            raise UserError(f"the run ended before its second step, with exit status {status}")
+            raise UserError(f"the run ended before its third step, with exit status {status}")
     show(report["seconds"])
 
 

@@ -23,6 +23,7 @@ import cli  # noqa: E402
 import console  # noqa: E402
 from benchmarks.report import add_output_options, recorded  # noqa: E402
 from benchmarks.train_step import CASES, Case  # noqa: E402
+from utils import UserError  # noqa: E402
 
 results = logging.getLogger("results")
 
@@ -71,22 +72,27 @@ def measure(args: argparse.Namespace) -> None:
         pythons["PyTorch"] = args.torch_python
     with recorded(args) as report:
         traced = {name: _traced(name, case, python, args.steps) for name, python in pythons.items()}
+        for found in traced.values():
+            report["versions"] |= found.pop("versions")
         report |= case._asdict() | {"seconds per step": traced}
     show({name: by_kind(found["operations"]) for name, found in traced.items()}, traced)
 
 
 def _traced(name: str, case: Case, python: Path, steps: int) -> dict[str, object]:
-    """What a process of its own answers."""
+    """What a process of its own answers.
+
+    Raises:
+        UserError: it failed.
+    """
     configuration = {"backend": None if name == "PyTorch" else name, **case._asdict()}
     configuration |= {"jit": "off", "mixed_precision": None}
     options = ["--worker", json.dumps(configuration), "--steps", str(steps)]
-    done = subprocess.run(
-        [str(python), __file__, *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
-    )
+    try:
+        command = [str(python), __file__, *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        raise UserError(f"{name} cannot be measured: {said.splitlines()[-1]}") from error
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -96,12 +102,13 @@ def trace(configuration: dict[str, object], steps: int) -> dict[str, object]:
     from benchmarks.step_worker import batch, keras_network, pytorch
 
     plain = configuration["backend"] is None
-    train, _ = (pytorch if plain else keras_network)(configuration, *batch(configuration))
+    train, versions = (pytorch if plain else keras_network)(configuration, *batch(configuration))
     train(1)
     whole = train(steps) / steps
     watch = trace_pytorch if plain else trace_tensorflow
     found = watch(lambda: train(steps))
-    return {"whole": whole, "operations": {n: s / steps for n, s in found.most_common()}}
+    operations = {name: seconds / steps for name, seconds in found.most_common()}
+    return {"versions": versions, "whole": whole, "operations": operations}
 
 
 def trace_tensorflow(work: Callable[[], object]) -> Counter[str]:
@@ -134,7 +141,7 @@ def trace_pytorch(work: Callable[[], object]) -> Counter[str]:
     return Counter({row.key: row.self_cpu_time_total / 1e6 for row in watched.key_averages()})
 
 
-def by_kind(operations: dict[str, float]) -> dict[str, float]:
+def by_kind(operations: dict[str, float]) -> Counter[str]:
     """Seconds of each of ``KINDS``, and of all other operations."""
     found: Counter[str] = Counter()
     for name, seconds in operations.items():
@@ -143,7 +150,7 @@ def by_kind(operations: dict[str, float]) -> dict[str, float]:
     return found
 
 
-def show(kinds: dict[str, dict[str, float]], traced: dict[str, dict]) -> None:
+def show(kinds: dict[str, Counter[str]], traced: dict[str, dict]) -> None:
     """Prints the table."""
     results.info("| seconds per step | %s |", " | ".join(kinds))
     results.info("|---|%s", "---:|" * len(kinds))

@@ -4,5 +4,5 @@ import os
 
 # As the commands set it: tests compare runs in this process with others, bit by bit.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-# JAX spends most of a tiny run on compiling it; what it computes stays the same.
+# XLA spends most of a tiny run under JAX on compiling it; the results are the same up to rounding.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")

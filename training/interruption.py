@@ -17,8 +17,11 @@ class Interruption:
     """Whether somebody wants the training to end.
 
     Args:
-        shared: makes the number that this process has, 0 or that of its signal, the one on which
-            all processes of the run act; they all call it at the same places.
+        shared: makes the number that this process has the one on which all processes of the run
+            act; they all call it at the same places.
+
+    Attributes:
+        number: of the signal that has come to this process, or 0.
     """
 
     def __init__(self, shared: Callable[[int], int] = int):
@@ -32,6 +35,8 @@ class Interruption:
             Interrupted: a signal has come.
         """
         if number := self._shared(self.number):
+            if not self.number:
+                logger.error("Another host was told to end")
             raise Interrupted(number)
 
     @contextmanager
@@ -42,10 +47,13 @@ class Interruption:
         """
         with handling(signal.SIGINT, self._keep), handling(signal.SIGTERM, self._keep):
             yield
+        if self.number:  # it came after the last check
+            signal.raise_signal(self.number)
 
     def _keep(self, number: int, frame: object) -> None:
         self.number = number
         for each in SIGNALS:
             if signal.getsignal(each) == self._keep:
                 signal.signal(each, signal.SIG_DFL)
-        logger.info("Ending after this step; the same signal again ends at once")
+        # No error, but hosts other than the first one show nothing else.
+        logger.error("Ending after this step; the same signal again ends at once")

@@ -216,7 +216,7 @@ def _snapshots(
         Snapshot(
             *(options.outputs.snapshot, stand.state, reporter, plateau, best),
             options.snapshot_minutes,
-            writes=run.group.writes,
+            group=run.group,
         )
     ]
 

@@ -106,8 +106,7 @@ class Peers:
         text = " ".join(str(error).split()) or type(error).__name__
         status = UsageError.status if isinstance(error, UsageError) else LOST
         with suppress(Exception):  # whoever cannot be told finds out by itself
-            if not self._over.is_set():  # otherwise all know
-                self._client.key_value_set(f"{_ENDED}/{self.rank}", json.dumps([status, text]))
+            self._client.key_value_set(f"{_ENDED}/{self.rank}", json.dumps([status, text]))
             if self.rank == 0:  # the store ends with this process
                 time.sleep(_NOTICE)
 
@@ -143,6 +142,11 @@ class Peers:
         self.exchange("done", "")
         self._over.set()
 
+    @property
+    def parted(self) -> bool:
+        """Whether ``part`` is over: every process ends by itself then, and JAX waits for all."""
+        return self._over.is_set()
+
     def _watch(self) -> None:
         """Shows that this process is alive, and ends it soon after another one has failed.
 
@@ -176,7 +180,7 @@ class Peers:
 
 @contextmanager
 def together(peers: Peers) -> Iterator[None]:
-    """Has all processes end when one of them fails within the ``with`` block.
+    """Has all processes end when one of them fails within the ``with`` block, before they parted.
 
     Raises:
         UserError: another process has ended, or was lost.
@@ -184,6 +188,8 @@ def together(peers: Peers) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        if peers.parted:
+            raise
         reason = _reason(peers, error)
         if reason is not peers.verdict:
             peers.announce(reason)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 
+from training.group import ALONE, Group
 from training.interruption import Interruption
 from training.reporting import EpochReporter
 from training.snapshots import RunState, save_snapshot
@@ -34,7 +35,7 @@ class Snapshot(keras.callbacks.Callback):
         metric: only an epoch that improves it is kept; losses improve downwards, others upwards.
         minutes: time between snapshots within an epoch; None: only epochs that ended count.
         interruption: what may end the training after a step.
-        writes: whether this process is the one that writes the file.
+        group: who trains together; one process writes the file.
 
     Attributes:
         state: where the training stands.
@@ -51,7 +52,7 @@ class Snapshot(keras.callbacks.Callback):
         metric: str | None = None,
         minutes: float | None = None,
         interruption: Interruption | None = None,
-        writes: bool = True,
+        group: Group = ALONE,
     ):
         super().__init__()
         self.path = path
@@ -60,7 +61,7 @@ class Snapshot(keras.callbacks.Callback):
         self.plateau = plateau
         self.seconds = math.inf if minutes is None else 60 * minutes
         self.interruption = interruption or Interruption()
-        self.writes = writes
+        self.group = group
         best = start.best if start.metric == metric else None
         self.state = replace(start, metric=metric, best=best)
         self.saved = start
@@ -73,7 +74,7 @@ class Snapshot(keras.callbacks.Callback):
         Raises:
             UserError: the file cannot be written; what it had before stays.
         """
-        if self.writes:
+        if self.group.writes:
             save_snapshot(self.path, self.model, self.state)
         self.saved, self.error = self.state, None
         self._time = time.monotonic()
@@ -178,8 +179,13 @@ def explained(snapshots: list[Snapshot]) -> Iterator[None]:
     except (KeyboardInterrupt, Interrupted) as end:
         hint = "the training is lost; with --snapshot FILE the same command again would go on"
         for snapshot in snapshots:
-            done = f"{snapshot.path} has the run up to {snapshot.saved.place}"
-            hint = f"{done}; the same command again goes on from there"
-            if not snapshot.writes:
-                hint = "the first host has the snapshot from which the same commands go on"
+            hint = _how_to_go_on(snapshot)
         raise Interrupted(getattr(end, "number", signal.SIGINT), hint) from None
+
+
+def _how_to_go_on(snapshot: Snapshot) -> str:
+    if not snapshot.group.writes:
+        return "the first host has the snapshot, from which the same commands on all hosts go on"
+    several = snapshot.group.processes > 1
+    again = "the same commands on all hosts go on" if several else "the same command again goes on"
+    return f"{snapshot.path} has the run up to {snapshot.saved.place}; {again} from there"

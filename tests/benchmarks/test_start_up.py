@@ -1,9 +1,9 @@
-"""The benchmark of the start."""
+"""The benchmark of the start, and its profile."""
 
 import json
 
-from benchmarks import start_up
-from tests.commands.running import run, succeed
+from benchmarks import start_up, start_up_profile
+from tests.commands.running import TINY, run, succeed
 
 OPTIONS = "--dataset Digits-sub5 --repeats 1 --batch_size 25 --architecture resnet-32"
 
@@ -19,3 +19,30 @@ def test_a_run_that_ends_early_is_told(tmp_path):
     outcome = run(start_up, "--runs 1 -- --dataset CUB --data_root", tmp_path / "nowhere")
     assert outcome.status == 1
     assert "ended before its first step" in outcome.err and "nowhere" in outcome.err
+
+
+def test_parts_of_the_start(tmp_path):
+    outcome = succeed(start_up_profile, f"--output {tmp_path / 'p.json'} -- {TINY} --epochs 2")
+    parts = json.loads((tmp_path / "p.json").read_text())["seconds"]
+    assert list(parts) == [
+        "Python and options",
+        "import, data set read beside",
+        "rest of the data set",
+        "building the network",
+        "batches and validation",
+        "optimizer",
+        "beginning of fit",
+        "tracing the step",
+        "first step",
+        "second step, to compare",
+    ]
+    assert all(part["wall"] >= 0 for part in parts.values())
+    assert parts["tracing the step"]["wall"] > parts["second step, to compare"]["wall"]
+    assert len(outcome.out.splitlines()) == 2 + len(parts)
+
+
+def test_a_run_of_two_steps_is_too_short(tmp_path):
+    options = TINY.replace("--batch_size 20", "--batch_size 25")
+    outcome = run(start_up_profile, f"-- {options} --epochs 1")
+    assert outcome.status == 1
+    assert "ended before its third step, with exit status 0" in outcome.err

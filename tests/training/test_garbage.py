@@ -29,7 +29,7 @@ def test_garbage_of_an_epoch_goes_and_older_objects_are_looked_at_again_later():
             callback.on_epoch_end(1)
             assert within() is None and before() is not None
             assert not looked_at(before())
-        # To have all garbage of this process removed as well may take minutes: TensorFlow's waits.
+        # A full collection, which may take minutes beside the objects of TensorFlow, is left out.
         assert gc.get_freeze_count() == 0 and looked_at(before())
     finally:
         gc.enable()

@@ -10,8 +10,11 @@ import pytest
 
 import learn_classifier
 import learn_image_embeddings
+from signals import handling
 from tests.commands.running import TINY, run, same_arrays, succeed
+from training.interruption import Interruption
 from training.snapshot_callback import Snapshot
+from utils import Interrupted
 
 RUN = (
     f"{TINY} --embedding onehot --cls_weight 0.1 --sgdr_base_len 2 --epochs 3 --max_decay 0.1 "
@@ -58,6 +61,28 @@ def uninterrupted(tmp_path_factory):
             patch.chdir(folder)
             succeed(learn_image_embeddings, command)
     return folders
+
+
+def test_a_signal_to_any_process_ends_this_one():
+    Interruption(lambda own: max(own, 0)).check()
+    with pytest.raises(Interrupted) as ended:
+        Interruption(lambda own: max(own, signal.SIGTERM)).check()
+    assert ended.value.status == 143
+
+
+def test_a_signal_after_the_last_check_is_obeyed_too():
+    def ended(number, frame):
+        raise Interrupted(number)
+
+    interruption = Interruption()
+    with (
+        pytest.raises(Interrupted),
+        handling(signal.SIGTERM, ended),
+        interruption.awaited(),
+    ):
+        interruption.check()
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert interruption.number == signal.SIGTERM
 
 
 def check_same(folder, expected):

@@ -1,5 +1,6 @@
 """Several replicas train like one device; on CPU devices, in a process for each backend."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -20,42 +21,38 @@ from training.group import Group
 from utils import UsageError
 
 ROOT = Path(__file__).parents[2]
-BACKENDS = [
-    pytest.param(
-        name, marks=pytest.mark.skipif(not importlib.util.find_spec(name), reason="not installed")
-    )
-    for name in ("tensorflow", "jax")
-]
+INSTALLED = [name for name in ("tensorflow", "jax") if importlib.util.find_spec(name)]
+LIMIT = 600  # seconds, on a busy machine
 
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory):
     """``replicas_worker`` under each backend at the same time; by name, with their folders."""
     root = tmp_path_factory.mktemp("replicas")
-    started = {}
-    for name in (param.values[0] for param in BACKENDS):
-        folder = root / name
-        folder.mkdir()
-        with open(root / f"{name}.txt", "wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "tests.training.replicas_worker", folder],
-                cwd=ROOT,
-                env=os.environ | {"KERAS_BACKEND": name, "CUDA_VISIBLE_DEVICES": ""},
-                stdout=output,
-                stderr=output,
-            )
-        started[name] = process, folder
-    yield started
-    for process, _ in started.values():
-        process.kill()
-        process.wait()
+    with contextlib.ExitStack() as stack:
+        yield {name: start_worker(name, root / name, stack) for name in INSTALLED}
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+def start_worker(backend: str, folder: Path, stack: contextlib.ExitStack) -> tuple:
+    folder.mkdir()
+    with open(folder.with_suffix(".txt"), "wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.training.replicas_worker", folder],
+            cwd=ROOT,
+            env=os.environ | {"KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""},
+            stdout=output,
+            stderr=output,
+        )
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return process, folder
+
+
+@pytest.fixture(scope="module", params=INSTALLED)
 def trained(request, workers) -> Path:
     """The folder that ``replicas_worker`` filled under a backend of this name."""
     process, folder = workers[request.param]
-    assert process.wait() == 0, folder.with_suffix(".txt").read_text()
+    assert process.wait(LIMIT) == 0, folder.with_suffix(".txt").read_text()
     return folder
 
 
