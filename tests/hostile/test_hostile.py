@@ -38,7 +38,10 @@ def test_right_or_refused_many_times(tmp_path, name):
 
 
 def test_what_must_not_happen_is_noticed(tmp_path):
-    summaries = limits.run(list(misbehaving.DEEDS), 1, tmp_path, patience=10)
+    others = [deed for deed in misbehaving.DEEDS if deed != "waits"]
+    summaries = limits.run(others, 1, tmp_path)
+    # Less patience for one only: the others may take that long on a busy machine.
+    summaries |= limits.run(["waits"], 1, tmp_path, patience=10)
     assert all(len(summary.failures) == 1 for summary in summaries.values())
     reasons = {deed: summary.failures[0][1] for deed, summary in summaries.items()}
     assert "status -11" in reasons["dies"] and "status 0" in reasons["ends"]
