@@ -22,7 +22,7 @@ def test_growth_is_counted_after_the_warm_up():
     memory = [10.0, 500.0, *([100.0] * 10), *([101.0] * 10)]
     table = soak.summary(series(memory), warm_up=120)
     assert table["memory_mib"] == pytest.approx(
-        {"first": 100, "last": 101, "min": 100, "max": 101, "growth": 1, "range": 1}
+        {"first": 100, "last": 101, "min": 100, "max": 101, "growth": 1, "rise": 1, "range": 1}
     )
     assert (table["epochs"]["first"], table["epochs"]["last"]) == (2.5, 20.5)
     soak.check(table, percent=2)
@@ -32,8 +32,14 @@ def test_growth_is_counted_after_the_warm_up():
 
 def test_a_peak_that_goes_away_is_seen_too():
     table = soak.summary(series([100.0] * 10 + [110.0] + [100.0] * 10), warm_up=0)
-    with pytest.raises(UserError, match=r"ranged over 10\.00 %"):
+    with pytest.raises(UserError, match=r"rose by up to 10\.00 %"):
         soak.check(table, percent=2)
+
+
+def test_memory_that_is_given_back_for_a_moment_is_no_growth():
+    table = soak.summary(series([100.0] * 10 + [90.0] + [100.0] * 10), warm_up=0)
+    assert table["memory_mib"]["range"] == pytest.approx(100 / 9)
+    soak.check(table, percent=2)
 
 
 def test_more_threads_are_growth():
