@@ -1,6 +1,7 @@
 """How a command ends: logging, the quiet start of the backend, errors to one line and a status."""
 
 import argparse
+import atexit
 import io
 import json
 import logging
@@ -10,9 +11,10 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from ahead import Ahead
 from allocation import keep_freed_memory
@@ -80,6 +82,36 @@ def run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return 0
+
+
+def end_process(main: Callable[[], int]) -> NoReturn:
+    """Runs a command as all that this process is for, and ends the process with its exit status.
+
+    By itself Python would end its other threads first. Where a training was broken off, that may
+    leave a thread of TensorFlow waiting for a batch, and Python waiting for that thread, for ever.
+
+    Args:
+        main: of the command.
+    """
+    status: list[int] = []
+    # What libraries do at the exit comes before this, since they are imported later.
+    atexit.register(_leave, status)
+    try:
+        status.append(main())
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        status.append(1)
+    sys.exit(status[0])
+
+
+def _leave(status: list[int]) -> None:
+    """Ends the process at once, if the command has come to its end."""
+    if status:
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status[0])
 
 
 def _raise(number: int, frame: object) -> None:

@@ -1,7 +1,6 @@
 """Train a classifier with softmax + cross-entropy, with or without label smoothing."""
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -92,4 +91,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console.end_process(main)

@@ -1,7 +1,6 @@
 """Train image embeddings towards fixed class embeddings: cosine loss, MSE, with cross-entropy."""
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 
 import cli
@@ -116,4 +115,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console.end_process(main)

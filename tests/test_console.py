@@ -1,10 +1,14 @@
 """How commands end."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+ROOT = Path(__file__).parents[1]
 COMMAND = """
 import argparse, logging, sys
 import console
@@ -24,9 +28,48 @@ def test_letters_that_standard_output_lacks_are_escaped():
     ):
         outcome = subprocess.run(
             [sys.executable, "-c", COMMAND],
-            cwd=Path(__file__).parents[1],
+            cwd=ROOT,
             env={**os.environ, "PYTHONIOENCODING": encoding},
             capture_output=True,
         )
         assert outcome.returncode == 0, outcome.stderr
         assert outcome.stdout.splitlines() == expected.splitlines()
+
+
+READING = """
+import sys, time
+import console
+
+def main():
+    console.import_backend()
+    import tensorflow as tf
+    def slow():
+        while True:
+            time.sleep(0.2)
+            yield 1
+    numbers = tf.data.Dataset.from_generator(slow, output_signature=tf.TensorSpec((), tf.int32))
+    sys.kept = iter(numbers.prefetch(8))  # to the end of Python, as by an error
+    next(sys.kept)
+    print("read")
+    if "raise" in sys.argv:
+        raise RuntimeError("some fault")
+    return 143
+
+console.end_process(main)
+"""
+
+
+@pytest.mark.parametrize(("arguments", "status"), [([], 143), (["raise"], 1)])
+def test_a_process_ends_while_tensorflow_reads(arguments, status):
+    if not importlib.util.find_spec("tensorflow"):
+        pytest.skip("TensorFlow is not installed")
+    outcome = subprocess.run(
+        [sys.executable, "-c", READING, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"KERAS_BACKEND": "tensorflow"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (outcome.returncode, outcome.stdout) == (status, "read\n")
+    assert ("RuntimeError: some fault" in outcome.stderr) == bool(arguments)

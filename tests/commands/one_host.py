@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+import console
 import models
 
 
@@ -36,4 +37,4 @@ if __name__ == "__main__":
         terminate_at(int(os.environ["TERMINATE_AT"]))
     command = importlib.import_module(sys.argv[1])
     sys.argv = [f"{sys.argv[1]}.py", *sys.argv[2:]]
-    sys.exit(command.main())
+    console.end_process(command.main)

@@ -3,9 +3,10 @@
 import importlib
 import sys
 
+import console
 from tests.commands import tiny_network
 
 if __name__ == "__main__":
     command = importlib.import_module(sys.argv[1])
     with tiny_network.registered():
-        sys.exit(command.main(sys.argv[2:]))
+        console.end_process(lambda: command.main(sys.argv[2:]))

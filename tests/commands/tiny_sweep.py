@@ -6,6 +6,7 @@
 import sys
 from pathlib import Path
 
+import console
 import models
 import sweep
 from sweeping import commands
@@ -35,4 +36,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console.end_process(main)
