@@ -4,6 +4,7 @@ JAX tells why that failed, and later which process was lost, in what it writes t
 before it aborts.
 """
 
+import atexit
 import logging
 import socket
 import time
@@ -62,6 +63,8 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
         heartbeat_timeout_seconds=options.lost_timeout,
         shutdown_timeout_seconds=_SHUTDOWN,
     )
+    # Waits for the others, before the process is ended; see console.end_process.
+    atexit.register(jax.distributed.shutdown)
     peers = Peers(options.host_rank, options.hosts)
     tell_aborts(lambda text: _why_lost(peers, text))
     with together(peers):
