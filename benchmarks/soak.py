@@ -164,19 +164,17 @@ def show(report: dict) -> None:
 def check(table: dict[str, dict[str, float]], percent: float) -> None:
     """Refuses growth.
 
-    Memory that the process gives back for a moment, and takes again, is none.
-
     Args:
         table: see ``summary``.
-        percent: by which memory may grow, and by which its highest value may exceed the first.
+        percent: by which memory may grow, and by which its highest value may exceed the lowest.
 
     Raises:
         UserError: something grew.
     """
     memory = table["memory_mib"]
-    if max(memory["growth"], memory["rise"]) > percent:
+    if max(memory["growth"], memory["range"]) > percent:
         raise UserError(
-            f"memory grew by {memory['growth']:.2f} % and rose by up to {memory['rise']:.2f} %, "
+            f"memory grew by {memory['growth']:.2f} % and ranged over {memory['range']:.2f} %, "
             f"more than {percent:g} %"
         )
     for name in ("threads", "files"):

@@ -32,14 +32,15 @@ def test_growth_is_counted_after_the_warm_up():
 
 def test_a_peak_that_goes_away_is_seen_too():
     table = soak.summary(series([100.0] * 10 + [110.0] + [100.0] * 10), warm_up=0)
-    with pytest.raises(UserError, match=r"rose by up to 10\.00 %"):
+    with pytest.raises(UserError, match=r"ranged over 10\.00 %"):
         soak.check(table, percent=2)
 
 
-def test_memory_that_is_given_back_for_a_moment_is_no_growth():
+def test_a_fall_that_goes_away_is_seen_and_told_from_a_rise():
     table = soak.summary(series([100.0] * 10 + [90.0] + [100.0] * 10), warm_up=0)
-    assert table["memory_mib"]["range"] == pytest.approx(100 / 9)
-    soak.check(table, percent=2)
+    assert table["memory_mib"]["rise"] == 0
+    with pytest.raises(UserError, match=r"ranged over 11\.11 %"):
+        soak.check(table, percent=2)
 
 
 def test_more_threads_are_growth():

