@@ -1,11 +1,10 @@
 """Logs for TensorBoard that do not end a training when they cannot be written."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from files import write_errors
 from utils import UserError
@@ -15,6 +14,10 @@ logger = logging.getLogger(__name__)
 
 class Logs(keras.callbacks.TensorBoard):
     """TensorBoard's log of every epoch; stops logging after a failure.
+
+    The figures of an epoch are written by one graph, which is built in the first epoch. Outside a
+    graph, four messages of Protocol Buffers would describe every figure anew, and with every
+    10,000th message that library returns all free memory of the process to the system.
 
     Args:
         folder: where it goes.
@@ -27,6 +30,7 @@ class Logs(keras.callbacks.TensorBoard):
         super().__init__(str(folder))
         self.folder = folder
         self.error: UserError | None = None
+        self._write: Callable[..., None] | None = None
 
     def set_model(self, model: keras.Model) -> None:
         self._try(super().set_model, model)
@@ -40,12 +44,29 @@ class Logs(keras.callbacks.TensorBoard):
     on_train_batch_end = on_train_batch_begin
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        # TensorFlow keeps a constant for each number of Python's that it has ever seen.
-        figures = {name: np.float32(value) for name, value in (logs or {}).items()}
-        self._try(super().on_epoch_end, np.int64(epoch), figures)
+        """Logs the same figures as Keras, under the same names."""
+        rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        self._try(self._log, epoch, {**(logs or {}), "learning_rate": rate})
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self._try(super().on_train_end, logs)
+
+    def _log(self, epoch: int, figures: Mapping[str, float]) -> None:
+        import tensorflow as tf
+
+        if self._write is None:
+            self._write = tf.function(self._write_figures)
+        # As tensors: the graph would be built anew for each number of Python's.
+        values = {name: tf.constant(value, tf.float32) for name, value in figures.items()}
+        self._write(tf.constant(epoch, tf.int64), values)
+
+    def _write_figures(self, epoch: object, figures: Mapping[str, object]) -> None:
+        import tensorflow as tf
+
+        for name, value in figures.items():
+            judged = name.startswith("val_")
+            with (self._val_writer if judged else self._train_writer).as_default():
+                tf.summary.scalar(f"epoch_{name.removeprefix('val_')}", value, step=epoch)
 
     def _try(self, step: Callable[..., None], *arguments: object) -> None:
         if self.error:
