@@ -134,7 +134,7 @@ def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> No
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """How long and how it is trained."""
+    """How long and how it is trained, and by which devices."""
     group = parser.add_argument_group("training")
     group.add_argument(
         "--epochs", type=natural, metavar="N", help="(default: as many as the schedule has)"
@@ -174,6 +174,13 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="epochs to count as done (a snapshot knows by itself)",
     )
+    group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
+    _add_device_options(parser)
+
+
+def _add_device_options(parser: argparse.ArgumentParser) -> None:
+    """What computes it, and in which precision."""
+    group = parser.add_argument_group("devices")
     group.add_argument(
         "--gpus", type=positive, default=1, metavar="N", help="GPUs to share every batch"
     )
@@ -206,7 +213,6 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="steps that the device does in one go; changes no result, may be faster on GPUs",
     )
-    group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
 
 
 def add_schedule_options(parser: argparse.ArgumentParser) -> None:

@@ -41,24 +41,6 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
         metavar="N",
         help="which images -subN draws, and which are held out for testing and validation",
     )
-    if training:
-        group.add_argument(
-            "--val_fraction",
-            type=share,
-            metavar="F",
-            help="share of the training images of each class to hold out: every epoch is judged on "
-            "these, and only the trained network on the test images (default: none held out, every "
-            "epoch is judged on the test images)",
-        )
-        group.add_argument(
-            "--repeats",
-            type=positive,
-            metavar="N",
-            help="times that an epoch passes over the training images (default with -subN: as many "
-            "as keep the iterations per epoch about constant; otherwise 1)",
-        )
-    else:
-        parser.set_defaults(repeats=1, val_fraction=None)
     group.add_argument(
         "--test_fraction",
         type=share,
@@ -66,6 +48,35 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
         help="share of the images to test on, for --dataset Folder without a test folder "
         "(default there: 0.2)",
     )
+    if training:
+        _add_split_options(group)
+    else:
+        parser.set_defaults(repeats=1, val_fraction=None)
+    _add_reading_options(parser)
+
+
+def _add_split_options(group: argparse._ArgumentGroup) -> None:
+    """Which of the training images are trained on, and how often."""
+    group.add_argument(
+        "--val_fraction",
+        type=share,
+        metavar="F",
+        help="share of the training images of each class to hold out: every epoch is judged on "
+        "these, and only the trained network on the test images (default: none held out, every "
+        "epoch is judged on the test images)",
+    )
+    group.add_argument(
+        "--repeats",
+        type=positive,
+        metavar="N",
+        help="times that an epoch passes over the training images (default with -subN: as many "
+        "as keep the iterations per epoch about constant; otherwise 1)",
+    )
+
+
+def _add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """At which size images are read, and how fast."""
+    group = parser.add_argument_group("reading images")
     group.add_argument(
         "--target_size",
         type=positive,

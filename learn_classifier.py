@@ -7,7 +7,7 @@ from pathlib import Path
 import cli
 import cli_classes
 import cli_data
-import cli_hosts
+import cli_learning
 import console
 from datasets.base import ImageDataset
 from training.group import Group
@@ -16,29 +16,23 @@ from training.options import TrainingOptions
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__)
-    cli_data.add_data_options(parser)
-    cli_data.add_cache_option(parser)
-    cli.add_model_options(parser, finetune_init=3)
-    objective = parser.add_argument_group("objective")
-    objective.add_argument(
+    return cli_learning.build_parser(__doc__, 3, _add_objective)
+
+
+def _add_objective(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--class_list",
         type=Path,
         metavar="FILE",
         help="restrict and order the classes: the first word of each line is a class label",
     )
-    objective.add_argument(
+    group.add_argument(
         "--label_smoothing",
         type=cli.share,
         default=0.0,
         metavar="E",
         help="share of the target that the wrong classes get together",
     )
-    cli.add_training_options(parser)
-    cli.add_schedule_options(parser)
-    cli_hosts.add_host_options(parser)
-    cli.add_output_options(parser)
-    return parser
 
 
 def read_data(args: argparse.Namespace) -> ImageDataset:
@@ -80,14 +74,7 @@ def _learn(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return console.run(
-        build_parser(),
-        learn,
-        argv,
-        prepare=cli_hosts.start_devices,
-        read=read_data,
-        apart=cli_hosts.several,
-    )
+    return cli_learning.run(build_parser(), learn, read_data, argv)
 
 
 if __name__ == "__main__":

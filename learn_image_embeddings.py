@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import cli
 import cli_data
-import cli_hosts
+import cli_learning
 import console
 from datasets.base import ImageDataset
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
@@ -18,42 +18,36 @@ LOSSES = ("mse", "inv_corr", "unnorm_corr", "softmax_corr")
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__)
-    cli_data.add_data_options(parser)
-    cli_data.add_cache_option(parser)
-    cli.add_model_options(parser, finetune_init=8)
-    objective = parser.add_argument_group("objective")
-    objective.add_argument(
+    return cli_learning.build_parser(__doc__, 8, _add_objective)
+
+
+def _add_objective(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--embedding",
         required=True,
         metavar="NAME|FILE",
         help=f"onehot; a shipped one, {', '.join(shipped.embedding_names())}; or a file of class "
         "embeddings (.npz or a published pickle)",
     )
-    objective.add_argument(
+    group.add_argument(
         "--loss",
         choices=LOSSES,
         default="inv_corr",
         help="inv_corr: cosine loss; unnorm_corr: the same without normalization; softmax_corr: "
         "with softmax instead; mse: squared Euclidean distance",
     )
-    objective.add_argument(
+    group.add_argument(
         "--cls_weight",
         type=cli.rate,
         default=0.0,
         metavar="W",
         help="weight of the cross-entropy of a classifier on the embedding; 0: no classifier",
     )
-    objective.add_argument(
+    group.add_argument(
         "--cls_base",
         metavar="LAYER",
         help="name or index of the layer that the classifier stands on (default: the embedding)",
     )
-    cli.add_training_options(parser)
-    cli.add_schedule_options(parser)
-    cli_hosts.add_host_options(parser)
-    cli.add_output_options(parser)
-    return parser
 
 
 Data = tuple[ImageDataset, ClassEmbeddings | None]
@@ -104,14 +98,7 @@ def _learn(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return console.run(
-        build_parser(),
-        learn,
-        argv,
-        prepare=cli_hosts.start_devices,
-        read=read_data,
-        apart=cli_hosts.several,
-    )
+    return cli_learning.run(build_parser(), learn, read_data, argv)
 
 
 if __name__ == "__main__":
