@@ -30,8 +30,8 @@ results = logging.getLogger("results")
 KINDS = {
     "convolutions, gradient of the kernels": r"Conv2DBackpropFilter",
     "convolutions, gradient of the maps": r"Conv2DBackpropInput",
-    "convolutions, all gradients": r"aten::convolution_backward|aten::mkldnn_convolution_backward",
-    "convolutions": r"Conv2D|aten::mkldnn_convolution|aten::_convolution|aten::thnn_conv",
+    "convolutions, all gradients": r"aten::(\w+_)?(convolution|conv2d)_backward",
+    "convolutions": r"Conv2D|aten::\w*(convolution|conv2d)",
     "batch normalization, gradient": r"BatchNormGrad|batch_norm_backward",
     "batch normalization": r"BatchNorm|batch_norm",
     "ReLU, gradient": r"ReluGrad|threshold_backward",

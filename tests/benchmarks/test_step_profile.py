@@ -29,6 +29,8 @@ def test_operations_of_tensorflow_are_timed():
         ("_MklNativeConv2DBackpropFilterWithBias", "convolutions, gradient of the kernels"),
         ("Conv2DBackpropInput", "convolutions, gradient of the maps"),
         ("aten::convolution_backward", "convolutions, all gradients"),
+        ("aten::_slow_conv2d_backward", "convolutions, all gradients"),
+        ("aten::_slow_conv2d_forward", "convolutions"),
         ("_MklNativeConv2DWithBias", "convolutions"),
         ("aten::mkldnn_convolution", "convolutions"),
         ("FusedBatchNormGradV3", "batch normalization, gradient"),

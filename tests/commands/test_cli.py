@@ -14,7 +14,9 @@ import learn_image_embeddings
 ROOT = Path(__file__).parents[2]
 COMMANDS = [learn_classifier, learn_image_embeddings]
 # Every file at the top that is run as a command.
-ALL = sorted(path.name for path in ROOT.glob("*.py") if "console.end_process(main)" in path.read_text())
+ALL = sorted(
+    path.name for path in ROOT.glob("*.py") if "console.end_process(main)" in path.read_text()
+)
 
 PUBLISHED = {
     "dataset": "Digits",
