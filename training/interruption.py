@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while a network trains: noticed at once, obeyed after the step."""
+"""SIGINT and SIGTERM while a network trains: obeyed at once, or after the step."""
 
 import logging
 import signal
@@ -49,6 +49,20 @@ class Interruption:
             yield
         if self.number:  # it came after the last check
             signal.raise_signal(self.number)
+
+    @contextmanager
+    def obeyed(self) -> Iterator[None]:
+        """Within the ``with`` block a signal ends the training where it is.
+
+        Keras passes over whatever is raised while it looks at the figures of a step; then
+        ``check`` ends the training.
+        """
+        with handling(signal.SIGINT, self._end), handling(signal.SIGTERM, self._end):
+            yield
+
+    def _end(self, number: int, frame: object) -> None:
+        self.number = number
+        raise Interrupted(number)
 
     def _keep(self, number: int, frame: object) -> None:
         self.number = number

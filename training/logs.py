@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from files import write_errors
 from utils import UserError
@@ -15,9 +17,8 @@ logger = logging.getLogger(__name__)
 class Logs(keras.callbacks.TensorBoard):
     """TensorBoard's log of every epoch; stops logging after a failure.
 
-    The figures of an epoch are written by one graph, which is built in the first epoch. Outside a
-    graph, four messages of Protocol Buffers would describe every figure anew, and with every
-    10,000th message that library returns all free memory of the process to the system.
+    Keras' own makes four messages of Protocol Buffers to describe each figure of each epoch, and
+    with every 10,000th message that library returns all free memory of the process to the system.
 
     Args:
         folder: where it goes.
@@ -30,7 +31,6 @@ class Logs(keras.callbacks.TensorBoard):
         super().__init__(str(folder))
         self.folder = folder
         self.error: UserError | None = None
-        self._write: Callable[..., None] | None = None
 
     def set_model(self, model: keras.Model) -> None:
         self._try(super().set_model, model)
@@ -54,19 +54,16 @@ class Logs(keras.callbacks.TensorBoard):
     def _log(self, epoch: int, figures: Mapping[str, float]) -> None:
         import tensorflow as tf
 
-        if self._write is None:
-            self._write = tf.function(self._write_figures)
-        # As tensors: the graph would be built anew for each number of Python's.
-        values = {name: tf.constant(value, tf.float32) for name, value in figures.items()}
-        self._write(tf.constant(epoch, tf.int64), values)
-
-    def _write_figures(self, epoch: object, figures: Mapping[str, object]) -> None:
-        import tensorflow as tf
-
         for name, value in figures.items():
             judged = name.startswith("val_")
             with (self._val_writer if judged else self._train_writer).as_default():
-                tf.summary.scalar(f"epoch_{name.removeprefix('val_')}", value, step=epoch)
+                # TensorFlow keeps a constant for each number of Python's that it has ever seen.
+                tf.summary.write(
+                    f"epoch_{name.removeprefix('val_')}",
+                    np.float32(value),
+                    step=np.int64(epoch),
+                    metadata=_scalar(),
+                )
 
     def _try(self, step: Callable[..., None], *arguments: object) -> None:
         if self.error:
@@ -79,3 +76,11 @@ class Logs(keras.callbacks.TensorBoard):
         except UserError as error:
             logger.error("%s; training goes on without a log", error)
             self.error = error
+
+
+@cache
+def _scalar() -> bytes:
+    """What an event file says about a figure that is one number."""
+    from tensorboard.plugins.scalar import metadata
+
+    return metadata.create_summary_metadata(None, None).SerializeToString()

@@ -270,7 +270,7 @@ def _fit(
                 SetEpoch(training, stand.state.step),
                 RestOfEpoch(stand.state, stand.sums),
                 *(FirstStep(), AveragedStatistics(), Validation(judge, interruption.check)),
-                *(*callbacks, GarbageOfEpochs()),
+                *(*callbacks, GarbageOfEpochs(), *_last_checks(interruption, snapshots)),
             ],
             # The batches come in random order already; Keras would shuffle them once more, by a
             # generator that is not seeded with the epoch.
@@ -283,6 +283,19 @@ def _fit(
     with explained(snapshots), ending, shorter_epoch_expected(), all_objects_looked_at():
         _reading((training, judge.batches), fit)
     logger.info("Trained for %.0f s", time.perf_counter() - start)
+
+
+def _last_checks(
+    interruption: Interruption, snapshots: list[Snapshot]
+) -> list[keras.callbacks.Callback]:
+    """What ends the training after a step if a signal came; snapshots do so themselves."""
+    if snapshots:
+        return []
+
+    def check(batch: int, logs: dict | None = None) -> None:
+        interruption.check()
+
+    return [keras.callbacks.LambdaCallback(on_train_batch_end=check)]
 
 
 def _reading(batches: tuple[Batches, ...], work: Callable) -> object:

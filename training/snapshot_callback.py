@@ -147,7 +147,7 @@ def ending_after_a_step(
 ) -> Iterator[None]:
     """Within the ``with`` block, signals end the training after a step, which is kept.
 
-    Without a snapshot nothing could be kept, and signals do what they did before.
+    Without a snapshot nothing could be kept, and signals end it at once.
 
     Args:
         interruption: is told of the signals.
@@ -155,7 +155,8 @@ def ending_after_a_step(
         kept: called after that.
     """
     if not snapshots:
-        yield
+        with interruption.obeyed():
+            yield
         return
     with interruption.awaited():
         try:

@@ -3,12 +3,14 @@
 import os
 import subprocess
 
+import keras
 import pytest
 import sklearn.datasets
 
 import learn_classifier
 from tests.commands.running import TINY, run, same_arrays, succeed
 from tests.permissions import folder_for_all, ordinary_user
+from training.logs import Logs
 from training.reporting import EpochReporter
 from training.snapshots import read_state
 
@@ -74,6 +76,20 @@ def test_a_disk_that_fills_up_keeps_the_snapshot_and_ends_in_an_error(
     (small_disk / "full").unlink()
     succeed(learn_classifier, f"{command} {outputs(small_disk)}")
     assert same_arrays(small_disk / "w.h5", tmp_path / "whole.h5")
+
+
+def test_a_log_ends_where_the_disk_is_full(small_disk):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    log = Logs(small_disk / "log")
+    log.set_model(model)
+    log.on_train_begin()
+    fill(small_disk)
+    for epoch in range(100):
+        log.on_epoch_end(epoch, {"loss": 0.5, "val_loss": 0.25})
+    log.on_train_end()
+    assert str(log.error).startswith(f"cannot write {small_disk / 'log'}: ")
+    assert "No space left on device" in str(log.error)
 
 
 def test_a_disk_that_is_full_from_the_start_ends_the_run_at_once(small_disk):

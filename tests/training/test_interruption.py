@@ -1,5 +1,6 @@
 """Signals during a training run, and going on in the middle of an epoch."""
 
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import learn_image_embeddings
 from signals import handling
 from tests.commands.running import TINY, run, same_arrays, succeed
 from training.interruption import Interruption
+from training.reporting import EpochReporter, FirstStep
 from training.snapshot_callback import Snapshot
 from utils import Interrupted
 
@@ -157,8 +159,6 @@ def test_validation_is_cut_short_and_done_again(tmp_path, monkeypatch, uninterru
 
 def test_without_a_snapshot_the_run_says_what_is_lost(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    from training.reporting import EpochReporter
-
     monkeypatch.setattr(
         EpochReporter, "on_epoch_end", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
     )
@@ -166,6 +166,24 @@ def test_without_a_snapshot_the_run_says_what_is_lost(tmp_path, monkeypatch):
     assert outcome.status == 143 and outcome.out == ""
     last = outcome.err.splitlines()[-1]
     assert last.startswith("learn_classifier.py: terminated; ") and "--snapshot FILE" in last
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_that_keras_passes_over_ends_the_run_after_the_step(
+    tmp_path, monkeypatch, number, status
+):
+    steps = []
+
+    def pass_over(self, batch, logs=None):
+        steps.append(batch)
+        with contextlib.suppress(BaseException):
+            os.kill(os.getpid(), number)
+            signal.pthread_sigmask(signal.SIG_BLOCK, ())  # has Python look for signals
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(FirstStep, "on_train_batch_end", pass_over)
+    outcome = run(learn_classifier, f"{TINY} --epochs 2")
+    assert outcome.status == status and steps == [0]
 
 
 def test_the_best_epoch_stays_when_a_signal_comes(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """TensorBoard's log has what Keras logs, and is written without anything new for every epoch."""
 
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -10,13 +11,13 @@ import pytest
 from training.logs import Logs
 
 tf = pytest.importorskip("tensorflow")
+metadata = pytest.importorskip("tensorboard.plugins.scalar.metadata")
 
 EPOCHS = [
     {"loss": 2.5, "l2norm_acc": 0.25, "val_loss": 2.75, "val_l2norm_acc": 0.125},
     {"loss": 1.5, "l2norm_acc": 0.5},  # an epoch that was not judged
     {"loss": 0.1, "l2norm_acc": 1.0, "val_loss": 0.3, "val_l2norm_acc": 0.75},
 ]
-MESSAGES = "tensorboard.plugins.scalar.metadata.create_summary_metadata"
 
 
 def written(callback: keras.callbacks.TensorBoard, epochs: list[dict]) -> None:
@@ -54,10 +55,17 @@ def test_the_log_has_what_keras_logs(tmp_path):
     assert ours["train", "epoch_learning_rate", 2] == np.float32(0.2)
 
 
-def test_an_epoch_like_those_before_makes_no_messages(tmp_path):
+def test_no_epoch_makes_messages_that_describe_its_figures(tmp_path):
     # Of every 10,000 of them, the last gives back all free memory of the process.
-    from tensorboard.plugins.scalar import metadata
-
-    with mock.patch(MESSAGES, wraps=metadata.create_summary_metadata) as made:
+    with mock.patch.object(
+        metadata, "create_summary_metadata", wraps=metadata.create_summary_metadata
+    ) as made:
         written(Logs(tmp_path), [EPOCHS[0]] * 20)
-    assert made.call_count == 5
+    assert made.call_count <= 1
+
+
+def test_no_number_is_kept(tmp_path):
+    figures = {"loss": 0.123456789, "val_loss": 0.987654321}
+    before = [sys.getrefcount(value) for value in figures.values()]
+    written(Logs(tmp_path), [figures] * 3)
+    assert [sys.getrefcount(value) for value in figures.values()] == before
