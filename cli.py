@@ -134,7 +134,7 @@ def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> No
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """How long and how it is trained, and by which devices."""
+    """How long and how it is trained."""
     group = parser.add_argument_group("training")
     group.add_argument(
         "--epochs", type=natural, metavar="N", help="(default: as many as the schedule has)"
@@ -175,10 +175,9 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         help="epochs to count as done (a snapshot knows by itself)",
     )
     group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
-    _add_device_options(parser)
 
 
-def _add_device_options(parser: argparse.ArgumentParser) -> None:
+def add_device_options(parser: argparse.ArgumentParser) -> None:
     """What computes it, and in which precision."""
     group = parser.add_argument_group("devices")
     group.add_argument(

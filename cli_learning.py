@@ -13,7 +13,7 @@ def build_parser(
     description: str,
     finetune_init: int,
     add_objective: Callable[[argparse._ArgumentGroup], None],
-) -> cli.Parser:
+) -> argparse.ArgumentParser:
     """The command line of a training command.
 
     Args:
@@ -27,6 +27,7 @@ def build_parser(
     cli.add_model_options(parser, finetune_init)
     add_objective(parser.add_argument_group("objective"))
     cli.add_training_options(parser)
+    cli.add_device_options(parser)
     cli.add_schedule_options(parser)
     cli_hosts.add_host_options(parser)
     cli.add_output_options(parser)
@@ -34,9 +35,18 @@ def build_parser(
 
 
 def run(
-    parser: argparse.ArgumentParser, learn: Callable, read: Callable, argv: Sequence[str] | None
+    parser: argparse.ArgumentParser,
+    learn: Callable[..., None],
+    read: Callable[[argparse.Namespace], object],
+    argv: Sequence[str] | None,
 ) -> int:
     """Runs a training command, which reads its data while the backend is imported.
+
+    Args:
+        parser: of the command.
+        learn: does what it is for, given the parsed arguments and a function that returns the data.
+        read: reads the data.
+        argv: the command line; None: that of the process.
 
     Returns:
         Its exit status.

@@ -16,7 +16,7 @@ from training.options import TrainingOptions
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    return cli_learning.build_parser(__doc__, 3, _add_objective)
+    return cli_learning.build_parser(__doc__, finetune_init=3, add_objective=_add_objective)
 
 
 def _add_objective(group: argparse._ArgumentGroup) -> None:

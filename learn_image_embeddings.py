@@ -18,7 +18,7 @@ LOSSES = ("mse", "inv_corr", "unnorm_corr", "softmax_corr")
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    return cli_learning.build_parser(__doc__, 8, _add_objective)
+    return cli_learning.build_parser(__doc__, finetune_init=8, add_objective=_add_objective)
 
 
 def _add_objective(group: argparse._ArgumentGroup) -> None:

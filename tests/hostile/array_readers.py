@@ -12,17 +12,11 @@ from embeddings.class_embeddings import ClassEmbeddings, load_class_embeddings
 from evaluation.feature_dumps import Features, read_features
 from tests import fake_data
 from tests.hostile.archives import ARCHIVES
-from tests.hostile.list_readers import (
-    check_dataset,
-    endless,
-    made,
-    no_files,
-    read_dataset,
-    small,
-)
+from tests.hostile.file_harms import endless, made, no_files
+from tests.hostile.list_readers import check_dataset, read_dataset, small
 from tests.hostile.mat_harms import mat_harms
 from tests.hostile.mutators import BYTES, deflated, opcodes
-from tests.hostile.npz_harms import npz, npz_harms, zeros
+from tests.hostile.npz_harms import crafted_npz, npz, zeros
 from tests.hostile.pickle_harms import PICKLES, pickle_harms
 from tests.hostile.readers import Reader
 from unpickling import load_plain_pickle
@@ -162,7 +156,7 @@ READERS = {
             content,
             load_class_embeddings,
             _same_embeddings,
-            crafted={**no_files("e.npz"), **npz_harms("embedding", "ind2label")},
+            crafted={**no_files("e.npz"), **crafted_npz("embedding", "ind2label")},
             large={
                 "zeros of 1 GB": made("e.npz", lambda: zeros("embedding", "ind2label")),
                 "268 million labels": made(
@@ -192,7 +186,7 @@ READERS = {
         npz(features=VECTORS, labels=np.array([3, 1, 7]), names=np.array(_FEATURES["names"])),
         read_features,
         _same_features,
-        crafted={**no_files("f.npz"), **npz_harms("features", "labels")},
+        crafted={**no_files("f.npz"), **crafted_npz("features", "labels")},
         large={
             "zeros of 1 GB": made("f.npz", lambda: zeros("features", "labels")),
             "268 million names": made(

@@ -16,39 +16,11 @@ from embeddings.taxonomy import Taxonomy
 from embeddings.taxonomy_files import read_taxonomy
 from tests import fake_data
 from tests.fake_data import write_lines
+from tests.hostile.file_harms import endless, link, made, no_files, pipe
 from tests.hostile.mutators import TEXT, json_value
-from tests.hostile.readers import Harm, Reader
+from tests.hostile.readers import Reader
 from training.learning_rates import StepSchedule, parse_step_schedule
 from utils import UserError, read_lines
-
-
-def pipe(file: str, folder: Path) -> None:
-    """A named pipe that nobody writes to, in the place of a file."""
-    (folder / file).unlink()
-    os.mkfifo(folder / file)
-
-
-def link(file: str, target: str, folder: Path) -> None:
-    """A link in the place of a file."""
-    (folder / file).unlink()
-    (folder / file).symlink_to(target)
-
-
-def directory(file: str, folder: Path) -> None:
-    """A folder in the place of a file."""
-    (folder / file).unlink()
-    (folder / file).mkdir()
-
-
-def no_files(file: str) -> dict[str, Harm]:
-    """What is no file that has an end, in the place of one."""
-    return {
-        "a pipe": partial(pipe, file),
-        "zeros without end": partial(link, file, "/dev/zero"),
-        "a link to itself": partial(link, file, file),
-        "a folder": partial(directory, file),
-        "nothing": lambda folder: (folder / file).unlink(),
-    }
 
 
 def read_dataset(name: str, folder: Path) -> ImageDataset:
@@ -119,17 +91,6 @@ def small(kind: str) -> Callable[[Path], None]:
 
 def _million_lines() -> bytes:
     return b"".join(b"%d a/b%d.jpg\n" % (i, i) for i in range(10**6))
-
-
-def made(file: str, content: Callable[[], bytes]) -> Callable[[Path], None]:
-    """A harm whose content is large, and made when it is needed."""
-    return lambda folder: (folder / file).write_bytes(content())
-
-
-def endless(file: str, folder: Path) -> None:
-    """A file of zeros that has a length, but no disk could hold it."""
-    with open(folder / file, "wb") as out:
-        out.truncate(2**40)
 
 
 def _write_subset(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.hostile.list_readers import endless, made, no_files
+from tests.hostile.file_harms import endless, made, no_files
 from tests.hostile.readers import Harm
 
 

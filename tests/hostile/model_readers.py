@@ -13,6 +13,7 @@ import numpy as np
 
 from tests.hostile.archives import ARCHIVES, appended, rewritten, within
 from tests.hostile.configurations import CONFIGS
+from tests.hostile.file_harms import endless, made, no_files
 from tests.hostile.hdf5_changes import (
     elsewhere,
     external,
@@ -25,7 +26,6 @@ from tests.hostile.hdf5_changes import (
     soft,
     virtual,
 )
-from tests.hostile.list_readers import endless, made, no_files
 from tests.hostile.mutators import BYTES, json_value
 from tests.hostile.readers import Harm, Reader
 

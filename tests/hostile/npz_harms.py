@@ -50,7 +50,7 @@ def zeros(*names: str, kind: str = "<f4", shape: tuple = (2**28, 1)) -> bytes:
     return file.getvalue()
 
 
-def npz_harms(*names: str) -> dict[str, Harm]:
+def crafted_npz(*names: str) -> dict[str, Harm]:
     """Archives that would do harm, of arrays with these names."""
     one = names[0]
     return {

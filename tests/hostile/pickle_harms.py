@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from tests.hostile.list_readers import endless, made, no_files
+from tests.hostile.file_harms import endless, made, no_files
 from tests.hostile.readers import Harm
 
 
