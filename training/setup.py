@@ -15,7 +15,7 @@ from files import check_folder, check_writable, leftovers
 from models import build_backbone
 from models.saved import check_model_path, check_weights_path
 from provenance import record_path
-from training import distribution, hosts, replicas
+from training import distribution, hosts, precision, replicas
 from training.group import Group
 from training.options import OutputOptions, TrainingOptions
 from training.ownership import Owner
@@ -42,6 +42,8 @@ def begun(options: TrainingOptions) -> Iterator[Group]:
         group.check_batch_size(options.batch_size)
         distribution.jit_compile(options.jit)
         distribution.configure(options.seed, options.mixed_precision)
+        if options.mixed_precision:
+            precision.warn_if_emulated(options.mixed_precision, options.device_type)
         yield group
 
 
