@@ -1,6 +1,7 @@
 """Numeric precision and compilation: what depends on the machine and the backend."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import keras
@@ -114,3 +115,30 @@ def _handle(variable: "keras.Variable | tf.Variable") -> "tf.Tensor":
 def versions() -> dict[str, str]:
     """The backend, and the versions of Python and of the libraries."""
     return {"backend": keras.backend.backend(), **provenance.versions()}
+
+
+@contextmanager
+def untuned_reading() -> Iterator[None]:
+    """Within the ``with`` block, TensorFlow does not tune how Keras reads batches.
+
+    A thread of its own would do that, which looks again after 10, 20, 40 ms and so on, up to a
+    minute; the end of an epoch may have to wait for its next look, a third of a short epoch. There
+    is nothing to tune: ``datasets.pipeline.Batches`` reads in advance by itself.
+    """
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tuned = tf.data.Dataset.from_generator
+    options = tf.data.Options()
+    options.autotune.enabled = False
+
+    def untuned(*args, **kwargs) -> tf.data.Dataset:
+        return tuned(*args, **kwargs).with_options(options)
+
+    tf.data.Dataset.from_generator = staticmethod(untuned)
+    try:
+        yield
+    finally:
+        tf.data.Dataset.from_generator = staticmethod(tuned)

@@ -280,7 +280,13 @@ def _fit(
 
     start = time.perf_counter()
     ending = ending_after_a_step(interruption, snapshots, hosts.part)
-    with explained(snapshots), ending, shorter_epoch_expected(), all_objects_looked_at():
+    with (
+        explained(snapshots),
+        ending,
+        shorter_epoch_expected(),
+        distribution.untuned_reading(),
+        all_objects_looked_at(),
+    ):
         _reading((training, judge.batches), fit)
     logger.info("Trained for %.0f s", time.perf_counter() - start)
 
