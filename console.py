@@ -10,7 +10,7 @@ import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -18,15 +18,11 @@ from typing import NoReturn
 
 from ahead import Ahead
 from allocation import keep_freed_memory
+from hiding import UNNEEDED, hidden
 from signals import handling
 from utils import Interrupted, UsageError, UserError
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-UNNEEDED = {"jax", "matplotlib", "sklearn"}
-"""What Keras and TensorFlow import when it is installed, for nothing that this project uses.
-
-That takes up to a third of the time that their own import takes.
-"""
 
 
 def run(
@@ -139,7 +135,7 @@ def import_backend(
     Args:
         prepare: called before the backend looks at the machine's devices.
         meanwhile: called first; begin work in other threads, to which the libraries of
-            ``UNNEEDED`` seem to be missing until the import is done.
+            ``hiding.UNNEEDED`` seem to be missing until the import is done.
         heard: whether what the libraries say is kept.
 
     Raises:
@@ -151,7 +147,7 @@ def import_backend(
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     backend = backend_name()
     try:
-        with nullcontext() if heard else _silenced(), _hidden(UNNEEDED - {backend}):
+        with nullcontext() if heard else _silenced(), hidden(UNNEEDED - {backend}):
             for begin in meanwhile:
                 begin()
             from training import devices
@@ -172,18 +168,6 @@ def backend_name() -> str:
     except (OSError, ValueError, KeyError, TypeError):
         stored = "tensorflow"
     return os.environ.get("KERAS_BACKEND") or stored
-
-
-@contextmanager
-def _hidden(names: Iterable[str]) -> Iterator[None]:
-    """Makes libraries look as if they were not installed; those imported already stay."""
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
 
 
 def _set_libraries_apart() -> None:

@@ -16,8 +16,10 @@ import console
 
 def work(args):
     import keras
-    early = sorted({"jax", "matplotlib", "sklearn"} & set(sys.modules))
-    import matplotlib.pyplot, sklearn.svm
+    from training import distribution
+    distribution.configure(0, None)
+    early = sorted({"jax", "matplotlib", "sklearn", "tensorflow"} & set(sys.modules))
+    import matplotlib.pyplot, sklearn.svm, tensorflow
     print(json.dumps([keras.backend.backend(), early]))
 
 sys.exit(console.run(argparse.ArgumentParser(), work, []))
@@ -40,7 +42,12 @@ def start(**environment: str) -> tuple[str, list[str]]:
 
 def test_tensorflow_starts_without_libraries_that_it_does_not_need():
     """They can still be imported later: the process that is started does so."""
-    assert start(KERAS_BACKEND="tensorflow") == ("tensorflow", [])
+    assert start(KERAS_BACKEND="tensorflow") == ("tensorflow", ["tensorflow"])
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
+def test_jax_starts_without_tensorflow():
+    assert start(KERAS_BACKEND="jax") == ("jax", ["jax"])
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")

@@ -8,6 +8,7 @@ import keras
 from keras import KerasTensor
 
 import provenance
+from hiding import hidden
 from training import devices, replicas
 from utils import UsageError
 
@@ -22,7 +23,8 @@ def configure(seed: int, mixed_precision: str | None) -> None:
         seed: of Python, NumPy and the backend.
         mixed_precision: ``"bfloat16"``, ``"float16"`` or None for float32.
     """
-    keras.utils.set_random_seed(seed)
+    with hidden({"tensorflow"} - {keras.backend.backend()}):  # it would import it, to seed it too
+        keras.utils.set_random_seed(seed)
     keras.config.set_image_data_format("channels_last")
     policy = f"mixed_{mixed_precision}" if mixed_precision else "float32"
     keras.config.set_dtype_policy(policy)
