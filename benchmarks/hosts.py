@@ -1,7 +1,8 @@
 """Do several processes train the network that one trains, and what happens when one is lost?
 
 Trains with one process, with two and with four on this machine, for as many steps on the same
-batches, and compares weights and figures. Then two processes are started again, one of them is
+batches, and compares weights and figures; so with a network of the project, and with some without
+batch normalization, see ``convolutions.py``. Then two processes are started again, one of them is
 killed or terminated after some epochs, and the same two commands go on from the snapshot.
 """
 
@@ -33,10 +34,12 @@ results = logging.getLogger("results")
 
 # Five steps on 100 images in each of four epochs, whose gradients are clipped.
 COMMAND = (
-    "learn_classifier.py --dataset Digits-sub10 --repeats 1 --batch_size 20 --epochs 4 "
-    "--sgdr_max_lr 0.01 --clipgrad 0.5 --device_type cpu --no_progress --lost_timeout 10"
+    "-m benchmarks.command learn_classifier --dataset Digits-sub10 --repeats 1 --batch_size 20 "
+    "--epochs 4 --sgdr_max_lr 0.01 --clipgrad 0.5 --device_type cpu --no_progress --lost_timeout 10"
 )
 STEPS = 20
+PLAIN = ("relu-float32", "elu-float32", "relu-float64")
+"""Networks that are compared besides that of ``--architecture``."""
 SIGNALLED_AFTER = 2  # epochs
 SIGNALS = ((signal.SIGKILL, 1), (signal.SIGKILL, 0), (signal.SIGTERM, 1), (signal.SIGTERM, 0))
 """What is sent, and to which process."""
@@ -56,6 +59,7 @@ class Run:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         address = f"127.0.0.1:{free_port()}"
+        double = str(architecture.endswith("float64"))
         command = [*COMMAND.split(), "--architecture", architecture, *map(str, more)]
         for name in ("history.csv", "weight_dump.weights.h5"):
             command += [f"--{name.split('.')[0]}", str(folder / name)]
@@ -64,7 +68,7 @@ class Run:
             subprocess.Popen(
                 [sys.executable, *command, *group, *(["--host_rank", str(rank)] if group else [])],
                 cwd=ROOT,
-                env=os.environ | {"KERAS_BACKEND": "jax"},
+                env=os.environ | {"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": double},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -123,23 +127,20 @@ def difference(one: Run, other: Run) -> float:
 def compare(folder: Path, architecture: str, counts: Sequence[int]) -> tuple[list[dict], Run]:
     """Rows of the first table, and the run of two processes."""
     runs, rows = {}, []
-    results.info(
-        "| processes | largest weight difference after %d steps | largest difference of a figure "
-        "| seconds per epoch |\n|---:|---:|---:|---:|",
-        STEPS,
-    )
+    folder.mkdir()
     for hosts in counts:
         run = runs[hosts] = Run(folder / str(hosts), architecture, hosts)
         run.finish()
         alone = runs[counts[0]]
         row = {
+            "network": architecture,
             "processes": hosts,
             "weight difference": difference(alone, run),
             "figure difference": float(np.abs(alone.figures() - run.figures()).max()),
             "seconds per epoch": float(np.median(np.diff(run.times))),
         }
         rows.append(row)
-        results.info("| %d | %.1e | %.1e | %.2f |", *row.values())
+        results.info("| %s | %d | %.1e | %.1e | %.2f |", *row.values())
     return rows, runs[2]
 
 
@@ -186,7 +187,15 @@ def measure(args: argparse.Namespace) -> None:
     with recorded(args) as report, TemporaryDirectory() as name:
         report["trained by"] = COMMAND
         folder = Path(name)
-        report["compared"], whole = compare(folder, args.architecture, (1, 2, 4))
+        results.info(
+            "| network | processes | largest weight difference after %d steps | largest difference "
+            "of a figure | seconds per epoch |\n|---|---:|---:|---:|---:|",
+            STEPS,
+        )
+        networks = (*PLAIN, args.architecture)
+        compared = {name: compare(folder / name, name, (1, 2, 4)) for name in networks}
+        report["compared"] = [row for rows, _ in compared.values() for row in rows]
+        _, whole = compared[args.architecture]
         results.info(
             "\n| signal | to host | the other says | exit statuses | after seconds | epochs after "
             "the second start | largest weight difference to the uninterrupted run |\n|---|---:|---"

@@ -3,10 +3,7 @@
 ``python benchmarks/replicas.py --output FILE.json``. A convolutional network without batch
 normalization takes 20 steps, with a clip that acts on each, in a process for each case. CPU devices
 share the cores of this machine: that shows that the sums are right, not how fast GPUs are.
-
-The slope of ReLU jumps at zero, that of ELU does not: where a sum is zero up to rounding, rounding
-decides whether a network with ReLU learns from it, and the difference grows at once. So the cases
-are also run in float64: what is rounding becomes as much smaller as its precision is higher.
+Why two networks and two precisions: see ``convolutions.py``.
 """
 
 import argparse
@@ -18,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +29,6 @@ from benchmarks.report import add_output_options, recorded  # noqa: E402
 results = logging.getLogger("results")
 
 STEPS, BATCH, SIZE, CLASSES = 20, 64, 32, 10
-ENVIRONMENT = {"JAX_ENABLE_X64": "true"}
 MERGES = {"tensorflow": ("cpu", "device"), "jax": ("device",)}
 
 
@@ -74,6 +69,7 @@ def measure(args: argparse.Namespace) -> None:
 
 def compare(backend: str, activation: str, dtype: str, args: argparse.Namespace) -> list[dict]:
     """The cases of one backend and network; the first is the yardstick of the others."""
+    environment = {"KERAS_BACKEND": backend, "JAX_ENABLE_X64": str(dtype == "float64")}
     rows, expected = [], None
     with tempfile.TemporaryDirectory() as folder:
         for number in args.replicas:
@@ -83,7 +79,7 @@ def compare(backend: str, activation: str, dtype: str, args: argparse.Namespace)
                 case |= {"device_type": args.device_type, "activation": activation, "dtype": dtype}
                 subprocess.run(
                     [sys.executable, __file__, "--case", json.dumps(case)],
-                    env=os.environ | {"KERAS_BACKEND": backend} | ENVIRONMENT,
+                    env=os.environ | environment,
                     check=True,
                 )
                 with np.load(file) as stored:
@@ -119,9 +115,12 @@ def take_steps(
     console.import_backend(choose)
     import keras
 
+    from benchmarks.convolutions import body
     from datasets.base import Split
     from datasets.pipeline import Batches
     from models.initialization import initialize
+    from models.layers import image_input
+    from models.network import Network
     from training import distribution, objective, replicas
     from training.optimizer import build_optimizer
 
@@ -137,9 +136,8 @@ def take_steps(
     )
     with replicas.joined(device_type, number, merge):
         distribution.configure(0, None)
-        keras.config.set_floatx(dtype)
-        keras.config.set_dtype_policy(dtype)
-        model = network(activation)
+        image, x = image_input(3, [120] * 3, [60] * 3)
+        model = Network(image, body(x, CLASSES, True, activation, dtype))
         initialize(model, 0)
         model.compile(
             build_optimizer(0.1, clip_norm=0.1),
@@ -151,26 +149,6 @@ def take_steps(
         weights = model.get_weights()
     batches.close()
     np.savez(file, *weights, seconds=np.diff(ends[1:]))
-
-
-def network(activation: str):
-    """Three convolutions with an activation, and a dense layer; all with L2 penalties."""
-    import keras
-
-    from models.convolution import conv2d
-    from models.network import Network
-
-    penalty = partial(keras.regularizers.L2, 1e-3)
-    image = keras.Input((SIZE, SIZE, 3))
-    x = keras.layers.Rescaling(1 / 60, -2)(image)
-    for i, filters in enumerate((32, 64, 128)):
-        x = conv2d(
-            filters, 3, 1 + (i > 0), padding="same", kernel_regularizer=penalty(), name=f"conv{i}"
-        )(x)
-        x = keras.layers.Activation(activation)(x)
-    x = keras.layers.GlobalAveragePooling2D()(x)
-    output = keras.layers.Dense(CLASSES, activation="softmax", kernel_regularizer=penalty())
-    return Network(image, output(x))
 
 
 def main(argv: list[str] | None = None) -> int:
