@@ -38,7 +38,9 @@ class Ahead(Generic[Argument, Result]):
         if not self._results:
             return self._function(argument)
         for record in self._records:
-            logging.getLogger(record.name).handle(record)
+            logger = logging.getLogger(record.name)
+            if logger.isEnabledFor(record.levelno):
+                logger.handle(record)
         return self._results.pop()
 
     def _work(self) -> None:

@@ -60,6 +60,7 @@ def start_devices(args: argparse.Namespace) -> None:
     """Has the backend see the devices and the machines that the options want.
 
     Raises:
+        UsageError: something is missing or contradicts.
         UserError: the other machines cannot be joined.
     """
     cli.choose_devices(args)
@@ -67,6 +68,8 @@ def start_devices(args: argparse.Namespace) -> None:
         from training import hosts
 
         hosts.join(host_options(args), _shared(args))
+    elif args.host_rank:
+        raise UsageError(f"--host_rank {args.host_rank}: needs --hosts, how many there are")
 
 
 def host_options(args: argparse.Namespace) -> HostOptions:

@@ -25,6 +25,7 @@ _RECORD = ".run.json"  # the longest ending of what is written beside a file
 _HDF5 = (".h5", ".hdf5", ".keras")
 _LONG_NAME = 100  # bytes; some encrypted file systems end at 143, most at 255
 _LONG_SUFFIX = 20
+_OWN_ENDING = re.compile(r"[0-9]+(\..+)?")  # number of the process and suffix
 
 
 @contextmanager
@@ -70,7 +71,10 @@ def sync_folder(folder: Path) -> None:
 
 def leftovers(path: Path) -> list[Path]:
     """Temporary files that ``replacing`` made for ``path``, in this process or another."""
-    return list(path.parent.glob(f"{glob.escape(_hidden(path))}*"))
+    hidden = _hidden(path)
+    found = path.parent.glob(f"{glob.escape(hidden)}*")
+    # Editors have hidden files of such names as well.
+    return [other for other in found if _OWN_ENDING.fullmatch(other.name[len(hidden) :])]
 
 
 def _hidden(path: Path) -> str:

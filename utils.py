@@ -166,6 +166,18 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
+def list_folder(folder: str | Path) -> list[Path]:
+    """What is in a folder, ascending; hidden names do not count.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return sorted(path for path in Path(folder).iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise UserError(f"cannot read the folder {folder}: {error.strerror}") from error
+
+
 def read_bytes(path: str | Path, limit: int) -> bytes:
     """The content of a file.
 

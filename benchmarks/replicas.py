@@ -115,6 +115,8 @@ def take_steps(
     console.import_backend(choose)
     import keras
 
+    keras.config.set_floatx(dtype)  # of the loss and of what sums it up
+
     from benchmarks.convolutions import body
     from datasets.base import Split
     from datasets.pipeline import Batches

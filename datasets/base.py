@@ -1,6 +1,7 @@
 """What a data set is: the contract between its readers, the commands and the batches."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,7 +11,7 @@ import numpy as np
 
 from datasets.normalization import Normalization, measure
 from datasets.transforms import Preprocessing
-from utils import Registry, UsageError, UserError
+from utils import Registry, UsageError, UserError, list_folder
 
 logger = logging.getLogger(__name__)
 
@@ -305,12 +306,13 @@ def require_root(request: Request, name: str) -> Path:
 
     Raises:
         UsageError: none was given.
-        UserError: it does not exist or is no folder.
+        UserError: it does not exist, is no folder or cannot be read.
     """
     if request.root is None:
         raise UsageError(f"{name} is read from files: the folder they are in has to be given")
-    if not request.root.is_dir():
+    if not os.path.isdir(request.root):
         raise UserError(f"the data folder {request.root} does not exist or is not a folder")
+    list_folder(request.root)
     return request.root
 
 
@@ -320,7 +322,7 @@ def require_files(root: Path, name: str, *files: str) -> None:
     Raises:
         UserError: one of the files is missing.
     """
-    missing = [file for file in files if not (root / file).is_file()]
+    missing = [file for file in files if not os.path.isfile(root / file)]
     if missing:
         raise UserError(f"{root} does not contain {name}: there is no {listing(missing)}")
 

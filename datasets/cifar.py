@@ -3,6 +3,7 @@
 https://www.cs.toronto.edu/~kriz/cifar.html
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def _read_batch(path: Path, labels_key: str) -> tuple[np.ndarray, list[int]]:
 
 
 def _class_names(path: Path, key: str) -> dict[int, str]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         return {}
     content = _text_keys(path, load_plain_pickle(path, encoding="bytes"))
     names = content.get(key, [])

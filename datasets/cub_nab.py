@@ -5,6 +5,7 @@ NABirds: https://dl.allaboutbirds.org/nabirds
 """
 
 import logging
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def _source(root: Path, lists: Lists, labels: dict[str, int], **settings) -> Sou
 def _subset(root: Path, lists: Lists, labels: dict[str, int], request: Request) -> Lists:
     """Keeps the training images of ``CUB-subN``, in the order of ``images.txt``."""
     path = root / subset_file(request.per_class)
-    if path.is_file():
+    if os.path.isfile(path):
         return _listed_in(path, lists)
     training = {lists.paths[key]: labels[key] for key in lists.train}
     kept = _kept_images(training, request.per_class, request.subset_seed)
@@ -155,7 +156,7 @@ def _check_ids(root: Path, file: str, values: dict, paths: dict) -> None:
 
 def _class_names(root: Path) -> dict[int, str]:
     path = root / "classes.txt"
-    if not path.is_file():
+    if not os.path.isfile(path):
         return {}
     names = read_pairs(path, "a name")
     # Numbers of more digits than those of Python's own are no labels, nor can it read them.

@@ -7,6 +7,7 @@ In order of preference:
     root/CLASS/…                          a random part of each class is for testing
 """
 
+import os
 import zlib
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from datasets.annotations import file_samples, read_class_list
 from datasets.base import DATASETS, Request, Samples, Source, require_files, require_root
 from datasets.images import IMAGE_SUFFIXES
 from datasets.transforms import Preprocessing
-from utils import UsageError, UserError, generator
+from utils import UsageError, UserError, generator, list_folder
 
 DEFAULT_TEST_FRACTION = 0.2
 _PARTS = ("train", "test")
@@ -25,9 +26,9 @@ _LISTS = ("train.txt", "test.txt")
 def read_folder(request: Request) -> Source:
     """Reads a folder of images."""
     root = require_root(request, "Folder")
-    if any((root / file).is_file() for file in _LISTS):
+    if any(os.path.isfile(root / file) for file in _LISTS):
         samples = _from_lists(root, request)
-    elif any((root / part).is_dir() for part in _PARTS):
+    elif any(os.path.isdir(root / part) for part in _PARTS):
         samples = _from_parts(root, request)
     else:
         samples = _from_classes(root, request)
@@ -44,7 +45,7 @@ def _from_parts(root: Path, request: Request) -> list[Samples]:
     _refuse_fraction(root, request)
     samples = []
     for part in _PARTS:
-        if not (root / part).is_dir():
+        if not os.path.isdir(root / part):
             raise UserError(f"{root} has to contain both folders, {' and '.join(_PARTS)}")
         classes = _images_by_class(root / part)
         names = [f"{label}/{file}" for label, files in classes.items() for file in files]
@@ -79,11 +80,9 @@ def _images_by_class(folder: Path) -> dict[str, list[str]]:
     """File names of the images in each subfolder, both ascending; hidden ones do not count.
 
     Raises:
-        UserError: there are no subfolders, or one of them holds no images.
+        UserError: there are no subfolders, or one of them holds no images or cannot be read.
     """
-    classes = sorted(
-        entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
+    classes = [entry for entry in list_folder(folder) if os.path.isdir(entry)]
     if not classes:
         raise UserError(f"{folder} has no subfolders with images of one class each")
     images = {entry.name: _images_in(entry) for entry in classes}
@@ -94,8 +93,4 @@ def _images_by_class(folder: Path) -> dict[str, list[str]]:
 
 
 def _images_in(folder: Path) -> list[str]:
-    return sorted(
-        entry.name
-        for entry in folder.iterdir()
-        if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")
-    )
+    return [entry.name for entry in list_folder(folder) if entry.suffix.lower() in IMAGE_SUFFIXES]

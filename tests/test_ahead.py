@@ -51,6 +51,13 @@ def test_what_it_says_is_told_when_the_result_is_asked_for(told):
     assert told == ["before", "reading a"]
 
 
+def test_what_nobody_wants_to_know_is_not_told_later_either(told):
+    work = begun(lambda text: logger.info("reading %s", text), "a")
+    logging.getLogger().setLevel(logging.WARNING)
+    work("a")
+    assert told == []
+
+
 def test_others_can_speak_meanwhile(told):
     go_on = threading.Event()
     work = Ahead(lambda text: go_on.wait(10), "a")

@@ -63,8 +63,10 @@ def test_leftovers_are_those_of_the_same_file(tmp_path):
     for name in ("a[1].csv", "a1.csv"):
         (tmp_path / f".{name}.17.csv").touch()
         (tmp_path / name).touch()
+    (tmp_path / ".a[1].csv.swp").touch()  # of an editor
+    (tmp_path / ".a[1].csv.18").touch()
     found = [path.name for path in leftovers(tmp_path / "a[1].csv")]
-    assert ".a[1].csv.17.csv" in found and ".a1.csv.17.csv" not in found
+    assert sorted(found) == [".a[1].csv.17.csv", ".a[1].csv.18"]
 
 
 @pytest.mark.parametrize(

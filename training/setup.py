@@ -54,7 +54,7 @@ def _joined(options: TrainingOptions) -> AbstractContextManager[Group]:
 
 
 def _check_options(options: TrainingOptions) -> None:
-    if options.finetune and not options.finetune.is_file():
+    if options.finetune and not os.path.isfile(options.finetune):
         raise UsageError(f"--finetune {options.finetune}: there is no such file")
     if options.schedule.sgd_schedule and options.schedule.lr_schedule != "SGD":
         logger.warning("--sgd_schedule has no effect without --lr_schedule SGD")
@@ -115,6 +115,13 @@ def _check_distinct(outputs: OutputOptions) -> None:
             raise UsageError(f"--{other} and --{name} name the same file, {path}")
 
 
+def _entries(folder: Path) -> set[Path]:
+    try:
+        return {*folder.iterdir()}
+    except OSError as error:
+        raise UsageError(f"--log_dir {folder}: cannot be read: {error.strerror}") from error
+
+
 def _check_log_dir(outputs: OutputOptions, owner: Owner) -> None:
     folder = outputs.log_dir
     if folder is None:
@@ -123,7 +130,7 @@ def _check_log_dir(outputs: OutputOptions, owner: Owner) -> None:
         raise UsageError(f"--log_dir {folder}: is a file, not a folder")
     record = folder_record(folder)
     may_exist = outputs.overwrite or owner.began(record)
-    if os.path.isdir(folder) and not may_exist and {*folder.iterdir()} - {*leftovers(record)}:
+    if os.path.isdir(folder) and not may_exist and _entries(folder) - {*leftovers(record)}:
         raise UsageError(
             f"--log_dir {folder}: has files in it already; give --overwrite to add to them"
         )

@@ -104,22 +104,25 @@ class Snapshot(keras.callbacks.Callback):
         self.interruption.check()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        earlier = self.state.best
         wanted = self._improves(logs or {})
         plateau = {n: float(getattr(self.plateau, n)) for n in PLATEAU_STATE if self.plateau}
         records = list(self.reporter.records)
         self.state = replace(self.state, epoch=epoch + 1, step=0, records=records, plateau=plateau)
-        if wanted:
-            self._try()
+        if wanted and not self._try():
+            self.state = replace(self.state, best=earlier)  # the best that the file has
         self.interruption.check()
 
-    def _try(self, message: str = "%s; training goes on") -> None:
+    def _try(self, message: str = "%s; training goes on") -> bool:
         try:
             self.write()
+            return True
         except UserError as error:
             # The weights in memory are worth more than a file: go on and try again next time.
             logger.error(message, error)
             self.error = error
             self._time = time.monotonic()
+            return False
 
     def _improves(self, logs: dict) -> bool:
         metric, best = self.state.metric, self.state.best

@@ -1,15 +1,16 @@
 """Snapshots: one file with all that a run needs to go on after an interruption.
 
 The file is a Keras weights file (HDF5) with the variables of the optimizer, the sums of the
-metrics of an epoch under way and a JSON text ``run_state`` inside. It appears under its name only
-when it is complete.
+metrics of an epoch under way, a table of the figures of all epochs, and a JSON text ``run_state``
+inside, which names the columns of the table. It appears under its name only when it is complete.
 """
 
 import json
+import math
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -26,6 +27,7 @@ from utils import UserError
 STATE = "run_state"
 METRICS = "running_metrics"
 OPTIMIZER = "run_optimizer"
+RECORDS = "run_records"
 
 NEW_LAYERS = "new layers"
 ALL_LAYERS = "all layers"
@@ -77,9 +79,31 @@ def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
     with hosts.on_its_own(), replacing(path, suffix=".weights.h5") as temporary:
         _network(model).save_weights(temporary)
         with h5py.File(temporary, "a") as file:
-            file[STATE] = json.dumps(asdict(state))
+            columns = list(state.records[0]) if state.records else []
+            file[STATE] = json.dumps(vars(state) | {"records": columns})
+            file[RECORDS] = _table(state.records, columns)
             _store(file.create_group(OPTIMIZER), model.optimizer.variables)
             _store(file.create_group(METRICS), model.metrics_variables if state.step else [])
+
+
+def _table(records: Sequence[Record], columns: Sequence[str]) -> np.ndarray:
+    """Numbers of shape (records, columns), which take a twentieth of the memory of a text."""
+    values = (record.get(name, math.nan) for record in records for name in columns)
+    return np.fromiter(values, np.float64).reshape(len(records), len(columns))
+
+
+def _records(file: h5py.File, columns: object) -> list[Record]:
+    """What ``_table`` made a table of.
+
+    Raises:
+        ValueError: the file has no such table.
+    """
+    table = file[RECORDS]
+    named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
+    if not named or table.dtype != np.float64 or table.shape[1:] != (len(columns),):
+        raise ValueError("no table of figures")
+    rows = [dict(zip(columns, row, strict=True)) for row in table[()].tolist()]
+    return [row | {"epoch": int(row["epoch"])} for row in rows]
 
 
 _NETWORKS: "WeakKeyDictionary[keras.Model, keras.Model]" = WeakKeyDictionary()
@@ -111,9 +135,10 @@ def read_state(path: Path) -> RunState:
             found = json.loads(file[STATE][()])
             if OPTIMIZER not in file or METRICS not in file:
                 raise KeyError(METRICS)
+            found["records"] = _records(file, found["records"])
         state = RunState(**found)
         kinds = all(isinstance(getattr(state, f.name), _kind(f.type)) for f in fields(state))
-        if not (kinds and _are_records(state)):
+        if not (kinds and type(state.epoch) is int and state.epoch >= 0):
             raise ValueError("an entry of another type")
     except Exception as error:  # h5py raises almost anything for damaged files
         raise UserError(
@@ -142,12 +167,6 @@ def read_snapshot(path: Path, identity: dict) -> RunState:
         )
         raise UserError(f"--snapshot {path}: belongs to another run, with {differences}")
     return state
-
-
-def _are_records(state: RunState) -> bool:
-    """Whether the epochs are counted and recorded as a run does it."""
-    counted = type(state.epoch) is int and state.epoch >= 0
-    return counted and all(isinstance(record, dict) for record in state.records)
 
 
 def restore(path: Path, model: keras.Model) -> None:

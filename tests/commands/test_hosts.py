@@ -130,6 +130,7 @@ def test_only_the_first_one_writes_and_reports(hosts):
         ("--hosts 2 --host_rank 0", "needs --coordinator"),
         ("--hosts 2 --host_rank 2 --coordinator a:1", "--host_rank 2: the 2 hosts are 0 to 1"),
         ("--hosts 2 --host_rank 0 --coordinator a", "'a' is not of the form HOST:PORT"),
+        ("--host_rank 1", "--host_rank 1: needs --hosts"),
         ("--slurm --hosts 2", "--slurm: leave out --hosts"),
         ("--slurm", "start it by srun"),
     ],

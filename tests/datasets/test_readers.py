@@ -15,6 +15,7 @@ from tests.fake_data import (
     write_image,
     write_lines,
 )
+from tests.permissions import folder_for_all, ordinary_user
 from utils import UsageError, UserError
 
 
@@ -193,6 +194,24 @@ def test_folders_that_cannot_be_used(tmp_path):
     (root / "test").mkdir()
     with pytest.raises(UserError, match="no subfolders"):
         get_dataset("Folder", root)
+
+
+def test_folders_that_cannot_be_read():
+    with folder_for_all() as parent:
+        folders = write_classes(parent / "folders")
+        cub = write_cub(parent / "cub")
+        with ordinary_user():
+            assert get_dataset("Folder", folders)
+        for name, root, closed in (
+            ("Folder", folders, folders / "kind_1"),
+            ("Folder", folders, folders),
+            ("CUB", cub, cub),
+        ):
+            closed.chmod(0)
+            with ordinary_user(), pytest.raises(UserError) as raised:
+                get_dataset(name, root)
+            assert str(raised.value) == f"cannot read the folder {closed}: Permission denied"
+            closed.chmod(0o755)
 
 
 def test_a_fixed_split_refuses_a_fraction(tmp_path):

@@ -1,6 +1,9 @@
 """A run that was stopped and goes on ends exactly like one that was not."""
 
 import json
+import math
+import tracemalloc
+from pathlib import Path
 
 import h5py
 import keras
@@ -13,7 +16,7 @@ from tests.commands.running import TINY, history, run, same_arrays, succeed
 from training.optimizer import build_optimizer
 from training.reporting import EpochReporter
 from training.snapshot_callback import Snapshot
-from training.snapshots import RunState, read_snapshot, restore, save_snapshot
+from training.snapshots import RunState, read_snapshot, read_state, restore, save_snapshot
 from utils import UserError
 
 # Restarts of the schedule, a decay that counts steps, momentum, augmentation, two heads.
@@ -165,7 +168,7 @@ def test_only_the_best_epoch_is_kept_if_that_is_wanted(tmp_path, monkeypatch):
     kept = state_in("s.weights.h5")
     assert kept["epoch"] == values.index(max(values)) + 1
     assert kept["best"] == pytest.approx(max(values), rel=1e-6)
-    assert len(kept["records"]) == kept["epoch"]
+    assert len(read_state(Path("s.weights.h5")).records) == kept["epoch"]
 
 
 def test_an_unknown_metric_is_told_with_those_there_are(tmp_path):
@@ -284,6 +287,55 @@ def test_the_best_value_of_another_metric_does_not_count(tmp_path):
     snapshot.set_model(compiled())
     snapshot.on_epoch_end(3, {"val_acc": 0.05})
     assert read_snapshot(path, {}).best == 0.05
+
+
+def test_an_epoch_that_could_not_be_kept_is_not_the_best(tmp_path, monkeypatch):
+    path = tmp_path / "s.weights.h5"
+    snapshot = Snapshot(path, RunState(0, {}), EpochReporter(9), metric="val_acc")
+    snapshot.set_model(compiled())
+    snapshot.on_epoch_end(0, {"val_acc": 0.3})
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", full)
+        snapshot.on_epoch_end(1, {"val_acc": 0.6})
+    snapshot.on_epoch_end(2, {"val_acc": 0.2})
+    assert read_snapshot(path, {}).epoch == 1
+    snapshot.on_epoch_end(3, {"val_acc": 0.5})
+    assert (read_snapshot(path, {}).epoch, read_snapshot(path, {}).best) == (4, 0.5)
+
+
+def test_figures_come_back_as_they_were(tmp_path):
+    records = [
+        {"epoch": 1, "lr": 0.1, "loss": 2.302585, "val_acc": 0.1234567},
+        {"epoch": 2, "lr": 1e-6, "loss": math.inf, "val_acc": 1.0},
+    ]
+    save_snapshot(tmp_path / "s.h5", compiled(), RunState(2, {}, records))
+    found = read_state(tmp_path / "s.h5").records
+    assert found == records and [list(r) for r in found] == [list(r) for r in records]
+    assert all(type(record["epoch"]) is int for record in found)
+    save_snapshot(tmp_path / "s.h5", compiled(), RunState(3, {}, [{"epoch": 1, "loss": math.nan}]))
+    (record,) = read_state(tmp_path / "s.h5").records
+    assert math.isnan(record["loss"])
+
+
+def test_writing_the_figures_of_many_epochs_takes_little_memory(tmp_path):
+    model = compiled()
+    names = [f"figure {i}" for i in range(12)]
+
+    def peak(epochs):
+        records = [{"epoch": i, **dict.fromkeys(names, i / 7)} for i in range(epochs)]
+        tracemalloc.start()
+        save_snapshot(tmp_path / "s.h5", model, RunState(epochs, {}, records))
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    peak(1)
+    # Thirteen numbers of eight bytes each.
+    assert (peak(9000) - peak(1000)) / 8000 < 200
 
 
 def test_a_snapshot_that_cannot_be_written_does_not_stop_the_training(tmp_path, monkeypatch):
