@@ -8,6 +8,7 @@ killed or terminated after some epochs, and the same two commands go on from the
 
 import argparse
 import csv
+import json
 import logging
 import os
 import re
@@ -59,7 +60,10 @@ class Run:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         address = f"127.0.0.1:{free_port()}"
-        double = str(architecture.endswith("float64"))
+        double = architecture.endswith("float64")
+        # That of the loss too, which no option sets.
+        (folder / "keras.json").write_text(json.dumps({"floatx": f"float{32 << double}"}))
+        environment = {"KERAS_HOME": str(folder), "JAX_ENABLE_X64": str(double)}
         command = [*COMMAND.split(), "--architecture", architecture, *map(str, more)]
         for name in ("history.csv", "weight_dump.weights.h5"):
             command += [f"--{name.split('.')[0]}", str(folder / name)]
@@ -68,7 +72,7 @@ class Run:
             subprocess.Popen(
                 [sys.executable, *command, *group, *(["--host_rank", str(rank)] if group else [])],
                 cwd=ROOT,
-                env=os.environ | {"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": double},
+                env=os.environ | environment | {"KERAS_BACKEND": "jax"},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
