@@ -223,7 +223,11 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     def add(name: str, kind: Callable, text: str) -> None:
         group.add_argument(name, type=kind, default=getattr(defaults, name[2:]), help=text)
 
-    add("--sgd_patience", natural, "SGD: epochs without a better val_loss before a tenth of it")
+    add(
+        "--sgd_patience",
+        natural,
+        "SGD: divide the rate by 10 after so many epochs without a better val_loss",
+    )
     add("--sgd_lr", rate, "SGD: first learning rate")
     add("--sgd_min_lr", rate, "SGD: lowest learning rate")
     add(

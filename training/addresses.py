@@ -44,7 +44,7 @@ def first_node(nodes: str) -> str:
     Raises:
         ValueError: there is none.
     """
-    found = re.match(r"([^,\[]+)(?:\[(\d+)[^\]]*\]([^,]*))?", nodes)
+    found = re.match(r"(?:[^,\[]|\[\d[^\]]*\])+", nodes)
     if not found:
         raise ValueError(nodes)
-    return "".join(part or "" for part in found.groups())
+    return re.sub(r"\[(\d+)[^\]]*\]", r"\1", found[0])

@@ -1,4 +1,4 @@
-"""Numeric precision and compilation: what depends on the machine and the backend."""
+"""What depends on the backend and the machine: precision, compilation, how batches are read."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -238,7 +238,7 @@ def tell_aborts(explain: Callable[[str], tuple[str, int]]) -> None:
 
     Args:
         explain: makes a message and an exit status of what was written to standard error below
-            Python, if that goes to a file (see ``console.apart``), else of an empty text.
+            Python, if that goes to a file (see ``console.run``), else of an empty text.
     """
 
     @ctypes.CFUNCTYPE(None, ctypes.c_int)

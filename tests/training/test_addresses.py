@@ -32,6 +32,7 @@ def test_what_is_no_address(text):
         ("node[003-015],login2", "node003"),
         ("node[7,009-015]", "node7"),
         ("rack[1-2]-ib,x", "rack1-ib"),
+        ("rack[1-2]node[03-05,7],x", "rack1node03"),
     ],
 )
 def test_the_first_node_of_a_list(nodes, first):
