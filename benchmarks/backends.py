@@ -7,6 +7,7 @@ every epoch and the record of every run.
 
 import argparse
 import csv
+import logging
 import os
 import shlex
 import statistics
@@ -16,20 +17,32 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
+
+import cli  # noqa: E402
+import console  # noqa: E402
+from utils import UserError  # noqa: E402
+
+results = logging.getLogger("results")
+
 COMMAND = (
     "learn_image_embeddings.py --embedding onehot --dataset Digits --architecture resnet-32 "
     "--batch_size 5 --epochs 3 --sgdr_base_len 3 --sgdr_max_lr 0.01"
 )
 
 
-def main() -> int:
-    """Runs everything and prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = cli.build_parser(__doc__.splitlines()[0])
     parser.add_argument("backends", nargs="+", help="tensorflow, jax, torch")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--command", default=COMMAND, help="without --seed and outputs")
     parser.add_argument("--out", type=Path, help="folder for histories and records (default: none)")
-    args = parser.parse_args()
+    return parser
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Runs everything and prints the table."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.out or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -37,22 +50,27 @@ def main() -> int:
             backend: [accuracy(args.command, backend, seed, folder) for seed in args.seeds]
             for backend in args.backends
         }
-    print(f"$ python {args.command} --seed N\n")
-    print(table(accuracies, args.seeds))
-    return 0
+    results.info("$ python %s --seed N\n", args.command)
+    results.info(table(accuracies, args.seeds))
 
 
 def accuracy(command: str, backend: str, seed: int, folder: Path) -> float:
-    """Test accuracy in percent after the last epoch."""
+    """Test accuracy in percent after the last epoch.
+
+    Raises:
+        UserError: the run failed; it has said why.
+    """
     history = folder / f"{backend}-seed{seed}.csv"
     options = ["--seed", str(seed), "--history", str(history.absolute())]
-    subprocess.run(
+    run = subprocess.run(
         [sys.executable, *shlex.split(command), *options],
         cwd=ROOT,
         env=os.environ | {"KERAS_BACKEND": backend},
         stdout=subprocess.DEVNULL,
-        check=True,
+        check=False,
     )
+    if run.returncode:
+        raise UserError(f"{backend}, seed {seed}: the run ended with status {run.returncode}")
     with open(history, newline="") as file:
         *_, last = csv.DictReader(file)
     return 100 * float(last["val_prob_acc" if "val_prob_acc" in last else "val_acc"])
@@ -65,6 +83,11 @@ def table(accuracies: dict[str, list[float]], seeds: list[int]) -> str:
         spread = statistics.stdev(values) if len(values) > 1 else float("nan")
         rows.append([backend, *(f"{v:.1f}" for v in (*values, statistics.mean(values), spread))])
     return "\n".join("".join(f"{cell:>12}" for cell in row) for row in rows)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit status."""
+    return console.run(build_parser(), compare, argv, backend=False)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from training.resuming import (
     Stand,
     begin_or_resume,
     build_metrics,
+    end_epoch,
     shorter_epoch_expected,
 )
 from training.saving import run_record, save_outputs
@@ -261,17 +262,23 @@ def _fit(
     if stand.sums:
         build_metrics(run.model, run.objectives.encode(run.dataset.train.labels[:1]))
 
+    callbacks = [
+        SetEpoch(training, stand.state.step),
+        RestOfEpoch(stand.state, stand.sums),
+        *(FirstStep(), AveragedStatistics(), Validation(judge, interruption.check)),
+        *(*callbacks, GarbageOfEpochs(), *_last_checks(interruption, snapshots)),
+    ]
+
     def fit() -> None:
+        first = stand.state.epoch
+        if stand.state.step == len(training):
+            end_epoch(run.model, callbacks, stand.state, epochs)
+            first += 1
         run.model.fit(
             training,
             epochs=epochs,
-            initial_epoch=stand.state.epoch,
-            callbacks=[
-                SetEpoch(training, stand.state.step),
-                RestOfEpoch(stand.state, stand.sums),
-                *(FirstStep(), AveragedStatistics(), Validation(judge, interruption.check)),
-                *(*callbacks, GarbageOfEpochs(), *_last_checks(interruption, snapshots)),
-            ],
+            initial_epoch=first,
+            callbacks=callbacks,
             # The batches come in random order already; Keras would shuffle them once more, by a
             # generator that is not seeded with the epoch.
             shuffle=False,

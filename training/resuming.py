@@ -107,9 +107,28 @@ class RestOfEpoch(keras.callbacks.Callback):
         if self.done + batch >= self.params["steps"]:
             raise StopIteration  # Keras takes it for the end of the data
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if logs is not None and not logs:  # there was no step left
-            logs.update({name: float(v) for name, v in self.model.get_metrics_result().items()})
+
+def end_epoch(
+    model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], state: RunState, epochs: int
+) -> None:
+    """Does what is left of an epoch all steps of which are done.
+
+    ``Model.fit`` cannot: under JAX, Keras fails in an epoch without a step.
+
+    Args:
+        model: compiled.
+        callbacks: those for ``fit``, among them ``RestOfEpoch``.
+        state: where the run stands.
+        epochs: number of the last epoch.
+    """
+    told = keras.callbacks.CallbackList(
+        list(callbacks), model=model, epochs=epochs, steps=state.step, verbose=0
+    )
+    told.on_train_begin()
+    told.on_epoch_begin(state.epoch)
+    figures = {name: float(value) for name, value in model.get_metrics_result().items()}
+    told.on_epoch_end(state.epoch, figures)
+    told.on_train_end(figures)
 
 
 @contextmanager

@@ -90,7 +90,7 @@ class Snapshot(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         # Keras resets the plateau's state when training begins, so it is restored here.
         if self.plateau:
-            for name, value in self.start.plateau.items():
+            for name, value in self.state.plateau.items():
                 setattr(self.plateau, name, value)
         self._time = time.monotonic()
 

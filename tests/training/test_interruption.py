@@ -1,9 +1,13 @@
 """Signals during a training run, and going on in the middle of an epoch."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import keras
@@ -18,6 +22,7 @@ from training.reporting import EpochReporter, FirstStep
 from training.snapshot_callback import Snapshot
 from utils import Interrupted
 
+ONE_HOST = Path(__file__).parents[1] / "commands" / "one_host.py"
 RUN = (
     f"{TINY} --embedding onehot --cls_weight 0.1 --sgdr_base_len 2 --epochs 3 --max_decay 0.1 "
     "--top_k_acc 2 --snapshot s.h5 --weight_dump w.h5 --history h.csv"
@@ -25,6 +30,7 @@ RUN = (
 """Three epochs of three steps: restarts, decay, momentum, augmentation, two heads."""
 
 CLR = f"{RUN} --lr_schedule CLR --clr_step_len 1"
+SGD = f"{RUN} --lr_schedule SGD --sgd_patience 1 --log_dir log"
 
 
 def state(path="s.h5") -> dict:
@@ -57,7 +63,7 @@ def sigint():
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     """Folders of whole runs, by their commands."""
-    folders = {command: tmp_path_factory.mktemp("whole") for command in (RUN, CLR)}
+    folders = {command: tmp_path_factory.mktemp("whole") for command in (RUN, CLR, SGD)}
     for command, folder in folders.items():
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
@@ -100,6 +106,8 @@ def check_same(folder, expected):
         (RUN, signal.SIGINT, 130, 1, 2),
         (RUN, signal.SIGTERM, 143, 2, 3),  # all steps of the last epoch are done
         (CLR, signal.SIGINT, 130, 1, 1),
+        (CLR, signal.SIGINT, 130, 0, 3),
+        (SGD, signal.SIGTERM, 143, 1, 3),
     ],
 )
 def test_a_signal_ends_the_step_and_the_same_command_goes_on_exactly(
@@ -122,6 +130,23 @@ def test_a_signal_ends_the_step_and_the_same_command_goes_on_exactly(
     outcome = succeed(learn_image_embeddings, command)
     assert f"Going on from s.h5 after epoch {epoch}, step {step}\n" in outcome.err
     check_same(tmp_path, uninterrupted[command])
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
+def test_jax_goes_on_after_the_last_step_of_an_epoch_too(tmp_path):
+    def learn(folder, status, **environment):
+        folder.mkdir(exist_ok=True)
+        environment |= os.environ | {"KERAS_BACKEND": "jax"}
+        command = [sys.executable, ONE_HOST, "learn_image_embeddings", *RUN.split()]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
+
+    whole, ended = tmp_path / "whole", tmp_path / "ended"
+    learn(whole, 0)
+    learn(ended, 143, TERMINATE_AT="6")
+    assert (state(ended / "s.h5")["epoch"], state(ended / "s.h5")["step"]) == (1, 3)
+    learn(ended, 0)
+    check_same(ended, whole)
 
 
 def test_going_on_again_and_again(tmp_path, monkeypatch, uninterrupted):
