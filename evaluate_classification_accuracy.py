@@ -176,10 +176,11 @@ def evaluate(args: argparse.Namespace) -> None:
     from training import distribution
 
     method, entries = choose_method(args), _entries(args)
+    names = [entry.name for entry in entries]
     outputs = accuracy_reports.Outputs(
-        args.csv, args.per_class, args.confusion, args.plot_confusion
+        names, args.csv, args.per_class, args.confusion, args.plot_confusion
     )
-    for option, path in outputs.files([entry.name for entry in entries]):
+    for option, path in outputs.files():
         check_writable(option, path, args.overwrite)
     distribution.configure(args.seed, mixed_precision=None)
     models = {entry.path: read_description(entry.path) for entry in entries}

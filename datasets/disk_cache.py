@@ -26,7 +26,6 @@ import numpy as np
 import PIL
 import simplejpeg
 
-from datasets.images import MAX_SIDE
 from datasets.normalization import Normalization
 from files import check_folder, leftovers, replacing
 from utils import UsageError, UserError, open_regular, read_bytes
@@ -104,15 +103,15 @@ class StoredImages(Sequence):
 
     def _check_rows(self) -> None:
         """Makes sure that the images follow each other up to the end of the file."""
-        if (
-            self._channels not in (1, 3)
-            or max(self._rows["height"].max(), self._rows["width"].max()) > MAX_SIDE
-        ):
-            raise ValueError("its images are far too large")
-        lengths = self._rows["height"] * self._rows["width"] * self._channels
+        heights, widths = self._rows["height"], self._rows["width"]
+        positive = min(heights.min(), widths.min()) > 0 and self._channels in (1, 3)
+        # Whole numbers of a damaged file may be too large to be multiplied.
+        largest = (heights.astype(float) * widths).max() * self._channels
+        if not positive or largest > len(self._bytes):
+            raise ValueError("the sizes of its images are damaged")
+        lengths = heights * widths * self._channels
         ends = _HEADER.itemsize + self._rows.nbytes + np.cumsum(lengths)
-        positive = min(self._rows["height"].min(), self._rows["width"].min(), self._channels) > 0
-        if not positive or ends[-1] != len(self._bytes):
+        if ends[-1] != len(self._bytes):
             raise ValueError("it is too short or too long")
         if not np.array_equal(self._rows["start"], ends - lengths):
             raise ValueError("its index is damaged")

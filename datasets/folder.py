@@ -80,16 +80,27 @@ def _images_by_class(folder: Path) -> dict[str, list[str]]:
     """File names of the images in each subfolder, both ascending; hidden ones do not count.
 
     Raises:
-        UserError: there are no subfolders, or one of them holds no images or cannot be read.
+        UserError: there are no subfolders, or one of them holds no images, cannot be read, or has
+            a name that is not in UTF-8.
     """
     classes = [entry for entry in list_folder(folder) if os.path.isdir(entry)]
     if not classes:
         raise UserError(f"{folder} has no subfolders with images of one class each")
-    images = {entry.name: _images_in(entry) for entry in classes}
+    images = {_readable(entry): _images_in(entry) for entry in classes}
     empty = [name for name, files in images.items() if not files]
     if empty:
         raise UserError(f"{folder / empty[0]} contains no images")
     return images
+
+
+def _readable(folder: Path) -> str:
+    """The name of a folder, which is that of a class and goes into files of text."""
+    try:
+        folder.name.encode()
+    except UnicodeEncodeError as error:
+        shown = ascii(folder.name)
+        raise UserError(f"class {shown} in {folder.parent}: rename it, in UTF-8") from error
+    return folder.name
 
 
 def _images_in(folder: Path) -> list[str]:

@@ -16,8 +16,10 @@ from PIL import Image, UnidentifiedImageError, _imaging
 from datasets.jpeg_header import ordinary_shape
 from utils import UserError, open_regular, read_bytes
 
-_SUFFIXES = ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm"
-IMAGE_SUFFIXES = frozenset(_SUFFIXES.split())
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .jp2 .j2k "
+    ".avif".split()
+)
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # about 89 million; beyond, a file is taken for an attack
 MAX_SIDE = 2**16  # pixels, more than JPEG has
 

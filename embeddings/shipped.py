@@ -20,8 +20,11 @@ def taxonomy_names() -> list[str]:
 def embedding_path(name: str | Path) -> Path:
     """The file of the shipped class embeddings ``name``, or else ``name`` as a path.
 
-    ``cub_deep``, ``cub_deep.unitsphere`` and ``cub_deep.unitsphere.npz`` mean the same.
+    ``cub_deep``, ``cub_deep.unitsphere`` and ``cub_deep.unitsphere.npz`` mean the same, unless
+    there is a file of the last name.
     """
+    if str(name).endswith(".npz") and Path(name).exists():
+        return Path(name)
     base = str(name).removesuffix(".npz").removesuffix(".unitsphere")
     return _FOLDER / f"{base}{_EMBEDDING}" if base in embedding_names() else Path(name)
 

@@ -33,19 +33,21 @@ class Outputs:
     """The files to write, each or None.
 
     Attributes:
+        names: of all models, those that cannot be judged among them.
         csv: all figures, one row per model.
         per_class: accuracy within each class, one row per class and one column per model.
         confusion: confusion matrix; of several models, each has its own file.
         plot_confusion: the same as a picture.
     """
 
+    names: Sequence[str]
     csv: Path | None = None
     per_class: Path | None = None
     confusion: Path | None = None
     plot_confusion: Path | None = None
 
-    def files(self, names: Sequence[str]) -> list[tuple[str, Path]]:
-        """Option and path of every file that is going to be written for models of these names.
+    def files(self) -> list[tuple[str, Path]]:
+        """Option and path of every file that may be written.
 
         Raises:
             UsageError: two would be the same file, or a picture has an unknown format.
@@ -58,7 +60,7 @@ class Outputs:
             ("--confusion", self.confusion),
             ("--plot_confusion", self.plot_confusion),
         ):
-            found += [(option, for_model(path, name, names)) for name in names if path]
+            found += [(option, self.of_model(path, name)) for name in self.names if path]
         found = [(option, path) for option, path in found if path]
         seen: dict[Path, str] = {}
         for option, path in found:
@@ -68,12 +70,11 @@ class Outputs:
             seen[path.resolve()] = option
         return found
 
-
-def for_model(path: Path, name: str, names: Sequence[str]) -> Path:
-    """``confusion.csv`` → ``confusion.NAME.csv`` if there are several models."""
-    if len(names) == 1:
-        return path
-    return path.with_name(f"{path.stem}.{_UNSAFE.sub('_', name)}{path.suffix}")
+    def of_model(self, path: Path, name: str) -> Path:
+        """``confusion.csv`` → ``confusion.NAME.csv`` if there are several models."""
+        if len(self.names) == 1:
+            return path
+        return path.with_name(f"{path.stem}.{_UNSAFE.sub('_', name)}{path.suffix}")
 
 
 def table(judged: Sequence[Judged]) -> list[str]:
@@ -101,7 +102,7 @@ def write_files(
 
     Args:
         outputs: which.
-        judged: all models.
+        judged: the models that could be judged.
         dataset: what they were judged on.
         arrangement: order of the classes in pictures.
 
@@ -112,13 +113,12 @@ def write_files(
         _write_figures(outputs.csv, judged, dataset)
     if outputs.per_class:
         _write_per_class(outputs.per_class, judged, dataset)
-    names = [one.name for one in judged]
     for one in judged:
         confusion = confusion_matrix(one.predicted, dataset.test.labels, dataset.num_classes)
         if outputs.confusion:
-            _write_confusion(for_model(outputs.confusion, one.name, names), confusion, dataset)
+            _write_confusion(outputs.of_model(outputs.confusion, one.name), confusion, dataset)
         if outputs.plot_confusion:
-            path = for_model(outputs.plot_confusion, one.name, names)
+            path = outputs.of_model(outputs.plot_confusion, one.name)
             title = f"{one.name}: {_percent(one.figures['accuracy'])} % of {dataset.name}"
             plot_confusion(path, confusion, dataset.class_names, arrangement, title)
 

@@ -58,7 +58,10 @@ def _summary(count: int, parts: Iterable[str | np.ndarray]) -> str:
     """A number, and a text that differs when one of the parts does."""
     digest = hashlib.sha256()
     for part in parts:
-        content = part.encode() if isinstance(part, str) else np.ascontiguousarray(part).data
+        if isinstance(part, str):
+            content = part.encode(errors="surrogateescape")  # the name of a file may be any bytes
+        else:
+            content = np.ascontiguousarray(part).data
         digest.update(f"{memoryview(content).nbytes} ".encode())
         digest.update(content)
     return f"{count} ({digest.hexdigest()[:12]})"

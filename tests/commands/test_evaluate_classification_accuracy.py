@@ -3,6 +3,7 @@
 import csv
 import functools
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -360,3 +361,11 @@ def test_one_model_that_fails_does_not_cost_the_figures_of_the_others(folder):
     assert outcome.status == USAGE and "conv99" in outcome.err.splitlines()[-1]
     assert [row["model"] for row in read("part.csv")] == ["xent"]
     assert "xent" in outcome.out
+
+
+def test_a_file_belongs_to_its_model_when_another_one_fails(folder):
+    Path("matrix.csv").write_text("written earlier")
+    options = "--model xent.keras mse.keras --layer prob conv99 --svm --confusion matrix.csv"
+    assert run(command, f"{DIGITS} {options}").status == USAGE
+    assert Path("matrix.csv").read_text() == "written earlier"
+    assert len(read("matrix.xent.csv")) == 10

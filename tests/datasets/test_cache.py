@@ -370,6 +370,15 @@ def test_stored_images_may_have_different_sizes(tmp_path):
             np.testing.assert_array_equal(stored[i], images[i])
 
 
+def test_a_long_and_narrow_image_is_kept_too(tmp_path):
+    path = tmp_path / "line.png"
+    Image.fromarray(np.arange(900, dtype=np.uint8).reshape(1, 300, 3)).save(path)
+    images = cache.ResizedImages(cache.FileImages([path]), 256)
+    for _ in range(2):
+        stored = stored_images(tmp_path, "any", images, [path], np.array([0]), 1, 1)
+        np.testing.assert_array_equal(stored[0], images[0])
+
+
 def test_estimates_are_close(tmp_path):
     paths = []
     for i in range(30):

@@ -1,9 +1,11 @@
 """Malformed data sets, each of which gives one clear line, and the layouts of folders."""
 
+import os
 import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from datasets import annotations, get_dataset
 from tests.fake_data import (
@@ -194,6 +196,22 @@ def test_folders_that_cannot_be_used(tmp_path):
     (root / "test").mkdir()
     with pytest.raises(UserError, match="no subfolders"):
         get_dataset("Folder", root)
+
+
+def test_a_class_has_to_have_a_name_in_utf_8(tmp_path):
+    root = write_classes(tmp_path)
+    os.rename(root / "kind_1", os.fsencode(root) + b"/V\xf6gel")
+    with pytest.raises(UserError, match=r"class 'V\\udcf6gel' in .*: rename it, in UTF-8"):
+        get_dataset("Folder", root)
+
+
+def test_images_of_all_formats_count(tmp_path):
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for suffix in ("jpg", "PNG", "tiff", "webp", "jp2", "avif"):
+            Image.new("RGB", (9, 9)).save(tmp_path / label / f"image.{suffix}")
+    dataset = get_dataset("Folder", tmp_path)
+    assert len(dataset.train) + len(dataset.test) == 12
 
 
 def test_folders_that_cannot_be_read():

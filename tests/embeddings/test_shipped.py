@@ -135,6 +135,14 @@ def test_names_stand_for_files(name, tmp_path, monkeypatch):
         np.testing.assert_array_equal(load_class_embeddings(spelling).vectors, by_path.vectors)
 
 
+@pytest.mark.parametrize("spelling", ["nab.npz", "nab.unitsphere.npz"])
+def test_a_file_of_the_same_name_is_taken_by_its_whole_name(spelling, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez(spelling, embedding=np.eye(3, dtype=np.float32), ind2label=np.arange(3))
+    assert len(load_class_embeddings(spelling).labels) == 3
+    assert len(load_class_embeddings("nab").labels) == 555
+
+
 def test_an_unknown_name_lists_the_shipped_ones():
     expected = "no file of class embeddings cub_shallow, .* cifar100, cub_deep, .*, nab"
     with pytest.raises(UserError, match=expected):

@@ -1,6 +1,7 @@
 """A snapshot belongs to what was learned from, by content."""
 
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -62,6 +63,16 @@ def test_the_lists_of_images_count(tmp_path, monkeypatch):
     content = snapshot_of(learn_classifier, options)
     Path("images/train.txt").write_text("a/1.png\nb/0.png\n")
     check_refused(learn_classifier, options, content, "training images '2 (")
+
+
+def test_the_name_of_an_image_may_be_any_bytes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for label in "ab":
+        os.makedirs(f"images/{label}")
+        for number in range(3):
+            Image.new("RGB", (9, 9)).save(os.fsencode(f"images/{label}/") + b"\xf6%d.png" % number)
+    options = "--dataset Folder --data_root images --architecture tiny --batch_size 2"
+    snapshot_of(learn_classifier, f"{options} --target_size 8 --crop_size 8 --repeats 1")
 
 
 @pytest.mark.parametrize(("name", "other"), [("backend", "jax"), ("keras", "3.0.0")])
