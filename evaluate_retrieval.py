@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,7 +123,7 @@ def evaluate(args: argparse.Namespace) -> None:
 def _check_outputs(args: argparse.Namespace) -> None:
     if args.plot and args.plot.suffix.lower() not in _PLOTS:
         raise UsageError(f"--plot {args.plot}: the name has to end in {' or '.join(_PLOTS)}")
-    if args.csv and args.plot and args.csv.resolve() == args.plot.resolve():
+    if args.csv and args.plot and os.path.realpath(args.csv) == os.path.realpath(args.plot):
         raise UsageError(f"--csv and --plot name the same file, {args.csv}")
     outputs = [("--csv", args.csv), ("--plot", args.plot)]
     if args.csv:

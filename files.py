@@ -162,11 +162,13 @@ def check_writable(option: str, path: Path, overwrite: bool) -> None:
         overwrite: whether an existing file may be replaced.
 
     Raises:
-        UsageError: the folder is missing or not writable, the file exists or is a folder, or its
-            name is too long.
+        UsageError: the folder is missing or not writable, the file exists or is none, or its name
+            is too long.
     """
     if os.path.isdir(path):
         raise UsageError(f"{option} {path}: is a folder, not a file")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UsageError(f"{option} {path}: is a device or a pipe, not a file")
     if os.path.exists(path) and not overwrite:
         raise UsageError(f"{option} {path}: exists already; give --overwrite to replace it")
     check_folder(option, path.parent)

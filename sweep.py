@@ -10,7 +10,6 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import cli
@@ -170,7 +169,8 @@ def sweep(args: argparse.Namespace) -> None:
         dict(_named(root) for root in args.data_root),
         dict(_named_embedding(text) for text in args.embeddings),
         args.val_fraction,
-        save_models=args.save_models,
+        int(args.gpus_per_trial or 1),
+        args.save_models,
     )
     _check(args, commands)
     settings = _settings(trials, commands)
@@ -302,7 +302,6 @@ def _run(args: argparse.Namespace, report: Report, commands: Commands) -> StopRe
     with connected(args.address, resources) as ray, stop_requests() as stopping:
         limit = min(args.max_parallel or len(missing), len(missing))
         logger.info("Running %d trials, %d at once", len(missing), min(limit, ray.at_once))
-        commands = replace(commands, gpus=int(ray.resources.gpus or 0))
         for job, outcome in ray.run(_jobs(missing, commands, report), limit, stopping):
             done += 1
             _tell(report, missing[job.name], outcome, f"[{done}/{total}]")

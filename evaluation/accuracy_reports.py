@@ -1,5 +1,6 @@
 """What the judgement of models looks like: a table, CSV files and pictures of confusion."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,12 +63,12 @@ class Outputs:
         ):
             found += [(option, self.of_model(path, name)) for name in self.names if path]
         found = [(option, path) for option, path in found if path]
-        seen: dict[Path, str] = {}
+        seen: dict[str, str] = {}
         for option, path in found:
-            if path.resolve() in seen:
-                other = seen[path.resolve()]
-                raise UsageError(f"{other} and {option} would both be written to {path}")
-            seen[path.resolve()] = option
+            real = os.path.realpath(path)
+            if real in seen:
+                raise UsageError(f"{seen[real]} and {option} would both be written to {path}")
+            seen[real] = option
         return found
 
     def of_model(self, path: Path, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -49,7 +50,7 @@ class Store:
     """
 
     def __init__(self, path: Path):
-        self.path = path.resolve()
+        self.path = Path(os.path.realpath(path))
 
     @contextmanager
     def opened(self) -> Iterator[None]:

@@ -173,6 +173,9 @@ def test_outputs_that_cannot_be_written_are_refused(tmp_path):
         check_writable("--history", tmp_path / "a.csv", overwrite=False)
     with pytest.raises(UsageError, match="is a folder, not a file"):
         check_writable("--history", tmp_path, overwrite=True)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="is a device or a pipe, not a file"):
+        check_writable("--history", tmp_path / "pipe", overwrite=True)
     with pytest.raises(UsageError, match=r"--history: there is no folder .*none"):
         check_writable("--history", tmp_path / "none" / "a.csv", overwrite=True)
 

@@ -9,6 +9,7 @@ import numpy as np
 from datasets.base import ImageDataset, Selected, Split
 from training import distribution
 from training.objective import Objectives
+from utils import UserError, open_regular
 
 LIBRARIES = ("backend", "keras")
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -72,5 +73,8 @@ def _numbers(values: Iterable[float]) -> str:
 
 
 def _file(path: Path) -> str:
-    with open(path, "rb") as file:
-        return f"weights ({hashlib.file_digest(file, 'sha256').hexdigest()[:12]})"
+    try:
+        with open_regular(path) as file:
+            return f"weights ({hashlib.file_digest(file, 'sha256').hexdigest()[:12]})"
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error

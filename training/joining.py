@@ -7,8 +7,10 @@ before it aborts.
 import atexit
 import logging
 import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from training.addresses import parse_address
 from training.options import HostOptions
@@ -54,24 +56,56 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
     else:
         _check_free(options)
         logger.info("Waiting for the other hosts at %s", options.coordinator)
-    jax.distributed.initialize(
-        options.coordinator,
-        options.hosts,
-        options.host_rank,
-        cluster_detection_method="deactivate",
-        initialization_timeout=options.join_timeout,
-        heartbeat_timeout_seconds=options.lost_timeout,
-        shutdown_timeout_seconds=_SHUTDOWN,
+    _interruptibly(
+        partial(
+            jax.distributed.initialize,
+            options.coordinator,
+            options.hosts,
+            options.host_rank,
+            cluster_detection_method="deactivate",
+            initialization_timeout=options.join_timeout,
+            heartbeat_timeout_seconds=options.lost_timeout,
+            shutdown_timeout_seconds=_SHUTDOWN,
+        )
     )
-    # Waits for the others, before the process is ended; see console.end_process.
-    atexit.register(jax.distributed.shutdown)
     peers = Peers(options.host_rank, options.hosts)
+    # Before the process is ended; see console.end_process.
+    atexit.register(_leave, peers)
     tell_aborts(lambda text: _why_lost(peers, text))
     with together(peers):
         peers.watch()
         peers.agree("options", {"--hosts": options.hosts, **facts})
         peers.introduce()
     return peers
+
+
+def _interruptibly(work: Callable[[], None]) -> None:
+    """Does what waits within JAX, where Python obeys no signal, in a thread of its own."""
+    errors: list[BaseException] = []
+
+    def attempt() -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    # Python does not wait for it at its exit.
+    thread = threading.Thread(target=attempt, name="joining", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _leave(peers: Peers) -> None:
+    """Waits for the others; if the work with them has not begun, they are told instead."""
+    import jax
+
+    if peers.parted:
+        jax.distributed.shutdown()
+    else:
+        peers.announce(UserError("it did not come to the training"))
+        peers.forsake()
 
 
 def _reach(options: HostOptions) -> None:

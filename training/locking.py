@@ -12,6 +12,9 @@ from utils import UserError
 
 logger = logging.getLogger(__name__)
 
+_HOLDER = b"process "
+"""What a lock file begins with, while somebody has it."""
+
 
 @contextmanager
 def only_run(path: Path | None) -> Iterator[None]:
@@ -20,7 +23,7 @@ def only_run(path: Path | None) -> Iterator[None]:
     A file ``PATH.lock`` is locked, which the kernel undoes when the process ends in whatever way.
 
     Raises:
-        UserError: another run is using the snapshot.
+        UserError: another run is using the snapshot, or the lock file is something else.
     """
     if path is None:
         yield
@@ -53,10 +56,13 @@ def _lock(path: Path, lock: Path) -> int:
             logger.warning("--snapshot %s: cannot be locked: %s", path, error.strerror)
             return descriptor
         if _is(lock, descriptor):
+            if os.pread(descriptor, len(_HOLDER), 0) not in (b"", _HOLDER):
+                os.close(descriptor)
+                raise UserError(f"--snapshot {path}: {lock} is no lock file of this project")
             with suppress(OSError):  # a full disk: the lock holds without a name in it
                 os.ftruncate(descriptor, 0)
-                holder = f"process {os.getpid()} on {socket.gethostname()}\n"
-                os.pwrite(descriptor, holder.encode(), 0)
+                holder = f"{os.getpid()} on {socket.gethostname()}\n"
+                os.pwrite(descriptor, _HOLDER + holder.encode(), 0)
             return descriptor
         os.close(descriptor)  # its holder removed it in between
 

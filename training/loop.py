@@ -22,7 +22,7 @@ from training.logs import Logs
 from training.objective import Objectives
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
-from training.record import write_records
+from training.ownership import begin_records
 from training.replicas import AveragedStatistics
 from training.reporting import (
     EpochReporter,
@@ -101,6 +101,7 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
         options.outputs, _identity(run), options.initial_epoch, bool(options.finetune)
     )
     schedule = build_schedule(options.schedule, len(training), stand.first_step(ALL_LAYERS))
+    stand.check_epochs(schedule.epochs)
     compiled = distribution.jit_compile(options.jit)
     judge = Judge(run.model, run.objectives, validating, options.top_k_acc, compiled)
     if stand.state.phase == NEW_LAYERS:
@@ -234,7 +235,7 @@ def _open(run: Training, stand: Stand, snapshots: list[Snapshot]) -> None:
         elif not snapshot.path.exists():
             snapshot.write()
     record = run_record(run.model, run.dataset, run.command, run=stand.state.run)
-    write_records(run.options.outputs, record)
+    begin_records(run.options.outputs, record)
 
 
 def _check_metric(run: Training) -> None:

@@ -110,6 +110,14 @@ class Peers:
             if self.rank == 0:  # the store ends with this process
                 time.sleep(_NOTICE)
 
+    def forsake(self) -> None:
+        """Has JAX not wait for the others at the exit."""
+        from jax._src import distributed
+
+        state = distributed.global_state
+        self._kept = state.client, state.service  # destroying them would wait as well
+        state.client = state.service = None
+
     def lost(self) -> UserError | None:
         """Who has gone, after an operation with the others has failed; None if nobody has."""
         try:
@@ -244,7 +252,11 @@ def tell_aborts(explain: Callable[[str], tuple[str, int]]) -> None:
     @ctypes.CFUNCTYPE(None, ctypes.c_int)
     def aborted(number: int) -> None:
         # On the library's own thread, in the middle of abort(): Python runs here as in any thread.
-        end(*explain(_written_by_libraries()))
+        # On the main thread, it may begin with the handler of a signal that has come meanwhile.
+        try:
+            end(*explain(_written_by_libraries()))
+        except BaseException:
+            end(*explain(_written_by_libraries()))
 
     _handlers.append(aborted)  # C keeps no reference
     ctypes.CDLL(None).signal(signal.SIGABRT, aborted)

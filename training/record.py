@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 from datasets.base import ImageDataset
+from files import write_errors
 from models.description import ModelDescription, Output
 from provenance import record_path, write_record
 from training.objective import Objectives
@@ -29,15 +30,15 @@ def folder_record(folder: Path) -> Path:
     return folder / "run.json"
 
 
-def write_records(outputs: OutputOptions, record: Mapping[str, object]) -> None:
-    """Writes the record beside everything that the run saves.
+def write_run_record(path: Path, record: Mapping[str, object]) -> None:
+    """Writes one of them; the folder of a log is created.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError: the file cannot be written.
     """
-    for path in record_paths(outputs):
+    with write_errors(path):
         path.parent.mkdir(exist_ok=True)
-        write_record(path, record)
+    write_record(path, record)
 
 
 def describe_dataset(dataset: ImageDataset) -> dict[str, object]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from files import replacing
 from utils import STARTED, UsageError, UserError, read_text
@@ -126,18 +127,24 @@ def check_history(path: Path, records: list[Record]) -> None:
     """
     if not path.exists():
         return
-    try:
-        lines = read_text(path).split("\n")
-        rows = csv.DictReader(lines)
-        losses = [float(row["loss"]) for row in rows]
-        if rows.fieldnames and "loss" not in rows.fieldnames:
-            raise KeyError("loss")
-    except (UserError, csv.Error, KeyError, TypeError, ValueError):
-        losses = [math.nan]
-    if any(loss != record["loss"] for loss, record in zip(losses, records, strict=False)):
+    losses = _losses(path)
+    own = [record["loss"] for record in records]
+    common = min(len(losses or ()), len(own))
+    # Losses of a training that failed are no numbers, and count as equal.
+    if losses is None or not np.array_equal(losses[:common], own[:common], equal_nan=True):
         raise UsageError(
             f"--history {path}: is not the history of this run; give --overwrite to replace it"
         )
+
+
+def _losses(path: Path) -> list[float] | None:
+    """The losses of all epochs in a history; None if it is something else."""
+    try:
+        rows = csv.DictReader(read_text(path).split("\n"))
+        losses = [float(row["loss"]) for row in rows]
+    except (UserError, csv.Error, KeyError, TypeError, ValueError):
+        return None
+    return losses if "loss" in (rows.fieldnames or ["loss"]) else None
 
 
 def write_history(path: Path, records: list[Record]) -> None:

@@ -37,6 +37,22 @@ class Stand:
         """How many steps of its first epoch that phase of the training leaves out."""
         return self.state.step if self.state.phase == phase else 0
 
+    def check_epochs(self, epochs: int) -> None:
+        """Refuses to end before the place where the run stands.
+
+        Args:
+            epochs: how many are wanted.
+
+        Raises:
+            UsageError: the run has been trained for longer.
+        """
+        begun = self.state.epoch + (self.state.step > 0)
+        if self.resumed and self.state.phase == ALL_LAYERS and begun > epochs:
+            raise UsageError(
+                f"--epochs {epochs}: the snapshot is of {self.state.place}; "
+                f"give at least --epochs {begun}, or another --snapshot"
+            )
+
     def with_all_layers(self) -> "Stand":
         """Where the training of all layers begins, after that of the new ones."""
         old = self.state

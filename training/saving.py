@@ -1,18 +1,20 @@
 """What a run leaves behind: models, weights, features, and the record beside each of them."""
 
 import logging
+from collections.abc import Callable
 
 import keras
 
 from datasets.base import ImageDataset
 from evaluation.feature_dumps import of_test_split, write_features
 from models.saved import save_model, save_weights
-from provenance import commit
+from provenance import commit, record_path
 from training import distribution, hosts
 from training.judging import Judgement
 from training.objective import Objectives
 from training.options import OutputOptions
-from training.record import describe_dataset, describe_model, write_records
+from training.ownership import run_of
+from training.record import describe_dataset, describe_model, record_paths, write_run_record
 from utils import UserError
 
 logger = logging.getLogger(__name__)
@@ -54,20 +56,28 @@ def save_outputs(
     """
     description = describe_model(model, dataset, objectives)
     features = of_test_split(judgement.features, dataset)
-    steps = [
+    dumps = [
         (outputs.model_dump, lambda path: save_model(model, path, description)),
         (outputs.weight_dump, lambda path: save_weights(model, path)),
         (outputs.feature_dump, lambda path: write_features(path, features)),
-        (outputs, lambda outputs: write_records(outputs, record)),
     ]
-    failures = []
-    for target, write in steps:
-        if target is None:
-            continue
+    failures: list[UserError] = []
+
+    def succeeds(write: Callable[..., None], *arguments: object) -> bool:
         try:
             with hosts.on_its_own():
-                write(target)
+                write(*arguments)
+            return True
         except UserError as error:
             logger.error("%s", error)
             failures.append(error)
+            return False
+
+    others = set()  # records of what another run left, and this one could not replace
+    for path, write in dumps:
+        if path and not succeeds(write, path) and run_of(record_path(path)) != record["run"]:
+            others.add(record_path(path))
+    for path in record_paths(outputs):
+        if path not in others:
+            succeeds(write_run_record, path, record)
     return failures

@@ -105,12 +105,12 @@ def check_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
 
 def _check_distinct(outputs: OutputOptions) -> None:
     """Refuses one file for two outputs, of which the later would replace the earlier."""
-    seen: dict[Path, str] = {}
+    seen: dict[str, str] = {}
     for name in ("model_dump", "weight_dump", "feature_dump", "history", "snapshot"):
         path = getattr(outputs, name)
         if path is None:
             continue
-        other = seen.setdefault(path.resolve(), name)
+        other = seen.setdefault(os.path.realpath(path), name)
         if other != name:
             raise UsageError(f"--{other} and --{name} name the same file, {path}")
 

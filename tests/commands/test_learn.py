@@ -1,6 +1,7 @@
 """Whole runs of both commands: what they print and write, checked by independent computation."""
 
 import re
+import shutil
 import subprocess
 
 import keras
@@ -389,3 +390,54 @@ def test_one_file_that_cannot_be_written_does_not_keep_the_others_from_being_wri
     assert not (tmp_path / "m.keras").exists()
     assert (tmp_path / "w.h5").exists() and (tmp_path / "f.npz").exists()
     assert "final" in record(tmp_path / "f.npz")
+
+
+def test_a_record_that_cannot_be_written_does_not_keep_the_others_from_being_written(
+    tmp_path, monkeypatch
+):
+    from training import judging
+
+    whole = judging.Judge.__call__
+
+    def judge(*arguments, **named):
+        shutil.rmtree(tmp_path / "gone", ignore_errors=True)
+        return whole(*arguments, **named)
+
+    (tmp_path / "gone").mkdir()
+    monkeypatch.setattr(judging.Judge, "__call__", judge)
+    outcome = run(
+        learn_classifier,
+        f"{TINY} --epochs 1",
+        *("--weight_dump", tmp_path / "gone" / "w.h5", "--log_dir", tmp_path / "gone" / "log"),
+        *("--history", tmp_path / "h.csv"),
+    )
+    assert outcome.status == 1 and "Traceback" not in outcome.err
+    assert "final" in record(tmp_path / "h.csv")
+
+
+def test_a_result_that_is_going_to_be_replaced_keeps_its_record_until_then(tmp_path, monkeypatch):
+    from training import saving
+    from utils import UserError
+
+    def fail(model, path):
+        raise UserError(f"cannot write {path}: disk full")
+
+    dump, history_file = tmp_path / "w.h5", tmp_path / "h.csv"
+    succeed(learn_classifier, f"{TINY} --epochs 1 --weight_dump", dump)
+    first, content = record(dump), dump.read_bytes()
+    again = (f"{TINY} --epochs 2 --overwrite --weight_dump", dump, "--history", history_file)
+    with monkeypatch.context() as patch:
+        patch.setattr(saving, "save_weights", fail)
+        assert run(learn_classifier, *again).status == 1
+    assert record(dump) == first and dump.read_bytes() == content
+    assert record(history_file)["final"]
+    succeed(learn_classifier, *again)
+    assert record(dump)["options"]["epochs"] == 2 and record(dump)["final"]
+
+
+@pytest.mark.parametrize("content", ['{"options": []}', "[" * 100_000, "{}", "[]", "no JSON"])
+def test_any_file_may_lie_where_a_record_is_going_to_be(tmp_path, content):
+    (tmp_path / "w.h5.run.json").write_text(content)
+    (tmp_path / "w.h5").symlink_to("w.h5")  # leads nowhere
+    succeed(learn_classifier, f"{TINY} --epochs 0 --weight_dump", tmp_path / "w.h5")
+    assert record(tmp_path / "w.h5")["final"]

@@ -233,6 +233,13 @@ def test_what_is_missing_can_be_seen_before(folder, extended):
     assert not list(folder.glob("out/trials/*lr0.5*"))
 
 
+def test_the_commands_shown_are_those_that_would_be_run(tmp_path):
+    shown = run(sweep, f"--dry_run --gpus_per_trial 2 --out {tmp_path}/out {GRID} {PASSED_ON}")
+    assert shown.status == 0
+    for line in shown.out.splitlines():
+        assert " --gpus 2 " in line
+
+
 def test_without_ray_the_message_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     outcome = run(sweep, f"--out {tmp_path}/out {GRID} {PASSED_ON}")

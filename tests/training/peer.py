@@ -1,8 +1,8 @@
 """One process of several that do nothing but wait for each other; for tests of what they say.
 
 Called as ``python tests/training/peer.py PORT PROCESSES RANK WHAT``. With WHAT ``fail`` it ends
-with an error after some steps, with ``differ`` it says to have other options; otherwise it goes on
-for a minute.
+with an error after some steps, with ``early`` before the first one, and with ``differ`` it says to
+have other options; otherwise it goes on for a minute.
 """
 
 import argparse
@@ -30,6 +30,8 @@ def work(args: argparse.Namespace) -> None:
         args.processes, args.rank, f"127.0.0.1:{args.port}", join_timeout=args.join, lost_timeout=4
     )
     peers = joining.join(options, {"--epochs": 4 if args.what == "differ" else 3, "--seed": 0})
+    if args.what == "early":
+        raise UserError("cannot read image 3")
     with together(peers):
         for step in range(STEPS):
             multihost_utils.broadcast_one_to_all(np.ones(1))
@@ -46,4 +48,4 @@ if __name__ == "__main__":
         parser.add_argument(name, type=int)
     parser.add_argument("what")
     parser.add_argument("--join", type=int, default=60)
-    sys.exit(console.run(parser, work, backend=False, apart=lambda args: True))
+    console.end_process(lambda: console.run(parser, work, backend=False, apart=lambda args: True))

@@ -12,6 +12,7 @@ from PIL import Image
 import learn_classifier
 import learn_image_embeddings
 from tests.commands.running import TINY, run, succeed
+from tests.permissions import folder_for_all, ordinary_user
 
 
 def snapshot_of(command, options: str) -> bytes:
@@ -63,6 +64,19 @@ def test_the_lists_of_images_count(tmp_path, monkeypatch):
     content = snapshot_of(learn_classifier, options)
     Path("images/train.txt").write_text("a/1.png\nb/0.png\n")
     check_refused(learn_classifier, options, content, "training images '2 (")
+
+
+def test_weights_that_cannot_be_read_are_told_in_one_line():
+    with folder_for_all() as folder:
+        path = folder / "w.h5"
+        succeed(learn_classifier, f"{TINY} --epochs 0 --weight_dump {path}")
+        path.chmod(0)
+        with ordinary_user():
+            outcome = run(
+                learn_classifier, f"{TINY} --finetune {path} --snapshot {folder / 's.h5'}"
+            )
+    assert outcome.status == 1
+    assert f"cannot read {path}: Permission denied" in outcome.err.splitlines()[-1]
 
 
 def test_the_name_of_an_image_may_be_any_bytes(tmp_path, monkeypatch):

@@ -89,7 +89,7 @@ OUTPUTS = (
         (Snapshot, "on_train_batch_end"),  # before the first epoch ended
         (Snapshot, "on_epoch_end"),  # between history and snapshot
         (saving, "save_weights"),  # the model is saved, the weights are not
-        (saving, "write_records"),  # everything is saved but the last records
+        (saving, "write_run_record"),  # everything is saved but the last records
         (EpochReporter, "on_epoch_end"),
     ],
 )

@@ -68,3 +68,13 @@ def test_within_one_process_too(tmp_path):
         assert (tmp_path / "s.h5.lock").exists()
     with only_run(None):
         pass
+
+
+def test_a_file_that_is_no_lock_is_left_alone(tmp_path):
+    (tmp_path / "poetry.lock").write_text("# packages")
+    with (
+        pytest.raises(UserError, match=r"poetry\.lock is no lock file"),
+        only_run(tmp_path / "poetry"),
+    ):
+        pass
+    assert (tmp_path / "poetry.lock").read_text() == "# packages"

@@ -89,6 +89,30 @@ def test_an_error_of_one_process_is_told_by_all(failing):
         assert (f"host {failing} ({socket.gethostname()}) has ended" in line) == (rank != failing)
 
 
+@pytest.mark.parametrize("failing", [0, 1])
+def test_who_fails_before_the_training_does_not_keep_the_others_waiting(failing):
+    port = free_port()
+    what = ["early" if rank == failing else "go" for rank in range(2)]
+    with running(*((port, 2, rank, what[rank]) for rank in range(2))) as processes:
+        answers = [answer(process) for process in processes]
+    for rank, (status, _, (line,)) in enumerate(answers):
+        assert status == 1
+        told = f"host {failing} ({socket.gethostname()}) has ended: it did not come to the training"
+        assert ("cannot read image 3" if rank == failing else told) in line
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_waiting_for_the_others_can_be_ended(number, status):
+    with running((free_port(), 2, 0)) as (process,):
+        assert process.stderr.readline().startswith("Waiting for the other")
+        time.sleep(1)  # until JAX waits
+        process.send_signal(number)
+        sent = time.monotonic()
+        found, _, (line,) = answer(process)
+    assert found == status and time.monotonic() - sent < 30
+    assert line == f"peer.py: {'interrupted' if status == 130 else 'terminated'}"
+
+
 def test_different_options_are_named_by_all():
     port = free_port()
     with running((port, 2, 0), (port, 2, 1, "differ")) as processes:

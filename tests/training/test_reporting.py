@@ -1,5 +1,6 @@
 """Lines and CSV of the epochs."""
 
+import contextlib
 import logging
 import math
 
@@ -9,8 +10,14 @@ import pytest
 import learn_classifier
 from tests.commands.running import TINY, history, run
 from training import reporting
-from training.reporting import EpochReporter, accuracy_name, best_epoch, format_figures
-from utils import UserError
+from training.reporting import (
+    EpochReporter,
+    accuracy_name,
+    best_epoch,
+    check_history,
+    format_figures,
+)
+from utils import UsageError, UserError
 
 
 @pytest.mark.parametrize(
@@ -115,6 +122,26 @@ def test_the_csv_holds_earlier_epochs_too(tmp_path):
     reporter.on_epoch_end(1, {"loss": 8.0})
     assert history(path) == [*earlier, {"epoch": 2, "lr": 0.25, "loss": 8.0}]
     assert len(earlier) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "fits"),
+    [
+        ("epoch,loss\n1,0.5\n2,nan\n", True),
+        ("epoch,loss\n1,0.5\n", True),
+        ("epoch,loss\n1,0.5\n2,nan\n3,nan\n", True),
+        ("", True),
+        ("epoch,loss\n1,0.5\n2,0.4\n", False),
+        ("epoch,loss\n1,nan\n", False),
+        ("epoch,loss\n1,low\n", False),
+        ("epoch,lr\n1,0.5\n", False),
+    ],
+)
+def test_the_history_of_a_run_is_known_by_its_losses(tmp_path, content, fits):
+    path = tmp_path / "h.csv"
+    path.write_text(content)
+    with contextlib.nullcontext() if fits else pytest.raises(UsageError, match="not the history"):
+        check_history(path, [{"loss": 0.5}, {"loss": math.nan}])
 
 
 def test_a_csv_that_cannot_be_written_is_told_and_tried_again(tmp_path):

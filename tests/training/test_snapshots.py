@@ -406,6 +406,23 @@ def test_an_epoch_given_beside_a_snapshot_has_to_agree(tmp_path):
     assert outcome.out.count("Epoch ") == 1
 
 
+def test_fewer_epochs_than_the_snapshot_has_are_refused(tmp_path):
+    path, dump = tmp_path / "s.h5", tmp_path / "w.h5"
+    succeed(learn_classifier, f"{TINY} --epochs 2 --snapshot {path}")
+    content = path.read_bytes()
+    outcome = run(learn_classifier, f"{TINY} --epochs 1 --snapshot {path} --weight_dump {dump}")
+    assert outcome.status == 2
+    assert "--epochs 1: the snapshot is of epoch 2; give at least --epochs 2" in outcome.err
+    assert path.read_bytes() == content and not dump.exists()
+
+
+def test_a_rate_that_decays_over_all_epochs_belongs_to_their_number(tmp_path):
+    path = tmp_path / "s.h5"
+    succeed(learn_classifier, f"{TINY} --epochs 1 --max_decay 0.1 --snapshot {path}")
+    outcome = run(learn_classifier, f"{TINY} --epochs 2 --max_decay 0.1 --snapshot {path}")
+    assert outcome.status == 1 and "epochs '1' instead of '2'" in outcome.err.splitlines()[-1]
+
+
 def test_the_history_of_another_run_is_not_written_over(tmp_path):
     path, history_file = tmp_path / "s.h5", tmp_path / "h.csv"
     succeed(learn_classifier, f"{TINY} --epochs 1 --snapshot {path} --history {history_file}")
