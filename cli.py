@@ -284,8 +284,6 @@ def identity(args: argparse.Namespace) -> dict[str, str]:
     values = {name: str(getattr(args, name)) for name in IDENTITY if hasattr(args, name)}
     if not args.finetune:
         del values["finetune_init"]
-    if args.max_decay:
-        values["epochs"] = str(args.epochs)  # over all of which the rate decays
     # Names that may be written in any case.
     return values | {name: values[name].lower() for name in ("dataset", "architecture")}
 

@@ -81,15 +81,23 @@ def _opset(text: str) -> int:
     return number
 
 
+def _images(paths: Sequence[Path]) -> list[Path]:
+    from evaluation.image_files import find_images
+
+    found = find_images(paths)
+    if found.unreadable:
+        raise found.unreadable[0]
+    return found.files
+
+
 def export_model(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    from evaluation.image_files import find_images
     from evaluation.prediction import Classifier
     from models import export
     from models.saved import load_model
 
     export.check_export(args.format, "--out", args.out, args.overwrite)
-    images = find_images(args.check_images).files if args.check_images else []
+    images = _images(args.check_images) if args.check_images else []
     model, description = load_model(args.model)
     plain = export.exportable(model)
     if export.is_half_precision(model):

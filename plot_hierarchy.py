@@ -17,6 +17,8 @@ results = logging.getLogger("results")
 
 MOST_CLASSES = 5000
 """More make pictures that take minutes and that few programs open."""
+MOST_PIXELS = 2**28
+"""Of PNG; each takes four bytes of memory."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -54,8 +56,13 @@ def plot(args: argparse.Namespace) -> None:
         )
     names = read_names(args.names) if args.names else None
     figure = draw(taxonomy, labels, names, args.title or Path(args.hierarchy).stem)
-    save_figure(figure, args.out)
     width, height = figure.get_size_inches()
+    if args.out.suffix == ".png" and width * height * figure.dpi**2 > MOST_PIXELS:
+        raise UsageError(
+            f"--out {args.out}: {width:.0f} x {height:.0f} inches are too large for .png; "
+            "give a name in .svg, or choose classes with --class_list"
+        )
+    save_figure(figure, args.out)
     results.info(
         "%d classes, height %d; %.0f x %.0f inches written to %s",
         *(len(labels), taxonomy.height, width, height, args.out),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 import cli
 import console
 from files import check_writable, growing, partial_path, write_errors
-from utils import UsageError, UserError
+from utils import UsageError, UserError, printable
 
 if TYPE_CHECKING:
     from evaluation.image_files import Found
@@ -80,7 +80,7 @@ class Table:
         self, stream: TextIO, score_kind: str, names: Sequence[str], class_names: Sequence[str]
     ):
         self._stream = stream
-        columns = ([_printable(text) for text in column] for column in (names, class_names))
+        columns = ([printable(text) for text in column] for column in (names, class_names))
         self._widths = [min(80, max(map(len, column))) for column in columns]
         self._line("image", "class", score_kind)
 
@@ -91,7 +91,7 @@ class Table:
 
     def _line(self, name: str, class_name: str, score: str) -> None:
         first, second = self._widths
-        line = f"{_printable(name):<{first}}  {_printable(class_name):<{second}}  {score}"
+        line = f"{printable(name):<{first}}  {printable(class_name):<{second}}  {score}"
         print(line, file=self._stream)
 
 
@@ -231,11 +231,6 @@ def _show_progress(args: argparse.Namespace, done: int, total: int) -> None:
 def _text(path: Path) -> str:
     """The name; bytes that are no text in UTF-8 are written as ``\\xff``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _printable(text: str) -> str:
-    """Keeps line breaks and control characters of names out of tables."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ Everything after -- is passed on to the learn command of every trial, like
 import argparse
 import importlib
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import cli
 import console
+from datasets.names import parse_name
 from provenance import commit, record_path, versions, write_record
 from sweeping.cluster import Job, Resources, connected
 from sweeping.commands import DATASET, EMBEDDINGS, Commands, check_options
@@ -181,6 +183,8 @@ def sweep(args: argparse.Namespace) -> None:
     with store.opened():
         store.agree(settings)
         report = Report(store, trials)
+        if args.save_models:
+            _warn_of_missing_models(report)
         _write_record(args, store)
         stopped = _run(args, report, commands)
         report.write_trials()
@@ -244,7 +248,7 @@ def _check(args: argparse.Namespace, commands: Commands) -> None:
         raise UsageError(f"--gpus_per_trial {args.gpus_per_trial:g}: is not a whole number")
     roots = {dataset_key(name): commands.data_root(dataset_key(name)) for name in args.datasets}
     for root in roots.values():
-        if root and not args.address and not Path(root).is_dir():
+        if root and not args.address and not os.path.isdir(root):
             raise UsageError(f"--data_root {root}: there is no such folder")
 
 
@@ -255,7 +259,7 @@ def _settings(trials: Sequence[Trial], commands: Commands) -> dict[str, str]:
         UsageError: the options that are passed on are not for a sweep.
         SystemExit: they are wrong in themselves.
     """
-    settings = {}
+    settings = {"KERAS_BACKEND": console.backend_name()}
     for trial in {(t.point.loss, t.point.dataset, t.protocol): t for t in trials}.values():
         loss, dataset = LOSSES[trial.point.loss], trial.point.dataset
         module = importlib.import_module(Path(loss.command).stem)
@@ -272,6 +276,8 @@ def _settings(trials: Sequence[Trial], commands: Commands) -> dict[str, str]:
                 settings[f"{loss.command} --{name}" if differs else f"--{name}"] = str(parsed[name])
         if trial.protocol == VALIDATION:
             settings["--val_fraction"] = number(commands.val_fraction)
+        if parse_name(dataset).base == "Folder":  # any other is known by its name
+            settings[f"--data_root {dataset}"] = os.path.realpath(parsed["data_root"])
         if loss.semantic:
             settings[f"--embeddings {dataset}"] = parsed["embedding"]
     return settings
@@ -282,6 +288,18 @@ def _show(report: Report, commands: Commands) -> None:
         if not report.finished(trial):
             command = commands.of(trial, report.store.folder(trial))
             results.info("python %s", shlex.join(command))
+
+
+def _warn_of_missing_models(report: Report) -> None:
+    done = [trial for trial in report.trials if report.finished(trial)]
+    missing = sum(not report.store.has_model(trial) for trial in done)
+    if missing:
+        logger.warning(
+            "--save_models: %d trials were finished without it, and their networks are gone; "
+            "to train these again, remove their folders in %s",
+            missing,
+            report.store.path,
+        )
 
 
 def _write_record(args: argparse.Namespace, store: Store) -> None:

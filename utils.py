@@ -22,12 +22,17 @@ STARTED = time.monotonic()
 
 _LONGEST = 600  # characters of a message
 _END = 150  # of a longer one, what is kept of its end
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 LARGEST_TEXT = 2**27
 """Bytes of a text file; the list of the 1.3 million images of ImageNet has 50 MB."""
 MOST_LINES = 3_000_000
 """Lines of a text file."""
+
+
+def printable(text: str) -> str:
+    """The text on one line: what would end it, is no character or speaks to a terminal, escaped."""
+    return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 class UserError(Exception):
@@ -46,7 +51,7 @@ class UserError(Exception):
     status = 1
 
     def __init__(self, message: str):
-        line = _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], message)
+        line = printable(message)
         if len(line) > _LONGEST:
             line = f"{line[: _LONGEST - _END - 3]} … {line[-_END:]}"
         super().__init__(line)

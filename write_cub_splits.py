@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def write_splits(args: argparse.Namespace) -> None:
         raise UsageError(
             f"--per_class {max(args.per_class)}: the lists have {LISTED} images of each class"
         )
-    if not args.data_root.is_dir():
+    if not os.path.isdir(args.data_root):
         raise UserError(f"there is no folder {args.data_root}")
     folder = args.out or args.data_root
     paths = {number: folder / subset_file(number) for number in dict.fromkeys(args.per_class)}

@@ -204,12 +204,13 @@ def _cut() -> None:
 
 def _other_version() -> None:
     import h5py
+    import numpy as np
 
     with h5py.File("s.h5", "a") as file:
         state = json.loads(file["run_state"][()])
         state["identity"]["keras"] = "3.0.0"
         del file["run_state"]
-        file["run_state"] = json.dumps(state)
+        file["run_state"] = np.bytes_(json.dumps(state))
 
 
 def _second_run():

@@ -110,7 +110,7 @@ def load_class_embeddings(source: str | Path) -> ClassEmbeddings:
     of each row. Nothing in the file is executed, whatever it contains.
 
     Args:
-        source: a file, or a name such as ``cub_deep``; the name of a shipped file wins.
+        source: a file, or a name such as ``cub_deep``, see ``shipped.embedding_path``.
 
     Raises:
         UserError: the file is missing, damaged, or lacks one of the two.

@@ -1,13 +1,14 @@
 """Pictures of taxonomies, for people."""
 
 import colorsys
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
 from embeddings.taxonomy import Label, Taxonomy, few
 from embeddings.tree_layout import GAP, Layout, Placed, arrange, ends, groups
-from utils import UserError
+from utils import UserError, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,11 +53,12 @@ def draw(
         )
     leaves = ends(taxonomy, taxonomy.nodes(labels))
     texts = [
-        (names or {}).get(str(label), name)
+        printable((names or {}).get(str(label), name))
         for label, name in zip(taxonomy.labels, taxonomy.names, strict=True)
     ]
     layout = arrange(taxonomy, leaves, texts, _text_width, _ROW)
     heading = f"{title}: {len(labels)} classes, height {taxonomy.height}".removeprefix(": ")
+    heading = printable(heading)
     width = max(layout.width, _text_width(heading) * 1.5) + 2 * _MARGIN
     height = layout.height + _TITLE + 2 * _MARGIN
     figure = Figure((width / 72, height / 72), dpi=_DPI)
@@ -110,7 +112,9 @@ def _text_width(text: str) -> float:
     from matplotlib.textpath import text_to_path
 
     font = FontProperties(family=_FONT, size=_SIZE)
-    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
+    with warnings.catch_warnings():  # ``save_figure`` tells of them, once
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
+        return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
 
 
 def _colour(number: int) -> tuple[float, ...]:

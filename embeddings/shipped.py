@@ -1,5 +1,6 @@
 """The taxonomies and class embeddings that come with the project, by name."""
 
+import os
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
@@ -23,7 +24,7 @@ def embedding_path(name: str | Path) -> Path:
     ``cub_deep``, ``cub_deep.unitsphere`` and ``cub_deep.unitsphere.npz`` mean the same, unless
     there is a file of the last name.
     """
-    if str(name).endswith(".npz") and Path(name).exists():
+    if str(name).endswith(".npz") and os.path.exists(name):
         return Path(name)
     base = str(name).removesuffix(".npz").removesuffix(".unitsphere")
     return _FOLDER / f"{base}{_EMBEDDING}" if base in embedding_names() else Path(name)

@@ -82,7 +82,7 @@ def area(precision: np.ndarray, k: int | None = None) -> float:
 
 
 class _Totals:
-    """Sums over queries of the similarity at each rank, kept per class of the query.
+    """Sums over queries of the similarity at each rank, class by class of the query.
 
     The best possible sums depend on the class only, so they divide the totals of a class once.
     """
@@ -90,22 +90,33 @@ class _Totals:
     def __init__(self, similarity: np.ndarray, labels: np.ndarray):
         self.similarity = np.asarray(similarity, dtype=np.float64)
         self.counts = np.bincount(labels, minlength=len(self.similarity))
-        self.sums: dict[int, np.ndarray] = {}
+        self._label: int | None = None  # of the class under way
+        self._sums = np.zeros(len(labels) - 1)  # of that class
+        self._total = np.zeros(len(labels) - 1)  # of all classes before it
 
     def add(self, label: int, ranked: np.ndarray) -> None:
-        """Counts queries of one class, ``ranked`` (queries, ranks) being what they retrieved."""
-        at_ranks = np.take(self.similarity[label], ranked).sum(axis=0)
-        self.sums[label] = self.sums.get(label, 0) + at_ranks
+        """Counts queries of one class, ``ranked`` (queries, ranks) being what they retrieved.
+
+        All queries of a class have to come before those of the next one.
+        """
+        if label != self._label:
+            self._finish_class()
+            self._label = label
+        self._sums += np.take(self.similarity[label], ranked).sum(axis=0)
 
     def precision(self) -> np.ndarray:
-        """HP@1, HP@2, …, the mean over all queries."""
-        total = sum(self._class_total(label) for label in self.sums)
-        return total / self.counts.sum()
+        """HP@1, HP@2, …, the mean over all queries, once all have been counted."""
+        self._finish_class()
+        return self._total / self.counts.sum()
 
-    def _class_total(self, label: int) -> np.ndarray:
-        retrieved, best = np.cumsum(self.sums[label]), np.cumsum(self._best(label))
-        perfect = np.full_like(best, self.counts[label])
-        return np.divide(retrieved, best, out=perfect, where=best > 0)
+    def _finish_class(self) -> None:
+        if self._label is None:
+            return
+        retrieved, best = np.cumsum(self._sums), np.cumsum(self._best(self._label))
+        perfect = np.full_like(best, self.counts[self._label])
+        self._total += np.divide(retrieved, best, out=perfect, where=best > 0)
+        self._sums[:] = 0
+        self._label = None
 
     def _best(self, label: int) -> np.ndarray:
         """The similarities of all other images to one of this class, largest first."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from evaluation.retrieval import Retrieval
 from figures import line_styles, save_figure
+from utils import printable
 
 _POINTS = 2000  # more are not seen
 
@@ -51,4 +52,4 @@ def _name_lines(panel, names: Sequence[str]) -> None:
     legend = panel.legend(panel.get_lines(), [str(i) for i in range(len(names))], frameon=False)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)
-        text.set_text(name)
+        text.set_text(printable(name))

@@ -29,10 +29,13 @@ def aligned(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1)
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Writes a CSV file; numbers in full precision, None as an empty cell.
 
+    Bytes in the names of files that are no UTF-8 are written as ``\\udcff``.
+
     Raises:
         UserError: the file cannot be written.
     """
-    with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    text = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
+    with replacing(path) as temporary, open(temporary, "w", **text) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

@@ -227,9 +227,15 @@ def _load_saved_model(path: Path) -> Run:
 
 def _check_saved_model_path(option: str, path: Path, overwrite: bool) -> None:
     """Only a folder that is a SavedModel, or empty, may ever be replaced."""
-    if path.exists() and not path.is_dir():
+    if os.path.exists(path) and not os.path.isdir(path):
         raise UsageError(f"{option} {path}: is a file, but a SavedModel is a folder")
-    if path.is_dir() and any(path.iterdir()):
+    try:
+        filled = any(path.iterdir())
+    except FileNotFoundError:
+        filled = False
+    except OSError as error:
+        raise UsageError(f"{option} {path}: {error.strerror}") from error
+    if filled:
         if not overwrite:
             raise UsageError(f"{option} {path}: exists already; give --overwrite to replace it")
         if not (path / "saved_model.pb").is_file():
@@ -260,10 +266,10 @@ def _replacing_folder(path: Path) -> Iterator[Path]:
             path.rename(old)
         temporary.rename(path)
     except OSError as error:
-        if old.exists() and not path.exists():
-            old.rename(path)
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
+        if old.exists() and not path.exists():  # it failed or was interrupted in between
+            old.rename(path)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 

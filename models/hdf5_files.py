@@ -151,8 +151,6 @@ def _checked_size(dataset: h5py.Dataset) -> int:
     """
     if dataset.external or dataset.is_virtual:
         raise ValueError(f"{dataset.name} refers to another file")
-    if dataset.dtype.kind == "O" and dataset.shape == ():
-        return 0  # one text, which the file has
     if dataset.dtype.kind not in _NUMBERS_AND_TEXT or dataset.shape is None:
         raise ValueError(f"{dataset.name} is an array of {dataset.dtype}")
     plan = dataset.id.get_create_plist()

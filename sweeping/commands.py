@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datasets.names import parse_name
 from sweeping.grid import LOSSES, VALIDATION, Trial, number
+from sweeping.store import MODEL
 from utils import UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -68,7 +69,7 @@ class Commands:
         command += ["--history", str(folder / "history.csv")]
         command += ["--snapshot", str(folder / "snapshot.h5")]
         if self.save_models:
-            command += ["--model_dump", str(folder / "model.keras")]
+            command += ["--model_dump", str(folder / MODEL)]
         if self.gpus > 1:
             command += ["--gpus", str(self.gpus)]
         # What is replaced is of the same trial, which the sweep has made sure of.

@@ -21,6 +21,9 @@ except ImportError:  # Windows: two sweeps in one folder are not noticed
 
 FINISHED, FAILED, UNFINISHED = "finished", "failed", "unfinished"
 
+MODEL = "model.keras"
+"""The trained network in the folder of a trial, if it is kept."""
+
 _SETTINGS = "sweep.json"
 _TRIALS = "trials"
 
@@ -59,15 +62,17 @@ class Store:
         Raises:
             UsageError: it cannot be written, is in use, or has other things in it.
         """
-        if not self.path.is_dir():
+        if not os.path.isdir(self.path):
             check_folder("--out", self.path.parent)
-            if self.path.exists():
+            if os.path.exists(self.path):
                 raise UsageError(f"--out {self.path}: is a file, not a folder")
-        elif not (self.path / _SETTINGS).exists() and any(
-            entry.name != ".lock" for entry in self.path.iterdir()
-        ):
+        try:
+            self.path.mkdir(exist_ok=True)
+            entries = {entry.name for entry in self.path.iterdir()}
+        except OSError as error:
+            raise UsageError(f"--out {self.path}: {error.strerror}") from error
+        if _SETTINGS not in entries and entries - {".lock"}:
             raise UsageError(f"--out {self.path}: has files in it that are not of a sweep")
-        self.path.mkdir(exist_ok=True)
         check_folder("--out", self.path)
         with open(self.path / ".lock", "a") as lock:
             if fcntl:
@@ -131,7 +136,8 @@ class Store:
     def trials(self) -> list[Trial]:
         """All trials that have a folder, of this grid or an earlier one."""
         found = []
-        for folder in sorted((self.path / _TRIALS).glob("*")):
+        top = self.path / _TRIALS
+        for folder in sorted(top.iterdir()) if os.path.isdir(top) else ():
             facts = _read_facts(folder)
             with suppress(KeyError):
                 point = Point(*(facts[field.name] for field in fields(Point)))
@@ -149,6 +155,10 @@ class Store:
         if record:
             return Result(FINISHED, seconds, options, record)
         return Result(UNFINISHED if last in (None, "stopped") else FAILED, seconds, options)
+
+    def has_model(self, trial: Trial) -> bool:
+        """Whether its trained network was kept."""
+        return (self.folder(trial) / MODEL).exists()
 
     def tidy(self, trial: Trial) -> None:
         """Removes what only a run that is not finished needs: its snapshot."""

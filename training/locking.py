@@ -44,6 +44,9 @@ def _lock(path: Path, lock: Path) -> int:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise UserError(f"--snapshot {path}: cannot write {lock}: {error.strerror}") from error
+        if not _is_lock(descriptor):
+            os.close(descriptor)
+            raise UserError(f"--snapshot {path}: {lock} is in the way, which is no lock file")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -56,15 +59,20 @@ def _lock(path: Path, lock: Path) -> int:
             logger.warning("--snapshot %s: cannot be locked: %s", path, error.strerror)
             return descriptor
         if _is(lock, descriptor):
-            if os.pread(descriptor, len(_HOLDER), 0) not in (b"", _HOLDER):
-                os.close(descriptor)
-                raise UserError(f"--snapshot {path}: {lock} is no lock file of this project")
             with suppress(OSError):  # a full disk: the lock holds without a name in it
                 os.ftruncate(descriptor, 0)
                 holder = f"{os.getpid()} on {socket.gethostname()}\n"
                 os.pwrite(descriptor, _HOLDER + holder.encode(), 0)
             return descriptor
         os.close(descriptor)  # its holder removed it in between
+
+
+def _is_lock(descriptor: int) -> bool:
+    """Whether a file has nothing but the name of a holder in it."""
+    try:
+        return os.pread(descriptor, len(_HOLDER), 0) in (b"", _HOLDER)
+    except OSError:  # a pipe, or a device
+        return False
 
 
 def _is(path: Path, descriptor: int) -> bool:

@@ -22,7 +22,7 @@ from training.logs import Logs
 from training.objective import Objectives
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
-from training.ownership import begin_records
+from training.ownership import RecordOfHistory, begin_records
 from training.replicas import AveragedStatistics
 from training.reporting import (
     EpochReporter,
@@ -97,8 +97,9 @@ def train(run: Training) -> Judgement:
 def _train(run: Training, training: Batches, validating: Batches, testing: Batches) -> Judgement:
     options = run.options
     _check_metric(run)
+    identity = _identity(run, build_schedule(options.schedule, len(training)).epochs)
     stand = begin_or_resume(
-        options.outputs, _identity(run), options.initial_epoch, bool(options.finetune)
+        options.outputs, identity, options.initial_epoch, bool(options.finetune)
     )
     schedule = build_schedule(options.schedule, len(training), stand.first_step(ALL_LAYERS))
     stand.check_epochs(schedule.epochs)
@@ -110,8 +111,9 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     reporter = EpochReporter(schedule.epochs, stand.state.records, options.outputs.history)
     snapshots = _snapshots(run, stand, reporter, plateau_of(schedule.callbacks))
     logs = [Logs(options.outputs.log_dir)] if options.outputs.log_dir else []
-    _open(run, stand, snapshots)
-    watching = [*schedule.callbacks, reporter, *snapshots, *logs]
+    record = _open(run, stand, snapshots)
+    watching = [*schedule.callbacks, reporter, RecordOfHistory(reporter, record)]
+    watching += [*snapshots, *logs]
     _fit(run, training, judge, stand, schedule.epochs, watching)
     with explained(snapshots):
         judgement = _reading((testing,), lambda: judge.on(testing)(int(options.progress)))
@@ -151,11 +153,13 @@ def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
     return training, validating, testing
 
 
-def _identity(run: Training) -> dict[str, str]:
+def _identity(run: Training, epochs: int) -> dict[str, str]:
     """What a snapshot must agree in."""
     if run.options.outputs.snapshot is None:
         return {}
-    return run.identity | content_identity(*_learned_from(run))
+    # The rate decays over all epochs.
+    more = {"epochs": str(epochs)} if run.options.max_decay else {}
+    return run.identity | more | content_identity(*_learned_from(run))
 
 
 def _learned_from(run: Training) -> tuple[ImageDataset, Objectives, Path | None]:
@@ -223,10 +227,13 @@ def _snapshots(
     ]
 
 
-def _open(run: Training, stand: Stand, snapshots: list[Snapshot]) -> None:
+def _open(run: Training, stand: Stand, snapshots: list[Snapshot]) -> dict[str, object]:
     """Restores what the snapshot has, or writes the first one; then the records.
 
     The first one tells that whatever else the run writes is its own.
+
+    Returns:
+        The record.
     """
     for snapshot in snapshots:
         snapshot.set_model(run.model)
@@ -236,6 +243,7 @@ def _open(run: Training, stand: Stand, snapshots: list[Snapshot]) -> None:
             snapshot.write()
     record = run_record(run.model, run.dataset, run.command, run=stand.state.run)
     begin_records(run.options.outputs, record)
+    return record
 
 
 def _check_metric(run: Training) -> None:

@@ -249,17 +249,21 @@ def tell_aborts(explain: Callable[[str], tuple[str, int]]) -> None:
             Python, if that goes to a file (see ``console.run``), else of an empty text.
     """
 
-    @ctypes.CFUNCTYPE(None, ctypes.c_int)
-    def aborted(number: int) -> None:
+    def aborted() -> Iterator[None]:
         # On the library's own thread, in the middle of abort(): Python runs here as in any thread.
-        # On the main thread, it may begin with the handler of a signal that has come meanwhile.
+        # On the main thread, it may begin with the handler of a signal that has come meanwhile:
+        # within the try of a generator that waits there, but before that of a function.
         try:
+            yield
             end(*explain(_written_by_libraries()))
         except BaseException:
             end(*explain(_written_by_libraries()))
 
-    _handlers.append(aborted)  # C keeps no reference
-    ctypes.CDLL(None).signal(signal.SIGABRT, aborted)
+    waiting = aborted()
+    next(waiting)
+    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(waiting.send)
+    _handlers.append(handler)  # C keeps no reference
+    ctypes.CDLL(None).signal(signal.SIGABRT, handler)
 
 
 _handlers: list[object] = []

@@ -91,7 +91,7 @@ def begin_or_resume(
         )
     if outputs.history and not outputs.overwrite and state.phase == ALL_LAYERS:
         check_history(outputs.history, state.records)
-    remove_leftovers(outputs, state.run)
+    remove_leftovers(outputs, state.run, resumed=True)
     logger.info("Going on from %s after %s", path, state.place)
     return Stand(state, True, tuple(read_metrics(path)))
 

@@ -13,7 +13,7 @@ from training import distribution, hosts
 from training.judging import Judgement
 from training.objective import Objectives
 from training.options import OutputOptions
-from training.ownership import run_of
+from training.ownership import same_result
 from training.record import describe_dataset, describe_model, record_paths, write_run_record
 from utils import UserError
 
@@ -75,7 +75,7 @@ def save_outputs(
 
     others = set()  # records of what another run left, and this one could not replace
     for path, write in dumps:
-        if path and not succeeds(write, path) and run_of(record_path(path)) != record["run"]:
+        if path and not succeeds(write, path) and not same_result(record_path(path), record):
             others.add(record_path(path))
     for path in record_paths(outputs):
         if path not in others:

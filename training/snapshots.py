@@ -29,6 +29,9 @@ METRICS = "running_metrics"
 OPTIMIZER = "run_optimizer"
 RECORDS = "run_records"
 
+_MOST_EPOCHS = 1_000_000  # an empty row of a damaged table takes nothing in the file
+_MOST_FIGURES = 10_000_000
+
 NEW_LAYERS = "new layers"
 ALL_LAYERS = "all layers"
 
@@ -80,7 +83,8 @@ def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
         _network(model).save_weights(temporary)
         with h5py.File(temporary, "a") as file:
             columns = list(state.records[0]) if state.records else []
-            file[STATE] = json.dumps(vars(state) | {"records": columns})
+            # Of fixed length: HDF5 may take gigabytes for a damaged text of variable length.
+            file[STATE] = np.bytes_(json.dumps(vars(state) | {"records": columns}))
             file[RECORDS] = _table(state.records, columns)
             _store(file.create_group(OPTIMIZER), model.optimizer.variables)
             _store(file.create_group(METRICS), model.metrics_variables if state.step else [])
@@ -102,7 +106,9 @@ def _records(file: h5py.File, columns: object) -> list[Record]:
     named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
     if not named or table.dtype != np.float64 or table.shape[1:] != (len(columns),):
         raise ValueError("no table of figures")
-    rows = [dict(zip(columns, row, strict=True)) for row in table[()].tolist()]
+    if max(table.shape) > _MOST_EPOCHS or table.size > _MOST_FIGURES:
+        raise ValueError("a table of far too many figures")
+    rows = (dict(zip(columns, row, strict=True)) for row in table[()].tolist())
     return [row | {"epoch": int(row["epoch"])} for row in rows]
 
 

@@ -19,6 +19,7 @@ from tests.commands.running import run, succeed
 from tests.commands.test_bad_invocations import DATA, USAGE, check_refused
 from tests.fake_data import write_image
 from tests.models.test_export import needs
+from tests.permissions import folder_for_all, ordinary_user
 from utils import UserError
 
 VECTORS = np.random.default_rng(4).normal(size=(3, 5)).astype(np.float32)
@@ -164,3 +165,18 @@ def test_refused_in_one_line(folder, options, status, named):
     check_refused(run(export_model, options), "export_model.py", status, named)
     assert sorted(folder.rglob("*")) == before
     assert Path("old.onnx").read_bytes() == b"older"
+
+
+@needs("saved_model")
+def test_a_folder_of_images_that_cannot_be_read_is_told():
+    with folder_for_all() as parent:
+        save(parent / "m.keras", "dot")
+        (parent / "closed").mkdir(mode=0)
+        with ordinary_user():
+            outcome = run(
+                export_model,
+                f"--model {parent}/m.keras --format saved_model --out {parent}/m",
+                "--check_images",
+                parent / "closed",
+            )
+    check_refused(outcome, "export_model.py", DATA, "cannot list")

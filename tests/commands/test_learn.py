@@ -13,7 +13,7 @@ import learn_image_embeddings
 from datasets import get_dataset
 from tests import fake_data
 from tests.commands.running import TINY, history, record, run, same_arrays, succeed
-from training.reporting import format_figures
+from training.reporting import EpochReporter, format_figures
 
 GREP = r'grep -oP "val_(prob_)?acc: \K([0-9.]+)" | sort -n | tail -n 1'
 """The line of the published instructions that finds the best accuracy."""
@@ -433,6 +433,25 @@ def test_a_result_that_is_going_to_be_replaced_keeps_its_record_until_then(tmp_p
     assert record(history_file)["final"]
     succeed(learn_classifier, *again)
     assert record(dump)["options"]["epochs"] == 2 and record(dump)["final"]
+
+
+def test_a_history_that_is_going_to_be_replaced_keeps_its_record_until_then(tmp_path, monkeypatch):
+    path = tmp_path / "h.csv"
+    succeed(learn_classifier, f"{TINY} --epochs 1 --seed 1 --history", path)
+    first, content = record(path), path.read_bytes()
+    seen = []
+    whole = EpochReporter.on_epoch_end
+
+    def ended(self, epoch, logs=None):
+        seen.append((record(path), path.read_bytes()))
+        if epoch == 1:
+            raise KeyboardInterrupt
+        whole(self, epoch, logs)
+
+    monkeypatch.setattr(EpochReporter, "on_epoch_end", ended)
+    assert run(learn_classifier, f"{TINY} --epochs 2 --overwrite --history", path).status == 130
+    assert seen[0] == (first, content)
+    assert seen[1][0]["options"]["epochs"] == 2 and seen[1][1] != content
 
 
 @pytest.mark.parametrize("content", ['{"options": []}', "[" * 100_000, "{}", "[]", "no JSON"])

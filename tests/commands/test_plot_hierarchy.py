@@ -103,3 +103,22 @@ def test_too_many_classes_for_one_picture_are_refused(folder):
     outcome = run(plot_hierarchy, "--hierarchy huge.txt --out huge.png")
     assert outcome.status == 2 and "5001 classes" in outcome.err
     assert not (folder / "huge.png").exists()
+
+
+def test_pictures_that_would_take_gigabytes_are_refused(folder):
+    chain = [f"{i} {i + 1}" for i in range(2000)]
+    write_lines(folder / "deep.txt", [*chain, *(f"{i} {100_000 + i}" for i in range(2000))])
+    outcome = run(plot_hierarchy, "--hierarchy deep.txt --out deep.png")
+    assert outcome.status == 2 and "inches are too large for .png" in outcome.err.splitlines()[-1]
+    assert not (folder / "deep.png").exists()
+
+
+def test_names_of_any_characters(folder):
+    odd = ["0 Birds", "1 \x01", "2 \u8349\u539f", "7 a\x00b", "8 x", "9 y"]
+    write_lines(folder / "odd.txt", odd)
+    options = "--hierarchy hierarchy.txt --is_a --names odd.txt --out h.svg --title"
+    outcome = succeed(plot_hierarchy, options, os.fsdecode(b"\xff"))
+    shown = written("h.svg")
+    assert shown[0].startswith("\\udcff: 3 classes") and "a\\x00b" in shown and "\\x01" in shown
+    (line,) = outcome.err.splitlines()
+    assert line.endswith("some characters are not in the font and show as boxes")

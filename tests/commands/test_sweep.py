@@ -233,6 +233,34 @@ def test_what_is_missing_can_be_seen_before(folder, extended):
     assert not list(folder.glob("out/trials/*lr0.5*"))
 
 
+@needs_ray
+def test_other_images_and_another_backend_are_refused(folder, extended, monkeypatch):
+    grid = GRID.replace("digits-SUB5", "Digits-sub5 Folder")
+    refused = run(sweep, f"--out {folder}/out --data_root {folder} {grid} {PASSED_ON}")
+    assert refused.status == 2
+    assert f"--data_root Folder {folder}/broken instead of {folder};" in refused.err
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    refused = run(sweep, f"--out {folder}/out {GRID} {PASSED_ON}")
+    assert refused.status == 2 and "KERAS_BACKEND tensorflow instead of jax" in refused.err
+
+
+@needs_ray
+def test_networks_that_were_not_kept_are_missed(folder, extended, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    again = run(sweep, f"--save_models --out {folder}/out {GRID} {PASSED_ON}")
+    assert again.status == 0 and "--save_models: 2 trials were finished without it" in again.err
+
+
+@pytest.mark.parametrize("option", ["--out", "--data_root"])
+def test_names_that_no_folder_can_have(tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    grid = f"--out out --datasets Digits --losses xent {option} {'x' * 300}"
+    outcome = run(sweep, f"{grid} --dry_run")
+    assert outcome.status == (0 if option == "--out" else 2) and "Traceback" not in outcome.err
+    outcome = run(sweep, grid)
+    assert outcome.status == 2 and len(outcome.err.splitlines()) == 1
+
+
 def test_the_commands_shown_are_those_that_would_be_run(tmp_path):
     shown = run(sweep, f"--dry_run --gpus_per_trial 2 --out {tmp_path}/out {GRID} {PASSED_ON}")
     assert shown.status == 0

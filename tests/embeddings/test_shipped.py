@@ -143,6 +143,11 @@ def test_a_file_of_the_same_name_is_taken_by_its_whole_name(spelling, tmp_path, 
     assert len(load_class_embeddings("nab").labels) == 555
 
 
+def test_a_name_that_no_file_can_have_is_told_in_one_line():
+    with pytest.raises(UserError, match="File name too long"):
+        load_class_embeddings(f"{'x' * 300}.npz")
+
+
 def test_an_unknown_name_lists_the_shipped_ones():
     expected = "no file of class embeddings cub_shallow, .* cifar100, cub_deep, .*, nab"
     with pytest.raises(UserError, match=expected):

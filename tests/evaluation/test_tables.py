@@ -1,6 +1,7 @@
 """Tables as people and programs read them."""
 
 import csv
+import os
 
 import pytest
 
@@ -29,6 +30,12 @@ def test_csv_keeps_every_digit_and_any_name(tmp_path):
     assert header == ["name", "x", "y"]
     assert (first[0], float(first[1]), first[2]) == ('a, "b"', 1 / 3, "")
     assert second == ["Möwe", "7", ""]
+
+
+def test_csv_takes_names_of_any_bytes(tmp_path):
+    path = tmp_path / "t.csv"
+    write_csv(path, ["name"], [[os.fsdecode(b"a\xff.npz")]])
+    assert path.read_bytes() == b"name\na\\udcff.npz\n"
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):

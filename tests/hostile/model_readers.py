@@ -147,6 +147,19 @@ def _read_snapshot(folder: Path):
     return read_snapshot(folder / "s.h5", dict(_IDENTITY))
 
 
+def _with_table(epochs: int, columns: list[str]) -> Callable[[Path], None]:
+    """A snapshot with other figures, all zero."""
+
+    def harm(folder: Path) -> None:
+        with h5py.File(folder / "s.h5", "r+") as file:
+            state = json.loads(file["run_state"][()])
+            del file["run_state"], file["run_records"]
+            file["run_state"] = np.bytes_(json.dumps(state | {"records": columns}))
+            file.create_dataset("run_records", (epochs, len(columns)), np.float64)
+
+    return harm
+
+
 def _check_snapshot(found, valid, folder: Path) -> None:
     assert type(found.epoch) is int and found.epoch >= 0
     assert found.identity["dataset"] == "Digits"
@@ -385,7 +398,11 @@ READERS = {
         _read_snapshot,
         _check_snapshot,
         (*BYTES, *[hdf5] * 5),
-        crafted=no_files("s.h5"),
+        crafted=no_files("s.h5")
+        | {
+            "a hundred million epochs without figures": _with_table(10**8, []),
+            "two million epochs": _with_table(2 * 10**6, ["epoch"]),
+        },
         keras=True,
     ),
 }

@@ -238,3 +238,21 @@ def test_other_backends_are_refused(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(UsageError, match=r"not jax: set KERAS_BACKEND=tensorflow"):
         export.check_export(kind, "--out", tmp_path / "a", False)
+
+
+def test_an_interruption_between_two_names_leaves_the_old_model(tmp_path, monkeypatch):
+    path = tmp_path / "model"
+    path.mkdir()
+    (path / "saved_model.pb").write_text("old")
+    whole = Path.rename
+
+    def rename(self, target):
+        if self.name.endswith(".old") or target != path:
+            return whole(self, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(KeyboardInterrupt), export._replacing_folder(path) as temporary:
+        temporary.mkdir()
+    assert (path / "saved_model.pb").read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]

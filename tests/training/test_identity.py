@@ -97,7 +97,7 @@ def test_another_library_is_refused(tmp_path, monkeypatch, name, other):
         state = json.loads(file["run_state"][()])
         state["identity"][name] = other
         del file["run_state"]
-        file["run_state"] = json.dumps(state)
+        file["run_state"] = np.bytes_(json.dumps(state))
     check_refused(learn_classifier, TINY, Path("s.h5").read_bytes(), f"{name} {other!r} instead of")
 
 
@@ -120,6 +120,6 @@ def test_states_of_another_form_are_damaged(tmp_path, monkeypatch, change):
     with h5py.File("s.h5", "a") as file:
         state = json.loads(file["run_state"][()]) | change
         del file["run_state"]
-        file["run_state"] = json.dumps(state)
+        file["run_state"] = np.bytes_(json.dumps(state))
     outcome = run(learn_classifier, f"{TINY} --epochs 2 --snapshot s.h5")
     assert outcome.status == 1 and "is damaged" in outcome.err.splitlines()[-1]

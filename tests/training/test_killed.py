@@ -111,6 +111,31 @@ def test_the_same_command_finishes(tmp_path, monkeypatch, owner, method):
     assert len(weights) == len((tmp_path / "w.h5").read_bytes())
 
 
+def test_what_was_half_written_over_a_result_of_others_is_removed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    succeed(learn_classifier, f"{TINY} --epochs 0 --weight_dump w.h5")
+    command = f"{TINY} --epochs 1 --snapshot s.h5 --weight_dump w.h5 --overwrite"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(saving, "save_weights", killed)
+        run(learn_classifier, command)
+    (tmp_path / ".w.h5.123.h5").touch()
+    succeed(learn_classifier, command)
+    assert not [name for name in os.listdir() if name.startswith(".")]
+    assert record(tmp_path / "w.h5")["options"]["epochs"] == 1
+
+
+def test_a_result_of_fewer_epochs_keeps_its_record(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = "--snapshot s.h5 --weight_dump w.h5"
+    succeed(learn_classifier, f"{TINY} --epochs 1 {options}")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(saving, "save_weights", killed)
+        run(learn_classifier, f"{TINY} --epochs 2 {options} --overwrite")
+    assert record(tmp_path / "w.h5")["options"]["epochs"] == 1
+    outcome = run(learn_classifier, f"{TINY} --epochs 2 {options}")
+    assert outcome.status == 2 and "--weight_dump w.h5: exists already" in outcome.err
+
+
 def test_results_of_others_are_refused_also_by_a_run_that_goes_on(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     succeed(learn_classifier, f"{TINY} --epochs 1 --snapshot s.h5")

@@ -73,8 +73,12 @@ def test_within_one_process_too(tmp_path):
 def test_a_file_that_is_no_lock_is_left_alone(tmp_path):
     (tmp_path / "poetry.lock").write_text("# packages")
     with (
-        pytest.raises(UserError, match=r"poetry\.lock is no lock file"),
+        pytest.raises(UserError, match=r"poetry\.lock is in the way"),
         only_run(tmp_path / "poetry"),
     ):
         pass
     assert (tmp_path / "poetry.lock").read_text() == "# packages"
+    os.mkfifo(tmp_path / "s.h5.lock")
+    with pytest.raises(UserError, match="is in the way"), only_run(tmp_path / "s.h5"):
+        pass
+    assert (tmp_path / "s.h5.lock").is_fifo()

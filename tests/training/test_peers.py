@@ -153,3 +153,37 @@ def test_a_port_that_is_taken():
     (line,) = lines
     assert status == 2
     assert f"--coordinator 127.0.0.1:{port}: cannot listen on that port" in line
+
+
+ABORTED = """
+import ctypes, signal, threading, time
+from training.peers import tell_aborts
+
+def ended(number, frame):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGTERM, ended)
+tell_aborts(lambda text: ("lost the others", 1))
+mutex = ctypes.create_string_buffer(64)
+lock = ctypes.CDLL(None).pthread_mutex_lock
+lock(mutex)
+
+def send(main=threading.main_thread().ident):
+    for number in (signal.SIGTERM, signal.SIGABRT):
+        time.sleep(0.3)
+        signal.pthread_kill(main, number)
+
+threading.Thread(target=send, daemon=True).start()
+lock(mutex)  # for ever: no signal ends it
+"""
+
+
+def test_a_signal_that_came_before_an_abort_does_not_hide_it():
+    done = subprocess.run(
+        [sys.executable, "-c", ABORTED],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "-c: error: lost the others\n")
