@@ -87,7 +87,8 @@ def _add_reading_options(parser: argparse.ArgumentParser) -> None:
         "--crop_size",
         type=positive,
         metavar="PX",
-        help="side of the square that is cut out (default: that of the data set)",
+        help="side of the square that is cut out (default: that of the data set, or 7/8 of "
+        "--target_size)",
     )
     group.add_argument(
         "--read_workers", type=natural, default=8, metavar="N", help="threads that read images"

@@ -68,8 +68,8 @@ def start_devices(args: argparse.Namespace) -> None:
         from training import hosts
 
         hosts.join(host_options(args), _shared(args))
-    elif args.host_rank:
-        raise UsageError(f"--host_rank {args.host_rank}: needs --hosts, how many there are")
+    elif args.host_rank is not None or args.coordinator:
+        raise UsageError("--host_rank and --coordinator need --hosts, how many there are")
 
 
 def host_options(args: argparse.Namespace) -> HostOptions:

@@ -22,6 +22,8 @@ from hiding import UNNEEDED, hidden
 from signals import handling
 from utils import Interrupted, UsageError, UserError
 
+logger = logging.getLogger(__name__)
+
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
@@ -49,6 +51,7 @@ def run(
         0; 1 after a failure; 2 after an argument that does not fit; 130 after Ctrl-C, 143 after
         SIGTERM; 141 when whoever read standard output has gone.
     """
+    _open_streams()
     _show_all_characters()
     argv = sys.argv[1:] if argv is None else list(argv)
     args = parser.parse_args(argv)
@@ -77,6 +80,9 @@ def run(
         # Python flushes standard output once more at exit, and would complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    if reason := _unwritten():
+        print(f"{parser.prog}: error: cannot write standard output: {reason}", file=sys.stderr)
+        return UserError.status
     return 0
 
 
@@ -204,12 +210,39 @@ def _silenced() -> Iterator[None]:
 
 
 class _Handler(logging.StreamHandler):
-    """Of this command; a reader of standard output who has gone ends it."""
+    """Of this command; a reader of standard output who has gone ends it.
+
+    What cannot be written for another reason does not: files may be worth the time.
+
+    Attributes:
+        failure: why something could not be written, if so.
+    """
+
+    failure: str | None = None
 
     def handleError(self, record: logging.LogRecord) -> None:
-        if isinstance(sys.exc_info()[1], BrokenPipeError):
+        error = sys.exc_info()[1]
+        if isinstance(error, BrokenPipeError):
             raise
-        super().handleError(record)
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif self.failure is None:
+            self.failure = error.strerror or str(error)
+            if self.stream is sys.stdout:
+                logger.error("cannot write standard output: %s; going on", self.failure)
+
+
+def _unwritten() -> str | None:
+    """Why some of the results could not be written, if so."""
+    handlers = logging.getLogger("results").handlers
+    return next((h.failure for h in handlers if isinstance(h, _Handler) and h.failure), None)
+
+
+def _open_streams() -> None:
+    """Services may have closed them, and libraries take for granted that they are there."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 
 def _set_up_logging() -> None:

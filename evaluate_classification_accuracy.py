@@ -220,7 +220,8 @@ def _report(
         results.info("%s", line)
     accuracy_reports.write_files(outputs, judged, dataset, _arrangement(taxonomy, dataset))
     if args.csv:
-        write_record(record_path(args.csv), _record(args, dataset))
+        found = {one.name: {"method": one.method, **one.figures} for one in judged}
+        write_record(record_path(args.csv), _record(args, dataset) | {"results": found})
 
 
 def _entries(args: argparse.Namespace) -> list[Entry]:
@@ -255,8 +256,7 @@ def _judge(
     from training import distribution
 
     model, description = load_model(entry.path)
-    if args.target_size is None and args.crop_size is None:
-        dataset = judging.with_sizes_of(dataset, description)
+    dataset = judging.with_sizes_of(dataset, description, args.target_size, args.crop_size)
     request = Request(
         model,
         description,

@@ -114,7 +114,14 @@ def evaluate(args: argparse.Namespace) -> None:
         results.info("%s", line)
     if args.csv:
         write_csv(args.csv, HEADER, figures(retrievals, max_k, args.clip_ahp))
-        facts = {"options": vars(args), "commit": commit(), "versions": versions()}
+        found = figures(retrievals, max_k, args.clip_ahp)
+        facts = {
+            "options": vars(args),
+            "commit": commit(),
+            "versions": versions(),
+            "dataset": {"images": gallery.images, "classes": len(gallery.classes)},
+            "results": [dict(zip(HEADER, row, strict=True)) for row in found if "HP" not in row],
+        }
         write_record(record_path(args.csv), facts)
     if args.plot:
         write_plot(args.plot, retrievals, max_k)

@@ -98,7 +98,8 @@ def growing(path: Path) -> Iterator[TextIO]:
     """
     partial = partial_path(path)
     with write_errors(path):
-        file = open(partial, "w", encoding="utf-8", newline="")  # noqa: SIM115
+        text = {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+        file = open(partial, "w", **text)  # noqa: SIM115
     try:
         yield file
         with write_errors(path):

@@ -277,6 +277,8 @@ def _settings(trials: Sequence[Trial], commands: Commands) -> dict[str, str]:
         if trial.protocol == VALIDATION:
             settings["--val_fraction"] = number(commands.val_fraction)
         if parse_name(dataset).base == "Folder":  # any other is known by its name
+            if parsed["data_root"] is None:
+                raise UsageError(f"--data_root: give the folder of {dataset}")
             settings[f"--data_root {dataset}"] = os.path.realpath(parsed["data_root"])
         if loss.semantic:
             settings[f"--embeddings {dataset}"] = parsed["embedding"]

@@ -22,7 +22,10 @@ STARTED = time.monotonic()
 
 _LONGEST = 600  # characters of a message
 _END = 150  # of a longer one, what is kept of its end
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+    "\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"  # unseen, or turn the line around
+)
 
 LARGEST_TEXT = 2**27
 """Bytes of a text file; the list of the 1.3 million images of ImageNet has 50 MB."""

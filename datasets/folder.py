@@ -46,7 +46,10 @@ def _from_parts(root: Path, request: Request) -> list[Samples]:
     samples = []
     for part in _PARTS:
         if not os.path.isdir(root / part):
-            raise UserError(f"{root} has to contain both folders, {' and '.join(_PARTS)}")
+            raise UserError(
+                f"{root} has to contain both folders, {' and '.join(_PARTS)}; classes of these "
+                "names have to be renamed, or listed in train.txt and test.txt"
+            )
         classes = _images_by_class(root / part)
         names = [f"{label}/{file}" for label, files in classes.items() for file in files]
         labels = [label for label, files in classes.items() for _ in files]

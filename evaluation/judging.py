@@ -136,13 +136,24 @@ def _check_same_kind(dataset: ImageDataset, path: Path, description: ModelDescri
     logger.warning(message)
 
 
-def with_sizes_of(dataset: ImageDataset, description: ModelDescription) -> ImageDataset:
+def with_sizes_of(
+    dataset: ImageDataset,
+    description: ModelDescription,
+    target_size: int | None = None,
+    crop_size: int | None = None,
+) -> ImageDataset:
     """The data set with images of the size that the model was trained on.
 
     Data sets of small images, which are neither resized nor cropped, stay as they are.
+
+    Args:
+        dataset: with images of any size.
+        description: of the model.
+        target_size: pixels to take instead of those of the model.
+        crop_size: the same.
     """
     sizes = dataset.preprocessing
-    wanted = (description.target_size, description.crop_size)
+    wanted = (target_size or description.target_size, crop_size or description.crop_size)
     if sizes.crop_size is None or (sizes.test_size, sizes.crop_size) == wanted:
         return dataset
     target, crop = wanted

@@ -73,3 +73,31 @@ def test_a_process_ends_while_tensorflow_reads(arguments, status):
     )
     assert (outcome.returncode, outcome.stdout) == (status, "read\n")
     assert ("RuntimeError: some fault" in outcome.stderr) == bool(arguments)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+def test_results_that_cannot_be_written_are_a_failure_but_do_not_end_the_work(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = run_embedding(tmp_path, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1 and (tmp_path / "e.npz").exists()
+    first, last = done.stderr.splitlines()[0], done.stderr.splitlines()[-1]
+    reason = "cannot write standard output: No space left on device"
+    assert first == f"{reason}; going on"
+    assert last == f"compute_class_embedding.py: error: {reason}"
+    assert "Traceback" not in done.stderr
+
+
+def test_streams_may_be_closed(tmp_path):
+    def close():
+        os.close(1)
+        os.close(2)
+
+    done = run_embedding(tmp_path, preexec_fn=close)
+    assert done.returncode == 0 and (tmp_path / "e.npz").exists()
+
+
+def run_embedding(folder: Path, **streams) -> subprocess.CompletedProcess:
+    """A command that tells and writes something, without a backend."""
+    script = Path(__file__).parents[1] / "compute_class_embedding.py"
+    command = [sys.executable, script, "--hierarchy", "cub_flat", "--out", "e.npz"]
+    return subprocess.run(command, cwd=folder, text=True, timeout=120, **streams)

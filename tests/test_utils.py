@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from utils import Registry, UsageError, UserError, generator, read_lines
+from utils import Registry, UsageError, UserError, generator, printable, read_lines
 
 
 @pytest.fixture
@@ -79,3 +79,8 @@ def test_lines_that_cannot_be_read_are_told_in_one_line(tmp_path, content, fault
 def test_lines_of_a_folder_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match="cannot read"):
         read_lines(tmp_path)
+
+
+def test_what_could_mislead_a_reader_is_escaped():
+    assert printable("Möwe \u8349\u200d") == "Möwe \u8349\u200d"
+    assert printable("a\u202egnp.exe\u200b\n\x00\udcff") == r"a\u202egnp.exe\u200b\n\x00\udcff"

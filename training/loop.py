@@ -118,6 +118,7 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     with explained(snapshots):
         judgement = _reading((testing,), lambda: judge.on(testing)(int(options.progress)))
         _report(run, judgement, reporter)
+        reporter.complete()
         failures = [c.error for c in (reporter, *snapshots, *logs) if c.error]
         failures += _save(run, stand, judgement, reporter)
     if failures:
@@ -368,6 +369,7 @@ def _save(
         best_epoch=best,
         last_epoch=reporter.records[-1] if reporter.records else None,
     )
+    kept = [] if reporter.written else [reporter.history]
     return save_outputs(
-        run.options.outputs, run.model, run.dataset, run.objectives, judgement, record
+        run.options.outputs, run.model, run.dataset, run.objectives, judgement, record, kept
     )

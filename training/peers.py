@@ -31,6 +31,7 @@ _POLL = 1.0  # seconds between two looks at the others
 _NOTICE = 2.5 * _POLL  # within which all have looked
 _GRACE = 5.0  # seconds to end in an orderly way, for a process that has to
 _ALIVE, _ENDED = "alive", "ended"
+_THREADS = 32  # that may abort while the process ends
 _ADVICE = "with --snapshot, the same commands on all hosts go on from there"
 
 
@@ -256,12 +257,15 @@ def tell_aborts(explain: Callable[[str], tuple[str, int]]) -> None:
         try:
             yield
             end(*explain(_written_by_libraries()))
+        except GeneratorExit:  # Python ends, without an abort
+            return
         except BaseException:
             end(*explain(_written_by_libraries()))
 
-    waiting = aborted()
-    next(waiting)
-    handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(waiting.send)
+    waiting = [aborted() for _ in range(_THREADS)]  # one for each thread that aborts
+    for one in waiting:
+        next(one)
+    handler = ctypes.CFUNCTYPE(None)(map(next, waiting).__next__)
     _handlers.append(handler)  # C keeps no reference
     ctypes.CDLL(None).signal(signal.SIGABRT, handler)
 

@@ -83,6 +83,7 @@ class EpochReporter(keras.callbacks.Callback):
         self.title = title
         self.lr = math.nan
         self.error: UserError | None = None
+        self.written = False  # whether the history has the figures of this run
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.lr = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
@@ -98,10 +99,15 @@ class EpochReporter(keras.callbacks.Callback):
         if self.history:
             self._write()
 
+    def complete(self) -> None:
+        """Writes the history if no epoch was left that would have done so."""
+        if self.history and self.records and not (self.written or self.error):
+            self._write()
+
     def _write(self) -> None:
         try:
             write_history(self.history, self.records)
-            self.error = None
+            self.error, self.written = None, True
         except UserError as error:
             # Not worth losing the training for: the next epoch tries again.
             logger.error("%s; training goes on", error)

@@ -1,7 +1,9 @@
 """What a run leaves behind: models, weights, features, and the record beside each of them."""
 
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import keras
 
@@ -48,8 +50,18 @@ def save_outputs(
     objectives: Objectives,
     judgement: Judgement,
     record: dict[str, object],
+    kept: Sequence[Path | None] = (),
 ) -> list[UserError]:
     """Writes every wanted file; one that fails does not keep the others from being written.
+
+    Args:
+        outputs: which.
+        model: the trained network.
+        dataset: what it was trained on.
+        objectives: what it was trained for.
+        judgement: of the test split.
+        record: what is written beside each file.
+        kept: results that the run has not replaced; those of other runs keep their record.
 
     Returns:
         What failed; each failure has been logged.
@@ -73,10 +85,12 @@ def save_outputs(
             failures.append(error)
             return False
 
-    others = set()  # records of what another run left, and this one could not replace
-    for path, write in dumps:
-        if path and not succeeds(write, path) and not same_result(record_path(path), record):
-            others.add(record_path(path))
+    kept = [*kept, *(path for path, write in dumps if path and not succeeds(write, path))]
+    others = {
+        record_path(path)
+        for path in kept
+        if path and os.path.exists(path) and not same_result(record_path(path), record)
+    }
     for path in record_paths(outputs):
         if path not in others:
             succeeds(write_run_record, path, record)

@@ -148,8 +148,8 @@ def read_state(path: Path) -> RunState:
             raise ValueError("an entry of another type")
     except Exception as error:  # h5py raises almost anything for damaged files
         raise UserError(
-            f"--snapshot {path}: is not a snapshot of a training run, or is damaged; "
-            "move it away to start anew"
+            f"--snapshot {path}: is not a snapshot of a training run, is damaged or "
+            "of an earlier version; move it away to start anew"
         ) from error
     return state
 

@@ -175,6 +175,10 @@ def test_a_record_beside_the_figures(judged, folder):
     kept = json.loads((folder / "a.csv.run.json").read_text())
     assert kept["options"]["command_line"].startswith("python evaluate_classification_accuracy.py")
     assert {"commit", "versions", "dataset"} <= kept.keys()
+    rows = read(folder / "a.csv")
+    assert [*kept["results"]] == [row["model"] for row in rows]
+    for row in rows:
+        assert kept["results"][row["model"]]["accuracy"] == float(row["accuracy"])
 
 
 def svm_scores(features, labels, cost=1.0):
@@ -271,6 +275,25 @@ def test_images_are_resized_as_in_training(photographs, folder):
     assert float(row["accuracy"]) == pytest.approx(final["acc"])
     assert row["top5_accuracy"] == ""
     assert (row["images"], row["classes"]) == ("9", "3")
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes"),
+    [("", (18, 14)), ("--crop_size 12", (18, 12)), ("--target_size 20", (20, 14))],
+)
+def test_sizes_that_are_given_replace_those_of_the_model(photographs, monkeypatch, given, sizes):
+    from evaluation import judging
+
+    seen = []
+    whole = judging.judge
+
+    def judge(name, file, method, request, dataset, *more):
+        seen.append((dataset.preprocessing.test_size, dataset.preprocessing.crop_size))
+        return whole(name, file, method, request, dataset, *more)
+
+    monkeypatch.setattr(judging, "judge", judge)
+    succeed(command, f"{photographs} --model photographs.h5 {given}")
+    assert seen == [sizes]
 
 
 def test_a_damaged_image_is_named(photographs, folder):

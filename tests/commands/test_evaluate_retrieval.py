@@ -1,6 +1,7 @@
 """evaluate_retrieval.py as people run it: tables, CSV, pictures, and what it refuses."""
 
 import csv
+import json
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -91,6 +92,9 @@ def test_tables_and_csv_of_two_models(folder):
     assert values("out.csv", "ours", "Same class", "mAP") == pytest.approx({"": precision})
     assert outcome.out.startswith("6 images of 3 classes\n")
     assert outcome.err == ""
+    facts = json.loads((folder / "out.csv.run.json").read_text())
+    assert facts["dataset"] == {"images": 6, "classes": 3}
+    assert len(facts["results"]) == 2 * (1 + 2 * 2)  # of each model, mAP and AHP of each kind
 
 
 def test_the_published_way_to_name_several_models(folder):

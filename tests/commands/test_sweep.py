@@ -288,6 +288,7 @@ REFUSED = [
     ("--embeddings Digits", "NAME=EMBEDDING"),
     ("--embeddings nothing=cub_deep", "nothing"),
     ("--data_root nowhere", "nowhere"),
+    ("--datasets Folder", "--data_root: give the folder of Folder"),
     ("--data_root nothing=.", "nothing"),
     ("--gpus_per_trial 1.5", "1.5"),
     ("--cpus_per_trial 0", "'0'"),

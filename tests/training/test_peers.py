@@ -178,12 +178,37 @@ lock(mutex)  # for ever: no signal ends it
 """
 
 
-def test_a_signal_that_came_before_an_abort_does_not_hide_it():
+SEVERAL_ABORTED = """
+import ctypes, threading, time
+from training import peers
+
+peers.tell_aborts(lambda text: ("lost the others", 1))
+abort = ctypes.CDLL(None).abort
+for _ in range(2):
+    threading.Thread(target=abort, daemon=True).start()
+time.sleep(60)
+"""
+NOT_ABORTED = """
+from training.peers import tell_aborts
+
+tell_aborts(lambda text: ("lost the others", 1))
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "status", "told"),
+    [
+        (ABORTED, 1, "-c: error: lost the others\n"),  # after a signal
+        (SEVERAL_ABORTED, 1, "-c: error: lost the others\n"),
+        (NOT_ABORTED, 0, ""),
+    ],
+)
+def test_what_is_told_of_aborts(program, status, told):
     done = subprocess.run(
-        [sys.executable, "-c", ABORTED],
+        [sys.executable, "-c", program],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         timeout=LIMIT,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "-c: error: lost the others\n")
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", told)

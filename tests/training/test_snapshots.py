@@ -12,7 +12,7 @@ import pytest
 
 import learn_classifier
 import learn_image_embeddings
-from tests.commands.running import TINY, history, run, same_arrays, succeed
+from tests.commands.running import TINY, history, record, run, same_arrays, succeed
 from training.optimizer import build_optimizer
 from training.reporting import EpochReporter
 from training.snapshot_callback import Snapshot
@@ -433,6 +433,18 @@ def test_the_history_of_another_run_is_not_written_over(tmp_path):
     assert outcome.status == 2 and str(history_file) in outcome.err.splitlines()[-1]
     assert history_file.read_text() == other
     succeed(learn_classifier, f"{command} --overwrite")
+
+
+def test_a_finished_run_writes_the_history_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    succeed(learn_classifier, f"{TINY} --epochs 1 --seed 1 --history h.csv")
+    other = Path("h.csv").read_text()
+    succeed(learn_classifier, f"{TINY} --epochs 0 --history h.csv --overwrite")
+    assert record("h.csv")["options"]["seed"] == 1 and Path("h.csv").read_text() == other
+    succeed(learn_classifier, f"{TINY} --epochs 1 --snapshot s.h5 --history first.csv")
+    succeed(learn_classifier, f"{TINY} --epochs 1 --snapshot s.h5 --history h.csv --overwrite")
+    assert record("h.csv")["options"]["seed"] == 0
+    assert Path("h.csv").read_text() == Path("first.csv").read_text() != other
 
 
 @pytest.mark.parametrize("other", ["--sgdr_max_lr 0.5", "--nesterov", "--clipgrad 1"])
