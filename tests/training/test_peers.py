@@ -20,6 +20,14 @@ SCRIPT = Path(__file__).with_name("peer.py")
 LIMIT = 120  # seconds, on a busy machine; nothing here takes ten
 
 
+@pytest.fixture(autouse=True)
+def sigint():
+    """Ctrl-C means what it does on a terminal: shells ignore it for what is in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def free_port() -> int:
     """One that the system gives to nobody who asks for any; another for every process of tests."""
     for port in range(20_000 + os.getpid() % 100 * 100, 32_000):
