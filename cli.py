@@ -5,8 +5,10 @@ Imports nothing heavy: ``--help`` answers in under a second.
 
 import argparse
 import dataclasses
+import difflib
+import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from models import architecture_names, check_architecture
@@ -32,6 +34,30 @@ IDENTITY = (
 
 class Parser(argparse.ArgumentParser):
     """Answers a wrong command line with one line and exit status 2."""
+
+    def parse_known_args(
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """See argparse; unknown options are told first."""
+        args = sys.argv[1:] if args is None else list(args)
+        if not {"-h", "--help"} & {*args}:
+            self._refuse_unknown(args)
+        return super().parse_known_args(args, namespace)
+
+    def _refuse_unknown(self, args: Sequence[str]) -> None:
+        """Names an option that does not exist: argparse would first ask for the one that is meant.
+
+        What has a space in it may be a value.
+        """
+        known = self._option_string_actions
+        for text in itertools.takewhile(lambda text: text != "--", args):
+            name = text.split("=")[0]
+            if name.startswith("--") and name not in known and " " not in text:
+                close = difflib.get_close_matches(name, known, 1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                self.error(f"unrecognized arguments: {text}{hint}")
 
     def error(self, message: str) -> None:
         self.exit(UsageError.status, f"{self.prog}: error: {message} (see --help)\n")

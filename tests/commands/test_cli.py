@@ -175,3 +175,25 @@ def test_options_are_not_abbreviated(capsys):
     with pytest.raises(SystemExit):
         learn_classifier.main(["--dataset", "Digits", "--epoch", "3"])
     assert "--epoch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--dataset Digits --embeding onehot", "arguments: --embeding; did you mean --embedding?"),
+        ("--datset=Digits", "arguments: --datset=Digits; did you mean --dataset?"),
+        ("--xyzzy 1", "arguments: --xyzzy (see --help)"),
+    ],
+)
+def test_an_unknown_option_is_told_before_one_that_is_missing(options, told, capsys):
+    with pytest.raises(SystemExit) as caught:
+        learn_image_embeddings.main(options.split())
+    captured = capsys.readouterr()
+    assert (caught.value.code, captured.out, captured.err.count("\n")) == (2, "", 1)
+    assert told in captured.err
+
+
+def test_help_is_shown_whatever_else_is_given(capsys):
+    with pytest.raises(SystemExit) as caught:
+        learn_classifier.main(["--xyzzy", "--help"])
+    assert caught.value.code == 0 and "--dataset" in capsys.readouterr().out
