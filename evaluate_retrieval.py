@@ -114,13 +114,13 @@ def evaluate(args: argparse.Namespace) -> None:
         results.info("%s", line)
     if args.csv:
         write_csv(args.csv, HEADER, figures(retrievals, max_k, args.clip_ahp))
-        found = figures(retrievals, max_k, args.clip_ahp)
+        found = figures(retrievals, 0, args.clip_ahp)
         facts = {
             "options": vars(args),
             "commit": commit(),
             "versions": versions(),
             "dataset": {"images": gallery.images, "classes": len(gallery.classes)},
-            "results": [dict(zip(HEADER, row, strict=True)) for row in found if "HP" not in row],
+            "results": [dict(zip(HEADER, row, strict=True)) for row in found],
         }
         write_record(record_path(args.csv), facts)
     if args.plot:
