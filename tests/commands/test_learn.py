@@ -1,7 +1,6 @@
 """Whole runs of both commands: what they print and write, checked by independent computation."""
 
 import re
-import shutil
 import subprocess
 
 import keras
@@ -12,8 +11,8 @@ import learn_classifier
 import learn_image_embeddings
 from datasets import get_dataset
 from tests import fake_data
-from tests.commands.running import TINY, history, record, run, same_arrays, succeed
-from training.reporting import EpochReporter, format_figures
+from tests.commands.running import TINY, history, record, same_arrays, succeed
+from training.reporting import format_figures
 
 GREP = r'grep -oP "val_(prob_)?acc: \K([0-9.]+)" | sort -n | tail -n 1'
 """The line of the published instructions that finds the best accuracy."""
@@ -367,96 +366,3 @@ def test_the_same_training_with_a_larger_learning_rate_is_another(tmp_path):
             tmp_path / f"{rate}.h5",
         )
     assert not same_arrays(tmp_path / "0.1.h5", tmp_path / "0.2.h5")
-
-
-def test_one_file_that_cannot_be_written_does_not_keep_the_others_from_being_written(
-    tmp_path, monkeypatch
-):
-    from training import saving
-    from utils import UserError
-
-    def fail(model, path, description):
-        raise UserError(f"cannot write {path}: disk full")
-
-    monkeypatch.setattr(saving, "save_model", fail)
-    outcome = run(
-        learn_classifier,
-        f"{TINY} --epochs 1",
-        *("--model_dump", tmp_path / "m.keras", "--weight_dump", tmp_path / "w.h5"),
-        *("--feature_dump", tmp_path / "f.npz"),
-    )
-    assert outcome.status == 1
-    assert outcome.err.splitlines()[-1].startswith("learn_classifier.py: error: cannot write")
-    assert not (tmp_path / "m.keras").exists()
-    assert (tmp_path / "w.h5").exists() and (tmp_path / "f.npz").exists()
-    assert "final" in record(tmp_path / "f.npz")
-
-
-def test_a_record_that_cannot_be_written_does_not_keep_the_others_from_being_written(
-    tmp_path, monkeypatch
-):
-    from training import judging
-
-    whole = judging.Judge.__call__
-
-    def judge(*arguments, **named):
-        shutil.rmtree(tmp_path / "gone", ignore_errors=True)
-        return whole(*arguments, **named)
-
-    (tmp_path / "gone").mkdir()
-    monkeypatch.setattr(judging.Judge, "__call__", judge)
-    outcome = run(
-        learn_classifier,
-        f"{TINY} --epochs 1",
-        *("--weight_dump", tmp_path / "gone" / "w.h5", "--log_dir", tmp_path / "gone" / "log"),
-        *("--history", tmp_path / "h.csv"),
-    )
-    assert outcome.status == 1 and "Traceback" not in outcome.err
-    assert "final" in record(tmp_path / "h.csv")
-
-
-def test_a_result_that_is_going_to_be_replaced_keeps_its_record_until_then(tmp_path, monkeypatch):
-    from training import saving
-    from utils import UserError
-
-    def fail(model, path):
-        raise UserError(f"cannot write {path}: disk full")
-
-    dump, history_file = tmp_path / "w.h5", tmp_path / "h.csv"
-    succeed(learn_classifier, f"{TINY} --epochs 1 --weight_dump", dump)
-    first, content = record(dump), dump.read_bytes()
-    again = (f"{TINY} --epochs 2 --overwrite --weight_dump", dump, "--history", history_file)
-    with monkeypatch.context() as patch:
-        patch.setattr(saving, "save_weights", fail)
-        assert run(learn_classifier, *again).status == 1
-    assert record(dump) == first and dump.read_bytes() == content
-    assert record(history_file)["final"]
-    succeed(learn_classifier, *again)
-    assert record(dump)["options"]["epochs"] == 2 and record(dump)["final"]
-
-
-def test_a_history_that_is_going_to_be_replaced_keeps_its_record_until_then(tmp_path, monkeypatch):
-    path = tmp_path / "h.csv"
-    succeed(learn_classifier, f"{TINY} --epochs 1 --seed 1 --history", path)
-    first, content = record(path), path.read_bytes()
-    seen = []
-    whole = EpochReporter.on_epoch_end
-
-    def ended(self, epoch, logs=None):
-        seen.append((record(path), path.read_bytes()))
-        if epoch == 1:
-            raise KeyboardInterrupt
-        whole(self, epoch, logs)
-
-    monkeypatch.setattr(EpochReporter, "on_epoch_end", ended)
-    assert run(learn_classifier, f"{TINY} --epochs 2 --overwrite --history", path).status == 130
-    assert seen[0] == (first, content)
-    assert seen[1][0]["options"]["epochs"] == 2 and seen[1][1] != content
-
-
-@pytest.mark.parametrize("content", ['{"options": []}', "[" * 100_000, "{}", "[]", "no JSON"])
-def test_any_file_may_lie_where_a_record_is_going_to_be(tmp_path, content):
-    (tmp_path / "w.h5.run.json").write_text(content)
-    (tmp_path / "w.h5").symlink_to("w.h5")  # leads nowhere
-    succeed(learn_classifier, f"{TINY} --epochs 0 --weight_dump", tmp_path / "w.h5")
-    assert record(tmp_path / "w.h5")["final"]
