@@ -5,7 +5,7 @@ import dataclasses
 import os
 
 import cli
-from provenance import commit, versions
+from storage.records import commit, versions
 from training.addresses import parse_address, slurm_hosts
 from training.options import HostOptions, OutputOptions
 from utils import UsageError

@@ -13,7 +13,7 @@ import console
 from embeddings import save_class_embeddings
 from embeddings.solvers import METHODS, normalized
 from embeddings.taxonomy import Taxonomy, few
-from files import check_writable
+from storage.files import check_writable
 from utils import UsageError, UserError
 
 results = logging.getLogger("results")

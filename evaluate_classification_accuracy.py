@@ -18,8 +18,8 @@ import cli_classes
 import cli_data
 import console
 from datasets.base import ImageDataset
-from files import check_writable
-from provenance import commit, record_path, write_record
+from storage.files import check_writable
+from storage.records import commit, record_path, write_record
 from utils import UsageError, UserError
 
 if TYPE_CHECKING:

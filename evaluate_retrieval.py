@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import cli
 import cli_classes
 import console
-from files import check_writable
-from provenance import commit, record_path, versions, write_record
+from storage.files import check_writable
+from storage.records import commit, record_path, versions, write_record
 from utils import UsageError, UserError
 
 if TYPE_CHECKING:

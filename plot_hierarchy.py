@@ -9,8 +9,8 @@ import cli
 import cli_classes
 import console
 from embeddings.drawing import FORMATS, draw
-from figures import save_figure
-from files import check_writable
+from storage.files import check_writable
+from storage.plots import save_figure
 from utils import UsageError, UserError, read_lines
 
 results = logging.getLogger("results")

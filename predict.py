@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import cli
 import console
-from files import check_writable, growing, partial_path, write_errors
+from storage.files import check_writable, growing, partial_path, write_errors
 from utils import UsageError, UserError, printable
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pathlib import Path
 import cli
 import console
 from datasets.names import parse_name
-from provenance import commit, record_path, versions, write_record
+from storage.records import commit, record_path, versions, write_record
 from sweeping.cluster import Job, Resources, connected
 from sweeping.commands import DATASET, EMBEDDINGS, Commands, check_options
 from sweeping.grid import (

@@ -10,7 +10,7 @@ import cli
 import console
 from datasets.cub_nab import Lists, read_split, subset_file
 from datasets.cub_splits import LISTED, PUBLISHED, listed_images
-from files import check_writable, replacing
+from storage.files import check_writable, replacing
 from utils import UsageError, UserError
 
 results = logging.getLogger("results")

@@ -216,7 +216,7 @@ def _other_version() -> None:
 def _second_run():
     from contextlib import ExitStack
 
-    from training.locking import only_run
+    from storage.locks import only_run
 
     stack = ExitStack()
     stack.enter_context(only_run(Path("s.h5")))

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.machine import describe
-from provenance import versions
+from storage.records import versions
 from tests.hostile.limits import Summary, run
 from tests.hostile.readers import table
 

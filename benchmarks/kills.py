@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 import cli  # noqa: E402
 import console  # noqa: E402
 from benchmarks.report import add_output_options, recorded  # noqa: E402
-from files import leftovers  # noqa: E402
+from storage.files import leftovers  # noqa: E402
 from utils import UserError, generator  # noqa: E402
 
 results = logging.getLogger("results")

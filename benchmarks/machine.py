@@ -5,7 +5,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from provenance import commit
+from storage.records import commit
 
 VARIABLES = (
     *("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "XLA_FLAGS"),

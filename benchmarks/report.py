@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.machine import describe
 from console import backend_name
-from files import check_writable, replacing
-from provenance import versions
+from storage.files import check_writable, replacing
+from storage.records import versions
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from datasets.base import DATASETS, Request, Samples, Source, require_files, require_root
 from datasets.transforms import Preprocessing
-from unpickling import load_plain_pickle
+from storage.pickles import load_plain_pickle
 from utils import UserError
 
 _SIDE = 32  # pixels

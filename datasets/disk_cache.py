@@ -27,7 +27,7 @@ import PIL
 import simplejpeg
 
 from datasets.normalization import Normalization
-from files import check_folder, leftovers, replacing
+from storage.files import check_folder, leftovers, replacing
 from utils import UsageError, UserError, open_regular, read_bytes
 
 try:

@@ -2,9 +2,9 @@
 
 from datasets.annotations import file_samples
 from datasets.base import DATASETS, Request, Source, listing, require_files, require_root
-from datasets.mat_files import load_mat, whole_numbers
 from datasets.normalization import Normalization
 from datasets.transforms import Preprocessing
+from storage.matlab import load_mat, whole_numbers
 from utils import UserError
 
 _LABELS, _SPLIT = "imagelabels.mat", "setid.mat"

@@ -9,9 +9,9 @@ import numpy as np
 
 from embeddings import shipped
 from embeddings.taxonomy import Label, few
-from files import replacing
-from npz import float_vectors, is_zip, read_npz
-from unpickling import load_plain_pickle
+from storage.files import replacing
+from storage.npz import float_vectors, is_zip, read_npz
+from storage.pickles import load_plain_pickle
 from utils import UsageError, UserError, open_regular
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from evaluation.confusion import Arrangement, confusion_matrix
 from evaluation.judging import Judged
 from evaluation.pictures import check_picture_path, plot_confusion
 from evaluation.tables import aligned, write_csv
-from provenance import record_path
+from storage.records import record_path
 from utils import UsageError
 
 _UNSAFE = re.compile(r"[^\w.+-]+")  # in names of files

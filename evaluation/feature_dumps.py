@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import ImageDataset
-from files import replacing
-from npz import bounded, float_vectors, is_zip, label_vector, read_npz
-from unpickling import load_plain_pickle
+from storage.files import replacing
+from storage.npz import bounded, float_vectors, is_zip, label_vector, read_npz
+from storage.pickles import load_plain_pickle
 from utils import UsageError, UserError, open_regular
 
 SUFFIXES = (".npz", ".pickle")

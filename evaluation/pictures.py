@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.confusion import Arrangement, is_large, shares
-from figures import save_figure
+from storage.plots import save_figure
 from utils import UsageError
 
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")

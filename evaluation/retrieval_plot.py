@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.retrieval import Retrieval
-from figures import line_styles, save_figure
+from storage.plots import line_styles, save_figure
 from utils import printable
 
 _POINTS = 2000  # more are not seen

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import keras
 
-from models.hdf5_files import open_hdf5, text
-from npz import bounded, is_zip, read_member
+from storage.hdf5 import open_hdf5, text
+from storage.npz import bounded, is_zip, read_member
 from utils import open_regular
 
 LAYERS = frozenset(

@@ -14,8 +14,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from models.hdf5_files import is_hdf5, open_hdf5
-from npz import float_vectors, read_member, read_npz
+from storage.hdf5 import is_hdf5, open_hdf5
+from storage.npz import float_vectors, read_member, read_npz
 from utils import UserError, open_regular
 
 MEMBER = "description.npz"

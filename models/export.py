@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, layers, ops
 
-from files import check_folder, check_writable, replacing
+from storage.files import check_folder, check_writable, replacing
 from utils import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def _not_of_a_saved_model(path: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _replacing_folder(path: Path) -> Iterator[Path]:
-    """Like ``files.replacing``, for a folder."""
+    """Like ``storage.files.replacing``, for a folder."""
     path = path.absolute()
     temporary, old = (path.with_name(f".{path.name}.{os.getpid()}{end}") for end in ("", ".old"))
     try:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import keras
 
-from files import replacing
 from models.configurations import outline, read_configuration
 from models.description import ModelDescription, attach, read_description
 from models.normalization import with_plain_layers
 from models.weight_files import Weight, open_weights
+from storage.files import replacing
 from utils import UsageError, UserError
 
 MODEL_SUFFIXES = (".keras", ".h5")

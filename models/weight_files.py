@@ -14,8 +14,8 @@ import h5py
 import ml_dtypes
 import numpy as np
 
-from models.hdf5_files import has_short_texts, is_hdf5, open_hdf5, text, text_list
-from npz import bounded, is_zip, read_member
+from storage.hdf5 import has_short_texts, is_hdf5, open_hdf5, text, text_list
+from storage.npz import bounded, is_zip, read_member
 from utils import UserError, open_regular
 
 _WEIGHTS = "model.weights.h5"

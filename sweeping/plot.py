@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from figures import line_styles, save_figure
+from storage.plots import line_styles, save_figure
 from sweeping.grid import number
 from sweeping.table import BEST_TEST, LAST_VAL, Row
 

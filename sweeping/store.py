@@ -9,8 +9,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from files import check_folder, replacing, write_errors
-from provenance import record_path
+from storage.files import check_folder, replacing, write_errors
+from storage.records import record_path
 from sweeping.grid import Point, Trial
 from utils import UsageError, UserError
 

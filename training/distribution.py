@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import keras
 from keras import KerasTensor
 
-import provenance
 from hiding import hidden
+from storage import records
 from training import devices, replicas
 from utils import UsageError
 
@@ -116,7 +116,7 @@ def _handle(variable: "keras.Variable | tf.Variable") -> "tf.Tensor":
 
 def versions() -> dict[str, str]:
     """The backend, and the versions of Python and of the libraries."""
-    return {"backend": keras.backend.backend(), **provenance.versions()}
+    return {"backend": keras.backend.backend(), **records.versions()}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from files import write_errors
+from storage.files import write_errors
 from utils import UserError
 
 logger = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ import keras
 
 from datasets.base import ImageDataset
 from datasets.pipeline import Batches, SetEpoch
+from storage.locks import only_run
 from training import distribution, hosts
 from training.finetuning import frozen, load_pretrained
 from training.garbage import GarbageOfEpochs, all_objects_looked_at
@@ -17,7 +18,6 @@ from training.group import ALONE, Group
 from training.identity import content_identity
 from training.interruption import Interruption
 from training.judging import Judge, Judgement, Validation
-from training.locking import only_run
 from training.logs import Logs
 from training.objective import Objectives
 from training.optimizer import build_optimizer, decay_per_iteration

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import keras
 
-from files import leftovers
-from provenance import record_path
+from storage.files import leftovers
+from storage.records import record_path
 from training.options import OutputOptions
 from training.record import record_paths, write_run_record
 from training.reporting import EpochReporter

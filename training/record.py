@@ -6,9 +6,9 @@ from pathlib import Path
 import keras
 
 from datasets.base import ImageDataset
-from files import write_errors
 from models.description import ModelDescription, Output
-from provenance import record_path, write_record
+from storage.files import write_errors
+from storage.records import record_path, write_record
 from training.objective import Objectives
 from training.options import OutputOptions
 

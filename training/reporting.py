@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from files import replacing
+from storage.files import replacing
 from utils import STARTED, UsageError, UserError, read_text
 
 # Handled by the command line: standard output.

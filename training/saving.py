@@ -10,7 +10,7 @@ import keras
 from datasets.base import ImageDataset
 from evaluation.feature_dumps import of_test_split, write_features
 from models.saved import save_model, save_weights
-from provenance import commit, record_path
+from storage.records import commit, record_path
 from training import distribution, hosts
 from training.judging import Judgement
 from training.objective import Objectives

@@ -11,10 +11,10 @@ import keras
 
 from datasets.base import ImageDataset
 from evaluation.feature_dumps import check_features_path
-from files import check_folder, check_writable, leftovers
 from models import build_backbone
 from models.saved import check_model_path, check_weights_path
-from provenance import record_path
+from storage.files import check_folder, check_writable, leftovers
+from storage.records import record_path
 from training import distribution, hosts, precision, replicas
 from training.group import Group
 from training.options import OutputOptions, TrainingOptions
@@ -81,7 +81,7 @@ def check_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
         epochs: how many the command asks for.
 
     Raises:
-        UsageError: see ``files.check_writable``.
+        UsageError: see ``storage.files.check_writable``.
         UserError: the snapshot is damaged.
     """
     if outputs.model_dump:

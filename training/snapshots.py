@@ -18,8 +18,8 @@ import h5py
 import keras
 import numpy as np
 
-from files import replacing
-from models.hdf5_files import open_hdf5
+from storage.files import replacing
+from storage.hdf5 import open_hdf5
 from training import distribution, hosts, replicas
 from training.reporting import Record
 from utils import UserError

@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).parents[2] / "benchmarks" / "end_to_end.py"
 
 
 def test_table_and_figures(tmp_path):
-    output = tmp_path / "figures.json"
+    output = tmp_path / "storage.plots.json"
     options = "--dataset Digits-sub1 --repeats 1 --batch_size 5"
     done = subprocess.run(
         [sys.executable, SCRIPT, "--rounds", "2", "--output", output, "--", *options.split()],

@@ -17,7 +17,7 @@ while read way workers; do echo '{"images": 4, "wall": 1e-9, "cpu": 2e-9}'; done
 
 def test_table_and_figures(tmp_path, capsys):
     pytest.importorskip("tensorflow")  # tf.data is one of the rivals
-    python, output = tmp_path / "python", tmp_path / "figures.json"
+    python, output = tmp_path / "python", tmp_path / "storage.plots.json"
     python.write_text(LOADER)
     python.chmod(0o755)
     options = [

@@ -18,7 +18,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess:
 
 @pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")
 def test_table_and_figures(tmp_path):
-    output = tmp_path / "figures.json"
+    output = tmp_path / "storage.plots.json"
     done = run(
         *("--cases", "resnet-110-wfc", "--contestants", "PyTorch", "--precisions", "float32"),
         *("--batch_size", 2, "--steps", 1, "--rounds", 3, "--output", output),
@@ -33,7 +33,7 @@ def test_table_and_figures(tmp_path):
 
 
 def test_an_existing_file_is_kept(tmp_path):
-    (tmp_path / "figures.json").write_text("kept")
-    done = run("--output", tmp_path / "figures.json")
+    (tmp_path / "storage.plots.json").write_text("kept")
+    done = run("--output", tmp_path / "storage.plots.json")
     assert done.returncode == 2 and "--overwrite" in done.stderr
-    assert (tmp_path / "figures.json").read_text() == "kept"
+    assert (tmp_path / "storage.plots.json").read_text() == "kept"

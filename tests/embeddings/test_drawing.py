@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from embeddings import Taxonomy, read_taxonomy
 from embeddings.drawing import draw
 from embeddings.tree_layout import groups
-from figures import save_figure
+from storage.plots import save_figure
 from tests.embeddings import trees
 from utils import UserError
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from embeddings.class_embeddings import ClassEmbeddings, load_class_embeddings
 from evaluation.feature_dumps import Features, read_features
+from storage.pickles import load_plain_pickle
 from tests import fake_data
 from tests.hostile.archives import ARCHIVES
 from tests.hostile.file_harms import endless, made, no_files
@@ -19,7 +20,6 @@ from tests.hostile.mutators import BYTES, deflated, opcodes
 from tests.hostile.npz_harms import crafted_npz, npz, zeros
 from tests.hostile.pickle_harms import PICKLES, pickle_harms
 from tests.hostile.readers import Reader
-from unpickling import load_plain_pickle
 
 VECTORS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
 

@@ -13,7 +13,7 @@ import pytest
 
 import learn_classifier
 import learn_image_embeddings
-from files import leftovers
+from storage.files import leftovers
 from tests.commands.running import TINY, record, run, same_arrays, succeed
 from training import saving
 from training.reporting import EpochReporter

@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from unpickling import load_plain_pickle
+from storage.pickles import load_plain_pickle
 from utils import UserError
 
 CONTENT = {

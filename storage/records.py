@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from files import replacing
+from storage.files import replacing
 
 LIBRARIES = (
     "keras",
@@ -27,7 +27,7 @@ LIBRARIES = (
 
 def commit() -> str | None:
     """The version of this project's code, with ``+`` where files differ from it."""
-    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--abbrev=40"]
+    git = ["git", "-C", str(Path(__file__).parents[1]), "describe", "--always", "--abbrev=40"]
     try:
         # Exclude tags: the bare hash is what identifies the code.
         found = subprocess.run([*git, "--dirty=+", "--exclude=*"], capture_output=True, text=True)

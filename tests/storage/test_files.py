@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from files import (
+from storage.files import (
     check_folder,
     check_writable,
     growing,

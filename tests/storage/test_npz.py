@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from npz import float_vectors, is_zip, read_member, read_npz
+from storage.npz import float_vectors, is_zip, read_member, read_npz
 
 LIMIT = 10_000
 

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from numpy._core import multiarray
 
-from npz import check_text
+from storage.npz import check_text
 from utils import UserError, open_regular
 
 _FREE = 2**24  # bytes that calls may copy, and parts that are looked at, in the smallest of files

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import h5py
 
-from models.hdf5_heaps import check_heaps
+from storage.hdf5_heaps import check_heaps
 from utils import open_regular
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"

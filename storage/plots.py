@@ -7,7 +7,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from files import replacing
+from storage.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 import learn_classifier
+from storage.locks import only_run
 from tests.commands.running import TINY, run
-from training.locking import only_run
 from utils import UserError
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from training.locking import only_run
+from storage.locks import only_run
 
 with only_run(Path(sys.argv[1])):
     print("locked", flush=True)

@@ -5,7 +5,7 @@ import logging
 import pytest
 from matplotlib.figure import Figure
 
-from figures import save_figure
+from storage.plots import save_figure
 
 
 def picture(text):
