@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-import cli
-import cli_classes
-import console
+from cli import arguments, class_options, console
+from cli.arguments import positive
 from embeddings import save_class_embeddings
 from embeddings.solvers import METHODS, normalized
 from embeddings.taxonomy import Taxonomy, few
@@ -21,9 +20,9 @@ results = logging.getLogger("results")
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__)
-    cli_classes.add_hierarchy_options(parser)
-    cli_classes.add_class_list(
+    parser = arguments.build_parser(__doc__)
+    class_options.add_hierarchy_options(parser)
+    class_options.add_class_list(
         parser, "restrict and order the classes (default: all leaves, ascending)"
     )
     embedding = parser.add_argument_group("embedding")
@@ -37,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     embedding.add_argument(
         "--num_dim",
-        type=cli.positive,
+        type=positive,
         metavar="D",
         help="dimensions, for approx_sim and mds (default: as many as an exact embedding needs)",
     )
@@ -53,7 +52,7 @@ def compute(args: argparse.Namespace) -> None:
     if args.out.suffix != ".npz":
         raise UsageError(f"--out {args.out}: the name has to end in .npz")
     check_writable("--out", args.out, args.overwrite)
-    taxonomy, labels = cli_classes.open_taxonomy(args)
+    taxonomy, labels = class_options.open_taxonomy(args)
     if len(labels) < 2:
         raise UsageError(f"an embedding is for two or more classes, not for {len(labels)}")
     similarities = taxonomy.similarities(labels)

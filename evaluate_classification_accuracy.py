@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cli
-import cli_classes
-import cli_data
-import console
+from cli import arguments, class_options, console, data_options
+from cli.arguments import natural, positive, rate, seed
 from datasets.base import ImageDataset
 from storage.files import check_writable
 from storage.records import commit, record_path, write_record
@@ -43,14 +41,14 @@ _ONE_EACH = "one for all models or one for each"
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__)
-    cli_data.add_data_options(parser, training=False)
+    parser = arguments.build_parser(__doc__)
+    data_options.add_data_options(parser, training=False)
     _add_model_options(parser.add_argument_group("models"))
-    cli_classes.add_class_list(
+    class_options.add_class_list(
         parser, "test on these classes only, and choose among them (default: all of the model)"
     )
     _add_method_options(parser.add_argument_group("how to classify"))
-    cli_classes.add_hierarchy_options(parser, required=False)
+    class_options.add_hierarchy_options(parser, required=False)
     _add_output_options(parser.add_argument_group("output"))
     return parser
 
@@ -72,7 +70,7 @@ def _add_model_options(group) -> None:
         metavar="NAME",
         help="name of each model in tables (default: that of its file)",
     )
-    group.add_argument("--batch_size", type=cli.positive, default=100, metavar="N", help="images")
+    group.add_argument("--batch_size", type=positive, default=100, metavar="N", help="images")
 
 
 def _add_method_options(group) -> None:
@@ -105,17 +103,24 @@ def _add_method_options(group) -> None:
         "--norm", action="store_true", help="scale features to unit length (SVM, centroids)"
     )
     group.add_argument(
-        "--C", type=cli.rate, metavar="C", help="SVM: weight of errors, above 0 (default: 1.0)"
+        "--C",
+        type=rate,
+        metavar="C",
+        help="SVM: weight of errors, above 0 (default: 1.0)",
     )
     group.add_argument(
         "--augmentation_epochs",
-        type=cli.natural,
+        type=natural,
         metavar="N",
         help="SVM: passes over the training images with random augmentation (default: 0, one pass "
         "without)",
     )
     group.add_argument(
-        "--seed", type=cli.seed, default=0, metavar="N", help="of the SVM and the augmentation"
+        "--seed",
+        type=seed,
+        default=0,
+        metavar="N",
+        help="of the SVM and the augmentation",
     )
 
 
@@ -185,9 +190,9 @@ def evaluate(args: argparse.Namespace) -> None:
     distribution.configure(args.seed, mixed_precision=None)
     models = {entry.path: read_description(entry.path) for entry in entries}
     taxonomy = _read_taxonomy(args)
-    dataset = cli_data.open_dataset(args)
+    dataset = data_options.open_dataset(args)
     wanted = (
-        cli_classes.read_class_list(args.class_list, dataset.labels) if args.class_list else None
+        class_options.read_class_list(args.class_list, dataset.labels) if args.class_list else None
     )
     dataset = judging.matched(dataset, models, wanted)
     similarities = _similarities(taxonomy, dataset)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cli
-import cli_classes
-import console
+from cli import arguments, class_options, console
+from cli.arguments import positive
 from storage.files import check_writable
 from storage.records import commit, record_path, versions, write_record
 from utils import UsageError, UserError
@@ -28,9 +27,9 @@ _MAX_K = 250
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__)
-    cli_classes.add_hierarchy_options(parser)
-    cli_classes.add_class_list(parser, "use the images of these classes only")
+    parser = arguments.build_parser(__doc__)
+    class_options.add_hierarchy_options(parser)
+    class_options.add_class_list(parser, "use the images of these classes only")
     _add_feature_options(parser.add_argument_group("features"))
     _add_output_options(parser.add_argument_group("figures"))
     return parser
@@ -66,17 +65,17 @@ def _add_feature_options(group) -> None:
 def _add_output_options(group) -> None:
     group.add_argument(
         "--k",
-        type=cli.positive,
+        type=positive,
         nargs="+",
         metavar="K",
         help="retrieved images for which the table has HP@K (default: 1 10 50 100)",
     )
     group.add_argument(
-        "--clip_ahp", type=cli.positive, metavar="K", help="also compute AHP@K, K from 2"
+        "--clip_ahp", type=positive, metavar="K", help="also compute AHP@K, K from 2"
     )
     group.add_argument(
         "--max_k",
-        type=cli.positive,
+        type=positive,
         metavar="K",
         help=f"largest k in the CSV file and the plot (default: {_MAX_K})",
     )
@@ -145,7 +144,7 @@ def _open_gallery(args: argparse.Namespace) -> "Gallery":
 
     gallery = read_gallery(args.feat)
     if args.class_list:
-        gallery = restrict(gallery, cli_classes.read_class_list(args.class_list, gallery.classes))
+        gallery = restrict(gallery, class_options.read_class_list(args.class_list, gallery.classes))
     if gallery.images < 2:
         raise UserError("retrieval needs at least two images, there is one")
     return gallery

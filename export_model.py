@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import cli
-import console
+from cli import arguments, console
+from cli.arguments import positive
 from utils import UsageError, UserError, generator
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ PREPROCESSING = (
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__)
+    parser = arguments.build_parser(__doc__)
     parser.add_argument(
         "--model", required=True, type=Path, metavar="FILE", help="what --model_dump wrote"
     )
@@ -74,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _opset(text: str) -> int:
-    number = cli.positive(text)
+    number = positive(text)
     low, high = OPSETS
     if not low <= number <= high:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low} to {high}")

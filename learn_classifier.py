@@ -4,11 +4,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cli
-import cli_classes
-import cli_data
-import cli_learning
-import console
+from cli import class_options, console, data_options, learning, training_options
+from cli.arguments import share
 from datasets.base import ImageDataset
 from training.group import Group
 from training.options import TrainingOptions
@@ -16,7 +13,7 @@ from training.options import TrainingOptions
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    return cli_learning.build_parser(__doc__, finetune_init=3, add_objective=_add_objective)
+    return learning.build_parser(__doc__, finetune_init=3, add_objective=_add_objective)
 
 
 def _add_objective(group: argparse._ArgumentGroup) -> None:
@@ -28,7 +25,7 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--label_smoothing",
-        type=cli.share,
+        type=share,
         default=0.0,
         metavar="E",
         help="share of the target that the wrong classes get together",
@@ -37,10 +34,10 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
 
 def read_data(args: argparse.Namespace) -> ImageDataset:
     """The data set with the wanted classes."""
-    dataset = cli_data.open_dataset(args)
+    dataset = data_options.open_dataset(args)
     if args.class_list:
-        dataset = dataset.restrict(cli_classes.read_class_list(args.class_list, dataset.labels))
-    return cli_data.measured(dataset)
+        dataset = dataset.restrict(class_options.read_class_list(args.class_list, dataset.labels))
+    return data_options.measured(dataset)
 
 
 def learn(
@@ -49,7 +46,7 @@ def learn(
     """Does what the command line says."""
     from training import setup
 
-    options = cli.training_options(args)
+    options = training_options.from_args(args)
     with setup.begun(options) as group:
         _learn(args, options, group, read)
 
@@ -64,17 +61,19 @@ def _learn(
     from training import objective, setup
     from training.loop import Training, train
 
-    dataset = cli_data.keep_images(args, read(args))
+    dataset = data_options.keep_images(args, read(args))
     num_classes = len(dataset.labels)
     model = setup.build_network(args.architecture, dataset, num_classes, classifier=True)
     initialize(model, options.seed)
     goal = objective.cross_entropy(num_classes, args.label_smoothing)
-    train(Training(model, dataset, goal, options, vars(args), cli.identity(args), group))
+    train(
+        Training(model, dataset, goal, options, vars(args), training_options.identity(args), group)
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return cli_learning.run(build_parser(), learn, read_data, argv)
+    return learning.run(build_parser(), learn, read_data, argv)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,8 @@
 import argparse
 from collections.abc import Callable, Sequence
 
-import cli
-import cli_data
-import cli_learning
-import console
+from cli import console, data_options, learning, training_options
+from cli.arguments import rate
 from datasets.base import ImageDataset
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
 from training.group import Group
@@ -18,7 +16,7 @@ LOSSES = ("mse", "inv_corr", "unnorm_corr", "softmax_corr")
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    return cli_learning.build_parser(__doc__, finetune_init=8, add_objective=_add_objective)
+    return learning.build_parser(__doc__, finetune_init=8, add_objective=_add_objective)
 
 
 def _add_objective(group: argparse._ArgumentGroup) -> None:
@@ -38,7 +36,7 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--cls_weight",
-        type=cli.rate,
+        type=rate,
         default=0.0,
         metavar="W",
         help="weight of the cross-entropy of a classifier on the embedding; 0: no classifier",
@@ -56,10 +54,10 @@ Data = tuple[ImageDataset, ClassEmbeddings | None]
 def read_data(args: argparse.Namespace) -> Data:
     """The data set with the classes that have embeddings, and these unless they are one-hot."""
     semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)
-    dataset = cli_data.open_dataset(args)
+    dataset = data_options.open_dataset(args)
     if semantic:
         dataset = dataset.restrict(semantic.shared_labels(dataset.labels, dataset.name))
-    return cli_data.measured(dataset), semantic
+    return data_options.measured(dataset), semantic
 
 
 def learn(args: argparse.Namespace, read: Callable[[argparse.Namespace], Data] = read_data) -> None:
@@ -68,7 +66,7 @@ def learn(args: argparse.Namespace, read: Callable[[argparse.Namespace], Data] =
 
     if args.cls_base is not None and not args.cls_weight:
         raise UsageError("--cls_base needs a classifier: give --cls_weight above 0")
-    options = cli.training_options(args)
+    options = training_options.from_args(args)
     with setup.begun(options) as group:
         _learn(args, options, group, read)
 
@@ -85,7 +83,7 @@ def _learn(
     from training.loop import Training, train
 
     dataset, semantic = read(args)
-    dataset = cli_data.keep_images(args, dataset)
+    dataset = data_options.keep_images(args, dataset)
     targets = semantic.restrict(dataset.labels) if semantic else onehot(dataset.labels)
     backbone = setup.build_network(args.architecture, dataset, targets.dimensions, classifier=False)
     model = embedding_head(backbone, args.loss)
@@ -93,12 +91,14 @@ def _learn(
         model = classifier_head(model, len(dataset.labels), args.cls_base)
     initialize(model, options.seed)
     goal = objective.embedding(targets, args.loss, args.cls_weight)
-    train(Training(model, dataset, goal, options, vars(args), cli.identity(args), group))
+    train(
+        Training(model, dataset, goal, options, vars(args), training_options.identity(args), group)
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status."""
-    return cli_learning.run(build_parser(), learn, read_data, argv)
+    return learning.run(build_parser(), learn, read_data, argv)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import cli
-import cli_classes
-import console
+from cli import arguments, class_options, console
 from embeddings.drawing import FORMATS, draw
 from storage.files import check_writable
 from storage.plots import save_figure
@@ -23,9 +21,9 @@ MOST_PIXELS = 2**28
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__)
-    cli_classes.add_hierarchy_options(parser)
-    cli_classes.add_class_list(
+    parser = arguments.build_parser(__doc__)
+    class_options.add_hierarchy_options(parser)
+    class_options.add_class_list(
         parser, "restrict and order the classes (default: all leaves, ascending)"
     )
     output = parser.add_argument_group("picture")
@@ -46,7 +44,7 @@ def plot(args: argparse.Namespace) -> None:
     if args.out.suffix not in FORMATS:
         raise UsageError(f"--out {args.out}: the name has to end in {' or '.join(FORMATS)}")
     check_writable("--out", args.out, args.overwrite)
-    taxonomy, labels = cli_classes.open_taxonomy(args)
+    taxonomy, labels = class_options.open_taxonomy(args)
     if not labels:
         raise UsageError(f"--class_list {args.class_list} is empty")
     if len(labels) > MOST_CLASSES:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-import cli
-import console
+from cli import arguments, console
+from cli.arguments import positive
 from storage.files import check_writable, growing, partial_path, write_errors
 from utils import UsageError, UserError, printable
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__)
+    parser = arguments.build_parser(__doc__)
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image file or folder")
     parser.add_argument(
         "--model", required=True, type=Path, metavar="FILE", help="what --model_dump wrote"
@@ -38,7 +38,11 @@ def build_parser() -> argparse.ArgumentParser:
         "otherwise the embedding)",
     )
     parser.add_argument(
-        "--top_k", type=cli.positive, default=1, metavar="K", help="classes to name, best first"
+        "--top_k",
+        type=positive,
+        default=1,
+        metavar="K",
+        help="classes to name, best first",
     )
     parser.add_argument(
         "--format",
@@ -49,10 +53,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, metavar="FILE", help="instead of standard output")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     parser.add_argument(
-        "--batch_size", type=cli.positive, default=32, metavar="N", help="images computed at once"
+        "--batch_size",
+        type=positive,
+        default=32,
+        metavar="N",
+        help="images computed at once",
     )
     parser.add_argument(
-        "--read_workers", type=cli.positive, default=8, metavar="N", help="threads that read images"
+        "--read_workers",
+        type=positive,
+        default=8,
+        metavar="N",
+        help="threads that read images",
     )
     return parser
 

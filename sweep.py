@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cli
-import console
+from cli import arguments, console, training_options
+from cli.arguments import known, positive, rate, seed, share
 from datasets.names import parse_name
 from storage.records import commit, record_path, versions, write_record
 from sweeping.cluster import Job, Resources, connected
@@ -44,14 +44,14 @@ _BY_TRIAL = (
     *("sgdr_max_lr", "seed", "val_fraction"),
 )
 _SHARED = (
-    *(name for name in cli.IDENTITY if name not in (*_BY_TRIAL, "finetune_init")),
+    *(name for name in training_options.IDENTITY if name not in (*_BY_TRIAL, "finetune_init")),
     *("epochs", "class_list", "finetune", "finetune_init"),
 )
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__)
+    parser = arguments.build_parser(__doc__)
     parser.usage = "%(prog)s --out DIR --datasets NAME … [options] [-- options of the trainings]"
     _add_grid_options(parser.add_argument_group("grid"))
     _add_data_options(parser.add_argument_group("data"))
@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_grid_options(group) -> None:
     group.add_argument(
         "--datasets",
-        type=cli.known(dataset_key),
+        type=known(dataset_key),
         nargs="+",
         required=True,
         metavar="NAME",
@@ -80,18 +80,18 @@ def _add_grid_options(group) -> None:
     )
     group.add_argument(
         "--learning_rates",
-        type=cli.rate,
+        type=rate,
         nargs="+",
         default=list(LEARNING_RATES),
         metavar="LR",
         help="values of --sgdr_max_lr (default: the published eight, from 2.5 to 0.001)",
     )
     group.add_argument(
-        "--seeds", type=cli.seed, nargs="+", default=[0], metavar="N", help="(default: 0)"
+        "--seeds", type=seed, nargs="+", default=[0], metavar="N", help="(default: 0)"
     )
     group.add_argument(
         "--val_fraction",
-        type=cli.share,
+        type=share,
         metavar="F",
         help="train each point of the grid a second time without this share of the training "
         "images, on which the learning rate is chosen",
@@ -131,17 +131,21 @@ def _add_machine_options(group) -> None:
         "the same paths (default: start Ray on this machine only)",
     )
     group.add_argument(
-        "--cpus_per_trial", type=cli.positive, default=1, metavar="N", help="CPU cores of each"
+        "--cpus_per_trial",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="CPU cores of each",
     )
     group.add_argument(
         "--gpus_per_trial",
-        type=cli.rate,
+        type=rate,
         metavar="N",
         help="a whole number, or a share of one GPU (default: 1 if there are any)",
     )
     group.add_argument(
         "--max_parallel",
-        type=cli.positive,
+        type=positive,
         metavar="N",
         help="trials at once (default: as many as fit)",
     )

@@ -1,4 +1,4 @@
-"""What every other module may use: errors for people, registries, random generators, lists.
+"""Errors for people, registries, random generators, lists, signals.
 
 Imports nothing of this project and nothing heavy, so that ``--help`` stays quick.
 """
@@ -8,9 +8,11 @@ import os
 import re
 import signal
 import stat
+import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -229,3 +231,24 @@ def read_lines(path: str | Path) -> list[str]:
     """
     text = read_text(path)
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+@contextmanager
+def handling(number: int, handler: Callable[[int, object], None]) -> Iterator[None]:
+    """Handles a signal within the ``with`` block; afterwards it means what it meant before.
+
+    Only the main thread can do so; in others, and where the process was started to ignore the
+    signal, nothing changes.
+    """
+    before = signal.getsignal(number)
+    if threading.current_thread() is not threading.main_thread() or before in (
+        signal.SIG_IGN,
+        None,  # not Python's: nobody could restore it
+    ):
+        yield
+        return
+    signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)

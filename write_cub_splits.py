@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import cli
-import console
+from cli import arguments, console
+from cli.arguments import positive
 from datasets.cub_nab import Lists, read_split, subset_file
 from datasets.cub_splits import LISTED, PUBLISHED, listed_images
 from storage.files import check_writable, replacing
@@ -18,7 +18,7 @@ results = logging.getLogger("results")
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__)
+    parser = arguments.build_parser(__doc__)
     parser.add_argument(
         "--data_root",
         type=Path,
@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--per_class",
-        type=cli.positive,
+        type=positive,
         nargs="+",
         default=list(PUBLISHED),
         metavar="X",

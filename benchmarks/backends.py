@@ -19,9 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
-import cli  # noqa: E402
-import console  # noqa: E402
-from utils import UserError  # noqa: E402
+from cli import arguments, console
+from utils import UserError
 
 results = logging.getLogger("results")
 
@@ -33,7 +32,7 @@ COMMAND = (
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("backends", nargs="+", help="tensorflow, jax, torch")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--command", default=COMMAND, help="without --seed and outputs")

@@ -6,8 +6,8 @@
 import importlib
 import sys
 
-import console
 import models
+from cli import console
 
 NETWORKS = ("relu-float32", "relu-float64", "elu-float32", "elu-float64")
 

@@ -16,21 +16,19 @@ from unittest import mock
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
-import cli  # noqa: E402
-import console  # noqa: E402
-import learn_classifier  # noqa: E402
-from benchmarks.report import add_output_options, recorded  # noqa: E402
+import learn_classifier
+from benchmarks.report import add_output_options, recorded
+from cli import arguments, console
+from cli.arguments import positive
 
 results = logging.getLogger("results")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=cli.positive, default=3, metavar="N", help="of both")
-    parser.add_argument(
-        "--steps", type=cli.positive, metavar="N", help="of an epoch, from its start"
-    )
+    parser = arguments.build_parser(__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="of both")
+    parser.add_argument("--steps", type=positive, metavar="N", help="of an epoch, from its start")
     add_output_options(parser)
     parser.add_argument("options", nargs="+", help="of learn_classifier.py, after --")
     return parser

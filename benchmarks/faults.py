@@ -20,10 +20,9 @@ from unittest import mock
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
-import cli  # noqa: E402
-import console  # noqa: E402
-from benchmarks.report import add_output_options, recorded  # noqa: E402
-from utils import UserError  # noqa: E402
+from benchmarks.report import add_output_options, recorded
+from cli import arguments, console
+from utils import UserError
 
 results = logging.getLogger("results")
 
@@ -36,7 +35,7 @@ class Killed(BaseException):
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser = arguments.build_parser(__doc__.splitlines()[0])
     add_output_options(parser)
     return parser
 

@@ -27,9 +27,8 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
-import cli  # noqa: E402
-import console  # noqa: E402
-from benchmarks.report import add_output_options, recorded  # noqa: E402
+from benchmarks.report import add_output_options, recorded
+from cli import arguments, console
 
 results = logging.getLogger("results")
 
@@ -180,7 +179,7 @@ def interrupt(
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--architecture", default="simple", metavar="NAME", help="of the network")
     add_output_options(parser)
     return parser

@@ -17,9 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
-import cli  # noqa: E402
-import console  # noqa: E402
-from benchmarks.report import add_output_options, recorded  # noqa: E402
+from benchmarks.report import add_output_options, recorded
+from cli import arguments, console
+from cli.arguments import natural, positive
 
 results = logging.getLogger("results")
 PUBLISHED = "published way"
@@ -34,15 +34,20 @@ _CIFAR_PUBLISHED = 2000  # images of an epoch that the published way is measured
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--data_root", type=Path, metavar="DIR", help="a CUB folder")
     parser.add_argument("--cifar_root", type=Path, metavar="DIR", help="a CIFAR-100 folder")
-    parser.add_argument("--images", type=cli.positive, default=160, metavar="N", help="of CUB")
-    parser.add_argument("--batch_size", type=cli.positive, default=16, metavar="N", help="of CUB")
+    parser.add_argument("--images", type=positive, default=160, metavar="N", help="of CUB")
+    parser.add_argument("--batch_size", type=positive, default=16, metavar="N", help="of CUB")
     parser.add_argument(
-        "--workers", type=cli.natural, nargs="+", default=[0, 1, 2], metavar="N", help="threads"
+        "--workers",
+        type=natural,
+        nargs="+",
+        default=[0, 1, 2],
+        metavar="N",
+        help="threads",
     )
-    parser.add_argument("--rounds", type=cli.positive, default=3, metavar="N", help="repetitions")
+    parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="repetitions")
     parser.add_argument(
         "--torchvision_python",
         type=Path,

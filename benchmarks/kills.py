@@ -24,11 +24,11 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
-import cli  # noqa: E402
-import console  # noqa: E402
-from benchmarks.report import add_output_options, recorded  # noqa: E402
-from storage.files import leftovers  # noqa: E402
-from utils import UserError, generator  # noqa: E402
+from benchmarks.report import add_output_options, recorded
+from cli import arguments, console
+from cli.arguments import positive, seed
+from storage.files import leftovers
+from utils import UserError, generator
 
 results = logging.getLogger("results")
 
@@ -45,12 +45,12 @@ OUTPUTS = (
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=cli.positive, default=10, metavar="N", help="of each run")
+    parser = arguments.build_parser(__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=positive, default=10, metavar="N", help="of each run")
     parser.add_argument(
         "--backends", nargs="+", default=["tensorflow", "jax"], metavar="NAME", help="of Keras"
     )
-    parser.add_argument("--seed", type=cli.seed, default=0, metavar="N", help="of the moments")
+    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="of the moments")
     add_output_options(parser)
     parser.add_argument(
         "run",

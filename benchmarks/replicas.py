@@ -22,9 +22,9 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
-import cli  # noqa: E402
-import console  # noqa: E402
-from benchmarks.report import add_output_options, recorded  # noqa: E402
+from benchmarks.report import add_output_options, recorded
+from cli import arguments, console
+from cli.arguments import positive
 
 results = logging.getLogger("results")
 
@@ -34,13 +34,13 @@ MERGES = {"tensorflow": ("cpu", "device"), "jax": ("device",)}
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--backends", nargs="+", choices=MERGES, default=list(MERGES))
     parser.add_argument("--activations", nargs="+", default=["relu", "elu"], metavar="NAME")
     parser.add_argument(
         "--dtypes", nargs="+", choices=("float32", "float64"), default=["float32", "float64"]
     )
-    parser.add_argument("--replicas", type=cli.positive, nargs="+", default=[1, 2, 4], metavar="N")
+    parser.add_argument("--replicas", type=positive, nargs="+", default=[1, 2, 4], metavar="N")
     parser.add_argument("--device_type", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     add_output_options(parser)

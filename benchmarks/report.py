@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.machine import describe
-from console import backend_name
+from cli.console import backend_name
 from storage.files import check_writable, replacing
 from storage.records import versions
 

@@ -20,10 +20,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
-import cli  # noqa: E402
-import console  # noqa: E402
-from benchmarks.report import add_output_options, recorded  # noqa: E402
-from utils import UserError  # noqa: E402
+from benchmarks.report import add_output_options, recorded
+from cli import arguments, console
+from cli.arguments import rate
+from utils import UserError
 
 results = logging.getLogger("results")
 
@@ -45,14 +45,14 @@ SERIES = {
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=cli.rate, default=120, metavar="M", help="in all")
+    parser = arguments.build_parser(__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=rate, default=120, metavar="M", help="in all")
     parser.add_argument(
-        "--warm_up", type=cli.rate, default=10, metavar="M", help="minutes that do not count"
+        "--warm_up", type=rate, default=10, metavar="M", help="minutes that do not count"
     )
-    parser.add_argument("--every", type=cli.rate, default=5, metavar="S", help="seconds")
+    parser.add_argument("--every", type=rate, default=5, metavar="S", help="seconds")
     parser.add_argument(
-        "--growth", type=cli.rate, default=2, metavar="PERCENT", help="allowed, of memory"
+        "--growth", type=rate, default=2, metavar="PERCENT", help="allowed, of memory"
     )
     add_output_options(parser)
     parser.add_argument(

@@ -15,10 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
-import cli  # noqa: E402
-import console  # noqa: E402
-from benchmarks.report import add_output_options, recorded  # noqa: E402
-from utils import UserError  # noqa: E402
+from benchmarks.report import add_output_options, recorded
+from cli import arguments, console
+from cli.arguments import positive
+from utils import UserError
 
 results = logging.getLogger("results")
 _TOLD = re.compile(r"First training step done after ([0-9.]+) s")
@@ -26,8 +26,8 @@ _TOLD = re.compile(r"First training step done after ([0-9.]+) s")
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=cli.positive, default=3, metavar="N", help="one by one")
+    parser = arguments.build_parser(__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=positive, default=3, metavar="N", help="one by one")
     add_output_options(parser)
     parser.add_argument("options", nargs="+", help="of learn_classifier.py, after --")
     return parser

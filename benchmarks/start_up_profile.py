@@ -16,11 +16,10 @@ from unittest import mock
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
-import cli  # noqa: E402
-import console  # noqa: E402
-import learn_classifier  # noqa: E402
-from benchmarks.report import add_output_options, recorded  # noqa: E402
-from utils import STARTED, UserError  # noqa: E402
+import learn_classifier
+from benchmarks.report import add_output_options, recorded
+from cli import arguments, console
+from utils import STARTED, UserError
 
 results = logging.getLogger("results")
 
@@ -107,7 +106,7 @@ def watched(clock: Clock):
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser = arguments.build_parser(__doc__.splitlines()[0])
     add_output_options(parser)
     parser.add_argument("options", nargs="+", help="of learn_classifier.py, after --")
     return parser

@@ -19,11 +19,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
-import cli  # noqa: E402
-import console  # noqa: E402
-from benchmarks.report import add_output_options, recorded  # noqa: E402
-from benchmarks.train_step import CASES, Case  # noqa: E402
-from utils import UserError  # noqa: E402
+from benchmarks.report import add_output_options, recorded
+from benchmarks.train_step import CASES, Case
+from cli import arguments, console
+from cli.arguments import positive
+from utils import UserError
 
 results = logging.getLogger("results")
 
@@ -46,12 +46,10 @@ OTHERS = "all others"
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--case", choices=CASES, default="resnet-110-wfc", help="the network")
-    parser.add_argument(
-        "--batch_size", type=cli.positive, metavar="N", help="instead of the case's"
-    )
-    parser.add_argument("--steps", type=cli.positive, default=2, metavar="N", help="of each")
+    parser.add_argument("--batch_size", type=positive, metavar="N", help="instead of the case's")
+    parser.add_argument("--steps", type=positive, default=2, metavar="N", help="of each")
     parser.add_argument(
         "--torch_python", type=Path, metavar="PYTHON", help="a Python that has PyTorch, if any"
     )

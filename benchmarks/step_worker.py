@@ -11,10 +11,10 @@ import time
 
 STARTED = time.monotonic()
 
-from collections.abc import Callable  # noqa: E402
-from pathlib import Path  # noqa: E402
+from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np  # noqa: E402
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -75,7 +75,7 @@ def pytorch(configuration: dict, images: np.ndarray, targets: np.ndarray) -> Wor
 
 def keras_network(configuration: dict, images: np.ndarray, targets: np.ndarray) -> Work:
     """The network as the commands build, compile and fit it."""
-    import console
+    from cli import console
 
     console.import_backend()
     import keras

@@ -21,9 +21,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
-import cli  # noqa: E402
-import console  # noqa: E402
-from benchmarks.report import add_output_options, recorded  # noqa: E402
+from benchmarks.report import add_output_options, recorded
+from cli import arguments, console
+from cli.arguments import positive
 
 results = logging.getLogger("results")
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = cli.build_parser(__doc__.splitlines()[0])
+    parser = arguments.build_parser(__doc__.splitlines()[0])
 
     def several(name: str, known: object, default: list[str], text: str) -> None:
         parser.add_argument(name, nargs="+", choices=list(known), default=default, help=text)
@@ -81,13 +81,9 @@ def build_parser() -> argparse.ArgumentParser:
     several("--cases", CASES, ["resnet-110-wfc"], "networks, and sizes of their images")
     several("--contestants", CONTESTANTS, [PYTORCH, "tensorflow"], "PyTorch, or Keras' backends")
     several("--precisions", PRECISIONS, ["float32", "bfloat16"], "of the arithmetic")
-    parser.add_argument(
-        "--batch_size", type=cli.positive, metavar="N", help="instead of the case's"
-    )
-    parser.add_argument("--steps", type=cli.positive, default=3, metavar="N", help="per round")
-    parser.add_argument(
-        "--rounds", type=cli.positive, default=5, metavar="N", help="of all in turn"
-    )
+    parser.add_argument("--batch_size", type=positive, metavar="N", help="instead of the case's")
+    parser.add_argument("--steps", type=positive, default=3, metavar="N", help="per round")
+    parser.add_argument("--rounds", type=positive, default=5, metavar="N", help="of all in turn")
     parser.add_argument(
         "--torch_python",
         type=Path,

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from signals import handling
+from utils import handling
 
 
 class StopRequest:

@@ -5,8 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from signals import handling
-from utils import Interrupted
+from utils import Interrupted, handling
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The resolved options of a training run; what they mean is told by ``--help`` (see cli.py)."""
+"""The resolved options of a training run; `cli/training_options.py` explains them."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import console
 import models
+from cli import console
 
 
 def terminate_at(step: int) -> None:

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-import console
+from cli import console
 from tests.commands import tiny_network
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@
 import sys
 from pathlib import Path
 
-import console
 import models
 import sweep
+from cli import console
 from sweeping import commands
 
 TINY = "tests.commands.tiny_network", ("tiny", "tiny-wide")

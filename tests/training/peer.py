@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import numpy as np
 
-import console
+from cli import console
 from training import joining
 from training.options import HostOptions
 from training.peers import together

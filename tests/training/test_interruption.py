@@ -15,12 +15,11 @@ import pytest
 
 import learn_classifier
 import learn_image_embeddings
-from signals import handling
 from tests.commands.running import TINY, run, same_arrays, succeed
 from training.interruption import Interruption
 from training.reporting import EpochReporter, FirstStep
 from training.snapshot_callback import Snapshot
-from utils import Interrupted
+from utils import Interrupted, handling
 
 ONE_HOST = Path(__file__).parents[1] / "commands" / "one_host.py"
 RUN = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-import cli
+from cli import training_options
 from training.learning_rates import (
     clr_learning_rate,
     parse_step_schedule,
@@ -41,7 +41,7 @@ def test_malformed_step_schedules_are_refused(text):
 
 
 def test_the_command_line_offers_exactly_the_schedules_there_are():
-    assert set(cli.LR_SCHEDULES) == set(SCHEDULES)
+    assert set(training_options.LR_SCHEDULES) == set(SCHEDULES)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMMAND = """
 import argparse, logging, sys
 import console
@@ -98,6 +98,6 @@ def test_streams_may_be_closed(tmp_path):
 
 def run_embedding(folder: Path, **streams) -> subprocess.CompletedProcess:
     """A command that tells and writes something, without a backend."""
-    script = Path(__file__).parents[1] / "compute_class_embedding.py"
+    script = Path(__file__).parents[2] / "compute_class_embedding.py"
     command = [sys.executable, script, "--hierarchy", "cub_flat", "--out", "e.npz"]
     return subprocess.run(command, cwd=folder, text=True, timeout=120, **streams)

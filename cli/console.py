@@ -19,8 +19,7 @@ from typing import NoReturn
 from ahead import Ahead
 from allocation import keep_freed_memory
 from hiding import UNNEEDED, hidden
-from signals import handling
-from utils import Interrupted, UsageError, UserError
+from utils import Interrupted, UsageError, UserError, handling
 
 logger = logging.getLogger(__name__)
 

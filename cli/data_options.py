@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cli import known, natural, positive, seed, share
+from cli.arguments import known, natural, positive, seed, share
 from datasets import dataset_names, get_dataset
 from datasets.base import ImageDataset
 from datasets.cache import with_cache

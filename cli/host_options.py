@@ -4,7 +4,8 @@ import argparse
 import dataclasses
 import os
 
-import cli
+from cli import training_options
+from cli.arguments import known, natural, positive
 from storage.records import commit, versions
 from training.addresses import parse_address, slurm_hosts
 from training.options import HostOptions, OutputOptions
@@ -28,14 +29,14 @@ def add_host_options(parser: argparse.ArgumentParser) -> None:
         "several machines", "The same command on each; the first one writes. JAX backend only."
     )
     group.add_argument(
-        "--hosts", type=cli.positive, default=defaults.hosts, metavar="N", help="how many"
+        "--hosts", type=positive, default=defaults.hosts, metavar="N", help="how many"
     )
     group.add_argument(
-        "--host_rank", type=cli.natural, metavar="I", help="which of them this one is, from 0"
+        "--host_rank", type=natural, metavar="I", help="which of them this one is, from 0"
     )
     group.add_argument(
         "--coordinator",
-        type=cli.known(parse_address),
+        type=known(parse_address),
         metavar="HOST:PORT",
         help="how the others reach the first one, with a port that is free there",
     )
@@ -45,7 +46,7 @@ def add_host_options(parser: argparse.ArgumentParser) -> None:
 
     def add(name: str, text: str) -> None:
         default = getattr(defaults, name[2:])
-        group.add_argument(name, type=cli.positive, default=default, metavar="SECONDS", help=text)
+        group.add_argument(name, type=positive, default=default, metavar="SECONDS", help=text)
 
     add("--join_timeout", "how long to wait for the others at the start")
     add("--lost_timeout", "after how long without a sign of life one of them is lost")
@@ -63,7 +64,7 @@ def start_devices(args: argparse.Namespace) -> None:
         UsageError: something is missing or contradicts.
         UserError: the other machines cannot be joined.
     """
-    cli.choose_devices(args)
+    training_options.choose_devices(args)
     if several(args):
         from training import hosts
 

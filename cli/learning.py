@@ -3,10 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 
-import cli
-import cli_data
-import cli_hosts
-import console
+from cli import arguments, console, data_options, host_options, training_options
 
 
 def build_parser(
@@ -21,16 +18,16 @@ def build_parser(
         finetune_init: default of the option of this name.
         add_objective: adds the options that say what is minimized.
     """
-    parser = cli.build_parser(description)
-    cli_data.add_data_options(parser)
-    cli_data.add_cache_option(parser)
-    cli.add_model_options(parser, finetune_init)
+    parser = arguments.build_parser(description)
+    data_options.add_data_options(parser)
+    data_options.add_cache_option(parser)
+    training_options.add_model_options(parser, finetune_init)
     add_objective(parser.add_argument_group("objective"))
-    cli.add_training_options(parser)
-    cli.add_device_options(parser)
-    cli.add_schedule_options(parser)
-    cli_hosts.add_host_options(parser)
-    cli.add_output_options(parser)
+    training_options.add_training_options(parser)
+    training_options.add_device_options(parser)
+    training_options.add_schedule_options(parser)
+    host_options.add_host_options(parser)
+    training_options.add_output_options(parser)
     return parser
 
 
@@ -55,7 +52,7 @@ def run(
         parser,
         learn,
         argv,
-        prepare=cli_hosts.start_devices,
+        prepare=host_options.start_devices,
         read=read,
-        apart=cli_hosts.several,
+        apart=host_options.several,
     )

@@ -1,20 +1,18 @@
-"""The options that the commands share.
+"""Options of the training commands: network, training, devices, learning rate, outputs.
 
 Imports nothing heavy: ``--help`` answers in under a second.
 """
 
 import argparse
 import dataclasses
-import difflib
-import itertools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
+from cli.arguments import known, natural, positive, rate, seed, share
 from models import architecture_names, check_architecture
 from training.learning_rates import parse_step_schedule
 from training.options import OutputOptions, ScheduleOptions, TrainingOptions
-from utils import UsageError
 
 DEVICE_TYPES = ("auto", "gpu", "cpu")
 LR_SCHEDULES = ("SGD", "SGDR", "CLR", "ResNet-Schedule")
@@ -30,108 +28,6 @@ IDENTITY = (
     *("sgd_schedule", "sgdr_base_len", "sgdr_mul", "sgdr_max_lr"),
     *("clr_step_len", "clr_min_lr", "clr_max_lr"),
 )
-
-
-class Parser(argparse.ArgumentParser):
-    """Answers a wrong command line with one line and exit status 2."""
-
-    def parse_known_args(
-        self,
-        args: Sequence[str] | None = None,
-        namespace: argparse.Namespace | None = None,
-    ) -> tuple[argparse.Namespace, list[str]]:
-        """See argparse; unknown options are told first."""
-        args = sys.argv[1:] if args is None else list(args)
-        if not {"-h", "--help"} & {*args}:
-            self._refuse_unknown(args)
-        return super().parse_known_args(args, namespace)
-
-    def _refuse_unknown(self, args: Sequence[str]) -> None:
-        """Names an option that does not exist: argparse would first ask for the one that is meant.
-
-        What has a space in it may be a value.
-        """
-        known = self._option_string_actions
-        for text in itertools.takewhile(lambda text: text != "--", args):
-            name = text.split("=")[0]
-            if name.startswith("--") and name not in known and " " not in text:
-                close = difflib.get_close_matches(name, known, 1)
-                hint = f"; did you mean {close[0]}?" if close else ""
-                self.error(f"unrecognized arguments: {text}{hint}")
-
-    def error(self, message: str) -> None:
-        self.exit(UsageError.status, f"{self.prog}: error: {message} (see --help)\n")
-
-
-class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults, but not that something is absent, nor what the text says itself."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        told = "(default" in (action.help or "")
-        absent = action.default is None or action.default is False or action.default == []
-        if told or absent:
-            return action.help
-        return super()._get_help_string(action)
-
-
-def build_parser(description: str) -> Parser:
-    """A parser whose ``--help`` shows the defaults."""
-    return Parser(
-        description=description,
-        formatter_class=_Help,
-        # Abbreviations would let a typing error choose another option.
-        allow_abbrev=False,
-    )
-
-
-def positive(text: str) -> int:
-    """An integer from 1, as type of an argument."""
-    return _number(text, int, 1)
-
-
-def natural(text: str) -> int:
-    """An integer from 0, as type of an argument."""
-    return _number(text, int, 0)
-
-
-def seed(text: str) -> int:
-    """An integer that every random generator takes, as type of an argument."""
-    return _number(text, int, 0, 2**32 - 1)
-
-
-def rate(text: str) -> float:
-    """A finite number from 0, as type of an argument."""
-    return _number(text, float, 0)
-
-
-def share(text: str) -> float:
-    """A number from 0 to 1, as type of an argument."""
-    return _number(text, float, 0, 1)
-
-
-def _number(text: str, kind: type, low: float, high: float = sys.float_info.max) -> float:
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or not low <= value <= high:
-        name = "an integer" if kind is int else "a number"
-        limits = f"from {low}" if high > 1 else f"from {low} to {high}"
-        raise argparse.ArgumentTypeError(f"{text!r} is not {name} {limits}")
-    return value
-
-
-def known(check: Callable[[str], object]) -> Callable[[str], str]:
-    """The type of an argument that ``check`` raises a UsageError for when it is wrong."""
-
-    def convert(text: str) -> str:
-        try:
-            check(text)
-        except UsageError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-        return text
-
-    return convert
 
 
 def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> None:
@@ -314,7 +210,7 @@ def identity(args: argparse.Namespace) -> dict[str, str]:
     return values | {name: values[name].lower() for name in ("dataset", "architecture")}
 
 
-def training_options(args: argparse.Namespace) -> TrainingOptions:
+def from_args(args: argparse.Namespace) -> TrainingOptions:
     """The options as the training code takes them."""
     values = vars(args)
 

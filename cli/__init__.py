@@ -1,0 +1,1 @@
+"""The command line: options by topic, errors and signals."""
