@@ -18,7 +18,7 @@ from storage.files import check_writable, growing, partial_path, write_errors
 from utils import UsageError, UserError, printable
 
 if TYPE_CHECKING:
-    from evaluation.image_files import Found
+    from datasets.images.listing import Found
     from evaluation.prediction import Classifier
 
 logger = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ FORMATS: dict[str, Callable] = {"table": Table, "csv": Csv, "jsonl": JsonLines}
 
 def predict(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    from evaluation.image_files import find_images
+    from datasets.images.listing import find_images
 
     if args.out:
         check_writable("--out", args.out, args.overwrite)
@@ -192,7 +192,7 @@ def _classify(
     stream: TextIO,
 ) -> int:
     """Writes all results and returns the number of damaged files."""
-    from evaluation.image_files import image_batches, image_reader
+    from datasets.images.listing import image_batches, image_reader
 
     for error in found.unreadable:
         logger.warning("%s", error)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from cli import arguments, console
 from cli.arguments import positive
-from datasets.cub_nab import Lists, read_split, subset_file
-from datasets.cub_splits import LISTED, PUBLISHED, listed_images
+from datasets.readers.cub_nab import Lists, read_split, subset_file
+from datasets.readers.cub_splits import LISTED, PUBLISHED, listed_images
 from storage.files import check_writable, replacing
 from utils import UsageError, UserError
 

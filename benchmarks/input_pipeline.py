@@ -79,7 +79,7 @@ def _measure_files(args: argparse.Namespace) -> dict[str, object]:
 
     from datasets import get_dataset
     from datasets.base import images_at
-    from datasets.cache import with_cache
+    from datasets.cache.choice import with_cache
 
     dataset = get_dataset("CUB", args.data_root)
     positions = [i * len(dataset.train) // args.images for i in range(args.images)]
@@ -112,7 +112,7 @@ def _measure_files(args: argparse.Namespace) -> dict[str, object]:
 def _file_contestants(args, dataset, kept, stored, paths, loaders) -> dict[str, Callable]:
     """Functions that make all batches once; those with as many workers follow each other."""
     from benchmarks import rivals
-    from datasets.cache import with_cache
+    from datasets.cache.choice import with_cache
 
     def ours(data, workers: int) -> Callable[[], None]:
         return lambda: _consume(_ours(data(), args.batch_size, workers))
@@ -180,7 +180,7 @@ def _against_torchvision(table: dict[str, dict]) -> list[dict]:
 
 
 def _ours(dataset, batch_size: int, workers: int) -> Iterable:
-    from datasets.pipeline import Batches
+    from datasets.batches import Batches
 
     prepare = dataset.preprocessing.train
     batches = Batches(
@@ -236,8 +236,8 @@ def _shares(dataset) -> dict[str, float]:
     """Milliseconds of computing per image of each part, without a cache, on one thread."""
     import numpy as np
 
-    from datasets.resizing import resize_region
-    from datasets.transforms import paint
+    from datasets.images.preprocessing import paint
+    from datasets.images.resizing import resize_region
     from utils import generator
 
     parts = dict.fromkeys(("read and decode", "plan", "resize", "augment and hand over"), 0.0)

@@ -119,7 +119,7 @@ def take_steps(
 
     from benchmarks.convolutions import body
     from datasets.base import Split
-    from datasets.pipeline import Batches
+    from datasets.batches import Batches
     from models.initialization import initialize
     from models.layers import image_input
     from models.network import Network

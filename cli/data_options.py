@@ -11,7 +11,7 @@ import numpy as np
 from cli.arguments import known, natural, positive, seed, share
 from datasets import dataset_names, get_dataset
 from datasets.base import ImageDataset
-from datasets.cache import with_cache
+from datasets.cache.choice import with_cache
 from datasets.names import parse_name
 
 CACHES = ("auto", "ram", "off")

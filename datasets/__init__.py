@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets import cars, cifar, cub_nab, digits, flowers, folder, mit67  # noqa: F401 (register)
 from datasets.base import (
     DATASETS,
     ImageDataset,
@@ -22,10 +21,11 @@ from datasets.base import (
     check_split,
 )
 from datasets.holdout import held_out_positions
+from datasets.images.normalization import BY_SUFFIX, Normalization
+from datasets.images.preprocessing import Preprocessing
 from datasets.names import DatasetName, parse_name
-from datasets.normalization import BY_SUFFIX, Normalization
+from datasets.readers import cars, cifar, cub_nab, digits, flowers, folder, mit67  # noqa: F401 (register)
 from datasets.subsets import number_of_repeats, subset_positions
-from datasets.transforms import Preprocessing
 from utils import UsageError
 
 __all__ = ["dataset_names", "get_dataset"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.normalization import Normalization, measure
-from datasets.transforms import Preprocessing
+from datasets.images.normalization import Normalization, measure
+from datasets.images.preprocessing import Preprocessing
 from utils import Registry, UsageError, UserError, list_folder
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, layers, ops
 
-from datasets.pipeline import Batches
+from datasets.batches import Batches
 from models.heads import layer_output
 
 CLASSIFIER = "prob"

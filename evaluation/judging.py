@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from datasets.base import ImageDataset, Split, listing
-from datasets.pipeline import Batches
+from datasets.batches import Batches
 from evaluation.accuracy import all_figures
 from evaluation.classifiers import METHODS, Request, method_name
 from evaluation.features import compute, watching

@@ -125,7 +125,7 @@ def untuned_reading() -> Iterator[None]:
 
     A thread of its own would do that, which looks again after 10, 20, 40 ms and so on, up to a
     minute; the end of an epoch may have to wait for its next look, a third of a short epoch. There
-    is nothing to tune: ``datasets.pipeline.Batches`` reads in advance by itself.
+    is nothing to tune: ``datasets.batches.Batches`` reads in advance by itself.
     """
     if keras.backend.backend() != "tensorflow":
         yield

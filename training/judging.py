@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from datasets.pipeline import Batches
+from datasets.batches import Batches
 from evaluation.accuracy import average_accuracy
 from evaluation.decisions import DECISIONS
 from evaluation.features import feature_tensor

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 from datasets.base import ImageDataset
-from datasets.pipeline import Batches, SetEpoch
+from datasets.batches import Batches, SetEpoch
 from storage.locks import only_run
 from training import distribution, hosts
 from training.finetuning import frozen, load_pretrained

@@ -4,7 +4,7 @@ import pytest
 
 import learn_classifier
 import learn_image_embeddings
-from datasets import cache
+from datasets.cache import choice
 from tests.commands.running import run, same_arrays, succeed
 from tests.fake_data import write_folder
 
@@ -46,7 +46,7 @@ def test_the_weights_are_the_same_wherever_images_are_kept(root, tmp_path):
 @pytest.mark.parametrize("command", [learn_classifier, learn_image_embeddings])
 def test_what_cannot_be_kept_is_refused_in_one_line(root, tmp_path, monkeypatch, command):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(cache, "available_memory", lambda: 1)
+    monkeypatch.setattr(choice, "available_memory", lambda: 1)
     more = ["--embedding", "onehot"] if command is learn_image_embeddings else []
     for where in ("ram", tmp_path / "file"):
         outcome = run(command, TRAIN, "--data_root", root, "--cache", where, *more)

@@ -10,8 +10,8 @@ from PIL import Image
 
 from datasets import dataset_names, get_dataset
 from datasets.base import DATASETS
+from datasets.images.normalization import Normalization
 from datasets.names import DatasetName, parse_name
-from datasets.normalization import Normalization
 from tests.fake_data import WRITERS, write_cub, write_folder, write_image
 from utils import UsageError, UserError
 

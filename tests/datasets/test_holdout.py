@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from datasets import get_dataset
-from datasets.cache import with_cache
+from datasets.batches import Batches
+from datasets.cache.choice import with_cache
 from datasets.holdout import held_out_positions
-from datasets.pipeline import Batches
 from tests.fake_data import write_cifar100, write_cub, write_folder, write_lines
 from utils import UsageError, UserError
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import annotations, get_dataset
+from datasets import get_dataset
+from datasets.readers import annotations
 from tests.fake_data import (
     WRITERS,
     write_cifar100,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from datasets import get_dataset
 from datasets.base import ImageDataset
-from datasets.disk_cache import read_normalization
-from datasets.images import FileImages
+from datasets.cache.disk import read_normalization
+from datasets.images.files import FileImages
+from datasets.images.normalization import Normalization
 from datasets.names import DatasetName, parse_name
-from datasets.normalization import Normalization
 from embeddings.taxonomy import Taxonomy
 from embeddings.taxonomy_files import read_taxonomy
 from tests import fake_data

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datasets.disk_cache import StoredImages, stored_images
-from datasets.images import MAX_PIXELS, MAX_SIDE, load_image
+from datasets.cache.disk import StoredImages, stored_images
+from datasets.images.files import MAX_PIXELS, MAX_SIDE, load_image
 from tests.hostile.file_harms import endless, made, no_files
 from tests.hostile.mutators import BYTES, png, png_chunk
 from tests.hostile.readers import Harm, Reader

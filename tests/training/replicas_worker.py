@@ -17,7 +17,7 @@ import numpy as np
 import learn_classifier
 import learn_image_embeddings
 from datasets.base import Split
-from datasets.pipeline import Batches
+from datasets.batches import Batches
 from embeddings import onehot
 from models.network import Network
 from models.normalization import batch_normalization

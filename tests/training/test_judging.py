@@ -6,7 +6,7 @@ import pytest
 
 import learn_image_embeddings
 from datasets.base import Split
-from datasets.pipeline import Batches
+from datasets.batches import Batches
 from embeddings import onehot
 from tests.commands.running import TINY, history, record, succeed
 from training import objective

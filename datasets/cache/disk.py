@@ -26,7 +26,7 @@ import numpy as np
 import PIL
 import simplejpeg
 
-from datasets.normalization import Normalization
+from datasets.images.normalization import Normalization
 from storage.files import check_folder, leftovers, replacing
 from utils import UsageError, UserError, open_regular, read_bytes
 

@@ -1,9 +1,9 @@
 """Flowers-102: https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"""
 
-from datasets.annotations import file_samples
 from datasets.base import DATASETS, Request, Source, listing, require_files, require_root
-from datasets.normalization import Normalization
-from datasets.transforms import Preprocessing
+from datasets.images.normalization import Normalization
+from datasets.images.preprocessing import Preprocessing
+from datasets.readers.annotations import file_samples
 from storage.matlab import load_mat, whole_numbers
 from utils import UserError
 

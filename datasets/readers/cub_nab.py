@@ -9,11 +9,11 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from datasets.annotations import file_samples, read_pairs, zero_or_one
 from datasets.base import DATASETS, Request, Samples, Source, listing, require_files, require_root
-from datasets.cub_splits import LISTED, LISTED_SEED, drawn_images, listed_images
-from datasets.normalization import Normalization
-from datasets.transforms import Preprocessing
+from datasets.images.normalization import Normalization
+from datasets.images.preprocessing import Preprocessing
+from datasets.readers.annotations import file_samples, read_pairs, zero_or_one
+from datasets.readers.cub_splits import LISTED, LISTED_SEED, drawn_images, listed_images
 from utils import UserError
 
 logger = logging.getLogger(__name__)

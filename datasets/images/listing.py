@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.images import IMAGE_SUFFIXES, MAX_PIXELS, load_image
-from datasets.transforms import Preprocessing
+from datasets.images.files import IMAGE_SUFFIXES, MAX_PIXELS, load_image
+from datasets.images.preprocessing import Preprocessing
 from utils import UsageError, UserError
 
 

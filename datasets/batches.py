@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from datasets.base import Split, images_at
+from datasets.images.preprocessing import Transform
 from datasets.seeding import generators
-from datasets.transforms import Transform
 from utils import generator
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from datasets.base import Samples, listing
-from datasets.images import FileImages
+from datasets.images.files import FileImages
 from utils import UserError, read_text
 
 _MISSING_FOLDERS = 10_000  # so many tell that it is the wrong place; to look for more takes time

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from datasets import get_dataset
-from datasets.cub_splits import PUBLISHED
+from datasets.readers.cub_splits import PUBLISHED
 from tests.fake_data import write_cub, write_image, write_lines
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LIST = ROOT / "CUB-splits/training_images.txt"
 FACTS = ROOT.parent / "shared/facts/cub_images.csv"
 CUB50 = ROOT.parent / "shared/data/cub50-256px/CUB_200_2011"

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import ImageDataset, Selected, Split
-from datasets.disk_cache import stored_images, stored_normalization
-from datasets.images import FileImages, image_size
-from datasets.memory import available_memory
-from datasets.normalization import Normalization
-from datasets.resizing import resize, resized_shape
+from datasets.cache.disk import stored_images, stored_normalization
+from datasets.cache.memory import available_memory
+from datasets.images.files import FileImages, image_size
+from datasets.images.normalization import Normalization
+from datasets.images.resizing import resize, resized_shape
 from utils import UsageError
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.jpeg_header import ordinary_shape
-from tests.datasets.test_images import JPEGS, by_pillow, by_project
+from datasets.images.jpeg_header import ordinary_shape
+from tests.datasets.images.test_files import JPEGS, by_pillow, by_project
 
 # Adobe's segment tells CMYK and RGB from their like; EXIF may turn the image.
 UNUSUAL = {"cmyk", "rgb", "upright", "turned"}

@@ -1,9 +1,9 @@
 """MIT Indoor Scenes: https://web.mit.edu/torralba/www/indoor.html"""
 
-from datasets.annotations import file_samples, read_class_list
 from datasets.base import DATASETS, Request, Source, require_files, require_root
-from datasets.normalization import Normalization
-from datasets.transforms import Preprocessing
+from datasets.images.normalization import Normalization
+from datasets.images.preprocessing import Preprocessing
+from datasets.readers.annotations import file_samples, read_class_list
 
 _LISTS = ("TrainImages.txt", "TestImages.txt")
 

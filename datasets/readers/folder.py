@@ -11,10 +11,10 @@ import os
 import zlib
 from pathlib import Path
 
-from datasets.annotations import file_samples, read_class_list
 from datasets.base import DATASETS, Request, Samples, Source, require_files, require_root
-from datasets.images import IMAGE_SUFFIXES
-from datasets.transforms import Preprocessing
+from datasets.images.files import IMAGE_SUFFIXES
+from datasets.images.preprocessing import Preprocessing
+from datasets.readers.annotations import file_samples, read_class_list
 from utils import UsageError, UserError, generator, list_folder
 
 DEFAULT_TEST_FRACTION = 0.2

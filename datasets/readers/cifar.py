@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import DATASETS, Request, Samples, Source, require_files, require_root
-from datasets.transforms import Preprocessing
+from datasets.images.preprocessing import Preprocessing
 from storage.pickles import load_plain_pickle
 from utils import UserError
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import images
-from datasets.images import FileImages, load_image
+from datasets.images import files
+from datasets.images.files import FileImages, load_image
 from tests.fake_data import write_image
 from utils import UserError
 
@@ -215,7 +215,7 @@ def by_pillow(content, channels):
     try:
         image = Image.open(io.BytesIO(content))
         image.load()
-        return images._any_image(image, channels)
+        return files._any_image(image, channels)
     except Exception:
         return None
 
@@ -306,7 +306,7 @@ def test_damaged_jpegs_look_or_fail_as_by_pillow(tmp_path):
 
 
 def test_ordinary_jpegs_take_the_fast_decoder(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "_any_image", None)
+    monkeypatch.setattr(files, "_any_image", None)
     for kind in ("plain", "progressive", "rgb", "gray", "upright"):
         (tmp_path / "a.jpg").write_bytes(JPEGS[kind])
         assert load_image(tmp_path / "a.jpg").shape == (61, 83, 3)

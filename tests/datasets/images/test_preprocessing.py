@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from datasets.resizing import Region, resize, resize_region, resized_shape
+from datasets.images.preprocessing import Preprocessing
+from datasets.images.resizing import Region, resize, resize_region, resized_shape
 from datasets.seeding import generators
-from datasets.transforms import Preprocessing
 from tests.datasets import reference as transforms
 from utils import generator
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datasets.plans import (
+from datasets.images.augmentation import (
     Patch,
     Plan,
     center_crop,
@@ -18,8 +18,8 @@ from datasets.plans import (
     draw_moved,
     draw_shape,
 )
-from datasets.resizing import Region, resize_region, resized_shape
-from datasets.shifting import resample
+from datasets.images.resizing import Region, resize_region, resized_shape
+from datasets.images.shifting import resample
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from datasets import memory
-from datasets.memory import available_memory
+from datasets.cache import memory
+from datasets.cache.memory import available_memory
 
 GB = 10**9
 OF_MACHINE = 64_000_000 * 1024

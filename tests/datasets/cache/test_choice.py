@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import cache, disk_cache, get_dataset
-from datasets.cache import with_cache
-from datasets.disk_cache import stored_images
-from datasets.pipeline import Batches
+from datasets import get_dataset
+from datasets.batches import Batches
+from datasets.cache import choice, disk
+from datasets.cache.choice import with_cache
+from datasets.cache.disk import stored_images
 from tests.datasets.reference import resize_shorter_side
 from tests.fake_data import write_classes, write_cub, write_image
 from tests.permissions import folder_for_all, ordinary_user
 from utils import UsageError, UserError
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -86,9 +87,9 @@ def test_subsets_and_repetitions_are_kept(root, tmp_path, where):
 
 def test_images_are_read_once(root, monkeypatch):
     read = []
-    load = cache.FileImages.__getitem__
+    load = choice.FileImages.__getitem__
     monkeypatch.setattr(
-        cache.FileImages, "__getitem__", lambda self, i: (read.append(i), load(self, i))[1]
+        choice.FileImages, "__getitem__", lambda self, i: (read.append(i), load(self, i))[1]
     )
     dataset = with_cache(birds(root, repeats=4), "ram")
     for i in range(len(dataset.train)):
@@ -98,8 +99,8 @@ def test_images_are_read_once(root, monkeypatch):
 
 @pytest.mark.parametrize("size", [1, 1000, 10_000])
 def test_slabs_give_every_image_its_own_memory(size, monkeypatch):
-    monkeypatch.setattr(cache, "_SLAB", 2**12)
-    slabs = cache.Slabs()
+    monkeypatch.setattr(choice, "_SLAB", 2**12)
+    slabs = choice.Slabs()
     with ThreadPoolExecutor(4) as pool:
         arrays = list(pool.map(slabs.empty, [(1, size, 1), (size, 1, 3)] * 10))
     for i, array in enumerate(arrays):
@@ -141,10 +142,10 @@ def test_memory_decides(root, monkeypatch, caplog):
         (1.01 * needed, "ram", "Keeping decoded images in memory"),
     ):
         caplog.clear()
-        monkeypatch.setattr(cache, "available_memory", lambda available=available: available)
+        monkeypatch.setattr(choice, "available_memory", lambda available=available: available)
         with_cache(dataset, where)
         assert expected in caplog.text
-    monkeypatch.setattr(cache, "available_memory", lambda: 0.99 * needed)
+    monkeypatch.setattr(choice, "available_memory", lambda: 0.99 * needed)
     with pytest.raises(UsageError, match="--cache ram"):
         with_cache(dataset, "ram")
 
@@ -192,7 +193,7 @@ def test_another_run_uses_the_files_and_changed_images_are_read_anew(root, tmp_p
 @pytest.mark.parametrize("library", ["PIL", "simplejpeg"])
 def test_another_version_of_a_library_makes_new_files(root, tmp_path, monkeypatch, library):
     with_cache(birds(root), tmp_path / "cache")
-    monkeypatch.setattr(getattr(disk_cache, library), "__version__", "0.1")
+    monkeypatch.setattr(getattr(disk, library), "__version__", "0.1")
     with_cache(birds(root), tmp_path / "cache")
     assert len(files(tmp_path / "cache")) == 4
 
@@ -242,8 +243,8 @@ def test_a_damaged_image_leaves_no_file(root, tmp_path):
 
 
 def test_a_full_disk_is_one_clear_error(root, tmp_path, monkeypatch):
-    usage = disk_cache.shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(disk_cache.shutil, "disk_usage", lambda path: usage)
+    usage = folder.shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(folder.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(UserError, match=r"cannot write .*: it needs about .* GB are free"):
         with_cache(birds(root), tmp_path / "cache")
 
@@ -253,13 +254,13 @@ def test_a_disk_that_fills_up_leaves_nothing(root, tmp_path, monkeypatch):
     def on_full_disk(path, mode):
         return Path("/dev/full").open(mode)
 
-    monkeypatch.setattr(disk_cache, "open", on_full_disk, raising=False)
+    monkeypatch.setattr(folder, "open", on_full_disk, raising=False)
     with pytest.raises(UserError, match=r"cannot write .*No space left"):
         with_cache(birds(root), tmp_path / "cache")
     assert not files(tmp_path / "cache")
 
 
-@pytest.mark.skipif(disk_cache.fcntl is None, reason="this system does not lock")
+@pytest.mark.skipif(disk.fcntl is None, reason="this system does not lock")
 def test_the_lock_of_another_user_serves_if_it_can_be_read():
     with folder_for_all() as folder:
         paths = [folder / "0.txt"]
@@ -271,13 +272,11 @@ def test_the_lock_of_another_user_serves_if_it_can_be_read():
         lock.with_suffix(".images").unlink()
         with ordinary_user():
             assert stored_images(*arguments)[0].sum() == 12
-            lock_again = disk_cache._open_lock(lock)
+            lock_again = disk._open_lock(lock)
             with open(lock) as held:
-                disk_cache.fcntl.flock(held, disk_cache.fcntl.LOCK_EX)
+                disk.fcntl.flock(held, disk.fcntl.LOCK_EX)
                 with pytest.raises(BlockingIOError):
-                    disk_cache.fcntl.flock(
-                        lock_again, disk_cache.fcntl.LOCK_EX | disk_cache.fcntl.LOCK_NB
-                    )
+                    disk.fcntl.flock(lock_again, disk.fcntl.LOCK_EX | disk.fcntl.LOCK_NB)
             os.close(lock_again)
         lock.chmod(0)
         lock.with_suffix(".images").unlink()
@@ -297,7 +296,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from datasets.disk_cache import stored_images
+from datasets.cache.disk import stored_images
 
 class Slow:
     def __len__(self):
@@ -373,7 +372,7 @@ def test_stored_images_may_have_different_sizes(tmp_path):
 def test_a_long_and_narrow_image_is_kept_too(tmp_path):
     path = tmp_path / "line.png"
     Image.fromarray(np.arange(900, dtype=np.uint8).reshape(1, 300, 3)).save(path)
-    images = cache.ResizedImages(cache.FileImages([path]), 256)
+    images = choice.ResizedImages(choice.FileImages([path]), 256)
     for _ in range(2):
         stored = stored_images(tmp_path, "any", images, [path], np.array([0]), 1, 1)
         np.testing.assert_array_equal(stored[0], images[0])
@@ -384,6 +383,6 @@ def test_estimates_are_close(tmp_path):
     for i in range(30):
         paths.append(tmp_path / f"{i}.png")
         Image.new("RGB", (100 + i, 90)).save(paths[-1])
-    plan = cache._Plan(cache.FileImages(paths), np.arange(30), 45)
+    plan = choice._Plan(choice.FileImages(paths), np.arange(30), 45)
     exact = sum(45 * round((100 + i) / 2) * 3 for i in range(30))
     assert abs(plan.estimate() / exact - 1) < 0.01

@@ -1,9 +1,9 @@
 """Stanford Cars: https://ai.stanford.edu/~jkrause/cars/car_dataset.html"""
 
-from datasets.annotations import file_samples
 from datasets.base import DATASETS, Request, Source, require_files, require_root
-from datasets.normalization import Normalization
-from datasets.transforms import Preprocessing
+from datasets.images.normalization import Normalization
+from datasets.images.preprocessing import Preprocessing
+from datasets.readers.annotations import file_samples
 from storage.matlab import load_mat
 from utils import UserError
 

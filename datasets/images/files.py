@@ -13,7 +13,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError, _imaging
 
-from datasets.jpeg_header import ordinary_shape
+from datasets.images.jpeg_header import ordinary_shape
 from utils import UserError, open_regular, read_bytes
 
 IMAGE_SUFFIXES = frozenset(

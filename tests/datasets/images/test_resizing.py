@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 import datasets
-from datasets import loops, pillow_resizing, resizing
-from datasets.resizing import Region, pixel_loops, resize, resize_region, resized_shape
+from datasets.images import numba_resizing, pillow_resizing, resizing
+from datasets.images.resizing import Region, pixel_loops, resize, resize_region, resized_shape
 
-REPOSITORY = Path(__file__).parents[2]
-WAYS = [loops, pillow_resizing]
+REPOSITORY = Path(__file__).parents[3]
+WAYS = [numba_resizing, pillow_resizing]
 
 
 def random_image(rng, height, width, channels):
@@ -108,7 +108,7 @@ def test_one_step_of_pillow_is_the_same_where_it_resizes_horizontally_first():
 
 def test_great_reductions_are_left_to_pillow():
     image = random_image(np.random.default_rng(1), 1000, 3, 3)
-    assert not loops.suits(image, (10, 3))
+    assert not numba_resizing.suits(image, (10, 3))
     np.testing.assert_array_equal(resize(image, (10, 3)), whole(image, (10, 3)))
 
 
@@ -152,16 +152,16 @@ def test_images_of_any_memory_layout():
 def test_what_lies_outside_is_refused(region, shape):
     image, out = np.zeros((12, 12, 3), np.uint8), np.empty(shape, np.uint8)
     with pytest.raises(ValueError, match="cannot write"):
-        loops.resize_region(image, (12, 12), region, False, out)
+        numba_resizing.resize_region(image, (12, 12), region, False, out)
     with pytest.raises(ValueError, match="cannot write"):
-        loops.mirror_region(image, region, out)
+        numba_resizing.mirror_region(image, region, out)
 
 
 @pytest.fixture
 def loaded_anew(monkeypatch):
     """``pixel_loops`` has to find its way again."""
-    monkeypatch.delitem(sys.modules, "datasets.loops")
-    monkeypatch.delattr(datasets, "loops")
+    monkeypatch.delitem(sys.modules, "datasets.images.numba_resizing")
+    monkeypatch.delattr(datasets.images, "numba_resizing")
     pixel_loops.cache_clear()
     yield
     pixel_loops.cache_clear()
@@ -184,7 +184,7 @@ def test_loops_that_would_change_pixels_are_not_used(monkeypatch, caplog):
             pillow_resizing.resize_region(image, shape, region, mirrored, out)
             out[-1, -1, -1] ^= 1
 
-    monkeypatch.setattr(datasets, "loops", Wrong())
+    monkeypatch.setattr(datasets.images, "numba_resizing", Wrong())
     pixel_loops.cache_clear()
     try:
         assert pixel_loops() is pillow_resizing
@@ -206,17 +206,17 @@ def test_many_threads_may_come_first_at_once(loaded_anew):
     for thread in threads:
         thread.join()
     assert len(found) == 8
-    assert set(found) == {datasets.loops}
+    assert set(found) == {datasets.images.numba_resizing}
 
 
 def test_loops_are_compiled_where_nothing_can_be_stored():
     space = {}
     exec("def add_one(x):\n    x[0] += 1\n", space)  # has no file, so it cannot have a cache
     array = np.array([1])
-    signature = loops.types.void(loops.types.int64[::1])
+    signature = numba_resizing.types.void(numba_resizing.types.int64[::1])
     with pytest.raises(RuntimeError, match="cannot cache"):
-        loops.njit(signature, cache=True)(space["add_one"])
-    loops._compiled(signature, space["add_one"])(array)
+        numba_resizing.njit(signature, cache=True)(space["add_one"])
+    numba_resizing._compiled(signature, space["add_one"])(array)
     assert array[0] == 2
 
 
@@ -226,7 +226,7 @@ import sys
 import numpy as np
 from datasets import get_dataset
 from datasets.seeding import generators
-from datasets.resizing import resize
+from datasets.images.resizing import resize
 
 digits = get_dataset("Digits")
 count = len(digits.train)
@@ -243,4 +243,4 @@ assert "numba" in sys.modules
 
 
 def test_the_way_here_is_the_fast_one():
-    assert resizing.pixel_loops() is loops
+    assert resizing.pixel_loops() is numba_resizing

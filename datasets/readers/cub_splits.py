@@ -18,7 +18,7 @@ from utils import UserError, read_lines
 PUBLISHED = (1, 2, 5, 10, 15, 20, 25)
 """Training images per class of the published subsets."""
 
-LIST = Path(__file__).parents[1] / "CUB-splits" / "training_images.txt"
+LIST = Path(__file__).parents[2] / "CUB-splits" / "training_images.txt"
 """Paths of training images: the first 200 lines are CUB-sub1, the first 400 CUB-sub2, …"""
 
 LISTED = 25  # images of each class in the list

@@ -14,7 +14,7 @@ import pytest
 
 from datasets import get_dataset
 from datasets.base import Split
-from datasets.pipeline import Batches, SetEpoch
+from datasets.batches import Batches, SetEpoch
 from tests.fake_data import write_cub
 from utils import UserError, generator
 
@@ -197,7 +197,7 @@ def test_fit_sees_the_same_under_every_backend(backend):
         pytest.skip("this is the backend of the other tests")
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    code = "from tests.datasets.test_pipeline import check_fit\nfor workers in (0, 1, 8):"
+    code = "from tests.datasets.test_batches import check_fit\nfor workers in (0, 1, 8):"
     environment = {**os.environ, "KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [sys.executable, "-c", code + " check_fit(workers)"],

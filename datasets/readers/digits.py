@@ -6,7 +6,7 @@ https://scikit-learn.org/stable/datasets/toy_dataset.html#digits-dataset
 import numpy as np
 
 from datasets.base import DATASETS, Request, Samples, Source
-from datasets.transforms import Preprocessing
+from datasets.images.preprocessing import Preprocessing
 from utils import generator
 
 _SPLIT_SEED = 0  # the same halves for everybody

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets import pillow_resizing
+from datasets.images import pillow_resizing
 
 logger = logging.getLogger(__name__)
 
@@ -81,16 +81,16 @@ def resize_region(
 
 @functools.cache
 def pixel_loops() -> ModuleType:
-    """``datasets.loops``, or ``datasets.pillow_resizing`` where Numba cannot work or is missing.
+    """``numba_resizing``, or ``pillow_resizing`` where Numba cannot work or is missing.
 
     The first call takes a second, and seconds when the loops have to be compiled. Threads that
     come here in the meantime wait, since Python imports a module only once.
     """
     try:
-        from datasets import loops
+        from datasets.images import numba_resizing
 
-        if _equals_pillow(loops):
-            return loops
+        if _equals_pillow(numba_resizing):
+            return numba_resizing
         reason = "it would change pixels"
     except Exception as error:  # there are many reasons, and none keeps Pillow from working
         reason = " ".join(str(error).split()) or type(error).__name__

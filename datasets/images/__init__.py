@@ -1,0 +1,1 @@
+"""Image files: decoding, resizing, preprocessing, augmentation, color statistics."""
