@@ -177,7 +177,7 @@ def choose_method(args: argparse.Namespace) -> str:
 def evaluate(args: argparse.Namespace) -> None:
     """Does what the command line says."""
     from evaluation import accuracy_reports, judging
-    from models.description import read_description
+    from models.files.description import read_description
     from training import distribution
 
     method, entries = choose_method(args), _entries(args)
@@ -257,7 +257,7 @@ def _judge(
     from embeddings import load_class_embeddings
     from evaluation import judging
     from evaluation.classifiers import Request
-    from models.saved import load_model
+    from models.files.saved import load_model
     from training import distribution
 
     model, description = load_model(entry.path)

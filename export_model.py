@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import keras
 
     from evaluation.prediction import Classifier
-    from models.description import ModelDescription
-    from models.export import Run
+    from models.files.description import ModelDescription
+    from models.files.export import Run
 
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
@@ -93,8 +93,8 @@ def _images(paths: Sequence[Path]) -> list[Path]:
 def export_model(args: argparse.Namespace) -> None:
     """Does what the command line says."""
     from evaluation.prediction import Classifier
-    from models import export
-    from models.saved import load_model
+    from models.files import export
+    from models.files.saved import load_model
 
     export.check_export(args.format, "--out", args.out, args.overwrite)
     images = _images(args.check_images) if args.check_images else []
@@ -121,7 +121,7 @@ def _graph(
 ) -> "keras.Model":
     from evaluation.features import feature_tensor
     from evaluation.prediction import score_tensor
-    from models.export import with_pixel_input
+    from models.files.export import with_pixel_input
 
     tensors = {
         _scores_name(classifier): lambda: score_tensor(plain.outputs[-1], classifier.output),

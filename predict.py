@@ -170,8 +170,8 @@ def predict(args: argparse.Namespace) -> None:
 def _load(args: argparse.Namespace) -> "Classifier":
     """The model, after everything that can be refused without loading it."""
     from evaluation.prediction import Classifier, output_position
-    from models.description import read_description
-    from models.saved import load_model
+    from models.files.description import read_description
+    from models.files.saved import load_model
     from training import distribution
 
     description = read_description(args.model)

@@ -121,8 +121,8 @@ def take_steps(
     from datasets.base import Split
     from datasets.batches import Batches
     from models.initialization import initialize
-    from models.layers import image_input
-    from models.network import Network
+    from models.layers.common import image_input
+    from models.layers.network import Network
     from training import distribution, objective, replicas
     from training.optimizer import build_optimizer
 

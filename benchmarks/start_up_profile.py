@@ -82,7 +82,8 @@ def watched(clock: Clock):
 
         def import_and_watch(*args, **kwargs) -> None:
             imported(*args, **kwargs)
-            from models import initialization, network
+            from models import initialization
+            from models.layers import network
             from training import loop, reporting, setup
 
             time_part(setup, "build_network", "rest of the data set", None)

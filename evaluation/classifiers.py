@@ -16,9 +16,9 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from embeddings import ClassEmbeddings
-from evaluation.decisions import DECISIONS
 from evaluation.features import CLASSIFIER, feature_tensor, normalized
-from models.description import ModelDescription
+from models.decisions import DECISIONS
+from models.files.description import ModelDescription
 from utils import UsageError
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from datasets.batches import Batches
 from evaluation.accuracy import all_figures
 from evaluation.classifiers import METHODS, Request, method_name
 from evaluation.features import compute, watching
-from models.description import ModelDescription
+from models.files.description import ModelDescription
 from utils import UsageError, UserError
 
 logger = logging.getLogger(__name__)

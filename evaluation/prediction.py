@@ -4,8 +4,8 @@ import keras
 import numpy as np
 from keras import KerasTensor, layers, ops
 
-from evaluation.decisions import DECISIONS
-from models.description import ModelDescription, Output
+from models.decisions import DECISIONS
+from models.files.description import ModelDescription, Output
 from utils import UserError, unknown_name
 
 PROBABILITY = "probability"
@@ -18,7 +18,7 @@ class Classifier:
     """Classifies images by one output of a network.
 
     Args:
-        model: the network, as ``models.saved.load_model`` returns it.
+        model: the network, as ``models.files.saved.load_model`` returns it.
         description: what it takes to classify with it.
         output: name of the output to use; the one that classifies by default.
         jit_compile: whether to compile the network.

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import keras
 
 FAMILIES = {
-    "models.plain": ("simple",),
-    "models.cifar_resnet": ("resnet-32", "resnet-110", "resnet-110-fc", "resnet-110-wfc"),
-    "models.wide_resnet": ("wrn-28-10",),
-    "models.resnet": ("resnet-50", "resnet-101", "resnet-152"),
-    "models.imagenet_resnet": ("rn18", "rn34", "rn50", "rn101", "rn152", "rn200"),
+    "models.backbones.plain": ("simple",),
+    "models.backbones.cifar_resnet": ("resnet-32", "resnet-110", "resnet-110-fc", "resnet-110-wfc"),
+    "models.backbones.wide_resnet": ("wrn-28-10",),
+    "models.backbones.resnet": ("resnet-50", "resnet-101", "resnet-152"),
+    "models.backbones.imagenet_resnet": ("rn18", "rn34", "rn50", "rn101", "rn152", "rn200"),
 }
 
 
@@ -73,8 +73,8 @@ def build_backbone(
     """
     importlib.import_module(check_architecture(name))
 
-    from models.layers import image_input
-    from models.network import Network
+    from models.layers.common import image_input
+    from models.layers.network import Network
     from models.registry import BACKBONES
 
     image, x = image_input(channels, mean, std, bgr)

@@ -5,8 +5,8 @@ import difflib
 import keras
 from keras import KerasTensor, layers
 
-from models.network import Network
-from models.normalization import batch_normalization
+from models.layers.batch_normalization import batch_normalization
+from models.layers.network import Network
 from utils import UsageError, unknown_name
 
 # Loss → the layer through which embeddings pass before they are compared, if any.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from models.saved import load_weights
+from models.files.saved import load_weights
 from utils import UserError
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ import numpy as np
 
 from datasets.batches import Batches
 from evaluation.accuracy import average_accuracy
-from evaluation.decisions import DECISIONS
 from evaluation.features import feature_tensor
+from models.decisions import DECISIONS
 from training import hosts
 from training.objective import Objectives
 

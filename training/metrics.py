@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops
 
-from evaluation.decisions import DECISIONS, distance_scores
+from models.decisions import DECISIONS, distance_scores
 
 
 class ClassAccuracy(keras.metrics.MeanMetricWrapper):

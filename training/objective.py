@@ -29,7 +29,7 @@ class Objective:
     Attributes:
         loss: function of (targets, predictions), one value per sample.
         class_vectors: float32 array (classes, dimensions): row c is the target of class c.
-        decision: name of the rule in ``evaluation.decisions.DECISIONS``.
+        decision: name of the rule in ``models.decisions.DECISIONS``.
         weight: factor of this loss in the sum.
     """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from datasets.base import ImageDataset
-from models.description import ModelDescription, Output
+from models.files.description import ModelDescription, Output
 from storage.files import write_errors
 from storage.records import record_path, write_record
 from training.objective import Objectives

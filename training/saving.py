@@ -9,7 +9,7 @@ import keras
 
 from datasets.base import ImageDataset
 from evaluation.feature_dumps import of_test_split, write_features
-from models.saved import save_model, save_weights
+from models.files.saved import save_model, save_weights
 from storage.records import commit, record_path
 from training import distribution, hosts
 from training.judging import Judgement

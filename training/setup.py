@@ -12,7 +12,7 @@ import keras
 from datasets.base import ImageDataset
 from evaluation.feature_dumps import check_features_path
 from models import build_backbone
-from models.saved import check_model_path, check_weights_path
+from models.files.saved import check_model_path, check_weights_path
 from storage.files import check_folder, check_writable, leftovers
 from storage.records import record_path
 from training import distribution, hosts, precision, replicas

@@ -12,13 +12,13 @@ from PIL import Image
 
 import export_model
 import predict
-from models import export
-from models.description import ModelDescription, Output
-from models.saved import save_model
+from models.files import export
+from models.files.description import ModelDescription, Output
+from models.files.saved import save_model
 from tests.commands.running import run, succeed
 from tests.commands.test_bad_invocations import DATA, USAGE, check_refused
 from tests.fake_data import write_image
-from tests.models.test_export import needs
+from tests.models.files.test_export import needs
 from tests.permissions import folder_for_all, ordinary_user
 from utils import UserError
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from keras import KerasTensor, layers, regularizers
 
 import models
-from models.layers import average_pool, output_layer
-from models.normalization import batch_normalization
+from models.layers.batch_normalization import batch_normalization
+from models.layers.common import average_pool, output_layer
 from models.registry import BACKBONES
 
 

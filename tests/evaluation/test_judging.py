@@ -13,7 +13,7 @@ from embeddings import ClassEmbeddings
 from evaluation import judging
 from evaluation.classifiers import LinearSVM, Request, nearest_centroid, own_decision
 from evaluation.features import feature_tensor
-from models.description import ModelDescription, Output
+from models.files.description import ModelDescription, Output
 from tests import fake_data
 from utils import UsageError, UserError
 

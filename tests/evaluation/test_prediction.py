@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from evaluation.prediction import Classifier, score_tensor
-from models.description import ModelDescription, Output
+from models.files.description import ModelDescription, Output
 from utils import UsageError, UserError
 
 RNG = np.random.default_rng(5)

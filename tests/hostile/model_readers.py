@@ -50,7 +50,7 @@ def _network():
 
 
 def _description():
-    from models.description import ModelDescription, Output
+    from models.files.description import ModelDescription, Output
 
     outputs = (Output("l2norm", "dot", VECTORS), Output("prob", "output"))
     return ModelDescription("Digits", (3, 1, 7), ("a", "b", "c"), 3, 16, 14, outputs)
@@ -61,7 +61,7 @@ def _bytes_of(suffix: str) -> bytes:
     """The file of the model."""
     import tempfile
 
-    from models.saved import save_model, save_weights
+    from models.files.saved import save_model, save_weights
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"m{suffix}")
@@ -77,7 +77,7 @@ def _write(file: str, suffix: str, folder: Path) -> None:
 
 
 def _read_model(file: str, folder: Path) -> tuple:
-    from models.saved import load_model
+    from models.files.saved import load_model
 
     return load_model(folder / file)
 
@@ -100,7 +100,7 @@ def _check_model(found: tuple, valid: tuple, folder: Path) -> None:
 
 
 def _read_description(file: str, folder: Path):
-    from models.description import read_description
+    from models.files.description import read_description
 
     return read_description(folder / file)
 
@@ -115,7 +115,7 @@ def _check_description(found, valid, folder: Path) -> None:
 def _read_weights(file: str, folder: Path):
     import keras
 
-    from models.saved import load_weights
+    from models.files.saved import load_weights
 
     network = keras.models.clone_model(_network())
     return network, load_weights(network, folder / file)

@@ -19,8 +19,8 @@ import learn_image_embeddings
 from datasets.base import Split
 from datasets.batches import Batches
 from embeddings import onehot
-from models.network import Network
-from models.normalization import batch_normalization
+from models.layers.batch_normalization import batch_normalization
+from models.layers.network import Network
 from tests.commands.running import succeed
 from training import objective, replicas
 from training.group import Group

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from embeddings import ClassEmbeddings, onehot
-from evaluation.decisions import DECISIONS
+from models.decisions import DECISIONS
 from training import objective
 from training.losses import cross_entropy, negative_correlation, squared_distance
 from training.metrics import ClassAccuracy

@@ -243,8 +243,8 @@ def test_a_damaged_image_leaves_no_file(root, tmp_path):
 
 
 def test_a_full_disk_is_one_clear_error(root, tmp_path, monkeypatch):
-    usage = folder.shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(folder.shutil, "disk_usage", lambda path: usage)
+    usage = disk.shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(UserError, match=r"cannot write .*: it needs about .* GB are free"):
         with_cache(birds(root), tmp_path / "cache")
 
@@ -254,7 +254,7 @@ def test_a_disk_that_fills_up_leaves_nothing(root, tmp_path, monkeypatch):
     def on_full_disk(path, mode):
         return Path("/dev/full").open(mode)
 
-    monkeypatch.setattr(folder, "open", on_full_disk, raising=False)
+    monkeypatch.setattr(disk, "open", on_full_disk, raising=False)
     with pytest.raises(UserError, match=r"cannot write .*No space left"):
         with_cache(birds(root), tmp_path / "cache")
     assert not files(tmp_path / "cache")

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 import models
-from models.resnet import block_labels
+from models.backbones.resnet import block_labels
 
 
 @pytest.fixture(scope="module")

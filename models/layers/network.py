@@ -11,7 +11,7 @@ class Network(keras.Model):
 
     Keras computes them layer by layer, each in some twenty operations forwards and backwards.
     Sum and gradient are the same. The networks must have no losses but regularizers of weights.
-    Saved as the plain ``keras.Model``, see ``models.saved``.
+    Saved as the plain ``keras.Model``, see ``models.files.saved``.
 
     The training step is one TensorFlow function; Keras nests it in a second one, and both take in
     every variable of the network.

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from models.saved import load_weights, save_model, save_weights
+from models.files.saved import load_weights, save_model, save_weights
 from utils import UserError
 
 

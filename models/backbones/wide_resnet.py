@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from keras import KerasTensor, layers, regularizers
 
-from models.convolution import conv2d
-from models.layers import average_pool, output_layer
-from models.normalization import batch_normalization
+from models.layers.batch_normalization import batch_normalization
+from models.layers.common import average_pool, output_layer
+from models.layers.convolution import conv2d
 from models.registry import BACKBONES
 
 DECAY = 5e-4

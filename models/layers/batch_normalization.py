@@ -15,8 +15,8 @@ SMALLEST_EPSILON = 1.001e-5
 class BatchNormalization(keras.layers.BatchNormalization):
     """``keras.layers.BatchNormalization`` for images or vectors, by TensorFlow's fused kernel.
 
-    Never saved: ``models.saved`` writes the plain layer in its place. It has the plain one's name,
-    since Keras names the parts of a weights file by the class.
+    Never saved: ``models.files.saved`` writes the plain layer in its place. It has the plain one's
+    name, since Keras names the parts of a weights file by the class.
     """
 
     plain = keras.layers.BatchNormalization

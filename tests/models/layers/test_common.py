@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from models.layers import image_input, pad_channels, reverse_channels
+from models.layers.common import image_input, pad_channels, reverse_channels
 
 MEAN, STD = [120.5, 117.25, 104.0], [59.2, 58.1, 67.8]
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import models
-from models.cifar_resnet import shortcut
+from models.backbones.cifar_resnet import shortcut
 
 
 @pytest.fixture(scope="module")

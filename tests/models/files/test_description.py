@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from evaluation import decisions
-from models.description import (
+from models import decisions
+from models.files.description import (
     DECISIONS,
     MEMBER,
     ModelDescription,
@@ -18,7 +18,7 @@ from models.description import (
     attach,
     read_description,
 )
-from models.saved import load_model, save_model
+from models.files.saved import load_model, save_model
 from utils import UserError
 
 VECTORS = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import models
-from models import export
-from models.cifar_resnet import shortcut
+from models.backbones.cifar_resnet import shortcut
+from models.files import export
 from models.heads import classifier_head, embedding_head
 from models.initialization import initialize
-from models.layers import average_pool, image_input, output_layer
-from models.normalization import batch_normalization, with_plain_layers
+from models.layers.batch_normalization import batch_normalization, with_plain_layers
+from models.layers.common import average_pool, image_input, output_layer
 from utils import UsageError, UserError
 
 FACTS = {"dataset": "Folder", "labels": [1, 2], "class_names": ["Star", "Grünfink, alt"]}

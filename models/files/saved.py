@@ -9,10 +9,10 @@ from pathlib import Path
 
 import keras
 
-from models.configurations import outline, read_configuration
-from models.description import ModelDescription, attach, read_description
-from models.normalization import with_plain_layers
-from models.weight_files import Weight, open_weights
+from models.files.configurations import outline, read_configuration
+from models.files.description import ModelDescription, attach, read_description
+from models.files.weights import Weight, open_weights
+from models.layers.batch_normalization import with_plain_layers
 from storage.files import replacing
 from utils import UsageError, UserError
 
@@ -44,7 +44,7 @@ def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
     """Gives layers the weights of those layers in a file that have the same names.
 
     Layers that the file lacks, or has in another shape, keep their weights. See
-    ``models.weight_files.open_weights`` for the kinds of files.
+    ``models.files.weights.open_weights`` for the kinds of files.
 
     Args:
         model: the network, changed in place, unless the file turns out to be damaged.

@@ -22,7 +22,7 @@ MEMBER = "description.npz"
 """Name of the description within the archive (``.keras``) or among the data sets (``.h5``)."""
 
 DECISIONS = ("output", "dot", "distance")
-"""How scores of classes may follow from an output, the keys of ``evaluation.decisions.DECISIONS``.
+"""How scores of classes may follow from an output, the keys of ``models.decisions.DECISIONS``.
 """
 
 _LARGEST = 256 * 2**20  # bytes; the 1,000 classes of ImageNet need 4 MB

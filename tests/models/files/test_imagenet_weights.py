@@ -13,7 +13,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 import models
-from models.saved import load_weights
+from models.files.saved import load_weights
 
 pytestmark = pytest.mark.skipif(
     "RESNET50_H5" not in os.environ, reason="RESNET50_H5 names no file with ImageNet weights"

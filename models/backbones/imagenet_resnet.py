@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from keras import KerasTensor, layers
 
+from models.backbones.resnet import ConvStyle, bottleneck, labelled, residual_network
 from models.registry import BACKBONES
-from models.resnet import ConvStyle, bottleneck, labelled, residual_network
 
 UNBIASED = ConvStyle(use_bias=False, epsilon=1e-5)
 

@@ -11,7 +11,7 @@ from keras import KerasTensor
 class Conv2D(keras.layers.Conv2D):
     """``keras.layers.Conv2D`` without groups and dilation, in two TensorFlow operations.
 
-    Never saved, see ``models.normalization.with_plain_layers``.
+    Never saved, see ``models.layers.batch_normalization.with_plain_layers``.
     """
 
     plain = keras.layers.Conv2D

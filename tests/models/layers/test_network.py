@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from keras import layers, regularizers
 
-from models.convolution import conv2d
 from models.heads import classifier_head
-from models.network import Network
-from models.normalization import batch_normalization, with_plain_layers
+from models.layers.batch_normalization import batch_normalization, with_plain_layers
+from models.layers.convolution import conv2d
+from models.layers.network import Network
 from training.optimizer import build_optimizer
 
 RNG = np.random.default_rng(3)

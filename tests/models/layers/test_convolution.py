@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from models.convolution import Conv2D, conv2d
+from models.layers.convolution import Conv2D, conv2d
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="only TensorFlow has fused layers"

@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 
 from models import build_backbone
-from models.normalization import BatchNormalization, batch_normalization, with_plain_layers
+from models.layers.batch_normalization import (
+    BatchNormalization,
+    batch_normalization,
+    with_plain_layers,
+)
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="only TensorFlow has the fused kernel"

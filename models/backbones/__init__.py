@@ -1,0 +1,1 @@
+"""The backbones: one family per file, variants as tables."""

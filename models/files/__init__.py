@@ -1,0 +1,1 @@
+"""Saved models, their description, weights by name, export."""

@@ -1,0 +1,1 @@
+"""The layers of all backbones, and faster twins of Keras' own."""
