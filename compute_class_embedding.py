@@ -10,8 +10,8 @@ import numpy as np
 from cli import arguments, class_options, console
 from cli.arguments import positive
 from embeddings import save_class_embeddings
-from embeddings.solvers import METHODS, normalized
-from embeddings.taxonomy import Taxonomy, few
+from embeddings.taxonomy.solvers import METHODS, normalized
+from embeddings.taxonomy.tree import Taxonomy, few
 from storage.files import check_writable
 from utils import UsageError, UserError
 

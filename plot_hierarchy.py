@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli import arguments, class_options, console
-from embeddings.drawing import FORMATS, draw
+from embeddings.taxonomy.drawing import FORMATS, draw
 from storage.files import check_writable
 from storage.plots import save_figure
 from utils import UsageError, UserError, read_lines

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from embeddings.shipped import taxonomy_names
-from embeddings.taxonomy import Label, Taxonomy
-from embeddings.taxonomy_files import read_taxonomy
+from embeddings.taxonomy.files import read_taxonomy
+from embeddings.taxonomy.tree import Label, Taxonomy
 from utils import read_lines
 
 

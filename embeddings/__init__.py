@@ -6,8 +6,8 @@ from embeddings.class_embeddings import (
     onehot,
     save_class_embeddings,
 )
-from embeddings.taxonomy import Taxonomy
-from embeddings.taxonomy_files import read_taxonomy
+from embeddings.taxonomy.files import read_taxonomy
+from embeddings.taxonomy.tree import Taxonomy
 
 __all__ = [
     "ClassEmbeddings",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from embeddings import shipped
-from embeddings.taxonomy import Label, few
+from embeddings.taxonomy.tree import Label, few
 from storage.files import replacing
 from storage.npz import float_vectors, is_zip, read_npz
 from storage.pickles import load_plain_pickle

@@ -173,7 +173,7 @@ def test_no_heavy_library_is_needed():
     assert time.perf_counter() - start < 30
     assert done.stderr == "" and done.returncode == 0
     modules = done.stdout.splitlines()[-1].split()
-    assert "embeddings.solvers" in modules
+    assert "embeddings.taxonomy.solvers" in modules
     assert not {"keras", "tensorflow", "matplotlib", "sklearn", "scipy"} & set(modules)
 
 

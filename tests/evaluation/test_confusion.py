@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from sklearn import metrics
 
-from embeddings.taxonomy import Taxonomy
+from embeddings.taxonomy.tree import Taxonomy
 from evaluation.confusion import Arrangement, arrange, confusion_matrix, shares
 from evaluation.pictures import check_picture_path, plot_confusion
 from utils import UsageError

@@ -12,8 +12,8 @@ from datasets.cache.disk import read_normalization
 from datasets.images.files import FileImages
 from datasets.images.normalization import Normalization
 from datasets.names import DatasetName, parse_name
-from embeddings.taxonomy import Taxonomy
-from embeddings.taxonomy_files import read_taxonomy
+from embeddings.taxonomy.files import read_taxonomy
+from embeddings.taxonomy.tree import Taxonomy
 from tests import fake_data
 from tests.fake_data import write_lines
 from tests.hostile.file_harms import endless, link, made, no_files, pipe

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from embeddings import shipped
-from embeddings.taxonomy import Label, Taxonomy
+from embeddings.taxonomy.tree import Label, Taxonomy
 from utils import UsageError, UserError, read_text
 
 MARK = "#taxonomy"

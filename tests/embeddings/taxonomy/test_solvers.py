@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embeddings.solvers import METHODS, normalized
+from embeddings.taxonomy.solvers import METHODS, normalized
 from tests.embeddings import trees
 from utils import UsageError, UserError
 

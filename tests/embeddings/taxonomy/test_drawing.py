@@ -8,8 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 
 from embeddings import Taxonomy, read_taxonomy
-from embeddings.drawing import draw
-from embeddings.tree_layout import groups
+from embeddings.taxonomy.drawing import draw
+from embeddings.taxonomy.layout import groups
 from storage.plots import save_figure
 from tests.embeddings import trees
 from utils import UserError

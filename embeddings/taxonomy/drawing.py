@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from embeddings.taxonomy import Label, Taxonomy, few
-from embeddings.tree_layout import GAP, Layout, Placed, arrange, ends, groups
+from embeddings.taxonomy.layout import GAP, Layout, Placed, arrange, ends, groups
+from embeddings.taxonomy.tree import Label, Taxonomy, few
 from utils import UserError, printable
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from embeddings.taxonomy import Taxonomy
+from embeddings.taxonomy.tree import Taxonomy
 
 GAP = 4.0
 """Between a line and the text that it leads to or comes from."""

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from embeddings.taxonomy import Taxonomy
+from embeddings.taxonomy.tree import Taxonomy
 from tests.embeddings import trees
 from utils import UsageError, UserError
 

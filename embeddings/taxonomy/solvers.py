@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embeddings.taxonomy import Label, few
+from embeddings.taxonomy.tree import Label, few
 from utils import UsageError, UserError
 
 _ROUNDING = 1e-10

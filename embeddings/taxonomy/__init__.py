@@ -1,0 +1,1 @@
+"""Taxonomies: trees, their files and drawings, class vectors from them."""
