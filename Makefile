@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test clean
 
 demo: $(VENV)/.requirements
-	$(BIN)/python demo.py
+	$(BIN)/python -m studies.demo
 
 test: $(VENV)/.requirements-dev
 	$(BIN)/python -m pytest

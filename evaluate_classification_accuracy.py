@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from embeddings import Taxonomy
-    from evaluation.accuracy_reports import Outputs
-    from evaluation.confusion import Arrangement
-    from evaluation.judging import Judged
+    from evaluation.classification.confusion import Arrangement
+    from evaluation.classification.evaluator import Judged
+    from evaluation.classification.reports import Outputs
 
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
@@ -148,7 +148,7 @@ class Entry:
 
 
 def choose_method(args: argparse.Namespace) -> str:
-    """The key of ``evaluation.classifiers.METHODS`` that the options ask for.
+    """The key of ``evaluation.classification.classifiers.METHODS`` that the options ask for.
 
     Raises:
         UsageError: they contradict each other, or some would do nothing.
@@ -176,25 +176,23 @@ def choose_method(args: argparse.Namespace) -> str:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    from evaluation import accuracy_reports, judging
+    from evaluation.classification import evaluator, reports
     from models.files.description import read_description
-    from training import distribution
+    from training.parallel import backend
 
     method, entries = choose_method(args), _entries(args)
     names = [entry.name for entry in entries]
-    outputs = accuracy_reports.Outputs(
-        names, args.csv, args.per_class, args.confusion, args.plot_confusion
-    )
+    outputs = reports.Outputs(names, args.csv, args.per_class, args.confusion, args.plot_confusion)
     for option, path in outputs.files():
         check_writable(option, path, args.overwrite)
-    distribution.configure(args.seed, mixed_precision=None)
+    backend.configure(args.seed, mixed_precision=None)
     models = {entry.path: read_description(entry.path) for entry in entries}
     taxonomy = _read_taxonomy(args)
     dataset = data_options.open_dataset(args)
     wanted = (
         class_options.read_class_list(args.class_list, dataset.labels) if args.class_list else None
     )
-    dataset = judging.matched(dataset, models, wanted)
+    dataset = evaluator.matched(dataset, models, wanted)
     similarities = _similarities(taxonomy, dataset)
     judged, failures = [], []
     for entry in entries:
@@ -217,13 +215,13 @@ def _report(
     dataset: ImageDataset,
     taxonomy: "Taxonomy | None",
 ) -> None:
-    from evaluation import accuracy_reports
+    from evaluation.classification import reports
 
     size = (len(dataset.test), dataset.num_classes)
     results.info("%d test images of %d classes, accuracies in percent", *size)
-    for line in ("", *accuracy_reports.table(judged)):
+    for line in ("", *reports.table(judged)):
         results.info("%s", line)
-    accuracy_reports.write_files(outputs, judged, dataset, _arrangement(taxonomy, dataset))
+    reports.write_files(outputs, judged, dataset, _arrangement(taxonomy, dataset))
     if args.csv:
         found = {one.name: {"method": one.method, **one.figures} for one in judged}
         write_record(record_path(args.csv), _record(args, dataset) | {"results": found})
@@ -235,7 +233,7 @@ def _entries(args: argparse.Namespace) -> list[Entry]:
     Raises:
         UsageError: numbers do not fit, or two models have the same name.
     """
-    from evaluation.models_compared import model_names, per_model
+    from evaluation.classification.comparison import model_names, per_model
 
     columns = [
         model_names(args.model, args.label),
@@ -255,13 +253,13 @@ def _judge(
 ) -> "Judged":
     """Loads one model and judges it; it is gone before the next one comes."""
     from embeddings import load_class_embeddings
-    from evaluation import judging
-    from evaluation.classifiers import Request
+    from evaluation.classification import evaluator
+    from evaluation.classification.classifiers import Request
     from models.files.saved import load_model
-    from training import distribution
+    from training.parallel import backend
 
     model, description = load_model(entry.path)
-    dataset = judging.with_sizes_of(dataset, description, args.target_size, args.crop_size)
+    dataset = evaluator.with_sizes_of(dataset, description, args.target_size, args.crop_size)
     request = Request(
         model,
         description,
@@ -272,16 +270,16 @@ def _judge(
         1.0 if args.C is None else args.C,
         args.seed,
     )
-    reading = judging.Reading(
+    reading = evaluator.Reading(
         args.batch_size,
         args.read_workers,
         args.queue_size,
-        distribution.jit_compile("auto"),
+        backend.jit_compile("auto"),
         int(sys.stdout.isatty() and not args.no_progress),
         args.augmentation_epochs or 0,
         args.seed,
     )
-    return judging.judge(entry.name, entry.path, method, request, dataset, similarities, reading)
+    return evaluator.judge(entry.name, entry.path, method, request, dataset, similarities, reading)
 
 
 def _read_taxonomy(args: argparse.Namespace) -> "Taxonomy | None":
@@ -299,7 +297,7 @@ def _similarities(taxonomy: "Taxonomy | None", dataset: ImageDataset) -> "dict[s
 def _arrangement(taxonomy: "Taxonomy | None", dataset: ImageDataset) -> "Arrangement | None":
     import numpy as np
 
-    from evaluation.confusion import arrange
+    from evaluation.classification.confusion import arrange
 
     if taxonomy is None:
         return None
@@ -313,12 +311,12 @@ def _arrangement(taxonomy: "Taxonomy | None", dataset: ImageDataset) -> "Arrange
 
 def _record(args: argparse.Namespace, dataset: ImageDataset) -> dict[str, object]:
     """What the figures came from, as training leaves it beside its files."""
-    from training import distribution
+    from training.parallel import backend
 
     return {
         "options": vars(args),
         "commit": commit(),
-        "versions": distribution.versions(),
+        "versions": backend.versions(),
         "dataset": {"name": dataset.name, "test_samples": len(dataset.test)},
     }
 

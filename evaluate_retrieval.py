@@ -16,7 +16,7 @@ from utils import UsageError, UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from evaluation.retrieval_inputs import Gallery
+    from evaluation.retrieval.inputs import Gallery
 
 results = logging.getLogger("results")
 
@@ -91,10 +91,10 @@ def _add_output_options(group) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    from evaluation.models_compared import model_names, per_model
-    from evaluation.retrieval import evaluate
-    from evaluation.retrieval_plot import write_plot
-    from evaluation.retrieval_report import HEADER, figures, tables
+    from evaluation.classification.comparison import model_names, per_model
+    from evaluation.retrieval.metrics import evaluate
+    from evaluation.retrieval.plot import write_plot
+    from evaluation.retrieval.report import HEADER, figures, tables
     from evaluation.tables import write_csv
 
     _check_outputs(args)
@@ -140,7 +140,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 
 def _open_gallery(args: argparse.Namespace) -> "Gallery":
-    from evaluation.retrieval_inputs import read_gallery, restrict
+    from evaluation.retrieval.inputs import read_gallery, restrict
 
     gallery = read_gallery(args.feat)
     if args.class_list:

@@ -7,8 +7,8 @@ from pathlib import Path
 from cli import class_options, console, data_options, learning, training_options
 from cli.arguments import share
 from datasets.base import ImageDataset
-from training.group import Group
 from training.options import TrainingOptions
+from training.parallel.group import Group
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,8 +58,9 @@ def _learn(
     read: Callable[[argparse.Namespace], ImageDataset],
 ) -> None:
     from models.initialization import initialize
-    from training import objective, setup
+    from training import setup
     from training.loop import Training, train
+    from training.objectives import objective
 
     dataset = data_options.keep_images(args, read(args))
     num_classes = len(dataset.labels)

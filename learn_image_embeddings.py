@@ -7,8 +7,8 @@ from cli import console, data_options, learning, training_options
 from cli.arguments import rate
 from datasets.base import ImageDataset
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
-from training.group import Group
 from training.options import TrainingOptions
+from training.parallel.group import Group
 from utils import UsageError
 
 LOSSES = ("mse", "inv_corr", "unnorm_corr", "softmax_corr")
@@ -79,8 +79,9 @@ def _learn(
 ) -> None:
     from models.heads import classifier_head, embedding_head
     from models.initialization import initialize
-    from training import objective, setup
+    from training import setup
     from training.loop import Training, train
+    from training.objectives import objective
 
     dataset, semantic = read(args)
     dataset = data_options.keep_images(args, dataset)

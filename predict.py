@@ -172,7 +172,7 @@ def _load(args: argparse.Namespace) -> "Classifier":
     from evaluation.prediction import Classifier, output_position
     from models.files.description import read_description
     from models.files.saved import load_model
-    from training import distribution
+    from training.parallel import backend
 
     description = read_description(args.model)
     output_position(description, args.output)
@@ -181,7 +181,7 @@ def _load(args: argparse.Namespace) -> "Classifier":
             f"--top_k {args.top_k}: {args.model} knows {len(description.labels)} classes"
         )
     model, description = load_model(args.model)
-    return Classifier(model, description, args.output, distribution.jit_compile("auto"))
+    return Classifier(model, description, args.output, backend.jit_compile("auto"))
 
 
 def _classify(

@@ -87,10 +87,10 @@ def _part(batch, steps: int):
 
 def _epoch(model, data) -> float:
     """Seconds of wall time of an epoch."""
-    from training import distribution
+    from training.parallel import backend
 
     start = time.perf_counter()
-    with distribution.untuned_reading():
+    with backend.untuned_reading():
         model.fit(data, verbose=0, shuffle=False)
     return time.perf_counter() - start
 

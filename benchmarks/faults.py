@@ -91,7 +91,7 @@ def _and_again(outcome, status: int, right: bool = True, options: str = COMMAND)
 
 def _signalled(number: int, status: int) -> Callable[[], dict]:
     def fault() -> dict:
-        from training.snapshot_callback import Snapshot
+        from training.snapshots.callback import Snapshot
 
         whole = Snapshot.on_train_batch_end
 
@@ -121,7 +121,7 @@ def _killed_while_saving() -> dict:
 
 
 def _at_the_end_of_epoch(epoch: int, do: Callable[[], None], options: str):
-    from training.reporting import EpochReporter
+    from training.callbacks.epoch_log import EpochReporter
 
     whole = EpochReporter.on_epoch_end
 
@@ -160,7 +160,7 @@ def _fill() -> None:
 
 
 def _epoch() -> int:
-    from training.snapshots import read_state
+    from training.snapshots.file import read_state
 
     return read_state(Path("s.h5")).epoch
 

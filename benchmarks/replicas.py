@@ -108,7 +108,7 @@ def take_steps(
     """Trains one case and stores its weights and the times of its steps."""
 
     def choose() -> None:
-        from training import devices
+        from training.parallel import devices
 
         devices.choose(device_type, number)
 
@@ -123,8 +123,9 @@ def take_steps(
     from models.initialization import initialize
     from models.layers.common import image_input
     from models.layers.network import Network
-    from training import distribution, objective, replicas
+    from training.objectives import objective
     from training.optimizer import build_optimizer
+    from training.parallel import backend, replicas
 
     rng = np.random.default_rng(0)
     count = STEPS * BATCH
@@ -137,13 +138,13 @@ def take_steps(
         on_train_batch_end=lambda batch, logs=None: ends.append(time.time())
     )
     with replicas.joined(device_type, number, merge):
-        distribution.configure(0, None)
+        backend.configure(0, None)
         image, x = image_input(3, [120] * 3, [60] * 3)
         model = Network(image, body(x, CLASSES, True, activation, dtype))
         initialize(model, 0)
         model.compile(
             build_optimizer(0.1, clip_norm=0.1),
-            jit_compile=distribution.jit_compile("auto"),
+            jit_compile=backend.jit_compile("auto"),
             **goal.compile_arguments(()),
         )
         model.optimizer.build(model.trainable_variables)

@@ -84,14 +84,15 @@ def watched(clock: Clock):
             imported(*args, **kwargs)
             from models import initialization
             from models.layers import network
-            from training import loop, reporting, setup
+            from training import loop, setup
+            from training.callbacks import epoch_log
 
             time_part(setup, "build_network", "rest of the data set", None)
             time_part(initialization, "initialize", None, "building the network")
             time_part(loop, "_compile", "batches and validation", "optimizer")
             time_part(network.Network, "train_step", "beginning of fit", "tracing the step")
             patches.enter_context(
-                mock.patch.object(reporting.FirstStep, "on_train_batch_end", step_ended)
+                mock.patch.object(epoch_log.FirstStep, "on_train_batch_end", step_ended)
             )
 
         ends = iter(("first step", "second step, to compare"))

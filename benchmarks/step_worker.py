@@ -82,17 +82,18 @@ def keras_network(configuration: dict, images: np.ndarray, targets: np.ndarray) 
 
     from models import build_backbone
     from models.initialization import initialize
-    from training import distribution, objective
+    from training.objectives import objective
     from training.optimizer import build_optimizer
+    from training.parallel import backend
 
-    distribution.configure(0, configuration["mixed_precision"])
+    backend.configure(0, configuration["mixed_precision"])
     model = build_backbone(
         *(configuration["architecture"], CLASSES), classifier=True, mean=[120] * 3, std=[60] * 3
     )
     initialize(model, 0)
     model.compile(
         optimizer=build_optimizer(0.1),
-        jit_compile=distribution.jit_compile(configuration["jit"]),
+        jit_compile=backend.jit_compile(configuration["jit"]),
         **objective.cross_entropy(CLASSES).compile_arguments(()),
     )
     model.optimizer.build(model.trainable_variables)
@@ -120,11 +121,11 @@ def keras_network(configuration: dict, images: np.ndarray, targets: np.ndarray) 
     def train(count: int) -> float:
         clock = Clock()
         # What fit returns are numbers, so even asynchronous steps are done.
-        with distribution.untuned_reading():
+        with backend.untuned_reading():
             model.fit(Same(count), callbacks=[clock], verbose=0, shuffle=False)
         return time.perf_counter() - clock.start
 
-    return train, distribution.versions()
+    return train, backend.versions()
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from ahead import Ahead
-from allocation import keep_freed_memory
-from hiding import UNNEEDED, hidden
+from training.parallel.allocation import keep_freed_memory
+from training.parallel.hiding import UNNEEDED, hidden
 from utils import Interrupted, UsageError, UserError, handling
 
 logger = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ def import_backend(
         with nullcontext() if heard else _silenced(), hidden(UNNEEDED - {backend}):
             for begin in meanwhile:
                 begin()
-            from training import devices
+            from training.parallel import devices
 
             if prepare:
                 prepare()

@@ -7,8 +7,8 @@ import os
 from cli import training_options
 from cli.arguments import known, natural, positive
 from storage.records import commit, versions
-from training.addresses import parse_address, slurm_hosts
 from training.options import HostOptions, OutputOptions
+from training.parallel.addresses import parse_address, slurm_hosts
 from utils import UsageError
 
 # Options that may differ between the hosts of one run: files, or how one of them does its work.
@@ -66,7 +66,7 @@ def start_devices(args: argparse.Namespace) -> None:
     """
     training_options.choose_devices(args)
     if several(args):
-        from training import hosts
+        from training.parallel import hosts
 
         hosts.join(host_options(args), _shared(args))
     elif args.host_rank is not None or args.coordinator:

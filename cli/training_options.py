@@ -18,7 +18,7 @@ DEVICE_TYPES = ("auto", "gpu", "cpu")
 LR_SCHEDULES = ("SGD", "SGDR", "CLR", "ResNet-Schedule")
 
 # Options of which another value makes another training run. What files say counts by its content,
-# see training/identity.py.
+# see training/snapshots/identity.py.
 IDENTITY = (
     *("dataset", "subset_seed", "repeats", "test_fraction", "val_fraction"),
     *("target_size", "crop_size"),
@@ -196,7 +196,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 
 def choose_devices(args: argparse.Namespace) -> None:
     """Has the backend see the devices that the options want; before it looks at the machine."""
-    from training import devices
+    from training.parallel import devices
 
     devices.choose(args.device_type, args.gpus)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.confusion import Arrangement, is_large, shares
+from evaluation.classification.confusion import Arrangement, is_large, shares
 from storage.plots import save_figure
 from utils import UsageError
 

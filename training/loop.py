@@ -11,27 +11,31 @@ import keras
 from datasets.base import ImageDataset
 from datasets.batches import Batches, SetEpoch
 from storage.locks import only_run
-from training import distribution, hosts
-from training.finetuning import frozen, load_pretrained
-from training.garbage import GarbageOfEpochs, all_objects_looked_at
-from training.group import ALONE, Group
-from training.identity import content_identity
-from training.interruption import Interruption
-from training.judging import Judge, Judgement, Validation
-from training.logs import Logs
-from training.objective import Objectives
-from training.optimizer import build_optimizer, decay_per_iteration
-from training.options import TrainingOptions
-from training.ownership import RecordOfHistory, begin_records
-from training.replicas import AveragedStatistics
-from training.reporting import (
+from training.callbacks.epoch_log import (
     EpochReporter,
     FirstStep,
     accuracy_name,
     best_epoch,
     format_figures,
 )
-from training.resuming import (
+from training.callbacks.garbage import GarbageOfEpochs, all_objects_looked_at
+from training.callbacks.tensorboard import Logs
+from training.evaluator import Judge, Judgement, Validation
+from training.finetuning import frozen, load_pretrained
+from training.objectives.objective import Objectives
+from training.optimizer import build_optimizer, decay_per_iteration
+from training.options import TrainingOptions
+from training.parallel import backend, hosts
+from training.parallel.group import ALONE, Group
+from training.parallel.replicas import AveragedStatistics
+from training.saving import run_record, save_outputs
+from training.schedules import Schedule, build_schedule
+from training.snapshots.callback import Snapshot, ending_after_a_step, explained, plateau_of
+from training.snapshots.file import ALL_LAYERS, NEW_LAYERS, restore
+from training.snapshots.identity import content_identity
+from training.snapshots.interruption import Interruption
+from training.snapshots.ownership import RecordOfHistory, begin_records
+from training.snapshots.resuming import (
     RestOfEpoch,
     Stand,
     begin_or_resume,
@@ -39,10 +43,6 @@ from training.resuming import (
     end_epoch,
     shorter_epoch_expected,
 )
-from training.saving import run_record, save_outputs
-from training.schedules import Schedule, build_schedule
-from training.snapshot_callback import Snapshot, ending_after_a_step, explained, plateau_of
-from training.snapshots import ALL_LAYERS, NEW_LAYERS, restore
 from utils import UserError, unknown_name
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     )
     schedule = build_schedule(options.schedule, len(training), stand.first_step(ALL_LAYERS))
     stand.check_epochs(schedule.epochs)
-    compiled = distribution.jit_compile(options.jit)
+    compiled = backend.jit_compile(options.jit)
     judge = Judge(run.model, run.objectives, validating, options.top_k_acc, compiled)
     if stand.state.phase == NEW_LAYERS:
         stand = _start_from_pretrained(run, training, judge, stand)
@@ -198,7 +198,7 @@ def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
     options = run.options
     run.model.compile(
         optimizer=build_optimizer(learning_rate, options.clipgrad, options.nesterov, decay),
-        jit_compile=distribution.jit_compile(options.jit),
+        jit_compile=backend.jit_compile(options.jit),
         steps_per_execution=options.steps_per_execution,
         **run.objectives.compile_arguments(options.top_k_acc),
     )
@@ -301,7 +301,7 @@ def _fit(
         explained(snapshots),
         ending,
         shorter_epoch_expected(),
-        distribution.untuned_reading(),
+        backend.untuned_reading(),
         all_objects_looked_at(),
     ):
         _reading((training, judge.batches), fit)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 from keras import KerasTensor, ops
 
-from training import distribution, replicas
+from training.parallel import backend, replicas
 
 MOMENTUM = 0.9
 
@@ -34,14 +34,14 @@ class SGD(keras.optimizers.SGD):
         Keras would clip the gradient of each replica before it adds them up: about as many times
         less as there are replicas.
         """
-        if trainable_variables is None or not distribution.fused_updates():
+        if trainable_variables is None or not backend.fused_updates():
             super().apply(grads, trainable_variables)
             return
         if not self.built:
             self.build(trainable_variables)
         pairs = [p for p in zip(grads, trainable_variables, strict=True) if p[0] is not None]
         gradients, variables = zip(*pairs, strict=True)
-        distribution.momentum_steps(
+        backend.momentum_steps(
             variables,
             [self.momentums[self._get_variable_index(v)] for v in variables],
             replicas.total(gradients),

@@ -37,7 +37,7 @@ class OutputOptions:
 
 @dataclass(frozen=True)
 class HostOptions:
-    """Which machines train together, and which of them this is, see training/hosts.py."""
+    """Which machines train together, and which of them this is, see training/parallel/hosts.py."""
 
     hosts: int = 1
     host_rank: int = 0

@@ -9,7 +9,7 @@ from datasets.base import ImageDataset
 from models.files.description import ModelDescription, Output
 from storage.files import write_errors
 from storage.records import record_path, write_record
-from training.objective import Objectives
+from training.objectives.objective import Objectives
 from training.options import OutputOptions
 
 

@@ -11,12 +11,12 @@ from datasets.base import ImageDataset
 from evaluation.feature_dumps import of_test_split, write_features
 from models.files.saved import save_model, save_weights
 from storage.records import commit, record_path
-from training import distribution, hosts
-from training.judging import Judgement
-from training.objective import Objectives
+from training.evaluator import Judgement
+from training.objectives.objective import Objectives
 from training.options import OutputOptions
-from training.ownership import same_result
+from training.parallel import backend, hosts
 from training.record import describe_dataset, describe_model, record_paths, write_run_record
+from training.snapshots.ownership import same_result
 from utils import UserError
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def run_record(
     return {
         "options": command,
         "commit": commit(),
-        "versions": distribution.versions(),
+        "versions": backend.versions(),
         "dataset": describe_dataset(dataset),
         "parameters": model.count_params(),
         **results_so_far,

@@ -7,8 +7,9 @@ from functools import partial
 import keras
 
 from sgdr import SGDR, sgdr_epochs
-from training import distribution, learning_rates
+from training import learning_rates
 from training.options import ScheduleOptions
+from training.parallel import backend
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class CyclicalLearningRate(keras.callbacks.Callback):
         self.first_step = 0
 
     def _set(self, step: int) -> None:
-        distribution.settle(self.model)  # or the step would not see the rate
+        backend.settle(self.model)  # or the step would not see the rate
         iteration = self.epoch * self.steps_per_epoch + step
         self.model.optimizer.learning_rate = self.learning_rate(iteration)
 

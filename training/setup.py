@@ -15,11 +15,11 @@ from models import build_backbone
 from models.files.saved import check_model_path, check_weights_path
 from storage.files import check_folder, check_writable, leftovers
 from storage.records import record_path
-from training import distribution, hosts, precision, replicas
-from training.group import Group
 from training.options import OutputOptions, TrainingOptions
-from training.ownership import Owner
+from training.parallel import backend, hosts, precision, replicas
+from training.parallel.group import Group
 from training.record import folder_record
+from training.snapshots.ownership import Owner
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
@@ -40,8 +40,8 @@ def begun(options: TrainingOptions) -> Iterator[Group]:
             check_outputs(options.outputs, options.schedule.epochs)
         _check_options(options)
         group.check_batch_size(options.batch_size)
-        distribution.jit_compile(options.jit)
-        distribution.configure(options.seed, options.mixed_precision)
+        backend.jit_compile(options.jit)
+        backend.configure(options.seed, options.mixed_precision)
         if options.mixed_precision:
             precision.warn_if_emulated(options.mixed_precision, options.device_type)
         yield group

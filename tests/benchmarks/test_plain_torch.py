@@ -8,7 +8,7 @@ import pytest
 
 from models import build_backbone
 from models.initialization import initialize
-from training import objective
+from training.objectives import objective
 from training.optimizer import build_optimizer
 
 pytestmark = pytest.mark.skipif(

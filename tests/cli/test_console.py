@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 COMMAND = """
 import argparse, logging, sys
-import console
+from cli import console
 
 def command(args):
     print("caf\u00e9 \u20ac")
@@ -38,7 +38,7 @@ def test_letters_that_standard_output_lacks_are_escaped():
 
 READING = """
 import sys, time
-import console
+from cli import console
 
 def main():
     console.import_backend()

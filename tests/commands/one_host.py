@@ -18,7 +18,7 @@ from cli import console
 
 def terminate_at(step: int) -> None:
     """Has SIGTERM come at the end of a step, counted from 1 over all epochs."""
-    from training.snapshot_callback import Snapshot
+    from training.snapshots.callback import Snapshot
 
     whole, ended = Snapshot.on_train_batch_end, []
 

@@ -10,7 +10,7 @@ import learn_classifier
 import learn_image_embeddings
 from tests import fake_data
 from tests.commands.running import TINY, Outcome, run
-from training import devices
+from training.parallel import devices
 
 USAGE, DATA = 2, 1
 FOLDER = "--dataset Folder --architecture tiny --target_size 16 --crop_size 14 --epochs 1"

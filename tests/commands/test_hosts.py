@@ -15,7 +15,7 @@ import pytest
 import learn_classifier
 import learn_image_embeddings
 from tests.commands.running import TINY, Outcome, arrays, history, run, succeed
-from tests.training.test_peers import environment, free_port
+from tests.training.parallel.test_peers import environment, free_port
 
 SCRIPT = Path(__file__).with_name("one_host.py")
 # 50 images in batches of 20 and 10; 896 test images in batches of 300 and 296. The clip is active.

@@ -12,7 +12,7 @@ import learn_image_embeddings
 from datasets import get_dataset
 from tests import fake_data
 from tests.commands.running import TINY, history, record, same_arrays, succeed
-from training.reporting import format_figures
+from training.callbacks.epoch_log import format_figures
 
 GREP = r'grep -oP "val_(prob_)?acc: \K([0-9.]+)" | sort -n | tail -n 1'
 """The line of the published instructions that finds the best accuracy."""

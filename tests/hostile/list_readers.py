@@ -218,7 +218,7 @@ def _check_normalization(found: Normalization, valid: Normalization, folder: Pat
 
 
 def _read_history(folder: Path) -> str:
-    from training.reporting import check_history
+    from training.callbacks.epoch_log import check_history
 
     check_history(folder / "h.csv", [{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 1.5}])
     return (folder / "h.csv").read_bytes().decode("utf-8-sig")

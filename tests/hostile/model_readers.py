@@ -133,7 +133,7 @@ def _check_weights(found: tuple, valid: tuple, folder: Path) -> None:
 def _write_snapshot(folder: Path) -> None:
     import keras
 
-    from training.snapshots import RunState, save_snapshot
+    from training.snapshots.file import RunState, save_snapshot
 
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="dense")])
     model.compile("sgd", "mse")
@@ -142,7 +142,7 @@ def _write_snapshot(folder: Path) -> None:
 
 
 def _read_snapshot(folder: Path):
-    from training.snapshots import read_snapshot
+    from training.snapshots.file import read_snapshot
 
     return read_snapshot(folder / "s.h5", dict(_IDENTITY))
 

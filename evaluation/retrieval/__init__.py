@@ -1,0 +1,1 @@
+"""How well features retrieve images of the same or similar classes."""

@@ -1,0 +1,55 @@
+"""A picture of hierarchical precision over the number of retrieved images."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.retrieval.metrics import Retrieval
+from storage.plots import line_styles, save_figure
+from utils import printable
+
+_POINTS = 2000  # more are not seen
+
+
+def write_plot(path: Path, retrievals: Mapping[str, Retrieval], max_k: int) -> None:
+    """Draws HP@1 … HP@max_k, one panel per similarity and one curve per model.
+
+    Args:
+        path: the file; its ending chooses the format.
+        retrievals: by the name of the model, all with the same similarities.
+        max_k: largest number of retrieved images.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    similarities = list(next(iter(retrievals.values())).precision)
+    figure = Figure(figsize=(4.6 * len(similarities), 3.8), layout="constrained")
+    panels = figure.subplots(1, len(similarities), squeeze=False)[0]
+    for panel, similarity in zip(panels, similarities, strict=True):
+        _draw(panel, similarity, retrievals, max_k)
+    panels[0].set_ylabel("hierarchical precision, mean over queries")
+    _name_lines(panels[0], list(retrievals))
+    save_figure(figure, path, dpi=150)
+
+
+def _draw(panel, similarity: str, retrievals: Mapping[str, Retrieval], max_k: int) -> None:
+    ks = np.unique(np.linspace(1, max_k, min(max_k, _POINTS)).astype(int))
+    for retrieval, style in zip(retrievals.values(), line_styles(), strict=False):
+        values = retrieval.precision[similarity][ks - 1]
+        marker = "o" if len(ks) == 1 else None
+        panel.plot(ks, values, **style, marker=marker)
+    panel.set_title(similarity)
+    panel.set_xlabel("number of retrieved images k")
+    panel.grid(alpha=0.3)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _name_lines(panel, names: Sequence[str]) -> None:
+    """A legend with the names as they are: matplotlib hides some, and reads others as formulas."""
+    legend = panel.legend(panel.get_lines(), [str(i) for i in range(len(names))], frameon=False)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(printable(name))

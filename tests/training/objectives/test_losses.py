@@ -1,0 +1,168 @@
+"""Losses, label smoothing and decisions against NumPy."""
+
+import keras
+import numpy as np
+import pytest
+
+from embeddings import ClassEmbeddings, onehot
+from models.decisions import DECISIONS
+from training.objectives import objective
+from training.objectives.losses import cross_entropy, negative_correlation, squared_distance
+from training.objectives.metrics import ClassAccuracy
+from training.objectives.objective import smoothed_onehot
+
+RNG = np.random.default_rng(7)
+
+
+def compiled_loss(goal, predictions, labels):
+    """The value that Keras minimizes for these predictions."""
+    inputs = keras.Input((predictions.shape[1],))
+    outputs = keras.layers.Identity(name="embedding")(inputs)
+    model = keras.Model(inputs, outputs)
+    model.compile(optimizer="sgd", **goal.compile_arguments(()))
+    return model.evaluate(predictions, goal.encode(labels), verbose=0, return_dict=True)
+
+
+@pytest.fixture(scope="module")
+def semantic():
+    vectors = RNG.normal(size=(5, 3)).astype("float32")
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return ClassEmbeddings(vectors, tuple("abcde"))
+
+
+def test_cosine_loss_of_whole_batches(semantic):
+    labels = RNG.integers(0, 5, 40)
+    features = RNG.normal(size=(40, 3)).astype("float32")
+    unit = features / np.sqrt((features**2).sum(1, keepdims=True))
+    expected = np.mean([1 - unit[i] @ semantic.vectors[c] for i, c in enumerate(labels)])
+    figures = compiled_loss(objective.embedding(semantic), unit, labels)
+    assert figures["loss"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_mse_is_the_sum_over_dimensions(semantic):
+    labels = RNG.integers(0, 5, 40)
+    features = RNG.normal(size=(40, 3)).astype("float32")
+    expected = np.mean(
+        [((features[i] - semantic.vectors[c]) ** 2).sum() for i, c in enumerate(labels)]
+    )
+    figures = compiled_loss(objective.embedding(semantic, "mse"), features, labels)
+    assert figures["loss"] == pytest.approx(expected, rel=1e-6)
+    one = np.float32([[3.0, 4.0]])
+    assert float(squared_distance(np.zeros((1, 2), "float32"), one)[0]) == 25.0
+
+
+def test_correlation_ranges_from_zero_to_two():
+    target = np.float32([[0.6, 0.8], [0.6, 0.8], [0.6, 0.8]])
+    prediction = np.float32([[0.6, 0.8], [0.8, -0.6], [-0.6, -0.8]])
+    values = keras.ops.convert_to_numpy(negative_correlation(target, prediction))
+    np.testing.assert_allclose(values, [0, 1, 2], atol=1e-6)
+
+
+@pytest.mark.parametrize(("classes", "smoothing"), [(100, 0.1), (2, 0.3), (7, 0.0)])
+def test_label_smoothing_shares_e_among_the_other_classes(classes, smoothing):
+    expected = np.full((classes, classes), smoothing / (classes - 1))
+    np.fill_diagonal(expected, 1 - smoothing)
+    np.testing.assert_allclose(smoothed_onehot(classes, smoothing), expected, rtol=1e-6)
+    np.testing.assert_allclose(smoothed_onehot(classes, smoothing).sum(1), 1, rtol=1e-5)
+
+
+def test_smoothed_cross_entropy_value():
+    probabilities = RNG.dirichlet(np.ones(4), size=30).astype("float32")
+    labels = RNG.integers(0, 4, 30)
+    rows = []
+    for p, c in zip(probabilities, labels, strict=True):
+        others = sum(np.log(p[k]) for k in range(4) if k != c)
+        rows.append(-0.9 * np.log(p[c]) - 0.1 / 3 * others)
+    figures = compiled_loss(objective.cross_entropy(4, 0.1), probabilities, labels)
+    assert figures["loss"] == pytest.approx(np.mean(rows), rel=1e-5)
+    assert figures["acc"] == pytest.approx(np.mean(probabilities.argmax(1) == labels))
+
+
+def test_cross_entropy_is_clipped_as_in_keras_2():
+    probabilities = np.float32([[1, 0], [0, 1], [0.25, 0.75]])
+    targets = np.float32([[1, 0], [1, 0], [1, 0]])
+    values = keras.ops.convert_to_numpy(cross_entropy(targets, probabilities))
+    np.testing.assert_allclose(values, [0, -np.log(1e-7), -np.log(0.25)], atol=2e-6)
+
+
+def test_saturated_outputs_cost_the_same_within_a_network():
+    """Keras' own function would take the logits behind the softmax and return 50."""
+    inputs = keras.Input((2,))
+    outputs = keras.layers.Softmax(name="prob")(inputs)
+    model = keras.Model(inputs, outputs)
+    model.compile(optimizer="sgd", **objective.cross_entropy(2).compile_arguments(()))
+    logits, target = np.float32([[50, 0]]), np.float32([[0, 1]])
+    assert model.evaluate(logits, target, verbose=0)[0] == pytest.approx(-np.log(1e-7), rel=1e-5)
+
+
+def nearest(predictions, vectors, rule):
+    """Class by class and sample by sample, as the text of the paper says it."""
+    if rule == "output":
+        return predictions.argmax(1)
+    best = []
+    for p in predictions:
+        if rule == "dot":
+            best.append(max(range(len(vectors)), key=lambda c: float(p @ vectors[c])))
+        else:
+            best.append(min(range(len(vectors)), key=lambda c: np.linalg.norm(p - vectors[c])))
+    return np.array(best)
+
+
+@pytest.mark.parametrize("rule", sorted(DECISIONS))
+def test_accuracy_of_each_decision_rule(rule):
+    # Lengths differ, so dot product and distance disagree.
+    vectors = (RNG.normal(size=(6, 6)) * RNG.uniform(0.2, 3, (6, 1))).astype("float32")
+    labels = RNG.integers(0, 6, 300)
+    predictions = (vectors[labels] + RNG.normal(size=(300, 6))).astype("float32")
+    metric = ClassAccuracy(vectors, rule)
+    for part in np.array_split(np.arange(300), 7):
+        metric.update_state(vectors[labels[part]], predictions[part])
+    expected = np.mean(nearest(predictions, vectors, rule) == labels)
+    assert 0.02 < expected < 0.95
+    assert float(metric.result()) == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_rules_disagree_where_lengths_differ():
+    vectors = np.float32([[1, 0], [0, 3]])
+    prediction = np.float32([[0.9, 0.5]])
+    chosen = {
+        rule: int(keras.ops.argmax(scores(prediction, vectors), axis=-1)[0])
+        for rule, scores in DECISIONS.items()
+    }
+    assert chosen == {"output": 0, "dot": 1, "distance": 0}
+
+
+def test_top_k_counts_the_k_best():
+    vectors = np.eye(8, dtype="float32")
+    predictions = RNG.normal(size=(200, 8)).astype("float32")
+    labels = RNG.integers(0, 8, 200)
+    ranks = np.argsort(-predictions, axis=1)
+    for k in (2, 5, 8, 20):
+        metric = ClassAccuracy(vectors, "output", k, f"acc{k}")
+        metric.update_state(vectors[labels], predictions)
+        expected = np.mean([labels[i] in ranks[i, :k] for i in range(200)])
+        assert float(metric.result()) == pytest.approx(expected)
+
+
+def test_onehot_embeddings_are_decided_by_the_largest_output():
+    goal = objective.embedding(onehot(range(3)), "mse")
+    assert goal.outputs[0].decision == "output"
+    np.testing.assert_array_equal(goal.encode(np.array([2, 0])), [[0, 0, 1], [1, 0, 0]])
+
+
+def test_the_head_adds_its_weighted_cross_entropy(semantic):
+    goal = objective.embedding(semantic, cls_weight=0.1)
+    inputs = keras.Input((3,))
+    first = keras.layers.Identity(name="l2norm")(inputs)
+    second = keras.layers.Dense(5, activation="softmax", name="prob")(first)
+    model = keras.Model(inputs, [first, second])
+    model.compile(optimizer="sgd", **goal.compile_arguments((2,)))
+    x = RNG.normal(size=(50, 3)).astype("float32")
+    labels = RNG.integers(0, 5, 50)
+    figures = model.evaluate(x, goal.encode(labels), verbose=0, return_dict=True, batch_size=50)
+    embedded, probabilities = model.predict(x, verbose=0)
+    cosine = np.mean(1 - (embedded * semantic.vectors[labels]).sum(1))
+    entropy = -np.mean(np.log(probabilities[np.arange(50), labels]))
+    assert figures["loss"] == pytest.approx(cosine + 0.1 * entropy, rel=1e-5)
+    assert figures["prob_loss"] == pytest.approx(entropy, rel=1e-5)
+    assert {"l2norm_acc", "prob_acc", "l2norm_acc2", "prob_acc2"} < set(figures)

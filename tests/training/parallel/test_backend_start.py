@@ -1,0 +1,56 @@
+"""The start of the backend: what it leaves out, and which backend it is."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+START = """
+import argparse, json, sys
+from cli import console
+
+def work(args):
+    import keras
+    from training.parallel import backend
+    backend.configure(0, None)
+    early = sorted({"jax", "matplotlib", "sklearn", "tensorflow"} & set(sys.modules))
+    import matplotlib.pyplot, sklearn.svm, tensorflow
+    print(json.dumps([keras.backend.backend(), early]))
+
+sys.exit(console.run(argparse.ArgumentParser(), work, []))
+"""
+
+
+def start(**environment: str) -> tuple[str, list[str]]:
+    """The name of the backend, and the libraries that came with it."""
+    clean = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [sys.executable, "-c", START],
+        cwd=ROOT,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return tuple(json.loads(done.stdout))
+
+
+def test_tensorflow_starts_without_libraries_that_it_does_not_need():
+    """They can still be imported later: the process that is started does so."""
+    assert start(KERAS_BACKEND="tensorflow") == ("tensorflow", ["tensorflow"])
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
+def test_jax_starts_without_tensorflow():
+    assert start(KERAS_BACKEND="jax") == ("jax", ["jax"])
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
+def test_the_backend_in_the_settings_of_keras_is_found(tmp_path):
+    (tmp_path / "keras.json").write_text(json.dumps({"backend": "jax"}))
+    assert start(KERAS_HOME=str(tmp_path)) == ("jax", ["jax"])

@@ -1,0 +1,109 @@
+"""Results and the records beside them: which are written, and which stay those of other runs."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import learn_classifier
+from tests.commands.running import TINY, record, run, succeed
+from training import evaluator, saving
+from training.callbacks.epoch_log import EpochReporter
+from utils import UserError
+
+
+def test_one_file_that_cannot_be_written_does_not_keep_the_others_from_being_written(
+    tmp_path, monkeypatch
+):
+    def fail(model, path, description):
+        raise UserError(f"cannot write {path}: disk full")
+
+    monkeypatch.setattr(saving, "save_model", fail)
+    outcome = run(
+        learn_classifier,
+        f"{TINY} --epochs 1",
+        *("--model_dump", tmp_path / "m.keras", "--weight_dump", tmp_path / "w.h5"),
+        *("--feature_dump", tmp_path / "f.npz"),
+    )
+    assert outcome.status == 1
+    assert outcome.err.splitlines()[-1].startswith("learn_classifier.py: error: cannot write")
+    assert not (tmp_path / "m.keras").exists()
+    assert (tmp_path / "w.h5").exists() and (tmp_path / "f.npz").exists()
+    assert "final" in record(tmp_path / "f.npz")
+
+
+def test_a_record_that_cannot_be_written_does_not_keep_the_others_from_being_written(
+    tmp_path, monkeypatch
+):
+    whole = evaluator.Judge.__call__
+
+    def judge(*arguments, **named):
+        shutil.rmtree(tmp_path / "gone", ignore_errors=True)
+        return whole(*arguments, **named)
+
+    (tmp_path / "gone").mkdir()
+    monkeypatch.setattr(evaluator.Judge, "__call__", judge)
+    outcome = run(
+        learn_classifier,
+        f"{TINY} --epochs 1",
+        *("--weight_dump", tmp_path / "gone" / "w.h5", "--log_dir", tmp_path / "gone" / "log"),
+        *("--history", tmp_path / "h.csv"),
+    )
+    assert outcome.status == 1 and "Traceback" not in outcome.err
+    assert "final" in record(tmp_path / "h.csv")
+
+
+def test_a_result_that_is_going_to_be_replaced_keeps_its_record_until_then(tmp_path, monkeypatch):
+    def fail(model, path):
+        raise UserError(f"cannot write {path}: disk full")
+
+    dump, history_file = tmp_path / "w.h5", tmp_path / "h.csv"
+    succeed(learn_classifier, f"{TINY} --epochs 1 --weight_dump", dump)
+    first, content = record(dump), dump.read_bytes()
+    again = (f"{TINY} --epochs 2 --overwrite --weight_dump", dump, "--history", history_file)
+    with monkeypatch.context() as patch:
+        patch.setattr(saving, "save_weights", fail)
+        assert run(learn_classifier, *again).status == 1
+    assert record(dump) == first and dump.read_bytes() == content
+    assert record(history_file)["final"]
+    succeed(learn_classifier, *again)
+    assert record(dump)["options"]["epochs"] == 2 and record(dump)["final"]
+
+
+def test_a_history_that_is_going_to_be_replaced_keeps_its_record_until_then(tmp_path, monkeypatch):
+    path = tmp_path / "h.csv"
+    succeed(learn_classifier, f"{TINY} --epochs 1 --seed 1 --history", path)
+    first, content = record(path), path.read_bytes()
+    seen = []
+    whole = EpochReporter.on_epoch_end
+
+    def ended(self, epoch, logs=None):
+        seen.append((record(path), path.read_bytes()))
+        if epoch == 1:
+            raise KeyboardInterrupt
+        whole(self, epoch, logs)
+
+    monkeypatch.setattr(EpochReporter, "on_epoch_end", ended)
+    assert run(learn_classifier, f"{TINY} --epochs 2 --overwrite --history", path).status == 130
+    assert seen[0] == (first, content)
+    assert seen[1][0]["options"]["epochs"] == 2 and seen[1][1] != content
+
+
+@pytest.mark.parametrize("content", ['{"options": []}', "[" * 100_000, "{}", "[]", "no JSON"])
+def test_any_file_may_lie_where_a_record_is_going_to_be(tmp_path, content):
+    (tmp_path / "w.h5.run.json").write_text(content)
+    (tmp_path / "w.h5").symlink_to("w.h5")  # leads nowhere
+    succeed(learn_classifier, f"{TINY} --epochs 0 --weight_dump", tmp_path / "w.h5")
+    assert record(tmp_path / "w.h5")["final"]
+
+
+def test_a_finished_run_writes_the_history_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    succeed(learn_classifier, f"{TINY} --epochs 1 --seed 1 --history h.csv")
+    other = Path("h.csv").read_text()
+    succeed(learn_classifier, f"{TINY} --epochs 0 --history h.csv --overwrite")
+    assert record("h.csv")["options"]["seed"] == 1 and Path("h.csv").read_text() == other
+    succeed(learn_classifier, f"{TINY} --epochs 1 --snapshot s.h5 --history first.csv")
+    succeed(learn_classifier, f"{TINY} --epochs 1 --snapshot s.h5 --history h.csv --overwrite")
+    assert record("h.csv")["options"]["seed"] == 0
+    assert Path("h.csv").read_text() == Path("first.csv").read_text() != other

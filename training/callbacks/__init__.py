@@ -1,0 +1,1 @@
+"""Callbacks: the epoch log, TensorBoard, garbage collection."""

@@ -1,0 +1,1 @@
+"""The backend, devices, replicas and hosts."""

@@ -1,0 +1,244 @@
+"""Several machines that train one network together, one process on each, under JAX.
+
+Each process computes the gradient of its share of every batch on its own devices, and JAX sums it
+up over all of them. All then have the same weights, see the same figures and take the same
+decisions; the first one reports and writes files.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, BinaryIO
+
+import keras
+import numpy as np
+from keras import KerasTensor
+
+from training.options import HostOptions, OutputOptions
+from training.parallel import joining
+from training.parallel.group import Group
+from training.parallel.peers import Peers, together
+from utils import UsageError
+
+if TYPE_CHECKING:
+    import jax
+
+_CHUNK = 1 << 26  # bytes of a file that are sent at a time
+
+_peers: list[Peers] = []
+"""The other processes, once ``join`` has been called."""
+
+
+def join(options: HostOptions, facts: Mapping[str, object]) -> None:
+    """Waits for the other processes; has to come before JAX looks at the machine's devices.
+
+    Args:
+        options: who they are.
+        facts: what all have to be started with, by name.
+
+    Raises:
+        UsageError: the backend cannot do it, or the processes were started differently.
+        UserError: the others cannot be joined.
+    """
+    backend = keras.backend.backend()
+    if backend != "jax":
+        why = (
+            "; TensorFlow's MultiWorkerMirroredStrategy does not work with Keras 3 "
+            "(keras-team/keras#20585)"
+        )
+        raise UsageError(
+            f"--hosts {options.hosts}: several machines need the JAX backend, not {backend}: "
+            f"pip install jax and set KERAS_BACKEND=jax{why * (backend == 'tensorflow')}"
+        )
+    _peers[:] = [joining.join(options, facts)]
+
+
+def present() -> bool:
+    """Whether there are other processes."""
+    return bool(_peers)
+
+
+@contextmanager
+def joined(device_type: str, gpus: int) -> Iterator[Group]:
+    """Has networks that are built and trained within the ``with`` block use all joined processes.
+
+    Args:
+        device_type: ``"auto"``, ``"gpu"`` or ``"cpu"``.
+        gpus: how many devices each process uses.
+
+    Raises:
+        UsageError: one of them has not so many.
+        UserError: another process has ended, or was lost.
+    """
+    (peers,) = _peers
+    if peers.rank:
+        _log_errors_only(peers.title(peers.rank))
+    with together(peers):
+        devices = _devices(device_type, gpus, peers)
+        with keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False).scope():
+            yield Group(len(devices), peers.processes, peers.rank)
+        peers.part()
+
+
+def _log_errors_only(name: str) -> None:
+    root = logging.getLogger()
+    root.setLevel(logging.ERROR)
+    for handler in root.handlers:
+        handler.setFormatter(logging.Formatter(f"{name}: %(message)s"))
+    logging.getLogger("results").disabled = True
+
+
+def _devices(device_type: str, gpus: int, peers: Peers) -> "list[jax.Device]":
+    """The same number of devices of each process, in the order of these."""
+    import jax
+
+    try:
+        found = jax.devices(None if device_type == "auto" else device_type)
+    except RuntimeError:  # no device of that type
+        found = []
+    chosen = []
+    for rank in range(peers.processes):
+        own = [device for device in found if device.process_index == rank]
+        if len(own) < gpus:
+            raise UsageError(f"--gpus {gpus}: {peers.title(rank)} has {len(own)} devices")
+        chosen += own[:gpus]
+    return chosen
+
+
+def agree(group: Group, facts: Callable[[], Mapping[str, object]]) -> None:
+    """Refuses to go on unless all processes found the same.
+
+    Args:
+        group: who trains together; alone there is nothing to ask for.
+        facts: what has to be the same, by name.
+
+    Raises:
+        UsageError: names the first difference to another process.
+    """
+    if group.processes > 1:
+        _peers[0].agree("facts", facts())
+
+
+@contextmanager
+def outputs_of(outputs: OutputOptions, group: Group) -> Iterator[OutputOptions]:
+    """The files of this process: all for the one that writes, for others the snapshot to read.
+
+    These get a copy of the first one's, if there is one, for the time of the ``with`` block: the
+    machines need not share a file system.
+    """
+    if group.processes == 1 or outputs.snapshot is None:
+        yield outputs if group.writes else OutputOptions()
+        return
+    with TemporaryDirectory() as folder:
+        path = outputs.snapshot if group.writes else Path(folder) / "snapshot"
+        there = group.writes and path.exists()
+        size = int(_peers[0].exchange("snapshot", str(path.stat().st_size if there else 0))[0])
+        if size:
+            _send(path, size, group)
+        yield outputs if group.writes else OutputOptions(snapshot=path)
+
+
+def _send(path: Path, size: int, group: Group) -> None:
+    """Copies a file of the first process to the others, in parts."""
+    with open(path, "rb" if group.writes else "wb") as file:
+        for start in range(0, size, _CHUNK):
+            _pass_on(file, min(_CHUNK, size - start), group)
+
+
+def _pass_on(file: BinaryIO, size: int, group: Group) -> None:
+    own = np.zeros(size, np.uint8)
+    if group.writes:
+        own[:] = np.frombuffer(file.read(size), np.uint8)
+    sent = _largest(own)
+    if not group.writes:
+        file.write(sent.tobytes())
+
+
+def largest(number: int) -> int:
+    """The largest of the numbers that all processes give; they have to ask at the same places.
+
+    Args:
+        number: not negative.
+    """
+    return int(_largest(np.array(number, np.int32))) if _peers else number
+
+
+def _largest(values: np.ndarray) -> np.ndarray:
+    """Of the values of all processes, element by element; none is negative.
+
+    JAX has such a function for processes that use all their devices, and as many each.
+    """
+    import jax
+
+    mesh = keras.distribution.distribution().device_mesh.backend_mesh
+    own = sum(device.process_index == jax.process_index() for device in mesh.devices.flat)
+    rows = np.zeros((own, *values.shape), values.dtype)
+    rows[0] = values
+    return np.asarray(_largest_row(mesh)(spread(rows)))
+
+
+@cache
+def _largest_row(mesh: "jax.sharding.Mesh") -> Callable:
+    """A compiled function of an array that is spread over the devices; all get its result."""
+    import jax
+
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return jax.jit(lambda rows: rows.max(axis=0), out_shardings=everywhere)
+
+
+def part() -> None:
+    """Waits for the other processes before all end early, so that none seems to be lost.
+
+    Raises:
+        UserError: another process has ended with an error.
+    """
+    for peers in _peers:
+        peers.part()
+
+
+@contextmanager
+def on_its_own() -> Iterator[None]:
+    """Within the ``with`` block, new variables are those of this process only.
+
+    Keras creates some when it saves, and would wait for the other processes to do so as well.
+    """
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
+
+
+def spread(images: np.ndarray) -> "np.ndarray | jax.Array":
+    """A batch on all devices, of the share that each process has."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return images
+    import jax
+
+    layout = distribution.get_data_layout(images.shape).backend_layout
+    return jax.make_array_from_process_local_data(layout, images)
+
+
+def everywhere(tensors: Sequence[KerasTensor]) -> list[KerasTensor]:
+    """Outputs of a network such that every process gets the values of whole batches."""
+    distribution = keras.distribution.distribution()
+    if distribution is None or distribution.num_processes == 1:
+        return list(tensors)
+    return [_Everywhere()(tensor) for tensor in tensors]
+
+
+class _Everywhere(keras.layers.Layer):
+    """Gathers what the processes have computed of a batch."""
+
+    def __init__(self):
+        super().__init__(autocast=False)
+
+    def call(self, values: KerasTensor) -> KerasTensor:
+        mesh = keras.distribution.distribution().device_mesh
+        layout = keras.distribution.TensorLayout([None] * len(values.shape), mesh)
+        return keras.distribution.distribute_tensor(values, layout)

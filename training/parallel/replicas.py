@@ -1,0 +1,140 @@
+"""Several devices, or processes, that train one network together: every batch is shared out.
+
+Each replica computes the gradient of its share. The sum over the replicas is then clipped and
+applied by all of them alike, so that they go on with the same weights.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+import keras
+from keras import KerasTensor, ops
+
+from training.parallel import devices
+from training.parallel.group import ALONE, Group
+from utils import UsageError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def joined(device_type: str, number: int, gpu_merge: bool = False) -> Iterator[Group]:
+    """Has networks that are built and trained within the ``with`` block use several devices.
+
+    Args:
+        device_type: see ``devices.chosen``.
+        number: of devices.
+        gpu_merge: whether gradients are summed on the devices instead of the CPU.
+
+    Raises:
+        UsageError: there are not so many devices, or the backend cannot use them together.
+    """
+    backend = keras.backend.backend()
+    if number > 1 and backend not in _SCOPES:
+        raise UsageError(
+            f"--gpus {number}: needs the TensorFlow or JAX backend; under {backend}, give --gpus 1"
+        )
+    names = devices.chosen(device_type, number)
+    if number == 1:
+        # PyTorch would take a GPU, which the others have been made not to see.
+        with keras.device("cpu") if backend == "torch" and device_type == "cpu" else nullcontext():
+            yield ALONE
+        return
+    with _SCOPES[backend](names, gpu_merge):
+        yield Group(replicas=number)
+
+
+def _mirrored(names: list[str], gpu_merge: bool) -> AbstractContextManager:
+    import tensorflow as tf
+
+    from training.parallel.mirrored import SharedBatches
+
+    # It would tell of every single sum.
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
+    on_device = (
+        tf.distribute.NcclAllReduce
+        if names[0].startswith("gpu")
+        else tf.distribute.HierarchicalCopyAllReduce
+    )
+    on_cpu = tf.distribute.ReductionToOneDevice("cpu:0")
+    merge = on_device(num_packs=1) if gpu_merge else on_cpu
+    return SharedBatches(names, merge).scope()
+
+
+def _data_parallel(names: list[str], gpu_merge: bool) -> AbstractContextManager:
+    if gpu_merge:
+        logger.info("--gpu_merge has no effect under JAX, which always merges on the devices")
+    return keras.distribution.DataParallel(devices=names, auto_shard_dataset=False).scope()
+
+
+_SCOPES: dict[str, Callable[[list[str], bool], AbstractContextManager]] = {
+    "tensorflow": _mirrored,
+    "jax": _data_parallel,
+}
+
+
+def several() -> bool:
+    """Whether the backend leaves it to the network's code that there are several replicas.
+
+    Under JAX, what a network computes is that of the whole batch.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync > 1
+
+
+def total(gradients: Sequence[KerasTensor]) -> Sequence[KerasTensor]:
+    """The sums of the gradients over all replicas, see ``several``."""
+    context = _replica_context()
+    return context.all_reduce("SUM", list(gradients)) if context else gradients
+
+
+def all_agree(condition: KerasTensor) -> KerasTensor:
+    """Whether a condition, a bool scalar, holds in every replica."""
+    context = _replica_context()
+    if context is None:
+        return condition
+    failed = context.all_reduce("SUM", ops.cast(ops.logical_not(condition), "float32"))
+    return ops.equal(failed, 0)
+
+
+def _replica_context() -> "tf.distribute.ReplicaContext | None":
+    if not several():
+        return None
+    import tensorflow as tf
+
+    return tf.distribute.get_replica_context()
+
+
+def average_statistics(model: keras.Model) -> None:
+    """Gives all replicas the means of their moving statistics.
+
+    Each replica normalizes its share of a batch by the statistics of that share, and follows these
+    with moving statistics of its own. What is judged and saved are the means. They do not act
+    on the training.
+    """
+    if not several():
+        return
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    for weight in model.non_trainable_weights:
+        if weight.dtype == "float32":
+            first, *others = strategy.experimental_local_results(weight.value)
+            # In this form, because equal copies shall stay as they are.
+            differences = tf.add_n([copy - first for copy in others])
+            weight.assign(first + differences / (1 + len(others)))
+
+
+class AveragedStatistics(keras.callbacks.Callback):
+    """Calls ``average_statistics`` after every epoch; stands before all that judges or saves."""
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        average_statistics(self.model)

@@ -1,0 +1,1 @@
+"""The exact snapshot: its file, when it is written, and resuming from it."""

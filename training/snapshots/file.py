@@ -1,0 +1,217 @@
+"""Snapshots: one file with all that a run needs to go on after an interruption.
+
+The file is a Keras weights file (HDF5) with the variables of the optimizer, the sums of the
+metrics of an epoch under way, a table of the figures of all epochs, and a JSON text ``run_state``
+inside, which names the columns of the table. It appears under its name only when it is complete.
+"""
+
+import json
+import math
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import h5py
+import keras
+import numpy as np
+
+from storage.files import replacing
+from storage.hdf5 import open_hdf5
+from training.callbacks.epoch_log import Record
+from training.parallel import backend, hosts, replicas
+from utils import UserError
+
+STATE = "run_state"
+METRICS = "running_metrics"
+OPTIMIZER = "run_optimizer"
+RECORDS = "run_records"
+
+_MOST_EPOCHS = 1_000_000  # an empty row of a damaged table takes nothing in the file
+_MOST_FIGURES = 10_000_000
+
+NEW_LAYERS = "new layers"
+ALL_LAYERS = "all layers"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run stands.
+
+    Attributes:
+        epoch: how many epochs are done.
+        identity: data, network, objective and libraries; a snapshot only fits a run with the same.
+        records: the figures of the epochs so far.
+        plateau: state of a schedule that waits for the validation loss.
+        metric: what chooses snapshots, if anything does.
+        best: its best value so far.
+        step: how many steps of the next epoch are done; all of them: it is to be validated.
+        phase: which layers are trained, ``NEW_LAYERS`` or ``ALL_LAYERS``.
+        began: how many epochs counted as done when the run began.
+        run: a text that no other run has.
+    """
+
+    epoch: int
+    identity: dict
+    records: list[Record] = field(default_factory=list)
+    plateau: dict[str, float] = field(default_factory=dict)
+    metric: str | None = None
+    best: float | None = None
+    step: int = 0
+    phase: str = ALL_LAYERS
+    began: int = 0
+    run: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where that is, for people."""
+        epochs = f"epoch {self.epoch}" + (", step " + str(self.step) if self.step else "")
+        return f"{epochs} of the new layers" if self.phase == NEW_LAYERS else epochs
+
+
+def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
+    """Writes weights, optimizer and state.
+
+    Raises:
+        UserError: the file cannot be written; an older snapshot stays as it is.
+    """
+    replicas.average_statistics(model)
+    backend.settle(model)
+    with hosts.on_its_own(), replacing(path, suffix=".weights.h5") as temporary:
+        _network(model).save_weights(temporary)
+        with h5py.File(temporary, "a") as file:
+            columns = list(state.records[0]) if state.records else []
+            # Of fixed length: HDF5 may take gigabytes for a damaged text of variable length.
+            file[STATE] = np.bytes_(json.dumps(vars(state) | {"records": columns}))
+            file[RECORDS] = _table(state.records, columns)
+            _store(file.create_group(OPTIMIZER), model.optimizer.variables)
+            _store(file.create_group(METRICS), model.metrics_variables if state.step else [])
+
+
+def _table(records: Sequence[Record], columns: Sequence[str]) -> np.ndarray:
+    """Numbers of shape (records, columns), which take a twentieth of the memory of a text."""
+    values = (record.get(name, math.nan) for record in records for name in columns)
+    return np.fromiter(values, np.float64).reshape(len(records), len(columns))
+
+
+def _records(file: h5py.File, columns: object) -> list[Record]:
+    """What ``_table`` made a table of.
+
+    Raises:
+        ValueError: the file has no such table.
+    """
+    table = file[RECORDS]
+    named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
+    if not named or table.dtype != np.float64 or table.shape[1:] != (len(columns),):
+        raise ValueError("no table of figures")
+    if max(table.shape) > _MOST_EPOCHS or table.size > _MOST_FIGURES:
+        raise ValueError("a table of far too many figures")
+    rows = (dict(zip(columns, row, strict=True)) for row in table[()].tolist())
+    return [row | {"epoch": int(row["epoch"])} for row in rows]
+
+
+_NETWORKS: "WeakKeyDictionary[keras.Model, keras.Model]" = WeakKeyDictionary()
+
+
+def _network(model: keras.Model) -> keras.Model:
+    """The same layers in a model that is not compiled.
+
+    Each time that Keras saves a compiled one, 70 kB stay in memory.
+    """
+    if model not in _NETWORKS:
+        _NETWORKS[model] = keras.Model(model.inputs, model.outputs)
+    return _NETWORKS[model]
+
+
+def _store(group: h5py.Group, variables: Sequence[keras.Variable]) -> None:
+    for number, variable in enumerate(variables):
+        group[str(number)] = keras.ops.convert_to_numpy(variable)
+
+
+def read_state(path: Path) -> RunState:
+    """The state inside a snapshot.
+
+    Raises:
+        UserError: the file is no snapshot, or is damaged.
+    """
+    try:
+        with open_hdf5(path) as file:
+            found = json.loads(file[STATE][()])
+            if OPTIMIZER not in file or METRICS not in file:
+                raise KeyError(METRICS)
+            found["records"] = _records(file, found["records"])
+        state = RunState(**found)
+        kinds = all(isinstance(getattr(state, f.name), _kind(f.type)) for f in fields(state))
+        if not (kinds and type(state.epoch) is int and state.epoch >= 0):
+            raise ValueError("an entry of another type")
+    except Exception as error:  # h5py raises almost anything for damaged files
+        raise UserError(
+            f"--snapshot {path}: is not a snapshot of a training run, is damaged or "
+            "of an earlier version; move it away to start anew"
+        ) from error
+    return state
+
+
+def _kind(annotation: object) -> object:
+    """What ``isinstance`` takes, of an annotation."""
+    return getattr(annotation, "__origin__", annotation)
+
+
+def read_snapshot(path: Path, identity: dict) -> RunState:
+    """The state inside a snapshot of this run.
+
+    Raises:
+        UserError: the file is no snapshot, or one of another run.
+    """
+    state = read_state(path)
+    other = [k for k in identity if state.identity.get(k) != identity[k]]
+    if other:
+        differences = ", ".join(
+            f"{name} {state.identity.get(name)!r} instead of {identity[name]!r}" for name in other
+        )
+        raise UserError(f"--snapshot {path}: belongs to another run, with {differences}")
+    return state
+
+
+def restore(path: Path, model: keras.Model) -> None:
+    """Loads weights and optimizer of a snapshot into a compiled model whose optimizer is built.
+
+    Raises:
+        UserError: they do not fit the model.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        # Keras chooses the format by the ending, and a snapshot may have any.
+        link = Path(folder) / "snapshot.weights.h5"
+        link.symlink_to(path.resolve())
+        try:
+            with warnings.catch_warnings():
+                # Keras only warns of layers that the file lacks.
+                warnings.simplefilter("error", UserWarning)
+                _network(model).load_weights(link)
+        except (OSError, RuntimeError, ValueError, KeyError, UserWarning) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"--snapshot {path}: does not fit this network: {reason}") from error
+    variables, values = model.optimizer.variables, _read(path, OPTIMIZER)
+    if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+        raise UserError(f"--snapshot {path}: its optimizer is not that of this run")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def read_metrics(path: Path) -> list[np.ndarray]:
+    """What the metrics of the epoch under way have summed up: none between epochs.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    return _read(path, METRICS)
+
+
+def _read(path: Path, group: str) -> list[np.ndarray]:
+    try:
+        with open_hdf5(path) as file:
+            return [file[group][str(number)][()] for number in range(len(file[group]))]
+    except Exception as error:  # see ``read_state``
+        raise UserError(f"--snapshot {path}: is damaged: {error}") from error

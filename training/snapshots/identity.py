@@ -1,0 +1,80 @@
+"""What a run learns from, by content: a path may stay the same while what is there changes."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from datasets.base import ImageDataset, Selected, Split
+from training.objectives.objective import Objectives
+from training.parallel import backend
+from utils import UserError, open_regular
+
+LIBRARIES = ("backend", "keras")
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def content_identity(
+    dataset: ImageDataset, objectives: Objectives, finetune: Path | None = None
+) -> dict[str, str]:
+    """What two runs must agree in, beyond their options, to reach the same weights.
+
+    Images in files count by name and label, those in memory pixel by pixel; where mean and standard
+    deviation are measured, these tell most other changes. Libraries are those that do the
+    arithmetic: another version may round otherwise.
+
+    Args:
+        dataset: all splits.
+        objectives: the targets of all classes.
+        finetune: weights that the run starts from.
+    """
+    versions = backend.versions()
+    used = [name for name in BACKENDS if name == versions["backend"]]
+    targets = [output.class_vectors for output in objectives.outputs]
+    weights = [str(output.weight) for output in objectives.outputs]
+    held_out = dataset.validation
+    return {
+        "classes": _summary(len(dataset.labels), map(repr, dataset.labels)),
+        "class targets": _summary(targets[0].shape[1], [*targets, *weights]),
+        "training images": _images(dataset.train),
+        **({} if held_out is None else {"validation images": _images(held_out)}),
+        "test images": _images(dataset.test),
+        "normalization": f"mean {_numbers(dataset.normalization.mean)}, standard deviation "
+        f"{_numbers(dataset.normalization.std)}",
+        "start": _file(finetune) if finetune else "random weights",
+        **{name: versions.get(name, "unknown") for name in [*LIBRARIES, *used]},
+    }
+
+
+def _images(split: Split) -> str:
+    stored = split.images
+    while isinstance(stored, Selected):
+        stored = stored.images
+    pixels = [stored] if isinstance(stored, np.ndarray) else []
+    return _summary(len(split), [split.labels, *split.names, *pixels])
+
+
+def _summary(count: int, parts: Iterable[str | np.ndarray]) -> str:
+    """A number, and a text that differs when one of the parts does."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            content = part.encode(errors="surrogateescape")  # the name of a file may be any bytes
+        else:
+            content = np.ascontiguousarray(part).data
+        digest.update(f"{memoryview(content).nbytes} ".encode())
+        digest.update(content)
+    return f"{count} ({digest.hexdigest()[:12]})"
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return " ".join(f"{value:.9g}" for value in values)
+
+
+def _file(path: Path) -> str:
+    try:
+        with open_regular(path) as file:
+            return f"weights ({hashlib.file_digest(file, 'sha256').hexdigest()[:12]})"
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error

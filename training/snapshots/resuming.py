@@ -1,0 +1,170 @@
+"""Going on from a snapshot: whether it fits, and the epoch that was under way."""
+
+import logging
+import uuid
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from training.callbacks.epoch_log import check_history
+from training.options import OutputOptions
+from training.snapshots.file import ALL_LAYERS, NEW_LAYERS, RunState, read_metrics, read_snapshot
+from training.snapshots.ownership import remove_leftovers
+from utils import UsageError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where a run stands when it starts.
+
+    Attributes:
+        state: epoch, step and what else is told there.
+        resumed: whether a snapshot has the weights of it.
+        sums: what the metrics of an epoch under way have summed up; empty between epochs.
+    """
+
+    state: RunState
+    resumed: bool = False
+    sums: tuple[np.ndarray, ...] = ()
+
+    def first_step(self, phase: str) -> int:
+        """How many steps of its first epoch that phase of the training leaves out."""
+        return self.state.step if self.state.phase == phase else 0
+
+    def check_epochs(self, epochs: int) -> None:
+        """Refuses to end before the place where the run stands.
+
+        Args:
+            epochs: how many are wanted.
+
+        Raises:
+            UsageError: the run has been trained for longer.
+        """
+        begun = self.state.epoch + (self.state.step > 0)
+        if self.resumed and self.state.phase == ALL_LAYERS and begun > epochs:
+            raise UsageError(
+                f"--epochs {epochs}: the snapshot is of {self.state.place}; "
+                f"give at least --epochs {begun}, or another --snapshot"
+            )
+
+    def with_all_layers(self) -> "Stand":
+        """Where the training of all layers begins, after that of the new ones."""
+        old = self.state
+        return Stand(
+            RunState(old.began, old.identity, phase=ALL_LAYERS, began=old.began, run=old.run)
+        )
+
+
+def begin_or_resume(
+    outputs: OutputOptions, identity: dict[str, str], initial_epoch: int, finetune: bool
+) -> Stand:
+    """Where the run stands when it starts: at its begin, or where the snapshot says.
+
+    Args:
+        outputs: the snapshot among them, which no other run uses.
+        identity: see ``RunState``.
+        initial_epoch: epochs that the user counts as done.
+        finetune: whether a new run trains its new layers first.
+
+    Raises:
+        UserError: the snapshot is damaged, or of another run.
+        UsageError: something else that was given does not fit it.
+    """
+    path = outputs.snapshot
+    if path is None or not path.exists():
+        phase = NEW_LAYERS if finetune else ALL_LAYERS
+        epoch = 0 if finetune else initial_epoch
+        state = RunState(epoch, identity, phase=phase, began=initial_epoch, run=uuid.uuid4().hex)
+        remove_leftovers(outputs, state.run)
+        return Stand(state)
+    state = read_snapshot(path, identity)
+    if initial_epoch not in (0, state.began, state.epoch):
+        raise UsageError(
+            f"--initial_epoch {initial_epoch}: {path} goes on after epoch {state.epoch}; "
+            "leave it out"
+        )
+    if outputs.history and not outputs.overwrite and state.phase == ALL_LAYERS:
+        check_history(outputs.history, state.records)
+    remove_leftovers(outputs, state.run, resumed=True)
+    logger.info("Going on from %s after %s", path, state.place)
+    return Stand(state, True, tuple(read_metrics(path)))
+
+
+class RestOfEpoch(keras.callbacks.Callback):
+    """Makes the first epoch of ``fit`` the rest of one, the others whole.
+
+    Stands first in the list of callbacks. The batches have to leave out the same steps.
+
+    Args:
+        state: where the run stands.
+        sums: what the metrics have summed up in the steps that are done.
+    """
+
+    def __init__(self, state: RunState, sums: Sequence[np.ndarray]):
+        super().__init__()
+        self.state = state
+        self.sums = sums
+        self.done = 0  # steps of the epoch under way that are left out
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.done = self.state.step if epoch == self.state.epoch else 0
+        if self.done:
+            # Keras has just reset them.
+            for variable, value in zip(self.model.metrics_variables, self.sums, strict=True):
+                variable.assign(value)
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        if self.done + batch >= self.params["steps"]:
+            raise StopIteration  # Keras takes it for the end of the data
+
+
+def end_epoch(
+    model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], state: RunState, epochs: int
+) -> None:
+    """Does what is left of an epoch all steps of which are done.
+
+    ``Model.fit`` cannot: under JAX, Keras fails in an epoch without a step.
+
+    Args:
+        model: compiled.
+        callbacks: those for ``fit``, among them ``RestOfEpoch``.
+        state: where the run stands.
+        epochs: number of the last epoch.
+    """
+    told = keras.callbacks.CallbackList(
+        list(callbacks), model=model, epochs=epochs, steps=state.step, verbose=0
+    )
+    told.on_train_begin()
+    told.on_epoch_begin(state.epoch)
+    figures = {name: float(value) for name, value in model.get_metrics_result().items()}
+    told.on_epoch_end(state.epoch, figures)
+    told.on_train_end(figures)
+
+
+@contextmanager
+def shorter_epoch_expected() -> Iterator[None]:
+    """Within the ``with`` block, Keras does not warn that an epoch has fewer steps than others."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Your input ran out of data", UserWarning)
+        yield
+
+
+def build_metrics(model: keras.Model, targets: np.ndarray | tuple[np.ndarray, ...]) -> None:
+    """Creates the metrics of a compiled model, which otherwise come to be in the first step.
+
+    Args:
+        model: compiled.
+        targets: of one sample, for each output an array (1, …).
+    """
+    zeros = [keras.ops.zeros((1, *output.shape[1:])) for output in model.outputs]
+    predicted = zeros if len(zeros) > 1 else zeros[0]
+    targets = keras.tree.map_structure(keras.ops.convert_to_tensor, targets)
+    model.compute_loss(None, targets, predicted)
+    model.compute_metrics(None, targets, predicted)
+    model.reset_metrics()
