@@ -5,7 +5,7 @@ import pytest
 import write_cub_splits
 from datasets import get_dataset
 from tests.commands.running import run, succeed
-from tests.datasets.test_cub_splits import CUB50, LIST, distinct, lists_only, with_cub
+from tests.datasets.readers.test_cub_splits import CUB50, LIST, distinct, lists_only, with_cub
 from tests.fake_data import write_cub
 
 
