@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import arguments, class_options, console, data_options
-from cli.arguments import natural, positive, rate, seed
+from cli.arguments import non_negative_float, non_negative_int, positive, seed
 from datasets.base import ImageDataset
 from storage.files import check_writable
 from storage.records import commit, record_path, write_record
@@ -104,13 +104,13 @@ def _add_method_options(group) -> None:
     )
     group.add_argument(
         "--C",
-        type=rate,
+        type=non_negative_float,
         metavar="C",
         help="SVM: weight of errors, above 0 (default: 1.0)",
     )
     group.add_argument(
         "--augmentation_epochs",
-        type=natural,
+        type=non_negative_int,
         metavar="N",
         help="SVM: passes over the training images with random augmentation (default: 0, one pass "
         "without)",

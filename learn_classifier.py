@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cli import class_options, console, data_options, learning, training_options
-from cli.arguments import share
+from cli.arguments import fraction
 from datasets.base import ImageDataset
 from training.options import TrainingOptions
 from training.parallel.group import Group
@@ -25,7 +25,7 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--label_smoothing",
-        type=share,
+        type=fraction,
         default=0.0,
         metavar="E",
         help="share of the target that the wrong classes get together",

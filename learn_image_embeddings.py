@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from cli import console, data_options, learning, training_options
-from cli.arguments import rate
+from cli.arguments import non_negative_float
 from datasets.base import ImageDataset
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
 from training.options import TrainingOptions
@@ -36,7 +36,7 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--cls_weight",
-        type=rate,
+        type=non_negative_float,
         default=0.0,
         metavar="W",
         help="weight of the cross-entropy of a classifier on the embedding; 0: no classifier",

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli import arguments, console, training_options
-from cli.arguments import known, positive, rate, seed, share
+from cli.arguments import fraction, known, non_negative_float, positive, seed
 from datasets.names import parse_name
 from storage.records import commit, record_path, versions, write_record
 from sweeping.cluster import Job, Resources, connected
@@ -80,7 +80,7 @@ def _add_grid_options(group) -> None:
     )
     group.add_argument(
         "--learning_rates",
-        type=rate,
+        type=non_negative_float,
         nargs="+",
         default=list(LEARNING_RATES),
         metavar="LR",
@@ -91,7 +91,7 @@ def _add_grid_options(group) -> None:
     )
     group.add_argument(
         "--val_fraction",
-        type=share,
+        type=fraction,
         metavar="F",
         help="train each point of the grid a second time without this share of the training "
         "images, on which the learning rate is chosen",
@@ -139,7 +139,7 @@ def _add_machine_options(group) -> None:
     )
     group.add_argument(
         "--gpus_per_trial",
-        type=rate,
+        type=non_negative_float,
         metavar="N",
         help="a whole number, or a share of one GPU (default: 1 if there are any)",
     )

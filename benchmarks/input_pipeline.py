@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
 from benchmarks.report import add_output_options, recorded
 from cli import arguments, console
-from cli.arguments import natural, positive
+from cli.arguments import non_negative_int, positive
 
 results = logging.getLogger("results")
 PUBLISHED = "published way"
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch_size", type=positive, default=16, metavar="N", help="of CUB")
     parser.add_argument(
         "--workers",
-        type=natural,
+        type=non_negative_int,
         nargs="+",
         default=[0, 1, 2],
         metavar="N",

@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
 from benchmarks.report import add_output_options, recorded
 from cli import arguments, console
-from cli.arguments import rate
+from cli.arguments import non_negative_float
 from utils import UserError
 
 results = logging.getLogger("results")
@@ -46,13 +46,19 @@ SERIES = {
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=rate, default=120, metavar="M", help="in all")
     parser.add_argument(
-        "--warm_up", type=rate, default=10, metavar="M", help="minutes that do not count"
+        "--minutes", type=non_negative_float, default=120, metavar="M", help="in all"
     )
-    parser.add_argument("--every", type=rate, default=5, metavar="S", help="seconds")
     parser.add_argument(
-        "--growth", type=rate, default=2, metavar="PERCENT", help="allowed, of memory"
+        "--warm_up",
+        type=non_negative_float,
+        default=10,
+        metavar="M",
+        help="minutes that do not count",
+    )
+    parser.add_argument("--every", type=non_negative_float, default=5, metavar="S", help="seconds")
+    parser.add_argument(
+        "--growth", type=non_negative_float, default=2, metavar="PERCENT", help="allowed, of memory"
     )
     add_output_options(parser)
     parser.add_argument(

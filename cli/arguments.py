@@ -66,7 +66,7 @@ def positive(text: str) -> int:
     return _number(text, int, 1)
 
 
-def natural(text: str) -> int:
+def non_negative_int(text: str) -> int:
     """An integer from 0, as type of an argument."""
     return _number(text, int, 0)
 
@@ -76,12 +76,12 @@ def seed(text: str) -> int:
     return _number(text, int, 0, 2**32 - 1)
 
 
-def rate(text: str) -> float:
+def non_negative_float(text: str) -> float:
     """A finite number from 0, as type of an argument."""
     return _number(text, float, 0)
 
 
-def share(text: str) -> float:
+def fraction(text: str) -> float:
     """A number from 0 to 1, as type of an argument."""
     return _number(text, float, 0, 1)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cli.arguments import known, natural, positive, seed, share
+from cli.arguments import fraction, known, non_negative_int, positive, seed
 from datasets import dataset_names, get_dataset
 from datasets.base import ImageDataset
 from datasets.cache.choice import with_cache
@@ -43,7 +43,7 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
     )
     group.add_argument(
         "--test_fraction",
-        type=share,
+        type=fraction,
         metavar="F",
         help="share of the images to test on, for --dataset Folder without a test folder "
         "(default there: 0.2)",
@@ -59,7 +59,7 @@ def _add_split_options(group: argparse._ArgumentGroup) -> None:
     """Which of the training images are trained on, and how often."""
     group.add_argument(
         "--val_fraction",
-        type=share,
+        type=fraction,
         metavar="F",
         help="share of the training images of each class to hold out: every epoch is judged on "
         "these, and only the trained network on the test images (default: none held out, every "
@@ -91,7 +91,11 @@ def _add_reading_options(parser: argparse.ArgumentParser) -> None:
         "--target_size)",
     )
     group.add_argument(
-        "--read_workers", type=natural, default=8, metavar="N", help="threads that read images"
+        "--read_workers",
+        type=non_negative_int,
+        default=8,
+        metavar="N",
+        help="threads that read images",
     )
     group.add_argument(
         "--queue_size", type=positive, default=100, metavar="N", help="batches read in advance"

@@ -5,7 +5,7 @@ import dataclasses
 import os
 
 from cli import training_options
-from cli.arguments import known, natural, positive
+from cli.arguments import known, non_negative_int, positive
 from storage.records import commit, versions
 from training.options import HostOptions, OutputOptions
 from training.parallel.addresses import parse_address, slurm_hosts
@@ -32,7 +32,7 @@ def add_host_options(parser: argparse.ArgumentParser) -> None:
         "--hosts", type=positive, default=defaults.hosts, metavar="N", help="how many"
     )
     group.add_argument(
-        "--host_rank", type=natural, metavar="I", help="which of them this one is, from 0"
+        "--host_rank", type=non_negative_int, metavar="I", help="which of them this one is, from 0"
     )
     group.add_argument(
         "--coordinator",

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from cli.arguments import known, natural, positive, rate, seed, share
+from cli.arguments import fraction, known, non_negative_float, non_negative_int, positive, seed
 from models import architecture_names, check_architecture
 from training.learning_rates import parse_step_schedule
 from training.options import OutputOptions, ScheduleOptions, TrainingOptions
@@ -48,7 +48,7 @@ def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> No
     )
     group.add_argument(
         "--finetune_init",
-        type=natural,
+        type=non_negative_int,
         default=finetune_init,
         metavar="N",
         help="epochs in which only the layers that FILE lacks are trained, at --sgd_lr",
@@ -59,7 +59,10 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     """How long and how it is trained."""
     group = parser.add_argument_group("training")
     group.add_argument(
-        "--epochs", type=natural, metavar="N", help="(default: as many as the schedule has)"
+        "--epochs",
+        type=non_negative_int,
+        metavar="N",
+        help="(default: as many as the schedule has)",
     )
     group.add_argument("--batch_size", type=positive, default=100, metavar="N", help="images")
     group.add_argument(
@@ -67,14 +70,14 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--clipgrad",
-        type=rate,
+        type=non_negative_float,
         default=10.0,
         metavar="NORM",
         help="largest norm of the whole gradient; 0: any",
     )
     group.add_argument(
         "--max_decay",
-        type=share,
+        type=fraction,
         default=0.0,
         metavar="F",
         help="time-based decay on top of the schedule that reaches factor F at the end; 0: none",
@@ -91,7 +94,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=seed, default=0, metavar="N", help="of all randomness")
     group.add_argument(
         "--initial_epoch",
-        type=natural,
+        type=non_negative_int,
         default=0,
         metavar="N",
         help="epochs to count as done (a snapshot knows by itself)",
@@ -147,11 +150,11 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
 
     add(
         "--sgd_patience",
-        natural,
+        non_negative_int,
         "SGD: divide the rate by 10 after so many epochs without a better val_loss",
     )
-    add("--sgd_lr", rate, "SGD: first learning rate")
-    add("--sgd_min_lr", rate, "SGD: lowest learning rate")
+    add("--sgd_lr", non_negative_float, "SGD: first learning rate")
+    add("--sgd_min_lr", non_negative_float, "SGD: lowest learning rate")
     add(
         "--sgd_schedule",
         known(parse_step_schedule),
@@ -159,10 +162,10 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--sgdr_base_len", positive, "SGDR: epochs of the first cycle")
     add("--sgdr_mul", positive, "SGDR: factor on the length of each next cycle")
-    add("--sgdr_max_lr", rate, "SGDR: learning rate at the start of each cycle")
+    add("--sgdr_max_lr", non_negative_float, "SGDR: learning rate at the start of each cycle")
     add("--clr_step_len", positive, "CLR: epochs from the lowest to the highest learning rate")
-    add("--clr_min_lr", rate, "CLR: lowest learning rate")
-    add("--clr_max_lr", rate, "CLR: highest learning rate")
+    add("--clr_min_lr", non_negative_float, "CLR: lowest learning rate")
+    add("--clr_max_lr", non_negative_float, "CLR: highest learning rate")
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -180,7 +183,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     add("--snapshot", "state after every epoch; the same command again goes on from there")
     group.add_argument(
         "--snapshot_minutes",
-        type=rate,
+        type=non_negative_float,
         metavar="M",
         help="also within an epoch, when the last one is M minutes old; 0: after every step",
     )
