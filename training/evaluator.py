@@ -57,7 +57,7 @@ class Judge:
         self.objectives = objectives
         self.batches = batches
         self._watching = keras.Model(
-            model.inputs, hosts.everywhere([*model.outputs, feature_tensor(model)])
+            model.inputs, hosts.replicate([*model.outputs, feature_tensor(model)])
         )
         self._watching.jit_compile = jit_compile
         self._metrics = [output.metrics(top_k) for output in objectives.outputs]
@@ -95,7 +95,7 @@ class Judge:
         for index in range(len(self.batches)):
             images = self.batches[index][0]
             size = size or len(images)
-            outputs = self._watching.predict_on_batch(hosts.spread(_filled(images, size)))
+            outputs = self._watching.predict_on_batch(hosts.shard_batch(_filled(images, size)))
             found.append([self._shares(output, len(images)) for output in outputs])
             progress.update(index + 1)
             if check:

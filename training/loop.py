@@ -37,7 +37,7 @@ from training.snapshots.interruption import Interruption
 from training.snapshots.ownership import RecordOfHistory, begin_records
 from training.snapshots.resuming import (
     RestOfEpoch,
-    Stand,
+    ResumePoint,
     begin_or_resume,
     build_metrics,
     end_epoch,
@@ -98,29 +98,29 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     options = run.options
     _check_metric(run)
     identity = _identity(run, build_schedule(options.schedule, len(training)).epochs)
-    stand = begin_or_resume(
+    point = begin_or_resume(
         options.outputs, identity, options.initial_epoch, bool(options.finetune)
     )
-    schedule = build_schedule(options.schedule, len(training), stand.first_step(ALL_LAYERS))
-    stand.check_epochs(schedule.epochs)
+    schedule = build_schedule(options.schedule, len(training), point.first_step(ALL_LAYERS))
+    point.check_epochs(schedule.epochs)
     compiled = backend.jit_compile(options.jit)
     judge = Judge(run.model, run.objectives, validating, options.top_k_acc, compiled)
-    if stand.state.phase == NEW_LAYERS:
-        stand = _start_from_pretrained(run, training, judge, stand)
+    if point.state.phase == NEW_LAYERS:
+        point = _start_from_pretrained(run, training, judge, point)
     _compile(run, schedule.initial_lr, _decay(options, schedule, training))
-    reporter = EpochReporter(schedule.epochs, stand.state.records, options.outputs.history)
-    snapshots = _snapshots(run, stand, reporter, plateau_of(schedule.callbacks))
+    reporter = EpochReporter(schedule.epochs, point.state.records, options.outputs.history)
+    snapshots = _snapshots(run, point, reporter, plateau_of(schedule.callbacks))
     logs = [Logs(options.outputs.log_dir)] if options.outputs.log_dir else []
-    record = _open(run, stand, snapshots)
+    record = _open(run, point, snapshots)
     watching = [*schedule.callbacks, reporter, RecordOfHistory(reporter, record)]
     watching += [*snapshots, *logs]
-    _fit(run, training, judge, stand, schedule.epochs, watching)
+    _fit(run, training, judge, point, schedule.epochs, watching)
     with explained(snapshots):
         judgement = _reading((testing,), lambda: judge.on(testing)(int(options.progress)))
         _report(run, judgement, reporter)
         reporter.complete()
         failures = [c.error for c in (reporter, *snapshots, *logs) if c.error]
-        failures += _save(run, stand, judgement, reporter)
+        failures += _save(run, point, judgement, reporter)
     if failures:
         raise failures[0]
     return judgement
@@ -167,7 +167,9 @@ def _learned_from(run: Training) -> tuple[ImageDataset, Objectives, Path | None]
     return run.dataset, run.objectives, run.options.finetune
 
 
-def _start_from_pretrained(run: Training, training: Batches, judge: Judge, stand: Stand) -> Stand:
+def _start_from_pretrained(
+    run: Training, training: Batches, judge: Judge, point: ResumePoint
+) -> ResumePoint:
     """Loads the weights and trains the layers that they do not fill.
 
     Returns:
@@ -181,13 +183,13 @@ def _start_from_pretrained(run: Training, training: Batches, judge: Judge, stand
         elif options.finetune_init:
             _compile(run, options.schedule.sgd_lr)
             reporter = EpochReporter(
-                options.finetune_init, stand.state.records, title="New layers, epoch"
+                options.finetune_init, point.state.records, title="New layers, epoch"
             )
-            snapshots = _snapshots(run, stand, reporter)
-            _open(run, stand, snapshots)
-            _fit(run, training, judge, stand, options.finetune_init, [reporter, *snapshots])
+            snapshots = _snapshots(run, point, reporter)
+            _open(run, point, snapshots)
+            _fit(run, training, judge, point, options.finetune_init, [reporter, *snapshots])
     judge.forget_trainability()
-    return stand.with_all_layers()
+    return point.with_all_layers()
 
 
 def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
@@ -211,24 +213,24 @@ def _decay(options: TrainingOptions, schedule: Schedule, training: Batches) -> f
 
 def _snapshots(
     run: Training,
-    stand: Stand,
+    point: ResumePoint,
     reporter: EpochReporter,
     plateau: keras.callbacks.ReduceLROnPlateau | None = None,
 ) -> list[Snapshot]:
     options = run.options
     if options.outputs.snapshot is None:
         return []
-    best = options.snapshot_best if stand.state.phase == ALL_LAYERS else None
+    best = options.snapshot_best if point.state.phase == ALL_LAYERS else None
     return [
         Snapshot(
-            *(options.outputs.snapshot, stand.state, reporter, plateau, best),
+            *(options.outputs.snapshot, point.state, reporter, plateau, best),
             options.snapshot_minutes,
             group=run.group,
         )
     ]
 
 
-def _open(run: Training, stand: Stand, snapshots: list[Snapshot]) -> dict[str, object]:
+def _open(run: Training, point: ResumePoint, snapshots: list[Snapshot]) -> dict[str, object]:
     """Restores what the snapshot has, or writes the first one; then the records.
 
     The first one tells that whatever else the run writes is its own.
@@ -238,11 +240,11 @@ def _open(run: Training, stand: Stand, snapshots: list[Snapshot]) -> dict[str, o
     """
     for snapshot in snapshots:
         snapshot.set_model(run.model)
-        if stand.resumed:
+        if point.resumed:
             restore(snapshot.path, run.model)
         elif not snapshot.path.exists():
             snapshot.write()
-    record = run_record(run.model, run.dataset, run.command, run=stand.state.run)
+    record = run_record(run.model, run.dataset, run.command, run=point.state.run)
     begin_records(run.options.outputs, record)
     return record
 
@@ -260,29 +262,29 @@ def _fit(
     run: Training,
     training: Batches,
     judge: Judge,
-    stand: Stand,
+    point: ResumePoint,
     epochs: int,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
     """Trains from where the run stands to the end of the last epoch, or until it is ended."""
     snapshots = [callback for callback in callbacks if isinstance(callback, Snapshot)]
-    interruption = Interruption(hosts.largest) if snapshots else Interruption()
+    interruption = Interruption(hosts.all_reduce_max) if snapshots else Interruption()
     for snapshot in snapshots:
         snapshot.interruption = interruption
-    if stand.sums:
+    if point.sums:
         build_metrics(run.model, run.objectives.encode(run.dataset.train.labels[:1]))
 
     callbacks = [
-        SetEpoch(training, stand.state.step),
-        RestOfEpoch(stand.state, stand.sums),
+        SetEpoch(training, point.state.step),
+        RestOfEpoch(point.state, point.sums),
         *(FirstStep(), AveragedStatistics(), Validation(judge, interruption.check)),
         *(*callbacks, GarbageOfEpochs(), *_last_checks(interruption, snapshots)),
     ]
 
     def fit() -> None:
-        first = stand.state.epoch
-        if stand.state.step == len(training):
-            end_epoch(run.model, callbacks, stand.state, epochs)
+        first = point.state.epoch
+        if point.state.step == len(training):
+            end_epoch(run.model, callbacks, point.state, epochs)
             first += 1
         run.model.fit(
             training,
@@ -296,7 +298,7 @@ def _fit(
         )
 
     start = time.perf_counter()
-    ending = ending_after_a_step(interruption, snapshots, hosts.part)
+    ending = ending_after_a_step(interruption, snapshots, hosts.barrier)
     with (
         explained(snapshots),
         ending,
@@ -354,7 +356,7 @@ def _report(run: Training, judgement: Judgement, reporter: EpochReporter) -> Non
 
 
 def _save(
-    run: Training, stand: Stand, judgement: Judgement, reporter: EpochReporter
+    run: Training, point: ResumePoint, judgement: Judgement, reporter: EpochReporter
 ) -> list[UserError]:
     """Writes every wanted file; returns what failed."""
     best = best_epoch(reporter.records)
@@ -362,7 +364,7 @@ def _save(
         run.model,
         run.dataset,
         run.command,
-        run=stand.state.run,
+        run=point.state.run,
         final={**judgement.figures, "average_accuracy": judgement.average_accuracy},
         epochs_judged_on="test" if run.dataset.validation is None else "validation",
         epochs_judged_by=accuracy_name(best) if best else None,

@@ -68,7 +68,7 @@ class CyclicalLearningRate(keras.callbacks.Callback):
         self.first_step = 0
 
     def _set(self, step: int) -> None:
-        backend.settle(self.model)  # or the step would not see the rate
+        backend.sync_variables(self.model)  # or the step would not see the rate
         iteration = self.epoch * self.steps_per_epoch + step
         self.model.optimizer.learning_rate = self.learning_rate(iteration)
 

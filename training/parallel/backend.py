@@ -50,7 +50,7 @@ def jit_compile(choice: str) -> bool:
     return possible and (backend == "jax" or (backend == "tensorflow" and devices.count("gpu") > 0))
 
 
-def settle(model: keras.Model) -> None:
+def sync_variables(model: keras.Model) -> None:
     """Gives the variables the values of the last step.
 
     Under JAX they are kept elsewhere while an epoch runs.

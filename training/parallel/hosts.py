@@ -80,7 +80,7 @@ def joined(device_type: str, gpus: int) -> Iterator[Group]:
         devices = _devices(device_type, gpus, peers)
         with keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False).scope():
             yield Group(len(devices), peers.processes, peers.rank)
-        peers.part()
+        peers.barrier()
 
 
 def _log_errors_only(name: str) -> None:
@@ -152,21 +152,21 @@ def _pass_on(file: BinaryIO, size: int, group: Group) -> None:
     own = np.zeros(size, np.uint8)
     if group.writes:
         own[:] = np.frombuffer(file.read(size), np.uint8)
-    sent = _largest(own)
+    sent = _all_reduce_max(own)
     if not group.writes:
         file.write(sent.tobytes())
 
 
-def largest(number: int) -> int:
+def all_reduce_max(number: int) -> int:
     """The largest of the numbers that all processes give; they have to ask at the same places.
 
     Args:
         number: not negative.
     """
-    return int(_largest(np.array(number, np.int32))) if _peers else number
+    return int(_all_reduce_max(np.array(number, np.int32))) if _peers else number
 
 
-def _largest(values: np.ndarray) -> np.ndarray:
+def _all_reduce_max(values: np.ndarray) -> np.ndarray:
     """Of the values of all processes, element by element; none is negative.
 
     JAX has such a function for processes that use all their devices, and as many each.
@@ -177,26 +177,26 @@ def _largest(values: np.ndarray) -> np.ndarray:
     own = sum(device.process_index == jax.process_index() for device in mesh.devices.flat)
     rows = np.zeros((own, *values.shape), values.dtype)
     rows[0] = values
-    return np.asarray(_largest_row(mesh)(spread(rows)))
+    return np.asarray(_max_of_rows(mesh)(shard_batch(rows)))
 
 
 @cache
-def _largest_row(mesh: "jax.sharding.Mesh") -> Callable:
+def _max_of_rows(mesh: "jax.sharding.Mesh") -> Callable:
     """A compiled function of an array that is spread over the devices; all get its result."""
     import jax
 
-    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-    return jax.jit(lambda rows: rows.max(axis=0), out_shardings=everywhere)
+    replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return jax.jit(lambda rows: rows.max(axis=0), out_shardings=replicated)
 
 
-def part() -> None:
+def barrier() -> None:
     """Waits for the other processes before all end early, so that none seems to be lost.
 
     Raises:
         UserError: another process has ended with an error.
     """
     for peers in _peers:
-        peers.part()
+        peers.barrier()
 
 
 @contextmanager
@@ -213,7 +213,7 @@ def on_its_own() -> Iterator[None]:
         keras.distribution.set_distribution(before)
 
 
-def spread(images: np.ndarray) -> "np.ndarray | jax.Array":
+def shard_batch(images: np.ndarray) -> "np.ndarray | jax.Array":
     """A batch on all devices, of the share that each process has."""
     distribution = keras.distribution.distribution()
     if distribution is None:
@@ -224,15 +224,15 @@ def spread(images: np.ndarray) -> "np.ndarray | jax.Array":
     return jax.make_array_from_process_local_data(layout, images)
 
 
-def everywhere(tensors: Sequence[KerasTensor]) -> list[KerasTensor]:
+def replicate(tensors: Sequence[KerasTensor]) -> list[KerasTensor]:
     """Outputs of a network such that every process gets the values of whole batches."""
     distribution = keras.distribution.distribution()
     if distribution is None or distribution.num_processes == 1:
         return list(tensors)
-    return [_Everywhere()(tensor) for tensor in tensors]
+    return [_Replicate()(tensor) for tensor in tensors]
 
 
-class _Everywhere(keras.layers.Layer):
+class _Replicate(keras.layers.Layer):
     """Gathers what the processes have computed of a batch."""
 
     def __init__(self):

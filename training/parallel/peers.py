@@ -142,7 +142,7 @@ class Peers:
         """The message, from all but the first process with the name of this one."""
         return f"{self.title(self.rank)}: {message}" if self.rank else str(message)
 
-    def part(self) -> None:
+    def barrier(self) -> None:
         """Waits until all have done their work, and looks after them no longer.
 
         Raises:
@@ -153,7 +153,7 @@ class Peers:
 
     @property
     def parted(self) -> bool:
-        """Whether ``part`` is over: every process ends by itself then, and JAX waits for all."""
+        """Whether all have passed ``barrier``; each then exits by itself, and JAX waits for all."""
         return self._over.is_set()
 
     def _watch(self) -> None:

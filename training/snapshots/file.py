@@ -78,7 +78,7 @@ def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
         UserError: the file cannot be written; an older snapshot stays as it is.
     """
     replicas.average_statistics(model)
-    backend.settle(model)
+    backend.sync_variables(model)
     with hosts.on_its_own(), replacing(path, suffix=".weights.h5") as temporary:
         _network(model).save_weights(temporary)
         with h5py.File(temporary, "a") as file:

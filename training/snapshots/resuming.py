@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Stand:
+class ResumePoint:
     """Where a run stands when it starts.
 
     Attributes:
@@ -53,17 +53,17 @@ class Stand:
                 f"give at least --epochs {begun}, or another --snapshot"
             )
 
-    def with_all_layers(self) -> "Stand":
+    def with_all_layers(self) -> "ResumePoint":
         """Where the training of all layers begins, after that of the new ones."""
         old = self.state
-        return Stand(
+        return ResumePoint(
             RunState(old.began, old.identity, phase=ALL_LAYERS, began=old.began, run=old.run)
         )
 
 
 def begin_or_resume(
     outputs: OutputOptions, identity: dict[str, str], initial_epoch: int, finetune: bool
-) -> Stand:
+) -> ResumePoint:
     """Where the run stands when it starts: at its begin, or where the snapshot says.
 
     Args:
@@ -82,7 +82,7 @@ def begin_or_resume(
         epoch = 0 if finetune else initial_epoch
         state = RunState(epoch, identity, phase=phase, began=initial_epoch, run=uuid.uuid4().hex)
         remove_leftovers(outputs, state.run)
-        return Stand(state)
+        return ResumePoint(state)
     state = read_snapshot(path, identity)
     if initial_epoch not in (0, state.began, state.epoch):
         raise UsageError(
@@ -93,7 +93,7 @@ def begin_or_resume(
         check_history(outputs.history, state.records)
     remove_leftovers(outputs, state.run, resumed=True)
     logger.info("Going on from %s after %s", path, state.place)
-    return Stand(state, True, tuple(read_metrics(path)))
+    return ResumePoint(state, True, tuple(read_metrics(path)))
 
 
 class RestOfEpoch(keras.callbacks.Callback):
