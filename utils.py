@@ -23,6 +23,7 @@ STARTED = time.monotonic()
 
 
 _LONGEST = 600  # characters of a message
+_LISTED = 5  # items that a message lists
 _END = 150  # of a longer one, what is kept of its end
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
@@ -140,6 +141,12 @@ class Registry:
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """The error for a name that does not exist, listing those that do."""
     return UsageError(f"unknown {kind} {name!r}; known are: {', '.join(known)}")
+
+
+def listing(items: Iterable[object]) -> str:
+    """Return the first few items as text, with an ellipsis if there are more."""
+    items = [str(item) for item in items]
+    return ", ".join(items[:_LISTED]) + (", …" if len(items) > _LISTED else "")
 
 
 def generator(purpose: str, *numbers: int) -> np.random.Generator:

@@ -236,21 +236,21 @@ def _shares(dataset) -> dict[str, float]:
     """Milliseconds of computing per image of each part, without a cache, on one thread."""
     import numpy as np
 
-    from datasets.images.preprocessing import paint
+    from datasets.images.preprocessing import apply
     from datasets.images.resizing import resize_region
     from utils import generator
 
-    parts = dict.fromkeys(("read and decode", "plan", "resize", "augment and hand over"), 0.0)
+    parts = dict.fromkeys(("read and decode", "draw", "resize", "augment and hand over"), 0.0)
     prepare, batch = dataset.preprocessing, np.empty((1, *dataset.input_shape), np.uint8)
     for i in range(len(dataset.train)):
         times = [time.thread_time()]
         image = dataset.train.images[i]
         times.append(time.thread_time())
-        plan = prepare.draw(image.shape, generator("benchmark", i))
+        params = prepare.train_params(image.shape, generator("benchmark", i))
         times.append(time.thread_time())
-        resize_region(image, plan.shape, plan.visible, plan.mirrored)
+        resize_region(image, params.shape, params.visible, params.mirrored)
         times.append(time.thread_time())
-        paint(image, plan, batch[0])
+        apply(image, params, batch[0])
         times.append(time.thread_time())
         spans = np.diff(times)
         spans[3] -= spans[2]  # painting resizes once more

@@ -1,7 +1,7 @@
 """Data sets by name. ``get_dataset`` is the only entrance.
 
 A new data set is one file with ``@DATASETS.register("Name")`` on a function that takes a
-``Request`` and returns a ``Source`` (see ``base``), and one import below.
+``ReaderArgs`` and returns a ``RawDataset`` (see ``base``), and one import below.
 """
 
 import logging
@@ -13,8 +13,8 @@ import numpy as np
 from datasets.base import (
     DATASETS,
     ImageDataset,
-    Request,
-    Source,
+    RawDataset,
+    ReaderArgs,
     Split,
     assemble,
     check_classes,
@@ -77,14 +77,14 @@ def get_dataset(
     parsed = parse_name(name)
     _check_arguments(parsed, subset_seed, repeats, test_fraction, val_fraction)
     root = None if root is None else Path(root)
-    source = DATASETS.get(parsed.base)(Request(root, parsed.per_class, subset_seed, test_fraction))
+    raw = DATASETS.get(parsed.base)(ReaderArgs(root, parsed.per_class, subset_seed, test_fraction))
     dataset = replace(
-        assemble(name, source),
-        preprocessing=_sizes(parsed, source.preprocessing, target_size, crop_size),
-        fixed_normalization=_normalization(parsed, source),
+        assemble(name, raw),
+        preprocessing=_sizes(parsed, raw.preprocessing, target_size, crop_size),
+        fixed_normalization=_normalization(parsed, raw),
     )
     check_classes(dataset)
-    return _subset(dataset, parsed.per_class, source, subset_seed, repeats, val_fraction)
+    return _subset(dataset, parsed.per_class, raw, subset_seed, repeats, val_fraction)
 
 
 def _check_arguments(
@@ -133,13 +133,13 @@ def _check_sizes(sizes: Preprocessing) -> None:
         )
 
 
-def _normalization(parsed: DatasetName, source: Source) -> Normalization | None:
+def _normalization(parsed: DatasetName, raw: RawDataset) -> Normalization | None:
     if parsed.normalization is None:
-        return source.normalization
-    if source.channels != 3:
+        return raw.normalization
+    if raw.channels != 3:
         raise UsageError(
             f"-{parsed.normalization} is for RGB images, "
-            f"but those of {parsed.base} have {source.channels} channel"
+            f"but those of {parsed.base} have {raw.channels} channel"
         )
     return BY_SUFFIX[parsed.normalization]
 
@@ -147,7 +147,7 @@ def _normalization(parsed: DatasetName, source: Source) -> Normalization | None:
 def _subset(
     dataset: ImageDataset,
     per_class: int | None,
-    source: Source,
+    raw: RawDataset,
     seed: int,
     repeats: int | None,
     val_fraction: float | None,
@@ -157,10 +157,10 @@ def _subset(
     Images for validation are held out in between, so that none is in both splits.
     """
     train = dataset.train
-    if per_class is not None and not source.is_subset:
+    if per_class is not None and not raw.is_subset:
         train = train.select(subset_positions(train.labels, dataset.labels, per_class, seed))
     if repeats is None:
-        repeats = _repeats(per_class, source, full=len(dataset.train), kept=len(train))
+        repeats = _repeats(per_class, raw, full=len(dataset.train), kept=len(train))
     validation = None
     if val_fraction is not None:
         train, validation = _hold_out(dataset, train, val_fraction, seed)
@@ -181,9 +181,9 @@ def _hold_out(
     return train.select(kept), train.select(held_out)
 
 
-def _repeats(per_class: int | None, source: Source, full: int, kept: int) -> int:
+def _repeats(per_class: int | None, raw: RawDataset, full: int, kept: int) -> int:
     if per_class is None:
         return 1
-    if source.full_per_class is not None:
-        return number_of_repeats(source.full_per_class, per_class)
+    if raw.full_per_class is not None:
+        return number_of_repeats(raw.full_per_class, per_class)
     return number_of_repeats(full, kept)

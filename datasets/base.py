@@ -11,18 +11,16 @@ import numpy as np
 
 from datasets.images.normalization import Normalization, measure
 from datasets.images.preprocessing import Preprocessing
-from utils import Registry, UsageError, UserError, list_folder
+from utils import Registry, UsageError, UserError, list_folder, listing
 
 logger = logging.getLogger(__name__)
 
 DATASETS = Registry("data set")
-"""Readers by base name: functions of a ``Request`` that return a ``Source``."""
-
-_SHOWN = 5  # how many labels or files an error message lists
+"""Readers by base name: functions of a ``ReaderArgs`` that return a ``RawDataset``."""
 
 
 @dataclass(frozen=True)
-class Request:
+class ReaderArgs:
     """What a reader is asked for.
 
     Attributes:
@@ -39,7 +37,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Samples:
+class RawSplit:
     """Images with their original labels, as a reader finds them.
 
     Attributes:
@@ -54,7 +52,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Source:
+class RawDataset:
     """What a reader returns.
 
     Attributes:
@@ -66,11 +64,11 @@ class Source:
         normalization: published mean and standard deviation, or None to measure them.
         full_per_class: size of a whole class, from which the number of repetitions of a subset
             follows; None: it follows from the number of images.
-        is_subset: whether the reader has already kept only ``Request.per_class`` images.
+        is_subset: whether the reader has already kept only ``ReaderArgs.per_class`` images.
     """
 
-    train: Samples
-    test: Samples
+    train: RawSplit
+    test: RawSplit
     preprocessing: Preprocessing
     class_names: Mapping[int | str, str] = field(default_factory=dict)
     channels: int = 3
@@ -231,23 +229,23 @@ class ImageDataset:
         return [known[label] for label in wanted]
 
 
-def assemble(name: str, source: Source) -> ImageDataset:
+def assemble(name: str, raw: RawDataset) -> ImageDataset:
     """Makes a data set of what a reader found: classes are numbered by ascending label.
 
     Raises:
         UserError: there are no images, or a class has none for training.
     """
-    labels = tuple(sorted({*source.train.labels, *source.test.labels}))
+    labels = tuple(sorted({*raw.train.labels, *raw.test.labels}))
     position = {label: i for i, label in enumerate(labels)}
     splits = (
         Split(
-            samples.images,
-            np.array([position[label] for label in samples.labels], dtype=np.int64),
-            tuple(samples.names),
+            split.images,
+            np.array([position[label] for label in split.labels], dtype=np.int64),
+            tuple(split.names),
         )
-        for samples in (source.train, source.test)
+        for split in (raw.train, raw.test)
     )
-    class_names = tuple(str(source.class_names.get(label, label)) for label in labels)
+    class_names = tuple(str(raw.class_names.get(label, label)) for label in labels)
     train, test = splits
     return ImageDataset(
         name,
@@ -255,9 +253,9 @@ def assemble(name: str, source: Source) -> ImageDataset:
         test,
         labels,
         class_names,
-        source.channels,
-        source.preprocessing,
-        source.normalization,
+        raw.channels,
+        raw.preprocessing,
+        raw.normalization,
     )
 
 
@@ -295,25 +293,19 @@ def check_split(dataset: ImageDataset, split: Split, kind: str) -> None:
         logger.warning(message)
 
 
-def listing(items) -> str:
-    """The first few items, and an ellipsis if there are more."""
-    items = [str(item) for item in items]
-    return ", ".join(items[:_SHOWN]) + (", …" if len(items) > _SHOWN else "")
-
-
-def require_root(request: Request, name: str) -> Path:
+def require_root(args: ReaderArgs, name: str) -> Path:
     """The folder of a data set that needs one.
 
     Raises:
         UsageError: none was given.
         UserError: it does not exist, is no folder or cannot be read.
     """
-    if request.root is None:
+    if args.root is None:
         raise UsageError(f"{name} is read from files: the folder they are in has to be given")
-    if not os.path.isdir(request.root):
-        raise UserError(f"the data folder {request.root} does not exist or is not a folder")
-    list_folder(request.root)
-    return request.root
+    if not os.path.isdir(args.root):
+        raise UserError(f"the data folder {args.root} does not exist or is not a folder")
+    list_folder(args.root)
+    return args.root
 
 
 def require_files(root: Path, name: str, *files: str) -> None:

@@ -5,8 +5,7 @@ import zlib
 
 import numpy as np
 
-from datasets.base import listing
-from utils import generator
+from utils import generator, listing
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.base import listing
-from utils import UserError, read_bytes
+from utils import UserError, listing, read_bytes
 
 _LARGEST = 2**28  # bytes, unpacked; the annotations of Cars have about 20 MB
 _HEADER = 128  # bytes, the last two of which tell the byte order

@@ -110,7 +110,7 @@ class Slabs:
         return taken.reshape(shape)
 
 
-class KeptImages(Sequence):
+class CachedImages(Sequence):
     """Keeps in memory what was read once; any number of threads may read at a time.
 
     Args:
@@ -186,7 +186,7 @@ def _in_memory(
     logger.info("Keeping decoded images in memory, about %.1f GB (--cache)", needed / _GB)
     empty = Slabs().empty
     kept = {
-        name: KeptImages(ResizedImages(plan.images, plan.size, empty))
+        name: CachedImages(ResizedImages(plan.images, plan.size, empty))
         for name, plan in plans.items()
     }
     return _replaced(dataset, dataset.normalization, kept)

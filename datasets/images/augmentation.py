@@ -1,4 +1,4 @@
-"""What shall be done to an image: all random numbers are drawn before any pixel is touched."""
+"""Augmentation parameters, drawn before any pixel is touched."""
 
 import math
 from typing import NamedTuple
@@ -22,8 +22,8 @@ class Patch(NamedTuple):
     pixels: np.ndarray  # uint8 (rows, columns, channels)
 
 
-class Plan(NamedTuple):
-    """The steps for one image, in their order.
+class TransformParams(NamedTuple):
+    """Parameters of the steps for one image, in their order.
 
     Attributes:
         shape: height and width after resizing.

@@ -1,4 +1,4 @@
-"""What ``loops`` does, by Pillow and NumPy: the same pixels, slowly, wherever Numba cannot work."""
+"""``numba_resizing`` by Pillow and NumPy: the same pixels, slowly, where Numba cannot work."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Preprocessing and augmentation: first a plan with all random numbers, then the pixels needed.
+"""Preprocessing and augmentation: random numbers are drawn first, then only needed pixels computed.
 
 Images are arrays (height, width, channels), uint8 unless stated otherwise. Inputs are never
 changed.
@@ -11,7 +11,7 @@ import numpy as np
 
 from datasets.images.augmentation import (
     Patch,
-    Plan,
+    TransformParams,
     center_crop,
     draw_crop,
     draw_erased,
@@ -52,15 +52,17 @@ class Preprocessing:
         The result is uint8, or float32 with values 0 to 255 where ``shift`` or ``zoom`` move the
         image. Smaller images are padded by reflection before they are cropped.
         """
-        return Transform(self.draw)
+        return Transform(self.train_params)
 
     @property
     def test(self) -> "Transform":
         """Resizes, and crops to the centre; the generator is not used."""
-        return Transform(self.centre)
+        return Transform(self.test_params)
 
-    def draw(self, shape: tuple[int, int, int], rng: np.random.Generator) -> Plan:
-        """A random plan for an image in training.
+    def train_params(
+        self, shape: tuple[int, int, int], rng: np.random.Generator
+    ) -> TransformParams:
+        """Draw the parameters for a training image.
 
         Steps that are switched off draw nothing from the generator. A seed means the same images
         as long as the order of the draws stays.
@@ -71,30 +73,32 @@ class Preprocessing:
         moves = self.shift or self.zoom
         moved = draw_moved(height, width, self.shift, self.zoom, rng) if moves else None
         crop = draw_crop(height, width, self.crop_size, rng) if self.crop_size else None
-        return Plan((height, width), mirrored, erased, moved, crop)
+        return TransformParams((height, width), mirrored, erased, moved, crop)
 
-    def centre(self, shape: tuple[int, int, int], rng: np.random.Generator | None = None) -> Plan:
-        """The plan for an image in testing."""
+    def test_params(
+        self, shape: tuple[int, int, int], rng: np.random.Generator | None = None
+    ) -> TransformParams:
+        """Return the parameters for a test image."""
         height, width = shape[:2]
         if self.test_size:
             height, width = resized_shape(height, width, self.test_size)
         crop = center_crop(height, width, self.crop_size) if self.crop_size else None
-        return Plan((height, width), crop=crop)
+        return TransformParams((height, width), crop=crop)
 
 
 @dataclass(frozen=True)
 class Transform:
-    """Does to images what a plan says.
+    """Draw the parameters of images and apply them.
 
     Attributes:
-        plan: function of an image's shape and a generator.
+        draw: function of an image's shape and a generator that returns the parameters.
     """
 
-    plan: Callable[[tuple[int, int, int], np.random.Generator | None], Plan]
+    draw: Callable[[tuple[int, int, int], np.random.Generator | None], TransformParams]
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         """One image."""
-        return paint(image, self.plan(image.shape, rng))
+        return apply(image, self.draw(image.shape, rng))
 
     def batch(
         self, images: Sequence | np.ndarray, generators: Iterable[np.random.Generator]
@@ -106,60 +110,62 @@ class Transform:
             generators: one for each; used before the next one is asked for.
         """
         if isinstance(images, np.ndarray):
-            plans = [self.plan(images.shape[1:], rng) for rng in generators]
-            if all(plan.shape == images.shape[1:3] and plan.crop is None for plan in plans):
-                return _paint_all(images, plans)
-            return _paint_each(zip(images, plans, strict=True), len(images))
+            all_params = [self.draw(images.shape[1:], rng) for rng in generators]
+            if all(
+                params.shape == images.shape[1:3] and params.crop is None for params in all_params
+            ):
+                return _apply_all(images, all_params)
+            return _apply_each(zip(images, all_params, strict=True), len(images))
         pairs = zip(images, generators, strict=True)
-        return _paint_each(((i, self.plan(i.shape, rng)) for i, rng in pairs), len(images))
+        return _apply_each(((i, self.draw(i.shape, rng)) for i, rng in pairs), len(images))
 
 
-def paint(image: np.ndarray, plan: Plan, out: np.ndarray | None = None) -> np.ndarray:
-    """Does to an image what the plan says.
+def apply(image: np.ndarray, params: TransformParams, out: np.ndarray | None = None) -> np.ndarray:
+    """Apply the parameters to an image.
 
     Args:
         image: uint8 (height, width, channels).
-        plan: the steps.
-        out: where the result is written, of the plan's ``result_shape`` and ``dtype``.
+        params: what to do.
+        out: where the result is written, of ``params.result_shape`` and ``params.dtype``.
 
     Returns:
         ``out``, or a new array.
     """
     if out is None:
-        out = np.empty((*plan.result_shape, image.shape[2]), plan.dtype)
-    region = plan.visible
-    direct = plan.moved is None and not plan.padded
+        out = np.empty((*params.result_shape, image.shape[2]), params.dtype)
+    region = params.visible
+    direct = params.moved is None and not params.padded
     canvas = out if direct else np.empty((region.rows, region.columns, image.shape[2]), np.uint8)
-    source = _mirrored(region, plan.shape[1]) if plan.mirrored else region
-    resize_region(image, plan.shape, source, plan.mirrored, canvas)
-    if plan.erased:
-        _erase(canvas, plan.erased, region)
+    source = _mirrored(region, params.shape[1]) if params.mirrored else region
+    resize_region(image, params.shape, source, params.mirrored, canvas)
+    if params.erased:
+        _erase(canvas, params.erased, region)
     if not direct:
-        out[...] = _finish(canvas, plan)
+        out[...] = _finish(canvas, params)
     return out
 
 
-def _paint_each(pairs: Iterator[tuple[np.ndarray, Plan]], count: int) -> np.ndarray:
+def _apply_each(pairs: Iterator[tuple[np.ndarray, TransformParams]], count: int) -> np.ndarray:
     """Images of any size one after the other, each written where it belongs in the batch."""
     batch = None
-    for i, (image, plan) in enumerate(pairs):
+    for i, (image, params) in enumerate(pairs):
         if batch is None:
-            batch = np.empty((count, *plan.result_shape, image.shape[2]), plan.dtype)
-        paint(image, plan, batch[i])
+            batch = np.empty((count, *params.result_shape, image.shape[2]), params.dtype)
+        apply(image, params, batch[i])
     return batch
 
 
-def _paint_all(images: np.ndarray, plans: list[Plan]) -> np.ndarray:
+def _apply_all(images: np.ndarray, all_params: list[TransformParams]) -> np.ndarray:
     """Images of one size, which are neither resized nor cropped, all at once."""
     canvas = images.copy()
-    mirrored = np.flatnonzero([plan.mirrored for plan in plans])
+    mirrored = np.flatnonzero([params.mirrored for params in all_params])
     canvas[mirrored] = images[mirrored, :, ::-1]
-    for image, plan in zip(canvas, plans, strict=True):
-        if plan.erased:
-            _erase(image, plan.erased, plan.visible)
-    if plans[0].moved is None:
+    for image, params in zip(canvas, all_params, strict=True):
+        if params.erased:
+            _erase(image, params.erased, params.visible)
+    if all_params[0].moved is None:
         return canvas
-    ys, xs = (np.stack(axis) for axis in zip(*(plan.moved for plan in plans), strict=True))
+    ys, xs = (np.stack(axis) for axis in zip(*(params.moved for params in all_params), strict=True))
     return resample(canvas, ys, xs)
 
 
@@ -185,14 +191,14 @@ def _overlap(start: int, length: int, other: int, other_length: int) -> tuple[in
     return max(start, other), min(start + length, other + other_length)
 
 
-def _finish(canvas: np.ndarray, plan: Plan) -> np.ndarray:
+def _finish(canvas: np.ndarray, params: TransformParams) -> np.ndarray:
     """Moves, pads and crops a whole image."""
-    if plan.moved:
-        ys, xs = plan.moved
+    if params.moved:
+        ys, xs = params.moved
         canvas = resample(canvas[np.newaxis], ys[np.newaxis], xs[np.newaxis])[0]
-    if plan.crop is None:
+    if params.crop is None:
         return canvas
-    top, left, side, _ = plan.crop
+    top, left, side, _ = params.crop
     return _pad(canvas, side)[top : top + side, left : left + side]
 
 

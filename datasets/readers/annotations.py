@@ -4,9 +4,9 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from datasets.base import Samples, listing
+from datasets.base import RawSplit
 from datasets.images.files import FileImages
-from utils import UserError, read_text
+from utils import UserError, listing, read_text
 
 _MISSING_FOLDERS = 10_000  # so many tell that it is the wrong place; to look for more takes time
 
@@ -82,7 +82,7 @@ def read_class_list(path: Path) -> tuple[list[str], list[str]]:
     return [line for _, line in lines], [class_of(path, number, line) for number, line in lines]
 
 
-def file_samples(root: Path, names: Sequence[str], labels: Sequence, folder: str = "") -> Samples:
+def file_split(root: Path, names: Sequence[str], labels: Sequence, folder: str = "") -> RawSplit:
     """Samples of image files, which have to exist.
 
     Args:
@@ -99,7 +99,7 @@ def file_samples(root: Path, names: Sequence[str], labels: Sequence, folder: str
         raise UserError(f"images have to be in {root}, but these are elsewhere: {listing(outside)}")
     names = ["/".join((*_parts(folder), *_parts(name))) for name in names]
     _check_exist(root, names)
-    return Samples(FileImages([root / name for name in names]), labels, names)
+    return RawSplit(FileImages([root / name for name in names]), labels, names)
 
 
 def _leads_outside(name: str) -> bool:

@@ -1,9 +1,9 @@
 """Stanford Cars: https://ai.stanford.edu/~jkrause/cars/car_dataset.html"""
 
-from datasets.base import DATASETS, Request, Source, require_files, require_root
+from datasets.base import DATASETS, RawDataset, ReaderArgs, require_files, require_root
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
-from datasets.readers.annotations import file_samples
+from datasets.readers.annotations import file_split
 from storage.matlab import load_mat
 from utils import UserError
 
@@ -11,9 +11,9 @@ _ANNOTATIONS = "cars_annos.mat"
 
 
 @DATASETS.register("Cars")
-def read_cars(request: Request) -> Source:
+def read_cars(args: ReaderArgs) -> RawDataset:
     """Reads Stanford Cars from its list of all images."""
-    root = require_root(request, "Cars")
+    root = require_root(args, "Cars")
     require_files(root, "Cars", _ANNOTATIONS)
     annotations, names = load_mat(root / _ANNOTATIONS, "annotations", optional="class_names")
     try:
@@ -25,16 +25,16 @@ def read_cars(request: Request) -> Source:
         raise UserError(
             f"the annotations of {root / _ANNOTATIONS} lack relative_im_path, class or test"
         ) from error
-    samples = (
-        file_samples(
+    splits = (
+        file_split(
             root,
             [path for path, _, test in rows if test is wanted],
             [label for _, label, test in rows if test is wanted],
         )
         for wanted in (False, True)
     )
-    return Source(
-        *samples,
+    return RawDataset(
+        *splits,
         preprocessing=Preprocessing(512, 512, 448, erasing=0.5),
         class_names={label: str(name) for label, name in enumerate(names, start=1)},
         normalization=Normalization(

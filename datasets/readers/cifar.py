@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.base import DATASETS, Request, Samples, Source, require_files, require_root
+from datasets.base import DATASETS, RawDataset, RawSplit, ReaderArgs, require_files, require_root
 from datasets.images.preprocessing import Preprocessing
 from storage.pickles import load_plain_pickle
 from utils import UserError
@@ -18,10 +18,10 @@ _SHIFT = 0.15
 
 
 @DATASETS.register("CIFAR-10")
-def read_cifar10(request: Request) -> Source:
+def read_cifar10(args: ReaderArgs) -> RawDataset:
     """Reads CIFAR-10."""
     return _read(
-        require_root(request, "CIFAR-10"),
+        require_root(args, "CIFAR-10"),
         "CIFAR-10",
         train_files=[f"data_batch_{i}" for i in range(1, 6)],
         test_file="test_batch",
@@ -32,10 +32,10 @@ def read_cifar10(request: Request) -> Source:
 
 
 @DATASETS.register("CIFAR-100")
-def read_cifar100(request: Request) -> Source:
+def read_cifar100(args: ReaderArgs) -> RawDataset:
     """Reads CIFAR-100 with its 100 fine classes."""
     return _read(
-        require_root(request, "CIFAR-100"),
+        require_root(args, "CIFAR-100"),
         "CIFAR-100",
         train_files=["train"],
         test_file="test",
@@ -53,16 +53,16 @@ def _read(
     labels_key: str,
     names: tuple[str, str],
     preprocessing: Preprocessing,
-) -> Source:
+) -> RawDataset:
     require_files(root, name, *train_files, test_file)
-    samples = []
+    splits = []
     for files in (train_files, [test_file]):
         batches = [_read_batch(root / file, labels_key) for file in files]
         images = np.concatenate([images for images, _ in batches])
         labels = [label for _, batch in batches for label in batch]
-        samples.append(Samples(images, labels, [str(i) for i in range(len(images))]))
-    return Source(
-        *samples, preprocessing=preprocessing, class_names=_class_names(root / names[0], names[1])
+        splits.append(RawSplit(images, labels, [str(i) for i in range(len(images))]))
+    return RawDataset(
+        *splits, preprocessing=preprocessing, class_names=_class_names(root / names[0], names[1])
     )
 
 

@@ -9,12 +9,12 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from datasets.base import DATASETS, Request, Samples, Source, listing, require_files, require_root
+from datasets.base import DATASETS, RawDataset, RawSplit, ReaderArgs, require_files, require_root
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
-from datasets.readers.annotations import file_samples, read_pairs, zero_or_one
+from datasets.readers.annotations import file_split, read_pairs, zero_or_one
 from datasets.readers.cub_splits import LISTED, LISTED_SEED, drawn_images, listed_images
-from utils import UserError
+from utils import UserError, listing
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +38,14 @@ class Lists:
 
 
 @DATASETS.register("CUB")
-def read_cub(request: Request) -> Source:
+def read_cub(args: ReaderArgs) -> RawDataset:
     """Reads CUB. ``-subN``: a list in the root, else the shipped one, else the random rule."""
-    root = require_root(request, "CUB")
+    root = require_root(args, "CUB")
     require_files(root, "CUB", _IMAGES, _LABELS, _SPLIT)
     lists = read_split(root)
     labels = _read_labels(root, lists)
-    if request.per_class is not None:
-        lists = _subset(root, lists, labels, request)
+    if args.per_class is not None:
+        lists = _subset(root, lists, labels, args)
     return _source(
         root,
         lists,
@@ -55,14 +55,14 @@ def read_cub(request: Request) -> Source:
             (123.82988033, 127.35116805, 110.25606303), (59.2230949, 58.0736071, 67.80251684)
         ),
         full_per_class=_CUB_CLASS_SIZE,
-        is_subset=request.per_class is not None,
+        is_subset=args.per_class is not None,
     )
 
 
 @DATASETS.register("NAB")
-def read_nab(request: Request) -> Source:
+def read_nab(args: ReaderArgs) -> RawDataset:
     """Reads NABirds, at its small size."""
-    root = require_root(request, "NAB")
+    root = require_root(args, "NAB")
     require_files(root, "NAB", _IMAGES, _LABELS, _SPLIT)
     lists = read_split(root)
     return _source(
@@ -95,22 +95,22 @@ def _read_labels(root: Path, lists: Lists) -> dict[str, int]:
     return labels
 
 
-def _source(root: Path, lists: Lists, labels: dict[str, int], **settings) -> Source:
-    def samples(ids: list[str]) -> Samples:
+def _source(root: Path, lists: Lists, labels: dict[str, int], **settings) -> RawDataset:
+    def samples(ids: list[str]) -> RawSplit:
         paths = [lists.paths[key] for key in ids]
-        return file_samples(root, paths, [labels[key] for key in ids], "images")
+        return file_split(root, paths, [labels[key] for key in ids], "images")
 
     train, test = samples(lists.train), samples(lists.test)
-    return Source(train, test, class_names=_class_names(root), **settings)
+    return RawDataset(train, test, class_names=_class_names(root), **settings)
 
 
-def _subset(root: Path, lists: Lists, labels: dict[str, int], request: Request) -> Lists:
+def _subset(root: Path, lists: Lists, labels: dict[str, int], args: ReaderArgs) -> Lists:
     """Keeps the training images of ``CUB-subN``, in the order of ``images.txt``."""
-    path = root / subset_file(request.per_class)
+    path = root / subset_file(args.per_class)
     if os.path.isfile(path):
         return _listed_in(path, lists)
     training = {lists.paths[key]: labels[key] for key in lists.train}
-    kept = _kept_images(training, request.per_class, request.subset_seed)
+    kept = _kept_images(training, args.per_class, args.subset_seed)
     return replace(lists, train=[key for key in lists.train if lists.paths[key] in kept])
 
 

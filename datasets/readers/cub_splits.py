@@ -11,9 +11,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from datasets.base import listing
 from datasets.subsets import subset_positions
-from utils import UserError, read_lines
+from utils import UserError, listing, read_lines
 
 PUBLISHED = (1, 2, 5, 10, 15, 20, 25)
 """Training images per class of the published subsets."""

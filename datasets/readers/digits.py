@@ -5,7 +5,7 @@ https://scikit-learn.org/stable/datasets/toy_dataset.html#digits-dataset
 
 import numpy as np
 
-from datasets.base import DATASETS, Request, Samples, Source
+from datasets.base import DATASETS, RawDataset, RawSplit, ReaderArgs
 from datasets.images.preprocessing import Preprocessing
 from utils import generator
 
@@ -14,7 +14,7 @@ _BRIGHTEST = 16  # grey levels are 0 to 16
 
 
 @DATASETS.register("Digits")
-def read_digits(request: Request) -> Source:
+def read_digits(args: ReaderArgs) -> RawDataset:
     """Reads the digits: a random half of each class is for testing.
 
     Digits are not mirrored in training: a mirrored digit is another sign.
@@ -25,11 +25,11 @@ def read_digits(request: Request) -> Source:
     images = np.round(digits.images * (255 / _BRIGHTEST)).astype(np.uint8)[..., np.newaxis]
     test = _test_positions(digits.target)
     train = np.setdiff1d(np.arange(len(images)), test)
-    samples = (
-        Samples(images[chosen], digits.target[chosen].tolist(), [str(i) for i in chosen])
+    splits = (
+        RawSplit(images[chosen], digits.target[chosen].tolist(), [str(i) for i in chosen])
         for chosen in (train, test)
     )
-    return Source(*samples, preprocessing=Preprocessing(flip=0, shift=0.15), channels=1)
+    return RawDataset(*splits, preprocessing=Preprocessing(flip=0, shift=0.15), channels=1)
 
 
 def _test_positions(labels: np.ndarray) -> np.ndarray:

@@ -1,20 +1,20 @@
 """Flowers-102: https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"""
 
-from datasets.base import DATASETS, Request, Source, listing, require_files, require_root
+from datasets.base import DATASETS, RawDataset, ReaderArgs, require_files, require_root
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
-from datasets.readers.annotations import file_samples
+from datasets.readers.annotations import file_split
 from storage.matlab import load_mat, whole_numbers
-from utils import UserError
+from utils import UserError, listing
 
 _LABELS, _SPLIT = "imagelabels.mat", "setid.mat"
 _PARTS = "trnid", "valid", "tstid"
 
 
 @DATASETS.register("Flowers")
-def read_flowers(request: Request) -> Source:
+def read_flowers(args: ReaderArgs) -> RawDataset:
     """Reads Flowers-102, trained on its training and validation images together."""
-    root = require_root(request, "Flowers")
+    root = require_root(args, "Flowers")
     require_files(root, "Flowers", _LABELS, _SPLIT)
     (labels,) = load_mat(root / _LABELS, "labels")
     labels = whole_numbers(root / _LABELS, "labels", labels)
@@ -22,15 +22,15 @@ def read_flowers(request: Request) -> Source:
         whole_numbers(root / _SPLIT, name, values)
         for name, values in zip(_PARTS, load_mat(root / _SPLIT, *_PARTS), strict=True)
     )
-    samples = []
+    splits = []
     for ids in (train + validation, test):
         unlabelled = [i for i in ids if not 1 <= i <= len(labels)]
         if unlabelled:
             raise UserError(f"{root / _LABELS} has no label for images {listing(unlabelled)}")
         files = [f"image_{i:05d}.jpg" for i in ids]
-        samples.append(file_samples(root, files, [labels[i - 1] for i in ids], "jpg"))
-    return Source(
-        *samples,
+        splits.append(file_split(root, files, [labels[i - 1] for i in ids], "jpg"))
+    return RawDataset(
+        *splits,
         preprocessing=Preprocessing(512, 512, 448, erasing=0.5),
         normalization=Normalization(
             (110.7799141, 97.65648664, 75.32889973), (74.90387818, 62.70218863, 69.7656359)

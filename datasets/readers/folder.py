@@ -11,10 +11,10 @@ import os
 import zlib
 from pathlib import Path
 
-from datasets.base import DATASETS, Request, Samples, Source, require_files, require_root
+from datasets.base import DATASETS, RawDataset, RawSplit, ReaderArgs, require_files, require_root
 from datasets.images.files import IMAGE_SUFFIXES
 from datasets.images.preprocessing import Preprocessing
-from datasets.readers.annotations import file_samples, read_class_list
+from datasets.readers.annotations import file_split, read_class_list
 from utils import UsageError, UserError, generator, list_folder
 
 DEFAULT_TEST_FRACTION = 0.2
@@ -23,27 +23,27 @@ _LISTS = ("train.txt", "test.txt")
 
 
 @DATASETS.register("Folder")
-def read_folder(request: Request) -> Source:
+def read_folder(args: ReaderArgs) -> RawDataset:
     """Reads a folder of images."""
-    root = require_root(request, "Folder")
+    root = require_root(args, "Folder")
     if any(os.path.isfile(root / file) for file in _LISTS):
-        samples = _from_lists(root, request)
+        splits = _from_lists(root, args)
     elif any(os.path.isdir(root / part) for part in _PARTS):
-        samples = _from_parts(root, request)
+        splits = _from_parts(root, args)
     else:
-        samples = _from_classes(root, request)
-    return Source(*samples, preprocessing=Preprocessing(256, 256, 224, erasing=0.5))
+        splits = _from_classes(root, args)
+    return RawDataset(*splits, preprocessing=Preprocessing(256, 256, 224, erasing=0.5))
 
 
-def _from_lists(root: Path, request: Request) -> list[Samples]:
+def _from_lists(root: Path, args: ReaderArgs) -> list[RawSplit]:
     require_files(root, "a split by lists", *_LISTS)
-    _refuse_fraction(root, request)
-    return [file_samples(root, *read_class_list(root / file)) for file in _LISTS]
+    _refuse_fraction(root, args)
+    return [file_split(root, *read_class_list(root / file)) for file in _LISTS]
 
 
-def _from_parts(root: Path, request: Request) -> list[Samples]:
-    _refuse_fraction(root, request)
-    samples = []
+def _from_parts(root: Path, args: ReaderArgs) -> list[RawSplit]:
+    _refuse_fraction(root, args)
+    splits = []
     for part in _PARTS:
         if not os.path.isdir(root / part):
             raise UserError(
@@ -53,30 +53,30 @@ def _from_parts(root: Path, request: Request) -> list[Samples]:
         classes = _images_by_class(root / part)
         names = [f"{label}/{file}" for label, files in classes.items() for file in files]
         labels = [label for label, files in classes.items() for _ in files]
-        samples.append(file_samples(root, names, labels, part))
-    return samples
+        splits.append(file_split(root, names, labels, part))
+    return splits
 
 
-def _refuse_fraction(root: Path, request: Request) -> None:
-    if request.test_fraction is not None:
+def _refuse_fraction(root: Path, args: ReaderArgs) -> None:
+    if args.test_fraction is not None:
         raise UsageError(f"{root} has a fixed split, so there can be no test fraction")
 
 
-def _from_classes(root: Path, request: Request) -> list[Samples]:
-    fraction = request.test_fraction or DEFAULT_TEST_FRACTION
+def _from_classes(root: Path, args: ReaderArgs) -> list[RawSplit]:
+    fraction = args.test_fraction or DEFAULT_TEST_FRACTION
     names: tuple[list[str], list[str]] = ([], [])
     labels: tuple[list[str], list[str]] = ([], [])
     for label, files in _images_by_class(root).items():
         if len(files) < 2:
             raise UserError(f"class {label} in {root} has fewer than 2 images: it cannot be split")
-        rng = generator("test split", request.subset_seed, zlib.crc32(label.encode()))
+        rng = generator("test split", args.subset_seed, zlib.crc32(label.encode()))
         order = rng.permutation(len(files))
         count = min(max(1, round(fraction * len(files))), len(files) - 1)
         test = frozenset(order[:count].tolist())
         for i, file in enumerate(files):
             names[i in test].append(f"{label}/{file}")
             labels[i in test].append(label)
-    return [file_samples(root, *split) for split in zip(names, labels, strict=True)]
+    return [file_split(root, *split) for split in zip(names, labels, strict=True)]
 
 
 def _images_by_class(folder: Path) -> dict[str, list[str]]:

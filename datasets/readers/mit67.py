@@ -1,21 +1,21 @@
 """MIT Indoor Scenes: https://web.mit.edu/torralba/www/indoor.html"""
 
-from datasets.base import DATASETS, Request, Source, require_files, require_root
+from datasets.base import DATASETS, RawDataset, ReaderArgs, require_files, require_root
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
-from datasets.readers.annotations import file_samples, read_class_list
+from datasets.readers.annotations import file_split, read_class_list
 
 _LISTS = ("TrainImages.txt", "TestImages.txt")
 
 
 @DATASETS.register("MIT67Scenes")
-def read_mit67(request: Request) -> Source:
+def read_mit67(args: ReaderArgs) -> RawDataset:
     """Reads the published lists of MIT Indoor Scenes."""
-    root = require_root(request, "MIT67Scenes")
+    root = require_root(args, "MIT67Scenes")
     require_files(root, "MIT67Scenes", *_LISTS)
-    samples = (file_samples(root, *read_class_list(root / file), "Images") for file in _LISTS)
-    return Source(
-        *samples,
+    splits = (file_split(root, *read_class_list(root / file), "Images") for file in _LISTS)
+    return RawDataset(
+        *splits,
         preprocessing=Preprocessing(256, 256, 224, erasing=0.5),
         normalization=Normalization(
             (124.62788179, 110.01028625, 94.95780545), (68.56923599, 66.86607736, 67.35944349)

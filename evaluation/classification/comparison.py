@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from datasets.base import listing
-from utils import UsageError
+from utils import UsageError, listing
 
 Value = TypeVar("Value")
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from datasets.base import ImageDataset, Split, listing
+from datasets.base import ImageDataset, Split
 from datasets.batches import Batches
 from evaluation.classification.accuracy import all_figures
 from evaluation.classification.classifiers import METHODS, Request, method_name
 from evaluation.features import compute, watching
 from models.files.description import ModelDescription
-from utils import UsageError, UserError
+from utils import UsageError, UserError, listing
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.base import listing
 from evaluation.feature_dumps import Features, read_features
-from utils import UsageError, UserError
+from utils import UsageError, UserError, listing
 
 
 @dataclass(frozen=True, eq=False)

@@ -242,4 +242,4 @@ def test_the_search_for_images_ends_when_all_folders_are_missing(tmp_path, monke
     monkeypatch.setattr(annotations, "_MISSING_FOLDERS", 3)
     names = [f"{i // 2}/{i}.png" for i in range(10)]
     with pytest.raises(UserError, match="at least 7 images are missing"):
-        annotations.file_samples(tmp_path, names, range(10))
+        annotations.file_split(tmp_path, names, range(10))
