@@ -127,10 +127,10 @@ def _add_method_options(group) -> None:
 def _add_output_options(group) -> None:
     several = "with several models, FILE gets the name of each"
     for name, text in (
-        ("--csv", "all figures, .csv"),
+        ("--csv", "all metrics, .csv"),
         ("--per_class", "accuracy within each class, .csv"),
         ("--confusion", f"confusion matrix, .csv; {several}"),
-        ("--plot_confusion", f"the same as a picture, .png, .svg or .pdf; {several}"),
+        ("--plot_confusion", f"the same as a plot, .png, .svg or .pdf; {several}"),
     ):
         group.add_argument(name, type=Path, metavar="FILE", help=text)
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
@@ -233,7 +233,7 @@ def _entries(args: argparse.Namespace) -> list[Entry]:
     Raises:
         UsageError: numbers do not fit, or two models have the same name.
     """
-    from evaluation.classification.comparison import model_names, per_model
+    from cli.model_options import model_names, per_model
 
     columns = [
         model_names(args.model, args.label),
@@ -310,7 +310,7 @@ def _arrangement(taxonomy: "Taxonomy | None", dataset: ImageDataset) -> "Arrange
 
 
 def _record(args: argparse.Namespace, dataset: ImageDataset) -> dict[str, object]:
-    """What the figures came from, as training leaves it beside its files."""
+    """Return the provenance of the metrics, like the record that training writes."""
     from training.parallel import backend
 
     return {

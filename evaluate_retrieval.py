@@ -2,14 +2,14 @@
 
 import argparse
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import arguments, class_options, console
 from cli.arguments import positive
-from storage.files import check_writable
+from storage.files import check_distinct, check_writable
+from storage.plots import check_plot_path
 from storage.records import commit, record_path, versions, write_record
 from utils import UsageError, UserError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 results = logging.getLogger("results")
 
-_PLOTS = (".png", ".svg")
+_PLOT_FORMATS = (".png", ".svg")
 _KS = (1, 10, 50, 100)
 _MAX_K = 250
 
@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     class_options.add_hierarchy_options(parser)
     class_options.add_class_list(parser, "use the images of these classes only")
     _add_feature_options(parser.add_argument_group("features"))
-    _add_output_options(parser.add_argument_group("figures"))
+    _add_output_options(parser.add_argument_group("output"))
     return parser
 
 
@@ -79,22 +79,22 @@ def _add_output_options(group) -> None:
         metavar="K",
         help=f"largest k in the CSV file and the plot (default: {_MAX_K})",
     )
-    group.add_argument("--csv", type=Path, metavar="FILE", help="write all figures, .csv")
+    group.add_argument("--csv", type=Path, metavar="FILE", help="write all metrics, .csv")
     group.add_argument(
         "--plot",
         type=Path,
         metavar="FILE",
-        help=f"draw HP@k over k, {' or '.join(_PLOTS)}",
+        help=f"draw HP@k over k, {' or '.join(_PLOT_FORMATS)}",
     )
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
 
 
 def evaluate(args: argparse.Namespace) -> None:
     """Does what the command line says."""
-    from evaluation.classification.comparison import model_names, per_model
+    from cli.model_options import model_names, per_model
     from evaluation.retrieval.metrics import evaluate
     from evaluation.retrieval.plot import write_plot
-    from evaluation.retrieval.report import HEADER, figures, tables
+    from evaluation.retrieval.report import HEADER, rows, tables
     from evaluation.tables import write_csv
 
     _check_outputs(args)
@@ -112,8 +112,8 @@ def evaluate(args: argparse.Namespace) -> None:
     for line in ("", *tables(retrievals, ks, args.clip_ahp)):
         results.info("%s", line)
     if args.csv:
-        write_csv(args.csv, HEADER, figures(retrievals, max_k, args.clip_ahp))
-        found = figures(retrievals, 0, args.clip_ahp)
+        write_csv(args.csv, HEADER, rows(retrievals, max_k, args.clip_ahp))
+        found = rows(retrievals, 0, args.clip_ahp)
         facts = {
             "options": vars(args),
             "commit": commit(),
@@ -127,16 +127,15 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
-    if args.plot and args.plot.suffix.lower() not in _PLOTS:
-        raise UsageError(f"--plot {args.plot}: the name has to end in {' or '.join(_PLOTS)}")
-    if args.csv and args.plot and os.path.realpath(args.csv) == os.path.realpath(args.plot):
-        raise UsageError(f"--csv and --plot name the same file, {args.csv}")
-    outputs = [("--csv", args.csv), ("--plot", args.plot)]
+    outputs = []
     if args.csv:
-        outputs.append(("--csv", record_path(args.csv)))
+        outputs += [("--csv", args.csv), ("--csv", record_path(args.csv))]
+    if args.plot:
+        check_plot_path("--plot", args.plot, _PLOT_FORMATS)
+        outputs.append(("--plot", args.plot))
+    check_distinct(outputs)
     for option, path in outputs:
-        if path:
-            check_writable(option, path, args.overwrite)
+        check_writable(option, path, args.overwrite)
 
 
 def _open_gallery(args: argparse.Namespace) -> "Gallery":

@@ -8,7 +8,7 @@ from pathlib import Path
 from cli import arguments, class_options, console
 from embeddings.taxonomy.drawing import FORMATS, draw
 from storage.files import check_writable
-from storage.plots import save_figure
+from storage.plots import save_plot
 from utils import UsageError, UserError, read_lines
 
 results = logging.getLogger("results")
@@ -60,7 +60,7 @@ def plot(args: argparse.Namespace) -> None:
             f"--out {args.out}: {width:.0f} x {height:.0f} inches are too large for .png; "
             "give a name in .svg, or choose classes with --class_list"
         )
-    save_figure(figure, args.out)
+    save_plot(figure, args.out)
     results.info(
         "%d classes, height %d; %.0f x %.0f inches written to %s",
         *(len(labels), taxonomy.height, width, height, args.out),

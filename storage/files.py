@@ -9,7 +9,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
@@ -179,6 +179,23 @@ def check_writable(option: str, path: Path, overwrite: bool) -> None:
         pass
     except OSError as error:
         raise UsageError(f"{option} {path}: {error.strerror}") from error
+
+
+def check_distinct(outputs: Iterable[tuple[str, Path]]) -> None:
+    """Refuse two outputs in one file, of which the later would replace the earlier.
+
+    Args:
+        outputs: option and path of each file.
+
+    Raises:
+        UsageError: two paths are those of the same file.
+    """
+    seen: dict[str, str] = {}
+    for option, path in outputs:
+        real = os.path.realpath(path)
+        if real in seen:
+            raise UsageError(f"{seen[real]} and {option} name the same file, {path}")
+        seen[real] = option
 
 
 def check_folder(option: str, folder: Path) -> None:

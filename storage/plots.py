@@ -1,36 +1,38 @@
-"""Writing pictures: whole or not at all, the same file for the same picture, no warnings."""
+"""Plot files: complete or absent, identical for identical plots, written without warnings."""
 
 import logging
 import warnings
-from collections.abc import Iterator
-from itertools import cycle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.files import replacing
+from utils import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
-# Distinguishable without colour vision, and by line style without colours (Okabe and Ito, 2008).
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_LINES = ("-", "--", "-.", ":")
+
+def check_plot_path(option: str, path: Path, formats: Sequence[str]) -> None:
+    """Refuse a file name whose suffix is none of ``formats``, e.g. ``(".png", ".svg")``.
+
+    Raises:
+        UsageError: the format is unknown; the message starts with ``option``.
+    """
+    if path.suffix.lower() not in formats:
+        raise UsageError(f"{option} {path}: the name has to end in {' or '.join(formats)}")
 
 
-def line_styles() -> Iterator[dict[str, str]]:
-    """Arguments of ``plot`` for one line after the other, without end."""
-    for colour, line in zip(cycle(_COLOURS), cycle(_LINES), strict=False):
-        yield {"color": colour, "linestyle": line}
+def save_plot(figure: "Figure", path: Path, **options: object) -> None:
+    """Save a Matplotlib figure in the format of the file's suffix.
 
-
-def save_figure(figure: "Figure", path: Path, **options: object) -> None:
-    """Writes a picture; SVG keeps text as text, so that it can be searched.
+    SVG keeps text as text, so that it can be searched.
 
     Args:
-        figure: the picture.
-        path: its suffix decides about the format.
+        figure: the plot.
+        path: the file.
         **options: arguments of ``Figure.savefig``.
 
     Raises:
@@ -38,7 +40,7 @@ def save_figure(figure: "Figure", path: Path, **options: object) -> None:
     """
     import matplotlib
 
-    # Nothing of date or chance, so that the same figures give the same file.
+    # Neither dates nor random IDs, so that the same plot gives the same bytes.
     metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
     settings = {"svg.fonttype": "none", "svg.hashsalt": "figure"}
     with (

@@ -1,10 +1,11 @@
-"""A picture of accuracy over learning rate."""
+"""Plot of the accuracy over the learning rate."""
 
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from storage.plots import line_styles, save_figure
+from evaluation.line_styles import line_styles
+from storage.plots import save_plot
 from sweeping.grid import number
 from sweeping.table import BEST_TEST, LAST_VAL, Row
 
@@ -15,7 +16,7 @@ _PANELS = {
 
 
 def write_plot(path: Path, rows: Sequence[Row]) -> None:
-    """Draws the means over seeds, one line per loss, bars of one standard deviation.
+    """Plot the means over seeds, one line per loss, bars of one standard deviation.
 
     Args:
         path: the file; its ending chooses the format.
@@ -34,7 +35,7 @@ def write_plot(path: Path, rows: Sequence[Row]) -> None:
     panels[0].set_ylabel("accuracy in percent")
     panels[0].legend(frameon=False)
     figure.suptitle(rows[0]["dataset"])
-    save_figure(figure, path, dpi=150)
+    save_plot(figure, path, dpi=150)
 
 
 def _draw(panel, rows: Sequence[Row], column: str) -> None:

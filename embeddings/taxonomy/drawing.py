@@ -112,7 +112,7 @@ def _text_width(text: str) -> float:
     from matplotlib.textpath import text_to_path
 
     font = FontProperties(family=_FONT, size=_SIZE)
-    with warnings.catch_warnings():  # ``save_figure`` tells of them, once
+    with warnings.catch_warnings():  # ``save_plot`` tells of them, once
         warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
 

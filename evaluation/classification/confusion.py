@@ -1,15 +1,17 @@
-"""The confusion matrix, and groups of related classes in it."""
+"""Confusion matrices, and the arrangement of related classes side by side in them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-MOST_GROUPS = 45  # whose names can be read beside a picture
+MOST_GROUPS = 45
+"""So many names of groups can be read beside a plot."""
+
 _SAME = 1e-9  # difference up to which similarities are equal
 
 
 def confusion_matrix(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """How many samples of each class (row) were taken for each class (column).
+    """Count the samples of each class (row) that were classified as each class (column).
 
     Args:
         predicted: class positions, shape (samples,).
@@ -23,8 +25,8 @@ def confusion_matrix(predicted: np.ndarray, labels: np.ndarray, num_classes: int
     return cells.reshape(num_classes, num_classes)
 
 
-def shares(confusion: np.ndarray) -> np.ndarray:
-    """Each row divided by its sum, in [0, 1]; rows of classes without samples are NaN."""
+def row_shares(confusion: np.ndarray) -> np.ndarray:
+    """Divide each row by its sum; rows of classes without samples become NaN."""
     samples = confusion.sum(axis=1, keepdims=True)
     out = np.full(confusion.shape, np.nan)
     return np.divide(confusion, samples, out=out, where=samples > 0)
@@ -44,12 +46,12 @@ class Arrangement:
 
 
 def arrange(similarities: np.ndarray, order: list[int], names: np.ndarray) -> Arrangement:
-    """Groups classes by a taxonomy: parts that are large enough to be named stand alone.
+    """Group classes by a taxonomy, such that the groups are large enough to be named.
 
     Args:
-        similarities: of each two classes by the taxonomy, (classes, classes).
+        similarities: of each pair of classes by the taxonomy, (classes, classes).
         order: positions of all classes, related ones side by side.
-        names: of the lowest common ancestor of each two classes, text (classes, classes).
+        names: of the lowest common ancestors of each pair, text (classes, classes).
     """
     groups = _divide(list(order), similarities)
     # Of classes in the order of the tree, the first and the last have the ancestor of all.
@@ -58,12 +60,12 @@ def arrange(similarities: np.ndarray, order: list[int], names: np.ndarray) -> Ar
 
 
 def is_large(size: int, num_classes: int) -> bool:
-    """Whether a group of so many classes has room for its name beside a picture."""
+    """Return whether a group of this size has room for its name beside a plot."""
     return size >= max(2, num_classes / MOST_GROUPS)
 
 
 def _divide(group: list[int], similarities: np.ndarray) -> list[list[int]]:
-    """Splits a group further and further while most of it stays in parts that can be named."""
+    """Split a group recursively while most of it stays in parts that can be named."""
     if len(group) == 1:
         return [group]
     parts = _split(group, similarities)
@@ -73,7 +75,7 @@ def _divide(group: list[int], similarities: np.ndarray) -> list[list[int]]:
 
 
 def _split(group: list[int], similarities: np.ndarray) -> list[list[int]]:
-    """The parts whose classes are more alike than the first and the last of the group."""
+    """Split a group wherever neighbors are no more similar than its first and last class."""
     least = similarities[group[0], group[-1]]
     parts = [[group[0]]]
     for position in group[1:]:

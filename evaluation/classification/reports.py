@@ -1,6 +1,5 @@
-"""What the judgement of models looks like: a table, CSV files and pictures of confusion."""
+"""Reports of an evaluation: a table, CSV files and plots of confusion matrices."""
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +10,17 @@ import numpy as np
 from datasets.base import ImageDataset
 from evaluation.classification.accuracy import accuracy_per_class
 from evaluation.classification.confusion import Arrangement, confusion_matrix
+from evaluation.classification.confusion_plot import plot_confusion
 from evaluation.classification.evaluator import Judged
-from evaluation.pictures import check_picture_path, plot_confusion
 from evaluation.tables import aligned, write_csv
+from storage.files import check_distinct
+from storage.plots import check_plot_path
 from storage.records import record_path
-from utils import UsageError
 
-_UNSAFE = re.compile(r"[^\w.+-]+")  # in names of files
+_PLOT_FORMATS = (".png", ".svg", ".pdf")
+_UNSAFE = re.compile(r"[^\w.+-]+")  # in file names
 
-# Name of a figure → its column on the screen.
+# Metric → title of its column on the screen.
 _TITLES = {
     "accuracy": "accuracy",
     "top5_accuracy": "top-5",
@@ -31,14 +32,14 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Outputs:
-    """The files to write, each or None.
+    """Output files; None: not wanted.
 
     Attributes:
-        names: of all models, those that cannot be judged among them.
-        csv: all figures, one row per model.
+        names: of all models, including those whose evaluation will fail.
+        csv: all metrics, one row per model.
         per_class: accuracy within each class, one row per class and one column per model.
-        confusion: confusion matrix; of several models, each has its own file.
-        plot_confusion: the same as a picture.
+        confusion: confusion matrix; one file per model.
+        plot_confusion: the same as a plot.
     """
 
     names: Sequence[str]
@@ -48,38 +49,33 @@ class Outputs:
     plot_confusion: Path | None = None
 
     def files(self) -> list[tuple[str, Path]]:
-        """Option and path of every file that may be written.
+        """Return option and path of every file that may be written.
 
         Raises:
-            UsageError: two would be the same file, or a picture has an unknown format.
+            UsageError: two are the same file, or a plot has an unknown format.
         """
-        if self.plot_confusion:
-            check_picture_path("--plot_confusion", self.plot_confusion)
-        record = record_path(self.csv) if self.csv else None
-        found = [("--csv", self.csv), ("--csv", record), ("--per_class", self.per_class)]
-        for option, path in (
-            ("--confusion", self.confusion),
-            ("--plot_confusion", self.plot_confusion),
-        ):
-            found += [(option, self.of_model(path, name)) for name in self.names if path]
-        found = [(option, path) for option, path in found if path]
-        seen: dict[str, str] = {}
-        for option, path in found:
-            real = os.path.realpath(path)
-            if real in seen:
-                raise UsageError(f"{seen[real]} and {option} would both be written to {path}")
-            seen[real] = option
+        found = []
+        if self.csv:
+            found += [("--csv", self.csv), ("--csv", record_path(self.csv))]
+        if self.per_class:
+            found.append(("--per_class", self.per_class))
+        if self.confusion:
+            found += [("--confusion", self.of_model(self.confusion, name)) for name in self.names]
+        if path := self.plot_confusion:
+            check_plot_path("--plot_confusion", path, _PLOT_FORMATS)
+            found += [("--plot_confusion", self.of_model(path, name)) for name in self.names]
+        check_distinct(found)
         return found
 
     def of_model(self, path: Path, name: str) -> Path:
-        """``confusion.csv`` → ``confusion.NAME.csv`` if there are several models."""
+        """Return ``confusion.NAME.csv`` for ``confusion.csv`` if there are several models."""
         if len(self.names) == 1:
             return path
         return path.with_name(f"{path.stem}.{_UNSAFE.sub('_', name)}{path.suffix}")
 
 
 def table(judged: Sequence[Judged]) -> list[str]:
-    """Aligned lines, one per model: accuracies in percent, blank where there is none."""
+    """Return aligned lines, one per model: accuracies in percent, blank where undefined."""
     figures = list(judged[0].figures)
     header = ["model", "classified by", *(_TITLES[name] for name in figures)]
     rows = [
@@ -99,19 +95,19 @@ def write_files(
     dataset: ImageDataset,
     arrangement: Arrangement | None = None,
 ) -> None:
-    """Writes every wanted file.
+    """Write every wanted file.
 
     Args:
-        outputs: which.
-        judged: the models that could be judged.
-        dataset: what they were judged on.
-        arrangement: order of the classes in pictures.
+        outputs: the files.
+        judged: results of the models.
+        dataset: what they were evaluated on.
+        arrangement: order of the classes in plots.
 
     Raises:
         UserError: a file cannot be written.
     """
     if outputs.csv:
-        _write_figures(outputs.csv, judged, dataset)
+        _write_metrics(outputs.csv, judged, dataset)
     if outputs.per_class:
         _write_per_class(outputs.per_class, judged, dataset)
     for one in judged:
@@ -124,7 +120,7 @@ def write_files(
             plot_confusion(path, confusion, dataset.class_names, arrangement, title)
 
 
-def _write_figures(path: Path, judged: Sequence[Judged], dataset: ImageDataset) -> None:
+def _write_metrics(path: Path, judged: Sequence[Judged], dataset: ImageDataset) -> None:
     header = ["model", "file", "method", "dataset", "images", "classes", *judged[0].figures]
     size = (dataset.name, len(dataset.test), dataset.num_classes)
     rows = [[one.name, one.file, one.method, *size, *one.figures.values()] for one in judged]
@@ -141,7 +137,7 @@ def _write_per_class(path: Path, judged: Sequence[Judged], dataset: ImageDataset
 
 
 def _write_confusion(path: Path, confusion: np.ndarray, dataset: ImageDataset) -> None:
-    """Rows are true classes; columns, headed by their labels, are predicted ones."""
+    """Write true classes as rows, predicted ones as columns with their labels as header."""
     rows = zip(dataset.labels, dataset.class_names, confusion.tolist(), strict=True)
     header = ["label", "name", *dataset.labels]
     write_csv(path, header, ([label, name, *counts] for label, name, counts in rows))

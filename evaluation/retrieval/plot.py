@@ -1,19 +1,20 @@
-"""A picture of hierarchical precision over the number of retrieved images."""
+"""Plot of the hierarchical precision over the number of retrieved images."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from evaluation.line_styles import line_styles
 from evaluation.retrieval.metrics import Retrieval
-from storage.plots import line_styles, save_figure
+from storage.plots import save_plot
 from utils import printable
 
-_POINTS = 2000  # more are not seen
+_POINTS = 2000  # of a curve; more are not visible
 
 
 def write_plot(path: Path, retrievals: Mapping[str, Retrieval], max_k: int) -> None:
-    """Draws HP@1 … HP@max_k, one panel per similarity and one curve per model.
+    """Plot HP@1 … HP@max_k, one panel per similarity and one curve per model.
 
     Args:
         path: the file; its ending chooses the format.
@@ -31,8 +32,8 @@ def write_plot(path: Path, retrievals: Mapping[str, Retrieval], max_k: int) -> N
     for panel, similarity in zip(panels, similarities, strict=True):
         _draw(panel, similarity, retrievals, max_k)
     panels[0].set_ylabel("hierarchical precision, mean over queries")
-    _name_lines(panels[0], list(retrievals))
-    save_figure(figure, path, dpi=150)
+    _add_legend(panels[0], list(retrievals))
+    save_plot(figure, path, dpi=150)
 
 
 def _draw(panel, similarity: str, retrievals: Mapping[str, Retrieval], max_k: int) -> None:
@@ -47,8 +48,12 @@ def _draw(panel, similarity: str, retrievals: Mapping[str, Retrieval], max_k: in
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _name_lines(panel, names: Sequence[str]) -> None:
-    """A legend with the names as they are: matplotlib hides some, and reads others as formulas."""
+def _add_legend(panel, names: Sequence[str]) -> None:
+    """Label the curves verbatim.
+
+    Matplotlib leaves labels that begin with an underscore out of legends and parses dollar signs as
+    formulas, so the text is set after the legend has been laid out.
+    """
     legend = panel.legend(panel.get_lines(), [str(i) for i in range(len(names))], frameon=False)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)

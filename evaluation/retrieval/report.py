@@ -1,4 +1,4 @@
-"""The figures of retrieval as tables for the screen and as rows of a CSV file."""
+"""Retrieval metrics as tables for the screen and as rows of a CSV file."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -6,7 +6,7 @@ from evaluation.retrieval.metrics import Retrieval, area
 from evaluation.tables import aligned
 
 HEADER = ("model", "similarity", "measure", "k", "value")
-"""Of the rows of a CSV file, one figure each."""
+"""Columns of the CSV file, which has one metric per row."""
 
 _SAME_CLASS = "Same class"
 
@@ -14,33 +14,33 @@ _SAME_CLASS = "Same class"
 def tables(
     retrievals: Mapping[str, Retrieval], ks: Sequence[int], clip_ahp: int | None = None
 ) -> list[str]:
-    """Aligned lines: one table per similarity and one of mAP, each with one row per model.
+    """Return aligned lines: a table per similarity and one of mAP, with one row per model.
 
     Args:
         retrievals: by the name of the model, all with the same similarities.
-        ks: for which k to show HP@k.
-        clip_ahp: k of AHP@k, which is left out if None.
+        ks: the columns HP@k.
+        clip_ahp: K of the column AHP@K; None: no such column.
     """
     lines = []
     for similarity in next(iter(retrievals.values())).precision:
         curves = {name: r.precision[similarity] for name, r in retrievals.items()}
         header = [similarity, "AHP", *([f"AHP@{clip_ahp}"] if clip_ahp else [])]
-        rows = [
+        cells = [
             [name, *(f"{area(curve, k):.4f}" for k in _areas(curve, clip_ahp))]
             + [f"{curve[k - 1]:.4f}" for k in ks]
             for name, curve in curves.items()
         ]
-        lines += [*aligned([*header, *(f"HP@{k}" for k in ks)], rows), ""]
-    rows = [[name, f"{r.mean_average_precision:.4f}"] for name, r in retrievals.items()]
-    return lines + aligned([_SAME_CLASS, "mAP"], rows)
+        lines += [*aligned([*header, *(f"HP@{k}" for k in ks)], cells), ""]
+    cells = [[name, f"{r.mean_average_precision:.4f}"] for name, r in retrievals.items()]
+    return lines + aligned([_SAME_CLASS, "mAP"], cells)
 
 
-def figures(
+def rows(
     retrievals: Mapping[str, Retrieval], max_k: int, clip_ahp: int | None = None
 ) -> Iterator[tuple]:
-    """Rows for ``HEADER``: mAP, AHP, AHP@clip_ahp and HP@1 … HP@max_k of each model.
+    """Yield rows of ``HEADER``: mAP, AHP, AHP@clip_ahp and HP@1 … HP@max_k of each model.
 
-    The k of AHP is the number of images that each query ranks.
+    The k of the full AHP is the number of images that each query ranks.
     """
     for name, retrieval in retrievals.items():
         yield name, _SAME_CLASS, "mAP", None, retrieval.mean_average_precision
@@ -52,5 +52,5 @@ def figures(
 
 
 def _areas(curve: Sequence[float], clip_ahp: int | None) -> list[int]:
-    """The k of the areas under a curve."""
+    """Return the ranks up to which the area under a curve is measured."""
     return [len(curve), *([clip_ahp] if clip_ahp else [])]

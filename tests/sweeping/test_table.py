@@ -157,7 +157,7 @@ def test_the_printed_table_has_percent_and_only_columns_with_content(rows, accur
 
 def test_the_picture_shows_means_and_deviations(rows, accuracies, tmp_path, monkeypatch):
     kept = {}
-    monkeypatch.setattr("sweeping.plot.save_figure", lambda figure, *_, **__: kept.update(f=figure))
+    monkeypatch.setattr("sweeping.plot.save_plot", lambda figure, *_, **__: kept.update(f=figure))
     write_plot(tmp_path / "p.png", rows)
     panels = kept["f"].axes
     assert len(panels) == 2

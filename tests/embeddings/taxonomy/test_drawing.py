@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from embeddings import Taxonomy, read_taxonomy
 from embeddings.taxonomy.drawing import draw
 from embeddings.taxonomy.layout import groups
-from storage.plots import save_figure
+from storage.plots import save_plot
 from tests.embeddings import trees
 from utils import UserError
 
@@ -110,6 +110,6 @@ def test_a_graph_that_is_no_tree_is_refused():
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
 def test_the_same_tree_gives_the_same_file(tmp_path, suffix):
     for name in ("one", "two"):
-        save_figure(draw(Taxonomy("abc", [(0, 1), (0, 2)]), "bc"), tmp_path / f"{name}{suffix}")
+        save_plot(draw(Taxonomy("abc", [(0, 1), (0, 2)]), "bc"), tmp_path / f"{name}{suffix}")
     one, two = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("one", "two"))
     assert one == two and len(one) > 500

@@ -1,8 +1,7 @@
-"""The confusion matrix, its groups of classes, and what its picture says."""
+"""The confusion matrix, its groups of classes, and what its plot shows."""
 
 import re
 from html import unescape
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,9 +9,8 @@ from PIL import Image
 from sklearn import metrics
 
 from embeddings.taxonomy.tree import Taxonomy
-from evaluation.classification.confusion import Arrangement, arrange, confusion_matrix, shares
-from evaluation.pictures import check_picture_path, plot_confusion
-from utils import UsageError
+from evaluation.classification.confusion import Arrangement, arrange, confusion_matrix, row_shares
+from evaluation.classification.confusion_plot import plot_confusion
 
 
 def test_agrees_with_scikit_learn():
@@ -20,12 +18,12 @@ def test_agrees_with_scikit_learn():
     labels, predicted = rng.integers(0, 6, 200), rng.integers(0, 7, 200)
     expected = metrics.confusion_matrix(labels, predicted, labels=range(8))
     np.testing.assert_array_equal(confusion_matrix(predicted, labels, 8), expected)
-    present = shares(confusion_matrix(predicted, labels, 8))[:6]
+    present = row_shares(confusion_matrix(predicted, labels, 8))[:6]
     np.testing.assert_allclose(present.sum(axis=1), 1)
     np.testing.assert_allclose(
         present, metrics.confusion_matrix(labels, predicted, labels=range(8), normalize="true")[:6]
     )
-    assert np.isnan(shares(np.zeros((2, 2), int))).all()
+    assert np.isnan(row_shares(np.zeros((2, 2), int))).all()
 
 
 def grouped(sizes: list[int]) -> Taxonomy:
@@ -74,7 +72,7 @@ def test_groups_too_small_to_be_named_stay_together():
 
 
 def texts(path) -> list[str]:
-    """The texts of an SVG picture."""
+    """The texts of an SVG plot."""
     return [unescape(text).strip() for text in re.findall(r">([^<>]+)</text>", path.read_text())]
 
 
@@ -122,9 +120,3 @@ def test_every_class_of_555_can_be_seen(tmp_path):
     width = pixels.shape[1]
     dark = np.count_nonzero(pixels[:, width // 4 : 3 * width // 4] < 90, axis=0)
     assert np.count_nonzero(dark > 1200) in (2, 3, 4)
-
-
-def test_formats():
-    check_picture_path("--plot", Path("a.SVG"))
-    with pytest.raises(UsageError, match=r"--plot a\.bmp: .*\.png"):
-        check_picture_path("--plot", Path("a.bmp"))

@@ -1,4 +1,4 @@
-"""Options for several models at once: names, and one value for all or one for each."""
+"""Options for several models: their names, and one value for all or one for each."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ Value = TypeVar("Value")
 
 
 def model_names(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str]:
-    """The names of the models: as given, or else those of the files.
+    """Return the names of the models: ``labels`` if given, else those of the files.
 
     Raises:
         UsageError: there are more or fewer names than files, or two models have the same.
@@ -28,10 +28,10 @@ def model_names(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str
 
 
 def per_model(option: str, values: Sequence[Value], models: int) -> list[Value]:
-    """One value for each model, of one for all or one for each.
+    """Return one value for each model, given one for all or one for each.
 
     Raises:
-        UsageError: there are as many values as neither.
+        UsageError: there are neither one value nor ``models`` values.
     """
     if len(values) not in (1, models):
         raise UsageError(f"{option}: {len(values)} values for {models} models")

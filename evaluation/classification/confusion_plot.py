@@ -1,0 +1,121 @@
+"""The confusion matrix as a plot."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evaluation.classification.confusion import Arrangement, is_large, row_shares
+from storage.plots import save_plot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
+MOST_NAMES = 60
+"""Up to so many classes, each has its name beside the matrix."""
+
+_MOST_NUMBERS = 20  # classes, up to which every cell states its share
+_CELL = 0.17  # inches of a class with a name
+_SIDES = (3.2, 9.0)  # inches, smallest and largest side of the matrix
+_DOTS = 200  # per inch: three pixels for each of 555 classes
+_GAMMA = 0.4  # makes single errors visible
+_TICKS = (0, 1, 5, 10, 25, 50, 75, 100)  # of the color bar, in percent
+
+
+def plot_confusion(
+    path: Path,
+    confusion: np.ndarray,
+    class_names: Sequence[str],
+    arrangement: Arrangement | None = None,
+    title: str = "",
+) -> None:
+    """Plot which share of each class's images was classified as which class.
+
+    Up to 60 classes have their names, and up to 20 their shares in percent. Beyond, groups of
+    related classes have theirs if an arrangement is given; otherwise positions are numbered.
+
+    Args:
+        path: the file; its suffix chooses the format.
+        confusion: (classes, classes), rows are true classes.
+        class_names: of each class.
+        arrangement: order and groups of the classes; by default the order of ``confusion``.
+        title: shown above.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    order = list(arrangement.order) if arrangement else list(range(len(confusion)))
+    values = row_shares(confusion)[np.ix_(order, order)]
+    side = float(np.clip(_CELL * len(order), *_SIDES))
+    figure = Figure(figsize=(side + 1, side), dpi=_DOTS)
+    axes = figure.add_subplot()
+    image = _draw(axes, values)
+    _name_classes(axes, [class_names[i] for i in order], arrangement.groups if arrangement else ())
+    if len(order) <= _MOST_NUMBERS:
+        _write_shares(axes, values)
+    axes.set_xlabel("predicted class", fontsize=9)
+    axes.set_ylabel("true class", fontsize=9)
+    axes.set_title(title, fontsize=10, parse_math=False)
+    bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.02)
+    bar.set_ticks([tick / 100 for tick in _TICKS])
+    bar.set_ticklabels(["0", *(f"{tick} %" for tick in _TICKS[1:])], fontsize=7)
+    bar.set_label("share of the true class's images", fontsize=8)
+    save_plot(figure, path, bbox_inches="tight")
+
+
+def _draw(axes: "Axes", values: np.ndarray) -> "AxesImage":
+    from matplotlib import colormaps
+    from matplotlib.colors import PowerNorm
+
+    colors = colormaps["Blues"].with_extremes(bad="0.85")  # gray: classes without test images
+    image = axes.imshow(values, cmap=colors, norm=PowerNorm(_GAMMA, 0, 1), interpolation="nearest")
+    axes.tick_params(labelsize=7, length=2)
+    return image
+
+
+def _name_classes(axes: "Axes", names: Sequence[str], groups: Sequence[tuple[str, int]]) -> None:
+    if len(groups) > 1:
+        _separate_groups(axes, groups)
+    if len(names) <= MOST_NAMES:
+        _label_ticks(axes, range(len(names)), names)
+    elif len(groups) > 1:
+        _name_groups(axes, groups)
+
+
+def _label_ticks(axes: "Axes", positions: Sequence[float], names: Sequence[str]) -> None:
+    """Label both axes verbatim: a dollar sign does not begin a formula."""
+    axes.set_xticks(positions, names, rotation=90, parse_math=False)
+    axes.set_yticks(positions, names, parse_math=False)
+
+
+def _separate_groups(axes: "Axes", groups: Sequence[tuple[str, int]]) -> None:
+    """Draw lines around the groups that are large enough for a name; more would be clutter."""
+    sizes = [size for _, size in groups]
+    large = [is_large(size, sum(sizes)) for size in sizes]
+    for i, end in enumerate(np.cumsum(sizes)[:-1] - 0.5):
+        if large[i] or large[i + 1]:
+            axes.axhline(end, color="0.6", linewidth=0.4)
+            axes.axvline(end, color="0.6", linewidth=0.4)
+
+
+def _name_groups(axes: "Axes", groups: Sequence[tuple[str, int]]) -> None:
+    sizes = np.array([size for _, size in groups])
+    middles = np.cumsum(sizes) - sizes / 2 - 0.5
+    shown = [i for i, size in enumerate(sizes) if is_large(size, sizes.sum())]
+    _label_ticks(axes, middles[shown], [groups[i][0] for i in shown])
+
+
+def _write_shares(axes: "Axes", values: np.ndarray) -> None:
+    for row, column in np.argwhere(np.nan_to_num(values) >= 0.005):
+        share = values[row, column]
+        axes.text(
+            *(column, row, f"{100 * share:.0f}"),
+            ha="center",
+            va="center",
+            fontsize=6,
+            color="white" if share**_GAMMA > 0.6 else "black",
+        )
