@@ -24,7 +24,17 @@ from datasets.holdout import held_out_positions
 from datasets.images.normalization import BY_SUFFIX, Normalization
 from datasets.images.preprocessing import Preprocessing
 from datasets.names import DatasetName, parse_name
-from datasets.readers import cars, cifar, cub_nab, digits, flowers, folder, mit67  # noqa: F401 (register)
+from datasets.readers import (  # noqa: F401 (register)
+    cars,
+    cifar,
+    cub_nab,
+    digits,
+    flowers,
+    folder,
+    ilsvrc,
+    inat,
+    mit67,
+)
 from datasets.subsets import number_of_repeats, subset_positions
 from utils import UsageError
 
@@ -77,7 +87,9 @@ def get_dataset(
     parsed = parse_name(name)
     _check_arguments(parsed, subset_seed, repeats, test_fraction, val_fraction)
     root = None if root is None else Path(root)
-    raw = DATASETS.get(parsed.base)(ReaderArgs(root, parsed.per_class, subset_seed, test_fraction))
+    raw = DATASETS.get(parsed.base)(
+        ReaderArgs(root, parsed.per_class, subset_seed, test_fraction, parsed.part)
+    )
     dataset = replace(
         assemble(name, raw),
         preprocessing=_sizes(parsed, raw.preprocessing, target_size, crop_size),

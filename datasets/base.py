@@ -28,12 +28,14 @@ class ReaderArgs:
         per_class: training images wanted of each class, or None for all; readers may ignore it.
         subset_seed: seed of all random choices of images.
         test_fraction: part of the images used for testing, in (0, 1), or None.
+        part: what stands behind an underscore in the name, in lower case: a supercategory.
     """
 
     root: Path | None = None
     per_class: int | None = None
     subset_seed: int = 0
     test_fraction: float | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ _SUFFIX = re.compile(
     r"(?P<rest>.+)-(?P<suffix>ilsvrcmean|caffe|large|sub(?P<count>[0-9]{1,9}))", re.I
 )
 
+_WITH_PARTS = ("inat", "inat2018", "inat2019")
+
 
 @dataclass(frozen=True)
 class DatasetName:
@@ -20,12 +22,14 @@ class DatasetName:
         normalization: ``"ilsvrcmean"``, ``"caffe"``, or None for the data set's own mean.
         large: images are resized to 512 pixels and cropped to 448.
         per_class: training images kept of each class, or None for all.
+        part: of the data set, like the supercategory in ``iNat_Aves``, in lower case, or None.
     """
 
     base: str
     normalization: str | None = None
     large: bool = False
     per_class: int | None = None
+    part: str | None = None
 
 
 def parse_name(name: str) -> DatasetName:
@@ -38,7 +42,11 @@ def parse_name(name: str) -> DatasetName:
     while rest not in DATASETS:
         match = _SUFFIX.fullmatch(rest)
         if not match:
-            raise unknown_name("data set", name, DATASETS.names())
+            base, _, part = rest.partition("_")
+            if not part or base.lower() not in _WITH_PARTS:
+                raise unknown_name("data set", name, DATASETS.names())
+            rest, parts["part"] = base, part.lower()
+            continue
         rest = match["rest"]
         key, value = _meaning(match)
         if key in parts:

@@ -103,7 +103,8 @@ def dataset_key(name: str) -> str:
     large = "-large" if parts.large else ""
     normalization = f"-{parts.normalization}" if parts.normalization else ""
     subset = f"-sub{parts.per_class}" if parts.per_class else ""
-    return parts.base + subset + large + normalization
+    part = f"_{parts.part}" if parts.part else ""
+    return parts.base + part + subset + large + normalization
 
 
 def grid(

@@ -3,6 +3,7 @@
 Every writer takes the root folder, fills it with random images and returns it.
 """
 
+import json
 import pickle
 from pathlib import Path
 
@@ -140,15 +141,63 @@ def write_classes(root: Path, classes: int = 3, images: int = 6) -> Path:
     return root
 
 
+def write_whole_cifar100(root: Path) -> Path:
+    """CIFAR-100 with all of its classes, which its halves need."""
+    return write_cifar100(root, classes=100)
+
+
+def write_ilsvrc(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """ILSVRC 2012: a folder per synset in each of two folders."""
+    for i, (label, is_train) in enumerate(_rows(classes, train, test)):
+        folder = "ILSVRC2012_img_train" if is_train else "ILSVRC2012_img_val"
+        write_image(root / folder / f"n{1440000 + label:08d}" / f"image_{i}.JPEG", i)
+    write_lines(root / "ILSVRC2012_img_train" / "README.txt", ["no synset"])
+    return root
+
+
+def write_inat(root: Path, year: int = 2018, classes: int = 3, train: int = 4, test: int = 2):
+    """iNaturalist; two categories of each class number, a bird and a plant, in mixed order."""
+    kinds = ("Aves", "Plantae")
+    categories = [
+        {"id": 10 * label + k, "name": f"{kind} {label}", "supercategory": kind}
+        for label in range(classes, 0, -1)
+        for k, kind in enumerate(kinds)
+    ]
+    for split, is_train in (("train", True), ("val", False)):
+        images, annotations = [], []
+        for i, (label, trained) in enumerate(_rows(classes, train, test)):
+            for k, kind in enumerate(kinds):
+                if trained == is_train:
+                    file = f"train_val{year}/{kind}/{label}/{i}.jpg"
+                    write_image(root / file, 2 * i + k)
+                    images.append({"id": 2 * i + k, "file_name": file, "license": 1})
+                    annotations.append({"image_id": 2 * i + k, "category_id": 10 * label + k})
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (root / f"{split}{year}.json").write_text(json.dumps(content))
+    return root
+
+
+def write_inat2019(root: Path) -> Path:
+    """iNaturalist 2019."""
+    return write_inat(root, 2019)
+
+
 WRITERS = {
     "CIFAR-10": write_cifar10,
     "CIFAR-100": write_cifar100,
+    "CIFAR-100-a": write_whole_cifar100,
+    "CIFAR-100-b": write_whole_cifar100,
+    "CIFAR-100-b-consec": write_whole_cifar100,
     "CUB": write_cub,
     "NAB": write_nab,
     "Cars": write_cars,
     "Flowers": write_flowers,
     "MIT67Scenes": write_mit67,
     "Folder": write_folder,
+    "ILSVRC": write_ilsvrc,
+    "iNat": write_inat,
+    "iNat2018": write_inat,
+    "iNat2019": write_inat2019,
 }
 """Writers by the name of the data set; Digits needs no files."""
 

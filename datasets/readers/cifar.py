@@ -4,6 +4,7 @@ https://www.cs.toronto.edu/~kriz/cifar.html
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +33,54 @@ def read_cifar10(args: ReaderArgs) -> RawDataset:
 
 
 @DATASETS.register("CIFAR-100")
-def read_cifar100(args: ReaderArgs) -> RawDataset:
-    """Reads CIFAR-100 with its 100 fine classes."""
+def read_cifar100(args: ReaderArgs, name: str = "CIFAR-100") -> RawDataset:
+    """Read CIFAR-100 with its 100 fine classes."""
     return _read(
-        require_root(args, "CIFAR-100"),
-        "CIFAR-100",
+        require_root(args, name),
+        name,
         train_files=["train"],
         test_file="test",
         labels_key="fine_labels",
         names=("meta", "fine_label_names"),
         preprocessing=Preprocessing(shift=_SHIFT),
+    )
+
+
+@DATASETS.register("CIFAR-100-a")
+def read_cifar100_a(args: ReaderArgs) -> RawDataset:
+    """Read the first half of CIFAR-100: fine labels 0 to 49."""
+    return _with_classes(read_cifar100(args, "CIFAR-100-a"), range(50))
+
+
+@DATASETS.register("CIFAR-100-b")
+def read_cifar100_b(args: ReaderArgs) -> RawDataset:
+    """Read the second half of CIFAR-100: fine labels 50 to 99."""
+    return _with_classes(read_cifar100(args, "CIFAR-100-b"), range(50, 100))
+
+
+@DATASETS.register("CIFAR-100-b-consec")
+def read_cifar100_b_consec(args: ReaderArgs) -> RawDataset:
+    """Read the second half of CIFAR-100 with labels from 0 to 49."""
+    return _with_classes(read_cifar100(args, "CIFAR-100-b-consec"), range(50, 100), first_label=0)
+
+
+def _with_classes(raw: RawDataset, labels: range, first_label: int | None = None) -> RawDataset:
+    """Keep the images of some classes, whose labels may be renumbered."""
+    shift = 0 if first_label is None else first_label - labels.start
+
+    def restricted(split: RawSplit) -> RawSplit:
+        kept = [i for i, label in enumerate(split.labels) if label in labels]
+        return RawSplit(
+            split.images[kept],
+            [split.labels[i] + shift for i in kept],
+            [split.names[i] for i in kept],
+        )
+
+    return replace(
+        raw,
+        train=restricted(raw.train),
+        test=restricted(raw.test),
+        class_names={label + shift: name for label, name in raw.class_names.items()},
     )
 
 

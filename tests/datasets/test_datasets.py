@@ -18,7 +18,8 @@ from utils import UsageError, UserError
 REPOSITORY = Path(__file__).parents[2]
 SHARED = REPOSITORY.parent / "shared"
 SUFFIXES = ("", "-large", "-ilsvrcmean", "-caffe", "-sub2", "-SUB2-Caffe")
-FILES = ("CUB", "NAB", "Cars", "Flowers", "MIT67Scenes", "Folder")
+ERASED = ("CUB", "NAB", "Cars", "Flowers", "MIT67Scenes", "Folder")
+FILES = (*ERASED, "ILSVRC", "iNat", "iNat2018", "iNat2019")
 
 # Training size, test size, crop; mean and standard deviation; from the published implementation.
 SIZES = {
@@ -30,6 +31,13 @@ SIZES = {
     "Folder": (256, 256, 224),
     "CIFAR-10": (None, None, None),
     "CIFAR-100": (None, None, None),
+    "CIFAR-100-a": (None, None, None),
+    "CIFAR-100-b": (None, None, None),
+    "CIFAR-100-b-consec": (None, None, None),
+    "ILSVRC": ((256, 480), 256, 224),
+    "iNat": ((256, 480), 256, 224),
+    "iNat2018": ((256, 480), 256, 224),
+    "iNat2019": ((256, 480), 256, 224),
     "Digits": (None, None, None),
 }
 STATISTICS = {
@@ -90,7 +98,7 @@ def test_every_data_set_with_every_suffix(name, suffix, roots):
 def test_sizes_are_the_published_ones(name, roots):
     settings = get_dataset(name, roots.get(name)).preprocessing
     assert (settings.train_size, settings.test_size, settings.crop_size) == SIZES[name]
-    assert settings.erasing == (0.5 if name in FILES else 0)
+    assert settings.erasing == (0.5 if name in ERASED else 0)
     assert settings.flip == (0 if name == "Digits" else 0.5)
     assert settings.shift == (0 if name in FILES else 0.15)
     assert settings.zoom == ((0.75, 1.25) if name == "CIFAR-10" else None)
