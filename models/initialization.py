@@ -1,4 +1,4 @@
-"""Draws the weights of a network from a seed alone.
+"""Draw the weights of a network from a seed alone.
 
 Keras' own initializers give other numbers under TensorFlow than under JAX or PyTorch, and they
 depend on how many layers were made before. These do not.
@@ -6,6 +6,7 @@ depend on how many layers were made before. These do not.
 
 import math
 import zlib
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -20,44 +21,63 @@ CONSTANT = (initializers.Zeros, initializers.Ones, initializers.Constant)
 
 
 def initialize(model: keras.Model, seed: int) -> None:
-    """Draws every kernel anew, as its own initializer prescribes; all else stays.
+    """Draw every weight anew, as its own initializer prescribes; constant ones stay.
 
-    Each layer has a random generator of its own that depends on the seed and the layer's name, so
-    two networks share the weights of the layers that they have in common.
+    Each weight has a random generator of its own that depends on the seed, the name of its layer
+    and its position there, so two networks share the weights of the layers they have in common.
 
     Args:
         model: the network, changed in place.
         seed: a non-negative integer.
 
     Raises:
-        ValueError: a kernel has an initializer that is not known here.
+        ValueError: a weight has no initializer that is known here.
     """
     for layer in model.layers:
-        kernel = getattr(layer, "kernel", None)
-        if kernel is None or isinstance(layer.kernel_initializer, CONSTANT):
-            continue
-        rng = generator("weights", seed, zlib.crc32(layer.name.encode()))
-        try:
-            kernel.assign(draw(layer.kernel_initializer, tuple(kernel.shape), rng))
-        except TypeError as error:
-            raise ValueError(f"layer {layer.name!r}: {error}") from error
+        for position, (weight, initializer) in enumerate(_initializers(layer)):
+            if isinstance(initializer, CONSTANT):
+                continue
+            rng = generator("weights", seed, zlib.crc32(layer.name.encode()), position)
+            try:
+                weight.assign(draw(initializer, tuple(weight.shape), rng))
+            except TypeError as error:
+                raise ValueError(f"{weight.name} of layer {layer.name!r}: {error}") from error
+
+
+def _initializers(layer: keras.Layer) -> Iterator[tuple[keras.Variable, object]]:
+    """Yield the weights of a layer and of those within it, each with its initializer or None."""
+    # Keras has no public way to the layers within a layer, such as the cell of a GRU.
+    owners = {id(weight): part for part in layer._flatten_layers() for weight in part.weights}
+    for weight in layer.weights:
+        owner = owners[id(weight)]
+        # The exceptions to Keras' naming: recurrent_initializer draws recurrent_kernel,
+        # and depthwise_initializer the kernel of DepthwiseConv2D.
+        name = f"{weight.name.removesuffix('_kernel')}_initializer"
+        yield weight, getattr(owner, name, getattr(owner, "depthwise_initializer", None))
 
 
 def draw(
     initializer: initializers.Initializer, shape: tuple[int, ...], rng: np.random.Generator
 ) -> np.ndarray:
-    """A float32 array that is distributed as ``initializer`` says.
+    """Return a float32 array distributed as ``initializer`` says.
 
     Args:
-        initializer: one of the ``VarianceScaling`` family, e.g. ``HeNormal``.
-        shape: of a kernel: the last two axes are the input and the output channels.
-        rng: what draws.
+        initializer: of a family in ``FAMILIES``.
+        shape: of a weight; the last two axes of a kernel are the input and the output channels.
+        rng: source of the random numbers.
 
     Raises:
         TypeError: the initializer is of another family.
     """
-    if not isinstance(initializer, initializers.VarianceScaling):
-        raise TypeError(f"initialize() cannot draw from the initializer {initializer!r}")
+    for family, function in FAMILIES.items():
+        if isinstance(initializer, family):
+            return function(initializer, shape, rng)
+    raise TypeError(f"initialize() cannot draw from the initializer {initializer!r}")
+
+
+def _scaled(
+    initializer: initializers.VarianceScaling, shape: tuple[int, ...], rng: np.random.Generator
+) -> np.ndarray:
     receptive = math.prod(shape[:-2])
     fan_in, fan_out = shape[-2] * receptive, shape[-1] * receptive
     fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
@@ -86,4 +106,28 @@ DISTRIBUTIONS = {
     "uniform": _uniform,
     "untruncated_normal": _normal,
     "truncated_normal": _truncated_normal,
+}
+
+
+def _range(
+    initializer: initializers.RandomUniform, shape: tuple[int, ...], rng: np.random.Generator
+) -> np.ndarray:
+    return rng.uniform(initializer.minval, initializer.maxval, shape).astype(np.float32)
+
+
+def _orthogonal(
+    initializer: initializers.Orthogonal, shape: tuple[int, ...], rng: np.random.Generator
+) -> np.ndarray:
+    """Saxe et al., https://arxiv.org/abs/1312.6120; the signs of R make Q uniform."""
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    q = q * np.sign(np.diag(r))
+    matrix = q if rows >= columns else q.T
+    return (initializer.gain * matrix).reshape(shape).astype(np.float32)
+
+
+FAMILIES = {
+    initializers.VarianceScaling: _scaled,
+    initializers.RandomUniform: _range,
+    initializers.Orthogonal: _orthogonal,
 }

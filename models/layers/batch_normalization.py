@@ -26,6 +26,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     ) -> KerasTensor:
         import tensorflow as tf
 
+        if mask is not None or len(inputs.shape) not in (2, 4):
+            return super().call(inputs, training, mask)
         learning = bool(training) and self.trainable
         flat = len(inputs.shape) == 2
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(

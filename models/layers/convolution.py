@@ -7,6 +7,9 @@ Keras reshapes the bias before it adds it, forwards and backwards, at every step
 import keras
 from keras import KerasTensor
 
+PLAIN_ONLY = frozenset({"groups", "dilation_rate"})
+"""Options that the faster convolution does not have."""
+
 
 class Conv2D(keras.layers.Conv2D):
     """``keras.layers.Conv2D`` without groups and dilation, in two TensorFlow operations.
@@ -31,13 +34,14 @@ class Conv2D(keras.layers.Conv2D):
 
 
 def conv2d(filters: int, size: int, stride: int = 1, **options: object) -> keras.Layer:
-    """A convolution of images whose channels come last.
+    """Return a convolution of images whose channels come last, the faster one where it can.
 
     Args:
         filters: number of output channels.
         size: side of the kernel, pixels.
         stride: pixels.
-        **options: others of ``keras.layers.Conv2D``, but neither groups nor dilation.
+        **options: others of ``keras.layers.Conv2D``.
     """
-    kind = Conv2D if keras.backend.backend() == "tensorflow" else keras.layers.Conv2D
+    fused = keras.backend.backend() == "tensorflow" and not PLAIN_ONLY & options.keys()
+    kind = Conv2D if fused else keras.layers.Conv2D
     return kind(filters, size, stride, data_format="channels_last", **options)

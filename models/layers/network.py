@@ -10,15 +10,14 @@ class Network(keras.Model):
     """``keras.Model`` whose L2 penalties are few operations under TensorFlow.
 
     Keras computes them layer by layer, each in some twenty operations forwards and backwards.
-    Sum and gradient are the same. The networks must have no losses but regularizers of weights.
-    Saved as the plain ``keras.Model``, see ``models.files.saved``.
+    Sum and gradient are the same. Saved as the plain ``keras.Model``, see ``models.files.saved``.
 
     The training step is one TensorFlow function; Keras nests it in a second one, and both take in
     every variable of the network.
     """
 
     def make_train_function(self, force: bool = False) -> None:
-        """Makes what ``fit`` calls for every step, by Keras' own way wherever that does more."""
+        """Make what ``fit`` calls for every step, by Keras' own way wherever that does more."""
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
@@ -26,11 +25,14 @@ class Network(keras.Model):
         if keras.backend.backend() == "tensorflow" and not more:
             self.train_function = _traced_once(self.train_step, self.train_function)
 
-    @property
-    def losses(self) -> list[KerasTensor]:
-        """The penalties of the weights that are trained: one per coefficient."""
+    def _get_regularization_losses(self) -> list[KerasTensor]:
+        """Return the penalties of the trained weights, one per L2 coefficient.
+
+        ``losses`` adds what layers contribute by ``add_loss``. Keras has no public way to replace
+        the penalties alone; if the method goes, Keras' own slower one takes its place.
+        """
         if keras.backend.backend() != "tensorflow":
-            return super().losses
+            return super()._get_regularization_losses()
         others, groups = [], {}
         for weight in self.trainable_weights:
             if type(weight.regularizer) is keras.regularizers.L2:
@@ -48,12 +50,12 @@ def _penalty(coefficient: float, weights: list[keras.Variable]) -> KerasTensor:
     return 2 * coefficient * tf.add_n(halves)
 
 
-def _traced_once(step: Callable, otherwise: Callable) -> Callable:
-    """A function of an iterator that takes one batch from it and does the step.
+def _traced_once(step: Callable, fallback: Callable) -> Callable:
+    """Return a function that takes one batch from an iterator and does the step.
 
     Args:
         step: function of a batch.
-        otherwise: what Keras made of it, for data that are distributed.
+        fallback: Keras' function of an iterator, for distributed data.
     """
     import tensorflow as tf
 
@@ -61,7 +63,7 @@ def _traced_once(step: Callable, otherwise: Callable) -> Callable:
 
     def train(iterator: tf.data.Iterator) -> dict[str, tf.Tensor]:
         if tf.distribute.has_strategy() or not isinstance(iterator, tf.data.Iterator):
-            return otherwise(iterator)
+            return fallback(iterator)
         if not functions:
             functions["step"] = tf.function(
                 step, input_signature=[iterator.element_spec], autograph=False

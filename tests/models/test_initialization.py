@@ -1,5 +1,11 @@
 """Weights drawn from a seed: their distribution, and what they depend on."""
 
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -144,5 +150,98 @@ def test_constant_kernels_stay():
 
 
 def test_unknown_initializer_names_the_layer():
-    with pytest.raises(ValueError, match=r"'odd'.*Orthogonal"):
-        initialize(dense_model("orthogonal"), 0)
+    with pytest.raises(ValueError, match=r"kernel of layer 'odd'.*RandomNormal"):
+        initialize(dense_model("random_normal"), 0)
+
+
+class Scale(keras.layers.Layer):
+    """Has a weight that keeps no initializer."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=shape[-1:], initializer="uniform", name="scale")
+
+    def call(self, x):
+        return x * self.scale
+
+
+def test_weight_without_known_initializer_names_the_layer():
+    image = keras.Input((3,))
+    with pytest.raises(ValueError, match=r"scale of layer 'odd'"):
+        initialize(keras.Model(image, Scale(name="odd")(image)), 0)
+
+
+def recurrent():
+    tokens = keras.Input((6,), dtype="int32")
+    x = keras.layers.Embedding(50, 8, name="words")(tokens)
+    x = keras.layers.Bidirectional(keras.layers.GRU(4), name="gru")(x)
+    return keras.Model(tokens, keras.layers.Dense(3, name="prob")(x))
+
+
+def depthwise():
+    image = keras.Input((9, 9, 4))
+    x = keras.layers.DepthwiseConv2D(3, name="depthwise")(image)
+    x = keras.layers.SeparableConv2D(6, 3, name="separable")(x)
+    return keras.Model(image, x)
+
+
+NETWORKS = (recurrent, depthwise)
+
+
+def drawn(build):
+    model = build()
+    initialize(model, 5)
+    return model.get_weights()
+
+
+@pytest.mark.parametrize("build", NETWORKS)
+def test_no_weight_depends_on_what_keras_drew(build):
+    keras.utils.set_random_seed(1)
+    one = drawn(build)
+    keras.utils.set_random_seed(2)
+    other = drawn(build)
+
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("backend", ["jax", "tensorflow"])
+def test_every_backend_gets_the_same_weights(backend, tmp_path):
+    if keras.backend.backend() == backend:
+        pytest.skip("this is the backend of the other tests")
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    code = """
+import sys
+import numpy as np
+from tests.models.test_initialization import NETWORKS, drawn
+np.savez(sys.argv[1], *(weight for build in NETWORKS for weight in drawn(build)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "weights.npz"],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "weights.npz") as found:
+        theirs = list(found.values())
+    ours = [weight for build in NETWORKS for weight in drawn(build)]
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_embeddings_are_uniform_and_recurrent_kernels_orthogonal():
+    embeddings, _, recurrent_kernel, *_ = drawn(recurrent)
+
+    assert np.abs(embeddings).max() == pytest.approx(0.05, rel=0.02)
+    assert embeddings.std() == pytest.approx(0.05 / np.sqrt(3), rel=0.1)
+    np.testing.assert_allclose(recurrent_kernel @ recurrent_kernel.T, np.eye(4), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 2, 5), (2, 7)])
+def test_orthogonal_kernels_have_the_gain(shape):
+    values = draw(initializers.Orthogonal(2.0), shape, np.random.default_rng(0))
+
+    matrix = values.reshape(-1, shape[-1])
+    products = matrix.T @ matrix if len(matrix) > shape[-1] else matrix @ matrix.T
+    np.testing.assert_allclose(products, 4 * np.eye(len(products)), atol=1e-5)

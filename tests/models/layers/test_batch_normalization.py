@@ -97,6 +97,16 @@ def test_vectors_are_normalized_like_images():
     np.testing.assert_allclose(fused.get_weights()[3], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("mask", [None, np.arange(4)[None] < [[4], [2], [1]]], ids=["none", "mask"])
+def test_sequences_and_masks_are_left_to_the_plain_layer(mask):
+    values = RNG.normal(2, 3, (3, 4, 5)).astype("float32")
+    fused, plain = batch_normalization("s"), keras.layers.BatchNormalization()
+    outputs = [
+        keras.ops.convert_to_numpy(f(values, training=True, mask=mask)) for f in (fused, plain)
+    ]
+    np.testing.assert_allclose(*outputs, atol=1e-5)
+
+
 def test_too_small_an_epsilon_takes_the_plain_layer():
     assert not isinstance(batch_normalization("a", epsilon=1e-5), BatchNormalization)
 

@@ -65,3 +65,8 @@ def test_plain_layers_have_the_same_configuration():
     fused, plain = pair(padding="same", kernel_regularizer=keras.regularizers.L2(1e-3))
     assert Conv2D.plain is keras.layers.Conv2D
     assert fused.get_config() == plain.get_config()
+
+
+@pytest.mark.parametrize("option", [{"groups": 2}, {"dilation_rate": 2}], ids=str)
+def test_options_that_the_fused_layer_lacks_take_the_plain_one(option):
+    assert not isinstance(conv2d(4, 3, **option), Conv2D)

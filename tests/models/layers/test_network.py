@@ -53,6 +53,32 @@ def test_frozen_layers_have_no_penalty():
     assert total(model) == pytest.approx(penalty(model) - 0.01 * (kernel**2).sum(), rel=1e-5)
 
 
+class MeanPenalty(layers.Layer):
+    """Adds the mean of its input to the loss."""
+
+    def call(self, x):
+        self.add_loss(keras.ops.mean(x))
+        return x
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (layers.Activation("linear", activity_regularizer=regularizers.L1(0.5)), 0.5 * 2 * 3),
+        (MeanPenalty(), 2.0),
+    ],
+)
+def test_layers_add_losses_of_their_own(layer, expected):
+    x = keras.Input((3,))
+    y = layers.Dense(2, use_bias=False, kernel_regularizer=regularizers.L2(0.1), name="d")(layer(x))
+    model = Network(x, y)
+    kernel = model.get_layer("d").get_weights()[0]
+    model.compile(loss="mse", loss_weights=0.0)
+    metrics = model.evaluate(np.full((4, 3), 2.0), np.zeros((4, 2)), verbose=0, return_dict=True)
+
+    assert metrics["loss"] == pytest.approx(expected + 0.1 * (kernel**2).sum(), rel=1e-5)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="counts TensorFlow's losses")
 def test_there_is_one_loss_per_coefficient():
     assert len(network().losses) == 3
@@ -62,8 +88,8 @@ def test_evaluation_reports_the_penalty_as_well():
     model = network()
     model.compile(loss=["mse", "categorical_crossentropy"], loss_weights=[0.0, 0.0])
     targets = [np.zeros((12, 7), "float32"), TARGETS]
-    figures = model.evaluate(IMAGES, targets, verbose=0, return_dict=True)
-    assert figures["loss"] == pytest.approx(penalty(model), rel=1e-5)
+    metrics = model.evaluate(IMAGES, targets, verbose=0, return_dict=True)
+    assert metrics["loss"] == pytest.approx(penalty(model), rel=1e-5)
 
 
 NORMALIZED = {"bn": 12 * 8 * 8, "prob_bn": 12}
