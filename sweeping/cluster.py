@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeping.tied import GRACE
 from utils import UsageError, UserError
 
 _QUIET = {
@@ -23,6 +22,7 @@ _QUIET = {
     "RAY_memory_monitor_refresh_ms": "0",
 }
 _OBJECT_STORE = 80 * 2**20  # bytes, near the least that Ray takes: nothing is kept in it
+_GRACE = 60  # seconds that a trial has to save its state when it is stopped
 _RETRIES = 2  # of a job whose machine was lost
 _CONNECT = 10  # seconds that the head of a cluster has to answer
 _POLL = 0.5  # seconds between looks for a request to stop
@@ -140,7 +140,7 @@ class Cluster:
         for reference in running:
             self._ray.cancel(reference)
         if running:
-            limit = GRACE + 10
+            limit = _GRACE + 10
             done, _ = self._ray.wait(list(running), num_returns=len(running), timeout=limit)
             for reference in done:
                 with suppress(self._ray.exceptions.RayError):
@@ -211,8 +211,8 @@ def _allowed_cpus() -> int | None:
 
 def _executor(limits: Mapping[str, str]) -> Callable[[Sequence[str], str], int]:
     """The function that a worker runs; it is sent as it is, and needs nothing of this project."""
-    tied, here = str(Path(__file__).with_name("tied.py")), os.getcwd()
-    python, grace = sys.executable, GRACE
+    script, here = str(Path(__file__).with_name("trial_process.py")), os.getcwd()
+    python, grace = sys.executable, _GRACE
     forwarded = {k: v for k, v in os.environ.items() if k.startswith(_FORWARDED)}
 
     def execute(command: Sequence[str], folder: str) -> int:
@@ -229,7 +229,7 @@ def _executor(limits: Mapping[str, str]) -> Callable[[Sequence[str], str], int]:
         with open(os.path.join(folder, "log.txt"), "ab", buffering=0) as log:
             log.write(f"$ python {shlex.join(command)}\n".encode())
             process = subprocess.Popen(
-                [python, tied, os.path.join(folder, ".lock"), *command],
+                [python, script, str(grace), os.path.join(folder, ".lock"), *command],
                 stdin=subprocess.PIPE,  # closed with this worker
                 stdout=log,
                 stderr=subprocess.STDOUT,

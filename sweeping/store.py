@@ -10,14 +10,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from storage.files import check_folder, replacing, write_errors
+from storage.locks import locked
 from storage.records import record_path
 from sweeping.grid import Point, Trial
 from utils import UsageError, UserError
-
-try:
-    import fcntl
-except ImportError:  # Windows: two sweeps in one folder are not noticed
-    fcntl = None
 
 FINISHED, FAILED, UNFINISHED = "finished", "failed", "unfinished"
 
@@ -74,14 +70,11 @@ class Store:
         if _SETTINGS not in entries and entries - {".lock"}:
             raise UsageError(f"--out {self.path}: has files in it that are not of a sweep")
         check_folder("--out", self.path)
-        with open(self.path / ".lock", "a") as lock:
-            if fcntl:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise UsageError(
-                        f"--out {self.path}: another sweep is running there"
-                    ) from error
+
+        def refuse() -> None:
+            raise UsageError(f"--out {self.path}: another sweep is running there")
+
+        with locked(self.path / ".lock", refuse):
             yield
 
     def agree(self, settings: Mapping[str, str]) -> None:

@@ -28,12 +28,8 @@ import simplejpeg
 
 from datasets.images.normalization import Normalization
 from storage.files import check_folder, leftovers, replacing
+from storage.locks import locked
 from utils import UsageError, UserError, open_regular, read_bytes
-
-try:
-    import fcntl
-except ImportError:  # Windows: runs do not wait for each other, each builds its own
-    fcntl = None
 
 logger = logging.getLogger(__name__)
 
@@ -230,43 +226,18 @@ def _open(path: Path, positions: np.ndarray, count: int) -> StoredImages | None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Lets one run at a time write the file; the system unlocks when a run dies."""
-    lock = _open_lock(path.with_suffix(".lock"))
-    try:
-        if _lock(lock, path):
+    """Let one run at a time write the file."""
+
+    def tell() -> None:
+        logger.info("Waiting for another run that is writing %s", path)
+
+    with locked(path.with_suffix(".lock"), tell) as held:
+        if held:
             # Whoever left these is dead; a folder may refuse to let one user delete another's.
             for rest in leftovers(path):
                 with suppress(OSError):
                     rest.unlink()
         yield
-    finally:
-        os.close(lock)
-
-
-def _open_lock(path: Path) -> int:
-    """A file descriptor; the file may be another user's, who lets others only read it."""
-    try:
-        try:
-            return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except PermissionError:
-            return os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(f"cannot open {path}: {error.strerror}") from error
-
-
-def _lock(lock: int, path: Path) -> bool:
-    """Whether it could be locked: not all systems and file systems can."""
-    if fcntl is None:
-        return False
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("Waiting for another run that is writing %s", path)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-    except OSError:
-        return False
-    return True
 
 
 def _check_space(path: Path, estimate: float) -> None:

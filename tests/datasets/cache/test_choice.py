@@ -17,6 +17,7 @@ from datasets.batches import Batches
 from datasets.cache import choice, disk
 from datasets.cache.choice import with_cache
 from datasets.cache.disk import stored_images
+from storage.locks import locked
 from tests.datasets.reference import resize_shorter_side
 from tests.fake_data import write_classes, write_cub, write_image
 from tests.permissions import folder_for_all, ordinary_user
@@ -260,7 +261,10 @@ def test_a_disk_that_fills_up_leaves_nothing(root, tmp_path, monkeypatch):
     assert not files(tmp_path / "cache")
 
 
-@pytest.mark.skipif(disk.fcntl is None, reason="this system does not lock")
+def refuse():
+    raise UserError("held")
+
+
 def test_the_lock_of_another_user_serves_if_it_can_be_read():
     with folder_for_all() as folder:
         paths = [folder / "0.txt"]
@@ -272,12 +276,10 @@ def test_the_lock_of_another_user_serves_if_it_can_be_read():
         lock.with_suffix(".images").unlink()
         with ordinary_user():
             assert stored_images(*arguments)[0].sum() == 12
-            lock_again = disk._open_lock(lock)
-            with open(lock) as held:
-                disk.fcntl.flock(held, disk.fcntl.LOCK_EX)
-                with pytest.raises(BlockingIOError):
-                    disk.fcntl.flock(lock_again, disk.fcntl.LOCK_EX | disk.fcntl.LOCK_NB)
-            os.close(lock_again)
+            with locked(lock, pytest.fail) as held:
+                assert held
+                with pytest.raises(UserError, match="held"), locked(lock, refuse):
+                    pass
         lock.chmod(0)
         lock.with_suffix(".images").unlink()
         denied = r"cannot open .*\.lock: Permission denied"

@@ -5,11 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from sweeping import tied
+from storage.locks import locked
+from sweeping import trial_process
 
 SCRIPT = """import signal, sys, time
 from pathlib import Path
@@ -27,7 +27,8 @@ sys.exit(7)
 @pytest.fixture
 def command(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
-    return [sys.executable, tied.__file__, tmp_path / "lock", tmp_path / "script.py", tmp_path]
+    script = tmp_path / "script.py"
+    return [sys.executable, trial_process.__file__, 60, tmp_path / "lock", script, tmp_path]
 
 
 def start(command, seconds):
@@ -72,22 +73,19 @@ def test_it_ends_when_its_starter_is_killed(command, tmp_path):
     wait_for(tmp_path / "ended")
 
 
-def test_a_script_that_does_not_end_is_killed(command, tmp_path, monkeypatch):
-    text = Path(tied.__file__).read_text().replace("GRACE = 60", "GRACE = 0.5")
-    (tmp_path / "tied.py").write_text(text)
+def test_a_script_that_does_not_end_is_killed(command, tmp_path):
     deaf = SCRIPT.replace("sys.exit(143)", "time.sleep(60)")
     (tmp_path / "script.py").write_text(deaf)
-    process = start([command[0], tmp_path / "tied.py", *command[2:]], 60)
+    process = start([*command[:2], 0.5, *command[3:]], 60)
     wait_for(tmp_path / "started")
     process.stdin.close()
     assert process.wait(20) == -signal.SIGKILL
     assert (tmp_path / "ended").exists()
 
 
-@pytest.mark.skipif(tied.fcntl is None, reason="this system does not lock")
 def test_it_waits_for_another_that_is_still_ending(command, tmp_path):
-    with open(tmp_path / "lock", "a") as lock:
-        tied.fcntl.flock(lock, tied.fcntl.LOCK_EX)
+    with locked(tmp_path / "lock", pytest.fail) as held:
+        assert held
         process = start(command, 0)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(1)
