@@ -121,7 +121,7 @@ def take_steps(
     from datasets.base import Split
     from datasets.batches import Batches
     from models.initialization import initialize
-    from models.layers.common import image_input
+    from models.layers.inputs import image_input
     from models.layers.network import Network
     from training.objectives import objective
     from training.optimizer import build_optimizer

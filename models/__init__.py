@@ -73,7 +73,7 @@ def build_backbone(
     """
     importlib.import_module(check_architecture(name))
 
-    from models.layers.common import image_input
+    from models.layers.inputs import image_input
     from models.layers.network import Network
     from models.registry import BACKBONES
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from keras import KerasTensor, layers
 
 from models.layers.batch_normalization import batch_normalization
-from models.layers.common import average_pool, output_layer
 from models.layers.convolution import conv2d
+from models.layers.outputs import average_pool, output_layer
 from models.registry import BACKBONES
 
 STAGE_CHANNELS = (64, 128, 256, 512)

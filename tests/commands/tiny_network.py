@@ -7,7 +7,7 @@ from keras import KerasTensor, layers, regularizers
 
 import models
 from models.layers.batch_normalization import batch_normalization
-from models.layers.common import average_pool, output_layer
+from models.layers.outputs import average_pool, output_layer
 from models.registry import BACKBONES
 
 

@@ -14,7 +14,8 @@ from models.files import export
 from models.heads import classifier_head, embedding_head
 from models.initialization import initialize
 from models.layers.batch_normalization import batch_normalization, with_plain_layers
-from models.layers.common import average_pool, image_input, output_layer
+from models.layers.inputs import image_input
+from models.layers.outputs import average_pool, output_layer
 from utils import UsageError, UserError
 
 FACTS = {"dataset": "Folder", "labels": [1, 2], "class_names": ["Star", "Grünfink, alt"]}

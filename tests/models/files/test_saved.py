@@ -16,9 +16,9 @@ from models.files.saved import load_weights, save_model, save_weights
 from models.heads import classifier_head, embedding_head
 from models.initialization import initialize
 from models.layers.batch_normalization import batch_normalization
-from models.layers.common import average_pool
 from models.layers.convolution import conv2d
 from models.layers.network import Network
+from models.layers.outputs import average_pool
 from utils import UsageError, UserError
 
 # Keras asks its variables for arrays in a way that NumPy 2 warns of.

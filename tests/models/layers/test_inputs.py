@@ -1,10 +1,10 @@
-"""The beginning of every network against NumPy."""
+"""Input and normalization of every network against NumPy."""
 
 import keras
 import numpy as np
 import pytest
 
-from models.layers.common import image_input, pad_channels, reverse_channels
+from models.layers.inputs import image_input
 
 MEAN, STD = [120.5, 117.25, 104.0], [59.2, 58.1, 67.8]
 
@@ -12,11 +12,6 @@ MEAN, STD = [120.5, 117.25, 104.0], [59.2, 58.1, 67.8]
 @pytest.fixture
 def images():
     return np.random.default_rng(1).integers(0, 256, (2, 5, 4, 3), np.uint8)
-
-
-def run(function, channels, images):
-    image = keras.Input((None, None, channels))
-    return keras.ops.convert_to_numpy(keras.Model(image, function(image))(images))
 
 
 def apply(images, *arguments, **options):
@@ -61,16 +56,3 @@ def test_one_channel_has_no_order():
     image, x = image_input(1, bgr=True)
 
     assert x is image
-
-
-def test_pad_channels_adds_zeros_to_the_last_axis_only():
-    x = np.random.default_rng(2).normal(size=(2, 3, 5, 4)).astype(np.float32)
-
-    padded = run(lambda image: pad_channels(image, 2, 3), 4, x)
-    np.testing.assert_array_equal(padded, np.pad(x, ((0, 0), (0, 0), (0, 0), (2, 3))))
-
-
-def test_reverse_channels_of_any_number():
-    x = np.random.default_rng(3).normal(size=(1, 2, 3, 5)).astype(np.float32)
-
-    np.testing.assert_array_equal(run(reverse_channels, 5, x), x[..., ::-1])

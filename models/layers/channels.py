@@ -1,0 +1,30 @@
+"""Zero padding and reordering of channels.
+
+Only layers that Keras brings along, and no lambdas: a saved model loads without this package.
+"""
+
+from keras import KerasTensor, layers
+
+
+def pad_channels(x: KerasTensor, before: int, after: int) -> KerasTensor:
+    """Add channels of zeros before and after those of ``x``.
+
+    ``channels_first`` makes the layer pad the last two of the four dimensions; in our images,
+    whose channels come last, those are the columns and the channels. That is a plain Keras layer,
+    unlike ``keras.ops.pad``, which a model in the old HDF5 format cannot hold.
+    """
+    return layers.ZeroPadding2D(((0, 0), (before, after)), data_format="channels_first")(x)
+
+
+def reverse_channels(x: KerasTensor) -> KerasTensor:
+    """Reverse the order of the channels: RGB becomes BGR.
+
+    Cuts the channels apart (see ``pad_channels`` for ``channels_first``) and joins them again:
+    a model in the old HDF5 format cannot hold ``keras.ops.flip``.
+    """
+    count = x.shape[-1]
+    single = [
+        layers.Cropping2D(((0, 0), (i, count - 1 - i)), data_format="channels_first")(x)
+        for i in reversed(range(count))
+    ]
+    return layers.Concatenate(axis=-1, name="bgr")(single)

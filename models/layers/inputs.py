@@ -1,0 +1,40 @@
+"""Input of every network for images, and their normalization.
+
+Only layers that Keras brings along, and no lambdas: a saved model loads without this package.
+"""
+
+from collections.abc import Sequence
+
+import keras
+from keras import KerasTensor, layers
+
+from models.layers.channels import reverse_channels
+
+
+def image_input(
+    channels: int,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    bgr: bool = False,
+) -> tuple[KerasTensor, KerasTensor]:
+    """Return the input, for raw pixels 0..255, and the normalized images.
+
+    The input is float32 because Keras casts what it is given to the input's type: with uint8 it
+    would truncate images that are float already.
+
+    Args:
+        channels: number of channels.
+        mean: per channel in RGB order, 0 by default.
+        std: per channel in RGB order, 1 by default.
+        bgr: whether to reverse the channels after the normalization.
+    """
+    image = keras.Input((None, None, channels), dtype="float32", name="image")
+    x = image
+    if mean is not None or std is not None:
+        x = layers.Normalization(
+            mean=[float(m) for m in ([0] * channels if mean is None else mean)],
+            variance=[float(s) ** 2 for s in ([1] * channels if std is None else std)],
+            dtype="float32",
+            name="normalization",
+        )(x)
+    return image, reverse_channels(x) if bgr and channels > 1 else x

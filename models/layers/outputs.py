@@ -1,0 +1,31 @@
+"""Global average pooling and the last dense layer."""
+
+import keras
+from keras import KerasTensor, layers
+
+
+def average_pool(x: KerasTensor) -> KerasTensor:
+    """Return the mean over all positions, in float32 whatever precision the body computes in."""
+    return layers.GlobalAveragePooling2D(
+        data_format="channels_last", dtype="float32", name="avg_pool"
+    )(x)
+
+
+def output_layer(
+    x: KerasTensor, num_outputs: int, classifier: bool, decay: float = 0.0
+) -> KerasTensor:
+    """Apply the last dense layer, in float32: ``prob`` with softmax or a linear ``embedding``.
+
+    Args:
+        x: features, (batch, dimensions).
+        num_outputs: number of classes or dimensions of the embedding.
+        classifier: whether it is ``prob``.
+        decay: coefficient of the L2 penalty.
+    """
+    return layers.Dense(
+        num_outputs,
+        activation="softmax" if classifier else None,
+        kernel_regularizer=keras.regularizers.L2(decay) if decay else None,
+        dtype="float32",
+        name="prob" if classifier else "embedding",
+    )(x)
