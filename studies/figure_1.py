@@ -1,0 +1,74 @@
+"""Draw the paper's Figure 1, the losses over a 2-d feature space: python -m studies.figure_1 FILE.
+
+The picture of the README is ``docs/losses.png``. The values come from the functions that training
+minimizes; the target is the first of two classes, (1, 0).
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from storage.plots import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LIMIT = 2.0  # of both features
+POINTS = 201  # along each side
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if len(arguments) != 1:
+        print("usage: python -m studies.figure_1 FILE.svg|FILE.png", file=sys.stderr)
+        return 2
+    draw(Path(arguments[0]))
+    return 0
+
+
+def loss_values(features: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the loss of each feature vector for the target (1, 0), by the name of the loss.
+
+    Args:
+        features: shape (points, 2).
+    """
+    from keras import ops
+
+    from training.objectives.losses import cross_entropy, negative_correlation, squared_distance
+
+    target = np.tile(np.array([1, 0], "float32"), (len(features), 1))
+    losses = {
+        "softmax + cross-entropy": cross_entropy(target, ops.softmax(features)),
+        "MSE": squared_distance(target, features),
+        "cosine loss": negative_correlation(target, ops.normalize(features)),
+    }
+    return {name: ops.convert_to_numpy(values) for name, values in losses.items()}
+
+
+def draw(path: Path) -> None:
+    """Draw all losses side by side."""
+    from matplotlib.figure import Figure
+
+    axis = np.linspace(-LIMIT, LIMIT, POINTS, dtype="float32")
+    features = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    losses = loss_values(features)
+    figure = Figure(figsize=(9, 2.9), layout="constrained")
+    for panel, (name, values) in zip(figure.subplots(1, len(losses)), losses.items(), strict=True):
+        _draw_panel(panel, axis, values.reshape(POINTS, POINTS), name)
+    save_figure(figure, path, dpi=120)
+
+
+def _draw_panel(panel: "Axes", axis: np.ndarray, values: np.ndarray, title: str) -> None:
+    levels = np.linspace(0, values.max(), 13)
+    heat = panel.contourf(axis, axis, values, levels, cmap="cividis_r")
+    panel.contour(axis, axis, values, levels[1:], colors="black", linewidths=0.3)
+    panel.annotate("", (1, 0), (0, 0), arrowprops={"arrowstyle": "->", "lw": 1.5})
+    panel.set(title=title, aspect="equal", xticks=range(-2, 3), yticks=range(-2, 3))
+    panel.figure.colorbar(heat, ax=panel, ticks=levels[::4], format="%.1f", shrink=0.8)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

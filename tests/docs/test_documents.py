@@ -1,0 +1,122 @@
+"""README and docs/: size, links, and that every command in them exists with its options."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.documents import ROOT, anchors, blocks, commands, links, pages
+
+README = ROOT / "README.md"
+PUBLISHED = Path(__file__).parent / "published_commands.md"
+"""The shell blocks of the published README, as they stand there."""
+
+VALUES = {"$DSROOT": "data", "$DS": "CUB", "$LR": "0.1"}
+"""What stands in for each placeholder."""
+
+ENDS = re.compile(r"^(\||2?>.*|&&|;|done)$")
+"""Words of the shell that end a command's arguments."""
+
+
+def python_commands(page: Path) -> list[tuple[str, list[str]]]:
+    """Return script or module, and arguments, of each call of Python on a page."""
+    found = []
+    for words in commands(page):
+        starts = [i for i, word in enumerate(words) if Path(word).name in ("python", "python3")]
+        if not starts or ("/" in words[starts[0]] and not words[starts[0]].startswith(".venv")):
+            continue
+        rest = words[starts[0] + 1 :]
+        script = rest.pop(0) if rest[0] != "-m" else rest[1].replace(".", "/") + ".py"
+        rest = rest[2:] if rest[:1] == ["-m"] else rest
+        end = next((i for i, word in enumerate(rest) if ENDS.match(word)), len(rest))
+        found.append((script, [filled(word) for word in rest[:end]]))
+    return found
+
+
+def filled(word: str) -> str:
+    for placeholder, value in VALUES.items():
+        word = word.replace(placeholder, value)
+    return word
+
+
+def parser_of(script: str):
+    return importlib.import_module(script.removesuffix(".py").replace("/", ".")).build_parser()
+
+
+CALLS = [
+    pytest.param(script, arguments, id=f"{page.name}-{script}-{i}")
+    for page in pages()
+    for i, (script, arguments) in enumerate(python_commands(page))
+    if not script.startswith(("pytest", "venv"))
+]
+
+
+@pytest.mark.parametrize(("script", "arguments"), CALLS)
+def test_every_command_of_the_pages_is_accepted_by_its_parser(script, arguments, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [script])
+    source = (ROOT / script).read_text()
+    if "def build_parser" not in source:
+        for option in (word for word in arguments if word.startswith("--")):
+            assert f'"{option}"' in source
+        return
+    if script == "sweep.py":  # it parses the options after -- by those of the training commands
+        end = arguments.index("--")
+        parser_of("learn_classifier.py").parse_args(["--dataset", "Digits", *arguments[end + 1 :]])
+        arguments = arguments[:end]
+    parser_of(script).parse_args(arguments)
+
+
+def test_a_wrong_option_in_a_page_would_be_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```shell\npython predict.py \\\n    --modle $DS x.jpg | sort\n```\n")
+    [(script, arguments)] = python_commands(page)
+    assert arguments == ["--modle", "CUB", "x.jpg"]
+    with pytest.raises(SystemExit):
+        parser_of(script).parse_args(arguments)
+
+
+def test_every_command_is_in_the_readme():
+    scripts = {path.name for path in ROOT.glob("*.py") if "def build_parser" in path.read_text()}
+    assert len(scripts) >= 10
+    assert {name for name in scripts if f"`{name}`" not in README.read_text()} == set()
+
+
+def test_the_published_commands_are_in_the_readme_as_published():
+    published = blocks(PUBLISHED, "shell")
+    assert len(published) == 4
+    assert [block for block in published if block not in blocks(README, "shell")] == []
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings(page):
+    for link in links(page):
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_of_the_project_in_running_text_exist(page):
+    """``training/objectives/losses.py`` and the like, which a renaming would leave behind."""
+    named = re.findall(r"`((?:[a-z_]+/)+[a-z_0-9]+\.(?:py|md|txt))(?:::\w+)?`", page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_page_of_docs_is_in_the_index_of_the_readme():
+    listed = {(ROOT / link.partition("#")[0]).resolve() for link in links(README)}
+    assert {*(ROOT / "docs").glob("*.md")} - listed == set()
+
+
+def test_the_readme_is_short():
+    assert README.stat().st_size <= 15_360
+
+
+def test_targets_of_make_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = {words[1] for page in pages() for words in commands(page) if words[0] == "make"}
+    assert {"demo", "test"} <= targets
+    assert {target for target in targets if f"\n{target}:" not in makefile} == set()
