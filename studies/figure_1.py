@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from storage.plots import save_figure
+from storage.plots import save_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def draw(path: Path) -> None:
     figure = Figure(figsize=(9, 2.9), layout="constrained")
     for panel, (name, values) in zip(figure.subplots(1, len(losses)), losses.items(), strict=True):
         _draw_panel(panel, axis, values.reshape(POINTS, POINTS), name)
-    save_figure(figure, path, dpi=120)
+    save_plot(figure, path, dpi=120)
 
 
 def _draw_panel(panel: "Axes", axis: np.ndarray, values: np.ndarray, title: str) -> None:
