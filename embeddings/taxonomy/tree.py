@@ -68,11 +68,6 @@ class Taxonomy:
         return int(self.heights[self.root])
 
     @property
-    def is_tree(self) -> bool:
-        """Whether every node but the root has exactly one parent."""
-        return not self.with_several_parents()
-
-    @property
     def leaf_labels(self) -> tuple[Label, ...]:
         """Labels of the nodes without children, in ascending order."""
         return tuple(sorted(self.labels[i] for i in np.flatnonzero(self.heights == 0)))

@@ -121,7 +121,7 @@ def test_taxonomies_have_the_nodes_of_the_tables(name):
 )
 def test_classes_and_depths(name, classes, depths):
     taxonomy = read_taxonomy(name)
-    assert taxonomy.leaf_labels == tuple(classes) and taxonomy.is_tree
+    assert taxonomy.leaf_labels == tuple(classes) and not taxonomy.with_several_parents()
     assert Counter(taxonomy.depths[taxonomy.nodes(classes)].tolist()) == depths
 
 

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from storage.hdf5_heaps import check_heaps
+from storage.hdf5 import check_heaps
 
 TEXTS = ["conv/kernel", "conv/bias", "a longer text " * 10]
 
