@@ -120,11 +120,10 @@ def _graph(
     args: argparse.Namespace, plain: "keras.Model", classifier: "Classifier"
 ) -> "keras.Model":
     from evaluation.features import feature_tensor
-    from evaluation.prediction import score_tensor
     from models.files.export import with_pixel_input
 
     tensors = {
-        _scores_name(classifier): lambda: score_tensor(plain.outputs[-1], classifier.output),
+        _scores_name(classifier): lambda: classifier.score_tensor(plain.outputs[-1]),
         "embedding": lambda: feature_tensor(plain),
     }
     wanted = {name: tensors[name]() for name in _output_names(args, classifier)}
@@ -150,7 +149,7 @@ def _reference(
 
 
 def _scores_name(classifier: "Classifier") -> str:
-    from evaluation.prediction import PROBABILITY
+    from models.decisions import PROBABILITY
 
     return "probabilities" if classifier.score_kind == PROBABILITY else "scores"
 

@@ -7,11 +7,10 @@ from cli import console, data_options, learning, training_options
 from cli.arguments import non_negative_float
 from datasets.base import ImageDataset
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
+from training.objectives import DEFAULT_LOSS, EMBEDDING_LOSSES
 from training.options import TrainingOptions
 from training.parallel.group import Group
 from utils import UsageError
-
-LOSSES = ("mse", "inv_corr", "unnorm_corr", "softmax_corr")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,10 +28,9 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--loss",
-        choices=LOSSES,
-        default="inv_corr",
-        help="inv_corr: cosine loss; unnorm_corr: the same without normalization; softmax_corr: "
-        "with softmax instead; mse: squared Euclidean distance",
+        choices=tuple(EMBEDDING_LOSSES),
+        default=DEFAULT_LOSS,
+        help="; ".join(f"{name}: {loss.help}" for name, loss in EMBEDDING_LOSSES.items()),
     )
     group.add_argument(
         "--cls_weight",
@@ -87,7 +85,7 @@ def _learn(
     dataset = data_options.keep_images(args, dataset)
     targets = semantic.restrict(dataset.labels) if semantic else onehot(dataset.labels)
     backbone = setup.build_network(args.architecture, dataset, targets.dimensions, classifier=False)
-    model = embedding_head(backbone, args.loss)
+    model = embedding_head(backbone, EMBEDDING_LOSSES[args.loss].head)
     if args.cls_weight > 0:
         model = classifier_head(model, len(dataset.labels), args.cls_base)
     initialize(model, options.seed)

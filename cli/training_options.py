@@ -13,9 +13,9 @@ from cli.arguments import fraction, known, non_negative_float, non_negative_int,
 from models import architecture_names, check_architecture
 from training.learning_rates import parse_step_schedule
 from training.options import OutputOptions, ScheduleOptions, TrainingOptions
+from training.schedules import SCHEDULES
 
 DEVICE_TYPES = ("auto", "gpu", "cpu")
-LR_SCHEDULES = ("SGD", "SGDR", "CLR", "ResNet-Schedule")
 
 # Options of which another value makes another training run. What files say counts by its content,
 # see training/snapshots/identity.py.
@@ -143,7 +143,7 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     """Which learning rate each epoch gets."""
     defaults = ScheduleOptions()
     group = parser.add_argument_group("learning rate")
-    group.add_argument("--lr_schedule", choices=LR_SCHEDULES, default=defaults.lr_schedule)
+    group.add_argument("--lr_schedule", choices=tuple(SCHEDULES), default=defaults.lr_schedule)
 
     def add(name: str, kind: Callable, text: str) -> None:
         group.add_argument(name, type=kind, default=getattr(defaults, name[2:]), help=text)

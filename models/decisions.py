@@ -1,32 +1,107 @@
-"""How a network's output classifies: from predictions to one score per class."""
+"""How a network's output classifies: the rules that turn it into one score per class."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from keras import KerasTensor, ops
+import keras
+import numpy as np
+from keras import KerasTensor, layers, ops
 
-
-def output_scores(predictions: KerasTensor, class_vectors: KerasTensor) -> KerasTensor:
-    """The outputs themselves, where each stands for one class (softmax, one-hot embeddings)."""
-    return predictions
-
-
-def dot_scores(predictions: KerasTensor, class_vectors: KerasTensor) -> KerasTensor:
-    """Dot product with each class embedding."""
-    return ops.matmul(predictions, ops.transpose(class_vectors))
+PROBABILITY = "probability"
+COSINE = "cosine similarity"
+DOT = "dot product"
+DISTANCE = "negative squared distance"
 
 
-def distance_scores(predictions: KerasTensor, class_vectors: KerasTensor) -> KerasTensor:
-    """Negative squared Euclidean distance to each class embedding, less a term per sample.
+@dataclass(frozen=True)
+class Decision:
+    """A rule: the class with the largest score wins, the first of several.
 
-    ||p - c||² = ||p||² - 2 p·c + ||c||², and ||p||² is the same for every class.
+    Attributes:
+        kind: what the scores of ``complete_scores`` are.
+        affine: function of class vectors, float32 (classes, dimensions), that returns the kernel
+            (dimensions, classes) and the bias (classes,) of the scores; None: the outputs are the
+            scores.
+        less_squared_norm: whether ``scores`` leave out -||p||² of each output p, which is the same
+            for every class.
+        comparison: how the rule compares, for tables.
     """
-    return 2 * dot_scores(predictions, class_vectors) - ops.sum(ops.square(class_vectors), axis=-1)
+
+    kind: str
+    affine: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
+    less_squared_norm: bool = False
+    comparison: str = ""
+
+    @property
+    def compares(self) -> bool:
+        """Whether it compares outputs with class vectors."""
+        return self.affine is not None
+
+    def compared(self, class_vectors: np.ndarray) -> np.ndarray | None:
+        """Return the class vectors if the rule needs them."""
+        return class_vectors if self.compares else None
+
+    def scores(self, outputs: KerasTensor, class_vectors: np.ndarray | None) -> KerasTensor:
+        """Return the scores that decide, (samples, classes).
+
+        Args:
+            outputs: (samples, dimensions).
+            class_vectors: (classes, dimensions), or None where the outputs are the scores.
+        """
+        if self.affine is None:
+            return outputs
+        kernel, bias = self.affine(class_vectors)
+        return ops.matmul(outputs, kernel) + bias
+
+    def offset(self, outputs: np.ndarray) -> np.ndarray:
+        """Return what ``scores`` leave out, (samples, 1)."""
+        if not self.less_squared_norm:
+            return np.zeros((len(outputs), 1), np.float32)
+        return -np.square(outputs).sum(axis=1, keepdims=True)
+
+    def score_tensor(self, tensor: KerasTensor, class_vectors: np.ndarray | None) -> KerasTensor:
+        """Return scores and offset together, as plain layers that every export format can hold."""
+        if self.affine is None:
+            return tensor
+        kernel, bias = self.affine(np.asarray(class_vectors, np.float32))
+        dense = layers.Dense(len(bias), dtype="float32", name="class_scores")
+        dense.build((None, len(kernel)))
+        dense.set_weights([kernel, bias])
+        if not self.less_squared_norm:
+            return dense(tensor)
+        return ops.subtract(dense(tensor), ops.sum(ops.square(tensor), axis=1, keepdims=True))
+
+    def score_kind(self, layer: keras.Layer, class_vectors: np.ndarray | None) -> str:
+        """Return what the scores with their offset are, given the layer that puts out p."""
+        if self.affine is None and _is_softmax(layer):
+            return PROBABILITY
+        unit = isinstance(layer, layers.UnitNormalization) and _are_unit_vectors(class_vectors)
+        return COSINE if self.kind == DOT and unit else self.kind
 
 
-# Every function takes predictions (samples, dimensions) and class vectors (classes, dimensions) and
-# returns scores (samples, classes); the class with the largest score is the decision.
-DECISIONS: dict[str, Callable[[KerasTensor, KerasTensor], KerasTensor]] = {
-    "output": output_scores,
-    "dot": dot_scores,
-    "distance": distance_scores,
+def _dot(class_vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return class_vectors.T, np.zeros(len(class_vectors), np.float32)
+
+
+def _distance(class_vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """-||p - c||² = 2 p·c - ||c||² - ||p||²."""
+    return 2 * class_vectors.T, -np.square(class_vectors).sum(axis=1)
+
+
+def _is_softmax(layer: keras.Layer) -> bool:
+    activation = getattr(layer, "activation", None)
+    return isinstance(layer, layers.Softmax) or activation is keras.activations.softmax
+
+
+def _are_unit_vectors(class_vectors: np.ndarray | None) -> bool:
+    """Whether class vectors have unit length; None stands for one-hot vectors, which have."""
+    if class_vectors is None:
+        return True
+    return bool(np.allclose(np.linalg.norm(class_vectors, axis=1), 1, atol=1e-5))
+
+
+DECISIONS = {
+    "output": Decision(DOT),  # each output stands for one class: softmax, one-hot embeddings
+    "dot": Decision(DOT, _dot, comparison="dot"),
+    "distance": Decision(DISTANCE, _distance, less_squared_norm=True, comparison="L2"),
 }

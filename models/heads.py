@@ -1,4 +1,4 @@
-"""What follows a backbone: the normalization that a loss asks for, and a classifier."""
+"""What follows a backbone: the normalization of an embedding, and a classifier."""
 
 import difflib
 
@@ -9,33 +9,28 @@ from models.layers.batch_normalization import batch_normalization
 from models.layers.network import Network
 from utils import UsageError, unknown_name
 
-# Loss → the layer through which embeddings pass before they are compared, if any.
-NORMALIZATIONS = {
-    "inv_corr": (layers.UnitNormalization, "l2norm"),
-    "unnorm_corr": None,
-    "softmax_corr": (layers.Softmax, "softmax"),
-    "mse": None,
-}
+NORMALIZATIONS = {"l2norm": layers.UnitNormalization, "softmax": layers.Softmax}
+"""Layers through which embeddings may pass before they are compared, by layer name."""
 
 CLASSIFIER_DECAY = 5e-4
 
 
-def embedding_head(backbone: keras.Model, loss: str) -> keras.Model:
-    """Adds the normalization of the embedding that ``loss`` asks for.
+def embedding_head(backbone: keras.Model, normalization: str | None) -> keras.Model:
+    """Normalize the embedding.
 
     Args:
         backbone: a model with one output, (batch, dimensions).
-        loss: a key of ``NORMALIZATIONS``; ``"inv_corr"`` is the cosine loss.
+        normalization: a key of ``NORMALIZATIONS``; None leaves the embedding as it is.
 
     Raises:
-        UsageError: the loss is unknown.
+        UsageError: the normalization is unknown.
     """
-    if loss not in NORMALIZATIONS:
-        raise unknown_name("loss", loss, NORMALIZATIONS)
-    if NORMALIZATIONS[loss] is None:
+    if normalization is None:
         return backbone
-    layer, name = NORMALIZATIONS[loss]
-    output = layer(axis=-1, dtype="float32", name=name)(backbone.output)
+    if normalization not in NORMALIZATIONS:
+        raise unknown_name("normalization", normalization, NORMALIZATIONS)
+    layer = NORMALIZATIONS[normalization](axis=-1, dtype="float32", name=normalization)
+    output = layer(backbone.output)
     return Network(backbone.input, output, name=backbone.name)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from datasets.names import parse_name
+from training.objectives import DEFAULT_LOSS, EMBEDDING_LOSSES
 
 LEARNING_RATES = (2.5, 1.0, 0.5, 0.1, 0.05, 0.01, 0.005, 0.001)
 """The published candidates for ``--sgdr_max_lr`` (published README, Section 4.4)."""
@@ -31,16 +32,21 @@ class Loss:
 _CLASSIFIER, _EMBEDDINGS = "learn_classifier.py", "learn_image_embeddings.py"
 _ONEHOT, _CLS = ("--embedding", "onehot"), ("--cls_weight", "0.1")
 
+
+def _on_onehot(name: str) -> Loss:
+    option = () if name == DEFAULT_LOSS else ("--loss", name)
+    return Loss(_EMBEDDINGS, (*_ONEHOT, *option))
+
+
 LOSSES = {
-    "mse": Loss(_EMBEDDINGS, (*_ONEHOT, "--loss", "mse")),
+    **{loss.title: _on_onehot(name) for name, loss in EMBEDDING_LOSSES.items()},
     "xent": Loss(_CLASSIFIER),
     "xent+ls": Loss(_CLASSIFIER, ("--label_smoothing", "0.1")),
-    "cosine": Loss(_EMBEDDINGS, _ONEHOT),
     "cosine+xent": Loss(_EMBEDDINGS, (*_ONEHOT, *_CLS)),
     "semantic": Loss(_EMBEDDINGS, semantic=True),
     "semantic+xent": Loss(_EMBEDDINGS, _CLS, semantic=True),
 }
-"""The losses of the paper (Table 2)."""
+"""The losses of the table on one-hot embeddings, and the others of the paper (Table 2)."""
 
 
 @dataclass(frozen=True)

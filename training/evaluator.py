@@ -78,7 +78,8 @@ class Judge:
         labels = self.batches.split.labels
         *predictions, features = self._predict(verbose, check)
         classifying = self.objectives.outputs[-1]
-        scores = DECISIONS[classifying.decision](predictions[-1], classifying.class_vectors)
+        decision = DECISIONS[classifying.decision]
+        scores = decision.scores(predictions[-1], classifying.class_vectors)
         predicted = keras.ops.convert_to_numpy(scores).argmax(axis=-1)
         return Judgement(
             self._figures(predictions, labels), average_accuracy(predicted, labels), features

@@ -97,11 +97,12 @@ def train(run: Training) -> Judgement:
 def _train(run: Training, training: Batches, validating: Batches, testing: Batches) -> Judgement:
     options = run.options
     _check_metric(run)
-    identity = _identity(run, build_schedule(options.schedule, len(training)).epochs)
+    schedule = build_schedule(options.schedule)
+    identity = _identity(run, schedule.epochs)
     point = begin_or_resume(
         options.outputs, identity, options.initial_epoch, bool(options.finetune)
     )
-    schedule = build_schedule(options.schedule, len(training), point.first_step(ALL_LAYERS))
+    rate = schedule.callback(len(training), point.first_step(ALL_LAYERS))
     point.check_epochs(schedule.epochs)
     compiled = backend.jit_compile(options.jit)
     judge = Judge(run.model, run.objectives, validating, options.top_k_acc, compiled)
@@ -109,10 +110,10 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
         point = _start_from_pretrained(run, training, judge, point)
     _compile(run, schedule.initial_lr, _decay(options, schedule, training))
     reporter = EpochReporter(schedule.epochs, point.state.records, options.outputs.history)
-    snapshots = _snapshots(run, point, reporter, plateau_of(schedule.callbacks))
+    snapshots = _snapshots(run, point, reporter, plateau_of((rate,)))
     logs = [Logs(options.outputs.log_dir)] if options.outputs.log_dir else []
     record = _open(run, point, snapshots)
-    watching = [*schedule.callbacks, reporter, RecordOfHistory(reporter, record)]
+    watching = [rate, reporter, RecordOfHistory(reporter, record)]
     watching += [*snapshots, *logs]
     _fit(run, training, judge, point, schedule.epochs, watching)
     with explained(snapshots):

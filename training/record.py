@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 from datasets.base import ImageDataset
+from models.decisions import DECISIONS
 from models.files.description import ModelDescription, Output
 from storage.files import write_errors
 from storage.records import record_path, write_record
@@ -73,7 +74,11 @@ def describe_model(
         target_size=sizes.test_size or side,
         crop_size=sizes.crop_size or side,
         outputs=tuple(
-            Output(name, goal.decision, None if goal.decision == "output" else goal.class_vectors)
+            Output(
+                name,
+                goal.decision,
+                goal.class_vectors if DECISIONS[goal.decision].compares else None,
+            )
             for name, goal in zip(model.output_names, objectives.outputs, strict=True)
         ),
     )

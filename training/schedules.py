@@ -1,113 +1,83 @@
-"""Learning-rate schedules by their published names: how many epochs, and the callbacks."""
+"""The learning-rate schedules by their published names; listing them does not import Keras."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import keras
-
-from sgdr import SGDR, sgdr_epochs
 from training import learning_rates
 from training.options import ScheduleOptions
-from training.parallel import backend
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule in the form that the training loop needs.
+    """A schedule as the training loop needs it.
 
     Attributes:
-        epochs: how many it has.
+        epochs: its length.
         initial_lr: learning rate of the first epoch.
-        callbacks: what sets the rate during training.
+        callback: function of the steps per epoch, and of the steps of its first epoch that a
+            resumed run has done; returns the callback that sets the rate.
     """
 
     epochs: int
     initial_lr: float
-    callbacks: tuple[keras.callbacks.Callback, ...]
+    callback: "Callable[[int, int], keras.callbacks.Callback]"
 
 
-class CyclicalLearningRate(keras.callbacks.Callback):
-    """Sets the triangular rate at the begin of every batch.
+def _sgdr(options: ScheduleOptions) -> Schedule:
+    from sgdr import SGDR, sgdr_epochs
 
-    Args:
-        step_len: epochs of half a cycle.
-        steps_per_epoch: batches of an epoch.
-        min_lr: lowest rate.
-        max_lr: highest rate.
-        first_step: steps of the first epoch that an interrupted run has done.
-    """
-
-    def __init__(
-        self,
-        step_len: int,
-        steps_per_epoch: int,
-        min_lr: float,
-        max_lr: float,
-        first_step: int = 0,
-    ):
-        super().__init__()
-        self.steps_per_epoch = steps_per_epoch
-        self.first_step = first_step
-        self.learning_rate = partial(
-            learning_rates.clr_learning_rate,
-            half_cycle=step_len * steps_per_epoch,
-            min_lr=min_lr,
-            max_lr=max_lr,
-        )
-        self.epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.epoch = epoch
-        self._set(0)
-
-    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        self._set(self.first_step + batch)
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self.first_step = 0
-
-    def _set(self, step: int) -> None:
-        backend.sync_variables(self.model)  # or the step would not see the rate
-        iteration = self.epoch * self.steps_per_epoch + step
-        self.model.optimizer.learning_rate = self.learning_rate(iteration)
-
-
-def _sgdr(options: ScheduleOptions, steps_per_epoch: int, first_step: int) -> Schedule:
     return Schedule(
         sgdr_epochs(options.sgdr_base_len, options.sgdr_mul),
         options.sgdr_max_lr,
-        (SGDR(options.sgdr_max_lr, options.sgdr_base_len, options.sgdr_mul),),
+        lambda *_: SGDR(options.sgdr_max_lr, options.sgdr_base_len, options.sgdr_mul),
     )
 
 
-def _sgd(options: ScheduleOptions, steps_per_epoch: int, first_step: int) -> Schedule:
+def _sgd(options: ScheduleOptions) -> Schedule:
+    from keras.callbacks import ReduceLROnPlateau
+
     if options.sgd_schedule:
         steps = learning_rates.parse_step_schedule(options.sgd_schedule)
         return _by_epoch(steps.epochs, steps.learning_rate)
-    plateau = keras.callbacks.ReduceLROnPlateau(
-        "val_loss", factor=0.1, patience=options.sgd_patience, min_lr=options.sgd_min_lr
+    return Schedule(
+        learning_rates.SGD_EPOCHS,
+        options.sgd_lr,
+        lambda *_: ReduceLROnPlateau(
+            "val_loss", factor=0.1, patience=options.sgd_patience, min_lr=options.sgd_min_lr
+        ),
     )
-    return Schedule(learning_rates.SGD_EPOCHS, options.sgd_lr, (plateau,))
 
 
-def _clr(options: ScheduleOptions, steps_per_epoch: int, first_step: int) -> Schedule:
-    triangle = CyclicalLearningRate(
-        options.clr_step_len, steps_per_epoch, options.clr_min_lr, options.clr_max_lr, first_step
+def _clr(options: ScheduleOptions) -> Schedule:
+    from training.callbacks.cyclical import CyclicalLearningRate
+
+    return Schedule(
+        learning_rates.CLR_EPOCHS,
+        options.clr_min_lr,
+        lambda steps_per_epoch, first_step: CyclicalLearningRate(
+            *(options.clr_step_len, steps_per_epoch, options.clr_min_lr, options.clr_max_lr),
+            first_step,
+        ),
     )
-    return Schedule(learning_rates.CLR_EPOCHS, options.clr_min_lr, (triangle,))
 
 
-def _resnet(options: ScheduleOptions, steps_per_epoch: int, first_step: int) -> Schedule:
+def _resnet(options: ScheduleOptions) -> Schedule:
     return _by_epoch(learning_rates.RESNET_EPOCHS, learning_rates.resnet_learning_rate)
 
 
 def _by_epoch(epochs: int, rate: Callable[[int], float]) -> Schedule:
-    callback = keras.callbacks.LearningRateScheduler(lambda epoch, current: rate(epoch))
-    return Schedule(epochs, rate(0), (callback,))
+    from keras.callbacks import LearningRateScheduler
+
+    return Schedule(
+        epochs, rate(0), lambda *_: LearningRateScheduler(lambda epoch, current: rate(epoch))
+    )
 
 
-SCHEDULES: dict[str, Callable[[ScheduleOptions, int, int], Schedule]] = {
+SCHEDULES: dict[str, Callable[[ScheduleOptions], Schedule]] = {
     "SGD": _sgd,
     "SGDR": _sgdr,
     "CLR": _clr,
@@ -115,15 +85,7 @@ SCHEDULES: dict[str, Callable[[ScheduleOptions, int, int], Schedule]] = {
 }
 
 
-def build_schedule(options: ScheduleOptions, steps_per_epoch: int, first_step: int = 0) -> Schedule:
-    """The schedule that ``options`` name; ``options.epochs`` overrides its length.
-
-    Args:
-        options: which, and its parameters.
-        steps_per_epoch: batches of an epoch.
-        first_step: steps of the first epoch that an interrupted run has done.
-    """
-    schedule = SCHEDULES[options.lr_schedule](options, steps_per_epoch, first_step)
-    if options.epochs is None:
-        return schedule
-    return Schedule(options.epochs, schedule.initial_lr, schedule.callbacks)
+def build_schedule(options: ScheduleOptions) -> Schedule:
+    """Return the schedule that ``options`` name; ``options.epochs`` overrides its length."""
+    schedule = SCHEDULES[options.lr_schedule](options)
+    return schedule if options.epochs is None else replace(schedule, epochs=options.epochs)

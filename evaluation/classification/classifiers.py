@@ -86,7 +86,7 @@ class Comparison:
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         features = normalized(features) if self.norm else features
-        scores = DECISIONS[self.decision](features, self.vectors)
+        scores = DECISIONS[self.decision].scores(features, self.vectors)
         return ops.convert_to_numpy(scores)[:, self.columns]
 
 
@@ -202,17 +202,15 @@ METHODS: dict[str, Callable[[Request], Classifier]] = {
 }
 """Ways to classify by the option that asks for them; ``"own"`` without any."""
 
-_OWN_NAMES = {"dot": "class embedding (dot)", "distance": "class embedding (L2)"}
-_COMPARISON_NAMES = {"dot": "centroid (dot)", "distance": "centroid (L2)"}
-
 
 def method_name(method: str, request: Request) -> str:
     """What tables call the method for this model."""
     output = request.description.classifying
     if method == "own":
-        arg_max = "probability" if output.name in _PROBABILITIES else "largest output"
-        return _OWN_NAMES.get(output.decision, arg_max)
+        if comparison := DECISIONS[output.decision].comparison:
+            return f"class embedding ({comparison})"
+        return "probability" if output.name in _PROBABILITIES else "largest output"
     if method == "centroids":
-        return _COMPARISON_NAMES[_comparison(request)]
+        return f"centroid ({DECISIONS[_comparison(request)].comparison})"
     layer = output.name if method == "prob_features" else request.layer
     return f"SVM on {layer}" if layer else "SVM"

@@ -14,16 +14,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from models.decisions import DECISIONS
 from storage.hdf5 import is_hdf5, open_hdf5
 from storage.npz import float_vectors, read_member, read_npz
 from utils import UserError, open_regular
 
 MEMBER = "description.npz"
 """Name of the description within the archive (``.keras``) or among the data sets (``.h5``)."""
-
-DECISIONS = ("output", "dot", "distance")
-"""How scores of classes may follow from an output, the keys of ``models.decisions.DECISIONS``.
-"""
 
 _LARGEST = 256 * 2**20  # bytes; the 1,000 classes of ImageNet need 4 MB
 _LARGEST_TEXT = 2**26  # bytes, four of each character
@@ -36,7 +33,7 @@ class Output:
 
     Attributes:
         name: of the layer.
-        decision: how scores of classes follow, one of ``DECISIONS``.
+        decision: how scores of classes follow, a key of ``models.decisions.DECISIONS``.
         class_vectors: float32 (classes, dimensions) for decisions that compare the output with
             class embeddings, or None.
     """
@@ -219,7 +216,7 @@ def _output(pair: object, vectors: np.ndarray | None, num_classes: int) -> Outpu
     if decision not in DECISIONS:
         raise ValueError(f"unknown decision {decision!r}; known are: {', '.join(DECISIONS)}")
     if vectors is None:
-        if decision != "output":
+        if DECISIONS[decision].compares:
             raise ValueError(f"the output {name!r} lacks class embeddings")
         return Output(name, decision)
     vectors = float_vectors(vectors)

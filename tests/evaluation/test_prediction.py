@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from evaluation.prediction import Classifier, score_tensor
+from evaluation.prediction import Classifier
 from models.files.description import ModelDescription, Output
 from utils import UsageError, UserError
 
@@ -87,7 +87,7 @@ def test_classes_scores_and_what_they_are(ending, decision, vectors, kind, formu
         np.testing.assert_allclose(values, row[ranked[:2]], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(classifier.scores(IMAGES), expected, rtol=1e-4, atol=1e-5)
 
-    as_layers = keras.Model(model.inputs, score_tensor(model.output, output))
+    as_layers = keras.Model(model.inputs, classifier.score_tensor(model.output))
     np.testing.assert_allclose(as_layers.predict_on_batch(IMAGES), expected, rtol=1e-4, atol=1e-5)
 
 

@@ -67,6 +67,8 @@ def test_one_data_set_has_one_name(names):
 
 EXPECTED = {
     "mse": {"embedding": "onehot", "loss": "mse", "cls_weight": 0.0},
+    "unnorm_corr": {"embedding": "onehot", "loss": "unnorm_corr", "cls_weight": 0.0},
+    "softmax_corr": {"embedding": "onehot", "loss": "softmax_corr", "cls_weight": 0.0},
     "xent": {"label_smoothing": 0.0},
     "xent+ls": {"label_smoothing": 0.1},
     "cosine": {"embedding": "onehot", "loss": "inv_corr", "cls_weight": 0.0},

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops
 
-from models.decisions import DECISIONS, distance_scores
+from models.decisions import DECISIONS
 
 
 class ClassAccuracy(keras.metrics.MeanMetricWrapper):
@@ -25,8 +25,8 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
         class_vectors = np.asarray(class_vectors, dtype=np.float32)
 
         def hits(targets: KerasTensor, predictions: KerasTensor) -> KerasTensor:
-            truth = ops.argmax(distance_scores(targets, class_vectors), axis=-1)
-            scores = DECISIONS[decision](predictions, class_vectors)
+            truth = ops.argmax(DECISIONS["distance"].scores(targets, class_vectors), axis=-1)
+            scores = DECISIONS[decision].scores(predictions, class_vectors)
             if k == 1:
                 return ops.equal(truth, ops.argmax(scores, axis=-1))
             return ops.in_top_k(truth, scores, min(k, len(class_vectors)))

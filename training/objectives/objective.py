@@ -10,16 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from embeddings import ClassEmbeddings
-from training.objectives import losses
+from training.objectives import LOSSES, losses
 from training.objectives.metrics import ClassAccuracy, accuracy_metrics
-
-# Published name of the loss → function and the rule that classifies semantic embeddings.
-EMBEDDING_LOSSES: dict[str, tuple[Callable, str]] = {
-    "inv_corr": (losses.negative_correlation, "dot"),
-    "unnorm_corr": (losses.negative_correlation, "dot"),
-    "softmax_corr": (losses.negative_correlation, "dot"),
-    "mse": (losses.squared_distance, "distance"),
-}
 
 
 @dataclass(frozen=True)
@@ -98,13 +90,12 @@ def embedding(
 
     Args:
         class_embeddings: the targets.
-        loss: a key of ``EMBEDDING_LOSSES``.
+        loss: a key of ``training.objectives.EMBEDDING_LOSSES``.
         cls_weight: lambda of paper, equation (7).
     """
-    function, decision = EMBEDDING_LOSSES[loss]
-    on_embedding = Objective(
-        function, class_embeddings.vectors, "output" if class_embeddings.is_onehot else decision
-    )
+    on_embedding = _objective(loss, class_embeddings.vectors)
+    if class_embeddings.is_onehot:
+        on_embedding = replace(on_embedding, decision="output")
     if cls_weight <= 0:
         return Objectives((on_embedding,))
     head = replace(_cross_entropy(len(class_embeddings.labels)), weight=cls_weight)
@@ -112,4 +103,9 @@ def embedding(
 
 
 def _cross_entropy(num_classes: int, label_smoothing: float = 0.0) -> Objective:
-    return Objective(losses.cross_entropy, smoothed_onehot(num_classes, label_smoothing))
+    return _objective("xent", smoothed_onehot(num_classes, label_smoothing))
+
+
+def _objective(name: str, class_vectors: np.ndarray) -> Objective:
+    row = LOSSES[name]
+    return Objective(getattr(losses, row.function), class_vectors, row.decision)

@@ -9,9 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from models import decisions
 from models.files.description import (
-    DECISIONS,
     MEMBER,
     ModelDescription,
     Output,
@@ -121,10 +119,6 @@ def empty_model(path):
     with zipfile.ZipFile(path, "w") if path.suffix == ".keras" else h5py.File(path, "w"):
         pass
     return path
-
-
-def test_the_known_decisions_are_those_that_exist():
-    assert set(DECISIONS) == set(decisions.DECISIONS)
 
 
 PLAIN = {

@@ -70,7 +70,7 @@ def all_kinds_of_layers() -> keras.Model:
     x = keras.layers.ReLU()(keras.layers.Add()([y, shortcut(x, 7, 2)]))
     x = keras.layers.MaxPooling2D(3, 2)(x)
     x = output_layer(average_pool(x), 4, classifier=False)
-    return classifier_head(embedding_head(keras.Model(image, x), "inv_corr"), 5)
+    return classifier_head(embedding_head(keras.Model(image, x), "l2norm"), 5)
 
 
 def simple() -> keras.Model:

@@ -44,7 +44,7 @@ def two_headed():
     model = models.build_backbone(
         "resnet-32", 70, classifier=False, mean=[124, 117, 104], std=[60, 59, 58], bgr=True
     )
-    return classifier_head(embedding_head(model, "inv_corr"), 5)
+    return classifier_head(embedding_head(model, "l2norm"), 5)
 
 
 def classifier():

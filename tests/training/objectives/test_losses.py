@@ -126,8 +126,8 @@ def test_the_rules_disagree_where_lengths_differ():
     vectors = np.float32([[1, 0], [0, 3]])
     prediction = np.float32([[0.9, 0.5]])
     chosen = {
-        rule: int(keras.ops.argmax(scores(prediction, vectors), axis=-1)[0])
-        for rule, scores in DECISIONS.items()
+        rule: int(keras.ops.argmax(decision.scores(prediction, vectors), axis=-1)[0])
+        for rule, decision in DECISIONS.items()
     }
     assert chosen == {"output": 0, "dot": 1, "distance": 0}
 
