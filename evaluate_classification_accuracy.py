@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cli import arguments, class_options, console, data_options
 from cli.arguments import non_negative_float, non_negative_int, positive, seed
-from datasets.base import ImageDataset
+from datasets.images.dataset import ImageDataset
 from storage.files import check_writable
 from storage.records import commit, record_path, write_record
 from utils import UsageError, UserError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cli import class_options, console, data_options, learning, training_options
 from cli.arguments import fraction
-from datasets.base import ImageDataset
+from datasets.images.dataset import ImageDataset
 from training.options import TrainingOptions
 from training.parallel.group import Group
 
@@ -37,7 +37,7 @@ def read_data(args: argparse.Namespace) -> ImageDataset:
     dataset = data_options.open_dataset(args)
     if args.class_list:
         dataset = dataset.restrict(class_options.read_class_list(args.class_list, dataset.labels))
-    return data_options.measured(dataset)
+    return dataset
 
 
 def learn(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from cli import console, data_options, learning, training_options
 from cli.arguments import non_negative_float
-from datasets.base import ImageDataset
+from datasets.images.dataset import ImageDataset
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
 from training.objectives import DEFAULT_LOSS, EMBEDDING_LOSSES
 from training.options import TrainingOptions
@@ -55,7 +55,7 @@ def read_data(args: argparse.Namespace) -> Data:
     dataset = data_options.open_dataset(args)
     if semantic:
         dataset = dataset.restrict(semantic.shared_labels(dataset.labels, dataset.name))
-    return data_options.measured(dataset), semantic
+    return dataset, semantic
 
 
 def learn(args: argparse.Namespace, read: Callable[[argparse.Namespace], Data] = read_data) -> None:

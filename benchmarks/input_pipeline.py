@@ -78,7 +78,6 @@ def _measure_files(args: argparse.Namespace) -> dict[str, object]:
     from dataclasses import replace
 
     from datasets import get_dataset
-    from datasets.base import images_at
     from datasets.cache.choice import with_cache
 
     dataset = get_dataset("CUB", args.data_root)
@@ -92,7 +91,7 @@ def _measure_files(args: argparse.Namespace) -> dict[str, object]:
         loaders = _torchvision(args, paths, stack) if args.torchvision_python else {}
         contestants = _file_contestants(args, dataset, kept, stored, paths, loaders)
         table = _in_turns(contestants, args.rounds, args.images)
-    bytes_kept = [image.nbytes for image in images_at(kept.train.images, range(args.images))]
+    bytes_kept = [image.nbytes for image in kept.train]
     files = _show(f"{args.images} images of CUB, 512 to 448 pixels, flip, erasing", table)
     others = _against_torchvision(table)
     bytes_of_batch = args.batch_size * 448 * 448 * 3
@@ -244,7 +243,7 @@ def _shares(dataset) -> dict[str, float]:
     prepare, batch = dataset.preprocessing, np.empty((1, *dataset.input_shape), np.uint8)
     for i in range(len(dataset.train)):
         times = [time.thread_time()]
-        image = dataset.train.images[i]
+        image = dataset.train[i]
         times.append(time.thread_time())
         params = prepare.train_params(image.shape, generator("benchmark", i))
         times.append(time.thread_time())
@@ -269,7 +268,7 @@ def _decoding(dataset) -> float:
     """Milliseconds of computing per image of the decoder alone, the same as torchvision's."""
     import simplejpeg
 
-    paths = [dataset.train.images.images.paths[i] for i in dataset.train.images.positions]
+    paths = [dataset.train.samples.paths[i] for i in dataset.train.positions]
     contents = [path.read_bytes() for path in paths]
     begin = time.thread_time()
     for content in contents:
@@ -283,7 +282,7 @@ def _measure_cifar(args: argparse.Namespace) -> dict[str, dict]:
     from datasets import get_dataset
 
     dataset = get_dataset("CIFAR-100", args.cifar_root)
-    images = dataset.train.images
+    images = dataset.train.samples
     some = images[:_CIFAR_PUBLISHED]
 
     def published() -> dict[str, float]:

@@ -130,7 +130,7 @@ def take_steps(
     rng = np.random.default_rng(0)
     count = STEPS * BATCH
     images = rng.integers(0, 256, (count, SIZE, SIZE, 3), np.uint8)
-    split = Split(images, rng.integers(0, CLASSES, count), [str(i) for i in range(count)])
+    split = Split.whole(images, rng.integers(0, CLASSES, count), [str(i) for i in range(count)])
     goal = objective.cross_entropy(CLASSES)
     batches = Batches(split, lambda image, rng: image, goal.encode, BATCH, multiple=number)
     ends = []

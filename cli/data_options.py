@@ -6,12 +6,10 @@ Imports nothing heavy, like ``cli``.
 import argparse
 from pathlib import Path
 
-import numpy as np
-
 from cli.arguments import fraction, known, non_negative_int, positive, seed
 from datasets import dataset_names, get_dataset
-from datasets.base import ImageDataset
-from datasets.cache.choice import with_cache
+from datasets.cache.choice import with_cache, with_normalization
+from datasets.images.dataset import ImageDataset
 from datasets.names import parse_name
 
 CACHES = ("auto", "ram", "off")
@@ -120,7 +118,7 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
 
 
 def open_dataset(args: argparse.Namespace) -> ImageDataset:
-    """The data set that the options name.
+    """Return the data set that the options name.
 
     Raises:
         UserError: it is unknown, missing or damaged.
@@ -137,20 +135,10 @@ def open_dataset(args: argparse.Namespace) -> ImageDataset:
     )
 
 
-def measured(dataset: ImageDataset) -> ImageDataset:
-    """The same, after the colours of images that are in memory have been measured.
-
-    Those in files are read later, when they are also kept.
-    """
-    if isinstance(dataset.train.images, np.ndarray):
-        _ = dataset.normalization  # which is remembered
-    return dataset
-
-
 def keep_images(args: argparse.Namespace, dataset: ImageDataset) -> ImageDataset:
-    """The data set as ``--cache`` keeps it, after its classes have been chosen.
+    """Return the data set, restricted to its classes, as ``--cache`` keeps it, and normalized.
 
     Raises:
         UserError: the images do not fit, or cannot be read or written.
     """
-    return with_cache(dataset, args.cache, args.read_workers)
+    return with_cache(with_normalization(dataset, args.cache), args.cache, args.read_workers)

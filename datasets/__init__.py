@@ -4,7 +4,6 @@ A new data set is one file with ``@DATASETS.register("Name")`` on a function tha
 ``ReaderArgs`` and returns a ``RawDataset`` (see ``base``), and one import below.
 """
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,17 +11,12 @@ import numpy as np
 
 from datasets.base import (
     DATASETS,
-    ImageDataset,
     RawDataset,
     ReaderArgs,
-    Split,
-    assemble,
     check_classes,
     check_split,
 )
-from datasets.holdout import held_out_positions
-from datasets.images.normalization import BY_SUFFIX, Normalization
-from datasets.images.preprocessing import Preprocessing
+from datasets.images.dataset import ImageDataset, image_dataset
 from datasets.names import DatasetName, parse_name
 from datasets.readers import (  # noqa: F401 (register)
     cars,
@@ -35,19 +29,14 @@ from datasets.readers import (  # noqa: F401 (register)
     inat,
     mit67,
 )
-from datasets.subsets import number_of_repeats, subset_positions
+from datasets.subsets import held_out_indices, number_of_repeats, subset_indices
 from utils import UsageError
 
 __all__ = ["dataset_names", "get_dataset"]
 
-logger = logging.getLogger(__name__)
-
-_LARGE = (512, 448)  # size, crop
-_CROP_RATIO = 7 / 8  # of all published sizes: 512 to 448, 256 to 224
-
 
 def dataset_names() -> list[str]:
-    """The names of all data sets, without suffixes."""
+    """Return the names of all data sets, without suffixes."""
     return DATASETS.names()
 
 
@@ -62,7 +51,7 @@ def get_dataset(
     crop_size: int | None = None,
     val_fraction: float | None = None,
 ) -> ImageDataset:
-    """Reads a data set.
+    """Read a data set.
 
     Args:
         name: a name from ``dataset_names()``, in any case, with suffixes in any order:
@@ -90,13 +79,12 @@ def get_dataset(
     raw = DATASETS.get(parsed.base)(
         ReaderArgs(root, parsed.per_class, subset_seed, test_fraction, parsed.part)
     )
-    dataset = replace(
-        assemble(name, raw),
-        preprocessing=_sizes(parsed, raw.preprocessing, target_size, crop_size),
-        fixed_normalization=_normalization(parsed, raw),
-    )
+    dataset = image_dataset(name, parsed, raw, target_size, crop_size)
     check_classes(dataset)
-    return _subset(dataset, parsed.per_class, raw, subset_seed, repeats, val_fraction)
+    dataset = _with_subset(dataset, raw, parsed.per_class, subset_seed, repeats)
+    if val_fraction is not None:
+        dataset = _with_validation(dataset, val_fraction, subset_seed)
+    return replace(dataset, train=dataset.train.repeated(dataset.repeats))
 
 
 def _check_arguments(
@@ -114,83 +102,16 @@ def _check_arguments(
         raise UsageError(f"the validation fraction must lie between 0 and 1, it is {val_fraction}")
 
 
-def _sizes(parsed: DatasetName, default: Preprocessing, target_size, crop_size) -> Preprocessing:
-    if not parsed.large and target_size is None and crop_size is None:
-        return default
-    if default.crop_size is None:
-        raise UsageError(f"the images of {parsed.base} have a fixed size")
-    if parsed.large:
-        default = replace(default, train_size=_LARGE[0], test_size=_LARGE[0], crop_size=_LARGE[1])
-    if target_size is not None:
-        smallest = target_size[0] if isinstance(target_size, tuple) else target_size
-        derived = max(1, round(smallest * _CROP_RATIO))
-        default = replace(default, train_size=target_size, test_size=smallest, crop_size=derived)
-    if crop_size is not None:
-        default = replace(default, crop_size=crop_size)
-    _check_sizes(default)
-    return default
-
-
-def _check_sizes(sizes: Preprocessing) -> None:
-    if sizes.test_size < 1 or sizes.crop_size < 1:
-        raise UsageError(
-            f"images need at least one pixel: target size {sizes.train_size}, "
-            f"crop size {sizes.crop_size}"
-        )
-    if isinstance(sizes.train_size, tuple) and sizes.train_size[0] >= sizes.train_size[1]:
-        raise UsageError(f"the range of target sizes is empty: {sizes.train_size}")
-    if sizes.crop_size > sizes.test_size:
-        logger.warning(
-            "images of %d pixels are padded to %d by reflection", sizes.test_size, sizes.crop_size
-        )
-
-
-def _normalization(parsed: DatasetName, raw: RawDataset) -> Normalization | None:
-    if parsed.normalization is None:
-        return raw.normalization
-    if raw.channels != 3:
-        raise UsageError(
-            f"-{parsed.normalization} is for RGB images, "
-            f"but those of {parsed.base} have {raw.channels} channel"
-        )
-    return BY_SUFFIX[parsed.normalization]
-
-
-def _subset(
-    dataset: ImageDataset,
-    per_class: int | None,
-    raw: RawDataset,
-    seed: int,
-    repeats: int | None,
-    val_fraction: float | None,
+def _with_subset(
+    dataset: ImageDataset, raw: RawDataset, per_class: int | None, seed: int, repeats: int | None
 ) -> ImageDataset:
-    """Keeps ``per_class`` training images of each class, unless the reader did, and repeats.
-
-    Images for validation are held out in between, so that none is in both splits.
-    """
+    """Keep ``per_class`` training images of each class, unless the reader did."""
     train = dataset.train
     if per_class is not None and not raw.is_subset:
-        train = train.select(subset_positions(train.labels, dataset.labels, per_class, seed))
+        train = train.select(subset_indices(train.labels, dataset.labels, per_class, seed))
     if repeats is None:
         repeats = _repeats(per_class, raw, full=len(dataset.train), kept=len(train))
-    validation = None
-    if val_fraction is not None:
-        train, validation = _hold_out(dataset, train, val_fraction, seed)
-    return replace(dataset, train=train.repeated(repeats), validation=validation, repeats=repeats)
-
-
-def _hold_out(
-    dataset: ImageDataset, train: Split, fraction: float, seed: int
-) -> tuple[Split, Split]:
-    held_out = held_out_positions(train.labels, dataset.labels, train.names, fraction, seed)
-    if not len(held_out):
-        raise UsageError(
-            f"--val_fraction {fraction:g}: no class of {dataset.name} has enough training images "
-            f"to hold out one (the largest has {np.bincount(train.labels).max()})"
-        )
-    kept = np.setdiff1d(np.arange(len(train)), held_out)
-    check_split(dataset, train.select(held_out), "validation")
-    return train.select(kept), train.select(held_out)
+    return replace(dataset, train=train, repeats=repeats)
 
 
 def _repeats(per_class: int | None, raw: RawDataset, full: int, kept: int) -> int:
@@ -199,3 +120,18 @@ def _repeats(per_class: int | None, raw: RawDataset, full: int, kept: int) -> in
     if raw.full_per_class is not None:
         return number_of_repeats(raw.full_per_class, per_class)
     return number_of_repeats(full, kept)
+
+
+def _with_validation(dataset: ImageDataset, fraction: float, seed: int) -> ImageDataset:
+    """Hold out training images, which have not been repeated yet."""
+    train = dataset.train
+    held_out = held_out_indices(train.labels, dataset.labels, train.names, fraction, seed)
+    if not len(held_out):
+        raise UsageError(
+            f"--val_fraction {fraction:g}: no class of {dataset.name} has enough training images "
+            f"to hold out one (the largest has {np.bincount(train.labels).max()})"
+        )
+    kept = np.setdiff1d(np.arange(len(train)), held_out)
+    dataset = replace(dataset, train=train.select(kept), validation=train.select(held_out))
+    check_split(dataset, "validation")
+    return dataset

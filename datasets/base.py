@@ -1,16 +1,15 @@
-"""What a data set is: the contract between its readers, the commands and the batches."""
+"""What a data set is, whatever its samples: the contract of readers, training and evaluation."""
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
-from datasets.images.normalization import Normalization, measure
-from datasets.images.preprocessing import Preprocessing
 from utils import Registry, UsageError, UserError, list_folder, listing
 
 logger = logging.getLogger(__name__)
@@ -21,13 +20,13 @@ DATASETS = Registry("data set")
 
 @dataclass(frozen=True)
 class ReaderArgs:
-    """What a reader is asked for.
+    """Arguments of a reader.
 
     Attributes:
         root: folder of the data set, or None.
-        per_class: training images wanted of each class, or None for all; readers may ignore it.
-        subset_seed: seed of all random choices of images.
-        test_fraction: part of the images used for testing, in (0, 1), or None.
+        per_class: training samples wanted of each class, or None for all; readers may ignore it.
+        subset_seed: seed of all random choices of samples.
+        test_fraction: part of the samples used for testing, in (0, 1), or None.
         part: what stands behind an underscore in the name, in lower case: a supercategory.
     """
 
@@ -40,129 +39,150 @@ class ReaderArgs:
 
 @dataclass(frozen=True)
 class RawSplit:
-    """Images with their original labels, as a reader finds them.
+    """Samples with their original labels, as a reader finds them.
 
     Attributes:
-        images: ``images[i]`` is uint8 (height, width, channels).
-        labels: original label of each image, all int or all str.
-        names: file path of each image relative to the root, or its index.
+        samples: an array, or a sequence that reads a sample when asked.
+        labels: original label of each sample, all int or all str.
+        names: file path of each sample relative to the root, or its index.
     """
 
-    images: Sequence
+    samples: Sequence
     labels: Sequence[int] | Sequence[str]
     names: Sequence[str]
 
 
 @dataclass(frozen=True)
 class RawDataset:
-    """What a reader returns.
+    """What a reader returns; each kind of samples adds its own settings.
 
     Attributes:
-        train: training images.
-        test: test images.
-        preprocessing: default sizes and augmentation.
+        train: training samples.
+        test: test samples.
         class_names: names by original label; a class that is missing is named by its label.
-        channels: 3 for RGB, 1 for gray.
-        normalization: published mean and standard deviation, or None to measure them.
         full_per_class: size of a whole class, from which the number of repetitions of a subset
-            follows; None: it follows from the number of images.
-        is_subset: whether the reader has already kept only ``ReaderArgs.per_class`` images.
+            follows; None: it follows from the number of samples.
+        is_subset: whether the reader has already kept only ``ReaderArgs.per_class`` samples.
     """
 
     train: RawSplit
     test: RawSplit
-    preprocessing: Preprocessing
+    _: KW_ONLY
     class_names: Mapping[int | str, str] = field(default_factory=dict)
-    channels: int = 3
-    normalization: Normalization | None = None
     full_per_class: int | None = None
     is_subset: bool = False
 
 
-class Selected(Sequence):
-    """Some images of a sequence, in any order and as often as wanted, without copying them.
+@dataclass(frozen=True, eq=False)
+class Split(Sequence):
+    """Samples for training, validation or testing.
 
-    Args:
-        images: the sequence.
-        positions: int (n,), positions within it.
+    Attributes:
+        samples: an array, or a sequence that reads a sample when asked; splits may share it.
+        positions: int64 (n,), of the split's samples within ``samples``; they may repeat.
+        labels: int64 (n,), class positions: indices of ``Dataset.labels``.
+        names: file path relative to the root, or the index as a string, of each sample.
     """
 
-    def __init__(self, images: Sequence, positions: np.ndarray):
-        nested = isinstance(images, Selected)
-        self.images = images.images if nested else images
-        self.positions = images.positions[positions] if nested else np.asarray(positions)
+    samples: Sequence
+    positions: np.ndarray
+    labels: np.ndarray
+    names: Sequence[str]
+
+    @classmethod
+    def whole(cls, samples: Sequence, labels: np.ndarray, names: Sequence[str]) -> Self:
+        """Return the split of all samples."""
+        return cls(samples, np.arange(len(labels)), labels, tuple(names))
 
     def __len__(self) -> int:
         return len(self.positions)
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self.images[int(self.positions[index])]
+    def __getitem__(self, index: int):
+        return self.samples[int(self.positions[index])]
 
+    def batch(self, indices: np.ndarray) -> np.ndarray | Sequence:
+        """Return samples of the split: one array if they are in memory, else read when asked."""
+        if isinstance(self.samples, np.ndarray):
+            return self.samples[self.positions[indices]]
+        return self.select(indices)
 
-def images_at(images: Sequence, positions: np.ndarray) -> Sequence | np.ndarray:
-    """The images at these positions: an array if they are in one, else read when asked for."""
-    if isinstance(images, Selected):
-        return images_at(images.images, images.positions[positions])
-    if isinstance(images, np.ndarray):
-        return images[positions]
-    return Selected(images, positions)
+    def select(self, indices: np.ndarray) -> Self:
+        """Return the split of the samples at these indices, which may repeat."""
+        names = tuple(self.names[i] for i in indices)
+        return Split(self.samples, self.positions[indices], self.labels[indices], names)
 
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Images for training or for testing.
-
-    Attributes:
-        images: ``images[i]`` is uint8 (height, width, channels): an array (n, height, width,
-            channels) or a sequence that reads files when asked.
-        labels: int64 (n,), positions in ``ImageDataset.labels``.
-        names: file path relative to the root, or the index as a string, of each image.
-    """
-
-    images: Sequence
-    labels: np.ndarray
-    names: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def select(self, positions: np.ndarray) -> "Split":
-        """The images at these positions, which may repeat."""
-        names = tuple(self.names[i] for i in positions)
-        return Split(Selected(self.images, positions), self.labels[positions], names)
-
-    def repeated(self, times: int) -> "Split":
-        """All images ``times`` times, one whole copy after the other."""
+    def repeated(self, times: int) -> Self:
+        """Return the split with all samples ``times`` times, one whole copy after the other."""
         return self if times == 1 else self.select(np.tile(np.arange(len(self)), times))
 
 
-@dataclass(frozen=True, eq=False)
-class ImageDataset:
-    """A data set for image classification.
+class Transform(ABC):
+    """Prepares samples for the network."""
+
+    @abstractmethod
+    def __call__(self, sample, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Transform one sample; random in training, with all draws from ``rng``."""
+
+    @abstractmethod
+    def batch(self, samples: Sequence, generators: Iterable[np.random.Generator]) -> np.ndarray:
+        """Transform many samples, the same as one by one, into one array.
+
+        Args:
+            samples: an array, or a sequence that reads a sample when asked.
+            generators: one for each; used before the next one is asked for.
+        """
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dataset(ABC):
+    """All that training needs to know of a data set for classification.
 
     Attributes:
         name: its name, with suffixes.
-        train: training images, repeated ``repeats`` times.
-        test: test images.
+        train: training samples, repeated ``repeats`` times.
+        test: test samples.
+        validation: training samples that are held out, or None.
         labels: original label of each class.
         class_names: name of each class.
-        channels: 3 for RGB, 1 for gray.
-        preprocessing: sizes and augmentation.
-        fixed_normalization: published mean and standard deviation, or None to measure them.
-        repeats: how often each training image occurs in ``train``.
-        validation: training images that are held out, or None.
+        repeats: how often each training sample occurs in ``train``.
     """
 
     name: str
     train: Split
     test: Split
+    validation: Split | None = None
     labels: tuple[int, ...] | tuple[str, ...]
     class_names: tuple[str, ...]
-    channels: int
-    preprocessing: Preprocessing
-    fixed_normalization: Normalization | None = None
     repeats: int = 1
-    validation: Split | None = None
+
+    @property
+    @abstractmethod
+    def train_transform(self) -> Transform:
+        """Random augmentation of training samples."""
+
+    @property
+    @abstractmethod
+    def test_transform(self) -> Transform:
+        """What test and validation samples go through; draws nothing."""
+
+    @property
+    @abstractmethod
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of a transformed sample."""
+
+    @property
+    @abstractmethod
+    def input_options(self) -> dict[str, object]:
+        """Arguments of the network's first layer, as JSON values.
+
+        Raises:
+            ValueError: they depend on the training samples, which have not been measured yet.
+        """
+
+    @property
+    @abstractmethod
+    def inference_options(self) -> dict[str, object]:
+        """Fields of ``ModelDescription`` that tell how samples are prepared for the model."""
 
     @property
     def num_classes(self) -> int:
@@ -170,28 +190,13 @@ class ImageDataset:
         return len(self.labels)
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of the preprocessed images."""
-        side = self.preprocessing.crop_size
-        if side is None:
-            return tuple(int(length) for length in self.train.images[0].shape)
-        return side, side, self.channels
+    def splits(self) -> dict[str, Split]:
+        """All splits that there are, by the name of their attribute."""
+        splits = {name: getattr(self, name) for name in ("train", "validation", "test")}
+        return {name: split for name, split in splits.items() if split is not None}
 
-    @cached_property
-    def normalization(self) -> Normalization:
-        """Mean and standard deviation per channel: the published ones, or else measured.
-
-        Measuring reads every distinct training image once, whole and without augmentation.
-        """
-        if self.fixed_normalization is not None:
-            return self.fixed_normalization
-        images = self.train.images
-        if self.repeats > 1:
-            images = Selected(images, np.arange(len(self.train) // self.repeats))
-        return measure(images, self.channels)
-
-    def restrict(self, labels: Sequence[int | str]) -> "ImageDataset":
-        """Keeps only the classes with these original labels, in this order.
+    def restrict(self, labels: Sequence[int | str]) -> Self:
+        """Return the data set with only the classes of these original labels, in this order.
 
         Args:
             labels: original labels, compared as text, so ``"3"`` finds the class 3.
@@ -199,23 +204,19 @@ class ImageDataset:
         Raises:
             UsageError: a label does not exist or occurs twice, or none is given.
         """
-        positions = self._positions([str(label) for label in labels])
+        positions = self._class_positions([str(label) for label in labels])
         new_position = np.full(self.num_classes, -1)
         new_position[positions] = np.arange(len(positions))
         restricted = replace(
             self,
-            train=_renumbered(self.train, new_position),
-            test=_renumbered(self.test, new_position),
-            validation=None
-            if self.validation is None
-            else _renumbered(self.validation, new_position),
+            **{name: _renumbered(split, new_position) for name, split in self.splits.items()},
             labels=tuple(self.labels[i] for i in positions),
             class_names=tuple(self.class_names[i] for i in positions),
         )
         check_classes(restricted)
         return restricted
 
-    def _positions(self, wanted: list[str]) -> list[int]:
+    def _class_positions(self, wanted: list[str]) -> list[int]:
         known = {str(label): i for i, label in enumerate(self.labels)}
         unknown = [label for label in wanted if label not in known]
         if unknown:
@@ -231,72 +232,53 @@ class ImageDataset:
         return [known[label] for label in wanted]
 
 
-def assemble(name: str, raw: RawDataset) -> ImageDataset:
-    """Makes a data set of what a reader found: classes are numbered by ascending label.
-
-    Raises:
-        UserError: there are no images, or a class has none for training.
-    """
+def numbered(raw: RawDataset) -> dict[str, object]:
+    """Return splits, labels and class names of a data set: classes are numbered by label."""
     labels = tuple(sorted({*raw.train.labels, *raw.test.labels}))
     position = {label: i for i, label in enumerate(labels)}
-    splits = (
-        Split(
-            split.images,
-            np.array([position[label] for label in split.labels], dtype=np.int64),
-            tuple(split.names),
-        )
-        for split in (raw.train, raw.test)
-    )
-    class_names = tuple(str(raw.class_names.get(label, label)) for label in labels)
-    train, test = splits
-    return ImageDataset(
-        name,
-        train,
-        test,
-        labels,
-        class_names,
-        raw.channels,
-        raw.preprocessing,
-        raw.normalization,
-    )
+
+    def split(found: RawSplit) -> Split:
+        classes = np.array([position[label] for label in found.labels], dtype=np.int64)
+        return Split.whole(found.samples, classes, found.names)
+
+    return {
+        "train": split(raw.train),
+        "test": split(raw.test),
+        "labels": labels,
+        "class_names": tuple(str(raw.class_names.get(label, label)) for label in labels),
+    }
 
 
-def check_classes(dataset: ImageDataset) -> None:
-    """Makes sure that every class can be learned; one without other images is only reported.
-
-    Raises:
-        UserError: a class has no training image, or there are no images to test or to validate.
-    """
-    check_split(dataset, dataset.train, "training")
-    if dataset.validation is not None:
-        check_split(dataset, dataset.validation, "validation")
-    check_split(dataset, dataset.test, "test")
+def check_classes(dataset: Dataset) -> None:
+    """Check every split of the data set, see ``check_split``."""
+    for name in dataset.splits:
+        check_split(dataset, name)
 
 
-def check_split(dataset: ImageDataset, split: Split, kind: str) -> None:
-    """The same for one split.
+def check_split(dataset: Dataset, name: str) -> None:
+    """Check that every class can be learned; one without other samples is only reported.
 
     Args:
-        dataset: has the classes.
-        split: with these classes.
-        kind: ``"training"``, ``"validation"`` or ``"test"``.
+        dataset: has the split.
+        name: ``"train"``, ``"validation"`` or ``"test"``.
 
     Raises:
-        UserError: it is empty, or a class has no training image.
+        UserError: the split is empty, or a class has no training sample.
     """
+    split, kind = dataset.splits[name], "training" if name == "train" else name
     if not len(split):
         raise UserError(f"{dataset.name} has no {kind} images")
     counts = np.bincount(split.labels, minlength=dataset.num_classes)
     empty = [dataset.labels[i] for i in np.flatnonzero(counts == 0)]
     message = f"{len(empty)} classes of {dataset.name} have no {kind} images: {listing(empty)}"
-    if empty and kind == "training":
+    if empty and name == "train":
         raise UserError(message)
     if empty:
         logger.warning(message)
 
 
 def require_root(args: ReaderArgs, name: str) -> Path:
-    """The folder of a data set that needs one.
+    """Return the folder of a data set that needs one.
 
     Raises:
         UsageError: none was given.
@@ -311,7 +293,7 @@ def require_root(args: ReaderArgs, name: str) -> Path:
 
 
 def require_files(root: Path, name: str, *files: str) -> None:
-    """Makes sure that a folder is that of the data set.
+    """Check that a folder is that of the data set.
 
     Raises:
         UserError: one of the files is missing.
@@ -322,6 +304,6 @@ def require_files(root: Path, name: str, *files: str) -> None:
 
 
 def _renumbered(split: Split, new_position: np.ndarray) -> Split:
-    """The samples of classes that have a new position, -1 meaning none."""
+    """Return the samples of classes that have a new position; -1 means none."""
     kept = split.select(np.flatnonzero(new_position[split.labels] >= 0))
     return replace(kept, labels=new_position[kept.labels].astype(np.int64))

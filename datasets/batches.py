@@ -7,8 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import keras
 import numpy as np
 
-from datasets.base import Split, images_at
-from datasets.images.preprocessing import Transform
+from datasets.base import Split, Transform
 from datasets.seeding import generators
 from utils import generator
 
@@ -156,7 +155,7 @@ class Batches(keras.utils.PyDataset):
         number, parts = self.part
         share = len(positions) // parts
         positions = positions[number * share : (number + 1) * share]
-        images = images_at(self.split.images, positions)
+        images = self.split.batch(positions)
         each = generators("augmentation", self.seed, epoch, positions=positions)
         return self._prepare_all(images, each), self.encode(self.split.labels[positions])
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.base import ImageDataset
+from datasets.base import Dataset
 from storage.files import replacing
 from storage.npz import bounded, float_vectors, is_zip, label_vector, read_npz
 from storage.pickles import load_plain_pickle
@@ -50,7 +50,7 @@ class Features:
     names: tuple[str, ...]
 
 
-def of_test_split(vectors: np.ndarray, dataset: ImageDataset) -> Features:
+def of_test_split(vectors: np.ndarray, dataset: Dataset) -> Features:
     """The features of the test images of a data set, in the order of the split."""
     labels = np.asarray(dataset.labels)
     if labels.dtype.kind not in "iuU":  # numbers beyond 64 bits

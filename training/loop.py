@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from datasets.base import ImageDataset
+from datasets.base import Dataset
 from datasets.batches import Batches, SetEpoch
 from storage.locks import only_run
 from training.callbacks.epoch_log import (
@@ -64,7 +64,7 @@ class Training:
     """
 
     model: keras.Model
-    dataset: ImageDataset
+    dataset: Dataset
     objectives: Objectives
     options: TrainingOptions
     command: dict[str, object]
@@ -137,10 +137,9 @@ def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
         "part": (run.group.rank, run.group.processes),
     }
     encode = run.objectives.encode
-    prepare = dataset.preprocessing
     training = Batches(
         dataset.train,
-        prepare.train,
+        dataset.train_transform,
         encode,
         options.batch_size,
         seed=options.seed,
@@ -148,10 +147,12 @@ def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
         **loading,
     )
     val_batch_size = run.group.rounded_up(options.val_batch_size or options.batch_size)
-    testing = Batches(dataset.test, prepare.test, encode, val_batch_size, **loading)
+    testing = Batches(dataset.test, dataset.test_transform, encode, val_batch_size, **loading)
     if dataset.validation is None:
         return training, testing, testing
-    validating = Batches(dataset.validation, prepare.test, encode, val_batch_size, **loading)
+    validating = Batches(
+        dataset.validation, dataset.test_transform, encode, val_batch_size, **loading
+    )
     return training, validating, testing
 
 
@@ -164,7 +165,7 @@ def _identity(run: Training, epochs: int) -> dict[str, str]:
     return run.identity | more | content_identity(*_learned_from(run))
 
 
-def _learned_from(run: Training) -> tuple[ImageDataset, Objectives, Path | None]:
+def _learned_from(run: Training) -> tuple[Dataset, Objectives, Path | None]:
     return run.dataset, run.objectives, run.options.finetune
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from datasets.base import ImageDataset
+from datasets.base import Dataset
 from models.decisions import DECISIONS
 from models.files.description import ModelDescription, Output
 from storage.files import write_errors
@@ -42,7 +42,7 @@ def write_run_record(path: Path, record: Mapping[str, object]) -> None:
     write_record(path, record)
 
 
-def describe_dataset(dataset: ImageDataset) -> dict[str, object]:
+def describe_dataset(dataset: Dataset) -> dict[str, object]:
     """What a reader of a model needs to know of its data: classes, sizes, normalization."""
     return {
         "name": dataset.name,
@@ -51,28 +51,22 @@ def describe_dataset(dataset: ImageDataset) -> dict[str, object]:
         "test_samples": len(dataset.test.labels),
         "labels": list(dataset.labels),
         "class_names": list(dataset.class_names),
-        "channels": dataset.channels,
-        "mean": list(dataset.normalization.mean),
-        "std": list(dataset.normalization.std),
-        "bgr": dataset.normalization.bgr,
+        **dataset.input_options,
     }
 
 
 def describe_model(
-    model: keras.Model, dataset: ImageDataset, objectives: Objectives
+    model: keras.Model, dataset: Dataset, objectives: Objectives
 ) -> ModelDescription:
     """What a saved model needs to know of its training in order to classify images.
 
     Data sets of small images, which are neither resized nor cropped, ask for images of that size.
     """
-    sizes, side = dataset.preprocessing, min(dataset.input_shape[:2])
     return ModelDescription(
         dataset.name,
         dataset.labels,
         dataset.class_names,
-        dataset.channels,
-        target_size=sizes.test_size or side,
-        crop_size=sizes.crop_size or side,
+        **dataset.inference_options,
         outputs=tuple(
             Output(
                 name,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from datasets.base import ImageDataset
+from datasets.base import Dataset
 from evaluation.feature_dumps import of_test_split, write_features
 from models.files.saved import save_model, save_weights
 from storage.records import commit, record_path
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_record(
-    model: keras.Model, dataset: ImageDataset, command: dict[str, object], **results_so_far: object
+    model: keras.Model, dataset: Dataset, command: dict[str, object], **results_so_far: object
 ) -> dict[str, object]:
     """What a run was: its options, versions and data, and what it reached so far.
 
@@ -46,7 +46,7 @@ def run_record(
 def save_outputs(
     outputs: OutputOptions,
     model: keras.Model,
-    dataset: ImageDataset,
+    dataset: Dataset,
     objectives: Objectives,
     judgement: Judgement,
     record: dict[str, object],

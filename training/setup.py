@@ -9,7 +9,7 @@ from pathlib import Path
 
 import keras
 
-from datasets.base import ImageDataset
+from datasets.base import Dataset
 from evaluation.feature_dumps import check_features_path
 from models import build_backbone
 from models.files.saved import check_model_path, check_weights_path
@@ -141,22 +141,15 @@ def _check_log_dir(outputs: OutputOptions, owner: Owner) -> None:
 
 
 def build_network(
-    architecture: str, dataset: ImageDataset, num_outputs: int, classifier: bool
+    architecture: str, dataset: Dataset, num_outputs: int, classifier: bool
 ) -> keras.Model:
     """The backbone for the images of a data set, normalization included.
 
     Raises:
         UsageError: the images are too small for it.
     """
-    normalization = dataset.normalization
     network = build_backbone(
-        architecture,
-        num_outputs,
-        classifier=classifier,
-        channels=dataset.channels,
-        mean=normalization.mean,
-        std=normalization.std,
-        bgr=normalization.bgr,
+        architecture, num_outputs, classifier=classifier, **dataset.input_options
     )
     try:
         network.compute_output_shape((1, *dataset.input_shape))

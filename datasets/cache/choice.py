@@ -10,15 +10,16 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from datasets.base import ImageDataset, Selected, Split
-from datasets.cache.disk import stored_images, stored_normalization
+from datasets.base import Split
+from datasets.cache.disk import StoredImages, stored_images, stored_normalization
 from datasets.cache.memory import available_memory
+from datasets.images.dataset import ImageDataset, measured_normalization
 from datasets.images.files import FileImages, image_size
-from datasets.images.normalization import Normalization
 from datasets.images.resizing import resize, resized_shape
 from utils import UsageError
 
@@ -34,12 +35,12 @@ _GB = 1e9
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """One split of image files.
+class _Selection:
+    """Image files that are kept together.
 
     Attributes:
         images: the files.
-        positions: those of the split, ascending, without repetition.
+        positions: those that are kept, ascending, without repetition.
         size: shorter side of the images that are kept; None: as they are.
     """
 
@@ -134,8 +135,31 @@ class CachedImages(Sequence):
         return image
 
 
+def with_normalization(dataset: ImageDataset, where: str | Path) -> ImageDataset:
+    """Return the data set with mean and standard deviation, measured unless they are known.
+
+    They are those of the images as they are: call this before ``with_cache``, which resizes.
+
+    Args:
+        dataset: whose training images may have to be read.
+        where: as in ``with_cache``; in a folder, what was measured is kept for other runs.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+        UserError: an image is damaged, or a file cannot be written.
+    """
+    if dataset.normalization is not None:
+        return dataset
+    train, measured = dataset.train, partial(measured_normalization, dataset)
+    if where in (AUTO, RAM, OFF) or not isinstance(train.samples, FileImages):
+        return replace(dataset, normalization=measured())
+    paths = [train.samples.paths[i] for i in np.unique(train.positions)]
+    stored = stored_normalization(Path(where), dataset.name, paths, measured)
+    return replace(dataset, normalization=stored)
+
+
 def with_cache(dataset: ImageDataset, where: str | Path, threads: int = 1) -> ImageDataset:
-    """The same data set, whose decoded images are kept.
+    """Return the same data set, whose decoded images are kept.
 
     Images in memory keep the time of the first epoch, in which they are read. A folder is filled
     before this returns, unless an earlier run did so.
@@ -150,110 +174,81 @@ def with_cache(dataset: ImageDataset, where: str | Path, threads: int = 1) -> Im
         UsageError: the images do not fit into memory, or there is no such folder to write to.
         UserError: an image is damaged, or a file cannot be written or is damaged.
     """
-    if not isinstance(_base(dataset.train.images), FileImages):
+    if not isinstance(dataset.train.samples, FileImages):
         if where not in (AUTO, OFF):
             logger.info("--cache %s: %s is in memory anyway", where, dataset.name)
         return dataset
     if where == OFF:
         return dataset
-    sizes = dataset.preprocessing
-    train_size = sizes.train_size if isinstance(sizes.train_size, int) else None
-    plans = _plans(dataset, train_size, sizes.test_size)
-    needed = sum(plan.estimate() for plan in plans.values())
-    if where in (AUTO, RAM):
-        return _in_memory(dataset, plans, where, needed)
-    folder = Path(where)
-    logger.info("Keeping decoded images in %s, about %.1f GB", folder, needed / _GB)
-    return _on_disk(dataset, plans, folder, max(1, threads))
+    selections = _selections(dataset)
+    needed = sum(selection.estimate() for selection in selections.values())
+    if where not in (AUTO, RAM):
+        folder = Path(where)
+        logger.info("Keeping decoded images in %s, about %.1f GB", folder, needed / _GB)
+        kept = {
+            split: _on_disk(f"{dataset.name}-{split}", selection, folder, max(1, threads))
+            for split, selection in selections.items()
+        }
+    elif _fits(needed, where):
+        logger.info("Keeping decoded images in memory, about %.1f GB (--cache)", needed / _GB)
+        empty = Slabs().empty
+        kept = {
+            split: CachedImages(ResizedImages(selection.images, selection.size, empty))
+            for split, selection in selections.items()
+        }
+    else:
+        return dataset
+    return replace(
+        dataset,
+        **{
+            name: replace(split, samples=kept.get(name, kept[TRAIN]))
+            for name, split in dataset.splits.items()
+        },
+    )
 
 
-def _in_memory(
-    dataset: ImageDataset, plans: dict[str, _Plan], where: str, needed: float
-) -> ImageDataset:
+def _fits(needed: float, where: str) -> bool:
     available = available_memory()
     if where == RAM and needed > available:
         raise UsageError(
             f"--cache ram: the decoded images need about {needed / _GB:.1f} GB, "
             f"but {available / _GB:.1f} GB of memory are available; give a folder, or off"
         )
-    if where == AUTO and needed > _AUTO_SHARE * available:
+    fits = where == RAM or needed <= _AUTO_SHARE * available
+    if not fits:
         logger.info(
             "Not keeping decoded images: they need about %.1f GB of %.1f GB available memory "
             "(--cache)",
             *(needed / _GB, available / _GB),
         )
-        return dataset
-    logger.info("Keeping decoded images in memory, about %.1f GB (--cache)", needed / _GB)
-    empty = Slabs().empty
-    kept = {
-        name: CachedImages(ResizedImages(plan.images, plan.size, empty))
-        for name, plan in plans.items()
-    }
-    return _replaced(dataset, dataset.normalization, kept)
+    return fits
 
 
-def _on_disk(
-    dataset: ImageDataset, plans: dict[str, _Plan], folder: Path, threads: int
-) -> ImageDataset:
-    stored = {}
-    for split, plan in plans.items():
-        size = f"{plan.size}px" if plan.size else "full"
-        name = f"{dataset.name}-{split}-{size}"
-        images = ResizedImages(plan.images, plan.size)
-        stored[split] = stored_images(
-            folder, name, images, plan.images.paths, plan.positions, plan.estimate(), threads
-        )
-    paths = [plans[TRAIN].images.paths[i] for i in np.unique(_positions(dataset.train))]
-    normalization = dataset.fixed_normalization or stored_normalization(
-        folder, dataset.name, paths, lambda: dataset.normalization
+def _on_disk(name: str, selection: _Selection, folder: Path, threads: int) -> StoredImages:
+    size = f"{selection.size}px" if selection.size else "full"
+    return stored_images(
+        *(folder, f"{name}-{size}", ResizedImages(selection.images, selection.size)),
+        *(selection.images.paths, selection.positions, selection.estimate(), threads),
     )
-    return _replaced(dataset, normalization, stored)
 
 
-def _replaced(
-    dataset: ImageDataset, normalization: Normalization, kept: dict[str, Sequence]
-) -> ImageDataset:
-    """The data set with other images.
-
-    Mean and standard deviation must stay those of the images before they were resized.
-    """
-    splits = {TRAIN: dataset.train, TEST: dataset.test}
-    if dataset.validation is not None:
-        splits[VALIDATION] = dataset.validation
-    replaced = {
-        name: replace(split, images=Selected(kept.get(name, kept[TRAIN]), _positions(split)))
-        for name, split in splits.items()
-    }
-    return replace(dataset, **replaced, fixed_normalization=normalization)
-
-
-def _plans(
-    dataset: ImageDataset, train_size: int | None, test_size: int | None
-) -> dict[str, _Plan]:
-    """What is kept, by split; images for validation are among those for training if they can be.
+def _selections(dataset: ImageDataset) -> dict[str, _Selection]:
+    """Return what is kept, by split; validation images among those for training if they can be.
 
     Those for training have them in any case, so that runs share a file whatever they hold out.
     """
+    sizes = dataset.preprocessing
+    train_size = sizes.train_size if isinstance(sizes.train_size, int) else None
     validation = [] if dataset.validation is None else [dataset.validation]
-    plans = {
-        TRAIN: _plan([dataset.train, *validation], train_size),
-        TEST: _plan([dataset.test], test_size),
+    selections = {
+        TRAIN: _selection([dataset.train, *validation], train_size),
+        TEST: _selection([dataset.test], sizes.test_size),
     }
-    if validation and train_size != test_size:
-        plans[VALIDATION] = _plan(validation, test_size)
-    return plans
+    if validation and train_size != sizes.test_size:
+        selections[VALIDATION] = _selection(validation, sizes.test_size)
+    return selections
 
 
-def _plan(splits: Sequence[Split], size: int | None) -> _Plan:
-    positions = np.concatenate([_positions(split) for split in splits])
-    return _Plan(_base(splits[0].images), np.unique(positions), size)
-
-
-def _base(images: Sequence) -> Sequence:
-    return images.images if isinstance(images, Selected) else images
-
-
-def _positions(split: Split) -> np.ndarray:
-    if isinstance(split.images, Selected):
-        return split.images.positions
-    return np.arange(len(split))
+def _selection(splits: Sequence[Split], size: int | None) -> _Selection:
+    positions = np.concatenate([split.positions for split in splits])
+    return _Selection(splits[0].samples, np.unique(positions), size)

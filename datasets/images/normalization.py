@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the colour channels."""
+"""Mean and standard deviation of the color channels."""
 
 import logging
 import os
@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -41,8 +42,10 @@ BY_SUFFIX = {
 }
 
 
-def measure(images: Sequence, channels: int, threads: int | None = None) -> Normalization:
-    """Mean and standard deviation of all pixels, each pixel counting the same.
+def measure(
+    images: Sequence, positions: np.ndarray, channels: int, threads: int | None = None
+) -> Normalization:
+    """Return mean and standard deviation of all pixels, each pixel counting the same.
 
     The result is exact and does not depend on threads or on the order of the images, because
     pixels are counted by level before anything is summed. A constant channel gets the standard
@@ -50,32 +53,29 @@ def measure(images: Sequence, channels: int, threads: int | None = None) -> Norm
 
     Args:
         images: ``images[i]`` is uint8 (height, width, channels); sizes may differ.
+        positions: int (n,), which of them are measured.
         channels: number of channels.
         threads: how many read images at a time; None: one per processor.
     """
-    starts = range(0, len(images), _CHUNK)
-    counts = np.zeros((channels, _LEVELS), np.int64)
-    logger.info("Measuring mean and standard deviation of %d training images", len(images))
+    chunks = [positions[i : i + _CHUNK] for i in range(0, len(positions), _CHUNK)]
+    counts, measured = np.zeros((channels, _LEVELS), np.int64), 0
+    logger.info("Measuring mean and standard deviation of %d training images", len(positions))
     told = time.monotonic()
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        chunks = pool.map(lambda start: _count(images, start, channels), starts)
-        for start, chunk in zip(starts, chunks, strict=True):
-            counts += chunk
+        for chunk, found in zip(chunks, pool.map(partial(_count, images), chunks), strict=True):
+            counts += found
+            measured += len(chunk)
             if time.monotonic() - told > _TELL_EVERY:
                 told = time.monotonic()
-                logger.info("Measured %d of %d", min(start + _CHUNK, len(images)), len(images))
+                logger.info("Measured %d of %d", measured, len(positions))
     return _from_counts(counts)
 
 
-def _count(images: Sequence, start: int, channels: int) -> np.ndarray:
-    """How often each level occurs in a chunk of images, (channels, levels)."""
-    chunk = slice(start, min(start + _CHUNK, len(images)))
+def _count(images: Sequence, positions: np.ndarray) -> np.ndarray:
+    """Return how often each level occurs in these images, (channels, levels)."""
     if isinstance(images, np.ndarray):  # one below the other they are one image
-        return _histogram(images[chunk].reshape(-1, *images.shape[2:]))
-    counts = np.zeros((channels, _LEVELS), np.int64)
-    for i in range(chunk.start, chunk.stop):
-        counts += _histogram(images[i])
-    return counts
+        return _histogram(images[positions].reshape(-1, *images.shape[2:]))
+    return sum(_histogram(images[i]) for i in positions.tolist())
 
 
 def _histogram(image: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datasets.base import Transform
 from datasets.images.augmentation import (
     Patch,
     TransformParams,
@@ -46,18 +47,18 @@ class Preprocessing:
     zoom: tuple[float, float] | None = None
 
     @property
-    def train(self) -> "Transform":
+    def train(self) -> "ImageTransform":
         """Makes random variants: resized, mirrored, erased, moved, cropped, in this order.
 
         The result is uint8, or float32 with values 0 to 255 where ``shift`` or ``zoom`` move the
         image. Smaller images are padded by reflection before they are cropped.
         """
-        return Transform(self.train_params)
+        return ImageTransform(self.train_params)
 
     @property
-    def test(self) -> "Transform":
+    def test(self) -> "ImageTransform":
         """Resizes, and crops to the centre; the generator is not used."""
-        return Transform(self.test_params)
+        return ImageTransform(self.test_params)
 
     def train_params(
         self, shape: tuple[int, int, int], rng: np.random.Generator
@@ -87,7 +88,7 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
-class Transform:
+class ImageTransform(Transform):
     """Draw the parameters of images and apply them.
 
     Attributes:

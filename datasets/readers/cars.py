@@ -1,6 +1,7 @@
 """Stanford Cars: https://ai.stanford.edu/~jkrause/cars/car_dataset.html"""
 
-from datasets.base import DATASETS, RawDataset, ReaderArgs, require_files, require_root
+from datasets.base import DATASETS, ReaderArgs, require_files, require_root
+from datasets.images.dataset import RawImageDataset
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
 from datasets.readers.annotations import file_split
@@ -11,7 +12,7 @@ _ANNOTATIONS = "cars_annos.mat"
 
 
 @DATASETS.register("Cars")
-def read_cars(args: ReaderArgs) -> RawDataset:
+def read_cars(args: ReaderArgs) -> RawImageDataset:
     """Reads Stanford Cars from its list of all images."""
     root = require_root(args, "Cars")
     require_files(root, "Cars", _ANNOTATIONS)
@@ -33,7 +34,7 @@ def read_cars(args: ReaderArgs) -> RawDataset:
         )
         for wanted in (False, True)
     )
-    return RawDataset(
+    return RawImageDataset(
         *splits,
         preprocessing=Preprocessing(512, 512, 448, erasing=0.5),
         class_names={label: str(name) for label, name in enumerate(names, start=1)},

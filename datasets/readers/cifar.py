@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.base import DATASETS, RawDataset, RawSplit, ReaderArgs, require_files, require_root
+from datasets.base import DATASETS, RawSplit, ReaderArgs, require_files, require_root
+from datasets.images.dataset import RawImageDataset
 from datasets.images.preprocessing import Preprocessing
 from storage.pickles import load_plain_pickle
 from utils import UserError
@@ -19,7 +20,7 @@ _SHIFT = 0.15
 
 
 @DATASETS.register("CIFAR-10")
-def read_cifar10(args: ReaderArgs) -> RawDataset:
+def read_cifar10(args: ReaderArgs) -> RawImageDataset:
     """Reads CIFAR-10."""
     return _read(
         require_root(args, "CIFAR-10"),
@@ -33,7 +34,7 @@ def read_cifar10(args: ReaderArgs) -> RawDataset:
 
 
 @DATASETS.register("CIFAR-100")
-def read_cifar100(args: ReaderArgs, name: str = "CIFAR-100") -> RawDataset:
+def read_cifar100(args: ReaderArgs, name: str = "CIFAR-100") -> RawImageDataset:
     """Read CIFAR-100 with its 100 fine classes."""
     return _read(
         require_root(args, name),
@@ -47,31 +48,33 @@ def read_cifar100(args: ReaderArgs, name: str = "CIFAR-100") -> RawDataset:
 
 
 @DATASETS.register("CIFAR-100-a")
-def read_cifar100_a(args: ReaderArgs) -> RawDataset:
+def read_cifar100_a(args: ReaderArgs) -> RawImageDataset:
     """Read the first half of CIFAR-100: fine labels 0 to 49."""
     return _with_classes(read_cifar100(args, "CIFAR-100-a"), range(50))
 
 
 @DATASETS.register("CIFAR-100-b")
-def read_cifar100_b(args: ReaderArgs) -> RawDataset:
+def read_cifar100_b(args: ReaderArgs) -> RawImageDataset:
     """Read the second half of CIFAR-100: fine labels 50 to 99."""
     return _with_classes(read_cifar100(args, "CIFAR-100-b"), range(50, 100))
 
 
 @DATASETS.register("CIFAR-100-b-consec")
-def read_cifar100_b_consec(args: ReaderArgs) -> RawDataset:
+def read_cifar100_b_consec(args: ReaderArgs) -> RawImageDataset:
     """Read the second half of CIFAR-100 with labels from 0 to 49."""
     return _with_classes(read_cifar100(args, "CIFAR-100-b-consec"), range(50, 100), first_label=0)
 
 
-def _with_classes(raw: RawDataset, labels: range, first_label: int | None = None) -> RawDataset:
+def _with_classes(
+    raw: RawImageDataset, labels: range, first_label: int | None = None
+) -> RawImageDataset:
     """Keep the images of some classes, whose labels may be renumbered."""
     shift = 0 if first_label is None else first_label - labels.start
 
     def restricted(split: RawSplit) -> RawSplit:
         kept = [i for i, label in enumerate(split.labels) if label in labels]
         return RawSplit(
-            split.images[kept],
+            split.samples[kept],
             [split.labels[i] + shift for i in kept],
             [split.names[i] for i in kept],
         )
@@ -92,7 +95,7 @@ def _read(
     labels_key: str,
     names: tuple[str, str],
     preprocessing: Preprocessing,
-) -> RawDataset:
+) -> RawImageDataset:
     require_files(root, name, *train_files, test_file)
     splits = []
     for files in (train_files, [test_file]):
@@ -100,7 +103,7 @@ def _read(
         images = np.concatenate([images for images, _ in batches])
         labels = [label for _, batch in batches for label in batch]
         splits.append(RawSplit(images, labels, [str(i) for i in range(len(images))]))
-    return RawDataset(
+    return RawImageDataset(
         *splits, preprocessing=preprocessing, class_names=_class_names(root / names[0], names[1])
     )
 

@@ -9,7 +9,8 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from datasets.base import DATASETS, RawDataset, RawSplit, ReaderArgs, require_files, require_root
+from datasets.base import DATASETS, RawSplit, ReaderArgs, require_files, require_root
+from datasets.images.dataset import RawImageDataset
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
 from datasets.readers.annotations import file_split, read_pairs, zero_or_one
@@ -38,7 +39,7 @@ class Lists:
 
 
 @DATASETS.register("CUB")
-def read_cub(args: ReaderArgs) -> RawDataset:
+def read_cub(args: ReaderArgs) -> RawImageDataset:
     """Reads CUB. ``-subN``: a list in the root, else the shipped one, else the random rule."""
     root = require_root(args, "CUB")
     require_files(root, "CUB", _IMAGES, _LABELS, _SPLIT)
@@ -60,7 +61,7 @@ def read_cub(args: ReaderArgs) -> RawDataset:
 
 
 @DATASETS.register("NAB")
-def read_nab(args: ReaderArgs) -> RawDataset:
+def read_nab(args: ReaderArgs) -> RawImageDataset:
     """Reads NABirds, at its small size."""
     root = require_root(args, "NAB")
     require_files(root, "NAB", _IMAGES, _LABELS, _SPLIT)
@@ -95,13 +96,13 @@ def _read_labels(root: Path, lists: Lists) -> dict[str, int]:
     return labels
 
 
-def _source(root: Path, lists: Lists, labels: dict[str, int], **settings) -> RawDataset:
+def _source(root: Path, lists: Lists, labels: dict[str, int], **settings) -> RawImageDataset:
     def samples(ids: list[str]) -> RawSplit:
         paths = [lists.paths[key] for key in ids]
         return file_split(root, paths, [labels[key] for key in ids], "images")
 
     train, test = samples(lists.train), samples(lists.test)
-    return RawDataset(train, test, class_names=_class_names(root), **settings)
+    return RawImageDataset(train, test, class_names=_class_names(root), **settings)
 
 
 def _subset(root: Path, lists: Lists, labels: dict[str, int], args: ReaderArgs) -> Lists:

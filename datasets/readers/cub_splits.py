@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from datasets.subsets import subset_positions
+from datasets.subsets import subset_indices
 from utils import UserError, listing, read_lines
 
 PUBLISHED = (1, 2, 5, 10, 15, 20, 25)
@@ -63,7 +63,7 @@ def drawn_images(training: Mapping[str, int], per_class: int, seed: int) -> set[
     paths = np.array(sorted(training))
     labels = np.array([training[path] for path in paths])
     originals, positions = np.unique(labels, return_inverse=True)
-    return set(paths[subset_positions(positions, tuple(originals), per_class, seed)].tolist())
+    return set(paths[subset_indices(positions, tuple(originals), per_class, seed)].tolist())
 
 
 def _class(path: str) -> str:

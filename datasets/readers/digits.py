@@ -5,7 +5,8 @@ https://scikit-learn.org/stable/datasets/toy_dataset.html#digits-dataset
 
 import numpy as np
 
-from datasets.base import DATASETS, RawDataset, RawSplit, ReaderArgs
+from datasets.base import DATASETS, RawSplit, ReaderArgs
+from datasets.images.dataset import RawImageDataset
 from datasets.images.preprocessing import Preprocessing
 from utils import generator
 
@@ -14,7 +15,7 @@ _BRIGHTEST = 16  # grey levels are 0 to 16
 
 
 @DATASETS.register("Digits")
-def read_digits(args: ReaderArgs) -> RawDataset:
+def read_digits(args: ReaderArgs) -> RawImageDataset:
     """Reads the digits: a random half of each class is for testing.
 
     Digits are not mirrored in training: a mirrored digit is another sign.
@@ -29,7 +30,7 @@ def read_digits(args: ReaderArgs) -> RawDataset:
         RawSplit(images[chosen], digits.target[chosen].tolist(), [str(i) for i in chosen])
         for chosen in (train, test)
     )
-    return RawDataset(*splits, preprocessing=Preprocessing(flip=0, shift=0.15), channels=1)
+    return RawImageDataset(*splits, preprocessing=Preprocessing(flip=0, shift=0.15), channels=1)
 
 
 def _test_positions(labels: np.ndarray) -> np.ndarray:

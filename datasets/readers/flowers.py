@@ -1,6 +1,7 @@
 """Flowers-102: https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"""
 
-from datasets.base import DATASETS, RawDataset, ReaderArgs, require_files, require_root
+from datasets.base import DATASETS, ReaderArgs, require_files, require_root
+from datasets.images.dataset import RawImageDataset
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
 from datasets.readers.annotations import file_split
@@ -12,7 +13,7 @@ _PARTS = "trnid", "valid", "tstid"
 
 
 @DATASETS.register("Flowers")
-def read_flowers(args: ReaderArgs) -> RawDataset:
+def read_flowers(args: ReaderArgs) -> RawImageDataset:
     """Reads Flowers-102, trained on its training and validation images together."""
     root = require_root(args, "Flowers")
     require_files(root, "Flowers", _LABELS, _SPLIT)
@@ -29,7 +30,7 @@ def read_flowers(args: ReaderArgs) -> RawDataset:
             raise UserError(f"{root / _LABELS} has no label for images {listing(unlabelled)}")
         files = [f"image_{i:05d}.jpg" for i in ids]
         splits.append(file_split(root, files, [labels[i - 1] for i in ids], "jpg"))
-    return RawDataset(
+    return RawImageDataset(
         *splits,
         preprocessing=Preprocessing(512, 512, 448, erasing=0.5),
         normalization=Normalization(

@@ -11,7 +11,8 @@ import os
 import zlib
 from pathlib import Path
 
-from datasets.base import DATASETS, RawDataset, RawSplit, ReaderArgs, require_files, require_root
+from datasets.base import DATASETS, RawSplit, ReaderArgs, require_files, require_root
+from datasets.images.dataset import RawImageDataset
 from datasets.images.files import IMAGE_SUFFIXES
 from datasets.images.preprocessing import Preprocessing
 from datasets.readers.annotations import file_split, read_class_list
@@ -23,7 +24,7 @@ _LISTS = ("train.txt", "test.txt")
 
 
 @DATASETS.register("Folder")
-def read_folder(args: ReaderArgs) -> RawDataset:
+def read_folder(args: ReaderArgs) -> RawImageDataset:
     """Reads a folder of images."""
     root = require_root(args, "Folder")
     if any(os.path.isfile(root / file) for file in _LISTS):
@@ -32,7 +33,7 @@ def read_folder(args: ReaderArgs) -> RawDataset:
         splits = _from_parts(root, args)
     else:
         splits = _from_classes(root, args)
-    return RawDataset(*splits, preprocessing=Preprocessing(256, 256, 224, erasing=0.5))
+    return RawImageDataset(*splits, preprocessing=Preprocessing(256, 256, 224, erasing=0.5))
 
 
 def _from_lists(root: Path, args: ReaderArgs) -> list[RawSplit]:

@@ -5,7 +5,8 @@ Both splits are folders of one subfolder per synset.
 
 from pathlib import Path
 
-from datasets.base import DATASETS, RawDataset, RawSplit, ReaderArgs, require_root
+from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
+from datasets.images.dataset import RawImageDataset
 from datasets.images.normalization import BY_SUFFIX
 from datasets.images.preprocessing import Preprocessing
 from datasets.readers.annotations import file_split
@@ -16,10 +17,10 @@ _SUFFIXES = (".jpeg", ".jpg")
 
 
 @DATASETS.register("ILSVRC")
-def read_ilsvrc(args: ReaderArgs) -> RawDataset:
+def read_ilsvrc(args: ReaderArgs) -> RawImageDataset:
     """Read the folders of ILSVRC 2012; class labels are the synsets, like ``n01440764``."""
     root = require_root(args, "ILSVRC")
-    return RawDataset(
+    return RawImageDataset(
         *(_read_folder(root, folder) for folder in _FOLDERS),
         preprocessing=Preprocessing((256, 480), 256, 224),
         normalization=BY_SUFFIX["ilsvrcmean"],

@@ -6,7 +6,8 @@ Annotations are JSON files in the layout of COCO. ``iNat_Aves`` is one supercate
 import json
 from pathlib import Path
 
-from datasets.base import DATASETS, RawDataset, RawSplit, ReaderArgs, require_files, require_root
+from datasets.base import DATASETS, RawSplit, ReaderArgs, require_files, require_root
+from datasets.images.dataset import RawImageDataset
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
 from datasets.readers.annotations import file_split
@@ -66,7 +67,7 @@ SUPERCATEGORIES = {
 
 
 @DATASETS.register("iNat")
-def read_inat(args: ReaderArgs) -> RawDataset:
+def read_inat(args: ReaderArgs) -> RawImageDataset:
     """Read iNaturalist 2018, or one supercategory of it."""
     if args.part is None:
         return _read(args, 2018, _2018)
@@ -79,20 +80,20 @@ DATASETS.register("iNat2018")(read_inat)
 
 
 @DATASETS.register("iNat2019")
-def read_inat2019(args: ReaderArgs) -> RawDataset:
+def read_inat2019(args: ReaderArgs) -> RawImageDataset:
     """Read iNaturalist 2019."""
     if args.part is not None:
         raise UsageError("iNat2019 has no supercategories; iNat (2018) has")
     return _read(args, 2019, _2019)
 
 
-def _read(args: ReaderArgs, year: int, normalization: Normalization) -> RawDataset:
+def _read(args: ReaderArgs, year: int, normalization: Normalization) -> RawImageDataset:
     root = require_root(args, f"iNat{year}")
     files = (f"train{year}.json", f"val{year}.json")
     require_files(root, f"iNat{year}", *files)
     contents = [_load(root / file) for file in files]
     labels = _labels(root / files[0], contents[0], args.part)
-    return RawDataset(
+    return RawImageDataset(
         *(
             _read_split(root, root / file, content, labels)
             for file, content in zip(files, contents, strict=True)

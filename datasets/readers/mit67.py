@@ -1,6 +1,7 @@
 """MIT Indoor Scenes: https://web.mit.edu/torralba/www/indoor.html"""
 
-from datasets.base import DATASETS, RawDataset, ReaderArgs, require_files, require_root
+from datasets.base import DATASETS, ReaderArgs, require_files, require_root
+from datasets.images.dataset import RawImageDataset
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
 from datasets.readers.annotations import file_split, read_class_list
@@ -9,12 +10,12 @@ _LISTS = ("TrainImages.txt", "TestImages.txt")
 
 
 @DATASETS.register("MIT67Scenes")
-def read_mit67(args: ReaderArgs) -> RawDataset:
+def read_mit67(args: ReaderArgs) -> RawImageDataset:
     """Reads the published lists of MIT Indoor Scenes."""
     root = require_root(args, "MIT67Scenes")
     require_files(root, "MIT67Scenes", *_LISTS)
     splits = (file_split(root, *read_class_list(root / file), "Images") for file in _LISTS)
-    return RawDataset(
+    return RawImageDataset(
         *splits,
         preprocessing=Preprocessing(256, 256, 224, erasing=0.5),
         normalization=Normalization(

@@ -12,8 +12,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from datasets.base import ImageDataset, Split
+from datasets.base import Split
 from datasets.batches import Batches
+from datasets.images.dataset import ImageDataset
 from evaluation.classification.accuracy import all_figures
 from evaluation.classification.classifiers import METHODS, Request, method_name
 from evaluation.features import compute, watching
@@ -188,13 +189,14 @@ def judge(
     classifier = METHODS[method](request)
     network = watching(request.model, classifier.tensor, reading.jit_compile)
     read = partial(_features, file, network, reading)
-    sizes, truth = dataset.preprocessing, dataset.test.labels
+    truth = dataset.test.labels
     if classifier.learns:
         passes = [
-            read(dataset.train, sizes.train, epoch) for epoch in range(reading.augmentation_epochs)
-        ] or [read(dataset.train, sizes.test)]
+            read(dataset.train, dataset.train_transform, epoch)
+            for epoch in range(reading.augmentation_epochs)
+        ] or [read(dataset.train, dataset.test_transform)]
         classifier.fit(np.concatenate(passes), np.tile(dataset.train.labels, len(passes)))
-    scores = classifier.scores(read(dataset.test, sizes.test))
+    scores = classifier.scores(read(dataset.test, dataset.test_transform))
     figures = all_figures(scores, truth, similarities)
     return Judged(name, file, method_name(method, request), figures, scores.argmax(axis=1))
 

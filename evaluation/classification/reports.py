@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.base import ImageDataset
+from datasets.base import Dataset
 from evaluation.classification.accuracy import accuracy_per_class
 from evaluation.classification.confusion import Arrangement, confusion_matrix
 from evaluation.classification.confusion_plot import plot_confusion
@@ -92,7 +92,7 @@ def _percent(value: float | None) -> str:
 def write_files(
     outputs: Outputs,
     judged: Sequence[Judged],
-    dataset: ImageDataset,
+    dataset: Dataset,
     arrangement: Arrangement | None = None,
 ) -> None:
     """Write every wanted file.
@@ -120,14 +120,14 @@ def write_files(
             plot_confusion(path, confusion, dataset.class_names, arrangement, title)
 
 
-def _write_metrics(path: Path, judged: Sequence[Judged], dataset: ImageDataset) -> None:
+def _write_metrics(path: Path, judged: Sequence[Judged], dataset: Dataset) -> None:
     header = ["model", "file", "method", "dataset", "images", "classes", *judged[0].figures]
     size = (dataset.name, len(dataset.test), dataset.num_classes)
     rows = [[one.name, one.file, one.method, *size, *one.figures.values()] for one in judged]
     write_csv(path, header, rows)
 
 
-def _write_per_class(path: Path, judged: Sequence[Judged], dataset: ImageDataset) -> None:
+def _write_per_class(path: Path, judged: Sequence[Judged], dataset: Dataset) -> None:
     truth = dataset.test.labels
     images = np.bincount(truth, minlength=dataset.num_classes).tolist()
     columns = [accuracy_per_class(one.predicted, truth, dataset.num_classes) for one in judged]
@@ -136,7 +136,7 @@ def _write_per_class(path: Path, judged: Sequence[Judged], dataset: ImageDataset
     write_csv(path, ["label", "name", "images", *(one.name for one in judged)], rows)
 
 
-def _write_confusion(path: Path, confusion: np.ndarray, dataset: ImageDataset) -> None:
+def _write_confusion(path: Path, confusion: np.ndarray, dataset: Dataset) -> None:
     """Write true classes as rows, predicted ones as columns with their labels as header."""
     rows = zip(dataset.labels, dataset.class_names, confusion.tolist(), strict=True)
     header = ["label", "name", *dataset.labels]

@@ -57,7 +57,7 @@ def folder(tmp_path_factory):
 def digits():
     """Training and test images and labels, as arrays."""
     dataset = get_dataset("Digits-sub5", repeats=1)
-    return [np.stack(list(s.images)) for s in (dataset.train, dataset.test)], [
+    return [np.stack(list(s)) for s in (dataset.train, dataset.test)], [
         dataset.train.labels,
         dataset.test.labels,
     ]
@@ -77,7 +77,7 @@ def outputs(path, images, layer=None):
 @functools.cache
 def raw_scores(name):
     """Of the test images, by what the losses mean: arg-max, dot product, or distance."""
-    found = outputs(f"{name}.keras", np.stack(list(get_dataset("Digits").test.images)))
+    found = outputs(f"{name}.keras", np.stack(list(get_dataset("Digits").test)))
     vectors = np.load("sem.npz")["embedding"]
     if name == "mse":
         return -((found[:, None] - vectors[None]) ** 2).sum(axis=-1)
@@ -222,7 +222,7 @@ def test_augmentation_gives_the_svm_more_to_learn_from(folder, digits):
     images = [
         dataset.preprocessing.train(image, generator("augmentation", 5, epoch, i))
         for epoch in range(3)
-        for i, image in enumerate(dataset.train.images)
+        for i, image in enumerate(dataset.train)
     ]
     features = [outputs("xent.keras", x, "avg_pool") for x in (np.stack(images), digits[0][1])]
     machine = LinearSVC(dual="auto", random_state=5).fit(features[0], np.tile(digits[1][0], 3))

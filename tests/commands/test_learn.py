@@ -56,7 +56,7 @@ def smoothed(in_folder):
 def digits():
     """The raw test images and their class positions."""
     test = get_dataset("Digits").test
-    return np.stack(list(test.images)), test.labels
+    return np.stack(list(test)), test.labels
 
 
 def load(path):
@@ -310,7 +310,7 @@ def test_a_class_list_restricts_and_orders_the_classes(tmp_path):
     test = get_dataset("Digits").test
     wanted = np.isin(test.labels, [1, 3])
     assert found["dataset"]["test_samples"] == wanted.sum()
-    images = np.stack(list(test.images))[wanted]
+    images = np.stack(list(test))[wanted]
     prob = load(path).predict(images, verbose=0)
     assert prob.shape == (wanted.sum(), 2)
     predicted = np.array([3, 1])[prob.argmax(axis=1)]

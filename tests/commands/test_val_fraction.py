@@ -30,7 +30,7 @@ def finished(tmp_path_factory):
 def cosine_figures(folder, split):
     """Accuracy and loss of the saved model on a split, computed here."""
     model = keras.models.load_model(folder / "m.keras", safe_mode=True, compile=False)
-    vectors = np.asarray(model.predict(np.stack(list(split.images)), verbose=0), np.float64)
+    vectors = np.asarray(model.predict(np.stack(list(split)), verbose=0), np.float64)
     loss = np.mean(1 - vectors[np.arange(len(split.labels)), split.labels])
     return np.mean(vectors.argmax(axis=1) == split.labels), loss
 

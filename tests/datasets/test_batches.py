@@ -26,7 +26,7 @@ def numbered_split(count):
     images = np.broadcast_to(
         np.arange(count, dtype=np.uint8)[:, None, None, None], (count, 2, 2, 1)
     )
-    return Split(images, np.arange(count) % 3, tuple(map(str, range(count))))
+    return Split.whole(images, np.arange(count) % 3, map(str, range(count)))
 
 
 def noisy(image, rng):

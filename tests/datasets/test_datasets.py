@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from datasets import dataset_names, get_dataset
 from datasets.base import DATASETS
+from datasets.images.dataset import measured_normalization
 from datasets.images.normalization import Normalization
 from datasets.names import DatasetName, parse_name
 from tests.fake_data import WRITERS, write_cub, write_folder, write_image
@@ -76,18 +78,23 @@ def test_every_data_set_with_every_suffix(name, suffix, roots):
     dataset = get_dataset(name + suffix, roots.get(name))
     assert dataset.name == name + suffix
     for split in (dataset.train, dataset.test):
-        assert len(split.images) == len(split.labels) == len(split.names) > 0
+        assert len(split) == len(split.labels) == len(split.names) > 0
         assert split.labels.dtype == np.int64
         assert set(split.labels.tolist()) == set(range(dataset.num_classes))
-        image = split.images[len(split) - 1]
+        image = split[len(split) - 1]
         assert image.dtype == np.uint8
         assert image.shape[2] == dataset.channels
     assert list(dataset.labels) == sorted(dataset.labels)
     assert len(dataset.class_names) == len(dataset.labels)
-    assert len(dataset.normalization.mean) == len(dataset.normalization.std) == dataset.channels
+    if dataset.normalization is None:
+        with pytest.raises(ValueError, match="not been measured"):
+            _ = dataset.input_options
+    dataset = replace(dataset, normalization=measured_normalization(dataset))
+    options = dataset.input_options
+    assert len(options["mean"]) == len(options["std"]) == options["channels"] == dataset.channels
     rng = np.random.default_rng(0)
-    trained = dataset.preprocessing.train(dataset.train.images[0], rng)
-    tested = dataset.preprocessing.test(dataset.test.images[0])
+    trained = dataset.preprocessing.train(dataset.train[0], rng)
+    tested = dataset.preprocessing.test(dataset.test[0])
     assert trained.shape == tested.shape == dataset.input_shape
     if "ub2" in suffix.lower():
         per_class = np.bincount(dataset.train.labels) / dataset.repeats
@@ -129,11 +136,13 @@ def test_other_means_are_measured_on_the_distinct_training_images(name, roots):
     assert dataset.repeats == 3
     distinct = range(len(dataset.train) // 3)
     pixels = np.concatenate(
-        [dataset.train.images[i].reshape(-1, dataset.channels) for i in distinct]
+        [dataset.train[i].reshape(-1, dataset.channels) for i in distinct]
     ).astype(np.float64)
-    np.testing.assert_allclose(dataset.normalization.mean, pixels.mean(axis=0))
-    np.testing.assert_allclose(dataset.normalization.std, pixels.std(axis=0))
-    assert not dataset.normalization.bgr
+    assert dataset.normalization is None
+    measured = measured_normalization(dataset)
+    np.testing.assert_allclose(measured.mean, pixels.mean(axis=0))
+    np.testing.assert_allclose(measured.std, pixels.std(axis=0))
+    assert not measured.bgr
 
 
 def test_a_constant_channel_has_std_one(tmp_path):
@@ -142,7 +151,7 @@ def test_a_constant_channel_has_std_one(tmp_path):
             folder = tmp_path / part / label
             folder.mkdir(parents=True)
             Image.new("RGB", (4, 4), (10, 20, 30)).save(folder / "0.png")
-    normalization = get_dataset("Folder", tmp_path).normalization
+    normalization = measured_normalization(get_dataset("Folder", tmp_path))
     assert normalization == Normalization((10.0, 20.0, 30.0), (1.0, 1.0, 1.0))
 
 
@@ -155,7 +164,7 @@ def test_cub_follows_its_lists(roots):
     assert dataset.class_names == ("001.Bird_1", "002.Bird_2", "003.Bird_3")
     assert (len(dataset.train), len(dataset.test)) == (12, 6)
     for split in (dataset.train, dataset.test):
-        for image, label, name in zip(split.images, split.labels, split.names, strict=True):
+        for image, label, name in zip(split, split.labels, split.names, strict=True):
             assert name.split("/")[1] == dataset.class_names[label]
             np.testing.assert_array_equal(image, np.asarray(Image.open(roots["CUB"] / name)))
     flags = (roots["CUB"] / "train_test_split.txt").read_text().split()[1::2]
@@ -215,7 +224,7 @@ def test_cifar_channels_and_batches_are_in_place(roots):
     data = np.concatenate([batch[b"data"] for batch in raw])
     assert dataset.train.labels.tolist() == [label for batch in raw for label in batch[b"labels"]]
     # Stored are all red values row by row, then all green ones, then all blue ones.
-    assert dataset.train.images[4][3, 5].tolist() == data[4, [101, 1024 + 101, 2048 + 101]].tolist()
+    assert dataset.train[4][3, 5].tolist() == data[4, [101, 1024 + 101, 2048 + 101]].tolist()
     assert dataset.train.names[4] == "4"
 
 
@@ -229,9 +238,9 @@ def test_digits_are_halved_class_by_class():
     assert sorted(map(int, (*dataset.train.names, *dataset.test.names))) == list(range(1797))
     index = int(dataset.train.names[7])
     expected = np.round(raw.images[index] * 255 / 16)
-    np.testing.assert_array_equal(dataset.train.images[7][..., 0], expected)
+    np.testing.assert_array_equal(dataset.train[7][..., 0], expected)
     assert dataset.train.labels[7] == raw.target[index]
-    assert dataset.train.images[7].max() == 255
+    assert dataset.train[7].max() == 255
 
 
 # Names, sizes and arguments.
@@ -320,7 +329,7 @@ def test_arguments_that_do_not_fit_are_usage_errors(name, arguments, roots):
 
 def test_a_crop_beyond_the_image_is_padded_and_reported(roots, caplog):
     dataset = get_dataset("CUB", roots["CUB"], target_size=32, crop_size=40)
-    assert dataset.preprocessing.test(dataset.test.images[0]).shape == (40, 40, 3)
+    assert dataset.preprocessing.test(dataset.test[0]).shape == (40, 40, 3)
     assert "padded" in caplog.text
 
 
@@ -364,7 +373,7 @@ def test_real_cub_images():
     dataset = get_dataset("CUB", root)
     assert (dataset.num_classes, len(dataset.train), len(dataset.test)) == (6, 180, 143)
     assert dataset.class_names[1] == "002.Laysan_Albatross"
-    trained = dataset.preprocessing.train(dataset.train.images[0], np.random.default_rng(0))
+    trained = dataset.preprocessing.train(dataset.train[0], np.random.default_rng(0))
     assert trained.shape == (448, 448, 3)
 
 
@@ -373,7 +382,7 @@ def test_a_file_may_be_damaged_until_it_is_read(tmp_path):
     dataset = get_dataset("CUB", root)
     name = dataset.train.names[5]
     (root / name).write_bytes(b"nothing")
-    assert len(dataset.train.images[4]) == 20
+    assert len(dataset.train[4]) == 20
     with pytest.raises(UserError, match=name):
-        dataset.train.images[5]
+        dataset.train[5]
     write_image(root / name)

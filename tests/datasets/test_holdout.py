@@ -7,8 +7,9 @@ import pytest
 
 from datasets import get_dataset
 from datasets.batches import Batches
-from datasets.cache.choice import with_cache
-from datasets.holdout import held_out_positions
+from datasets.cache.choice import with_cache, with_normalization
+from datasets.images.dataset import measured_normalization
+from datasets.subsets import held_out_indices
 from tests.fake_data import write_cifar100, write_cub, write_folder, write_lines
 from utils import UsageError, UserError
 
@@ -47,7 +48,7 @@ def test_the_rule_is_the_documented_one(cifar, fraction):
         for i, name in enumerate(split.names):
             original = full.train.names.index(name)
             assert split.labels[i] == full.train.labels[original]
-            np.testing.assert_array_equal(split.images[i], full.train.images[original])
+            np.testing.assert_array_equal(split[i], full.train[original])
 
 
 def test_nothing_is_held_out_unless_asked_for(cifar):
@@ -77,21 +78,21 @@ def test_the_seed_decides_and_a_larger_share_holds_out_the_same_and_more(cifar):
 def test_neither_other_classes_nor_the_order_of_the_images_matter():
     labels = np.repeat(np.arange(3), 8)
     names = [f"{i:02d}" for i in range(24)]
-    held_out = held_out_positions(labels, ("a", "b", "c"), names, 0.4, 3)
+    held_out = held_out_indices(labels, ("a", "b", "c"), names, 0.4, 3)
     expected = {names[i] for i in held_out}
     order = np.random.default_rng(0).permutation(24)
     other = {"c": 0, "a": 1, "b": 2}
     relabeled = np.array([other["abc"[label]] for label in labels])[order]
     shuffled = [names[i] for i in order]
-    again = held_out_positions(relabeled, ("c", "a", "b"), shuffled, 0.4, 3)
+    again = held_out_indices(relabeled, ("c", "a", "b"), shuffled, 0.4, 3)
     assert {shuffled[i] for i in again} == expected and len(expected) == 9
-    alone = held_out_positions(np.zeros(8, int), ("b",), names[8:16], 0.4, 3)
+    alone = held_out_indices(np.zeros(8, int), ("b",), names[8:16], 0.4, 3)
     assert {names[8 + i] for i in alone} == {n for n in expected if "08" <= n <= "15"}
 
 
 def test_an_image_that_is_listed_twice_is_on_one_side():
     names = [*"abcdefgh"] * 2
-    held_out = held_out_positions(np.zeros(16, int), ("x",), names, 0.5, 0)
+    held_out = held_out_indices(np.zeros(16, int), ("x",), names, 0.5, 0)
     inside = {names[i] for i in held_out}
     assert len(inside) == 4 and len(held_out) == 8
     assert not inside & {name for i, name in enumerate(names) if i not in held_out}
@@ -146,8 +147,8 @@ def test_classes_are_chosen_and_ordered_in_all_splits(cifar):
 def test_held_out_images_do_not_enter_the_normalization(cifar):
     dataset = get_dataset("CIFAR-100", cifar, val_fraction=0.5, repeats=2)
     distinct = len(dataset.train) // 2
-    pixels = np.stack([dataset.train.images[i] for i in range(distinct)])
-    np.testing.assert_allclose(dataset.normalization.mean, pixels.mean(axis=(0, 1, 2)))
+    pixels = np.stack([dataset.train[i] for i in range(distinct)])
+    np.testing.assert_allclose(measured_normalization(dataset).mean, pixels.mean(axis=(0, 1, 2)))
 
 
 def all_batches(dataset):
@@ -187,6 +188,6 @@ def test_the_stored_normalization_is_that_of_the_images_trained_on(tmp_path):
     root, folder = write_folder(tmp_path / "data"), tmp_path / "cache"
     for fraction in (None, 0.5):
         dataset = get_dataset("Folder", root, target_size=16, val_fraction=fraction)
-        pixels = [dataset.train.images[i].reshape(-1, 3) for i in range(len(dataset.train))]
-        mean = with_cache(dataset, folder).normalization.mean
+        pixels = [dataset.train[i].reshape(-1, 3) for i in range(len(dataset.train))]
+        mean = with_normalization(dataset, folder).normalization.mean
         np.testing.assert_allclose(mean, np.concatenate(pixels).mean(0), rtol=1e-12)

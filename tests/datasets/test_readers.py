@@ -111,12 +111,12 @@ def test_cifar_written_by_python_3(tmp_path):
     """Keys may be text, and class names may be missing."""
     root = write_cifar100(tmp_path)
     before = get_dataset("CIFAR-100", root)
-    content = {"data": before.train.images.reshape(12, 32 * 32, 3).swapaxes(1, 2).reshape(12, -1)}
+    content = {"data": before.train.samples.reshape(12, 32 * 32, 3).swapaxes(1, 2).reshape(12, -1)}
     content["fine_labels"] = before.train.labels
     (root / "train").write_bytes(pickle.dumps(content))
     (root / "meta").unlink()
     after = get_dataset("CIFAR-100", root)
-    np.testing.assert_array_equal(after.train.images, before.train.images)
+    np.testing.assert_array_equal(after.train.samples, before.train.samples)
     np.testing.assert_array_equal(after.train.labels, before.train.labels)
     assert after.class_names == ("0", "1", "2")
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from datasets import get_dataset
+from datasets.images.dataset import measured_normalization
 from tests.fake_data import write_cifar100, write_cub, write_nab
 from utils import UsageError
 
@@ -25,7 +26,7 @@ def test_restrict_keeps_and_orders_classes(roots):
     for split, full in ((restricted.train, dataset.train), (restricted.test, dataset.test)):
         kept = [n for n, label in zip(full.names, full.labels, strict=True) if label != 1]
         assert list(split.names) == kept
-        for image, label, name in zip(split.images, split.labels, split.names, strict=True):
+        for image, label, name in zip(split, split.labels, split.names, strict=True):
             assert f"/{restricted.labels[label]:04d}/" in name
             np.testing.assert_array_equal(image, np.asarray(Image.open(roots["NAB"] / name)))
         assert split.labels.dtype == np.int64
@@ -35,8 +36,8 @@ def test_restrict_works_on_repeated_subsets(roots):
     dataset = get_dataset("CIFAR-100-sub2", roots["CIFAR-100"], repeats=2)
     restricted = dataset.restrict([2, 0])
     assert np.bincount(restricted.train.labels).tolist() == [4, 4]
-    pixels = np.stack([dataset.train.images[i] for i in np.flatnonzero(dataset.train.labels != 1)])
-    np.testing.assert_allclose(restricted.normalization.mean, pixels.mean(axis=(0, 1, 2)))
+    pixels = np.stack([dataset.train[i] for i in np.flatnonzero(dataset.train.labels != 1)])
+    np.testing.assert_allclose(measured_normalization(restricted).mean, pixels.mean(axis=(0, 1, 2)))
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_the_rule_is_the_documented_one(cifar):
     subset = get_dataset("CIFAR-100-sub3", cifar, subset_seed=7)
     assert kept(subset) == [str(i) for i in sorted(expected)]
     for i, name in enumerate(kept(subset)):
-        np.testing.assert_array_equal(subset.train.images[i], full.train.images[int(name)])
+        np.testing.assert_array_equal(subset.train[i], full.train[int(name)])
 
 
 def test_subsets_are_nested_and_repeatable_and_depend_on_the_seed(cifar):
@@ -67,8 +67,8 @@ def test_subsets_are_repeated_as_whole_copies(cifar, name, repeats, expected):
     assert list(dataset.train.names) == list(dataset.train.names[:distinct]) * expected
     labels = dataset.train.labels.reshape(expected, distinct)
     assert (labels == labels[0]).all()
-    last = dataset.train.images[len(dataset.train) - 1]
-    np.testing.assert_array_equal(last, dataset.train.images[distinct - 1])
+    last = dataset.train[len(dataset.train) - 1]
+    np.testing.assert_array_equal(last, dataset.train[distinct - 1])
     assert len(dataset.test) == 8
 
 

@@ -51,7 +51,7 @@ def test_the_new_data_set_has_subsets_sizes_and_images(garden):
     assert (len(whole.train), len(whole.test), whole.labels) == (6, 2, ("a", "b"))
     small = datasets.get_dataset("Garden-sub2", garden, target_size=16, repeats=1)
     assert np.bincount(small.train.labels).tolist() == [2, 2]
-    image = small.preprocessing.test(small.test.images[0], np.random.default_rng(0))
+    image = small.preprocessing.test(small.test[0], np.random.default_rng(0))
     assert image.shape == (14, 14, 3)
 
 

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from datasets import get_dataset
-from datasets.base import ImageDataset
 from datasets.cache.disk import read_normalization
+from datasets.images.dataset import ImageDataset
 from datasets.images.files import FileImages
 from datasets.images.normalization import Normalization
 from datasets.names import DatasetName, parse_name
@@ -31,9 +31,9 @@ def read_dataset(name: str, folder: Path) -> ImageDataset:
 def check_dataset(found: ImageDataset, valid: ImageDataset, folder: Path) -> None:
     """Every image that is a file is in the folder, and every class has one for training."""
     for split in (found.train, found.test):
-        assert len(split) == len(split.images) == len(split.names) > 0
+        assert len(split) == len(split.labels) == len(split.names) > 0
         assert not any(".." in name for name in split.names)
-        if isinstance(split.images, FileImages):
+        if isinstance(split.samples, FileImages):
             assert all((folder / name).exists() for name in split.names)
         assert min(split.labels) >= 0 and max(split.labels) < found.num_classes
     assert set(found.train.labels) == set(range(found.num_classes))

@@ -34,7 +34,7 @@ def test_every_sample_counts_the_same(batch_size):
     labels = rng.integers(0, CLASSES, SAMPLES)
     model = network()
     goal = objective.embedding(onehot(range(CLASSES)), cls_weight=0.1)
-    split = Split(images, labels, [str(i) for i in range(SAMPLES)])
+    split = Split.whole(images, labels, [str(i) for i in range(SAMPLES)])
     batches = Batches(split, lambda image, rng: image, goal.encode, batch_size)
     judgement = Judge(model, goal, batches, top_k=(2,))()
 

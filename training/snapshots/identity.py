@@ -1,12 +1,12 @@
 """What a run learns from, by content: a path may stay the same while what is there changes."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from datasets.base import ImageDataset, Selected, Split
+from datasets.base import Dataset, Split
 from training.objectives.objective import Objectives
 from training.parallel import backend
 from utils import UserError, open_regular
@@ -16,7 +16,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def content_identity(
-    dataset: ImageDataset, objectives: Objectives, finetune: Path | None = None
+    dataset: Dataset, objectives: Objectives, finetune: Path | None = None
 ) -> dict[str, str]:
     """What two runs must agree in, beyond their options, to reach the same weights.
 
@@ -40,18 +40,14 @@ def content_identity(
         "training images": _images(dataset.train),
         **({} if held_out is None else {"validation images": _images(held_out)}),
         "test images": _images(dataset.test),
-        "normalization": f"mean {_numbers(dataset.normalization.mean)}, standard deviation "
-        f"{_numbers(dataset.normalization.std)}",
+        "input layer": _options(dataset.input_options),
         "start": _file(finetune) if finetune else "random weights",
         **{name: versions.get(name, "unknown") for name in [*LIBRARIES, *used]},
     }
 
 
 def _images(split: Split) -> str:
-    stored = split.images
-    while isinstance(stored, Selected):
-        stored = stored.images
-    pixels = [stored] if isinstance(stored, np.ndarray) else []
+    pixels = [split.samples] if isinstance(split.samples, np.ndarray) else []
     return _summary(len(split), [split.labels, *split.names, *pixels])
 
 
@@ -68,8 +64,13 @@ def _summary(count: int, parts: Iterable[str | np.ndarray]) -> str:
     return f"{count} ({digest.hexdigest()[:12]})"
 
 
-def _numbers(values: Iterable[float]) -> str:
-    return " ".join(f"{value:.9g}" for value in values)
+def _options(options: Mapping[str, object]) -> str:
+    def text(value: object) -> str:
+        if isinstance(value, list):
+            return " ".join(map(text, value))
+        return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+    return ", ".join(f"{name} {text(value)}" for name, value in options.items())
 
 
 def _file(path: Path) -> str:

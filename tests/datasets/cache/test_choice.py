@@ -15,7 +15,7 @@ from PIL import Image
 from datasets import get_dataset
 from datasets.batches import Batches
 from datasets.cache import choice, disk
-from datasets.cache.choice import with_cache
+from datasets.cache.choice import with_cache, with_normalization
 from datasets.cache.disk import stored_images
 from storage.locks import locked
 from tests.datasets.reference import resize_shorter_side
@@ -94,7 +94,7 @@ def test_images_are_read_once(root, monkeypatch):
     )
     dataset = with_cache(birds(root, repeats=4), "ram")
     for i in range(len(dataset.train)):
-        dataset.train.images[i]
+        dataset.train[i]
     assert len(read) == len(dataset.train) / 4
 
 
@@ -113,7 +113,7 @@ def test_slabs_give_every_image_its_own_memory(size, monkeypatch):
 
 def test_kept_images_cannot_be_changed(root, tmp_path):
     for where in ("ram", tmp_path / "cache"):
-        image = with_cache(birds(root), where).train.images[0]
+        image = with_cache(birds(root), where).train[0]
         with pytest.raises(ValueError, match="read-only"):
             image[0] = 0
 
@@ -134,7 +134,7 @@ def test_memory_decides(root, monkeypatch, caplog):
     needed = sum(
         np.prod(resize_shorter_side(image, 32).shape)
         for split in (dataset.train, dataset.test)
-        for image in (split.images[i] for i in range(len(split)))
+        for image in (split[i] for i in range(len(split)))
     )
     caplog.set_level("INFO")
     for available, where, expected in (
@@ -154,21 +154,19 @@ def test_memory_decides(root, monkeypatch, caplog):
 def test_measured_statistics_are_those_of_the_whole_images_and_are_stored(tmp_path, monkeypatch):
     root = write_classes(tmp_path / "data")
     dataset = get_dataset("Folder", root, target_size=8)
-    pixels = np.concatenate(
-        [dataset.train.images[i].reshape(-1, 3) for i in range(len(dataset.train))]
-    )
+    pixels = np.concatenate([dataset.train[i].reshape(-1, 3) for i in range(len(dataset.train))])
     for where in ("ram", tmp_path / "cache"):
         fresh = get_dataset("Folder", root, target_size=8)
-        measured = with_cache(fresh, where).normalization
+        measured = with_normalization(fresh, where).normalization
         np.testing.assert_allclose(measured.mean, pixels.mean(0), rtol=1e-12)
         np.testing.assert_allclose(measured.std, pixels.std(0), rtol=1e-12)
     again = get_dataset("Folder", root, target_size=8)
-    monkeypatch.setattr("datasets.base.measure", None)
-    assert with_cache(again, tmp_path / "cache").normalization == measured
+    monkeypatch.setattr("datasets.images.dataset.measure", None)
+    assert with_normalization(again, tmp_path / "cache").normalization == measured
     (path,) = (tmp_path / "cache").glob("*.normalization.json")
     path.write_text('{"mean": [1], "std": [0]}')
     monkeypatch.undo()
-    assert with_cache(again, tmp_path / "cache").normalization == measured
+    assert with_normalization(again, tmp_path / "cache").normalization == measured
     assert json.loads(path.read_text())["mean"] == list(measured.mean)
 
 
@@ -385,6 +383,6 @@ def test_estimates_are_close(tmp_path):
     for i in range(30):
         paths.append(tmp_path / f"{i}.png")
         Image.new("RGB", (100 + i, 90)).save(paths[-1])
-    plan = choice._Plan(choice.FileImages(paths), np.arange(30), 45)
+    plan = choice._Selection(choice.FileImages(paths), np.arange(30), 45)
     exact = sum(45 * round((100 + i) / 2) * 3 for i in range(30))
     assert abs(plan.estimate() / exact - 1) < 0.01

@@ -230,8 +230,8 @@ from datasets.images.resizing import resize
 
 digits = get_dataset("Digits")
 count = len(digits.train)
-digits.preprocessing.train.batch(digits.train.images, generators("a", positions=range(count)))
-digits.preprocessing.test.batch(digits.train.images, generators("a", positions=range(count)))
+digits.preprocessing.train.batch(digits.train.samples, generators("a", positions=range(count)))
+digits.preprocessing.test.batch(digits.train.samples, generators("a", positions=range(count)))
 assert "numba" not in sys.modules
 resize(np.zeros((4, 4, 3), np.uint8), (5, 5))
 assert "numba" in sys.modules

@@ -33,7 +33,7 @@ def test_halves_of_cifar(name, labels, cifar):
         expected = [i for i, y in enumerate(all_of_them.labels) if first <= y < first + 50]
         assert mine.names == tuple(all_of_them.names[i] for i in expected)
         np.testing.assert_array_equal(mine.labels, all_of_them.labels[expected] - first)
-        np.testing.assert_array_equal(mine.images[3], all_of_them.images[expected[3]])
+        np.testing.assert_array_equal(mine[3], all_of_them[expected[3]])
 
 
 def test_ilsvrc_takes_its_classes_from_the_folders(tmp_path):
@@ -66,7 +66,7 @@ def test_a_supercategory_is_a_data_set_of_its_own(tmp_path, name):
     assert len(dataset.train) == 12
     assert dataset.preprocessing.crop_size == (448 if "large" in name else 224)
     mean = (125.68554284, 131.58931007, 123.51576605)
-    assert dataset.fixed_normalization.mean == mean
+    assert dataset.normalization.mean == mean
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def judge_all_sizes() -> list[dict]:
             for size in range(1, 10):
                 names = [str(i) for i in range(size)]
                 judge.batches = Batches(
-                    Split(images[:size], labels[:size], names),
+                    Split.whole(images[:size], labels[:size], names),
                     lambda image, rng: image,
                     goal.encode,
                     group.rounded_up(3),

@@ -155,7 +155,7 @@ def test_the_saved_model_is_a_plain_one(trained, name):
     assert kinds == {"keras"}
     final = record(trained / f"{name}.keras")["final"]
     test = get_dataset("Digits-sub5").test
-    prepared = np.stack(list(test.images)).astype("float32")
+    prepared = np.stack(list(test)).astype("float32")
     *_, probabilities = (
         [model.predict(prepared, verbose=0)]
         if name == "fine"
