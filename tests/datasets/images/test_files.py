@@ -305,6 +305,24 @@ def test_damaged_jpegs_look_or_fail_as_by_pillow(tmp_path):
     assert shown > 20
 
 
+def test_damaged_headers_are_taken_as_by_pillow(tmp_path):
+    rng, path = np.random.default_rng(3), tmp_path / "a.jpg"
+    shown = failed = 0
+    for i in range(600):
+        content = bytearray(list(JPEGS.values())[i % len(JPEGS)])
+        for place in rng.integers(2, content.index(b"\xff\xda") + 20, rng.integers(1, 4)):
+            content[place % len(content)] = rng.integers(256)
+        path.write_bytes(content)
+        expected, result = by_pillow(bytes(content), 3), by_project(path, 3)
+        assert (result is None) == (expected is None)
+        if expected is None:
+            failed += 1
+        else:
+            shown += 1
+            np.testing.assert_array_equal(result, expected)
+    assert min(shown, failed) > 100
+
+
 def test_ordinary_jpegs_take_the_fast_decoder(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_any_image", None)
     for kind in ("plain", "progressive", "rgb", "gray", "upright"):
