@@ -1,7 +1,8 @@
-"""The networks, by name.
+"""Backbones by name.
 
-A new backbone takes one file with a function registered in ``models.registry`` and one line in the
-table below. The table repeats the names so that listing them does not import Keras.
+A new backbone is one file in ``models/backbones`` with a registered function (see
+``models.registry``) and one line in ``FAMILIES``, which repeats the names so that ``--help`` does
+not import Keras.
 """
 
 import importlib
@@ -23,12 +24,12 @@ FAMILIES = {
 
 
 def architecture_names() -> list[str]:
-    """The names that ``build_backbone`` knows."""
+    """Return the names that ``build_backbone`` accepts."""
     return [name for names in FAMILIES.values() for name in names]
 
 
 def check_architecture(name: str) -> str:
-    """The module that builds an architecture.
+    """Return the module that registers an architecture.
 
     Raises:
         UsageError: no architecture has that name.
@@ -49,10 +50,9 @@ def build_backbone(
     std: Sequence[float] | None = None,
     bgr: bool = False,
 ) -> "keras.Model":
-    """A network from raw images of any size to class probabilities or to an embedding.
+    """Build a network from raw images of any size to class probabilities or to an embedding.
 
-    The weights are whatever Keras draws; ``models.initialization.initialize`` draws them so that
-    they depend on a seed alone.
+    Its weights are drawn by Keras; ``models.initialization.initialize`` draws them from a seed.
 
     Args:
         name: one of ``architecture_names()``, upper or lower case.
@@ -61,8 +61,8 @@ def build_backbone(
             the linear layer ``embedding`` or, where an architecture has none, in ``avg_pool``.
         channels: channels of the images, whose values are 0..255.
         mean: per channel, subtracted from the images; in RGB order whatever ``bgr`` says.
-        std: per channel, by which the images are divided; in RGB order too.
-        bgr: whether the body sees the channels in reverse order, as Caffe's networks do.
+        std: per channel, divides the images; in RGB order too.
+        bgr: whether the backbone sees the channels in reverse order, as Caffe's networks do.
 
     Returns:
         A model with one input, (batch, height, width, channels), and one float32 output,

@@ -62,14 +62,14 @@ def draw(
     """Return a float32 array distributed as ``initializer`` says.
 
     Args:
-        initializer: of a family in ``FAMILIES``.
+        initializer: of a family in ``INITIALIZERS``.
         shape: of a weight; the last two axes of a kernel are the input and the output channels.
         rng: source of the random numbers.
 
     Raises:
         TypeError: the initializer is of another family.
     """
-    for family, function in FAMILIES.items():
+    for family, function in INITIALIZERS.items():
         if isinstance(initializer, family):
             return function(initializer, shape, rng)
     raise TypeError(f"initialize() cannot draw from the initializer {initializer!r}")
@@ -126,7 +126,7 @@ def _orthogonal(
     return (initializer.gain * matrix).reshape(shape).astype(np.float32)
 
 
-FAMILIES = {
+INITIALIZERS = {
     initializers.VarianceScaling: _scaled,
     initializers.RandomUniform: _range,
     initializers.Orthogonal: _orthogonal,

@@ -1,8 +1,8 @@
-"""Where the files of this folder register their backbones.
+"""Registry of the backbones in ``models/backbones``.
 
-A backbone is a function ``(x, num_outputs, classifier) -> output`` from the symbolic tensor of the
-normalized images to that of the class probabilities or embeddings. Every layer with weights gets
-an explicit name: weights are loaded, and drawn, by name.
+A backbone is a function ``(x, num_outputs, classifier) -> output`` of symbolic tensors: from
+normalized images to class probabilities or embeddings. Every layer with weights has an explicit
+name: weights are loaded, and drawn, by name.
 """
 
 from utils import Registry

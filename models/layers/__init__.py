@@ -1,1 +1,1 @@
-"""The layers of all backbones, and faster twins of Keras' own."""
+"""Layers that the backbones share, and faster twins of Keras' own."""

@@ -1,22 +1,23 @@
 """Batch normalization in one kernel under TensorFlow.
 
 Keras composes it of some thirty operations forwards and backwards, which makes a network of 110
-layers slow to trace and to train. The arithmetic is the same but for one detail: the moving
-variance follows the unbiased variance of the batch, as it did in Keras 2, not the biased one.
+layers slow to trace and to train (https://github.com/keras-team/keras-core/issues/225). The
+arithmetic is the same but for the moving variance, which follows the unbiased variance of the
+batch, as in Keras 2 (https://github.com/keras-team/keras/pull/9028), not the biased one.
 """
 
 import keras
 from keras import KerasTensor
 
-# Below this, NVIDIA's kernels refuse to work.
+# As in TensorFlow's own fused_batch_norm: cuDNN requires more than 1e-5 (cudnn.h).
 SMALLEST_EPSILON = 1.001e-5
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """``keras.layers.BatchNormalization`` for images or vectors, by TensorFlow's fused kernel.
+    """``keras.layers.BatchNormalization`` by TensorFlow's fused kernel, for images and vectors.
 
-    Never saved: ``models.files.saved`` writes the plain layer in its place. It has the plain one's
-    name, since Keras names the parts of a weights file by the class.
+    Never saved: ``models.files.saved`` writes the plain layer instead. The class has the plain
+    one's name because Keras names the groups of a weights file by the class.
     """
 
     plain = keras.layers.BatchNormalization
@@ -47,11 +48,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def batch_normalization(name: str, momentum: float = 0.99, epsilon: float = 1e-3) -> keras.Layer:
-    """A layer that normalizes the channels of a batch of images; the defaults are those of Keras 2.
+    """Return a batch normalization over channels, fused where possible; defaults as in Keras 2.
 
     Args:
         name: of the layer.
-        momentum: share of the moving statistics that a step keeps.
+        momentum: fraction of the moving statistics that a step keeps.
         epsilon: added to the variance.
     """
     fused = keras.backend.backend() == "tensorflow" and epsilon >= SMALLEST_EPSILON
@@ -60,7 +61,7 @@ def batch_normalization(name: str, momentum: float = 0.99, epsilon: float = 1e-3
 
 
 def with_plain_layers(model: keras.Model) -> keras.Model:
-    """The same network of Keras' own layers only; shares no weights with ``model``."""
+    """Copy a network, with Keras' own layers in place of their faster twins."""
     if not any(hasattr(layer, "plain") for layer in model.layers):
         return model
     plain = keras.models.clone_model(model, clone_function=_plain)
@@ -69,5 +70,4 @@ def with_plain_layers(model: keras.Model) -> keras.Model:
 
 
 def _plain(layer: keras.Layer) -> keras.Layer:
-    """A copy of a layer; of the fused ones of this package, the layer that they stand in for."""
     return getattr(layer, "plain", type(layer)).from_config(layer.get_config())

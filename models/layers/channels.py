@@ -9,9 +9,9 @@ from keras import KerasTensor, layers
 def pad_channels(x: KerasTensor, before: int, after: int) -> KerasTensor:
     """Add channels of zeros before and after those of ``x``.
 
-    ``channels_first`` makes the layer pad the last two of the four dimensions; in our images,
-    whose channels come last, those are the columns and the channels. That is a plain Keras layer,
-    unlike ``keras.ops.pad``, which a model in the old HDF5 format cannot hold.
+    ``channels_first`` makes the layer pad the last two of the four dimensions, which are columns
+    and channels where channels come last. It is a plain Keras layer, unlike ``keras.ops.pad``,
+    which Keras does not load from the old HDF5 format ("Unknown layer: 'Pad'").
     """
     return layers.ZeroPadding2D(((0, 0), (before, after)), data_format="channels_first")(x)
 
@@ -19,8 +19,8 @@ def pad_channels(x: KerasTensor, before: int, after: int) -> KerasTensor:
 def reverse_channels(x: KerasTensor) -> KerasTensor:
     """Reverse the order of the channels: RGB becomes BGR.
 
-    Cuts the channels apart (see ``pad_channels`` for ``channels_first``) and joins them again:
-    a model in the old HDF5 format cannot hold ``keras.ops.flip``.
+    Cut the channels apart (see ``pad_channels`` for ``channels_first``) and concatenate them:
+    Keras does not load ``keras.ops.flip`` from the old HDF5 format ("Unknown layer: 'Flip'").
     """
     count = x.shape[-1]
     single = [

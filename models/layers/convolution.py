@@ -1,7 +1,7 @@
 """Convolutions of few TensorFlow operations.
 
-Keras reshapes the bias before it adds it, forwards and backwards, at every step. In a network of
-110 layers such trifles are a thousand operations, which delay the first step by seconds.
+Keras reshapes the bias before it adds it, forwards and backwards. In a network of 110 layers that
+makes a thousand operations, which delay the first step by seconds.
 """
 
 import keras

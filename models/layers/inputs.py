@@ -19,8 +19,8 @@ def image_input(
 ) -> tuple[KerasTensor, KerasTensor]:
     """Return the input, for raw pixels 0..255, and the normalized images.
 
-    The input is float32 because Keras casts what it is given to the input's type: with uint8 it
-    would truncate images that are float already.
+    The input is float32 because Keras casts images to the type of the input: uint8 would
+    truncate images that are float already.
 
     Args:
         channels: number of channels.

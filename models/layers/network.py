@@ -1,4 +1,4 @@
-"""The class of all networks: a Keras model whose training step TensorFlow traces in less time."""
+"""Model class of all networks: a Keras model whose training step TensorFlow traces faster."""
 
 from collections.abc import Callable
 
@@ -7,17 +7,17 @@ from keras import KerasTensor
 
 
 class Network(keras.Model):
-    """``keras.Model`` whose L2 penalties are few operations under TensorFlow.
+    """``keras.Model`` with fewer TensorFlow operations per step and the same results.
 
-    Keras computes them layer by layer, each in some twenty operations forwards and backwards.
-    Sum and gradient are the same. Saved as the plain ``keras.Model``, see ``models.files.saved``.
+    Keras computes L2 penalties weight by weight, each in some twenty operations forwards and
+    backwards; here each coefficient takes one sum. Keras nests the training step in two
+    TensorFlow functions, both of which capture every variable; here it is one.
 
-    The training step is one TensorFlow function; Keras nests it in a second one, and both take in
-    every variable of the network.
+    Saved as the plain ``keras.Model``, see ``models.files.saved``.
     """
 
     def make_train_function(self, force: bool = False) -> None:
-        """Make what ``fit`` calls for every step, by Keras' own way wherever that does more."""
+        """Make what ``fit`` calls for every step; leave to Keras what one plain step is not."""
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
