@@ -26,16 +26,16 @@ FORMATS = ("onnx", "saved_model")
 OPSETS = (13, 18)  # the oldest that has all operators needed, the newest that tf2onnx writes
 OUTPUTS = ("scores", "probabilities", "embedding", "both")
 TOLERANCE = 1e-4
-"""Largest difference from the Keras model, as a part of the largest absolute value."""
+"""Largest difference from the Keras model, relative to the largest absolute value."""
 
 PREPROCESSING = (
-    "Resize the shorter side to target_size pixels (bilinear, anti-aliased), cut the square of "
-    "crop_size pixels out of the centre; values 0 to 255, channels last, RGB or gray."
+    "Resize the shorter side to target_size pixels (bilinear, anti-aliased), center crop of "
+    "crop_size pixels; values 0 to 255, channels last, RGB or gray."
 )
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__)
     parser.add_argument(
         "--model", required=True, type=Path, metavar="FILE", help="what --model_dump wrote"
@@ -49,7 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         choices=OUTPUTS,
         default="scores",
         help="scores of all classes, which are probabilities if the model has a classifier "
-        "(asking for probabilities makes sure of it); the embedding; or both",
+        "(to require that, ask for probabilities); the embedding; or both",
     )
     parser.add_argument(
         "--input_type", choices=("uint8", "float32"), default="uint8", help="of the pixels"
@@ -91,7 +91,6 @@ def _images(paths: Sequence[Path]) -> list[Path]:
 
 
 def export_model(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     from evaluation.prediction import Classifier
     from models.files import export
     from models.files.saved import load_model
@@ -134,7 +133,7 @@ def _graph(
 def _reference(
     args: argparse.Namespace, model: "keras.Model", classifier: "Classifier"
 ) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """The same outputs, computed by the model that was saved."""
+    """Return a function of images that computes the same outputs by the saved model."""
     import keras
 
     from evaluation.features import feature_tensor
@@ -171,7 +170,7 @@ def _facts(description: "ModelDescription", score_kind: str) -> dict[str, object
 
 
 def _batches(description: "ModelDescription", images: Sequence[Path]) -> Iterator[np.ndarray]:
-    """One random image, three more, then those in files."""
+    """Yield one random image, three more, then those in files."""
     from datasets.images.listing import image_batches, image_reader
 
     shape = (description.crop_size, description.crop_size, description.channels)
@@ -187,7 +186,7 @@ def _batches(description: "ModelDescription", images: Sequence[Path]) -> Iterato
 
 
 def _random_image(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-    """Random squares: pixels drawn alone would look the same to a network, one image or another."""
+    """Draw random squares: independent pixels would make all images alike to a network."""
     height, width, channels = shape
     side = int(rng.integers(1, max(1, height // 2) + 1))
     pixels = rng.integers(0, 256, (-(-height // side), -(-width // side), channels), np.uint8)
@@ -199,7 +198,7 @@ def _check(
     reference: Callable[[np.ndarray], Mapping[str, np.ndarray]],
     batches: Iterator[np.ndarray],
 ) -> None:
-    """Tells the largest difference.
+    """Report the largest difference between exported and Keras model.
 
     Raises:
         UserError: it is larger than ``TOLERANCE``, or an output is missing.
@@ -230,7 +229,7 @@ def _check(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), export_model, argv)
 
 

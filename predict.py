@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__)
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image file or folder")
     parser.add_argument(
@@ -70,8 +70,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 @dataclass(frozen=True)
-class Guess:
-    """A class that an image may show."""
+class Prediction:
+    """A class predicted for an image, with its score."""
 
     label: int | str
     class_name: str
@@ -79,13 +79,13 @@ class Guess:
 
 
 class Table:
-    """Lines for people: image, class and score; further classes follow below the first.
+    """Aligned columns: image, class and score; further classes follow below the first.
 
     Args:
-        stream: written to.
+        stream: output.
         score_kind: what the scores are.
-        names: of the images.
-        class_names: of all classes.
+        names: of the images, for the width of the column.
+        class_names: of all classes, for the width of the column.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ class Table:
         self._widths = [min(80, max(map(len, column))) for column in columns]
         self._line("image", "class", score_kind)
 
-    def add(self, name: str, guesses: Sequence[Guess]) -> None:
-        """Writes one image."""
-        for i, guess in enumerate(guesses):
-            self._line("" if i else name, guess.class_name, f"{guess.score:.4f}")
+    def add(self, name: str, predictions: Sequence[Prediction]) -> None:
+        """Write the predictions for one image."""
+        for i, one in enumerate(predictions):
+            self._line("" if i else name, one.class_name, f"{one.score:.4f}")
 
     def _line(self, name: str, class_name: str, score: str) -> None:
         first, second = self._widths
@@ -115,10 +115,10 @@ class Csv:
         self._score_kind = score_kind
         self._writer.writerow(("image", "rank", "label", "class_name", "score", "score_kind"))
 
-    def add(self, name: str, guesses: Sequence[Guess]) -> None:
-        """Writes one image."""
-        for rank, guess in enumerate(guesses, 1):
-            row = (name, rank, guess.label, guess.class_name, guess.score, self._score_kind)
+    def add(self, name: str, predictions: Sequence[Prediction]) -> None:
+        """Write the predictions for one image."""
+        for rank, one in enumerate(predictions, 1):
+            row = (name, rank, one.label, one.class_name, one.score, self._score_kind)
             self._writer.writerow(row)
 
 
@@ -131,9 +131,9 @@ class JsonLines:
         encoding = getattr(stream, "encoding", None) or "utf-8"
         self._ascii = not encoding.lower().startswith("utf")
 
-    def add(self, name: str, guesses: Sequence[Guess]) -> None:
-        """Writes one image."""
-        found = [vars(guess) for guess in guesses]
+    def add(self, name: str, predictions: Sequence[Prediction]) -> None:
+        """Write the predictions for one image."""
+        found = [vars(one) for one in predictions]
         content = {"image": name, "score_kind": self._score_kind, "predictions": found}
         print(json.dumps(content, ensure_ascii=self._ascii), file=self._stream)
 
@@ -142,7 +142,6 @@ FORMATS: dict[str, Callable] = {"table": Table, "csv": Csv, "jsonl": JsonLines}
 
 
 def predict(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     from datasets.images.listing import find_images
 
     if args.out:
@@ -168,7 +167,7 @@ def predict(args: argparse.Namespace) -> None:
 
 
 def _load(args: argparse.Namespace) -> "Classifier":
-    """The model, after everything that can be refused without loading it."""
+    """Load the model, after all checks that need only its description."""
     from evaluation.prediction import Classifier, output_position
     from models.files.description import read_description
     from models.files.saved import load_model
@@ -191,7 +190,7 @@ def _classify(
     writer: Table | Csv | JsonLines,
     stream: TextIO,
 ) -> int:
-    """Writes all results and returns the number of damaged files."""
+    """Write all predictions and return the number of damaged files."""
     from datasets.images.listing import image_batches, image_reader
 
     for error in found.unreadable:
@@ -203,9 +202,9 @@ def _classify(
         for error in batch.damaged:
             logger.warning("%s", error)
         if batch.paths:
-            guesses = list(_guesses(classifier, batch.images, args.top_k))
+            predictions = list(_predictions(classifier, batch.images, args.top_k))
             with write_errors(args.out or "standard output"):
-                for path, best in zip(batch.paths, guesses, strict=True):
+                for path, best in zip(batch.paths, predictions, strict=True):
                     writer.add(_text(path), best)
                 stream.flush()
         damaged += len(batch.damaged)
@@ -214,12 +213,12 @@ def _classify(
     return damaged
 
 
-def _guesses(classifier: "Classifier", images, top_k: int) -> Iterator[list[Guess]]:
+def _predictions(classifier: "Classifier", images, top_k: int) -> Iterator[list[Prediction]]:
     labels, names = classifier.description.labels, classifier.description.class_names
     for classes, scores in zip(*classifier.top(images, top_k), strict=True):
-        # By way of text: the shortest number that stands for the same 32 bits.
+        # float(str()) gives the shortest decimal number of the same float32.
         yield [
-            Guess(labels[c], names[c], float(str(score)))
+            Prediction(labels[c], names[c], float(str(score)))
             for c, score in zip(classes, scores, strict=True)
         ]
 
@@ -234,19 +233,19 @@ def _output(path: Path | None) -> Iterator[TextIO]:
 
 
 def _show_progress(args: argparse.Namespace, done: int, total: int) -> None:
-    """On a terminal, unless the results themselves appear there."""
+    """Show progress on a terminal, unless the predictions appear there."""
     if sys.stderr.isatty() and (args.out or not sys.stdout.isatty()):
         end = "\n" if done == total else ""
         print(f"\r{done}/{total} images", end=end, file=sys.stderr, flush=True)
 
 
 def _text(path: Path) -> str:
-    """The name; bytes that are no text in UTF-8 are written as ``\\xff``."""
+    """Return the name as text; bytes that are not UTF-8 become ``\xff``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), predict, argv)
 
 

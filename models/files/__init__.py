@@ -1,1 +1,1 @@
-"""Saved models, their description, weights by name, export."""
+"""Files of models: saved models with their description, weights by name, exports."""

@@ -1,8 +1,8 @@
-"""The architecture in a model file, looked at before Keras makes layers of it.
+"""Check the architecture in a model file before Keras builds layers from it.
 
-Keras makes objects of whatever classes and functions a file names, as large as the file says. Here
-the classes have to be on a list, all of which only compute; nothing else is looked up. What the
-sizes come to is found without any memory for it.
+Keras builds objects of whatever classes and functions a file names, as large as the file says. Here
+the classes have to be on a list of layers that only compute, and sizes are checked on a symbolic
+network that takes no memory.
 """
 
 import json
@@ -27,7 +27,7 @@ LAYERS = frozenset(
     UpSampling2D ZeroPadding2D
     """.split()
 )
-"""The layers that a model may have, all of Keras; a new backbone may need another one."""
+"""Keras' layers that a model may have; a new backbone may need another one."""
 
 _OTHERS = {
     "keras": ("DTypePolicy",),
@@ -57,10 +57,10 @@ _LARGEST_OUTPUT = 2**28  # numbers that a layer makes of one image; wrn-28-10 at
 
 
 def read_configuration(path: str | Path) -> dict:
-    """The configuration of the network in a model file.
+    """Return the configuration of the network in a model file.
 
     Raises:
-        ValueError: it is damaged, or has anything that a network of this project has not.
+        ValueError: it is damaged, or contains what no network of this project does.
         Exception: the file is damaged; h5py raises almost anything.
     """
     plain = json.loads(_content(path))
@@ -76,7 +76,7 @@ def read_configuration(path: str | Path) -> dict:
 
 
 def outline(network: Mapping, size: int, channels: int) -> keras.Model:
-    """The network for a batch of one image, whose weights have shapes but take no memory.
+    """Build the network for a batch of one image, with weights that take no memory.
 
     Args:
         network: see ``read_configuration``.
@@ -87,13 +87,13 @@ def outline(network: Mapping, size: int, channels: int) -> keras.Model:
         ValueError: a layer would make too much of an image, or the network takes something else.
         Exception: the layers do not fit each other; Keras raises almost anything.
     """
-    # Keras lists the variables that have no values yet by thread, to fill them later.
+    # Keras keeps a list of variables without values per thread, and would initialize them later.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(_outline, network, size, channels).result()
 
 
 def _outline(network: Mapping, size: int, channels: int) -> keras.Model:
-    network = json.loads(json.dumps(network))  # Keras takes configurations apart
+    network = json.loads(json.dumps(network))  # from_config changes what it gets
     inputs = [layer for layer in network["layers"] if layer["class_name"] == "InputLayer"]
     if len(inputs) != 1:
         raise ValueError(f"it has {len(inputs)} inputs")
@@ -129,11 +129,11 @@ def _content(path: str | Path) -> str:
 
 
 def _checked_layers(layers: object) -> list[dict]:
-    """The layers as Keras shall get them: without what it would build or compile on its own.
+    """Return the layers without what Keras would build or compile on its own.
 
     Raises:
-        ValueError: one is of an unknown kind, or they are not in the order of their calls, in
-            which Keras writes them; reading others would take it very long.
+        ValueError: one is of an unknown kind, or they are not in the order of their calls, as
+            Keras writes them: it reads any other order in quadratic time.
     """
     if not isinstance(layers, list) or not 0 < len(layers) <= _MOST_LAYERS:
         raise ValueError("it has no layers, or far too many")
@@ -153,7 +153,7 @@ def _checked_layers(layers: object) -> list[dict]:
 
 
 def _check_objects(value: object, calls: Mapping[str, int], depth: int) -> None:
-    """Makes sure that whatever Keras would make an object of is on the list, and of its numbers."""
+    """Check all numbers, and that all objects Keras would build are on the list."""
     if depth > _DEEPEST:
         raise ValueError("it is nested too deeply")
     if isinstance(value, int) and abs(value) > _LARGEST_NUMBER:

@@ -1,6 +1,6 @@
-"""What a saved model says about itself: its classes, the size of its images, how it classifies.
+"""Description of a saved model: its classes, the size of its images, how it classifies.
 
-The description travels inside the model's file, as ``.npz``: text as JSON, class embeddings as
+The description is stored inside the model's file as ``.npz``: text as JSON, class embeddings as
 arrays. Keras ignores it, so the file still loads anywhere.
 """
 
@@ -20,11 +20,11 @@ from storage.npz import float_vectors, read_member, read_npz
 from utils import UserError, open_regular
 
 MEMBER = "description.npz"
-"""Name of the description within the archive (``.keras``) or among the data sets (``.h5``)."""
+"""Name of the description in the archive (``.keras``) or among the HDF5 data sets (``.h5``)."""
 
 _LARGEST = 256 * 2**20  # bytes; the 1,000 classes of ImageNet need 4 MB
 _LARGEST_TEXT = 2**26  # bytes, four of each character
-_MAX_SIDE = 2**16  # pixels, more than any JPEG has
+_MAX_SIDE = 2**16  # pixels, the limit of JPEG
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,15 +45,15 @@ class Output:
 
 @dataclass(frozen=True, eq=False)
 class ModelDescription:
-    """What it takes to classify images with a saved model.
+    """All that is needed to classify images with a saved model.
 
     Attributes:
-        dataset: name of the data set that it was trained on.
+        dataset: name of the data set it was trained on.
         labels: original label of each class.
         class_names: name of each class.
         channels: 3 for RGB, 1 for gray.
-        target_size: pixels that the shorter side of an image is resized to.
-        crop_size: pixels of the square that is cut out of its centre.
+        target_size: pixels to which the shorter side of an image is resized.
+        crop_size: pixels of the side of the center crop.
         outputs: one for each output of the network; the last one classifies.
     """
 
@@ -67,7 +67,7 @@ class ModelDescription:
 
     @property
     def classifying(self) -> Output:
-        """The output that classifies."""
+        """Output that classifies."""
         return self.outputs[-1]
 
 
@@ -76,7 +76,7 @@ _PLAIN = ("dataset", "labels", "class_names", "channels", "target_size", "crop_s
 
 
 def attach(description: ModelDescription, path: str | Path) -> None:
-    """Adds the description to a model file that has none yet.
+    """Add the description to a model file that has none yet.
 
     Args:
         description: of the model.
@@ -92,7 +92,7 @@ def attach(description: ModelDescription, path: str | Path) -> None:
 
 
 def read_description(path: str | Path) -> ModelDescription:
-    """The description in a model file.
+    """Read the description in a model file.
 
     Raises:
         UserError: the file is missing or damaged, or has none.
@@ -160,7 +160,7 @@ def _plain_label(label: int | str | np.generic) -> int | str:
 
 
 def _decode(content: bytes) -> ModelDescription:
-    """The description; where it is not as ``_encode`` wrote it, an error that says so."""
+    """Return the description; raise unless it is what ``_encode`` writes."""
     plain = _json(content)
     labels, class_names = _list(plain, "labels"), _list(plain, "class_names")
     if not labels or len(labels) != len(class_names):

@@ -1,4 +1,4 @@
-"""Networks as files for other programs: ONNX and TensorFlow's SavedModel.
+"""Export networks to ONNX and TensorFlow's SavedModel.
 
 An exported network takes raw pixels, (batch, height, width, channels), of fixed height and width
 and any batch size, in an input named ``image``.
@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, layers, ops
 
-from storage.files import check_folder, check_writable, replacing
+from storage.files import check_folder, check_writable, replacing, write_errors
 from utils import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -28,25 +28,22 @@ if TYPE_CHECKING:
 
 INPUT = "image"
 ABOUT = Path("assets.extra", "model.json")
-"""Where a SavedModel keeps the facts about the network; TensorFlow leaves that folder alone."""
+"""File in a SavedModel for facts about the network; TensorFlow ignores its folder."""
 
 SAVED_MODEL_FILES = (
     *("saved_model.pb", "fingerprint.pb", "keras_metadata.pb", "variables/variables.*"),
     *("assets/*", str(ABOUT)),
 )
-"""What may be in the folder of a SavedModel."""
+"""Files that a SavedModel may consist of."""
 
 REQUIREMENTS = "requirements-export.txt"
 
 Run = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""From images to all outputs of an exported network, by name."""
+"""Function of images that returns all outputs of an exported network by name."""
 
 
 def exportable(model: keras.Model) -> keras.Model:
-    """The same network in float32, of layers that every format can hold.
-
-    A network trained in half precision computes in float32 there.
-    """
+    """Copy a network to float32, with layers that every format can hold."""
     clone = keras.models.clone_model(model, clone_function=_exportable_layer)
     clone.set_weights(model.get_weights())
     return clone
@@ -54,7 +51,7 @@ def exportable(model: keras.Model) -> keras.Model:
 
 def _exportable_layer(layer: keras.Layer) -> keras.Layer:
     if isinstance(layer, layers.Normalization) and layer.input_mean is not None:
-        # Its numbers are tensors outside of the graph, which tf2onnx takes for further inputs.
+        # Its mean and variance are tensors outside the graph, which tf2onnx turns into inputs.
         mean, std = np.asarray(layer.input_mean), np.sqrt(np.asarray(layer.input_variance))
         scale, offset = (1 / std).tolist(), (-mean / std).tolist()
         return layers.Rescaling(scale, offset, name=layer.name, dtype="float32")
@@ -62,20 +59,20 @@ def _exportable_layer(layer: keras.Layer) -> keras.Layer:
 
 
 def is_half_precision(model: keras.Model) -> bool:
-    """Whether any layer computes in something else than float32."""
+    """Return whether any layer computes in another type than float32."""
     return any(layer.compute_dtype != "float32" for layer in model.layers)
 
 
 def with_pixel_input(
     image: KerasTensor, outputs: Mapping[str, KerasTensor], size: int, dtype: str = "uint8"
 ) -> keras.Model:
-    """A network with named outputs and an input of fixed size for raw pixels.
+    """Build a network with named outputs and an input of fixed size for raw pixels.
 
     Args:
         image: the float32 input of a network.
-        outputs: what to compute from it, by name.
+        outputs: tensors computed from it, by name.
         size: height and width of the images.
-        dtype: of the pixels, ``"uint8"`` or ``"float32"``; values are 0 to 255 in both.
+        dtype: of the pixels, ``"uint8"`` or ``"float32"``, with values from 0 to 255.
     """
     pixels = keras.Input((size, size, image.shape[-1]), dtype=dtype, name=INPUT)
     network = keras.Model(image, dict(outputs))
@@ -83,14 +80,14 @@ def with_pixel_input(
 
 
 class Format(NamedTuple):
-    """A kind of exported file.
+    """An export format.
 
     Attributes:
-        libraries: what it needs besides the project's requirements.
-        check_path: refuses a path, given ``(option, path, overwrite)``.
-        replacing: yields a temporary path that takes the place of a path.
+        libraries: required besides the project's own.
+        check_path: ``(option, path, overwrite)`` raises if the path cannot be written.
+        replacing: yields a temporary path that replaces a path in the end.
         write: writes ``(model, path, facts, opset)``.
-        load: a function that computes with what was written.
+        load: returns a function that runs the written model.
     """
 
     libraries: tuple[str, ...]
@@ -101,7 +98,7 @@ class Format(NamedTuple):
 
 
 def check_export(kind: str, option: str, path: Path, overwrite: bool) -> None:
-    """Refuses an export that cannot work, before a model is loaded.
+    """Refuse an export that cannot work before a model is loaded.
 
     Args:
         kind: a key of ``FORMATS``.
@@ -135,7 +132,7 @@ def export(
     opset: int,
     check: Callable[[Run], object],
 ) -> None:
-    """Writes a network, lets ``check`` try what was written, and only then keeps it.
+    """Write a network, and keep the result only if ``check`` accepts it.
 
     Args:
         kind: a key of ``FORMATS``.
@@ -226,7 +223,7 @@ def _load_saved_model(path: Path) -> Run:
 
 
 def _check_saved_model_path(option: str, path: Path, overwrite: bool) -> None:
-    """Only a folder that is a SavedModel, or empty, may ever be replaced."""
+    """Refuse a path unless it is free, an empty folder or, to overwrite, a SavedModel."""
     if os.path.exists(path) and not os.path.isdir(path):
         raise UsageError(f"{option} {path}: is a file, but a SavedModel is a folder")
     try:
@@ -249,7 +246,7 @@ def _check_saved_model_path(option: str, path: Path, overwrite: bool) -> None:
 
 
 def _not_of_a_saved_model(path: Path) -> list[str]:
-    """Files below the folder, relative to it, that no SavedModel of this program has."""
+    """Return the files in a folder, relative to it, that are no part of a SavedModel."""
     found = (item for item in path.rglob("*") if item.is_symlink() or not item.is_dir())
     names = sorted(str(item.relative_to(path)) for item in found)
     return [name for name in names if not any(fnmatch(name, own) for own in SAVED_MODEL_FILES)]
@@ -261,14 +258,13 @@ def _replacing_folder(path: Path) -> Iterator[Path]:
     path = path.absolute()
     temporary, old = (path.with_name(f".{path.name}.{os.getpid()}{end}") for end in ("", ".old"))
     try:
-        yield temporary
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        with write_errors(path):
+            yield temporary
+            if path.exists():
+                path.rename(old)
+            temporary.rename(path)
     finally:
-        if old.exists() and not path.exists():  # it failed or was interrupted in between
+        if old.exists() and not path.exists():  # failed or interrupted in between
             old.rename(path)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -276,12 +272,11 @@ def _replacing_folder(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps the converters' remarks on their own work off the screen."""
+    """Silence the converters' own warnings, and TensorFlow's of retracing during the check."""
     loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
     levels = [logger.level for logger in loggers]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             for logger in loggers:
                 logger.setLevel(logging.ERROR)
             yield

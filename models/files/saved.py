@@ -1,4 +1,4 @@
-"""Model files: saving whole models and weights, and loading weights by the names of layers."""
+"""Save and load whole models and weights; weights are matched by the names of layers."""
 
 import contextlib
 import logging
@@ -24,13 +24,13 @@ Shape = tuple[int, ...] | None
 
 @dataclass
 class LoadReport:
-    """What became of the layers when weights were loaded.
+    """Outcome of loading weights, by layer name.
 
     Attributes:
         loaded: layers that got their weights from the file.
         missing: layers that have weights, but not in the file.
         mismatched: layers whose weights have another shape in the file: the name, then the first
-            shape that differs, in the model and in the file; ``None`` where one has fewer arrays.
+            pair of shapes that differ, model and file; ``None`` where one has fewer arrays.
         unused: layers that only the file has.
     """
 
@@ -41,10 +41,10 @@ class LoadReport:
 
 
 def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
-    """Gives layers the weights of those layers in a file that have the same names.
+    """Load weights into the layers whose names are in a file.
 
     Layers that the file lacks, or has in another shape, keep their weights. See
-    ``models.files.weights.open_weights`` for the kinds of files.
+    ``models.files.weights.open_weights`` for the formats.
 
     Args:
         model: the network, changed in place, unless the file turns out to be damaged.
@@ -66,7 +66,7 @@ def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
 
 
 def _compared(model: keras.Model, stored: Mapping[str, list[Weight]]) -> LoadReport:
-    """What loading the weights would do."""
+    """Return the outcome that loading would have."""
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     report = LoadReport(unused=[name for name in stored if name not in layers])
     for name, layer in layers.items():
@@ -86,7 +86,7 @@ def _first_difference(layer: keras.Layer, stored: list[Weight]) -> tuple[Shape, 
 
 
 def check_model_path(path: str | Path) -> None:
-    """Raises UsageError unless ``save_model`` could write a file of that name."""
+    """Raise UsageError unless the suffix is one that ``save_model`` writes."""
     if Path(path).suffix not in MODEL_SUFFIXES:
         raise UsageError(
             f"cannot save a model as {path}: the name has to end in {' or '.join(MODEL_SUFFIXES)}"
@@ -94,7 +94,7 @@ def check_model_path(path: str | Path) -> None:
 
 
 def check_weights_path(path: str | Path) -> None:
-    """Raises UsageError unless ``save_weights`` could write a file of that name."""
+    """Raise UsageError unless the suffix is the one that ``save_weights`` writes."""
     if Path(path).suffix != WEIGHTS_SUFFIX:
         raise UsageError(f"cannot save weights as {path}: the name has to end in {WEIGHTS_SUFFIX}")
 
@@ -102,17 +102,17 @@ def check_weights_path(path: str | Path) -> None:
 def save_model(
     model: keras.Model, path: str | Path, description: ModelDescription | None = None
 ) -> None:
-    """Saves architecture and weights; ``keras.models.load_model`` reads the file anywhere.
+    """Save architecture and weights; ``keras.models.load_model`` reads the file anywhere.
 
     Optimizer, loss and metrics are left out: they may not exist where the model is loaded.
 
     Args:
         model: the network.
         path: ends in ``.keras`` or, for the old HDF5 format, in ``.h5``.
-        description: what it takes to classify with the model; see ``load_model``.
+        description: of the model, for ``load_model``.
 
     Raises:
-        UsageError: it ends in something else.
+        UsageError: the path ends in something else.
         UserError: the file cannot be written.
     """
     check_model_path(path)
@@ -123,9 +123,9 @@ def save_model(
 
 
 def load_model(path: str | Path) -> tuple[keras.Model, ModelDescription]:
-    """Reads a model that ``save_model`` wrote with a description.
+    """Load a model that ``save_model`` wrote with a description.
 
-    Nothing in the file is executed, whatever it contains, and no network is made that has more
+    Nothing in the file is executed, whatever it contains, and no network is built that has more
     weights than the file.
 
     Raises:
@@ -139,18 +139,14 @@ def load_model(path: str | Path) -> tuple[keras.Model, ModelDescription]:
         load_weights(model, path)
     except UserError:
         raise
-    except Exception as error:  # a damaged file may raise anything, and only that is meant here
+    except Exception as error:  # Keras raises almost anything for damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path} is not a model that can be loaded: {reason[:300]}") from error
     return model, description
 
 
 def _check_fit(model: keras.Model, description: ModelDescription, path: str | Path) -> None:
-    """Makes sure that a network, its description and the weights in a file are of one model.
-
-    Raises:
-        UserError: they are not.
-    """
+    """Raise UserError unless network, description and stored weights fit each other."""
     if len(model.outputs) != len(description.outputs):
         raise UserError(
             f"{path} describes {len(description.outputs)} outputs but has {len(model.outputs)}"
@@ -171,14 +167,14 @@ def _check_fit(model: keras.Model, description: ModelDescription, path: str | Pa
 
 
 def save_weights(model: keras.Model, path: str | Path) -> None:
-    """Saves the weights in the format of Keras 3.
+    """Save the weights in the format of Keras 3.
 
     Args:
         model: the network.
         path: ends in ``.h5``.
 
     Raises:
-        UsageError: it ends in something else.
+        UsageError: the path ends in something else.
         UserError: the file cannot be written.
     """
     check_weights_path(path)
@@ -188,14 +184,14 @@ def save_weights(model: keras.Model, path: str | Path) -> None:
 
 
 def _uncompiled(model: keras.Model) -> keras.Model:
-    """A model of the same layers, Keras' own, that knows nothing of their training."""
+    """Return an uncompiled model of Keras' own layers."""
     # In this order: cloning a compiled model would clone its optimizer too.
     return with_plain_layers(keras.Model(model.input, model.output, name=model.name))
 
 
 @contextlib.contextmanager
 def _without_legacy_warning() -> Iterator[None]:
-    """Drops what Keras logs about ``.h5`` being an old format: whoever asks for it knows."""
+    """Drop Keras' log message that ``.h5`` is a legacy format: the user asked for it."""
 
     def is_other(record: logging.LogRecord) -> bool:
         return "legacy" not in record.getMessage()

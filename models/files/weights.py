@@ -1,12 +1,10 @@
-"""Reads weights from the files that Keras 2 and Keras 3 write, layer by layer.
+"""Read weights from the files of Keras 2 and Keras 3, layer by layer.
 
-Only arrays are read: nothing that a file contains is executed, and no layer is made from it.
+Only arrays are read: nothing that a file contains is executed, and no layer is built from it.
 """
 
 import contextlib
 import io
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,38 +19,20 @@ from utils import UserError, open_regular
 _WEIGHTS = "model.weights.h5"
 _LARGEST = 2**34  # bytes
 
-# What the libraries raise for files that are cut off or damaged.
-DAMAGE = (
-    OverflowError,
-    OSError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    TypeError,
-    ValueError,
-    RuntimeError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
 
 class Weight:
-    """An array in a file, read when it is asked for.
-
-    Args:
-        dataset: where it is.
-    """
+    """An array in a file, read on demand."""
 
     def __init__(self, dataset: h5py.Dataset):
         self._dataset = dataset
         self.shape = tuple(dataset.shape)
 
     def read(self) -> np.ndarray:
-        """The numbers, in their own type."""
+        """Return the array in its stored type."""
         value = self._dataset[()]
         if value.dtype.kind == "V" and value.dtype.itemsize == 2:
-            # HDF5 has no type bfloat16; Keras stores two opaque bytes.
+            # HDF5 has no bfloat16; Keras stores two opaque bytes:
+            # https://github.com/keras-team/keras/pull/19091
             value = value.view(ml_dtypes.bfloat16)
         if value.dtype.kind in "SV" and value.dtype != ml_dtypes.bfloat16:
             raise ValueError(f"{self._dataset.name} is an array of {value.dtype}")
@@ -61,31 +41,33 @@ class Weight:
 
 @contextlib.contextmanager
 def open_weights(path: str | Path) -> Iterator[dict[str, list[Weight]]]:
-    """Opens a file that holds weights, whatever its name ends in.
+    """Open a file of weights, whatever its suffix.
 
-    Known are the HDF5 files of Keras 2 (weights alone or a whole model), the weights files of
-    Keras 3 and its ``.keras`` archives.
+    The formats are the HDF5 files of Keras 2 (weights alone or a whole model), the weights files
+    of Keras 3 and its ``.keras`` archives.
 
     Yields:
         The weights of each layer that has any, by layer name, in the order of the layer's own
         list.
 
     Raises:
-        UserError: the file is missing, damaged or something else; also if the damage shows only
-            when an array is read.
+        UserError: the file is missing, damaged or of another format; also when an array turns
+            out to be damaged while it is read.
     """
     try:
         with open_hdf5(_hdf5_in(path)) as file:
             yield _layers(file, path)
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
-    except DAMAGE as error:
+    except UserError:
+        raise
+    except Exception as error:  # h5py and zipfile raise almost anything for damaged files
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise UserError(f"cannot read weights from {path}: {reason}") from error
 
 
 def _hdf5_in(path: str | Path) -> str | Path | io.BytesIO:
-    """The HDF5 file itself, or the one within an archive."""
+    """Return the HDF5 file itself, or the one within an archive."""
     if is_hdf5(path):
         return path
     if not is_zip(path):
@@ -115,7 +97,7 @@ def _keras_2_layers(root: h5py.Group) -> dict[str, list[Weight]]:
 
 
 def _keras_3_layers(file: h5py.File, path: str | Path) -> dict[str, list[Weight]]:
-    """Keras 3 names groups by class, conv2d_1; the layer's own name is an attribute."""
+    """Keras 3 names groups by class, e.g. conv2d_1; the layer's name is an attribute."""
     layers = {}
     for key in file["layers"]:
         variables = file[f"layers/{key}/vars"]
@@ -130,7 +112,11 @@ def _keras_3_layers(file: h5py.File, path: str | Path) -> dict[str, list[Weight]
 
 
 def _layer_names(root: h5py.Group) -> list[str]:
-    """Keras 3, whose names have no slashes, lists them in a way that is not safe to read."""
+    """Return the names of the layers; where reading the list is unsafe, those of the groups.
+
+    Keras 3 writes the list as texts of variable length. Its names have no slashes, so that they
+    are those of the groups.
+    """
     if all(has_short_texts(root, part) for part in _attributes(root, "layer_names")):
         return _names(root, "layer_names")
     return [name for name in root if _attributes(root[name], "weight_names")]
@@ -141,7 +127,7 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
 
 
 def _attributes(group: h5py.Group, attribute: str) -> list[str]:
-    """Names of the parts of a list, which Keras cuts into ``attribute0`` … if it is long."""
+    """Return the names of a list's parts: Keras splits a long one into ``attribute0`` …"""
     parts = [attribute] if attribute in group.attrs else []
     while f"{attribute}{len(parts)}" in group.attrs:
         parts.append(f"{attribute}{len(parts)}")
