@@ -60,15 +60,17 @@ def _learn(
     from models.initialization import initialize
     from training import setup
     from training.loop import Training, train
-    from training.objectives import objective
+    from training.objectives.objective import cross_entropy_objective
 
     dataset = data_options.keep_images(args, read(args))
     num_classes = len(dataset.labels)
     model = setup.build_network(args.architecture, dataset, num_classes, classifier=True)
     initialize(model, options.seed)
-    goal = objective.cross_entropy(num_classes, args.label_smoothing)
+    objective = cross_entropy_objective(num_classes, args.label_smoothing)
     train(
-        Training(model, dataset, goal, options, vars(args), training_options.identity(args), group)
+        Training(
+            model, dataset, objective, options, vars(args), training_options.identity(args), group
+        )
     )
 
 

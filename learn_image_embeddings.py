@@ -79,7 +79,7 @@ def _learn(
     from models.initialization import initialize
     from training import setup
     from training.loop import Training, train
-    from training.objectives import objective
+    from training.objectives.objective import embedding_objective
 
     dataset, semantic = read(args)
     dataset = data_options.keep_images(args, dataset)
@@ -89,9 +89,11 @@ def _learn(
     if args.cls_weight > 0:
         model = classifier_head(model, len(dataset.labels), args.cls_base)
     initialize(model, options.seed)
-    goal = objective.embedding(targets, args.loss, args.cls_weight)
+    objective = embedding_objective(targets, args.loss, args.cls_weight)
     train(
-        Training(model, dataset, goal, options, vars(args), training_options.identity(args), group)
+        Training(
+            model, dataset, objective, options, vars(args), training_options.identity(args), group
+        )
     )
 
 

@@ -182,9 +182,7 @@ def _ours(dataset, batch_size: int, workers: int) -> Iterable:
     from datasets.batches import Batches
 
     prepare = dataset.preprocessing.train
-    batches = Batches(
-        dataset.train, prepare, lambda x: x, batch_size, shuffle=True, workers=workers
-    )
+    batches = Batches(dataset.train, prepare, batch_size, shuffle=True, workers=workers)
     _ours.epoch = getattr(_ours, "epoch", 0) + 1
     batches.set_epoch(_ours.epoch)
     try:

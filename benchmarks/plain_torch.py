@@ -156,7 +156,7 @@ def copy_weights(network: Network, weights: dict[str, list[np.ndarray]]) -> None
 def training_step(
     network: Network, mixed_precision: str | None = None, compiled: bool = False
 ) -> Callable[[np.ndarray, np.ndarray], float]:
-    """A function of images, uint8, and one-hot targets that trains on them and returns the loss."""
+    """Return a step: it trains on images, uint8, and class positions, int64; returns the loss."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = network.to(device, memory_format=torch.channels_last)
     forward = torch.compile(network) if compiled else network
@@ -166,9 +166,9 @@ def training_step(
     optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9, foreach=True)
     half = getattr(torch, mixed_precision or "bfloat16")
 
-    def step(images: np.ndarray, targets: np.ndarray) -> float:
+    def step(images: np.ndarray, labels: np.ndarray) -> float:
         x = torch.from_numpy(images).to(device, non_blocking=True)
-        y = torch.from_numpy(targets).to(device, non_blocking=True)
+        y = torch.from_numpy(labels).to(device, non_blocking=True)
         with torch.autocast(device, half, enabled=mixed_precision is not None):
             loss = F.cross_entropy(forward(x), y)
         optimizer.zero_grad(set_to_none=True)

@@ -123,7 +123,7 @@ def take_steps(
     from models.initialization import initialize
     from models.layers.inputs import image_input
     from models.layers.network import Network
-    from training.objectives import objective
+    from training.objectives.objective import cross_entropy_objective
     from training.optimizer import build_optimizer
     from training.parallel import backend, replicas
 
@@ -131,8 +131,8 @@ def take_steps(
     count = STEPS * BATCH
     images = rng.integers(0, 256, (count, SIZE, SIZE, 3), np.uint8)
     split = Split.whole(images, rng.integers(0, CLASSES, count), [str(i) for i in range(count)])
-    goal = objective.cross_entropy(CLASSES)
-    batches = Batches(split, lambda image, rng: image, goal.encode, BATCH, multiple=number)
+    objective = cross_entropy_objective(CLASSES)
+    batches = Batches(split, lambda image, rng: image, BATCH, multiple=number)
     ends = []
     clock = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs=None: ends.append(time.time())
@@ -145,7 +145,7 @@ def take_steps(
         model.compile(
             build_optimizer(0.1, clip_norm=0.1),
             jit_compile=backend.jit_compile("auto"),
-            **goal.compile_arguments(()),
+            **objective.compile_arguments(()),
         )
         model.optimizer.build(model.trainable_variables)
         model.fit(batches, callbacks=[clock], verbose=0, shuffle=False)

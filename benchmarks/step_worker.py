@@ -34,12 +34,11 @@ def main(configuration: dict[str, object]) -> None:
 
 
 def batch(configuration: dict[str, object]) -> tuple[np.ndarray, np.ndarray]:
-    """Random images, uint8, and one-hot targets."""
+    """Random images, uint8, and class positions."""
     rng = np.random.default_rng(0)
     count, size = configuration["batch_size"], configuration["size"]
     images = rng.integers(0, 256, (count, size, size, 3), np.uint8)
-    targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, count)]
-    return images, targets
+    return images, rng.integers(0, CLASSES, count)
 
 
 def answer(figures: dict[str, object]) -> None:
@@ -52,7 +51,7 @@ Work = tuple[Callable[[int], float], dict[str, str]]
 """A function that trains so many steps and returns the seconds of wall time; versions."""
 
 
-def pytorch(configuration: dict, images: np.ndarray, targets: np.ndarray) -> Work:
+def pytorch(configuration: dict, images: np.ndarray, labels: np.ndarray) -> Work:
     """The network in plain PyTorch."""
     import torch
 
@@ -67,13 +66,13 @@ def pytorch(configuration: dict, images: np.ndarray, targets: np.ndarray) -> Wor
     def train(count: int) -> float:
         start = time.perf_counter()
         for _ in range(count):
-            step(images, targets)
+            step(images, labels)
         return time.perf_counter() - start
 
     return train, {"torch": torch.__version__}
 
 
-def keras_network(configuration: dict, images: np.ndarray, targets: np.ndarray) -> Work:
+def keras_network(configuration: dict, images: np.ndarray, labels: np.ndarray) -> Work:
     """The network as the commands build, compile and fit it."""
     from cli import console
 
@@ -82,7 +81,7 @@ def keras_network(configuration: dict, images: np.ndarray, targets: np.ndarray) 
 
     from models import build_backbone
     from models.initialization import initialize
-    from training.objectives import objective
+    from training.objectives.objective import cross_entropy_objective
     from training.optimizer import build_optimizer
     from training.parallel import backend
 
@@ -94,7 +93,7 @@ def keras_network(configuration: dict, images: np.ndarray, targets: np.ndarray) 
     model.compile(
         optimizer=build_optimizer(0.1),
         jit_compile=backend.jit_compile(configuration["jit"]),
-        **objective.cross_entropy(CLASSES).compile_arguments(()),
+        **cross_entropy_objective(CLASSES).compile_arguments(()),
     )
     model.optimizer.build(model.trainable_variables)
 
@@ -109,7 +108,7 @@ def keras_network(configuration: dict, images: np.ndarray, targets: np.ndarray) 
             return self.count
 
         def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-            return images, targets
+            return images, labels
 
     class Clock(keras.callbacks.Callback):
         """Starts with the first step, after what ``fit`` prepares."""

@@ -13,7 +13,7 @@ from utils import generator
 
 
 class Batches(keras.utils.PyDataset):
-    """A split as batches of preprocessed images and targets.
+    """A split as batches of preprocessed images and labels: class positions, int32 (b,).
 
     An epoch is a full pass. Its order depends on seed and epoch; the augmentation of an image on
     seed, epoch and the image's position in the split: nothing else, neither batch size nor
@@ -24,6 +24,9 @@ class Batches(keras.utils.PyDataset):
     ``fit`` has to be called with ``shuffle=False``: by default Keras shuffles the batches of any
     ``PyDataset`` by Python's global generator, after this class has ordered the images.
 
+    The objective turns labels into targets. Mixed labels would be rows of two class positions and
+    the share of the second, (b, 3).
+
     Keras' own queue is not used: what it has read ahead when building the model or stopping an
     epoch turns up again in a later one. The threads here read ahead too, but batches are asked
     for by epoch and index, so none can be old, missing or double.
@@ -33,7 +36,6 @@ class Batches(keras.utils.PyDataset):
         prepare: function of an image, uint8 (height, width, channels), and a random generator
             that returns an array; always the same shape and type. The generator is only good for
             this one call. A ``Transform`` gets whole batches.
-        encode: function of labels, int64 (b,), that returns the targets: an array or a tuple.
         batch_size: images per batch; the last one of an epoch may be smaller.
         seed: of order and augmentation, non-negative.
         shuffle: whether each epoch has a new random order.
@@ -41,12 +43,13 @@ class Batches(keras.utils.PyDataset):
         max_queue_size: number of batches to read ahead.
         multiple: a factor of ``batch_size``, and of the size of the last batch, too: that is
             filled up with the first images of the epoch's order.
+        num_outputs: outputs of the network that is trained; Keras wants labels for each.
         part: (i, n): of every batch, the i-th of n equal shares, in order; ``multiple`` has to be
             a multiple of n.
 
     Attributes:
         epoch: the epoch in effect, counted from 0.
-        error: the first exception of ``prepare``, ``encode`` or the images. TensorFlow hands on
+        error: the first exception of ``prepare`` or the images. TensorFlow hands on
             its text only, so whoever calls ``fit`` finds the original here.
     """
 
@@ -54,7 +57,6 @@ class Batches(keras.utils.PyDataset):
         self,
         split: Split,
         prepare: Callable[[np.ndarray, np.random.Generator], np.ndarray],
-        encode: Callable,
         batch_size: int,
         *,
         seed: int = 0,
@@ -62,16 +64,17 @@ class Batches(keras.utils.PyDataset):
         workers: int = 1,
         max_queue_size: int = 10,
         multiple: int = 1,
+        num_outputs: int = 1,
         part: tuple[int, int] = (0, 1),
     ):
         super().__init__(workers=1)  # more would start Keras' queue
         self.split = split
         self.prepare = prepare
-        self.encode = encode
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
         self.multiple = multiple
+        self.num_outputs = num_outputs
         self.part = part
         self.error: Exception | None = None
         self._pool = ThreadPoolExecutor(workers, "batches") if workers else None
@@ -107,7 +110,7 @@ class Batches(keras.utils.PyDataset):
         return -(-len(self.split) // self.batch_size)
 
     def __getitem__(self, index: int):
-        """Batch ``index`` of the epoch in effect: images (b, height, width, channels), targets."""
+        """Batch ``index`` of the epoch in effect: images (b, height, width, channels), labels."""
         epoch, order, skip = self._state
         index += skip
         if not skip <= index < len(self):
@@ -157,7 +160,9 @@ class Batches(keras.utils.PyDataset):
         positions = positions[number * share : (number + 1) * share]
         images = self.split.batch(positions)
         each = generators("augmentation", self.seed, epoch, positions=positions)
-        return self._prepare_all(images, each), self.encode(self.split.labels[positions])
+        labels = self.split.labels[positions].astype(np.int32)
+        targets = labels if self.num_outputs == 1 else (labels,) * self.num_outputs
+        return self._prepare_all(images, each), targets
 
     def _prepare_all(self, images: Sequence, each: Iterable[np.random.Generator]) -> np.ndarray:
         if isinstance(self.prepare, Transform):

@@ -37,10 +37,6 @@ class Decision:
         """Whether it compares outputs with class vectors."""
         return self.affine is not None
 
-    def compared(self, class_vectors: np.ndarray) -> np.ndarray | None:
-        """Return the class vectors if the rule needs them."""
-        return class_vectors if self.compares else None
-
     def scores(self, outputs: KerasTensor, class_vectors: np.ndarray | None) -> KerasTensor:
         """Return the scores that decide, (samples, classes).
 

@@ -11,7 +11,7 @@ from datasets.batches import Batches
 from evaluation.classification.accuracy import average_accuracy
 from evaluation.features import feature_tensor
 from models.decisions import DECISIONS
-from training.objectives.objective import Objectives
+from training.objectives.objective import Objective
 from training.parallel import hosts
 
 
@@ -38,8 +38,8 @@ class Judge:
     a batch.
 
     Args:
-        model: one output per objective.
-        objectives: what each output is judged by.
+        model: one output per term of the objective.
+        objective: what each output is judged by.
         batches: the split in order.
         top_k: further accuracies.
         jit_compile: whether the network is compiled for this.
@@ -48,19 +48,19 @@ class Judge:
     def __init__(
         self,
         model: keras.Model,
-        objectives: Objectives,
+        objective: Objective,
         batches: Batches,
         top_k: tuple[int, ...] = (),
         jit_compile: bool = False,
     ):
         self.model = model
-        self.objectives = objectives
+        self.objective = objective
         self.batches = batches
         self._watching = keras.Model(
             model.inputs, hosts.replicate([*model.outputs, feature_tensor(model)])
         )
         self._watching.jit_compile = jit_compile
-        self._metrics = [output.metrics(top_k) for output in objectives.outputs]
+        self._metrics = [output.metrics(top_k) for output in objective.terms]
 
     def on(self, batches: Batches) -> "Judge":
         """The same for another split, without another network."""
@@ -77,7 +77,7 @@ class Judge:
         """
         labels = self.batches.split.labels
         *predictions, features = self._predict(verbose, check)
-        classifying = self.objectives.outputs[-1]
+        classifying = self.objective.terms[-1]
         decision = DECISIONS[classifying.decision]
         scores = decision.scores(predictions[-1], classifying.class_vectors)
         predicted = keras.ops.convert_to_numpy(scores).argmax(axis=-1)
@@ -123,17 +123,16 @@ class Judge:
         total = sum(float(keras.ops.convert_to_numpy(penalty)) for penalty in self.model.losses)
         losses, accuracies = {}, {}
         outputs = zip(
-            *(self.model.output_names, self.objectives.outputs, self._metrics, predictions),
+            *(self.model.output_names, self.objective.terms, self._metrics, predictions),
             strict=True,
         )
         for name, output, metrics, predicted in outputs:
             prefix = f"{name}_" if several else ""
-            targets = keras.ops.convert_to_tensor(output.class_vectors[labels])
             predicted = keras.ops.convert_to_tensor(predicted)
-            losses[f"{name}_loss"] = float(keras.ops.mean(output.loss(targets, predicted)))
+            losses[f"{name}_loss"] = float(keras.ops.mean(output.loss(labels, predicted)))
             total += output.weight * losses[f"{name}_loss"]
             for metric in metrics:
-                hits = keras.ops.convert_to_numpy(metric.hits(targets, predicted))
+                hits = keras.ops.convert_to_numpy(metric.hits(labels, predicted))
                 accuracies[prefix + metric.name] = float(hits.mean())
         return {"loss": total, **(losses if several else {}), **accuracies}
 

@@ -22,7 +22,7 @@ from training.callbacks.garbage import GarbageOfEpochs, all_objects_looked_at
 from training.callbacks.tensorboard import Logs
 from training.evaluator import Judge, Judgement, Validation
 from training.finetuning import frozen, load_pretrained
-from training.objectives.objective import Objectives
+from training.objectives.objective import Objective
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
 from training.parallel import backend, hosts
@@ -54,9 +54,9 @@ class Training:
     """What is trained on what, how, and under which name.
 
     Attributes:
-        model: not compiled, one output per objective.
+        model: not compiled, one output per term of the objective.
         dataset: train and test split, and maybe one for validation.
-        objectives: what is minimized.
+        objective: what is minimized.
         options: everything else.
         command: all options of the command by name, for the record.
         identity: what a snapshot must agree in.
@@ -65,7 +65,7 @@ class Training:
 
     model: keras.Model
     dataset: Dataset
-    objectives: Objectives
+    objective: Objective
     options: TrainingOptions
     command: dict[str, object]
     identity: dict[str, object]
@@ -105,7 +105,7 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     rate = schedule.callback(len(training), point.first_step(ALL_LAYERS))
     point.check_epochs(schedule.epochs)
     compiled = backend.jit_compile(options.jit)
-    judge = Judge(run.model, run.objectives, validating, options.top_k_acc, compiled)
+    judge = Judge(run.model, run.objective, validating, options.top_k_acc, compiled)
     if point.state.phase == NEW_LAYERS:
         point = _start_from_pretrained(run, training, judge, point)
     _compile(run, schedule.initial_lr, _decay(options, schedule, training))
@@ -134,25 +134,22 @@ def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
         "workers": options.read_workers,
         "max_queue_size": options.queue_size,
         "multiple": run.group.replicas,
+        "num_outputs": len(run.objective.terms),
         "part": (run.group.rank, run.group.processes),
     }
-    encode = run.objectives.encode
     training = Batches(
         dataset.train,
         dataset.train_transform,
-        encode,
         options.batch_size,
         seed=options.seed,
         shuffle=True,
         **loading,
     )
     val_batch_size = run.group.rounded_up(options.val_batch_size or options.batch_size)
-    testing = Batches(dataset.test, dataset.test_transform, encode, val_batch_size, **loading)
+    testing = Batches(dataset.test, dataset.test_transform, val_batch_size, **loading)
     if dataset.validation is None:
         return training, testing, testing
-    validating = Batches(
-        dataset.validation, dataset.test_transform, encode, val_batch_size, **loading
-    )
+    validating = Batches(dataset.validation, dataset.test_transform, val_batch_size, **loading)
     return training, validating, testing
 
 
@@ -165,8 +162,8 @@ def _identity(run: Training, epochs: int) -> dict[str, str]:
     return run.identity | more | content_identity(*_learned_from(run))
 
 
-def _learned_from(run: Training) -> tuple[Dataset, Objectives, Path | None]:
-    return run.dataset, run.objectives, run.options.finetune
+def _learned_from(run: Training) -> tuple[Dataset, Objective, Path | None]:
+    return run.dataset, run.objective, run.options.finetune
 
 
 def _start_from_pretrained(
@@ -204,7 +201,7 @@ def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
         optimizer=build_optimizer(learning_rate, options.clipgrad, options.nesterov, decay),
         jit_compile=backend.jit_compile(options.jit),
         steps_per_execution=options.steps_per_execution,
-        **run.objectives.compile_arguments(options.top_k_acc),
+        **run.objective.compile_arguments(options.top_k_acc),
     )
     run.model.optimizer.build(run.model.trainable_variables)
 
@@ -254,7 +251,7 @@ def _open(run: Training, point: ResumePoint, snapshots: list[Snapshot]) -> dict[
 def _check_metric(run: Training) -> None:
     """Refuses a metric for ``--snapshot_best`` that no epoch would have."""
     metric = run.options.snapshot_best
-    known = run.objectives.figure_names(run.model.output_names, run.options.top_k_acc)
+    known = run.objective.metric_names(run.model.output_names, run.options.top_k_acc)
     known += [f"val_{name}" for name in known]
     if metric is not None and metric not in known:
         raise unknown_name("metric for --snapshot_best", metric, known)
@@ -274,7 +271,7 @@ def _fit(
     for snapshot in snapshots:
         snapshot.interruption = interruption
     if point.sums:
-        build_metrics(run.model, run.objectives.encode(run.dataset.train.labels[:1]))
+        build_metrics(run.model)
 
     callbacks = [
         SetEpoch(training, point.state.step),
@@ -375,5 +372,5 @@ def _save(
     )
     kept = [] if reporter.written else [reporter.history]
     return save_outputs(
-        run.options.outputs, run.model, run.dataset, run.objectives, judgement, record, kept
+        run.options.outputs, run.model, run.dataset, run.objective, judgement, record, kept
     )

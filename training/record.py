@@ -10,7 +10,7 @@ from models.decisions import DECISIONS
 from models.files.description import ModelDescription, Output
 from storage.files import write_errors
 from storage.records import record_path, write_record
-from training.objectives.objective import Objectives
+from training.objectives.objective import Objective
 from training.options import OutputOptions
 
 
@@ -55,9 +55,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, object]:
     }
 
 
-def describe_model(
-    model: keras.Model, dataset: Dataset, objectives: Objectives
-) -> ModelDescription:
+def describe_model(model: keras.Model, dataset: Dataset, objective: Objective) -> ModelDescription:
     """What a saved model needs to know of its training in order to classify images.
 
     Data sets of small images, which are neither resized nor cropped, ask for images of that size.
@@ -70,9 +68,9 @@ def describe_model(
         outputs=tuple(
             Output(
                 name,
-                goal.decision,
-                goal.class_vectors if DECISIONS[goal.decision].compares else None,
+                term.decision,
+                term.class_vectors if DECISIONS[term.decision].compares else None,
             )
-            for name, goal in zip(model.output_names, objectives.outputs, strict=True)
+            for name, term in zip(model.output_names, objective.terms, strict=True)
         ),
     )

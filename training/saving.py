@@ -12,7 +12,7 @@ from evaluation.feature_dumps import of_test_split, write_features
 from models.files.saved import save_model, save_weights
 from storage.records import commit, record_path
 from training.evaluator import Judgement
-from training.objectives.objective import Objectives
+from training.objectives.objective import Objective
 from training.options import OutputOptions
 from training.parallel import backend, hosts
 from training.record import describe_dataset, describe_model, record_paths, write_run_record
@@ -47,7 +47,7 @@ def save_outputs(
     outputs: OutputOptions,
     model: keras.Model,
     dataset: Dataset,
-    objectives: Objectives,
+    objective: Objective,
     judgement: Judgement,
     record: dict[str, object],
     kept: Sequence[Path | None] = (),
@@ -58,7 +58,7 @@ def save_outputs(
         outputs: which.
         model: the trained network.
         dataset: what it was trained on.
-        objectives: what it was trained for.
+        objective: what it was trained for.
         judgement: of the test split.
         record: what is written beside each file.
         kept: results that the run has not replaced; those of other runs keep their record.
@@ -66,7 +66,7 @@ def save_outputs(
     Returns:
         What failed; each failure has been logged.
     """
-    description = describe_model(model, dataset, objectives)
+    description = describe_model(model, dataset, objective)
     features = of_test_split(judgement.features, dataset)
     dumps = [
         (outputs.model_dump, lambda path: save_model(model, path, description)),

@@ -213,7 +213,6 @@ def _features(
     batches = Batches(
         split,
         prepare,
-        np.asarray,
         reading.batch_size,
         seed=reading.seed,
         workers=reading.workers,

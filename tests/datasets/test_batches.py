@@ -39,8 +39,8 @@ def epoch_of(batches, epoch):
     return np.concatenate(images), np.concatenate(labels)
 
 
-def make(count=23, batch_size=5, encode=lambda labels: labels, **options):
-    return Batches(numbered_split(count), noisy, encode, batch_size, **options)
+def make(count=23, batch_size=5, **options):
+    return Batches(numbered_split(count), noisy, batch_size, **options)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 8])
@@ -78,13 +78,14 @@ def test_epochs_and_seeds_differ_and_the_order_is_kept_without_shuffling():
 
 def test_types_and_shapes():
     split = numbered_split(7)
-    batches = Batches(split, lambda image, rng: image, lambda labels: (labels, labels[:, None]), 4)
-    images, (plain, column) = batches[1]
+    batches = Batches(split, lambda image, rng: image, 4)
+    images, labels = batches[1]
     assert images.shape == (3, 2, 2, 1)
     assert images.dtype == np.uint8
-    assert plain.shape == (3,)
-    assert column.shape == (3, 1)
-    assert plain.dtype == np.int64
+    assert labels.shape == (3,)
+    assert labels.dtype == np.int32
+    _, (first, second) = Batches(split, lambda image, rng: image, 4, num_outputs=2)[1]
+    assert first.tolist() == second.tolist() == labels.tolist()
     with pytest.raises(IndexError):
         batches[2]
 
@@ -98,7 +99,7 @@ def test_batches_are_prepared_ahead_by_several_threads_and_not_further():
         prepared.append(int(image[0, 0, 0]))
         return image
 
-    batches = Batches(numbered_split(9), prepare, lambda x: x, 1, workers=3, max_queue_size=2)
+    batches = Batches(numbered_split(9), prepare, 1, workers=3, max_queue_size=2)
     batches[0]
     time.sleep(0.1)
     assert sorted(prepared) == [0, 1, 2]
@@ -119,9 +120,7 @@ def test_image_files_give_the_same_batches_with_any_number_of_workers(tmp_path):
     dataset = get_dataset("CUB", write_cub(tmp_path), target_size=24, crop_size=17)
 
     def content(workers):
-        batches = Batches(
-            dataset.train, dataset.preprocessing.train, lambda x: x, 3, seed=2, workers=workers
-        )
+        batches = Batches(dataset.train, dataset.preprocessing.train, 3, seed=2, workers=workers)
         try:
             return [epoch_of(batches, epoch)[0] for epoch in range(2)]
         finally:
@@ -215,9 +214,7 @@ def test_a_damaged_image_ends_fit_and_is_remembered(tmp_path, workers):
     dataset = get_dataset("CUB", root, target_size=9, crop_size=2)
     (root / dataset.train.names[9]).write_bytes(b"nothing")
     gray = dataset.preprocessing.test
-    batches = Batches(
-        dataset.train, lambda image, rng: gray(image)[..., :1], lambda x: x, 2, workers=workers
-    )
+    batches = Batches(dataset.train, lambda image, rng: gray(image)[..., :1], 2, workers=workers)
     model = tiny_model()
     with pytest.raises(Exception, match=Path(dataset.train.names[9]).stem):
         model.fit(batches, epochs=2, verbose=0, shuffle=False, callbacks=[SetEpoch(batches)])
@@ -229,7 +226,7 @@ def test_the_first_error_is_the_one_remembered():
     def fail(image, rng):
         raise ValueError(int(image[0, 0, 0]))
 
-    batches = Batches(numbered_split(6), fail, lambda x: x, 2, workers=2)
+    batches = Batches(numbered_split(6), fail, 2, workers=2)
     assert batches.error is None
     for index in (1, 0):
         with pytest.raises(ValueError, match=str(2 * index)):

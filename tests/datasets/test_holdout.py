@@ -155,7 +155,7 @@ def all_batches(dataset):
     """Training and validation as they are read, the latter prepared like test images."""
     prepare = dataset.preprocessing
     for split, transform in ((dataset.train, prepare.train), (dataset.validation, prepare.test)):
-        batches = Batches(split, transform, np.asarray, 5, workers=0)
+        batches = Batches(split, transform, 5, workers=0)
         yield from (batches[i][0] for i in range(len(batches)))
 
 

@@ -10,7 +10,7 @@ from datasets.batches import Batches
 from embeddings import onehot
 from tests.commands.running import TINY, history, record, succeed
 from training.evaluator import Judge
-from training.objectives import objective
+from training.objectives.objective import embedding_objective
 
 CLASSES, SAMPLES = 4, 11
 
@@ -33,10 +33,10 @@ def test_every_sample_counts_the_same(batch_size):
     images = rng.integers(0, 256, (SAMPLES, 2, 2, 1), np.uint8)
     labels = rng.integers(0, CLASSES, SAMPLES)
     model = network()
-    goal = objective.embedding(onehot(range(CLASSES)), cls_weight=0.1)
+    objective = embedding_objective(onehot(range(CLASSES)), cls_weight=0.1)
     split = Split.whole(images, labels, [str(i) for i in range(SAMPLES)])
-    batches = Batches(split, lambda image, rng: image, goal.encode, batch_size)
-    judgement = Judge(model, goal, batches, top_k=(2,))()
+    batches = Batches(split, lambda image, rng: image, batch_size)
+    judgement = Judge(model, objective, batches, top_k=(2,))()
 
     kernels = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
     x = images.reshape(SAMPLES, -1).astype(np.float64)

@@ -10,34 +10,49 @@ from models.decisions import DECISIONS
 class ClassAccuracy(keras.metrics.MeanMetricWrapper):
     """The share of samples whose class is among the k with the largest scores.
 
+    Of classes with equal scores the first counts as larger, as for ``argmax``. Labels are class
+    positions, (batch,).
+
     Args:
-        class_vectors: array (classes, dimensions), the target of each class. A sample's true class
-            is the one with the nearest vector to its target.
-        decision: name of the rule in ``DECISIONS``.
+        class_vectors: array (classes, dimensions), the target of each class.
+        decision: how predictions classify, a key of ``DECISIONS``.
         k: how many classes may be named.
         name: name of the metric in logs.
 
     Attributes:
-        hits: function of targets and predictions: bool (batch,), whether each sample is one.
+        hits: function of labels and predictions: bool (batch,), whether each sample is one.
     """
 
     def __init__(self, class_vectors: np.ndarray, decision: str, k: int = 1, name: str = "acc"):
         class_vectors = np.asarray(class_vectors, dtype=np.float32)
 
-        def hits(targets: KerasTensor, predictions: KerasTensor) -> KerasTensor:
-            truth = ops.argmax(DECISIONS["distance"].scores(targets, class_vectors), axis=-1)
+        def hits(labels: KerasTensor, predictions: KerasTensor) -> KerasTensor:
             scores = DECISIONS[decision].scores(predictions, class_vectors)
-            if k == 1:
-                return ops.equal(truth, ops.argmax(scores, axis=-1))
-            return ops.in_top_k(truth, scores, min(k, len(class_vectors)))
+            return _among_largest(scores, class_positions(labels), k)
 
         self.hits = hits
         super().__init__(hits, name=name, dtype="float32")
 
 
+def class_positions(labels: KerasTensor) -> KerasTensor:
+    """Return labels as Keras hands them to losses, floats (batch,) or (batch, 1), as int32."""
+    return ops.cast(ops.reshape(labels, (-1,)), "int32")
+
+
+def _among_largest(scores: KerasTensor, positions: KerasTensor, k: int) -> KerasTensor:
+    if k == 1:
+        return ops.equal(positions, ops.cast(ops.argmax(scores, axis=-1), "int32"))
+    positions = ops.expand_dims(positions, axis=-1)
+    true = ops.take_along_axis(scores, positions, axis=-1)
+    earlier = ops.arange(scores.shape[-1], dtype="int32") < positions
+    ahead = ops.logical_or(scores > true, ops.logical_and(ops.equal(scores, true), earlier))
+    rank = ops.sum(ops.cast(ahead, "int32"), axis=-1)
+    return ops.logical_and(rank < k, ops.isfinite(true)[:, 0])
+
+
 def accuracy_metrics(
     class_vectors: np.ndarray, decision: str, top_k: tuple[int, ...] = ()
 ) -> list[ClassAccuracy]:
-    """``acc`` and, for every k, ``acc<k>``."""
+    """Return ``acc`` and, for every k, ``acc<k>``."""
     names = {1: "acc"} | {k: f"acc{k}" for k in top_k if k > 1}
     return [ClassAccuracy(class_vectors, decision, k, name) for k, name in names.items()]

@@ -1,6 +1,6 @@
-"""What is minimized: for each output of the network its targets, loss, weight and decision rule.
+"""What is minimized: a weighted sum of losses, one on each output of the network.
 
-All that differs between the losses of the paper is data of this form; the training loop knows none
+All that differs between the methods of the paper is data of this form; the training loop knows none
 of them by name.
 """
 
@@ -8,69 +8,70 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from keras import KerasTensor, ops
 
 from embeddings import ClassEmbeddings
-from training.objectives import LOSSES, losses
-from training.objectives.metrics import ClassAccuracy, accuracy_metrics
+from training.objectives import DEFAULT_LOSS, LOSSES, losses
+from training.objectives.metrics import ClassAccuracy, accuracy_metrics, class_positions
 
 
 @dataclass(frozen=True)
-class Objective:
-    """The objective of one network output.
+class Term:
+    """The loss on one output of the network.
 
     Attributes:
-        loss: function of (targets, predictions), one value per sample.
+        function: function of (targets, predictions), one value per sample.
         class_vectors: float32 array (classes, dimensions): row c is the target of class c.
-        decision: name of the rule in ``models.decisions.DECISIONS``.
-        weight: factor of this loss in the sum.
+        decision: how the output classifies, a key of ``models.decisions.DECISIONS``.
+        weight: factor in the sum.
     """
 
-    loss: Callable
+    function: Callable[[KerasTensor, KerasTensor], KerasTensor]
     class_vectors: np.ndarray
     decision: str = "output"
     weight: float = 1.0
 
+    def loss(self, positions: KerasTensor, predictions: KerasTensor) -> KerasTensor:
+        """Return the loss of each sample, (batch,), given class positions, (batch,)."""
+        targets = ops.take(self.class_vectors, class_positions(positions), axis=0)
+        return self.function(targets, predictions)
+
     def metrics(self, top_k: tuple[int, ...]) -> list[ClassAccuracy]:
-        """New metric objects for this output."""
+        """Return new metric objects for this output."""
         return accuracy_metrics(self.class_vectors, self.decision, top_k)
 
 
 @dataclass(frozen=True)
-class Objectives:
-    """The objectives of all outputs, in the network's order; the last one classifies."""
+class Objective:
+    """One term for each output, in the network's order; the last output classifies."""
 
-    outputs: tuple[Objective, ...]
+    terms: tuple[Term, ...]
 
-    def encode(self, labels: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
-        """Targets of samples with these class positions: one array per output."""
-        targets = tuple(output.class_vectors[labels] for output in self.outputs)
-        return targets if len(targets) > 1 else targets[0]
-
-    def figure_names(self, output_names: Sequence[str], top_k: tuple[int, ...]) -> list[str]:
-        """The names of all losses and accuracies that Keras reports for these outputs."""
-        if len(self.outputs) == 1:
-            return ["loss", *(metric.name for metric in self.outputs[0].metrics(top_k))]
+    def metric_names(self, output_names: Sequence[str], top_k: tuple[int, ...]) -> list[str]:
+        """Return the names of all losses and accuracies that Keras reports for these outputs."""
+        if len(self.terms) == 1:
+            return ["loss", *(metric.name for metric in self.terms[0].metrics(top_k))]
         accuracies = [
             f"{name}_{metric.name}"
-            for name, output in zip(output_names, self.outputs, strict=True)
-            for metric in output.metrics(top_k)
+            for name, term in zip(output_names, self.terms, strict=True)
+            for metric in term.metrics(top_k)
         ]
         return ["loss", *(f"{name}_loss" for name in output_names), *accuracies]
 
     def compile_arguments(self, top_k: tuple[int, ...]) -> dict[str, object]:
-        """The arguments of ``keras.Model.compile`` that state this objective."""
-        if len(self.outputs) == 1:
-            (only,) = self.outputs
+        """Return the arguments of ``keras.Model.compile`` that state this objective."""
+        if len(self.terms) == 1:
+            (only,) = self.terms
             return {"loss": only.loss, "metrics": only.metrics(top_k)}
         return {
-            "loss": [output.loss for output in self.outputs],
-            "loss_weights": [output.weight for output in self.outputs],
-            "metrics": [output.metrics(top_k) for output in self.outputs],
+            "loss": [term.loss for term in self.terms],
+            "loss_weights": [term.weight for term in self.terms],
+            "metrics": [term.metrics(top_k) for term in self.terms],
         }
 
 
 def smoothed_onehot(num_classes: int, smoothing: float = 0.0) -> np.ndarray:
-    """1 - e for the true class and e / (n - 1) for each of the others; float32 (n, n).
+    """Return 1 - e for the true class, e / (n - 1) for each of the others; float32 (n, n).
 
     The ``label_smoothing`` of Keras means something else: 1 - e + e / n and e / n.
     """
@@ -78,34 +79,30 @@ def smoothed_onehot(num_classes: int, smoothing: float = 0.0) -> np.ndarray:
     return np.where(np.eye(num_classes, dtype=bool), 1 - smoothing, off).astype(np.float32)
 
 
-def cross_entropy(num_classes: int, label_smoothing: float = 0.0) -> Objectives:
-    """Softmax + cross-entropy (paper, equation (2)), with label smoothing if wanted."""
-    return Objectives((_cross_entropy(num_classes, label_smoothing),))
+def cross_entropy_objective(num_classes: int, label_smoothing: float = 0.0) -> Objective:
+    """Return softmax + cross-entropy (paper, equation (2)), with label smoothing if wanted."""
+    return Objective((_term("xent", smoothed_onehot(num_classes, label_smoothing)),))
 
 
-def embedding(
-    class_embeddings: ClassEmbeddings, loss: str = "inv_corr", cls_weight: float = 0.0
-) -> Objectives:
-    """A loss on embeddings, and cross-entropy of a classifier head if its weight is above 0.
+def embedding_objective(
+    class_embeddings: ClassEmbeddings, loss: str = DEFAULT_LOSS, cls_weight: float = 0.0
+) -> Objective:
+    """Return a loss on embeddings, plus cross-entropy of a classifier if it has a weight.
 
     Args:
         class_embeddings: the targets.
         loss: a key of ``training.objectives.EMBEDDING_LOSSES``.
-        cls_weight: lambda of paper, equation (7).
+        cls_weight: lambda of paper, equation (7); 0: the network has no classifier.
     """
-    on_embedding = _objective(loss, class_embeddings.vectors)
+    on_embedding = _term(loss, class_embeddings.vectors)
     if class_embeddings.is_onehot:
         on_embedding = replace(on_embedding, decision="output")
     if cls_weight <= 0:
-        return Objectives((on_embedding,))
-    head = replace(_cross_entropy(len(class_embeddings.labels)), weight=cls_weight)
-    return Objectives((on_embedding, head))
+        return Objective((on_embedding,))
+    (on_classifier,) = cross_entropy_objective(len(class_embeddings.labels)).terms
+    return Objective((on_embedding, replace(on_classifier, weight=cls_weight)))
 
 
-def _cross_entropy(num_classes: int, label_smoothing: float = 0.0) -> Objective:
-    return _objective("xent", smoothed_onehot(num_classes, label_smoothing))
-
-
-def _objective(name: str, class_vectors: np.ndarray) -> Objective:
+def _term(name: str, class_vectors: np.ndarray) -> Term:
     row = LOSSES[name]
-    return Objective(getattr(losses, row.function), class_vectors, row.decision)
+    return Term(getattr(losses, row.function), class_vectors, row.decision)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import Dataset, Split
-from training.objectives.objective import Objectives
+from training.objectives.objective import Objective
 from training.parallel import backend
 from utils import UserError, open_regular
 
@@ -16,7 +16,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def content_identity(
-    dataset: Dataset, objectives: Objectives, finetune: Path | None = None
+    dataset: Dataset, objective: Objective, finetune: Path | None = None
 ) -> dict[str, str]:
     """What two runs must agree in, beyond their options, to reach the same weights.
 
@@ -26,13 +26,13 @@ def content_identity(
 
     Args:
         dataset: all splits.
-        objectives: the targets of all classes.
+        objective: the targets of all classes.
         finetune: weights that the run starts from.
     """
     versions = backend.versions()
     used = [name for name in BACKENDS if name == versions["backend"]]
-    targets = [output.class_vectors for output in objectives.outputs]
-    weights = [str(output.weight) for output in objectives.outputs]
+    targets = [term.class_vectors for term in objective.terms]
+    weights = [str(term.weight) for term in objective.terms]
     held_out = dataset.validation
     return {
         "classes": _summary(len(dataset.labels), map(repr, dataset.labels)),

@@ -155,16 +155,12 @@ def shorter_epoch_expected() -> Iterator[None]:
         yield
 
 
-def build_metrics(model: keras.Model, targets: np.ndarray | tuple[np.ndarray, ...]) -> None:
-    """Creates the metrics of a compiled model, which otherwise come to be in the first step.
-
-    Args:
-        model: compiled.
-        targets: of one sample, for each output an array (1, …).
-    """
+def build_metrics(model: keras.Model) -> None:
+    """Create the metrics of a compiled model, which Keras otherwise does in the first step."""
     zeros = [keras.ops.zeros((1, *output.shape[1:])) for output in model.outputs]
-    predicted = zeros if len(zeros) > 1 else zeros[0]
-    targets = keras.tree.map_structure(keras.ops.convert_to_tensor, targets)
-    model.compute_loss(None, targets, predicted)
-    model.compute_metrics(None, targets, predicted)
+    labels = [keras.ops.zeros((1,), "int32") for _ in zeros]
+    if len(zeros) == 1:
+        (zeros,), (labels,) = zeros, labels
+    model.compute_loss(None, labels, zeros)
+    model.compute_metrics(None, labels, zeros)
     model.reset_metrics()

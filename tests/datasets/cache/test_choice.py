@@ -46,7 +46,7 @@ def epochs(dataset, count=2):
         (dataset.train, preprocessing.train),
         (dataset.test, preprocessing.test),
     ):
-        batches = Batches(split, prepare, lambda x: x, 5, seed=3, shuffle=True, workers=3)
+        batches = Batches(split, prepare, 5, seed=3, shuffle=True, workers=3)
         for epoch in range(count):
             batches.set_epoch(epoch)
             content += [batches[i][0] for i in range(len(batches))]

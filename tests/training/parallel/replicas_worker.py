@@ -23,7 +23,7 @@ from models.layers.batch_normalization import batch_normalization
 from models.layers.network import Network
 from tests.commands.running import succeed
 from training.evaluator import Judge
-from training.objectives import objective
+from training.objectives.objective import embedding_objective
 from training.optimizer import build_optimizer
 from training.parallel import replicas
 from training.parallel.group import Group
@@ -90,17 +90,16 @@ def judge_all_sizes() -> list[dict]:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (9, 2, 2, 1), np.uint8)
     labels = rng.integers(0, CLASSES, 9)
-    goal = objective.embedding(onehot(range(CLASSES)), cls_weight=0.1)
+    objective = embedding_objective(onehot(range(CLASSES)), cls_weight=0.1)
     for number in (1, 2, 4):
         with replicas.joined("cpu", number) as group:
             keras.utils.set_random_seed(1)
-            judge = Judge(_two_outputs(), goal, None)
+            judge = Judge(_two_outputs(), objective, None)
             for size in range(1, 10):
                 names = [str(i) for i in range(size)]
                 judge.batches = Batches(
                     Split.whole(images[:size], labels[:size], names),
                     lambda image, rng: image,
-                    goal.encode,
                     group.rounded_up(3),
                     multiple=group.replicas,
                 )
