@@ -1,17 +1,26 @@
 """README and docs/: size, links, and that every command in them exists with its options."""
 
+import csv
 import importlib
 import re
 import sys
 from pathlib import Path
+from statistics import mean, stdev
 
 import pytest
 
+from datasets import dataset_names
 from tests.docs.documents import ROOT, anchors, blocks, commands, links, pages
 
 README = ROOT / "README.md"
 PUBLISHED = Path(__file__).parent / "published_commands.md"
 """The shell blocks of the published README, as they stand there."""
+
+TITLES = {
+    "xent": "softmax + cross-entropy",
+    "cosine+xent": "cosine + 0.1 cross-entropy, one-hot",
+}
+"""Losses of the stored sweep as the README calls them."""
 
 WRITTEN_BY_RECIPES = ("datasets/readers/garden.py", "models/backbones/two_convolutions.py")
 
@@ -83,6 +92,32 @@ def test_every_command_is_in_the_readme():
     scripts = {path.name for path in ROOT.glob("*.py") if "def build_parser" in path.read_text()}
     assert len(scripts) >= 10
     assert {name for name in scripts if f"`{name}`" not in README.read_text()} == set()
+
+
+def test_every_data_set_is_in_the_readme():
+    text = README.read_text()
+    assert [name for name in dataset_names() if f"`{name}`" not in text] == []
+
+
+def test_results_of_the_readme_are_those_of_the_stored_sweep():
+    stored = ROOT / "benchmarks" / "results" / "sweep-digits-sub10" / "trials.csv"
+    with open(stored, newline="") as file:
+        trials = list(csv.DictReader(file))
+    for loss, title in TITLES.items():
+        rows = [row for row in trials if row["loss"] == loss]
+        paper = accuracy(rows, "paper_best_test_accuracy", "paper_best_test_accuracy")
+        held_out = accuracy(rows, "val_last_accuracy", "val_test_accuracy")
+        assert f"| {title} | {paper} | {held_out} |" in README.read_text()
+
+
+def accuracy(rows: list[dict[str, str]], chosen_by: str, reported: str) -> str:
+    """Return mean and deviation, in percent, at the learning rate with the best mean."""
+    by_rate: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        by_rate.setdefault(row["learning_rate"], []).append(row)
+    best = max(by_rate.values(), key=lambda seeds: mean(float(row[chosen_by]) for row in seeds))
+    values = [100 * float(row[reported]) for row in best]
+    return f"{mean(values):.1f} ± {stdev(values):.1f}"
 
 
 def test_the_published_commands_are_in_the_readme_as_published():
