@@ -148,6 +148,15 @@ def test_every_page_of_docs_is_in_the_index_of_the_readme():
     assert {*(ROOT / "docs").glob("*.md")} - listed == set()
 
 
+def test_installation_says_what_each_requirement_is_for():
+    page = (ROOT / "docs" / "installation.md").read_text()
+    files = [ROOT / f"requirements{use}.txt" for use in ("", "-export", "-sweep")]
+    lines = [line for file in files for line in file.read_text().splitlines()]
+    names = {re.match(r"[\w-]+", line)[0] for line in lines if re.match(r"[a-zA-Z]", line)}
+    assert {"keras", "ray", "onnx"} <= names
+    assert {name for name in names if name not in page} == set()
+
+
 def test_the_readme_is_short():
     assert README.stat().st_size <= 15_360
 

@@ -45,6 +45,7 @@ def shell(tmp_path_factory):
     environment = {
         **os.environ,
         "PATH": f"{programs}:{os.environ['PATH']}",
+        "KERAS_BACKEND": "tensorflow",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
