@@ -11,7 +11,7 @@ from cli import arguments, class_options, console
 from cli.arguments import positive
 from embeddings import save_class_embeddings
 from embeddings.taxonomy.solvers import METHODS, normalized
-from embeddings.taxonomy.tree import Taxonomy, few
+from embeddings.taxonomy.tree import Taxonomy, abbreviate
 from storage.files import check_writable
 from utils import UsageError, UserError
 
@@ -19,7 +19,7 @@ results = logging.getLogger("results")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__)
     class_options.add_hierarchy_options(parser)
     class_options.add_class_list(
@@ -30,9 +30,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--method",
         choices=tuple(METHODS),
         default="unitsphere",
-        help="unitsphere: unit vectors whose dot products are the similarities; approx_sim: the "
-        "nearest to that in fewer dimensions; spheres: points whose distances are the "
-        "dissimilarities; mds: the nearest to that in fewer dimensions",
+        help="unitsphere: unit vectors whose dot products are the similarities; approx_sim: "
+        "its best approximation in fewer dimensions; spheres: points whose distances are the "
+        "dissimilarities; mds: their approximation in fewer dimensions",
     )
     embedding.add_argument(
         "--num_dim",
@@ -48,7 +48,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def compute(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     if args.out.suffix != ".npz":
         raise UsageError(f"--out {args.out}: the name has to end in .npz")
     check_writable("--out", args.out, args.overwrite)
@@ -66,10 +65,10 @@ def compute(args: argparse.Namespace) -> None:
 def embed(
     taxonomy: Taxonomy, similarities: np.ndarray, method: str, num_dim: int | None
 ) -> np.ndarray:
-    """The vectors, float64 (classes, dimensions).
+    """Compute the vectors, float64 (classes, dimensions).
 
     Raises:
-        UserError: there are none, which several parents of a node may be the reason for.
+        UserError: there are none, for example because nodes have several parents.
     """
     try:
         return METHODS[method].embed(similarities, num_dim)
@@ -77,7 +76,7 @@ def embed(
         raise
     except UserError as error:
         several = taxonomy.with_several_parents()
-        reason = f"; this happens where nodes have several parents, like {few(several)}"
+        reason = f"; this happens where nodes have several parents, like {abbreviate(several)}"
         raise UserError(f"{error}{reason if several else ''}") from error
 
 
@@ -87,7 +86,7 @@ def report(
     vectors: np.ndarray,
     similarities: np.ndarray,
 ) -> None:
-    """Says what was computed, and how exact it is."""
+    """Report what was computed, and how exact it is."""
     method = METHODS[args.method]
     deviations = method.deviations(vectors, similarities)
     results.info("%d classes, %d dimensions, root height %d", *vectors.shape, taxonomy.height)
@@ -99,7 +98,7 @@ def report(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), compute, argv, backend=False)
 
 

@@ -14,13 +14,13 @@ from utils import UsageError, UserError, read_lines
 results = logging.getLogger("results")
 
 MOST_CLASSES = 5000
-"""More make pictures that take minutes and that few programs open."""
+"""More take minutes to draw, and few programs open the result."""
 MOST_PIXELS = 2**28
-"""Of PNG; each takes four bytes of memory."""
+"""Of a PNG; each takes four bytes of memory."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__)
     class_options.add_hierarchy_options(parser)
     class_options.add_class_list(
@@ -40,7 +40,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def plot(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     if args.out.suffix not in FORMATS:
         raise UsageError(f"--out {args.out}: the name has to end in {' or '.join(FORMATS)}")
     check_writable("--out", args.out, args.overwrite)
@@ -68,7 +67,7 @@ def plot(args: argparse.Namespace) -> None:
 
 
 def read_names(path: Path) -> dict[str, str]:
-    """Names by id: the first word of each line and the rest of it.
+    """Read names by id: the first word of each line and the rest of it.
 
     Raises:
         UserError: the file cannot be read, or a line has a single word.
@@ -81,7 +80,7 @@ def read_names(path: Path) -> dict[str, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), plot, argv, backend=False)
 
 

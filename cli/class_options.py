@@ -1,7 +1,4 @@
-"""Options about classes, which several commands share: taxonomies and lists of classes.
-
-Imports nothing heavy, like ``cli``.
-"""
+"""Options about classes that several commands share: taxonomies and lists of classes."""
 
 import argparse
 from collections.abc import Sequence
@@ -14,7 +11,7 @@ from utils import read_lines
 
 
 def add_hierarchy_options(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Which taxonomy."""
+    """Add the options that name a taxonomy."""
     group = parser.add_argument_group("taxonomy")
     group.add_argument(
         "--hierarchy",
@@ -30,7 +27,12 @@ def add_hierarchy_options(parser: argparse.ArgumentParser, required: bool = True
 
 
 def add_class_list(parser: argparse.ArgumentParser, meaning: str) -> None:
-    """A list of classes, and what it is for."""
+    """Add the option that names a list of classes.
+
+    Args:
+        parser: extended by it.
+        meaning: purpose of the list, for the help text.
+    """
     parser.add_argument(
         "--class_list",
         type=Path,
@@ -40,7 +42,7 @@ def add_class_list(parser: argparse.ArgumentParser, meaning: str) -> None:
 
 
 def open_taxonomy(args: argparse.Namespace) -> tuple[Taxonomy, tuple[Label, ...]]:
-    """The taxonomy that the options name, and the labels of the classes wanted from it.
+    """Read the taxonomy that the options name, and the labels of the wanted classes.
 
     Raises:
         UserError: it cannot be read, or lacks a class.
@@ -54,11 +56,11 @@ def open_taxonomy(args: argparse.Namespace) -> tuple[Taxonomy, tuple[Label, ...]
 
 
 def read_class_list(path: Path, labels: Sequence[int | str]) -> list[str]:
-    """Class labels: the first word of each line, or the whole line where that is a label.
+    """Read class labels: the first word of each line, or the whole line where that is a label.
 
     Args:
         path: the file.
-        labels: those of the data set, which may have spaces in them.
+        labels: of the data set, which may contain spaces.
 
     Raises:
         UserError: the file cannot be read.

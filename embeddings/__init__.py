@@ -1,4 +1,4 @@
-"""The class targets: one vector per class, one-hot, read from a file or made from a taxonomy."""
+"""Class embeddings: one target vector per class, one-hot, from a file or from a taxonomy."""
 
 from embeddings.class_embeddings import (
     ClassEmbeddings,

@@ -1,4 +1,4 @@
-"""Class embeddings: reading them, and matching them with the classes of a data set."""
+"""Load and save class embeddings, and match them with the classes of a data set."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from embeddings import shipped
-from embeddings.taxonomy.tree import Label, few
+from embeddings.taxonomy.tree import Label, abbreviate
 from storage.files import replacing
 from storage.npz import float_vectors, is_zip, read_npz
 from storage.pickles import load_plain_pickle
@@ -23,7 +23,7 @@ _LONGEST_LABEL = 1024  # bits; Python refuses to write numbers of 4,300 digits
 
 @dataclass(frozen=True)
 class ClassEmbeddings:
-    """The vectors that the network learns to produce (paper, Section 3: the mapping phi).
+    """Target vectors of the classes (paper, Section 3: the mapping phi).
 
     Attributes:
         vectors: float32 array of shape (classes, dimensions), row i belongs to ``labels[i]``.
@@ -37,11 +37,11 @@ class ClassEmbeddings:
 
     @property
     def dimensions(self) -> int:
-        """Length of each vector."""
+        """Number of entries of each vector."""
         return self.vectors.shape[1]
 
     def restrict(self, labels: Sequence[Label]) -> "ClassEmbeddings":
-        """The embeddings of ``labels``, in that order; labels are compared as text.
+        """Return the embeddings of ``labels``, in that order; labels are compared as text.
 
         Raises:
             UsageError: a label has no embedding.
@@ -50,21 +50,21 @@ class ClassEmbeddings:
         missing = [str(label) for label in labels if str(label) not in position]
         if missing:
             raise UsageError(
-                f"the class embeddings have no vector for {few(missing)}; "
-                f"they have {few(self.labels)}"
+                f"the class embeddings have no vector for {abbreviate(missing)}; "
+                f"they have {abbreviate(self.labels)}"
             )
         rows = [position[str(label)] for label in labels]
         return ClassEmbeddings(self.vectors[rows], tuple(labels), self.is_onehot)
 
     def shared_labels(self, labels: Sequence[Label], dataset: str = "the data set") -> list[Label]:
-        """The classes that these embeddings and a data set with ``labels`` can be trained on.
+        """Return the classes that these embeddings share with a data set.
 
-        The embeddings' labels restrict and order the classes of the data set. A data set that
-        has some of the embeddings' classes only (part of CUB, say) keeps the ones it has. What
-        is left out on either side is logged.
+        The embeddings' labels restrict and order the classes of the data set. A data set with only
+        some of their classes (part of CUB, say) keeps the ones it has. Classes left out on either
+        side are logged.
 
         Args:
-            labels: those of the data set.
+            labels: of the data set.
             dataset: its name, for messages.
 
         Raises:
@@ -75,24 +75,24 @@ class ClassEmbeddings:
         shared = [theirs[str(label)] for label in self.labels if str(label) in theirs]
         if len(shared) < min(len(ours), len(theirs)):
             raise UsageError(
-                f"the class embeddings are for other classes ({few(self.labels)}) than the data "
-                f"set has ({few(labels)}): they share {len(shared)}"
+                f"the class embeddings are for other classes ({abbreviate(self.labels)}) than the "
+                f"data set has ({abbreviate(labels)}): they share {len(shared)}"
             )
         _log_left_out(len(shared), len(ours), len(theirs), dataset)
         return shared
 
 
 def onehot(labels: Sequence[Label]) -> ClassEmbeddings:
-    """One unit vector per class (paper, Section 3.2)."""
+    """Return one unit vector per class (paper, Section 3.2)."""
     return ClassEmbeddings(np.eye(len(labels), dtype=np.float32), tuple(labels), is_onehot=True)
 
 
 def save_class_embeddings(path: str | Path, vectors: np.ndarray, labels: Sequence[Label]) -> None:
-    """Writes class embeddings to ``.npz``, with the entries ``embedding`` and ``ind2label``.
+    """Save class embeddings as ``.npz`` with the entries ``embedding`` and ``ind2label``.
 
     Args:
         path: the file.
-        vectors: shape (classes, dimensions), kept in their own precision.
+        vectors: shape (classes, dimensions), saved in their own precision.
         labels: of each row, all numbers or all text.
 
     Raises:
@@ -104,7 +104,7 @@ def save_class_embeddings(path: str | Path, vectors: np.ndarray, labels: Sequenc
 
 
 def load_class_embeddings(source: str | Path) -> ClassEmbeddings:
-    """Reads class embeddings from ``.npz`` or from a published pickle.
+    """Load class embeddings from ``.npz`` or from a published pickle.
 
     Both hold ``embedding``, an array of shape (classes, dimensions), and ``ind2label``, the label
     of each row. Nothing in the file is executed, whatever it contains.
@@ -136,7 +136,7 @@ def load_class_embeddings(source: str | Path) -> ClassEmbeddings:
 
 
 def _read(path: Path) -> Mapping:
-    """The content of an embedding file with its keys as text."""
+    """Return the content of an embedding file with its keys as text."""
     try:
         zipped = is_zip(path)
     except IsADirectoryError as error:
@@ -163,7 +163,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _labels(ind2label: object) -> tuple[Label, ...]:
-    """Labels in the order of their index, as plain Python numbers or text."""
+    """Return labels in the order of their index, as plain Python numbers or text."""
     if isinstance(ind2label, Mapping):
         ind2label = [ind2label[i] for i in range(len(ind2label))]
     if isinstance(ind2label, np.ndarray) and ind2label.size <= _MOST:
@@ -186,7 +186,7 @@ def _plain(label: object) -> Label:
 
 
 def _label_array(labels: Sequence[Label]) -> np.ndarray:
-    """Labels as NumPy stores them without a pickle."""
+    """Return labels as an array that NumPy stores without a pickle."""
     if all(isinstance(label, str) for label in labels):
         return np.array(labels, dtype=np.str_)
     numbers = [int(label) for label in labels]
@@ -200,7 +200,6 @@ def _label_array(labels: Sequence[Label]) -> np.ndarray:
 
 
 def _log_left_out(shared: int, ours: int, theirs: int, dataset: str) -> None:
-    """Says which classes the training goes without."""
     if shared < ours:
         logger.info(
             "%d of the %d class embeddings are for classes that %s here does not have; "

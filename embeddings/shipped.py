@@ -1,4 +1,4 @@
-"""The taxonomies and class embeddings that come with the project, by name."""
+"""Taxonomies and class embeddings shipped with the project, by name."""
 
 import os
 from pathlib import Path
@@ -9,17 +9,17 @@ _TAXONOMY = ".txt"
 
 
 def embedding_names() -> list[str]:
-    """Names of the shipped class embeddings, e.g. ``cub_deep``."""
+    """Return the names of the shipped class embeddings, e.g. ``cub_deep``."""
     return _names(_FOLDER, _EMBEDDING)
 
 
 def taxonomy_names() -> list[str]:
-    """Names of the shipped taxonomies, e.g. ``cub_deep``."""
+    """Return the names of the shipped taxonomies, e.g. ``cub_deep``."""
     return _names(_FOLDER / "taxonomies", _TAXONOMY)
 
 
 def embedding_path(name: str | Path) -> Path:
-    """The file of the shipped class embeddings ``name``, or else ``name`` as a path.
+    """Return the file of the shipped class embeddings ``name``, or else ``name`` as a path.
 
     ``cub_deep``, ``cub_deep.unitsphere`` and ``cub_deep.unitsphere.npz`` mean the same, unless
     there is a file of the last name.
@@ -31,7 +31,7 @@ def embedding_path(name: str | Path) -> Path:
 
 
 def taxonomy_path(name: str | Path) -> Path:
-    """The file of the shipped taxonomy ``name``, or else ``name`` as a path."""
+    """Return the file of the shipped taxonomy ``name``, or else ``name`` as a path."""
     shipped = str(name) in taxonomy_names()
     return _FOLDER / "taxonomies" / f"{name}{_TAXONOMY}" if shipped else Path(name)
 

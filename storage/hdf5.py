@@ -45,7 +45,7 @@ _SIZES_AT = {0: 13, 1: 13, 2: 9, 3: 9}  # place of the sizes of places and lengt
 
 
 def is_hdf5(path: str | Path) -> bool:
-    """Whether a file begins as HDF5 does.
+    """Return whether a file begins with the signature of HDF5.
 
     Raises:
         OSError: the file cannot be read.
@@ -56,7 +56,7 @@ def is_hdf5(path: str | Path) -> bool:
 
 @contextlib.contextmanager
 def open_hdf5(source: str | Path | BinaryIO) -> Iterator[h5py.File]:
-    """Opens an HDF5 file for reading.
+    """Open an HDF5 file for reading.
 
     Args:
         source: its path, or its content in memory.
@@ -66,7 +66,7 @@ def open_hdf5(source: str | Path | BinaryIO) -> Iterator[h5py.File]:
         Exception: it is damaged; h5py raises almost anything.
     """
     if isinstance(source, str | os.PathLike):
-        with open_regular(source) as file:  # HDF5 does not tell well why one cannot be opened
+        with open_regular(source) as file:  # with better errors than HDF5's
             size = _checked_file(file)
     else:
         size = _checked_file(source)
@@ -76,7 +76,7 @@ def open_hdf5(source: str | Path | BinaryIO) -> Iterator[h5py.File]:
 
 
 def _checked_file(file: BinaryIO) -> int:
-    """Bytes of a file whose texts can be read."""
+    """Return the size of a file after checking its heaps, bytes."""
     size = file.seek(0, os.SEEK_END)
     if size >= _SMALLEST:  # HDF5 itself refuses others
         check_heaps(file)
@@ -84,13 +84,13 @@ def _checked_file(file: BinaryIO) -> int:
 
 
 def has_short_texts(group: h5py.Group, name: str) -> bool:
-    """Whether an attribute is a list of texts of which each has its own few bytes in the file."""
+    """Return whether an attribute is a list of texts of fixed length."""
     attribute = group.attrs.get_id(name)
     return attribute.dtype.kind == "S" or attribute.shape == (0,)
 
 
 def text_list(group: h5py.Group, name: str) -> list[str]:
-    """An attribute that is a list of texts.
+    """Return an attribute that is a list of texts.
 
     Raises:
         ValueError: it is something else, or may take far more memory than the file has bytes.
@@ -102,7 +102,7 @@ def text_list(group: h5py.Group, name: str) -> list[str]:
         raise ValueError(f"{name} is no list of names")
     count = attribute.shape[0]
     if attribute.dtype.kind == "O":
-        # All may be the same text, as long as the file, and only reading them would tell.
+        # All may refer to one text as long as the file; only reading them would tell.
         too_large = count > _FEW and count * group.file.id.get_filesize() > _LARGEST_LIST
     else:
         too_large = count * attribute.dtype.itemsize > _LARGEST_LIST
@@ -115,7 +115,7 @@ def text_list(group: h5py.Group, name: str) -> list[str]:
 
 
 def text(group: h5py.Group, name: str) -> str:
-    """An attribute that is one text.
+    """Return an attribute that is one text.
 
     Raises:
         KeyError: there is none.
@@ -131,11 +131,7 @@ def text(group: h5py.Group, name: str) -> str:
 
 
 def _check_content(file: h5py.File, limit: int) -> None:
-    """Looks at everything in a file by all names that it has.
-
-    Raises:
-        ValueError: see ``open_hdf5``.
-    """
+    """Check every group and array under each of its names; raise as ``open_hdf5`` does."""
     size, seen = 0, 0
     waiting: list[tuple[h5py.Group, int]] = [(file, 0)]
     while waiting:
@@ -160,10 +156,10 @@ def _check_content(file: h5py.File, limit: int) -> None:
 
 
 def _checked_size(dataset: h5py.Dataset) -> int:
-    """Bytes that an array takes when it is read.
+    """Return the bytes that an array takes in memory.
 
     Raises:
-        ValueError: it lies in another file, or is of no kind that is read here.
+        ValueError: it lies in another file, or is of a type that is not read here.
     """
     if dataset.external or dataset.is_virtual:
         raise ValueError(f"{dataset.name} refers to another file")
@@ -179,18 +175,18 @@ def _checked_size(dataset: h5py.Dataset) -> int:
 
 
 def check_heaps(file: BinaryIO) -> None:
-    """Looks at every heap in a file, and at all that refers to one.
+    """Check every heap of texts in a file, and all references to one.
 
     Args:
         file: the whole file, open for reading.
 
     Raises:
-        ValueError: something does not fit into the file, there are far too many, or places in the
-            file are not of 8 bytes.
+        ValueError: something does not fit into the file, there are far too many, or file offsets
+            are not of 8 bytes.
     """
     try:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (AttributeError, OSError):  # it lies in memory
+    except (AttributeError, OSError):  # in memory
         file.seek(0)
         content = file.read()
     _check_sizes(content)
@@ -217,7 +213,7 @@ def _found(content: bytes | mmap.mmap, wanted: bytes) -> Iterator[int]:
 
 
 def _numbers(content: bytes | mmap.mmap, place: int) -> set[int]:
-    """The numbers of the texts in a heap."""
+    """Return the numbers of the texts in a heap."""
     numbers = set()
     if place + _HEAD.size > len(content):
         raise ValueError("it ends within a heap of texts")
@@ -242,7 +238,7 @@ def _check_references(content: bytes | mmap.mmap, heap: int, numbers: set[int]) 
         place = found - 4
         if place < 0 or place + _REFERENCE.size > len(content):
             continue
-        # Other things in the file may look like the place of a heap, but hardly like all of this.
+        # Other bytes may look like the place of a heap, but hardly like a whole reference.
         length, _, number = _REFERENCE.unpack_from(content, place)
         if number in numbers and length > len(content):
             raise ValueError("a text is longer than the file")

@@ -1,1 +1,1 @@
-"""Taxonomies: trees, their files and drawings, class vectors from them."""
+"""Taxonomies: trees, their files and drawings, class embeddings from them."""

@@ -1,4 +1,4 @@
-"""Pictures of taxonomies, for people."""
+"""Draw taxonomies."""
 
 import colorsys
 import warnings
@@ -6,8 +6,15 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from embeddings.taxonomy.layout import GAP, Layout, Placed, arrange, ends, groups
-from embeddings.taxonomy.tree import Label, Taxonomy, few
+from embeddings.taxonomy.layout import (
+    GAP,
+    Layout,
+    PlacedNode,
+    branches,
+    layout_tree,
+    lowest_nodes,
+)
+from embeddings.taxonomy.tree import Label, Taxonomy, abbreviate
 from utils import UserError, printable
 
 if TYPE_CHECKING:
@@ -21,7 +28,7 @@ _ROW = 1.4 * _SIZE
 _MARGIN = 16.0
 _TITLE = 30.0  # height of the part above the tree
 _DPI = 120  # of PNG: small letters have about 7 pixels
-_GOLDEN = 0.618034  # steps by the golden ratio never come near an earlier hue soon
+_GOLDEN = 0.618034  # steps by the golden ratio spread hues evenly, however many there are
 _LUMINANCE = 0.17  # relative, for a contrast of 4.5 against white (WCAG 2, level AA)
 _GRAY = (0.35, 0.35, 0.35)
 
@@ -32,13 +39,13 @@ def draw(
     names: Mapping[str, str] | None = None,
     title: str = "",
 ) -> "Figure":
-    """Draws the part of a taxonomy that leads to some classes, coloured by branch.
+    """Draw the part of a taxonomy that leads to some classes, colored by branch.
 
     Args:
         taxonomy: a tree.
         labels: the classes.
-        names: text for classes by label, instead of the names that the taxonomy has.
-        title: first words of the line above the picture.
+        names: text for classes by label, instead of their names in the taxonomy.
+        title: beginning of the heading.
 
     Raises:
         UserError: a node has several parents.
@@ -49,14 +56,15 @@ def draw(
     several = taxonomy.with_several_parents()
     if several:
         raise UserError(
-            f"{taxonomy.source} is no tree and cannot be drawn: {few(several)} (several parents)"
+            f"{taxonomy.source} is no tree and cannot be drawn: {abbreviate(several)} "
+            "(several parents)"
         )
-    leaves = ends(taxonomy, taxonomy.nodes(labels))
+    leaves = lowest_nodes(taxonomy, taxonomy.nodes(labels))
     texts = [
         printable((names or {}).get(str(label), name))
         for label, name in zip(taxonomy.labels, taxonomy.names, strict=True)
     ]
-    layout = arrange(taxonomy, leaves, texts, _text_width, _ROW)
+    layout = layout_tree(taxonomy, leaves, texts, _text_width, _ROW)
     heading = f"{title}: {len(labels)} classes, height {taxonomy.height}".removeprefix(": ")
     heading = printable(heading)
     width = max(layout.width, _text_width(heading) * 1.5) + 2 * _MARGIN
@@ -66,26 +74,28 @@ def draw(
     axes.set_ylim(height - _TITLE - _MARGIN, -_TITLE - _MARGIN)
     axes.set_axis_off()
     _write(axes, 0, -_TITLE + _SIZE / 2, heading, _GRAY, size=1.5 * _SIZE)
-    _draw_nodes(axes, layout, groups(taxonomy, leaves))
+    _draw_nodes(axes, layout, branches(taxonomy, leaves))
     return figure
 
 
-def _draw_nodes(axes, layout: Layout, group: Mapping[int, int]) -> None:
+def _draw_nodes(axes, layout: Layout, branch: Mapping[int, int]) -> None:
     from matplotlib.collections import LineCollection
 
-    colours = [_colour(i) for i in range(1 + max(group.values(), default=0))]
-    segments, shades = [], []
+    colors = [_color(i) for i in range(1 + max(branch.values(), default=0))]
+    segments, line_colors = [], []
     for item in layout.placed:
-        colour = colours[group[item.node]] if item.node in group else _GRAY
+        color = colors[branch[item.node]] if item.node in branch else _GRAY
         lines = _lines(item)
         segments += lines
-        shades += [colour] * len(lines)
-        _write(axes, item.text_x, item.y, item.text, colour)
-    axes.add_collection(LineCollection(segments, colors=shades, linewidths=0.8, capstyle="round"))
+        line_colors += [color] * len(lines)
+        _write(axes, item.text_x, item.y, item.text, color)
+    axes.add_collection(
+        LineCollection(segments, colors=line_colors, linewidths=0.8, capstyle="round")
+    )
 
 
-def _lines(item: Placed) -> list[list[tuple[float, float]]]:
-    """The pieces of line of a node: before its text, behind it, and along its children."""
+def _lines(item: PlacedNode) -> list[list[tuple[float, float]]]:
+    """Return the lines of a node: before its text, after it, and along its children."""
     lines = []
     if item.text_x > item.start:
         lines.append([(item.start, item.y), (item.text_x - GAP, item.y)])
@@ -95,10 +105,10 @@ def _lines(item: Placed) -> list[list[tuple[float, float]]]:
     return lines
 
 
-def _write(axes, x: float, y: float, text: str, colour, size: float = _SIZE) -> None:
+def _write(axes, x: float, y: float, text: str, color, size: float = _SIZE) -> None:
     axes.text(
         *(x, y, text),
-        color=colour,
+        color=color,
         fontsize=size,
         family=_FONT,
         verticalalignment="center_baseline",
@@ -112,13 +122,13 @@ def _text_width(text: str) -> float:
     from matplotlib.textpath import text_to_path
 
     font = FontProperties(family=_FONT, size=_SIZE)
-    with warnings.catch_warnings():  # ``save_plot`` tells of them, once
+    with warnings.catch_warnings():  # ``save_plot`` reports missing glyphs, once
         warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
 
 
-def _colour(number: int) -> tuple[float, ...]:
-    """Dark enough for text on white; numbers that follow each other differ most."""
+def _color(number: int) -> tuple[float, ...]:
+    """Return a color dark enough for text on white; consecutive numbers differ most."""
     hue = number * _GOLDEN % 1
     rgb = colorsys.hls_to_rgb(hue, 0.36 if number % 2 else 0.28, 0.8)
     luminance = sum(w * c**2.2 for w, c in zip((0.2126, 0.7152, 0.0722), rgb, strict=True))

@@ -1,6 +1,6 @@
-"""Reading taxonomies: the project's own outlines, and the published files of pairs.
+"""Read taxonomies: the project's own outlines, and the published files of pairs.
 
-An outline is described in ``embeddings/taxonomies/README.md`` and recognised by its first line.
+``embeddings/taxonomies/README.md`` describes outlines, which their first line tells from pairs.
 """
 
 import os
@@ -14,7 +14,7 @@ from embeddings.taxonomy.tree import Label, Taxonomy
 from utils import UsageError, UserError, read_text
 
 MARK = "#taxonomy"
-"""How the first line of an outline begins."""
+"""Beginning of the first line of an outline."""
 
 _INDENT = 2  # spaces per level
 _MOST_LINES = 250_000  # all nouns of WordNet are 82,115
@@ -22,7 +22,7 @@ _CLASS = re.compile(r"\[([^\]]+)\]\s*(.*)")  # [label] name
 
 
 def read_taxonomy(source: str | Path, is_a: bool = False, str_ids: bool = False) -> Taxonomy:
-    """Reads a taxonomy from a file, or a shipped one by its name.
+    """Read a taxonomy from a file, or a shipped one by its name.
 
     Args:
         source: a file, or a name such as ``cub_deep``; the name of a shipped taxonomy wins.
@@ -55,12 +55,12 @@ def _is_missing(path: Path) -> bool:
         return not stat.S_ISREG(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return True
-    except OSError:  # there may be one; reading it tells what hinders
+    except OSError:  # it may exist; reading it will tell the reason
         return False
 
 
 def _read_pairs(path: Path, lines: list[tuple[int, str]], is_a: bool, str_ids: bool) -> Taxonomy:
-    """Two ids per line, which become nodes in the order of their first occurrence."""
+    """Read two ids per line, which become nodes in the order of their first occurrence."""
     number: dict[Label, int] = {}
     edges = []
     for where, line in lines:
@@ -86,7 +86,7 @@ def _id(path: Path, where: int, word: str, str_ids: bool) -> Label:
 
 
 def _check_direction(path: Path, edges: list[tuple[int, int]], is_a: bool) -> None:
-    """Explains the most likely reason for many roots: a tree that stands on its head."""
+    """Explain the most likely reason for many roots: pairs in the other direction."""
     parents, children = {parent for parent, _ in edges}, {child for _, child in edges}
     if len(parents - children) > 1 and len(children - parents) == 1:
         first, hint = ("child", "leave out") if is_a else ("parent", "give")
@@ -97,10 +97,10 @@ def _check_direction(path: Path, edges: list[tuple[int, int]], is_a: bool) -> No
 
 
 def _read_outline(path: Path, lines: list[tuple[int, str]], str_ids: bool) -> Taxonomy:
-    """One node per line, two spaces more than its parent, ``[label]`` before the name."""
+    """Read one node per line, indented by level, with an optional ``[label]`` before its name."""
     labels: list[str | None] = []
     names, edges = [], []
-    above: list[int] = []  # the nodes on the way from the root to the line
+    above: list[int] = []  # the nodes on the path from the root to the line
     for where, level, text in _outline_rows(path, lines):
         if level > len(above) or (level == 0 and above):
             what = "a second root" if level == 0 else "indented by more than one level"
@@ -119,7 +119,7 @@ def _read_outline(path: Path, lines: list[tuple[int, str]], str_ids: bool) -> Ta
 
 
 def _outline_rows(path: Path, lines: list[tuple[int, str]]) -> Iterator[tuple[int, int, str]]:
-    """Line number, level and text of each node."""
+    """Yield line number, level and text of each node."""
     for where, line in lines:
         text = line.strip()
         if not text or text.startswith("#"):
@@ -142,7 +142,7 @@ def _check_leaves(path: Path, labels: list, names: list[str], edges: list) -> No
 
 
 def _plain(labels: list[str | None], str_ids: bool) -> list[Label | None]:
-    """The labels as numbers, if all of them are."""
+    """Return the labels as numbers if all of them are."""
     given = [label for label in labels if label is not None]
     if str_ids or not all(re.fullmatch(r"-?[0-9]+", label) for label in given):
         return labels

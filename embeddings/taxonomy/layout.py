@@ -1,8 +1,8 @@
-"""Where the nodes of a tree go in a picture: rows of leaves in columns, without overlapping text.
+"""Layout of a tree with text: rows of leaves in columns, without overlaps.
 
-One row per leaf, one indentation per level. All texts stand on the height of their node, inner
-nodes between their children, so that any two texts are a row apart or side by side. A tree with
-many leaves is cut into columns, which repeat the ancestors of what they go on with.
+One row per leaf, one indentation per level. Inner nodes are halfway between their first and last
+child, so that any two texts are a row apart or side by side. A tree with many leaves is cut into
+columns, which repeat the ancestors of the branches they continue.
 
 Lengths are in points, y from the top down.
 """
@@ -16,30 +16,30 @@ from itertools import pairwise
 from embeddings.taxonomy.tree import Taxonomy
 
 GAP = 4.0
-"""Between a line and the text that it leads to or comes from."""
+"""Space between a line and a text."""
 
-_STUB = 8.0  # shortest piece of line
+_STUB = 8.0  # length of the shortest line
 _LEAST_ROWS = 40  # of a column, so that small trees are not cut
-_WIDTH_TO_HEIGHT = 1.5  # of the picture, about that of a screen
+_ASPECT = 1.5  # width / height of the picture, about that of a screen
 _MOST_COLUMNS = 12
 _BETWEEN_COLUMNS = 24.0
-_GROUP_SHARE = 0.25  # of the leaves: a branch with more is divided into its own branches
+_GROUP_FRACTION = 0.25  # of the leaves: a branch with more is divided into its own branches
 _MOST_GROUPS = 64
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedNode:
     """A node in the picture.
 
     Attributes:
         node: its number in the taxonomy.
-        text: what is written.
-        y: height of its line and middle of its text.
-        start: where its line begins, at the line of its parent.
-        text_x: where the text begins.
-        text_end: where it ends.
-        end: where the line behind the text ends and the children begin; ``text_end`` of a leaf.
-        children_y: first and last height of its children; None for a leaf.
+        text: its name.
+        y: of its line and of the middle of its text.
+        start: x of the beginning of its line, at the line of its parent.
+        text_x: x of the beginning of the text.
+        text_end: x of the end of the text.
+        end: x of the end of its line, where the children begin; ``text_end`` of a leaf.
+        children_y: y of the first and last child; None for a leaf.
     """
 
     node: int
@@ -54,49 +54,49 @@ class Placed:
 
 @dataclass(frozen=True)
 class Layout:
-    """A whole picture.
+    """Positions of all nodes in a picture.
 
     Attributes:
-        placed: the nodes; the ancestors of what a column goes on with occur in each.
+        placed: the nodes; ancestors occur once in each column that continues them.
         width: of the picture.
         height: of the picture.
     """
 
-    placed: list[Placed]
+    placed: list[PlacedNode]
     width: float
     height: float
 
 
-def arrange(
+def layout_tree(
     taxonomy: Taxonomy,
     leaves: Sequence[int],
     names: Sequence[str],
     text_width: Callable[[str], float],
     row: float,
 ) -> Layout:
-    """Places the part of a tree that leads to some nodes, in a picture of the form of a screen.
+    """Place the part of a tree that leads to some nodes, in about the aspect of a screen.
 
     Args:
         taxonomy: a tree.
-        leaves: nodes that end a line, in the order of a picture.
+        leaves: lowest nodes to show, depth first.
         names: text of each node of the taxonomy.
-        text_width: width of a text.
+        text_width: function of a text that returns its width.
         row: distance of two rows.
     """
     most = max(1, min(_MOST_COLUMNS, len(leaves) // _LEAST_ROWS))
     layouts = [
-        _arrange(taxonomy, _columns(taxonomy, leaves, count), names, text_width, row)
+        _layout(taxonomy, _columns(taxonomy, leaves, count), names, text_width, row)
         for count in range(1, most + 1)
     ]
-    return min(layouts, key=lambda it: abs(math.log(it.width / it.height / _WIDTH_TO_HEIGHT)))
+    return min(layouts, key=lambda it: abs(math.log(it.width / it.height / _ASPECT)))
 
 
-def _arrange(taxonomy, columns, names, text_width, row) -> Layout:
-    """The picture with these leaves in each column."""
-    placed: list[Placed] = []
+def _layout(taxonomy, columns, names, text_width, row) -> Layout:
+    """Place the nodes that lead to the leaves in each column."""
+    placed: list[PlacedNode] = []
     left, drawn = 0.0, set()
     for rows in columns:
-        nodes = {node for leaf in rows for node in way_to(taxonomy, leaf)}
+        nodes = {node for leaf in rows for node in path_to(taxonomy, leaf)}
         texts = {node: f"… {names[node]}" if node in drawn else names[node] for node in nodes}
         column = _place(taxonomy, rows, texts, text_width, row, left)
         left = max(item.text_end for item in column) + _BETWEEN_COLUMNS
@@ -105,54 +105,54 @@ def _arrange(taxonomy, columns, names, text_width, row) -> Layout:
     return Layout(placed, left - _BETWEEN_COLUMNS, row * max(map(len, columns)))
 
 
-def way_to(taxonomy: Taxonomy, node: int) -> list[int]:
-    """The nodes from the root of a tree to ``node``, both included."""
-    way = [node]
-    while taxonomy.parents[way[-1]]:
-        way.append(taxonomy.parents[way[-1]][0])
-    return way[::-1]
+def path_to(taxonomy: Taxonomy, node: int) -> list[int]:
+    """Return the nodes from the root of a tree to ``node``, both included."""
+    path = [node]
+    while taxonomy.parents[path[-1]]:
+        path.append(taxonomy.parents[path[-1]][0])
+    return path[::-1]
 
 
-def ends(taxonomy: Taxonomy, nodes: Sequence[int]) -> list[int]:
-    """Those of ``nodes`` that have none of the others below them, in the order of a picture."""
+def lowest_nodes(taxonomy: Taxonomy, nodes: Sequence[int]) -> list[int]:
+    """Return those of ``nodes`` that have none of the others below them, depth first."""
     wanted = set(nodes)
-    above = {a for node in wanted for a in way_to(taxonomy, node)[:-1]}
+    above = {a for node in wanted for a in path_to(taxonomy, node)[:-1]}
     return [node for node in taxonomy.depth_first() if node in wanted and node not in above]
 
 
-def groups(taxonomy: Taxonomy, leaves: Sequence[int]) -> dict[int, int]:
-    """The number of a group for each node below the tops of the groups.
+def branches(taxonomy: Taxonomy, leaves: Sequence[int]) -> dict[int, int]:
+    """Number the branches of a tree, by the nodes in them.
 
-    Groups are the branches of the root; one with many of the leaves is divided further. Nodes
-    above them have no group.
+    They are the branches below the root; one with many of the leaves is divided further. Nodes
+    above them have no number.
     """
-    ways = [way_to(taxonomy, leaf) for leaf in leaves]
-    count = Counter(node for way in ways for node in way)
+    paths = [path_to(taxonomy, leaf) for leaf in leaves]
+    count = Counter(node for path in paths for node in path)
     tops = [taxonomy.root]
     while True:
         top = max(tops, key=lambda node: count[node])
         below = [child for child in taxonomy.children[top] if count[child]]
         too_many = len(tops) - 1 + len(below) > _MOST_GROUPS
-        if not below or too_many or (count[top] <= _GROUP_SHARE * len(leaves)):
+        if not below or too_many or count[top] <= _GROUP_FRACTION * len(leaves):
             break
         place = tops.index(top)
         tops[place : place + 1] = below
     number = {top: i for i, top in enumerate(tops)}
     found: dict[int, int] = {}
-    for way in ways:
-        top = next(i for i, node in enumerate(way) if node in number)
-        found.update(dict.fromkeys(way[top:], number[way[top]]))
+    for path in paths:
+        top = next(i for i, node in enumerate(path) if node in number)
+        found.update(dict.fromkeys(path[top:], number[path[top]]))
     return found
 
 
 def _columns(taxonomy: Taxonomy, leaves: Sequence[int], count: int) -> list[Sequence[int]]:
-    """The leaves of each of ``count`` columns."""
+    """Return the leaves of each of ``count`` columns."""
     cuts = [_cut(taxonomy, leaves, i, count) for i in range(count)]
     return [leaves[a:b] for a, b in pairwise([*cuts, len(leaves)])]
 
 
 def _cut(taxonomy: Taxonomy, leaves: Sequence[int], column: int, columns: int) -> int:
-    """Where a column begins: near its share, between leaves that have little in common."""
+    """Return the first leaf of a column: near an equal share, between unrelated leaves."""
     if column == 0:
         return 0
     share = column * len(leaves) / columns
@@ -160,18 +160,17 @@ def _cut(taxonomy: Taxonomy, leaves: Sequence[int], column: int, columns: int) -
     near = range(math.ceil(share - reach), math.floor(share + reach) + 1)
 
     def in_common(i: int) -> int:
-        one, other = (set(way_to(taxonomy, leaves[j])) for j in (i - 1, i))
+        one, other = (set(path_to(taxonomy, leaves[j])) for j in (i - 1, i))
         return len(one & other)
 
     return min(near, key=lambda i: (in_common(i), abs(i - share)))
 
 
-def _place(taxonomy, rows, texts, text_width, row, left) -> list[Placed]:
-    """One column, of these leaves, whose left edge is at ``left``; parents before children."""
+def _place(taxonomy, rows, texts, text_width, row, left) -> list[PlacedNode]:
+    """Place one column, of these leaves, with its left edge at ``left``; parents first."""
     children: dict[int, list[int]] = {}
     for leaf in rows:
-        way = way_to(taxonomy, leaf)
-        for parent, child in pairwise(way):
+        for parent, child in pairwise(path_to(taxonomy, leaf)):
             known = children.setdefault(parent, [])
             if child not in known[-1:]:
                 known.append(child)
@@ -190,12 +189,12 @@ def _place(taxonomy, rows, texts, text_width, row, left) -> list[Placed]:
         text_end = text_x + text_width(texts[node])
         end = level_end[depth] if below else text_end
         span = (y[below[0]], y[below[-1]]) if below else None
-        placed.append(Placed(node, texts[node], y[node], start, text_x, text_end, end, span))
+        placed.append(PlacedNode(node, texts[node], y[node], start, text_x, text_end, end, span))
     return placed
 
 
 def _level_ends(taxonomy, children, texts, text_width, left) -> list[float]:
-    """Where the lines of the inner nodes of each depth end."""
+    """Return the x at which the lines of the inner nodes of each depth end."""
     ends: list[float] = []
     for depth in range(1 + max(taxonomy.depths[node] for node in texts)):
         widths = [text_width(texts[node]) for node in children if taxonomy.depths[node] == depth]

@@ -1,4 +1,4 @@
-"""Class embeddings from similarities: vectors whose dot products or distances equal them.
+"""Compute class embeddings whose dot products or distances equal given similarities.
 
 All methods take similarities, float64 (n, n), symmetric, with ones on the diagonal, and return
 vectors, float64 (n, dimensions). The methods are those of the code published with Barz and
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embeddings.taxonomy.tree import Label, few
+from embeddings.taxonomy.tree import Label, abbreviate
 from utils import UsageError, UserError
 
 _ROUNDING = 1e-10
-"""Eigenvalues nearer to zero than this part of the largest one count as zero."""
+"""Eigenvalues below this fraction of the largest one count as zero."""
 
 
 def unitsphere(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarray:
-    """Unit vectors whose dot products are the similarities (Barz and Denzler 2019, Section 3.2).
+    """Return unit vectors whose dot products are the similarities (Section 3.2 of the paper).
 
     As published, the matrix is lower triangular, the first class is (1, 0, …) and there are as
     many dimensions as classes: this is the Cholesky factor. The similarities of a tree are always
-    positive definite; their eigenvalues are at least 1 / height of the root.
+    positive definite, with eigenvalues of at least 1 / height of the root.
 
     Raises:
         UsageError: ``num_dim`` is another number.
@@ -34,11 +34,11 @@ def unitsphere(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarr
 
 
 def approx_sim(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarray:
-    """Vectors whose dot products come nearest to the similarities, by eigendecomposition.
+    """Approximate the similarities by dot products in fewer dimensions, by eigendecomposition.
 
-    Of all vectors with ``num_dim`` dimensions they have the least sum of squared differences
-    (Eckart and Young, 1936); with all positive eigenvalues, the default, there is none if the
-    similarities are positive semi-definite.
+    The sum of squared differences is minimal for ``num_dim`` dimensions (Eckart and Young, 1936).
+    With all positive eigenvalues, the default, it is zero if the similarities are positive
+    semi-definite.
 
     Raises:
         UsageError: there are fewer than ``num_dim`` positive eigenvalues.
@@ -47,10 +47,10 @@ def approx_sim(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarr
 
 
 def spheres(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarray:
-    """Points at Euclidean distances of 1 - similarity, in one dimension less than classes.
+    """Return points at Euclidean distances of 1 - similarity, in one dimension less than classes.
 
-    The first class is the origin, each further one adds a dimension: where the spheres around
-    the earlier ones meet.
+    The first class is the origin; each further one adds a dimension and lies where the spheres
+    around the earlier ones intersect.
 
     Raises:
         UsageError: ``num_dim`` is another number.
@@ -59,7 +59,7 @@ def spheres(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarray:
     if num_dim not in (None, len(similarities) - 1):
         raise _fixed("spheres", num_dim, len(similarities) - 1, "mds")
     squares = (1 - similarities) ** 2
-    # Dot products of the others, seen from the first (Schoenberg, 1935).
+    # Dot products of the others, relative to the first (Schoenberg, 1935).
     products = (squares[1:, :1] + squares[:1, 1:] - squares[1:, 1:]) / 2
     try:
         others = _triangular_factor(products)
@@ -69,27 +69,27 @@ def spheres(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarray:
 
 
 def mds(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarray:
-    """Points at distances of about 1 - similarity around the origin, by classical scaling.
+    """Approximate distances of 1 - similarity by classical scaling (Torgerson, 1952).
 
-    Torgerson, Psychometrika 1952. With all positive eigenvalues, the default, the distances are
-    exact if there are points that have them.
+    With all positive eigenvalues, the default, the distances are exact if points at these
+    distances exist.
 
     Raises:
         UsageError: there are fewer than ``num_dim`` positive eigenvalues.
     """
     squares = (1 - similarities) ** 2
-    centred = squares - squares.mean(axis=0)
-    centred -= centred.mean(axis=1, keepdims=True)
-    return _leading_factor("mds", -centred / 2, num_dim)
+    centered = squares - squares.mean(axis=0)
+    centered -= centered.mean(axis=1, keepdims=True)
+    return _leading_factor("mds", -centered / 2, num_dim)
 
 
 def dot_products(vectors: np.ndarray) -> np.ndarray:
-    """Dot products of all pairs of n vectors, (n, n)."""
+    """Return the dot products of all pairs of n vectors, (n, n)."""
     return vectors @ vectors.T
 
 
 def distances(vectors: np.ndarray) -> np.ndarray:
-    """Euclidean distances of all pairs of n vectors, (n, n)."""
+    """Return the Euclidean distances of all pairs of n vectors, (n, n)."""
     from scipy.spatial.distance import pdist, squareform
 
     return squareform(pdist(vectors))
@@ -97,13 +97,13 @@ def distances(vectors: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Method:
-    """A way to embed classes.
+    """A method to embed classes.
 
     Attributes:
         embed: similarities (n, n) and number of dimensions, or None for its default → vectors.
-        realized: vectors → what the method makes equal, or near, to ``target``, (n, n).
-        target: similarities → what the vectors should realize, (n, n).
-        measure: the name of both.
+        realized: vectors → their dot products or distances, (n, n).
+        target: similarities → the values that ``realized`` should have, (n, n).
+        measure: name of ``realized``, for messages.
     """
 
     embed: Callable[[np.ndarray, int | None], np.ndarray]
@@ -112,7 +112,7 @@ class Method:
     measure: str
 
     def deviations(self, vectors: np.ndarray, similarities: np.ndarray) -> np.ndarray:
-        """How far what the vectors realize is from the target, absolute, of all pairs, (n, n)."""
+        """Return the absolute deviations from the target, (n, n)."""
         return np.abs(self.realized(vectors) - self.target(similarities))
 
 
@@ -125,11 +125,11 @@ METHODS = {
     "spheres": Method(spheres, *_BY_DISTANCE),
     "mds": Method(mds, *_BY_DISTANCE),
 }
-"""The published methods by name."""
+"""Published methods by name."""
 
 
 def normalized(vectors: np.ndarray, labels: Sequence[Label]) -> np.ndarray:
-    """The vectors of these classes scaled to unit length.
+    """Scale the vectors of these classes to unit length.
 
     Raises:
         UsageError: one has no direction.
@@ -137,7 +137,7 @@ def normalized(vectors: np.ndarray, labels: Sequence[Label]) -> np.ndarray:
     lengths = np.linalg.norm(vectors, axis=1)
     zero = [label for label, length in zip(labels, lengths, strict=True) if length < _ROUNDING]
     if zero:
-        raise UsageError(f"--norm: zero vectors have no direction, like that of {few(zero)}")
+        raise UsageError(f"--norm: zero vectors have no direction, like that of {abbreviate(zero)}")
     return vectors / lengths[:, None]
 
 
@@ -149,7 +149,7 @@ def _fixed(method: str, num_dim: int, dimensions: int, other: str) -> UsageError
 
 
 def _triangular_factor(products: np.ndarray) -> np.ndarray:
-    """The lower triangular L with L Lᵀ equal to a positive semi-definite matrix.
+    """Return the lower triangular L with L Lᵀ equal to a positive semi-definite matrix.
 
     Raises:
         UserError: the matrix is not positive semi-definite.
@@ -161,7 +161,7 @@ def _triangular_factor(products: np.ndarray) -> np.ndarray:
 
 
 def _singular_factor(products: np.ndarray) -> np.ndarray:
-    """The same for matrices without full rank, where Cholesky's method divides by zero."""
+    """Factorize a matrix without full rank, where Cholesky's method divides by zero."""
     values, vectors = np.linalg.eigh(products)
     if values[0] < -_ROUNDING * values[-1]:
         raise UserError(
@@ -173,7 +173,7 @@ def _singular_factor(products: np.ndarray) -> np.ndarray:
 
 
 def _leading_factor(method: str, products: np.ndarray, num_dim: int | None) -> np.ndarray:
-    """Vectors whose dot products come nearest to a symmetric matrix, most important first."""
+    """Return vectors whose dot products approximate a symmetric matrix, principal axes first."""
     values, vectors = np.linalg.eigh(products)
     most = int(np.sum(values > _ROUNDING * values[-1]))
     if num_dim is not None and num_dim > most:
@@ -183,6 +183,6 @@ def _leading_factor(method: str, products: np.ndarray, num_dim: int | None) -> n
         )
     kept = slice(-1, -1 - (num_dim or most), -1)
     values, vectors = values[kept], vectors[:, kept]
-    # Eigenvectors have no sign of their own: their largest entry is made positive.
+    # The sign of an eigenvector is arbitrary: make its largest entry positive.
     signs = np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0))
     return vectors * signs * np.sqrt(values)

@@ -1,4 +1,4 @@
-"""Taxonomies of classes: trees (or graphs without cycles) and how similar their classes are.
+"""Taxonomies of classes: trees (or acyclic graphs) and the similarities of their classes.
 
 The similarities are those of Barz and Denzler, "Hierarchy-based Image Embeddings for Semantic
 Image Retrieval", WACV 2019, https://arxiv.org/abs/1809.09924.
@@ -17,14 +17,13 @@ _MOST_CLASSES = 25_000  # whose similarities have 5 GB; ImageNet has 21,841 at m
 
 
 class Taxonomy:
-    """Nodes below one root; a node with a label can be a class.
+    """Directed acyclic graph with one root; nodes with a label are possible classes.
 
-    Nodes are numbered from 0 in the order given. Where a node has several parents, everything
-    below is still defined: the lowest common ancestor is the one of least height, and a depth is
-    the longest way from the root.
+    Nodes are numbered from 0 in the order given. Where nodes have several parents, the lowest
+    common ancestor is the one of least height, and a depth is the longest path from the root.
 
     Args:
-        labels: label of each node, unique; None for a node that is never a class.
+        labels: unique label of each node; None for a node that is never a class.
         edges: pairs (parent, child) of node numbers; repetitions are dropped.
         names: name of each node for pictures and messages; its label by default.
         source: where the taxonomy came from, for messages.
@@ -35,8 +34,8 @@ class Taxonomy:
         children: node numbers of the children of each node, in the order of the edges.
         parents: node numbers of the parents of each node.
         root: number of the node without parents.
-        heights: int (nodes,), longest way down to a leaf, in edges.
-        depths: int (nodes,), longest way up to the root, in edges.
+        heights: int (nodes,), longest path down to a leaf, in edges.
+        depths: int (nodes,), longest path up to the root, in edges.
 
     Raises:
         UserError: a label occurs twice, there is a cycle, not exactly one root, or no edge.
@@ -64,7 +63,7 @@ class Taxonomy:
 
     @property
     def height(self) -> int:
-        """Height of the root: the longest way from it down to a leaf, in edges."""
+        """Height of the root: the longest path down to a leaf, in edges."""
         return int(self.heights[self.root])
 
     @property
@@ -73,11 +72,11 @@ class Taxonomy:
         return tuple(sorted(self.labels[i] for i in np.flatnonzero(self.heights == 0)))
 
     def with_several_parents(self) -> list[str]:
-        """Names of the nodes that have more than one parent."""
+        """Return the names of the nodes that have more than one parent."""
         return [self.names[i] for i, parents in enumerate(self.parents) if len(parents) > 1]
 
     def nodes(self, labels: Sequence[Label]) -> list[int]:
-        """The numbers of the nodes with these labels, which are compared as text.
+        """Return the numbers of the nodes with these labels, which are compared as text.
 
         Raises:
             UsageError: a label is unknown or occurs twice.
@@ -86,15 +85,16 @@ class Taxonomy:
         unknown = [label for label in wanted if label not in self._node]
         if unknown:
             raise UsageError(
-                f"{self.source} has no class {few(unknown)}; it has {few(list(self._node))}"
+                f"{self.source} has no class {abbreviate(unknown)}; "
+                f"it has {abbreviate(list(self._node))}"
             )
         if len(set(wanted)) < len(wanted):
             twice = [label for i, label in enumerate(wanted) if label in wanted[:i]]
-            raise UsageError(f"classes are listed more than once: {few(twice)}")
+            raise UsageError(f"classes are listed more than once: {abbreviate(twice)}")
         return [self._node[label] for label in wanted]
 
     def depth_first(self) -> list[int]:
-        """All nodes, each before what is below it, children in their order."""
+        """Return all nodes in depth-first order, children in their order."""
         seen, stack = {}, [self.root]
         while stack:
             node = stack.pop()
@@ -104,15 +104,15 @@ class Taxonomy:
         return list(seen)
 
     def arrange(self, labels: Sequence[Label]) -> list[int]:
-        """Positions in ``labels`` that put related classes side by side, as in a picture."""
+        """Return positions in ``labels`` that put related classes side by side."""
         rank = {node: i for i, node in enumerate(self.depth_first())}
         nodes = self.nodes(labels)
         return sorted(range(len(nodes)), key=lambda i: rank[nodes[i]])
 
     def lowest_common_ancestors(self, labels: Sequence[Label]) -> np.ndarray:
-        """Node numbers, int (n, n), of the lowest common ancestors of n classes.
+        """Return the node numbers of the lowest common ancestors of n classes, int (n, n).
 
-        A class is an ancestor of itself, and so the lowest common one with what is below it.
+        A class counts as an ancestor of itself.
 
         Raises:
             UsageError: a label is unknown or occurs twice, or there are far too many.
@@ -131,7 +131,7 @@ class Taxonomy:
         return found
 
     def similarities(self, labels: Sequence[Label]) -> np.ndarray:
-        """Similarities in [0, 1] of n classes, float64 (n, n), with ones on the diagonal.
+        """Return similarities in [0, 1] of n classes, float64 (n, n), with ones on the diagonal.
 
         1 - height(lowest common ancestor) / height(root), with heights in the whole taxonomy,
         whichever classes are asked for (Barz and Denzler 2019, Equation 2). An inner node that is
@@ -166,7 +166,7 @@ class Taxonomy:
         return numbers
 
     def _linked(self, edges: Iterable[tuple[int, int]]) -> tuple[list, list]:
-        """Children and parents of each node."""
+        """Return children and parents of each node."""
         children, parents = ([[] for _ in self.labels] for _ in range(2))
         for parent, child in edges:
             children[parent].append(child)
@@ -174,51 +174,50 @@ class Taxonomy:
         return children, parents
 
     def _sorted(self) -> list[int]:
-        """The nodes, parents before children."""
+        """Return the nodes, parents before children."""
         try:
             return list(TopologicalSorter(dict(enumerate(self.parents))).static_order())
         except CycleError as error:
-            cycle = _way([self.names[i] for i in error.args[1]])
+            cycle = _path([self.names[i] for i in error.args[1]])
             raise UserError(f"{self.source} has a cycle: {cycle}") from error
 
     def _find_root(self) -> int:
         roots = [i for i, parents in enumerate(self.parents) if not parents]
         if len(roots) != 1:
-            names = few([self.names[i] for i in roots])
+            names = abbreviate([self.names[i] for i in roots])
             raise UserError(f"{self.source} has {len(roots)} roots instead of one: {names}")
         if not self.children[roots[0]]:
             raise UserError(f"{self.source} has nothing below its root {self.names[roots[0]]!r}")
         return roots[0]
 
     def _positions_below(self, nodes: Sequence[int]) -> list[np.ndarray]:
-        """For each node of the taxonomy, the positions in ``nodes`` of it and of those below."""
+        """Return, for each node of the taxonomy, the positions in ``nodes`` at or below it."""
         own = {node: i for i, node in enumerate(nodes)}
         below: list[np.ndarray] = [np.empty(0, int)] * len(self)
         for node in np.argsort(self.heights, kind="stable"):
             parts = [below[child] for child in self.children[node]]
             parts.append(np.array([own[node]] if node in own else [], int))
             parts = [part for part in parts if len(part)]
-            # Of a way without forks, all nodes share one array.
+            # Nodes on a path without forks share one array.
             if parts:
                 below[node] = parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
         return below
 
 
-def few(items: Sequence[object], most: int = 5) -> str:
-    """The first of some labels or names, for messages."""
+def abbreviate(items: Sequence[object], most: int = 5) -> str:
+    """Return the first of some labels or names, for messages."""
     shown = ", ".join(repr(str(item)) for item in items[:most])
     return shown + (f", … ({len(items)} in all)" if len(items) > most else "")
 
 
 def _longest(order: Iterable[int], next_nodes: Sequence[Sequence[int]]) -> np.ndarray:
-    """Number of steps on the longest way by ``next_nodes``, which come earlier in ``order``."""
+    """Return the longest path from each node by ``next_nodes``, which come earlier in ``order``."""
     lengths = np.zeros(len(next_nodes), int)
     for node in order:
         lengths[node] = max((lengths[i] + 1 for i in next_nodes[node]), default=0)
     return lengths
 
 
-def _way(names: list[str], most: int = 8) -> str:
-    """The names along a cycle, those of a long one in part."""
+def _path(names: list[str], most: int = 8) -> str:
     shown = names if len(names) <= most else [*names[: most - 1], "…", names[-1]]
     return " → ".join(shown)

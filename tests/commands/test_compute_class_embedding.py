@@ -53,8 +53,10 @@ def test_all_leaves_in_ascending_order(options):
     assert first == f"{len(LEAVES)} classes, {len(LEAVES)} dimensions, root height " + str(
         trees.height(EDGES, 0)
     )
-    figures = re.fullmatch(r"Deviation of the dot .*: largest (\S+), mean (\S+)", second).groups()
-    assert 0 < float(figures[1]) < float(figures[0]) < 1e-14
+    largest, mean = re.fullmatch(
+        r"Deviation of the dot .*: largest (\S+), mean (\S+)", second
+    ).groups()
+    assert 0 < float(mean) < float(largest) < 1e-14
     assert third == "Written to e.npz"
 
 

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 
 from embeddings import Taxonomy, read_taxonomy
 from embeddings.taxonomy.drawing import draw
-from embeddings.taxonomy.layout import groups
+from embeddings.taxonomy.layout import branches
 from storage.plots import save_plot
 from tests.embeddings import trees
 from utils import UserError
@@ -72,23 +72,23 @@ def test_lines_lead_from_parents_to_children():
     assert spans == [[place["b"][1], place["c"][1]], [place["d"][1]] * 2]
 
 
-def test_branches_have_colours_of_their_own():
+def test_branches_have_colors_of_their_own():
     taxonomy = read_taxonomy("cub_deep")
     leaves = taxonomy.nodes(taxonomy.leaf_labels)
-    group = groups(taxonomy, leaves)
+    group = branches(taxonomy, leaves)
     by_group = {g: {n for n in leaves if group[n] == g} for g in set(group.values())}
     assert sum(map(len, by_group.values())) == 200
     # The branch of half of all classes is divided, and no group is too large to help.
     assert max(map(len, by_group.values())) <= 50
     figure = draw(taxonomy, taxonomy.leaf_labels)
-    colours = {t.get_text(): to_rgb(t.get_color()) for t in figure.axes[0].texts}
-    of_group = {g: {colours[taxonomy.names[n]] for n in nodes} for g, nodes in by_group.items()}
+    colors = {t.get_text(): to_rgb(t.get_color()) for t in figure.axes[0].texts}
+    of_group = {g: {colors[taxonomy.names[n]] for n in nodes} for g, nodes in by_group.items()}
     assert all(len(found) == 1 for found in of_group.values())
     for one, other in itertools.pairwise(sorted(of_group)):
         assert np.abs(np.subtract(*of_group[one], *of_group[other])).max() > 0.2
 
 
-def test_colours_are_dark_enough_to_read():
+def test_colors_are_dark_enough_to_read():
     figure = draw(Taxonomy(range(41), [(0, i) for i in range(1, 41)]), range(1, 41))
     shades = np.array([to_rgb(t.get_color()) for t in figure.axes[0].texts])
     linear = np.where(shades <= 0.04045, shades / 12.92, ((shades + 0.055) / 1.055) ** 2.4)
