@@ -82,7 +82,7 @@ def _opset(text: str) -> int:
 
 
 def _images(paths: Sequence[Path]) -> list[Path]:
-    from datasets.images.listing import find_images
+    from datasets.images.unlabeled import find_images
 
     found = find_images(paths)
     if found.unreadable:
@@ -171,7 +171,7 @@ def _facts(description: "ModelDescription", score_kind: str) -> dict[str, object
 
 def _batches(description: "ModelDescription", images: Sequence[Path]) -> Iterator[np.ndarray]:
     """Yield one random image, three more, then those in files."""
-    from datasets.images.listing import image_batches, image_reader
+    from datasets.images.unlabeled import image_batches, image_reader
 
     shape = (description.crop_size, description.crop_size, description.channels)
     rng = generator("export check")

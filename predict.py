@@ -18,7 +18,7 @@ from storage.files import check_writable, growing, partial_path, write_errors
 from utils import UsageError, UserError, printable
 
 if TYPE_CHECKING:
-    from datasets.images.listing import Found
+    from datasets.images.unlabeled import Found
     from evaluation.prediction import Classifier
 
 logger = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ FORMATS: dict[str, Callable] = {"table": Table, "csv": Csv, "jsonl": JsonLines}
 
 
 def predict(args: argparse.Namespace) -> None:
-    from datasets.images.listing import find_images
+    from datasets.images.unlabeled import find_images
 
     if args.out:
         check_writable("--out", args.out, args.overwrite)
@@ -191,7 +191,7 @@ def _classify(
     stream: TextIO,
 ) -> int:
     """Write all predictions and return the number of damaged files."""
-    from datasets.images.listing import image_batches, image_reader
+    from datasets.images.unlabeled import image_batches, image_reader
 
     for error in found.unreadable:
         logger.warning("%s", error)

@@ -37,7 +37,7 @@ MOST_LINES = 3_000_000
 
 
 def printable(text: str) -> str:
-    """The text on one line: what would end it, is no character or speaks to a terminal, escaped."""
+    """Escape what would end the line, is no character or controls a terminal."""
     return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], text)
 
 
@@ -92,7 +92,7 @@ class Interrupted(BaseException):
 
 
 class Registry:
-    """Maps names to the functions that build what the names stand for.
+    """A table of functions by name.
 
     Names are case-insensitive; ``names()`` returns them as they were registered.
 
@@ -105,7 +105,7 @@ class Registry:
         self._entries: dict[str, tuple[str, Callable]] = {}
 
     def register(self, *names: str) -> Callable[[Callable], Callable]:
-        """Returns a decorator that registers a function under all ``names``.
+        """Return a decorator that registers a function under all ``names``.
 
         Raises:
             ValueError: a name is taken already.
@@ -124,11 +124,11 @@ class Registry:
         return name.lower() in self._entries
 
     def names(self) -> list[str]:
-        """All registered names, in the order of registration."""
+        """Return all registered names, in the order of registration."""
         return [name for name, _ in self._entries.values()]
 
     def get(self, name: str) -> Callable:
-        """The function registered as ``name``.
+        """Return the function registered as ``name``.
 
         Raises:
             UsageError: nothing has that name; the message lists what there is.
@@ -139,7 +139,7 @@ class Registry:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """The error for a name that does not exist, listing those that do."""
+    """Return the error for an unknown name, listing the known ones."""
     return UsageError(f"unknown {kind} {name!r}; known are: {', '.join(known)}")
 
 
@@ -150,7 +150,7 @@ def listing(items: Iterable[object]) -> str:
 
 
 def generator(purpose: str, *numbers: int) -> np.random.Generator:
-    """A random generator that depends on nothing but its arguments.
+    """Return a random generator that depends on nothing but the arguments.
 
     The purpose keeps streams apart that share their numbers: NumPy treats the entropy ``[1, 2]``
     and ``[1, 2, 0]`` alike, so numbers alone would let two uses draw the same values.
@@ -163,7 +163,7 @@ def generator(purpose: str, *numbers: int) -> np.random.Generator:
 
 
 def open_regular(path: str | Path) -> BinaryIO:
-    """Opens a file for reading that can be read to its end: no pipe, no device.
+    """Open a regular file for reading: no pipe, no device.
 
     Raises:
         OSError: it cannot be opened or is something else; ``strerror`` says what.
@@ -179,12 +179,12 @@ def open_regular(path: str | Path) -> BinaryIO:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Opens a file; without the flag, opening a pipe would wait for somebody to write to it."""
+    """Open without blocking: a pipe would wait for somebody to write to it."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def list_folder(folder: str | Path) -> list[Path]:
-    """What is in a folder, ascending; hidden names do not count.
+    """List a folder, ascending; hidden names do not count.
 
     Raises:
         UserError: it cannot be read.
@@ -196,7 +196,7 @@ def list_folder(folder: str | Path) -> list[Path]:
 
 
 def read_bytes(path: str | Path, limit: int) -> bytes:
-    """The content of a file.
+    """Read a file of limited size.
 
     Raises:
         OSError: it cannot be read, is a pipe or a device, or has more than ``limit`` bytes;
@@ -211,7 +211,7 @@ def read_bytes(path: str | Path, limit: int) -> bytes:
 
 
 def read_text(path: str | Path) -> str:
-    """The content of a text file, with lines that end in ``\\n``.
+    """Read a text file; lines end in ``\\n``.
 
     Raises:
         UserError: the file is missing, is not UTF-8 text, or is far too large for what people
@@ -231,7 +231,7 @@ def read_text(path: str | Path) -> str:
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """The non-empty lines of a text file, without surrounding white space.
+    """Read the non-empty lines of a text file, without surrounding white space.
 
     Raises:
         UserError: the file is missing or is not UTF-8 text.
@@ -242,7 +242,7 @@ def read_lines(path: str | Path) -> list[str]:
 
 @contextmanager
 def handling(number: int, handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Handles a signal within the ``with`` block; afterwards it means what it meant before.
+    """Handle a signal within the ``with`` block, then restore its handler.
 
     Only the main thread can do so; in others, and where the process was started to ignore the
     signal, nothing changes.

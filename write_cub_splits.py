@@ -17,7 +17,6 @@ results = logging.getLogger("results")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
     parser = arguments.build_parser(__doc__)
     parser.add_argument(
         "--data_root",
@@ -42,7 +41,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def write_splits(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     if max(args.per_class) > LISTED:
         raise UsageError(
             f"--per_class {max(args.per_class)}: the lists have {LISTED} images of each class"
@@ -63,7 +61,7 @@ def write_splits(args: argparse.Namespace) -> None:
 
 
 def split_lines(lists: Lists, per_class: int) -> list[str]:
-    """The lines of a list file: ``ID 1`` for training, ``ID 0`` for testing.
+    """Return the lines of a list file: ``ID 1`` for training, ``ID 0`` for testing.
 
     Args:
         lists: the official split.
@@ -79,7 +77,7 @@ def split_lines(lists: Lists, per_class: int) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), write_splits, argv, backend=False)
 
 

@@ -16,7 +16,7 @@ CACHES = ("auto", "ram", "off")
 
 
 def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
-    """Which images, and how they are read.
+    """Add the options that choose the images and how they are read.
 
     Args:
         parser: gets the options.
@@ -54,7 +54,6 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
 
 
 def _add_split_options(group: argparse._ArgumentGroup) -> None:
-    """Which of the training images are trained on, and how often."""
     group.add_argument(
         "--val_fraction",
         type=fraction,
@@ -73,7 +72,6 @@ def _add_split_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_reading_options(parser: argparse.ArgumentParser) -> None:
-    """At which size images are read, and how fast."""
     group = parser.add_argument_group("reading images")
     group.add_argument(
         "--target_size",
@@ -101,12 +99,12 @@ def _add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 
 def cache(text: str) -> str | Path:
-    """Where decoded images are kept: one of the words, or a folder; as type of an argument."""
+    """Convert the argument of ``--cache``: one of the words, or a folder."""
     return text if text in CACHES else Path(text)
 
 
 def add_cache_option(parser: argparse.ArgumentParser) -> None:
-    """Whether decoded images are kept, for commands that read them again and again."""
+    """Add ``--cache``, for commands that read images again and again."""
     parser.add_argument_group("cache").add_argument(
         "--cache",
         type=cache,
@@ -136,7 +134,7 @@ def open_dataset(args: argparse.Namespace) -> ImageDataset:
 
 
 def keep_images(args: argparse.Namespace, dataset: ImageDataset) -> ImageDataset:
-    """Return the data set, restricted to its classes, as ``--cache`` keeps it, and normalized.
+    """Return the data set with mean and standard deviation, and cached as ``--cache`` says.
 
     Raises:
         UserError: the images do not fit, or cannot be read or written.

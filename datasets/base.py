@@ -117,7 +117,7 @@ class Split(Sequence):
 
 
 class Transform(ABC):
-    """Prepares samples for the network."""
+    """Preparation of samples for the network."""
 
     @abstractmethod
     def __call__(self, sample, rng: np.random.Generator | None = None) -> np.ndarray:
@@ -135,7 +135,7 @@ class Transform(ABC):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Dataset(ABC):
-    """All that training needs to know of a data set for classification.
+    """A data set for classification: all that training needs to know of it.
 
     Attributes:
         name: its name, with suffixes.
@@ -158,22 +158,22 @@ class Dataset(ABC):
     @property
     @abstractmethod
     def train_transform(self) -> Transform:
-        """Random augmentation of training samples."""
+        """The random augmentation of training samples."""
 
     @property
     @abstractmethod
     def test_transform(self) -> Transform:
-        """What test and validation samples go through; draws nothing."""
+        """The preparation of test and validation samples; it draws nothing."""
 
     @property
     @abstractmethod
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of a transformed sample."""
+        """The shape of a transformed sample."""
 
     @property
     @abstractmethod
     def input_options(self) -> dict[str, object]:
-        """Arguments of the network's first layer, as JSON values.
+        """The arguments of the network's first layer, as JSON values.
 
         Raises:
             ValueError: they depend on the training samples, which have not been measured yet.
@@ -182,7 +182,7 @@ class Dataset(ABC):
     @property
     @abstractmethod
     def inference_options(self) -> dict[str, object]:
-        """Fields of ``ModelDescription`` that tell how samples are prepared for the model."""
+        """The fields of ``ModelDescription`` that tell how to prepare samples for the model."""
 
     @property
     def num_classes(self) -> int:
@@ -191,7 +191,7 @@ class Dataset(ABC):
 
     @property
     def splits(self) -> dict[str, Split]:
-        """All splits that there are, by the name of their attribute."""
+        """The splits that exist, by the name of their attribute."""
         splits = {name: getattr(self, name) for name in ("train", "validation", "test")}
         return {name: split for name, split in splits.items() if split is not None}
 
@@ -277,18 +277,19 @@ def check_split(dataset: Dataset, name: str) -> None:
         logger.warning(message)
 
 
-def require_root(args: ReaderArgs, name: str) -> Path:
-    """Return the folder of a data set that needs one.
+def require_root(args: ReaderArgs, name: str, *files: str) -> Path:
+    """Return the folder of a data set, which has to contain these files.
 
     Raises:
-        UsageError: none was given.
-        UserError: it does not exist, is no folder or cannot be read.
+        UsageError: no folder was given.
+        UserError: it does not exist, is no folder or cannot be read, or a file is missing.
     """
     if args.root is None:
         raise UsageError(f"{name} is read from files: the folder they are in has to be given")
     if not os.path.isdir(args.root):
         raise UserError(f"the data folder {args.root} does not exist or is not a folder")
     list_folder(args.root)
+    require_files(args.root, name, *files)
     return args.root
 
 

@@ -13,7 +13,7 @@ from utils import generator
 
 
 class Batches(keras.utils.PyDataset):
-    """A split as batches of preprocessed images and labels: class positions, int32 (b,).
+    """Batches of transformed samples and labels, read ahead by threads.
 
     An epoch is a full pass. Its order depends on seed and epoch; the augmentation of an image on
     seed, epoch and the image's position in the split: nothing else, neither batch size nor
@@ -89,11 +89,11 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> int:
-        """How many batches Keras asks for: those of the epoch that are not skipped."""
+        """The number of batches that Keras asks for: those of the epoch that are not skipped."""
         return len(self) - self._state[2]
 
     def set_epoch(self, epoch: int, skip: int = 0) -> None:
-        """Makes the following batches those of another epoch.
+        """Start another epoch.
 
         Args:
             epoch: counted from 0.
@@ -110,7 +110,7 @@ class Batches(keras.utils.PyDataset):
         return -(-len(self.split) // self.batch_size)
 
     def __getitem__(self, index: int):
-        """Batch ``index`` of the epoch in effect: images (b, height, width, channels), labels."""
+        """Return batch ``index`` of the epoch: samples (b, …) and class positions, int32 (b,)."""
         epoch, order, skip = self._state
         index += skip
         if not skip <= index < len(self):
@@ -126,12 +126,12 @@ class Batches(keras.utils.PyDataset):
             raise
 
     def on_epoch_end(self) -> None:
-        """Called by Keras: forgets what was read ahead, in case the epoch was cut short."""
+        """Drop what was read ahead, in case the epoch was cut short; Keras calls this."""
         with self._lock:
             self._keep_only(frozenset())
 
     def close(self) -> None:
-        """Ends the threads without the batches that were still to come.
+        """End the threads without the batches that were still to come.
 
         Otherwise Python would wait for all of them at its exit.
         """
@@ -139,7 +139,7 @@ class Batches(keras.utils.PyDataset):
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _take(self, epoch: int, order: np.ndarray, index: int) -> Future:
-        """The batch under way, after making sure that the next ones are as well."""
+        """Return the future batch, with the next ones submitted as well."""
         last = min(index + self._ahead, len(self) - 1)
         wanted = [(epoch, i) for i in range(index, last + 1)]
         with self._lock:
@@ -171,7 +171,7 @@ class Batches(keras.utils.PyDataset):
 
 
 class SetEpoch(keras.callbacks.Callback):
-    """Tells ``Batches`` which epoch begins; Keras runs callbacks before it reads any data.
+    """Set the epoch of ``Batches``; Keras runs callbacks before it reads any data.
 
     Args:
         batches: the training data given to ``fit``.

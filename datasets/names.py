@@ -33,7 +33,7 @@ class DatasetName:
 
 
 def parse_name(name: str) -> DatasetName:
-    """Splits a name into base and suffixes; suffixes come in any order, case does not matter.
+    """Split a name into base and suffixes; suffixes come in any order, case does not matter.
 
     Raises:
         UsageError: there is no such data set, or the suffixes contradict each other.

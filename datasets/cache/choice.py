@@ -36,7 +36,7 @@ _GB = 1e9
 
 @dataclass(frozen=True)
 class _Selection:
-    """Image files that are kept together.
+    """Image files that are cached together.
 
     Attributes:
         images: the files.
@@ -49,7 +49,7 @@ class _Selection:
     size: int | None
 
     def estimate(self) -> float:
-        """About how many bytes the decoded images need."""
+        """Estimate the bytes of the decoded images."""
         step = max(1, len(self.positions) // _SAMPLE)
         sizes = [self._bytes(self.images.paths[i]) for i in self.positions[::step]]
         known = [size for size in sizes if size]
@@ -66,7 +66,7 @@ class _Selection:
 
 
 class ResizedImages(Sequence):
-    """Images resized when they are asked for.
+    """Images that are resized on access.
 
     Args:
         images: ``images[i]`` is uint8 (height, width, channels).
@@ -102,7 +102,7 @@ class Slabs:
         self._lock = threading.Lock()
 
     def empty(self, shape: tuple[int, ...]) -> np.ndarray:
-        """A new array of uint8, with any content. Several threads may ask at a time."""
+        """Return a new uint8 array with arbitrary content; safe to call from several threads."""
         size = math.prod(shape)
         with self._lock:
             if size > len(self._rest):
@@ -112,7 +112,7 @@ class Slabs:
 
 
 class CachedImages(Sequence):
-    """Keeps in memory what was read once; any number of threads may read at a time.
+    """Images that stay in memory once they were read, by any number of threads.
 
     Args:
         images: the images to keep.
@@ -159,7 +159,7 @@ def with_normalization(dataset: ImageDataset, where: str | Path) -> ImageDataset
 
 
 def with_cache(dataset: ImageDataset, where: str | Path, threads: int = 1) -> ImageDataset:
-    """Return the same data set, whose decoded images are kept.
+    """Return the data set with its decoded images cached.
 
     Images in memory keep the time of the first epoch, in which they are read. A folder is filled
     before this returns, unless an earlier run did so.
@@ -233,7 +233,7 @@ def _on_disk(name: str, selection: _Selection, folder: Path, threads: int) -> St
 
 
 def _selections(dataset: ImageDataset) -> dict[str, _Selection]:
-    """Return what is kept, by split; validation images among those for training if they can be.
+    """Return what to cache, by split; validation images with those for training if they can be.
 
     Those for training have them in any case, so that runs share a file whatever they hold out.
     """

@@ -47,7 +47,7 @@ _DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionEr
 
 
 class StoredImages(Sequence):
-    """The images of a file; those that are asked for are mapped into memory.
+    """Images in a file that is mapped into memory.
 
     Args:
         path: the file.
@@ -77,7 +77,7 @@ class StoredImages(Sequence):
         return self._count
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Image ``index`` of the data set; read-only.
+        """Return image ``index`` of the data set, read-only.
 
         Raises:
             UserError: its pixels are not those that were written.
@@ -98,7 +98,7 @@ class StoredImages(Sequence):
         return np.frombuffer(self._bytes[start:stop], kind)
 
     def _check_rows(self) -> None:
-        """Makes sure that the images follow each other up to the end of the file."""
+        """Check that the images follow each other up to the end of the file."""
         heights, widths = self._rows["height"], self._rows["width"]
         positive = min(heights.min(), widths.min()) > 0 and self._channels in (1, 3)
         # Whole numbers of a damaged file may be too large to be multiplied.
@@ -122,7 +122,7 @@ def stored_images(
     estimate: float,
     threads: int,
 ) -> StoredImages:
-    """The images from the folder, which is filled first unless that has been done.
+    """Return the images from a file in the folder, which is written unless it exists.
 
     Another run that needs the same file waits while it is being written.
 
@@ -157,7 +157,7 @@ def stored_images(
 def stored_normalization(
     folder: Path, name: str, paths: Sequence[Path], measure: Callable[[], Normalization]
 ) -> Normalization:
-    """Mean and standard deviation of the images, measured unless an earlier run did so.
+    """Return mean and standard deviation of the images, measured unless an earlier run did so.
 
     Args:
         folder: created if missing.
@@ -181,7 +181,7 @@ def stored_normalization(
 
 
 def read_normalization(path: Path) -> Normalization | None:
-    """Mean and standard deviation in a file; None if there is none, or it is damaged."""
+    """Read mean and standard deviation; return None if the file is missing or damaged."""
     with suppress(*_DAMAGED):
         values = json.loads(read_bytes(path, _LARGEST_JSON))
         mean, std = (tuple(float(x) for x in values[name]) for name in ("mean", "std"))
@@ -199,7 +199,7 @@ def _make(folder: Path) -> None:
 
 
 def _key(paths: Sequence[Path]) -> str:
-    """Changes with every image file and with the libraries that decode and resize."""
+    """Return a digest of image files and of the libraries that decode and resize."""
     digest = hashlib.sha256()
     versions = _FORMAT, PIL.__version__, simplejpeg.__version__
     digest.update(repr(versions).encode())
@@ -214,7 +214,7 @@ def _key(paths: Sequence[Path]) -> str:
 
 
 def _open(path: Path, positions: np.ndarray, count: int) -> StoredImages | None:
-    """The file if there is one; a damaged one is to be replaced."""
+    """Open the file, or return None if it is missing or damaged."""
     try:
         return StoredImages(path, positions, count)
     except FileNotFoundError:
@@ -265,7 +265,7 @@ def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int) ->
 
 
 def _read_all(images: Sequence, positions: np.ndarray, threads: int) -> Iterator[np.ndarray]:
-    """All images in order, read by several threads but never many ahead."""
+    """Yield all images in order, read by several threads but never many ahead."""
     told = time.monotonic()
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(positions), _CHUNK):

@@ -35,7 +35,7 @@ _V2 = _Cgroups("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
 
 
 def available_memory() -> int:
-    """Bytes that are free or can be freed, within the limits of container and job if there are any.
+    """Return the bytes that are free or can be freed, within the limits of container and job.
 
     0 where the system does not tell.
     """
@@ -56,12 +56,12 @@ def _of_machine() -> int:
 
 
 def _of_groups() -> float:
-    """The least that is left in any of the groups that this process is in."""
+    """Return the least that is left in any of the groups of this process."""
     return min((_left(kind, folder) for kind, folder in _groups()), default=float("inf"))
 
 
 def _groups() -> Iterator[tuple[_Cgroups, Path]]:
-    """The folder of the process's own group and of all above it, up to what can be seen.
+    """Yield the folder of the process's own group and of all visible ones above it.
 
     Where a container hides the own path, the topmost folder is that of the container.
     """
@@ -72,7 +72,7 @@ def _groups() -> Iterator[tuple[_Cgroups, Path]]:
 
 
 def _own_groups() -> dict[_Cgroups, str]:
-    """The path of the process's group, by version; from lines such as ``4:cpu,memory:/path``."""
+    """Read the path of the process's group, by version, from lines like ``4:cpu,memory:/path``."""
     found = {}
     try:
         lines = (_ROOT / "proc/self/cgroup").read_text().splitlines()

@@ -15,7 +15,7 @@ _ERASING_ATTEMPTS = 100  # enough for any photograph, finite for a hair-thin ima
 
 
 class Patch(NamedTuple):
-    """A rectangle and what it is filled with."""
+    """A rectangle and its new pixels."""
 
     top: int
     left: int
@@ -27,11 +27,10 @@ class TransformParams(NamedTuple):
 
     Attributes:
         shape: height and width after resizing.
-        mirrored: whether left and right are exchanged.
-        erased: what is painted over, in the resized and mirrored image.
+        mirrored: whether the image is flipped left to right.
+        erased: the erased rectangle of the resized and mirrored image, or None.
         moved: rows and columns that the result is sampled at (see ``shifting``), or None.
-        crop: the square that is cut out, or None; it may be larger than the image, which is then
-            padded by reflection.
+        crop: the cropped square, or None; an image that is smaller is padded by reflection.
     """
 
     shape: tuple[int, int]
@@ -52,7 +51,7 @@ class TransformParams(NamedTuple):
 
     @property
     def dtype(self) -> type:
-        """Type of the result: whole gray levels unless the image is moved."""
+        """Type of the result: whole gray levels unless pixels are interpolated."""
         return np.float32 if self.moved else np.uint8
 
     @property
@@ -63,21 +62,21 @@ class TransformParams(NamedTuple):
 
 
 def draw_size(size: int | tuple[int, int], rng: np.random.Generator) -> int:
-    """The size itself, or one of the half-open range (low, high)."""
+    """Return the size, drawn if it is a half-open range (low, high)."""
     return int(rng.integers(*size)) if isinstance(size, tuple) else size
 
 
 def draw_shape(
     height: int, width: int, size: int | tuple[int, int] | None, rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Height and width after resizing the shorter side; as they are without a size."""
+    """Return height and width after resizing the shorter side; unchanged without a size."""
     return resized_shape(height, width, draw_size(size, rng)) if size else (height, width)
 
 
 def draw_erased(
     height: int, width: int, channels: int, probability: float, rng: np.random.Generator
 ) -> Patch | None:
-    """A random rectangle of uniformly random pixels, with the given probability.
+    """Draw a rectangle of uniformly random pixels, with the given probability.
 
     Area, aspect ratio and position are drawn uniformly and all drawn again when the rectangle
     does not lie within the image, as in Algorithm 1 of https://arxiv.org/abs/1708.04896. Large
@@ -91,15 +90,9 @@ def draw_erased(
         rows, columns = int(math.sqrt(area * aspect)), int(math.sqrt(area / aspect))
         top, left = int(rng.integers(height)), int(rng.integers(width))
         if top + rows <= height and left + columns <= width:
-            return Patch(top, left, _random_pixels((rows, columns, channels), rng))
+            pixels = np.frombuffer(rng.bytes(rows * columns * channels), np.uint8)
+            return Patch(top, left, pixels.reshape(rows, columns, channels))
     return None
-
-
-def _random_pixels(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
-    """``rng.integers(0, 256, shape, numpy.uint8)``, drawn four at a time: the same numbers."""
-    count = math.prod(shape)
-    words = rng.integers(0, 2**32, -(-count // 4), np.uint32)
-    return words.astype("<u4", copy=False).view(np.uint8)[:count].reshape(shape)
 
 
 def draw_moved(
@@ -109,7 +102,7 @@ def draw_moved(
     zoom: tuple[float, float] | None,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The shift of the rows and of the columns, then (with ``zoom``) their scale factors.
+    """Draw the shifts of rows and columns, then (with ``zoom``) their scale factors.
 
     Args:
         height: of the image, pixels.
@@ -127,12 +120,12 @@ def draw_moved(
 
 
 def draw_crop(height: int, width: int, size: int, rng: np.random.Generator) -> Region:
-    """A square at a random place."""
+    """Draw the place of a square."""
     top = int(rng.integers(max(height, size) - size + 1))
     left = int(rng.integers(max(width, size) - size + 1))
     return Region(top, left, size, size)
 
 
 def center_crop(height: int, width: int, size: int) -> Region:
-    """The square in the centre."""
+    """Return the square in the center."""
     return Region(max(0, height - size) // 2, max(0, width - size) // 2, size, size)

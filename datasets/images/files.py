@@ -45,7 +45,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _WITH_ALPHA = frozenset(("RGBA", "LA", "PA", "RGBa", "La"))
-_MAYBE_TRANSPARENT = frozenset(("1", "L", "P", "RGB"))  # by a transparent colour
+_MAYBE_TRANSPARENT = frozenset(("1", "L", "P", "RGB"))  # by a transparent color
 # By mode of the file and channels wanted: what simplejpeg calls the colors.
 _COLORS = {("RGB", 3): "RGB", ("L", 3): "RGB", ("L", 1): "GRAY"}
 _SIXTEEN_BIT = frozenset(("I", "I;16", "I;16L", "I;16B", "I;16N"))
@@ -65,7 +65,7 @@ with contextlib.suppress(OSError, AttributeError):
 
 
 class FileImages(Sequence):
-    """Image files that are read when they are asked for, as uint8 (height, width, channels).
+    """Image files that are read on access, as uint8 (height, width, channels).
 
     Args:
         paths: the files.
@@ -84,9 +84,9 @@ class FileImages(Sequence):
 
 
 def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
-    """Reads an image file.
+    """Read an image file.
 
-    Whatever the file's colour mode, the result shows what a viewer would: turned upright by its
+    Whatever the file's color mode, the result shows what a viewer would: turned upright by its
     EXIF orientation, transparent parts on white, the first frame of an animation.
 
     Args:
@@ -123,7 +123,7 @@ def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Width and height of an image file, of which only the beginning is read.
+    """Return width and height of an image file, of which only the beginning is read.
 
     Raises:
         Exception: it is no image, or is damaged; Pillow raises almost anything.
@@ -142,7 +142,7 @@ def _check_size(image: Image.Image) -> None:
 
 
 def _check_work(image: Image.Image, content: bytes) -> None:
-    """Refuses small files that would keep a decoder busy for minutes."""
+    """Refuse small files that would keep a decoder busy for minutes."""
     pixels = image.width * image.height
     if image.format in ("JPEG", "MPO") and content.count(_SCAN) * pixels > _MAX_SCANS:
         raise ValueError("it goes over its pixels far too often")
@@ -173,13 +173,12 @@ def _plain_jpeg(content: bytes, header: Image.Image, channels: int) -> np.ndarra
 
 
 def _any_image(image: Image.Image, channels: int) -> np.ndarray:
-    """The pixels of any image that Pillow reads."""
     image.load()
     return _to_array(_upright(_rgb(image), image), channels)
 
 
 def _set_warning_filters() -> None:
-    """Puts Pillow's warnings in order for good.
+    """Set the filters of Pillow's warnings for the whole process.
 
     ``warnings.catch_warnings`` would not do: it is not safe with several threads. The filters are
     looked for at each image because others (e.g. test runners) restore the list as it was.
@@ -191,17 +190,17 @@ def _set_warning_filters() -> None:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """The image in RGB as a viewer shows it, not yet turned upright."""
+    """Convert to RGB as a viewer does, not yet turned upright."""
     if image.mode in _SIXTEEN_BIT:
         values = np.asarray(image)
         return Image.fromarray(_EIGHT_BIT[np.clip(values, 0, 65535)]).convert("RGB")
-    if image.mode in _WITH_ALPHA or _has_transparent_colour(image):
+    if image.mode in _WITH_ALPHA or _has_transparent_color(image):
         return _on_white(image)
     return image.convert("RGB")
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """The image in RGB with white behind it, made in strips: all at once takes gigabytes."""
+    """Blend the image with white, in strips: all at once takes gigabytes."""
     shown = Image.new("RGB", image.size)
     rows = max(1, _STRIP // image.width)
     for top in range(0, image.height, rows):
@@ -212,7 +211,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return shown
 
 
-def _has_transparent_colour(image: Image.Image) -> bool:
+def _has_transparent_color(image: Image.Image) -> bool:
     return image.mode in _MAYBE_TRANSPARENT and "transparency" in image.info
 
 

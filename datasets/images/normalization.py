@@ -20,7 +20,7 @@ _LEVELS = 256  # of a uint8 pixel
 
 @dataclass(frozen=True)
 class Normalization:
-    """Pixels become (pixel - mean) / std per channel.
+    """Mean and standard deviation per channel: pixels become (pixel - mean) / std.
 
     Attributes:
         mean: one value per channel, in units of 0 to 255, in RGB order.
@@ -79,7 +79,7 @@ def _count(images: Sequence, positions: np.ndarray) -> np.ndarray:
 
 
 def _histogram(image: np.ndarray) -> np.ndarray:
-    """Counted by Pillow, which lets other threads work meanwhile and is six times as fast."""
+    """Count by Pillow, which releases the GIL and is six times as fast as NumPy."""
     gray = image.shape[-1] == 1
     counts = Image.fromarray(image[..., 0] if gray else image).histogram()
     return np.reshape(counts, (image.shape[-1], _LEVELS))

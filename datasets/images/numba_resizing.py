@@ -38,7 +38,7 @@ _inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=Tru
 
 
 def suits(image: np.ndarray, shape: tuple[int, int]) -> bool:
-    """Whether the loops can resize the image; what they cannot is left to Pillow.
+    """Tell whether the loops can resize the image; what they cannot is left to Pillow.
 
     Args:
         image: uint8 (height, width, channels).
@@ -55,7 +55,7 @@ def resize_region(
     mirrored: bool,
     out: np.ndarray,
 ) -> None:
-    """Writes a region of the resized image.
+    """Write a region of the resized image to ``out``.
 
     Args:
         image: uint8 (height, width, channels), that ``suits``.
@@ -75,7 +75,7 @@ def resize_region(
 
 
 def mirror_region(image: np.ndarray, region: tuple[int, int, int, int], out: np.ndarray) -> None:
-    """Writes a region of the image with left and right exchanged.
+    """Write a region of the mirrored image to ``out``.
 
     Args:
         image: uint8 (height, width, channels), with at most ``MOST_CHANNELS`` channels.
@@ -91,7 +91,7 @@ def mirror_region(image: np.ndarray, region: tuple[int, int, int, int], out: np.
 
 
 def _check(shape: tuple[int, ...], region: tuple[int, int, int, int], out: np.ndarray) -> None:
-    """The loops do not check indices."""
+    """Check the indices, since the loops do not."""
     height, width, channels = shape
     top, left, rows, columns = region
     within = 0 <= top <= height - rows and 0 <= left <= width - columns and min(rows, columns) > 0
@@ -100,13 +100,13 @@ def _check(shape: tuple[int, ...], region: tuple[int, int, int, int], out: np.nd
 
 
 def _lines(image: np.ndarray) -> np.ndarray:
-    """The rows as bytes, not copied if they follow each other in memory."""
+    """View the rows as bytes; copied only if they are not contiguous."""
     return np.ascontiguousarray(image).reshape(len(image), -1)
 
 
 @_inner
 def _weights(old, new, start, count):
-    """First pixel and weights of the pixels ``start`` to ``start + count - 1`` of the result.
+    """Compute first pixel and weights of pixels ``start`` to ``start + count - 1`` of the result.
 
     Returns:
         int64 (count,), and int32 (count, taps), taps being even.
@@ -120,12 +120,12 @@ def _weights(old, new, start, count):
     real = np.empty(most)
     taps = 2
     for i in range(count):
-        centre = (start + i + 0.5) * scale
-        low = max(0, int(centre - support + 0.5))
-        high = min(old, int(centre + support + 0.5))
+        center = (start + i + 0.5) * scale
+        low = max(0, int(center - support + 0.5))
+        high = min(old, int(center + support + 0.5))
         total = 0.0
         for k in range(high - low):
-            distance = abs((k + low - centre + 0.5) * (1.0 / stretch))
+            distance = abs((k + low - center + 0.5) * (1.0 / stretch))
             real[k] = 1.0 - distance if distance < 1.0 else 0.0
             total += real[k]
         for k in range(high - low):
@@ -138,7 +138,7 @@ def _weights(old, new, start, count):
 
 @_inner
 def _per_byte(first, weights, channels):
-    """First byte of each pixel, and the weights (taps, bytes) of each byte of the result."""
+    """Compute the first byte of each pixel and the weights (taps, bytes) of each output byte."""
     columns, taps = weights.shape
     offsets = np.empty(columns, np.uintp)
     byte_weights = np.empty((taps, columns * channels), np.int32)
@@ -152,13 +152,12 @@ def _per_byte(first, weights, channels):
 
 @_inner
 def _mix(a, b, v, w):
-    """Sum of two pixels, weighted."""
     return int32(int32(int32(a) * v) + int32(int32(b) * w))
 
 
 @_inner
 def _gray(total):
-    """The sum as a gray level. None exceeds 255: weights sum up to 1 and a bit, at any size."""
+    """Round a sum to a gray level. None exceeds 255: weights sum to 1 and a bit, at any size."""
     return uint8(int32(total + _HALF) >> _SHIFT)
 
 
@@ -170,7 +169,7 @@ def _copy(source, target):
 
 @_inner
 def _spread(line, offsets, channels, out):
-    """The pixels at the given places one after the other; the last one is followed by anything."""
+    """Gather the pixels at the given offsets; what follows the last one is arbitrary."""
     j = uintp(0)
     for x in range(uintp(len(offsets))):
         o = offsets[x]
@@ -181,7 +180,7 @@ def _spread(line, offsets, channels, out):
 
 @_inner
 def _horizontal(line, offsets, channels, weights, spread, sums, out):
-    """One line resized to ``len(weights[0])`` bytes."""
+    """Resize one line to ``len(weights[0])`` bytes."""
     taps, size = weights.shape
     for k in range(0, taps, 2):
         _spread(line[k * channels :], offsets, uintp(channels), spread[0])
@@ -199,7 +198,7 @@ def _horizontal(line, offsets, channels, weights, spread, sums, out):
 
 @_inner
 def _vertical(ring, first, weights, sums, out):
-    """One line of the result, from lines ``first``, ``first + 1``, … of the ring."""
+    """Combine lines ``first``, ``first + 1``, … of the ring into one line of the result."""
     taps, size = len(weights), len(out)
     for k in range(0, taps, 2):
         a, b = ring[(first + k) % len(ring)], ring[(first + k + 1) % len(ring)]
@@ -217,7 +216,7 @@ def _vertical(ring, first, weights, sums, out):
 def _resample_region(
     lines, channels, height, width, new_height, new_width, top, left, mirrored, out
 ):
-    """Keeps no more lines, resized horizontally, than one line of the result is made of."""
+    """Resample with no more horizontally resized lines in memory than one output line needs."""
     rows, size = out.shape
     columns = size // channels
     first, row_weights = _weights(height, new_height, top, rows)
@@ -254,7 +253,7 @@ def _mirror_region(lines, channels, top, left, out):
 
 
 def _compiled(signature, function):
-    """The function as machine code, kept in a file if there is a folder for it."""
+    """Compile the function, cached in a file if there is a folder for it."""
     options = {"nogil": True, "error_model": "numpy"}
     try:
         return njit(signature, cache=True, **options)(function)

@@ -9,7 +9,7 @@ _BILINEAR = Image.Resampling.BILINEAR
 
 
 def suits(image: np.ndarray, shape: tuple[int, int]) -> bool:
-    """Whether the image can be resized to this height and width: always."""
+    """Tell whether the image can be resized to this height and width: always."""
     return True
 
 
@@ -20,7 +20,7 @@ def resize_region(
     mirrored: bool,
     out: np.ndarray,
 ) -> None:
-    """Writes a region of the resized image.
+    """Write a region of the resized image to ``out``.
 
     Pillow resizes horizontally, rounds to whole gray levels, then resizes vertically. Here, the
     first step leaves out the rows and the second the columns that the region does not need. These
@@ -52,7 +52,7 @@ def resize_region(
 
 
 def mirror_region(image: np.ndarray, region: tuple[int, int, int, int], out: np.ndarray) -> None:
-    """Writes a region of the image with left and right exchanged.
+    """Write a region of the mirrored image to ``out``.
 
     Args:
         image: uint8 (height, width, channels).
@@ -67,7 +67,7 @@ def mirror_region(image: np.ndarray, region: tuple[int, int, int, int], out: np.
 
 
 def _rows_needed(old_height: int, height: int, top: int, rows: int) -> tuple[int, int]:
-    """The first row that contributes, and the one after the last; rather one more than less."""
+    """Return the first contributing row and the one after the last, generously rounded."""
     scale = old_height / height
     support = max(1.0, scale)
     first = math.floor(top * scale - support) - 1
@@ -78,7 +78,7 @@ def _rows_needed(old_height: int, height: int, top: int, rows: int) -> tuple[int
 def _exact_box(
     old_height: int, height: int, top: int, rows: int, first: int
 ) -> tuple[float, float] | None:
-    """Upper and lower edge of the region in rows of the image, counted from row ``first``.
+    """Return upper and lower edge of the region in image rows, counted from row ``first``.
 
     None if Pillow, which takes edges in single precision, would not get them exactly and choose
     other weights. Sizes that are powers of two, like 256 and 512, are exact.

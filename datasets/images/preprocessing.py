@@ -1,4 +1,4 @@
-"""Preprocessing and augmentation: random numbers are drawn first, then only needed pixels computed.
+"""Preprocessing and augmentation of images: draw the parameters, then compute only what they need.
 
 Images are arrays (height, width, channels), uint8 unless stated otherwise. Inputs are never
 changed.
@@ -25,13 +25,13 @@ from datasets.images.shifting import resample
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How images are changed before the network sees them.
+    """Sizes and augmentation of images.
 
     Attributes:
         train_size: pixels of the shorter side in training; a pair (low, high) is drawn from low
             to high - 1 for each image; None: not resized.
         test_size: pixels of the shorter side in testing; None: not resized.
-        crop_size: pixels of the square that is cut out; None: nothing is cut.
+        crop_size: pixels of the cropped square; None: not cropped.
         flip: probability of mirroring left and right, in training.
         erasing: probability of random erasing, in training.
         shift: largest shift in training, as a fraction of height and width.
@@ -48,16 +48,16 @@ class Preprocessing:
 
     @property
     def train(self) -> "ImageTransform":
-        """Makes random variants: resized, mirrored, erased, moved, cropped, in this order.
+        """The random augmentation: resize, mirror, erase, shift and zoom, crop, in this order.
 
-        The result is uint8, or float32 with values 0 to 255 where ``shift`` or ``zoom`` move the
-        image. Smaller images are padded by reflection before they are cropped.
+        The result is uint8, or float32 with values 0 to 255 where ``shift`` or ``zoom`` is
+        set. Smaller images are padded by reflection before they are cropped.
         """
         return ImageTransform(self.train_params)
 
     @property
     def test(self) -> "ImageTransform":
-        """Resizes, and crops to the centre; the generator is not used."""
+        """Resizing and the center crop; the generator is not used."""
         return ImageTransform(self.test_params)
 
     def train_params(
@@ -98,18 +98,12 @@ class ImageTransform(Transform):
     draw: Callable[[tuple[int, int, int], np.random.Generator | None], TransformParams]
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-        """One image."""
         return apply(image, self.draw(image.shape, rng))
 
     def batch(
         self, images: Sequence | np.ndarray, generators: Iterable[np.random.Generator]
     ) -> np.ndarray:
-        """Many images, (b, height, width, channels), the same as one by one.
-
-        Args:
-            images: array (b, height, width, channels) or a sequence that reads images when asked.
-            generators: one for each; used before the next one is asked for.
-        """
+        """Transform many images, the same as one by one, into (b, height, width, channels)."""
         if isinstance(images, np.ndarray):
             all_params = [self.draw(images.shape[1:], rng) for rng in generators]
             if all(
@@ -147,7 +141,7 @@ def apply(image: np.ndarray, params: TransformParams, out: np.ndarray | None = N
 
 
 def _apply_each(pairs: Iterator[tuple[np.ndarray, TransformParams]], count: int) -> np.ndarray:
-    """Images of any size one after the other, each written where it belongs in the batch."""
+    """Apply the parameters image by image, each written to its place in the batch."""
     batch = None
     for i, (image, params) in enumerate(pairs):
         if batch is None:
@@ -157,7 +151,7 @@ def _apply_each(pairs: Iterator[tuple[np.ndarray, TransformParams]], count: int)
 
 
 def _apply_all(images: np.ndarray, all_params: list[TransformParams]) -> np.ndarray:
-    """Images of one size, which are neither resized nor cropped, all at once."""
+    """Apply the parameters at once to images of one size, neither resized nor cropped."""
     canvas = images.copy()
     mirrored = np.flatnonzero([params.mirrored for params in all_params])
     canvas[mirrored] = images[mirrored, :, ::-1]
@@ -171,12 +165,12 @@ def _apply_all(images: np.ndarray, all_params: list[TransformParams]) -> np.ndar
 
 
 def _mirrored(region: Region, width: int) -> Region:
-    """Where a region of the mirrored image is in the image itself."""
+    """Return the region of the image that becomes this region of the mirrored image."""
     return region._replace(left=width - region.left - region.columns)
 
 
 def _erase(canvas: np.ndarray, patch: Patch, region: Region) -> None:
-    """Fills the part of the patch that lies within the region that the canvas shows."""
+    """Fill the part of the patch within the region that the canvas shows."""
     rows, columns = patch.pixels.shape[:2]
     top, bottom = _overlap(patch.top, rows, region.top, region.rows)
     left, right = _overlap(patch.left, columns, region.left, region.columns)
@@ -193,7 +187,7 @@ def _overlap(start: int, length: int, other: int, other_length: int) -> tuple[in
 
 
 def _finish(canvas: np.ndarray, params: TransformParams) -> np.ndarray:
-    """Moves, pads and crops a whole image."""
+    """Shift, zoom, pad and crop a whole image."""
     if params.moved:
         ys, xs = params.moved
         canvas = resample(canvas[np.newaxis], ys[np.newaxis], xs[np.newaxis])[0]
@@ -204,7 +198,7 @@ def _finish(canvas: np.ndarray, params: TransformParams) -> np.ndarray:
 
 
 def _pad(image: np.ndarray, size: int) -> np.ndarray:
-    """Reflects the borders, half on each side, until both sides have ``size`` pixels."""
+    """Pad by reflection, half on each side, until both sides have ``size`` pixels."""
     missing = [max(0, size - side) for side in image.shape[:2]]
     if not any(missing):
         return image

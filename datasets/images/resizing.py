@@ -25,7 +25,7 @@ class Region(NamedTuple):
 
 
 def resized_shape(height: int, width: int, size: int) -> tuple[int, int]:
-    """Height and width when the shorter side is resized to ``size`` pixels.
+    """Return height and width when the shorter side is resized to ``size`` pixels.
 
     The longer side keeps the aspect ratio, rounded to whole pixels.
     """
@@ -38,7 +38,7 @@ def resized_shape(height: int, width: int, size: int) -> tuple[int, int]:
 
 
 def resize(image: np.ndarray, shape: tuple[int, int], out: np.ndarray | None = None) -> np.ndarray:
-    """The whole image with another height and width, see ``resize_region``."""
+    """Resize the whole image, see ``resize_region``."""
     return resize_region(image, shape, Region(0, 0, *shape), out=out)
 
 
@@ -49,7 +49,7 @@ def resize_region(
     mirrored: bool = False,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A region of the resized image: exactly ``resize(image, shape)[region]``, in less time.
+    """Compute ``resize(image, shape)[region]`` exactly, in less time.
 
     Args:
         image: uint8 (height, width, channels).
@@ -81,7 +81,7 @@ def resize_region(
 
 @functools.cache
 def pixel_loops() -> ModuleType:
-    """``numba_resizing``, or ``pillow_resizing`` where Numba cannot work or is missing.
+    """Return ``numba_resizing``, or ``pillow_resizing`` where Numba does not work.
 
     The first call takes a second, and seconds when the loops have to be compiled. Threads that
     come here in the meantime wait, since Python imports a module only once.
@@ -99,7 +99,7 @@ def pixel_loops() -> ModuleType:
 
 
 def _equals_pillow(loops: ModuleType) -> bool:
-    """Whether the loops do here what they do elsewhere: on an image made larger, and smaller."""
+    """Compare with Pillow's pixels, on an image made larger and smaller."""
     image = np.random.default_rng(0).integers(0, 256, (53, 67, 3), np.uint8)
     for shape in (71, 84), (24, 31):
         region = Region(1, 2, shape[0] - 3, shape[1] - 4)

@@ -4,26 +4,26 @@ import numpy as np
 
 
 def coordinates(side: int, fraction: float, factor: float = 1.0) -> np.ndarray:
-    """Where each row (or column) of a moved image comes from.
+    """Return where each row (or column) of a shifted and zoomed image comes from.
 
     Args:
         side: height or width in pixels.
         fraction: shift as a fraction of the side.
-        factor: scale about the centre; factors below 1 magnify.
+        factor: scale about the center; factors below 1 magnify.
 
     Returns:
-        float64 (side,): row ``y`` shows row ``factor * (y - centre) + centre + shift``.
+        float64 (side,): row ``y`` shows row ``factor * (y - center) + center + shift``.
     """
-    centre = (side - 1) / 2
-    return factor * (np.arange(side) - centre) + centre + fraction * side
+    center = (side - 1) / 2
+    return factor * (np.arange(side) - center) + center + fraction * side
 
 
 def resample(images: np.ndarray, ys: np.ndarray, xs: np.ndarray) -> np.ndarray:
-    """Bilinear samples at all combinations of an image's rows ``ys`` and columns ``xs``.
+    """Interpolate bilinearly at all combinations of rows ``ys`` and columns ``xs``.
 
     Args:
         images: (b, height, width, channels).
-        ys: (b, n), row coordinates in pixels, 0 being the centre of the first row.
+        ys: (b, n), row coordinates in pixels, 0 being the center of the first row.
         xs: (b, m), column coordinates in pixels.
 
     Returns:
@@ -32,34 +32,34 @@ def resample(images: np.ndarray, ys: np.ndarray, xs: np.ndarray) -> np.ndarray:
     count, height, width, channels = images.shape
     lines = images.reshape(count * height, width * channels)
     start = height * np.arange(count).reshape(count, 1)
-    first, second, share = _neighbours(ys, height)
+    first, second, weight = _neighbors(ys, height)
     rows = _mix(
         np.take(lines, start + first, axis=0),
         np.take(lines, start + second, axis=0),
-        share[:, :, np.newaxis],
+        weight[:, :, np.newaxis],
     )
     pixels = rows.reshape(-1, channels)
     start = width * np.arange(len(pixels) // width).reshape(count, -1, 1)
-    first, second, share = _neighbours(xs, width)
+    first, second, weight = _neighbors(xs, width)
     # One long line of values per row of pixels: NumPy is slow at short ones.
     row = (*rows.shape[:2], xs.shape[1] * channels)
     columns = _mix(
         np.take(pixels, start + first[:, np.newaxis], axis=0).reshape(row),
         np.take(pixels, start + second[:, np.newaxis], axis=0).reshape(row),
-        np.repeat(share, channels, axis=1)[:, np.newaxis],
+        np.repeat(weight, channels, axis=1)[:, np.newaxis],
     )
     return columns.reshape(*rows.shape[:2], xs.shape[1], channels)
 
 
-def _neighbours(positions: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The two pixels around each position, and the share of the second, float32 from 0 to 1."""
+def _neighbors(positions: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the two pixels around each position, and the weight of the second, float32."""
     inside = np.clip(positions, 0, side - 1)
     first = np.minimum(inside.astype(np.int64), max(0, side - 2))
     return first, np.minimum(first + 1, side - 1), (inside - first).astype(np.float32)
 
 
-def _mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """``(1 - share) * first + share * second``, float32."""
-    result = first * (1 - share)
-    result += second * share
+def _mix(first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return ``(1 - weight) * first + weight * second``, float32."""
+    result = first * (1 - weight)
+    result += second * weight
     return result

@@ -12,7 +12,7 @@ _MISSING_FOLDERS = 10_000  # so many tell that it is the wrong place; to look fo
 
 
 def numbered_lines(path: Path) -> list[tuple[int, str]]:
-    """The non-empty lines of a text file with their numbers, counted from 1.
+    """Read the non-empty lines of a text file with their numbers, counted from 1.
 
     Raises:
         UserError: the file is missing or is not UTF-8 text.
@@ -22,7 +22,7 @@ def numbered_lines(path: Path) -> list[tuple[int, str]]:
 
 
 def read_pairs(path: Path, meaning: str, convert: Callable[[str], object] = str) -> dict:
-    """Reads lines of an identifier and a value.
+    """Read lines of an identifier and a value.
 
     Args:
         path: the file.
@@ -50,7 +50,7 @@ def read_pairs(path: Path, meaning: str, convert: Callable[[str], object] = str)
 
 
 def zero_or_one(text: str) -> bool:
-    """The truth of ``"1"`` and ``"0"``.
+    """Convert ``"1"`` and ``"0"`` to bool.
 
     Raises:
         ValueError: the text is neither.
@@ -61,7 +61,7 @@ def zero_or_one(text: str) -> bool:
 
 
 def class_of(path: Path, number: int, line: str) -> str:
-    """The class in a line ``class/file``.
+    """Return the class in a line ``class/file``.
 
     Raises:
         UserError: the line has no such form.
@@ -73,7 +73,7 @@ def class_of(path: Path, number: int, line: str) -> str:
 
 
 def read_class_list(path: Path) -> tuple[list[str], list[str]]:
-    """Reads lines of ``class/file``.
+    """Read lines of ``class/file``.
 
     Returns:
         The lines, and the class of each.
@@ -83,7 +83,7 @@ def read_class_list(path: Path) -> tuple[list[str], list[str]]:
 
 
 def file_split(root: Path, names: Sequence[str], labels: Sequence, folder: str = "") -> RawSplit:
-    """Samples of image files, which have to exist.
+    """Return the split of image files, which have to exist.
 
     Args:
         root: folder of the data set.
@@ -108,14 +108,14 @@ def _leads_outside(name: str) -> bool:
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """``PurePosixPath(name).parts``, of ordinary paths in a tenth of the time."""
+    """Return ``PurePosixPath(name).parts``, for ordinary paths in a tenth of the time."""
     if name.startswith((".", "/")) or name.endswith("/") or "//" in name or "/." in name:
         return PurePosixPath(name).parts
     return tuple(name.split("/")) if name else ()
 
 
 def _check_exist(root: Path, names: Iterable[str]) -> None:
-    """Looks for all files by listing each folder once, which is much faster than file by file."""
+    """Look for all files by listing each folder once: much faster than file by file."""
     contents: dict[str, frozenset[str]] = {}
     missing, missing_folders = [], 0
     for name in names:

@@ -1,6 +1,6 @@
 """Stanford Cars: https://ai.stanford.edu/~jkrause/cars/car_dataset.html"""
 
-from datasets.base import DATASETS, ReaderArgs, require_files, require_root
+from datasets.base import DATASETS, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
@@ -13,9 +13,8 @@ _ANNOTATIONS = "cars_annos.mat"
 
 @DATASETS.register("Cars")
 def read_cars(args: ReaderArgs) -> RawImageDataset:
-    """Reads Stanford Cars from its list of all images."""
-    root = require_root(args, "Cars")
-    require_files(root, "Cars", _ANNOTATIONS)
+    """Read Stanford Cars from its list of all images."""
+    root = require_root(args, "Cars", _ANNOTATIONS)
     annotations, names = load_mat(root / _ANNOTATIONS, "annotations", optional="class_names")
     try:
         rows = [

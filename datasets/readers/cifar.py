@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.base import DATASETS, RawSplit, ReaderArgs, require_files, require_root
+from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
 from datasets.images.preprocessing import Preprocessing
 from storage.pickles import load_plain_pickle
@@ -21,9 +21,9 @@ _SHIFT = 0.15
 
 @DATASETS.register("CIFAR-10")
 def read_cifar10(args: ReaderArgs) -> RawImageDataset:
-    """Reads CIFAR-10."""
+    """Read CIFAR-10."""
     return _read(
-        require_root(args, "CIFAR-10"),
+        args,
         "CIFAR-10",
         train_files=[f"data_batch_{i}" for i in range(1, 6)],
         test_file="test_batch",
@@ -37,7 +37,7 @@ def read_cifar10(args: ReaderArgs) -> RawImageDataset:
 def read_cifar100(args: ReaderArgs, name: str = "CIFAR-100") -> RawImageDataset:
     """Read CIFAR-100 with its 100 fine classes."""
     return _read(
-        require_root(args, name),
+        args,
         name,
         train_files=["train"],
         test_file="test",
@@ -88,7 +88,7 @@ def _with_classes(
 
 
 def _read(
-    root: Path,
+    args: ReaderArgs,
     name: str,
     train_files: list[str],
     test_file: str,
@@ -96,7 +96,7 @@ def _read(
     names: tuple[str, str],
     preprocessing: Preprocessing,
 ) -> RawImageDataset:
-    require_files(root, name, *train_files, test_file)
+    root = require_root(args, name, *train_files, test_file)
     splits = []
     for files in (train_files, [test_file]):
         batches = [_read_batch(root / file, labels_key) for file in files]
@@ -109,7 +109,7 @@ def _read(
 
 
 def _read_batch(path: Path, labels_key: str) -> tuple[np.ndarray, list[int]]:
-    """Images uint8 (n, 32, 32, 3) and labels of one file."""
+    """Read images, uint8 (n, 32, 32, 3), and labels of one file."""
     content = _text_keys(path, load_plain_pickle(path, encoding="bytes"))
     missing = [key for key in ("data", labels_key) if key not in content]
     if missing:
@@ -148,5 +148,5 @@ def _text_keys(path: Path, content) -> dict:
 
 
 def _text(value: bytes | str) -> str:
-    """Files written by Python 2 hold bytes where those of Python 3 hold text."""
+    """Decode bytes: files written by Python 2 have them where those of Python 3 have text."""
     return value.decode("latin1") if isinstance(value, bytes) else value

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from datasets.base import DATASETS, RawSplit, ReaderArgs, require_files, require_root
+from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
@@ -25,7 +25,7 @@ _CUB_CLASS_SIZE = 30  # training images of nearly every class
 
 @dataclass(frozen=True)
 class Lists:
-    """What the list files say; ids are text, in the order of ``images.txt``.
+    """Content of the list files; ids are text, in the order of ``images.txt``.
 
     Attributes:
         paths: path of each image within ``images/``, by id.
@@ -40,9 +40,8 @@ class Lists:
 
 @DATASETS.register("CUB")
 def read_cub(args: ReaderArgs) -> RawImageDataset:
-    """Reads CUB. ``-subN``: a list in the root, else the shipped one, else the random rule."""
-    root = require_root(args, "CUB")
-    require_files(root, "CUB", _IMAGES, _LABELS, _SPLIT)
+    """Read CUB. ``-subN``: a list in the root, else the shipped one, else the random rule."""
+    root = require_root(args, "CUB", _IMAGES, _LABELS, _SPLIT)
     lists = read_split(root)
     labels = _read_labels(root, lists)
     if args.per_class is not None:
@@ -62,9 +61,8 @@ def read_cub(args: ReaderArgs) -> RawImageDataset:
 
 @DATASETS.register("NAB")
 def read_nab(args: ReaderArgs) -> RawImageDataset:
-    """Reads NABirds, at its small size."""
-    root = require_root(args, "NAB")
-    require_files(root, "NAB", _IMAGES, _LABELS, _SPLIT)
+    """Read NABirds, at its small size."""
+    root = require_root(args, "NAB", _IMAGES, _LABELS, _SPLIT)
     lists = read_split(root)
     return _source(
         root,
@@ -78,7 +76,7 @@ def read_nab(args: ReaderArgs) -> RawImageDataset:
 
 
 def read_split(root: Path) -> Lists:
-    """Reads ``images.txt`` and the official split.
+    """Read ``images.txt`` and the official split.
 
     Raises:
         UserError: a file is missing or malformed, or they do not have the same ids.
@@ -106,7 +104,7 @@ def _source(root: Path, lists: Lists, labels: dict[str, int], **settings) -> Raw
 
 
 def _subset(root: Path, lists: Lists, labels: dict[str, int], args: ReaderArgs) -> Lists:
-    """Keeps the training images of ``CUB-subN``, in the order of ``images.txt``."""
+    """Keep the training images of ``CUB-subN``, in the order of ``images.txt``."""
     path = root / subset_file(args.per_class)
     if os.path.isfile(path):
         return _listed_in(path, lists)
@@ -116,7 +114,7 @@ def _subset(root: Path, lists: Lists, labels: dict[str, int], args: ReaderArgs) 
 
 
 def subset_file(per_class: int) -> str:
-    """The name of the published list file of ``CUB-subN``."""
+    """Return the name of the published list file of ``CUB-subN``."""
     return f"train_test_split_{per_class}.txt"
 
 
@@ -130,7 +128,7 @@ def _kept_images(training: dict[str, int], per_class: int, seed: int) -> set[str
 
 
 def _listed_in(path: Path, lists: Lists) -> Lists:
-    """The images in a list of the user; the official test images if it has none for testing."""
+    """Read the user's list; without test images in it, the official ones remain."""
     split = read_pairs(path, "1 (training) or 0 (test)", zero_or_one)
     _check_ids(path.parent, path.name, split, lists.paths)
     logger.info("the subset is the one that %s lists", path)

@@ -27,7 +27,7 @@ _CLASSES = 200
 
 
 def listed_images(training: Collection[str], per_class: int) -> set[str]:
-    """The images of a subset as the project ships it, of the classes that ``training`` has.
+    """Return the shipped subset, of the classes that ``training`` has.
 
     Args:
         training: paths ``CLASS/FILE`` of the official training images.
@@ -51,7 +51,7 @@ def listed_images(training: Collection[str], per_class: int) -> set[str]:
 
 
 def drawn_images(training: Mapping[str, int], per_class: int, seed: int) -> set[str]:
-    """The images of a subset by the general rule, each class in the order of its paths.
+    """Draw a subset by the general rule, each class in the order of its paths.
 
     The order of ``images.txt`` plays no part, so that nobody needs it to draw the same images.
 

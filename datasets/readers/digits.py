@@ -11,12 +11,12 @@ from datasets.images.preprocessing import Preprocessing
 from utils import generator
 
 _SPLIT_SEED = 0  # the same halves for everybody
-_BRIGHTEST = 16  # grey levels are 0 to 16
+_BRIGHTEST = 16  # gray levels are 0 to 16
 
 
 @DATASETS.register("Digits")
 def read_digits(args: ReaderArgs) -> RawImageDataset:
-    """Reads the digits: a random half of each class is for testing.
+    """Read the digits: a random half of each class is for testing.
 
     Digits are not mirrored in training: a mirrored digit is another sign.
     """
@@ -34,7 +34,7 @@ def read_digits(args: ReaderArgs) -> RawImageDataset:
 
 
 def _test_positions(labels: np.ndarray) -> np.ndarray:
-    """The positions of half the images of each class, rounded down."""
+    """Draw half the images of each class, rounded down."""
     halves = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)

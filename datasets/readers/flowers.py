@@ -1,6 +1,6 @@
 """Flowers-102: https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"""
 
-from datasets.base import DATASETS, ReaderArgs, require_files, require_root
+from datasets.base import DATASETS, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
@@ -14,9 +14,8 @@ _PARTS = "trnid", "valid", "tstid"
 
 @DATASETS.register("Flowers")
 def read_flowers(args: ReaderArgs) -> RawImageDataset:
-    """Reads Flowers-102, trained on its training and validation images together."""
-    root = require_root(args, "Flowers")
-    require_files(root, "Flowers", _LABELS, _SPLIT)
+    """Read Flowers-102, with its validation images among those for training."""
+    root = require_root(args, "Flowers", _LABELS, _SPLIT)
     (labels,) = load_mat(root / _LABELS, "labels")
     labels = whole_numbers(root / _LABELS, "labels", labels)
     train, validation, test = (

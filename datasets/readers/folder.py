@@ -25,7 +25,7 @@ _LISTS = ("train.txt", "test.txt")
 
 @DATASETS.register("Folder")
 def read_folder(args: ReaderArgs) -> RawImageDataset:
-    """Reads a folder of images."""
+    """Read a folder of images."""
     root = require_root(args, "Folder")
     if any(os.path.isfile(root / file) for file in _LISTS):
         splits = _from_lists(root, args)
@@ -44,18 +44,24 @@ def _from_lists(root: Path, args: ReaderArgs) -> list[RawSplit]:
 
 def _from_parts(root: Path, args: ReaderArgs) -> list[RawSplit]:
     _refuse_fraction(root, args)
-    splits = []
-    for part in _PARTS:
-        if not os.path.isdir(root / part):
-            raise UserError(
-                f"{root} has to contain both folders, {' and '.join(_PARTS)}; classes of these "
-                "names have to be renamed, or listed in train.txt and test.txt"
-            )
-        classes = _images_by_class(root / part)
-        names = [f"{label}/{file}" for label, files in classes.items() for file in files]
-        labels = [label for label, files in classes.items() for _ in files]
-        splits.append(file_split(root, names, labels, part))
-    return splits
+    if not all(os.path.isdir(root / part) for part in _PARTS):
+        raise UserError(
+            f"{root} has to contain both folders, {' and '.join(_PARTS)}; classes of these "
+            "names have to be renamed, or listed in train.txt and test.txt"
+        )
+    return [folder_split(root, part) for part in _PARTS]
+
+
+def folder_split(root: Path, part: str) -> RawSplit:
+    """Return the split of ``root/part/CLASS/…``.
+
+    Raises:
+        UserError: there is no class, or one has no images or cannot be read.
+    """
+    classes = _images_by_class(root / part)
+    names = [f"{label}/{file}" for label, files in classes.items() for file in files]
+    labels = [label for label, files in classes.items() for _ in files]
+    return file_split(root, names, labels, part)
 
 
 def _refuse_fraction(root: Path, args: ReaderArgs) -> None:
@@ -81,7 +87,7 @@ def _from_classes(root: Path, args: ReaderArgs) -> list[RawSplit]:
 
 
 def _images_by_class(folder: Path) -> dict[str, list[str]]:
-    """File names of the images in each subfolder, both ascending; hidden ones do not count.
+    """List the images in each subfolder, both ascending; hidden ones do not count.
 
     Raises:
         UserError: there are no subfolders, or one of them holds no images, cannot be read, or has
@@ -98,7 +104,7 @@ def _images_by_class(folder: Path) -> dict[str, list[str]]:
 
 
 def _readable(folder: Path) -> str:
-    """The name of a folder, which is that of a class and goes into files of text."""
+    """Return the name of a folder, which names a class and is written to text files."""
     try:
         folder.name.encode()
     except UnicodeEncodeError as error:

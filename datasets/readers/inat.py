@@ -6,7 +6,7 @@ Annotations are JSON files in the layout of COCO. ``iNat_Aves`` is one supercate
 import json
 from pathlib import Path
 
-from datasets.base import DATASETS, RawSplit, ReaderArgs, require_files, require_root
+from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
@@ -88,9 +88,8 @@ def read_inat2019(args: ReaderArgs) -> RawImageDataset:
 
 
 def _read(args: ReaderArgs, year: int, normalization: Normalization) -> RawImageDataset:
-    root = require_root(args, f"iNat{year}")
     files = (f"train{year}.json", f"val{year}.json")
-    require_files(root, f"iNat{year}", *files)
+    root = require_root(args, f"iNat{year}", *files)
     contents = [_load(root / file) for file in files]
     labels = _labels(root / files[0], contents[0], args.part)
     return RawImageDataset(

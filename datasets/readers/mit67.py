@@ -1,6 +1,6 @@
 """MIT Indoor Scenes: https://web.mit.edu/torralba/www/indoor.html"""
 
-from datasets.base import DATASETS, ReaderArgs, require_files, require_root
+from datasets.base import DATASETS, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
 from datasets.images.normalization import Normalization
 from datasets.images.preprocessing import Preprocessing
@@ -11,9 +11,8 @@ _LISTS = ("TrainImages.txt", "TestImages.txt")
 
 @DATASETS.register("MIT67Scenes")
 def read_mit67(args: ReaderArgs) -> RawImageDataset:
-    """Reads the published lists of MIT Indoor Scenes."""
-    root = require_root(args, "MIT67Scenes")
-    require_files(root, "MIT67Scenes", *_LISTS)
+    """Read the published lists of MIT Indoor Scenes."""
+    root = require_root(args, "MIT67Scenes", *_LISTS)
     splits = (file_split(root, *read_class_list(root / file), "Images") for file in _LISTS)
     return RawImageDataset(
         *splits,

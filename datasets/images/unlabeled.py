@@ -1,4 +1,4 @@
-"""Image files that people name: finding them in folders, reading them ahead in batches."""
+"""Unlabeled image files: finding them in folders, reading them ahead in batches."""
 
 import os
 from collections import deque
@@ -16,7 +16,7 @@ from utils import UsageError, UserError
 
 @dataclass
 class Found:
-    """What there is to classify.
+    """Image files to classify.
 
     Attributes:
         files: the images, in the order in which they were asked for.
@@ -45,7 +45,7 @@ class Batch:
 
 
 def find_images(paths: Sequence[Path]) -> Found:
-    """Image files by name, and those in folders and the folders below.
+    """Find image files by name, and those in folders and their subfolders.
 
     A file given by name is taken whatever it is called. In folders, files count as images by their
     suffix; of each folder the files come first, then the folders in it, both by name. Links to
@@ -72,7 +72,7 @@ def find_images(paths: Sequence[Path]) -> Found:
 
 
 def _refusal(path: Path) -> UsageError:
-    """The error for what is no file or folder that can be found."""
+    """Return the error for a path that is neither a file nor a folder."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -114,13 +114,13 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _is_image(path: Path) -> bool:
-    """By name; pipes and devices are none, but what leads nowhere is an image that is missing."""
+    """Tell by the name; a broken link is an image that is missing, a pipe or device is none."""
     named_so = path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
     return named_so and (os.path.isfile(path) or not os.path.exists(path))
 
 
 def image_reader(target_size: int, crop_size: int, channels: int) -> Callable[[Path], np.ndarray]:
-    """A function that reads a file as the test images of a training run were read.
+    """Return a function that reads a file as the test images of a training run are read.
 
     It returns uint8 (crop_size, crop_size, channels) and raises UserError for damaged files.
     """
@@ -143,7 +143,7 @@ def image_batches(
     batch_size: int,
     workers: int = 8,
 ) -> Iterator[Batch]:
-    """Images in batches, in the given order; threads read ahead about two batches.
+    """Yield images in batches, in the given order; threads read ahead about two batches.
 
     All batches but the last have ``batch_size`` images: damaged files leave no gaps, because some
     backends compile the network anew for each size.

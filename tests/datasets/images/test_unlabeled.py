@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.images.listing import find_images, image_batches, image_reader
+from datasets.images.unlabeled import find_images, image_batches, image_reader
 from tests.fake_data import write_image
 from tests.permissions import folder_for_all, ordinary_user
 from utils import UsageError, UserError
