@@ -1,7 +1,6 @@
-"""What becomes of thousands of hostile files? One row for each reader.
+"""Read thousands of damaged files with each reader: one row of outcomes for each.
 
-``python -m benchmarks.hostile_input --out DIR`` runs what the slow test runs and keeps a file for
-each reader; those that are there already are shown, not run again.
+``python -m benchmarks.hostile_input --out FILE.json`` reads those of the slow test.
 """
 
 import argparse
@@ -13,62 +12,58 @@ from pathlib import Path
 
 from benchmarks.machine import describe
 from storage.records import versions
-from tests.hostile.limits import Summary, run
-from tests.hostile.readers import table
+from tests.hostile.reader import explore, prepare
+from tests.hostile.table import READERS
 
 
 def main() -> int:
-    """Runs everything and prints the table; returns 1 if an input led to a failure."""
+    """Measure all readers; return 1 if one broke the promise."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("readers", nargs="*", help="some of them (default: all)")
-    parser.add_argument("--count", type=int, default=2000, help="mutated inputs of each")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--count", type=int, default=2000, help="damaged files of each")
+    parser.add_argument("--out", type=Path, required=True, help="file for the results, .json")
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    failures = 0
-    print("reader | inputs | right | refused | failures | slowest | peak memory")
-    for name in args.readers or table():
-        path = args.out / f"{name.replace(' ', '-').replace(',', '')}.json"
-        if not path.exists():
-            path.write_text(json.dumps(measure(name, args.count), indent=1) + "\n")
-        row = json.loads(path.read_text())
-        failures += len(row["failures"])
-        print(line(row), flush=True)
-    return 1 if failures else 0
+    rows = {}
+    print("reader | read | refused | slowest | most memory")
+    for name in args.readers or READERS:
+        try:
+            rows[name] = measure(name, args.count)
+            print(name, *line(rows[name]), sep=" | ", flush=True)
+        except Exception as error:
+            rows[name] = {"failure": [str(error), *getattr(error, "__notes__", ())]}
+            print(name, *rows[name]["failure"], sep="\n", flush=True)
+    command = shlex.join(["python", "-m", "benchmarks.hostile_input", *sys.argv[1:]])
+    record = {"readers": rows, **describe(command), "versions": versions()}
+    args.out.write_text(json.dumps(record, indent=1) + "\n")
+    return int(any("failure" in row for row in rows.values()))
 
 
 def measure(name: str, count: int) -> dict[str, object]:
-    """The row of one reader."""
+    """Return the outcomes of one reader.
+
+    Raises:
+        Exception: it broke the promise.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        summary = run([name], count, Path(folder), large=True)[name]
+        valid = prepare(READERS[name], Path(folder))
+        outcomes = explore(READERS[name], Path(folder), valid, count)
+    refused = sum(outcome.message is not None for outcome in outcomes)
     return {
-        "reader": name,
-        **figures(summary),
-        **describe(shlex.join(["python", "-m", "benchmarks.hostile_input", *sys.argv[1:]])),
-        "versions": versions(),
+        "read": len(outcomes) - refused,
+        "refused": refused,
+        "slowest_cpu_seconds": round(max(outcome.seconds for outcome in outcomes), 3),
+        "most_memory_mib": max(outcome.bytes for outcome in outcomes) // 2**20,
     }
 
 
-def figures(summary: Summary) -> dict[str, object]:
-    """What became of the inputs of one reader."""
-    return {
-        "inputs": sum(summary.outcomes.values()) + len(summary.failures),
-        "right": summary.outcomes["right"],
-        "refused": summary.outcomes["refused"],
-        "failures": summary.failures,
-        "slowest": {"cpu_seconds": round(summary.slowest[0], 3), "input": summary.slowest[1]},
-        "largest": {"MiB": summary.largest[0] // 2**20, "input": summary.largest[1]},
-    }
-
-
-def line(row: dict) -> str:
-    """A row of the table."""
-    slowest, largest = row["slowest"], row["largest"]
-    return (
-        f"{row['reader']} | {row['inputs']:,} | {row['right']:,} | {row['refused']:,} | "
-        f"{len(row['failures'])} | {slowest['cpu_seconds']:.2f} s ({slowest['input']}) | "
-        f"{largest['MiB']:,} MiB ({largest['input']})"
-    )
+def line(row: dict) -> list[str]:
+    """Return the cells of a row of the table."""
+    return [
+        f"{row['read']:,}",
+        f"{row['refused']:,}",
+        f"{row['slowest_cpu_seconds']:.2f} s",
+        f"{row['most_memory_mib']:,} MiB",
+    ]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""Files that were made to do harm, given to the commands: one line, and nothing is changed."""
+"""Crafted files, given to the commands: one line, and nothing is changed."""
 
 import os
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,37 +18,22 @@ import predict
 from tests import fake_data
 from tests.commands.running import TINY, run
 from tests.commands.test_bad_invocations import DATA, FOLDER, USAGE, check_refused
-from tests.hostile.array_readers import READERS as ARRAYS
-from tests.hostile.model_readers import READERS as MODELS
-from tests.hostile.mutators import png
-from tests.hostile.readers import apply
+from tests.hostile.crafted import CRAFTED, IMAGES
+from tests.hostile.models import content
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
     """The working directory, with a model and images that are right in themselves."""
     monkeypatch.chdir(tmp_path)
-    MODELS["model .keras"].prepare(tmp_path)
+    (tmp_path / "m.keras").write_bytes(content(".keras"))
     fake_data.write_folder(tmp_path / "data")
     return tmp_path
 
 
 def crafted(kind: str, title: str, file: str) -> Callable[[Path], None]:
-    """One of the inputs that readers are tested with, under another name."""
-    reader = {**ARRAYS, **MODELS}[kind]
-
-    def change(folder: Path) -> None:
-        apply(reader.crafted[title], folder, reader.files[0])
-        if reader.files[0] != file:
-            (folder / reader.files[0]).rename(folder / file)
-
-    return change
-
-
-def huge_image(folder: Path) -> None:
-    header = (40_000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0"
-    body = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
-    (folder / "huge.png").write_bytes(png(body))
+    """Write a file that readers are tested with."""
+    return lambda folder: (folder / file).write_bytes(CRAFTED[kind][title]())
 
 
 def pipe_among_images(folder: Path) -> None:
@@ -107,7 +91,7 @@ CASES = [
     (
         export_model,
         "--model m.keras --format saved_model --out o",
-        crafted("model .keras", "subprocess", "m.keras"),
+        crafted("model .keras", "a process", "m.keras"),
         DATA,
         "Popen",
     ),
@@ -121,7 +105,7 @@ CASES = [
     (
         evaluate_retrieval,
         "--feat f.pickle --hierarchy cub_flat",
-        crafted("features .pickle", "a list that laughs", "f.pickle"),
+        crafted("features .pickle", "lists of lists", "f.pickle"),
         DATA,
         "f.pickle",
     ),
@@ -174,7 +158,7 @@ def test_one_line_and_nothing_else(folder, command, options, harm, status, named
 
 
 def test_an_image_that_is_far_too_large_leaves_the_others(folder):
-    huge_image(folder)
+    (folder / "huge.png").write_bytes(IMAGES["a PNG of 40,000 by 40,000"])
     outcome = run(predict, "--model m.keras huge.png data/train")
     assert outcome.status == DATA and len(outcome.out.splitlines()) == 1 + 12
     (line,) = [line for line in outcome.err.splitlines() if "huge.png" in line]
