@@ -1,5 +1,6 @@
 """Read the project's Markdown pages: fenced blocks, the commands in them, links and anchors."""
 
+import ast
 import re
 import shlex
 from collections.abc import Iterator
@@ -58,3 +59,20 @@ def anchors(page: Path) -> set[str]:
     text = _FENCED.sub("", page.read_text())
     titles = [re.sub(r"[^\w\- ]", "", title.lower()) for title in _HEADING.findall(text)]
     return {title.replace(" ", "-") for title in titles} | set(_NAME.findall(text))
+
+
+def named_code(page: Path) -> list[tuple[str, Path]]:
+    """Return name and file of each link like [`train`](../training/loop.py)."""
+    found = re.findall(r"\[`(\w+)`\]\(([^)]+\.py)\)", page.read_text())
+    return [(name, (page.parent / file).resolve()) for name, file in found]
+
+
+def definitions(file: Path) -> set[str]:
+    """Return the names of functions, classes and variables at the top of a Python file."""
+    names = set()
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        for target in getattr(node, "targets", [getattr(node, "target", None)]):
+            names.update([target.id] if isinstance(target, ast.Name) else [])
+    return names

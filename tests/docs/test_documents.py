@@ -10,7 +10,16 @@ from statistics import mean, stdev
 import pytest
 
 from datasets import dataset_names
-from tests.docs.documents import ROOT, anchors, blocks, commands, links, pages
+from tests.docs.documents import (
+    ROOT,
+    anchors,
+    blocks,
+    commands,
+    definitions,
+    links,
+    named_code,
+    pages,
+)
 
 README = ROOT / "README.md"
 PUBLISHED = Path(__file__).parent / "published_commands.md"
@@ -134,6 +143,12 @@ def test_links_lead_to_files_and_headings(page):
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target), link
+
+
+def test_functions_that_the_pages_link_are_defined_there():
+    named = [(name, file) for page in pages() for name, file in named_code(page)]
+    assert len(named) > 20
+    assert [(n, f.relative_to(ROOT)) for n, f in named if n not in definitions(f)] == []
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
