@@ -24,7 +24,8 @@ class Variant(NamedTuple):
     Attributes:
         blocks: blocks in each of the three units.
         channels: channels of each unit.
-        dense: whether embeddings come from a dense layer; otherwise they are the pooled features.
+        dense: whether embeddings always come from a dense layer; otherwise the pooled features are
+            the embedding where they have its number of dimensions.
     """
 
     blocks: int
@@ -45,11 +46,7 @@ def cifar_resnet(
 ) -> KerasTensor:
     """A residual network whose shortcuts have no weights."""
     channels = variant.channels
-    # Shortcuts add channels but never drop any, so pooled features cannot have fewer dimensions
-    # than the second unit has channels. A smaller embedding needs the dense layer.
-    pooled = not classifier and not variant.dense and num_outputs >= 64
-    if pooled:
-        channels = (32, 64, num_outputs)
+    pooled = not classifier and not variant.dense and num_outputs == channels[-1]
     x = _convolution(x, channels[0], "conv0", "bn0")
     x = layers.ReLU()(x)
     for unit, width in enumerate(channels, start=1):

@@ -91,13 +91,11 @@ def test_classifier(name):
 def test_embedding(name):
     model = build(name, 80, classifier=False)
 
-    pooled = name in ("resnet-32", "resnet-110")
-    assert model.layers[-1].name == ("avg_pool" if pooled else "embedding")
+    assert model.layers[-1].name == "embedding"
     assert model.output.shape == (None, 80)
     assert model.output.dtype == "float32"
     assert_weights_are_named(model)
-    if not pooled:
-        assert model.layers[-1].activation is keras.activations.linear
+    assert model.layers[-1].activation is keras.activations.linear
 
 
 def assert_weights_are_named(model):

@@ -58,10 +58,10 @@ def unit_widths(model):
     ("name", "outputs", "classifier", "widths", "last"),
     [
         ("resnet-32", 100, True, [16, 32, 64], "prob"),
-        ("resnet-32", 100, False, [32, 64, 100], "avg_pool"),
-        ("resnet-32", 64, False, [32, 64, 64], "avg_pool"),
-        # Zero-padding cannot take channels away.
+        ("resnet-32", 100, False, [16, 32, 64], "embedding"),
+        ("resnet-32", 64, False, [16, 32, 64], "avg_pool"),
         ("resnet-32", 63, False, [16, 32, 64], "embedding"),
+        ("resnet-110", 64, False, [16, 32, 64], "avg_pool"),
         ("resnet-110-fc", 100, False, [16, 32, 64], "embedding"),
         ("resnet-110-wfc", 100, False, [32, 64, 128], "embedding"),
     ],
@@ -73,6 +73,11 @@ def test_channels(name, outputs, classifier, widths, last):
     assert model.get_layer("conv0").filters == widths[0]
     assert model.layers[-1].name == last
     assert model.output.shape == (None, outputs)
+
+
+def test_parameters_of_resnet32_for_64_dimensions():
+    # The normalization of the images has none; the published figure counts moving statistics.
+    assert models.build_backbone("resnet-32", 64, classifier=False).count_params() == 466_912
 
 
 def run_shortcut(x, channels, stride):
