@@ -1,7 +1,7 @@
 """Train a classifier with softmax + cross-entropy, with or without label smoothing."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cli import class_options, console, data_options, learning, training_options
@@ -40,29 +40,22 @@ def read_data(args: argparse.Namespace) -> ImageDataset:
     return dataset
 
 
-def learn(
-    args: argparse.Namespace, read: Callable[[argparse.Namespace], ImageDataset] = read_data
-) -> None:
-    """Does what the command line says."""
+def learn(args: argparse.Namespace) -> None:
+    """Train as the options say."""
     from training import setup
 
     options = training_options.from_args(args)
     with setup.begun(options) as group:
-        _learn(args, options, group, read)
+        _learn(args, options, group)
 
 
-def _learn(
-    args: argparse.Namespace,
-    options: TrainingOptions,
-    group: Group,
-    read: Callable[[argparse.Namespace], ImageDataset],
-) -> None:
+def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> None:
     from models.initialization import initialize
     from training import setup
     from training.loop import Training, train
     from training.objectives.objective import cross_entropy_objective
 
-    dataset = data_options.keep_images(args, read(args))
+    dataset = data_options.keep_images(args, read_data(args))
     num_classes = len(dataset.labels)
     model = setup.build_network(args.architecture, dataset, num_classes, classifier=True)
     initialize(model, options.seed)
@@ -75,8 +68,8 @@ def _learn(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
-    return learning.run(build_parser(), learn, read_data, argv)
+    """Run the command and return its exit status."""
+    return learning.run(build_parser(), learn, argv)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Train image embeddings towards fixed class embeddings: cosine loss, MSE, with cross-entropy."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from cli import console, data_options, learning, training_options
 from cli.arguments import non_negative_float
@@ -46,10 +46,7 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
     )
 
 
-Data = tuple[ImageDataset, ClassEmbeddings | None]
-
-
-def read_data(args: argparse.Namespace) -> Data:
+def read_data(args: argparse.Namespace) -> tuple[ImageDataset, ClassEmbeddings | None]:
     """The data set with the classes that have embeddings, and these unless they are one-hot."""
     semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)
     dataset = data_options.open_dataset(args)
@@ -58,30 +55,25 @@ def read_data(args: argparse.Namespace) -> Data:
     return dataset, semantic
 
 
-def learn(args: argparse.Namespace, read: Callable[[argparse.Namespace], Data] = read_data) -> None:
-    """Does what the command line says."""
+def learn(args: argparse.Namespace) -> None:
+    """Train as the options say."""
     from training import setup
 
     if args.cls_base is not None and not args.cls_weight:
         raise UsageError("--cls_base needs a classifier: give --cls_weight above 0")
     options = training_options.from_args(args)
     with setup.begun(options) as group:
-        _learn(args, options, group, read)
+        _learn(args, options, group)
 
 
-def _learn(
-    args: argparse.Namespace,
-    options: TrainingOptions,
-    group: Group,
-    read: Callable[[argparse.Namespace], Data],
-) -> None:
+def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> None:
     from models.heads import classifier_head, embedding_head
     from models.initialization import initialize
     from training import setup
     from training.loop import Training, train
     from training.objectives.objective import embedding_objective
 
-    dataset, semantic = read(args)
+    dataset, semantic = read_data(args)
     dataset = data_options.keep_images(args, dataset)
     targets = semantic.restrict(dataset.labels) if semantic else onehot(dataset.labels)
     backbone = setup.build_network(args.architecture, dataset, targets.dimensions, classifier=False)
@@ -98,8 +90,8 @@ def _learn(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
-    return learning.run(build_parser(), learn, read_data, argv)
+    """Run the command and return its exit status."""
+    return learning.run(build_parser(), learn, argv)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from sweeping.grid import (
 from sweeping.report import Report, told
 from sweeping.stopping import StopRequest, stop_requests
 from sweeping.store import Store
+from training.parallel.startup import backend_name
 from utils import Interrupted, UsageError, UserError
 
 logger = logging.getLogger(__name__)
@@ -263,7 +264,7 @@ def _settings(trials: Sequence[Trial], commands: Commands) -> dict[str, str]:
         UsageError: the options that are passed on are not for a sweep.
         SystemExit: they are wrong in themselves.
     """
-    settings = {"KERAS_BACKEND": console.backend_name()}
+    settings = {"KERAS_BACKEND": backend_name()}
     for trial in {(t.point.loss, t.point.dataset, t.protocol): t for t in trials}.values():
         loss, dataset = LOSSES[trial.point.loss], trial.point.dataset
         module = importlib.import_module(Path(loss.command).stem)

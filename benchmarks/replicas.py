@@ -112,7 +112,9 @@ def take_steps(
 
         devices.choose(device_type, number)
 
-    console.import_backend(choose)
+    from training.parallel.startup import import_backend
+
+    import_backend(choose)
     import keras
 
     keras.config.set_floatx(dtype)  # of the loss and of what sums it up

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.machine import describe
-from cli.console import backend_name
 from storage.files import check_writable, replacing
 from storage.records import versions
+from training.parallel.startup import backend_name
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:

@@ -77,7 +77,7 @@ def watched(clock: Clock):
             patches.enter_context(mock.patch.object(owner, name, timed))
 
         imported = clock.around(
-            console.import_backend, "Python and options", "import, data set read beside"
+            console.import_backend, "Python and options", "import of the backend"
         )
 
         def import_and_watch(*args, **kwargs) -> None:
@@ -87,7 +87,7 @@ def watched(clock: Clock):
             from training import loop, setup
             from training.callbacks import epoch_log
 
-            time_part(setup, "build_network", "rest of the data set", None)
+            time_part(setup, "build_network", "data set", None)
             time_part(initialization, "initialize", None, "building the network")
             time_part(loop, "_compile", "batches and validation", "optimizer")
             time_part(network.Network, "train_step", "beginning of fit", "tracing the step")

@@ -74,9 +74,10 @@ def pytorch(configuration: dict, images: np.ndarray, labels: np.ndarray) -> Work
 
 def keras_network(configuration: dict, images: np.ndarray, labels: np.ndarray) -> Work:
     """The network as the commands build, compile and fit it."""
-    from cli import console
 
-    console.import_backend()
+    from training.parallel.startup import import_backend
+
+    import_backend()
     import keras
 
     from models import build_backbone

@@ -33,26 +33,30 @@ def build_parser(
 
 def run(
     parser: argparse.ArgumentParser,
-    learn: Callable[..., None],
-    read: Callable[[argparse.Namespace], object],
+    learn: Callable[[argparse.Namespace], None],
     argv: Sequence[str] | None,
 ) -> int:
-    """Runs a training command, which reads its data while the backend is imported.
+    """Run a training command, on several machines if the options say so.
 
     Args:
         parser: of the command.
-        learn: does what it is for, given the parsed arguments and a function that returns the data.
-        read: reads the data.
+        learn: trains, given the parsed arguments.
         argv: the command line; None: that of the process.
 
     Returns:
         Its exit status.
     """
+
+    def learn_together(args: argparse.Namespace) -> None:
+        from training.parallel import hosts
+
+        with hosts.together():
+            learn(args)
+
     return console.run(
         parser,
-        learn,
+        learn_together,
         argv,
         prepare=host_options.start_devices,
-        read=read,
-        apart=host_options.several,
+        in_child=host_options.several,
     )

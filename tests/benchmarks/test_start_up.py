@@ -26,8 +26,8 @@ def test_parts_of_the_start(tmp_path):
     parts = json.loads((tmp_path / "p.json").read_text())["seconds"]
     assert list(parts) == [
         "Python and options",
-        "import, data set read beside",
-        "rest of the data set",
+        "import of the backend",
+        "data set",
         "building the network",
         "batches and validation",
         "optimizer",

@@ -39,9 +39,10 @@ def test_letters_that_standard_output_lacks_are_escaped():
 READING = """
 import sys, time
 from cli import console
+from training.parallel import startup
 
 def main():
-    console.import_backend()
+    startup.import_backend()
     import tensorflow as tf
     def slow():
         while True:

@@ -9,7 +9,7 @@ from keras import KerasTensor
 
 from storage import records
 from training.parallel import devices, replicas
-from training.parallel.hiding import hidden
+from training.parallel.startup import hidden
 from utils import UsageError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ decisions; the first one reports and writes files.
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from keras import KerasTensor
 from training.options import HostOptions, OutputOptions
 from training.parallel import joining
 from training.parallel.group import Group
-from training.parallel.peers import Peers, together
+from training.parallel.peers import Peers
 from utils import UsageError
 
 if TYPE_CHECKING:
@@ -56,6 +56,17 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> None:
     _peers[:] = [joining.join(options, facts)]
 
 
+@contextmanager
+def together() -> Iterator[None]:
+    """End all joined processes, if there are any, when one fails within the ``with`` block.
+
+    Raises:
+        UserError: another process has ended, or was lost.
+    """
+    with _peers[0].together() if _peers else nullcontext():
+        yield
+
+
 def present() -> bool:
     """Whether there are other processes."""
     return bool(_peers)
@@ -76,11 +87,10 @@ def joined(device_type: str, gpus: int) -> Iterator[Group]:
     (peers,) = _peers
     if peers.rank:
         _log_errors_only(peers.title(peers.rank))
-    with together(peers):
-        devices = _devices(device_type, gpus, peers)
-        with keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False).scope():
-            yield Group(len(devices), peers.processes, peers.rank)
-        peers.barrier()
+    devices = _devices(device_type, gpus, peers)
+    with keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False).scope():
+        yield Group(len(devices), peers.processes, peers.rank)
+    peers.barrier()
 
 
 def _log_errors_only(name: str) -> None:

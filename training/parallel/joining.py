@@ -1,11 +1,8 @@
-"""How the processes of a run on several machines come together.
-
-JAX tells why that failed, and later which process was lost, in what it writes to standard error
-before it aborts.
-"""
+"""How the processes of a run on several machines come together."""
 
 import atexit
 import logging
+import os
 import socket
 import threading
 import time
@@ -14,27 +11,24 @@ from functools import partial
 
 from training.options import HostOptions
 from training.parallel.addresses import parse_address
-from training.parallel.peers import Peers, first_match, tell_aborts, together
+from training.parallel.peers import Peers
+from training.parallel.supervision import explain_aborts
 from utils import UsageError, UserError
 
 logger = logging.getLogger(__name__)
 
-# What JAX writes before it aborts, and what it means while the processes join …
-_JOINING = {
+# What JAX writes before it aborts while the processes join, and what it means.
+_REASONS = {
     "Unexpected task registered": "host 0 was started with fewer --hosts",
     "newer incarnation": "another process has joined with the same --host_rank",
     "RegisterTask": "some of them did not come (--join_timeout)",
-}
-# … and later: the number of the host that was lost.
-_RUNNING = {
-    r"stopped sending heartbeats\):\s+(\d+)": "{0}",
-    "Failed to send RPC to coordination service": "0",
+    "": "JAX gave up; TF_CPP_MIN_LOG_LEVEL=0 shows why",
 }
 _SHUTDOWN = 3600  # seconds; the first one writes files while the others wait
 
 
 def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
-    """Waits for the other processes; has to come before JAX looks at the machine's devices.
+    """Wait for the other processes; has to come before JAX looks at the machine's devices.
 
     Args:
         options: who they are.
@@ -50,7 +44,7 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
     # It would take SIGTERM for itself.
     jax.config.update("jax_enable_preemption_service", False)
     logging.getLogger("jax").setLevel(logging.WARNING)
-    tell_aborts(lambda text: _why_not_joined(options, text))
+    explain_aborts([(text, _not_joined(options, reason)) for text, reason in _REASONS.items()])
     if options.host_rank:
         _reach(options)
     else:
@@ -68,11 +62,9 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
             shutdown_timeout_seconds=_SHUTDOWN,
         )
     )
-    peers = Peers(options.host_rank, options.hosts)
-    # Before the process is ended; see console.end_process.
+    peers = Peers(options.host_rank, options.hosts, options.lost_timeout)
     atexit.register(_leave, peers)
-    tell_aborts(lambda text: _why_lost(peers, text))
-    with together(peers):
+    with peers.together():
         peers.watch()
         peers.agree("options", {"--hosts": options.hosts, **facts})
         peers.introduce()
@@ -80,7 +72,7 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
 
 
 def _interruptibly(work: Callable[[], None]) -> None:
-    """Does what waits within JAX, where Python obeys no signal, in a thread of its own."""
+    """Run what waits within JAX in a thread, since signals reach Python only in between."""
     errors: list[BaseException] = []
 
     def attempt() -> None:
@@ -98,18 +90,18 @@ def _interruptibly(work: Callable[[], None]) -> None:
 
 
 def _leave(peers: Peers) -> None:
-    """Waits for the others; if the work with them has not begun, they are told instead."""
+    """At exit, wait for the others; if the work with them has not begun, tell them instead."""
     import jax
 
-    if peers.parted:
-        jax.distributed.shutdown()
-    else:
-        peers.announce(UserError("it did not come to the training"))
-        peers.forsake()
+    if peers.done:
+        jax.distributed.shutdown()  # JAX would drop its backends first, and may be aborted then
+        return
+    peers.announce(UserError("it did not come to the training"))
+    os._exit(UserError.status)
 
 
 def _reach(options: HostOptions) -> None:
-    """Waits until the first process can be connected to, since JAX would not say what failed."""
+    """Wait for the first process to accept connections: JAX would not say what failed."""
     deadline = time.monotonic() + options.join_timeout
     while True:
         try:
@@ -126,7 +118,7 @@ def _reach(options: HostOptions) -> None:
 
 
 def _check_free(options: HostOptions) -> None:
-    """Refuses a port that JAX could not listen on, which may crash it."""
+    """Refuse a port that JAX could not listen on, which may crash it."""
     dual = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if dual else socket.AF_INET
     _, port = parse_address(options.coordinator)
@@ -139,17 +131,8 @@ def _check_free(options: HostOptions) -> None:
         ) from error
 
 
-def _why_not_joined(options: HostOptions, text: str) -> tuple[str, int]:
-    reason = first_match(text, _JOINING) or "JAX gave up; TF_CPP_MIN_LOG_LEVEL=0 shows why"
-    return (
+def _not_joined(options: HostOptions, reason: str) -> UserError:
+    return UserError(
         f"--host_rank {options.host_rank} of --hosts {options.hosts} could not join the others at "
-        f"--coordinator {options.coordinator} within {options.join_timeout} s: {reason}",
-        UserError.status,
+        f"--coordinator {options.coordinator} within {options.join_timeout} s: {reason}"
     )
-
-
-def _why_lost(peers: Peers, text: str) -> tuple[str, int]:
-    rank = first_match(text, _RUNNING)
-    who = peers.title(int(rank)) if rank else "another host"
-    error = peers.verdict or peers.error(who)
-    return peers.signed(error), error.status

@@ -17,7 +17,6 @@ import numpy as np
 from cli import console
 from training.options import HostOptions
 from training.parallel import joining
-from training.parallel.peers import together
 from utils import UserError
 
 STEPS = 600
@@ -32,7 +31,7 @@ def work(args: argparse.Namespace) -> None:
     peers = joining.join(options, {"--epochs": 4 if args.what == "differ" else 3, "--seed": 0})
     if args.what == "early":
         raise UserError("cannot read image 3")
-    with together(peers):
+    with peers.together():
         for step in range(STEPS):
             multihost_utils.broadcast_one_to_all(np.ones(1))
             if step == 1:
@@ -48,4 +47,6 @@ if __name__ == "__main__":
         parser.add_argument(name, type=int)
     parser.add_argument("what")
     parser.add_argument("--join", type=int, default=60)
-    console.end_process(lambda: console.run(parser, work, backend=False, apart=lambda args: True))
+    console.end_process(
+        lambda: console.run(parser, work, backend=False, in_child=lambda args: True)
+    )
