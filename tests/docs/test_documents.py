@@ -44,14 +44,15 @@ def python_commands(page: Path) -> list[tuple[str, list[str]]]:
     """Return script or module, and arguments, of each call of Python on a page."""
     found = []
     for words in commands(page):
-        starts = [i for i, word in enumerate(words) if Path(word).name in ("python", "python3")]
-        if not starts or ("/" in words[starts[0]] and not words[starts[0]].startswith(".venv")):
+        names = [Path(word).name for word in words]
+        if "python" not in names:
             continue
-        rest = words[starts[0] + 1 :]
-        script = rest.pop(0) if rest[0] != "-m" else rest[1].replace(".", "/") + ".py"
-        rest = rest[2:] if rest[:1] == ["-m"] else rest
-        end = next((i for i, word in enumerate(rest) if ENDS.match(word)), len(rest))
-        found.append((script, [filled(word) for word in rest[:end]]))
+        script, *arguments = words[names.index("python") + 1 :]
+        if script == "-m":
+            script, *arguments = arguments
+            script = script.replace(".", "/") + ".py"
+        end = next((i for i, word in enumerate(arguments) if ENDS.match(word)), len(arguments))
+        found.append((script, [filled(word) for word in arguments[:end]]))
     return found
 
 
@@ -69,7 +70,7 @@ CALLS = [
     pytest.param(script, arguments, id=f"{page.name}-{script}-{i}")
     for page in pages()
     for i, (script, arguments) in enumerate(python_commands(page))
-    if not script.startswith(("pytest", "venv"))
+    if script != "pytest.py"
 ]
 
 
@@ -86,6 +87,13 @@ def test_every_command_of_the_pages_is_accepted_by_its_parser(script, arguments,
         parser_of("learn_classifier.py").parse_args(["--dataset", "Digits", *arguments[end + 1 :]])
         arguments = arguments[:end]
     parser_of(script).parse_args(arguments)
+
+
+def test_tests_that_the_pages_name_exist():
+    words = {word for page in pages() for command in commands(page) for word in command}
+    paths = {word for word in words if word.startswith("tests/")}
+    assert len(paths) >= 2
+    assert {path for path in paths if not (ROOT / path).exists()} == set()
 
 
 def test_a_wrong_option_in_a_page_would_be_found(tmp_path):
