@@ -1,4 +1,4 @@
-"""Judge saved models by how well they classify a test split: plain, top-5, average, hierarchical.
+"""Evaluate the accuracy of saved models on a test split: plain, top-5, average, hierarchical.
 
 Each model classifies as it was trained to: by class probabilities, or by the nearest class
 embedding. --layer, --svm and --prob_features train a linear SVM on features of the training images
@@ -40,7 +40,6 @@ _ONE_EACH = "one for all models or one for each"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
     parser = arguments.build_parser(__doc__)
     data_options.add_data_options(parser, training=False)
     _add_model_options(parser.add_argument_group("models"))
@@ -175,7 +174,6 @@ def choose_method(args: argparse.Namespace) -> str:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     from evaluation.classification import evaluator, reports
     from models.files.description import read_description
     from training.parallel import backend
@@ -322,7 +320,7 @@ def _record(args: argparse.Namespace, dataset: ImageDataset) -> dict[str, object
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command; return its exit status."""
     return console.run(build_parser(), evaluate, argv)
 
 

@@ -1,4 +1,4 @@
-"""Judge features by the images they retrieve: hierarchical precision, AHP and mAP."""
+"""Evaluate features by the images they retrieve: hierarchical precision, AHP and mAP."""
 
 import argparse
 import logging
@@ -26,7 +26,6 @@ _MAX_K = 250
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
     parser = arguments.build_parser(__doc__)
     class_options.add_hierarchy_options(parser)
     class_options.add_class_list(parser, "use the images of these classes only")
@@ -90,7 +89,6 @@ def _add_output_options(group) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     from cli.model_options import model_names, per_model
     from evaluation.retrieval.metrics import evaluate
     from evaluation.retrieval.plot import write_plot
@@ -150,7 +148,7 @@ def _open_gallery(args: argparse.Namespace) -> "Gallery":
 
 
 def _ranks(args: argparse.Namespace, images: int) -> tuple[list[int], int]:
-    """The k of the table's columns, and the largest k of CSV and plot."""
+    """Return the k of the table's columns, and the largest k of CSV and plot."""
     most = images - 1
     asked = [("--k", k) for k in args.k or ()]
     asked += [("--clip_ahp", args.clip_ahp), ("--max_k", args.max_k)]
@@ -171,7 +169,7 @@ def _similarities(args: argparse.Namespace, classes: Sequence[str]) -> "dict[str
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command; return its exit status."""
     return console.run(build_parser(), evaluate, argv, backend=False)
 
 

@@ -10,9 +10,9 @@ labels    labels (a list)       original class labels, all int or all str
 names     names (a list)        file names, or indices as text
 ========  ====================  ===========================================
 
-In a pickle that is read, ``feat`` may also be a list of vectors or a dictionary from the name or
-index of an image to its vector, and names may be missing: with indices as keys, labels are in
-their order; keys that are names need ``names``.
+When a pickle is read, ``feat`` may also be a list of vectors or a dictionary from the name or index
+of an image to its vector, and names may be missing: with indices as keys, labels are in their
+order; names as keys need ``names``.
 """
 
 import os
@@ -31,13 +31,13 @@ from utils import UsageError, UserError, open_regular
 
 SUFFIXES = (".npz", ".pickle")
 
-_LARGEST = 2**33  # bytes; a million images in 2,048 dimensions
+_LARGEST = 2**33  # bytes: a million images in 2,048 dimensions
 _MOST = 10_000_000  # images
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What a network makes of images.
+    """Features of images.
 
     Attributes:
         vectors: float32 (images, dimensions), finite.
@@ -51,7 +51,7 @@ class Features:
 
 
 def of_test_split(vectors: np.ndarray, dataset: Dataset) -> Features:
-    """The features of the test images of a data set, in the order of the split."""
+    """Combine feature vectors of the test images, in their order, with labels and names."""
     labels = np.asarray(dataset.labels)
     if labels.dtype.kind not in "iuU":  # numbers beyond 64 bits
         labels = np.array([str(label) for label in dataset.labels])
@@ -59,17 +59,17 @@ def of_test_split(vectors: np.ndarray, dataset: Dataset) -> Features:
 
 
 def check_features_path(option: str, path: Path) -> None:
-    """Refuses a name that does not say which layout to write.
+    """Refuse a file name whose suffix is none of ``SUFFIXES``.
 
     Raises:
-        UsageError: it ends in none of ``SUFFIXES``.
+        UsageError: the layout is unknown; the message starts with ``option``.
     """
     if path.suffix not in SUFFIXES:
         raise UsageError(f"{option} {path}: the name has to end in {' or '.join(SUFFIXES)}")
 
 
 def write_features(path: Path, features: Features) -> None:
-    """Writes a dump; the ending of its name chooses the layout.
+    """Write a dump in the layout of the file's suffix.
 
     Raises:
         UserError: the file cannot be written.
@@ -98,7 +98,7 @@ def _write_pickle(file, features: Features) -> None:
 
 
 def read_features(path: str | Path) -> Features:
-    """Reads a dump of either layout. Nothing in the file is executed, whatever it contains.
+    """Read a dump of either layout; nothing in the file is executed.
 
     Raises:
         UserError: the file is missing or damaged, lacks features or labels, or has values that
@@ -155,7 +155,7 @@ def _features(content: Mapping[str, object]) -> Features:
 
 
 def _in_order(vectors: Mapping, names: Iterable | None) -> list:
-    """The vectors of a dictionary in the order of the images, that of the labels and names."""
+    """Return the vectors of a dictionary in the order of the labels and names."""
     by_key = {str(key): vector for key, vector in vectors.items()}
     indices = [str(i) for i in range(len(vectors))]
     names = None if names is None else [str(name) for name in names]

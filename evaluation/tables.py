@@ -1,4 +1,4 @@
-"""Tables: aligned text for people, CSV for programs."""
+"""Tables as aligned text and as CSV files."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -8,12 +8,12 @@ from storage.files import replacing
 
 
 def aligned(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> list[str]:
-    """Lines with columns of equal width.
+    """Return lines with columns of equal width.
 
     Args:
         header: of the columns.
         rows: their cells.
-        left: how many columns are aligned to the left, the others to the right.
+        left: number of left-aligned columns; the others are right-aligned.
     """
     cells = [list(header), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -27,9 +27,9 @@ def aligned(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1)
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Writes a CSV file; numbers in full precision, None as an empty cell.
+    """Write a CSV file, with numbers in full precision and None as an empty cell.
 
-    Bytes in the names of files that are no UTF-8 are written as ``\\udcff``.
+    Bytes of file names that are not UTF-8 are written as ``\\udcff``.
 
     Raises:
         UserError: the file cannot be written.

@@ -1,7 +1,7 @@
-"""Reads MATLAB files that may be damaged or made to do harm.
+"""Safe reading of MATLAB files, which may be damaged or malicious.
 
-SciPy sets aside whatever a file declares, and calls itself for each array within an array until the
-process dies. So the elements of a file are walked through before SciPy gets it.
+SciPy allocates whatever size a file declares, and recurses into nested arrays until the stack
+overflows. So all elements of a file are checked before SciPy reads it.
 """
 
 import math
@@ -15,25 +15,25 @@ import numpy as np
 
 from utils import UserError, listing, read_bytes
 
-_LARGEST = 2**28  # bytes, unpacked; the annotations of Cars have about 20 MB
-_HEADER = 128  # bytes, the last two of which tell the byte order
+_LARGEST = 2**28  # unpacked bytes; the annotations of Cars have about 20 MB
+_HEADER = 128  # bytes, of which the last two are the byte order
 _ORDERS = {b"IM": "<", b"MI": ">"}
 _INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15  # types of elements
 _OF_NUMBERS = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13}
 _OF_TEXT = {1, 2, 4, 16, 17, 18}
-_LONGEST_NAME = 64  # of a field of a structure
+_LONGEST_NAME = 64  # bytes, of a field of a structure
 _CELL, _STRUCT, _CHAR, _NUMBERS = 1, 2, 4, range(6, 16)  # classes of arrays
-_DEEPEST = 8  # arrays within arrays
+_DEEPEST = 8  # levels of nested arrays
 _MOST = 2_000_000  # elements; the annotations of Cars have about 700,000
 
 
 def load_mat(path: Path, *variables: str, optional: str | None = None) -> list[np.ndarray]:
-    """Reads variables of a MATLAB file, each as a one-dimensional array.
+    """Read variables of a MATLAB file, each as a one-dimensional array.
 
     Args:
         path: the file, of MATLAB 5 to 7.2.
-        *variables: that it has to have.
-        optional: one that it may lack; it is empty then.
+        *variables: required variables.
+        optional: a variable that may be missing; it is empty then.
 
     Raises:
         UserError: the file is missing or damaged, or lacks a variable.
@@ -47,10 +47,10 @@ def load_mat(path: Path, *variables: str, optional: str | None = None) -> list[n
 
 
 def whole_numbers(path: Path, name: str, values: np.ndarray) -> list[int]:
-    """The numbers in a variable of a MATLAB file.
+    """Return a variable of a MATLAB file as a list of integers.
 
     Raises:
-        UserError: it holds something else.
+        UserError: its values are no whole numbers.
     """
     values = np.asarray(values)
     if values.ndim != 1 or values.dtype.kind not in "iuf":
@@ -72,12 +72,12 @@ def _content(path: Path, names: list[str]) -> dict:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about variables that occur twice
             return loadmat(path, squeeze_me=True, variable_names=names)
-    except Exception as error:  # SciPy documents no exceptions for damaged files
+    except Exception as error:  # SciPy raises anything for damaged files
         raise UserError(f"{path} is not a readable MATLAB file") from error
 
 
 def _check(content: bytes) -> None:
-    """Raises ValueError unless a file has arrays of numbers, text, cells and structures only."""
+    """Raise ValueError unless a file has arrays of numbers, text, cells and structures only."""
     order = _ORDERS.get(content[_HEADER - 2 : _HEADER])
     if order is None:
         raise ValueError("it is of another version")
@@ -107,15 +107,15 @@ def _unpacked(part: bytes, limit: int) -> bytes:
 
 
 def _elements(block: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """Type and content of each element.
+    """Yield type and content of each element.
 
     Raises:
-        ValueError: the last one is not complete.
+        ValueError: the last one is incomplete.
     """
     start = 0
     while start < len(block):
         kind, size = struct.unpack_from(f"{order}II", block, start)
-        if kind >> 16:  # up to four bytes, which stand in the place of the size
+        if kind >> 16:  # a small element: up to four bytes in the place of the size
             kind, size, begin, length = kind & 0xFFFF, kind >> 16, start + 4, 8
         else:
             begin, length = start + 8, 8 + size + (0 if kind == _COMPRESSED else -size % 8)
@@ -127,9 +127,9 @@ def _elements(block: bytes, order: str) -> Iterator[tuple[int, bytes]]:
 
 
 def _arrays_in(part: bytes, order: str) -> list[bytes]:
-    """The arrays within an array, whose elements are all of types that belong there.
+    """Return the arrays within an array, after checking the types and number of its elements.
 
-    SciPy takes every type for one that it knows, and every count for one that is right.
+    SciPy checks neither, and crashes on damaged files.
     """
     if not part:
         return []

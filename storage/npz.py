@@ -1,6 +1,6 @@
-"""Reads ``.npz`` and other zip archives that may be damaged or made to do harm.
+"""Safe reading of ``.npz`` and other zip archives, which may be damaged or malicious.
 
-Nothing in them is executed, and what they unpack to is bounded before anything is unpacked.
+Nothing in them is executed, and the unpacked size is checked before anything is unpacked.
 """
 
 import math
@@ -19,16 +19,16 @@ _HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without a bound
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile cannot bound the others
 _KINDS = "biufSU"  # of dtypes: numbers and text
-_FREE = 2**28  # bytes that the smallest of files may unpack to
-_RATIO = 20
-_MOST_NUMBERS = 2**27  # in nested lists, which NumPy makes 1 GiB of
-_MOST_TEXT = 2**26  # characters of an array that is made of a list
+_FREE = 2**28  # unpacked bytes that any file may have, however small
+_RATIO = 20  # largest compression ratio beyond that
+_MOST_NUMBERS = 2**27  # in nested lists: 1 GiB as an array
+_MOST_TEXT = 2**26  # characters in an array of text: 256 MiB
 
 
 def is_zip(path: str | Path) -> bool:
-    """Whether a file begins as every zip archive does, a damaged one too.
+    """Return whether a file begins like a zip archive, damaged ones included.
 
     Raises:
         OSError: the file cannot be read.
@@ -38,28 +38,28 @@ def is_zip(path: str | Path) -> bool:
 
 
 def bounded(limit: int, file: BinaryIO) -> int:
-    """A limit for what a file may unpack to that grows with the file, up to ``limit``.
+    """Return a limit of the unpacked size that grows with the file, up to ``limit`` bytes.
 
-    Numbers in float32 shrink to about nine tenths, a third if most of them are zero; what shrinks
-    to less than a twentieth is small, or a file that was made to fill the memory.
+    Compression leaves about 90 % of float32 features, a third if most of them are zero. What
+    shrinks to less than 5 % is small, or a file made to fill the memory.
     """
     return min(limit, max(_FREE, _RATIO * os.fstat(file.fileno()).st_size))
 
 
 def read_npz(file: BinaryIO, names: Iterable[str], limit: int) -> dict[str, np.ndarray]:
-    """Reads arrays of numbers and text from an ``.npz`` archive.
+    """Read arrays of numbers and text from an ``.npz`` archive.
 
     Args:
         file: the archive.
-        names: of the arrays; those that the archive lacks are left out.
-        limit: bytes that they may have altogether when they are unpacked.
+        names: of the arrays; the result has those that exist.
+        limit: of their total unpacked size, in bytes.
 
     Raises:
-        ValueError: the archive is damaged, larger than ``limit``, or has other arrays there.
+        ValueError: the archive is damaged, larger than ``limit``, or holds arrays of other types.
     """
     try:
         with zipfile.ZipFile(file) as archive, warnings.catch_warnings():
-            # About headers: those of Python 2, and damaged ones that look like code in old style.
+            # NumPy warns about headers of Python 2, Python about damaged ones that it parses.
             warnings.simplefilter("ignore")
             members = _members(archive, {f"{name}.npy": name for name in names}, limit)
             return {name: _array(archive, member) for name, member in members.items()}
@@ -68,12 +68,12 @@ def read_npz(file: BinaryIO, names: Iterable[str], limit: int) -> dict[str, np.n
 
 
 def read_member(file: BinaryIO, name: str, limit: int) -> bytes | None:
-    """The content of one member of a zip archive; None if there is no such member.
+    """Return the content of one member of a zip archive; None if there is no such member.
 
     Args:
         file: the archive.
         name: of the member.
-        limit: bytes that it may have when it is unpacked.
+        limit: of its unpacked size, in bytes.
 
     Raises:
         ValueError: the archive is damaged or the member larger than ``limit``.
@@ -87,12 +87,12 @@ def read_member(file: BinaryIO, name: str, limit: int) -> bytes | None:
 
 
 def float_vectors(value: object) -> np.ndarray:
-    """An array, or nested lists, of numbers as float32; too large ones become infinite.
+    """Convert an array or nested lists of numbers to float32; too large ones become infinite.
 
     Raises:
-        TypeError, ValueError: it has something else than real numbers, or no regular shape.
+        TypeError, ValueError: there are other things than real numbers, or the shape is ragged.
     """
-    if _longest_text(value):  # of which NumPy would make an array as wide as the longest of it
+    if _longest_text(value):  # NumPy would make every element as wide as the longest text
         raise ValueError("numbers are needed, there is text among them")
     if isinstance(value, list | tuple) and _numbers_in(value) > _MOST_NUMBERS:
         raise ValueError(f"these are more than {_MOST_NUMBERS:,} numbers")
@@ -104,7 +104,7 @@ def float_vectors(value: object) -> np.ndarray:
 
 
 def _numbers_in(value: list | tuple) -> int:
-    """How many there are in nested lists, whose parts may be one and the same."""
+    """Count the numbers in nested lists, whose parts may be the same object."""
     count, waiting = 0, [value]
     while waiting:
         part = waiting.pop()
@@ -116,11 +116,10 @@ def _numbers_in(value: list | tuple) -> int:
 
 
 def label_vector(value: object) -> np.ndarray:
-    """An array, or a list, of labels as an array; nothing is said about what the labels are.
+    """Convert a list of labels to an array, of any type.
 
     Raises:
-        TypeError, ValueError: it is something else, or labels of text are so long and so many that
-            an array of them would fill the memory.
+        TypeError, ValueError: it is no list, or an array of text would be far too large.
     """
     if isinstance(value, list | tuple) and len(value) * _longest_text(value) > _MOST_TEXT:
         raise ValueError("its labels are far too long")
@@ -128,7 +127,7 @@ def label_vector(value: object) -> np.ndarray:
 
 
 def _longest_text(value: object) -> int:
-    """Characters of the longest text in nested lists."""
+    """Return the length of the longest text in nested lists; 0: there is none."""
     longest, waiting = 0, [value]
     while waiting:
         part = waiting.pop()
@@ -140,10 +139,10 @@ def _longest_text(value: object) -> int:
 
 
 def check_text(array: np.ndarray) -> None:
-    """Refuses text with numbers that are no characters, of which NumPy makes broken text.
+    """Refuse an array of text with invalid code points, which NumPy accepts.
 
     Raises:
-        ValueError: it has such text.
+        ValueError: there are some.
     """
     if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
         code_points = array.reshape(-1).view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
@@ -154,9 +153,9 @@ def check_text(array: np.ndarray) -> None:
 def _members(
     archive: zipfile.ZipFile, wanted: dict[str, str], limit: int
 ) -> dict[str, zipfile.ZipInfo]:
-    """Those of the archive that are wanted, by the name that they are wanted under."""
+    """Return the members of the archive whose names are keys of ``wanted``, by its values."""
     found = {wanted[i.filename]: i for i in archive.infolist() if i.filename in wanted}
-    # Reading a member ends at the size that the directory of the archive has for it.
+    # zipfile reads no more of a member than the size in the directory of the archive.
     size = sum(member.file_size for member in found.values())
     if size > limit:
         raise ValueError(f"its content of {size:,} bytes is far too large")
@@ -175,7 +174,7 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
 
 
 def _check_header(stream: BinaryIO, size: int) -> None:
-    """Refuses arrays whose shape differs from what the file has for them."""
+    """Refuse an array whose shape does not match the size of its member."""
     version = np.lib.format.read_magic(stream)
     if version not in _HEADERS:
         raise ValueError(f"an array of version {version}")

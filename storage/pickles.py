@@ -1,8 +1,8 @@
-"""Reads pickles of plain data without running code that the file brings along.
+"""Safe unpickling of plain data: no code in the file is executed.
 
-A file of kilobytes can also ask for terabytes: by copying one part over and over, or by a list of
-lists of lists that are all the same. So what calls may copy is bounded, and what the content
-unfolds to.
+Kilobytes of a pickle can also ask for terabytes, by copying one part over and over or by lists of
+lists of lists that are all the same. So the bytes copied by calls and the size of the unfolded
+content are limited.
 """
 
 import collections
@@ -19,46 +19,46 @@ from numpy._core import multiarray
 from storage.npz import check_text
 from utils import UserError, open_regular
 
-_FREE = 2**24  # bytes that calls may copy, and parts that are looked at, in the smallest of files
-_COPIES = 8  # times the size of a file that they may copy
-_DEEPEST = 50  # containers within containers
-_STEPS = 2**23  # codes in a file; the names and labels of a million images take 4e6
-# For how many codes one counts: those that make a container, and the one that remembers something.
+_FREE = 2**24  # bytes that calls may copy in any file, however small
+_COPIES = 8  # bytes that they may copy for each byte of a larger file
+_DEEPEST = 50  # levels of nested containers
+_STEPS = 2**23  # weighted opcodes in a file; names and labels of a million images take 4e6
+# Weights of opcodes that create a container or remember an object (default: 1).
 _COSTS = {**dict.fromkeys(b"(])}\x8f\x91tld\x85\x86\x87", 4), 0x94: 2}
 
 
 class _ForbiddenGlobal(Exception):
-    """A pickle asks for something that is not on the list below."""
+    """A pickle asks for a global that ``_ALLOWED`` lacks."""
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """Stands in for ``_codecs.encode``, by which old protocols write bytes: Latin-1 only."""
+    """Replace ``_codecs.encode``, with which old protocols write bytes: Latin-1 only."""
     if encoding not in ("latin1", b"latin1", "latin-1"):
         raise pickle.UnpicklingError(f"bytes written in {encoding!r}")
     return text.encode("latin1")
 
 
 def _empty_bytes() -> bytes:
-    """Stands in for ``bytes``: old protocols write an empty string as a call without arguments."""
+    """Replace ``bytes``: old protocols write an empty string as a call without arguments."""
     return b""
 
 
 _NDARRAY = "numpy.ndarray"
-"""Stands in for the class: as such it could be called, with any piece of memory as its content."""
+"""Replaces the class itself, which could be called to wrap any memory."""
 
 
 def _empty_array(kind: str, shape: tuple, dtype: bytes | str) -> np.ndarray:
-    """Stands in for NumPy's ``_reconstruct``: the array's state follows in the file."""
+    """Replace NumPy's ``_reconstruct``: the array's state follows in the file."""
     if kind is not _NDARRAY:
         raise pickle.UnpicklingError("an array of an unknown kind")
     return np.empty(0, np.uint8)
 
 
 def _dtype(spec, align=False, copy=False) -> np.dtype:
-    """Stands in for ``numpy.dtype``: old files pass the flags as 0 and 1, NumPy wants booleans.
+    """Replace ``numpy.dtype``: old files pass the flags as 0 and 1, NumPy wants booleans.
 
-    Arrays of objects are refused: their bytes would be taken for addresses. A type is always a
-    new one, since the state that follows would change that of all arrays in the process.
+    Arrays of objects are refused: their bytes would be taken for addresses. The type is always
+    copied, since the state that follows would change NumPy's own.
     """
     if not isinstance(spec, str | bytes):
         raise pickle.UnpicklingError("an array of an unknown type")
@@ -71,7 +71,7 @@ def _dtype(spec, align=False, copy=False) -> np.dtype:
 
 
 def _from_buffer(buffer: bytes | bytearray, dtype: np.dtype, shape: tuple, order: str):
-    """Stands in for NumPy's ``_frombuffer``: an array's memory would vanish with its next state."""
+    """Replace NumPy's ``_frombuffer``: an array's memory would vanish with its next state."""
     if not isinstance(buffer, bytes | bytearray) or not isinstance(dtype, np.dtype):
         raise pickle.UnpicklingError("an array without content")
     array = np.frombuffer(buffer, dtype).reshape(shape, order=order)
@@ -80,19 +80,19 @@ def _from_buffer(buffer: bytes | bytearray, dtype: np.dtype, shape: tuple, order
 
 
 def _scalar(dtype: np.dtype, content: bytes | str):
-    """Stands in for NumPy's ``scalar``; ``content`` is text if Python 2 wrote it."""
+    """Replace NumPy's ``scalar``; ``content`` is text if Python 2 wrote it."""
     content = content.encode("latin1") if isinstance(content, str) else content
     check_text(np.frombuffer(content, dtype))
     return multiarray.scalar(dtype, content)
 
 
 def _default_dict(factory: None = None) -> dict:
-    """Stands in for ``defaultdict``, without the callable for missing keys."""
+    """Replace ``defaultdict``, without the callable for missing keys."""
     return {}
 
 
-# Looked up, never imported: a name that is not here cannot be reached. NumPy 2 renamed its
-# private package, Python 3 its built-ins.
+# Globals are looked up here, never imported. NumPy 2 renamed its private package, Python 3 its
+# built-ins.
 _ALLOWED = {
     **{
         (f"numpy.{core}.{module}", name): function
@@ -117,12 +117,12 @@ _ALLOWED = {
 
 
 class _PlainUnpickler(pickle._Unpickler):
-    """The unpickler in Python: the one in C hands any state in the file to any object.
+    """The unpickler in Python; the one in C lets the file set the state of any object.
 
     Args:
         file: the pickle.
         encoding: see ``load_plain_pickle``.
-        budget: bytes that calls may copy in all.
+        budget: bytes that all calls together may copy.
     """
 
     dispatch: ClassVar[dict] = dict(pickle._Unpickler.dispatch)
@@ -140,7 +140,7 @@ class _PlainUnpickler(pickle._Unpickler):
         return self._paid(found) if callable(found) else found
 
     def _paid(self, function: Callable) -> Callable:
-        """A function whose copies of its arguments count."""
+        """Wrap a function to charge the size of its arguments."""
 
         @wraps(function, updated=())
         def call(*arguments):
@@ -155,7 +155,7 @@ class _PlainUnpickler(pickle._Unpickler):
             raise pickle.UnpicklingError("it copies its content far too often")
 
     def load_build(self) -> None:
-        """Sets the state of the last object."""
+        """Set the state of the last object."""
         state, target = self.stack.pop(), self.stack[-1]
         self._pay(state)
         if isinstance(target, np.dtype):
@@ -169,7 +169,7 @@ class _PlainUnpickler(pickle._Unpickler):
             check_text(target)
 
     def load_bytearray8(self) -> None:
-        """Reads as many bytes as the file has; the original first sets aside what it claims."""
+        """Read as many bytes as the file has; the original first allocates what it claims."""
         size = int.from_bytes(self.read(8), "little")
         content = bytearray(self.read(size))
         if len(content) < size:
@@ -181,7 +181,7 @@ class _PlainUnpickler(pickle._Unpickler):
 
 
 class _Counted(dict):
-    """The functions for the codes in a pickle, of which only so many are looked up."""
+    """The functions of the opcodes; looking up too many of them fails."""
 
     left = _STEPS
 
@@ -193,7 +193,7 @@ class _Counted(dict):
 
 
 def _bytes_in(part: object) -> int:
-    """About what a copy of an argument takes; arguments that are no containers take little."""
+    """Estimate the size of a copy of an argument; 0 for numbers and arrays."""
     if isinstance(part, str | bytes | bytearray):
         return len(part)
     if isinstance(part, list | tuple | dict | set | frozenset):
@@ -202,7 +202,7 @@ def _bytes_in(part: object) -> int:
 
 
 def _dtype_state(dtype: np.dtype, state: tuple) -> tuple:
-    """Lets a file set nothing but the byte order: NumPy crashes with other sizes and flags."""
+    """Keep nothing of a state but the byte order: NumPy crashes with other sizes and flags."""
     _version, order, subarray, names, fields, itemsize, alignment, flags = state
     if (
         any(part is not None for part in (subarray, names, fields))
@@ -215,16 +215,16 @@ def _dtype_state(dtype: np.dtype, state: tuple) -> tuple:
 
 
 def load_plain_pickle(path: str | Path, encoding: str = "latin1"):
-    """The content of a pickle that holds nothing but NumPy arrays, numbers, text and containers.
+    """Load a pickle of NumPy arrays, numbers, text and containers.
 
     Args:
         path: the file, written by any version of Python 2 or 3.
-        encoding: how the byte strings of Python 2 are read: ``"bytes"`` leaves them as they are,
-            ``"latin1"`` makes text of them, one character per byte.
+        encoding: of byte strings of Python 2: ``"bytes"`` keeps bytes, ``"latin1"`` makes text with
+            one character per byte.
 
     Raises:
-        UserError: the file cannot be read, is damaged, or asks for anything else than the above,
-            e.g. for a function to be called.
+        UserError: the file cannot be read, is damaged, or asks for anything else, e.g. for a
+            function to be called.
     """
     try:
         with open_regular(path) as file:
@@ -238,23 +238,21 @@ def load_plain_pickle(path: str | Path, encoding: str = "latin1"):
         ) from None
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except Exception as error:  # a damaged pickle may raise anything, and only that is meant here
+    except Exception as error:  # damaged pickles may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path} is not a complete pickle file: {reason}") from error
 
 
 def _check_unfolded(content: object, limit: int) -> None:
-    """Refuses containers within each other that whoever goes through them would not get out of.
-
-    And functions: damage can leave one in a container that the file only meant to call.
+    """Refuse content that is no finite tree of plain data.
 
     Args:
         content: of a pickle.
-        limit: parts that it may have when everything that occurs twice counts twice.
+        limit: of the number of parts, where parts that occur twice count twice.
 
     Raises:
-        UnpicklingError: it has more, or a container is part of itself, or they are nested deeply,
-            or a part is a function or a view of memory.
+        UnpicklingError: there are more parts, a container contains itself, nesting is too deep, or
+            a part is a function (damage can leave one that the file meant to call) or a view.
     """
     if _is_no_data(content):
         raise pickle.UnpicklingError("a function or a view instead of data")

@@ -1,1 +1,1 @@
-"""How well features retrieve images of the same or similar classes."""
+"""Evaluation of features by retrieval: images of the same or similar classes."""

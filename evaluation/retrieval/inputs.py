@@ -1,4 +1,4 @@
-"""The feature dumps of several models, made comparable: the same images, classes numbered alike."""
+"""Feature dumps of several models of the same images, with classes numbered alike."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from utils import UsageError, UserError, listing
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """The same images as several models see them; the images may come in different orders.
+    """Features of the same images by several models, each in its own order of the images.
 
     Attributes:
-        classes: the original class labels as text, each once.
+        classes: unique original class labels, as text.
         vectors: (images, dimensions) of each model.
         positions: int (images,) of each model, positions in ``classes``.
     """
@@ -27,12 +27,12 @@ class Gallery:
 
     @property
     def images(self) -> int:
-        """How many images each model has."""
+        """Number of images of each model."""
         return len(self.vectors[0])
 
 
 def read_gallery(paths: Sequence[Path]) -> Gallery:
-    """Reads the dumps of models that saw the same images.
+    """Read the dumps of models that saw the same images.
 
     Raises:
         UserError: a dump cannot be read, or two do not have the same number of images of each
@@ -51,7 +51,7 @@ def read_gallery(paths: Sequence[Path]) -> Gallery:
 
 
 def restrict(gallery: Gallery, wanted: Sequence[str]) -> Gallery:
-    """Keeps the images of some classes.
+    """Keep the images of some classes.
 
     Raises:
         UsageError: one of them has no images.

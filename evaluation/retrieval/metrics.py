@@ -1,4 +1,4 @@
-"""How well features retrieve similar images: hierarchical precision and average precision.
+"""Retrieval metrics: hierarchical precision and average precision.
 
 Every image queries all others. Hierarchical precision of the first k retrieved images (Deng, Berg
 and Fei-Fei, "Hierarchical semantic indexing for large scale image retrieval", CVPR 2011) is the sum
@@ -6,7 +6,7 @@ of their similarities to the class of the query, divided by the largest sum that
 
     HP@k(q) = sum_{i<=k} s(q, r_i) / max over rankings of the same sum.
 
-All figures are means over the queries (Barz and Denzler, "Hierarchy-based image embeddings for
+All metrics are means over the queries (Barz and Denzler, "Hierarchy-based image embeddings for
 semantic image retrieval", WACV 2019).
 """
 
@@ -24,7 +24,7 @@ _COST_BITS = 40
 
 @dataclass(frozen=True, eq=False)
 class Retrieval:
-    """How one set of features retrieves, as means over all queries.
+    """Metrics of one set of features, as means over all queries.
 
     Attributes:
         precision: HP@k for k = 1 … images - 1, in [0, 1], by the name of the similarity.
@@ -42,18 +42,18 @@ def evaluate(
     similarities: Mapping[str, np.ndarray],
     normalize: bool = True,
 ) -> Retrieval:
-    """Ranks all images for each image by Euclidean distance and measures the rankings.
+    """Rank all images for each image by Euclidean distance and evaluate the rankings.
 
-    Of normalized features that is the ranking by cosine similarity. Distances are rounded to about
-    2^-40 of the largest possible squared distance; what is equal then keeps the order of the
-    images, so that the result does not depend on how a matrix product is rounded.
+    For normalized features, this is the ranking by cosine similarity. Squared distances are rounded
+    to about 2^-40 of the largest possible one, and ties keep the order of the images, so that the
+    result does not depend on the rounding of a matrix product.
 
     Args:
         features: (images, dimensions), finite, at least two images.
         labels: int (images,), class positions.
-        similarities: (classes, classes) by name, values from 0. If even the best k images have
-            the similarity 0, any ranking of them is right, and HP@k is 1.
-        normalize: whether to divide each feature vector by its length; vectors of length 0 stay.
+        similarities: (classes, classes) by name, non-negative. Where even the best k images have
+            the similarity 0, HP@k is 1.
+        normalize: whether to scale feature vectors to unit length (zero vectors stay).
     """
     totals = {name: _Totals(matrix, labels) for name, matrix in similarities.items()}
     average_precisions = []
@@ -68,23 +68,23 @@ def evaluate(
 
 
 def area(precision: np.ndarray, k: int | None = None) -> float:
-    """Average hierarchical precision: the area under the curve of HP@1 … HP@k by trapezoids.
+    """Return average hierarchical precision: the area under HP@1 … HP@k by trapezoids.
 
     AHP@k = 1/k * (sum of HP@1 … HP@k - (HP@1 + HP@k) / 2) (Barz and Denzler, WACV 2019). A perfect
     curve reaches (k - 1) / k.
 
     Args:
         precision: HP@1, HP@2, …
-        k: up to which rank, at most ``len(precision)``; None: all.
+        k: last rank, at most ``len(precision)``; None: all.
     """
     clipped = precision[:k]
     return float((clipped.sum() - (clipped[0] + clipped[-1]) / 2) / len(clipped))
 
 
 class _Totals:
-    """Sums over queries of the similarity at each rank, class by class of the query.
+    """Sums over queries of the similarity at each rank, for one class of queries after another.
 
-    The best possible sums depend on the class only, so they divide the totals of a class once.
+    The best possible sums depend on the class only, so one division per class normalizes them.
     """
 
     def __init__(self, similarity: np.ndarray, labels: np.ndarray):
@@ -95,7 +95,7 @@ class _Totals:
         self._total = np.zeros(len(labels) - 1)  # of all classes before it
 
     def add(self, label: int, ranked: np.ndarray) -> None:
-        """Counts queries of one class, ``ranked`` (queries, ranks) being what they retrieved.
+        """Add queries of one class, given the classes that they retrieved, (queries, ranks).
 
         All queries of a class have to come before those of the next one.
         """
@@ -105,7 +105,7 @@ class _Totals:
         self._sums += np.take(self.similarity[label], ranked).sum(axis=0)
 
     def precision(self) -> np.ndarray:
-        """HP@1, HP@2, …, the mean over all queries, once all have been counted."""
+        """Return HP@1, HP@2, …: means over all queries, once all have been added."""
         self._finish_class()
         return self._total / self.counts.sum()
 
@@ -119,7 +119,7 @@ class _Totals:
         self._label = None
 
     def _best(self, label: int) -> np.ndarray:
-        """The similarities of all other images to one of this class, largest first."""
+        """Return the similarities of all other images to one of this class, descending."""
         others = self.counts.copy()
         others[label] -= 1
         order = np.argsort(-self.similarity[label], kind="stable")
@@ -127,8 +127,8 @@ class _Totals:
 
 
 def _scaled(features: np.ndarray, normalize: bool) -> np.ndarray:
-    """Features as float64, so that no squared distance is larger than 1."""
-    # Before anything is squared: float64 would overflow from 1e154 on.
+    """Scale features, as float64, such that no squared distance is larger than 1."""
+    # Before squaring: float64 would overflow from 1e154 on.
     features = np.asarray(features, dtype=np.float64)
     features = features / (np.abs(features).max() or 1.0)
     lengths = np.linalg.norm(features, axis=1)
@@ -138,7 +138,7 @@ def _scaled(features: np.ndarray, normalize: bool) -> np.ndarray:
 
 
 def _rankings(features: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """A class and the classes that some of its images retrieve, (queries, images - 1), in order."""
+    """Yield a class and the ranked classes of some of its queries, (queries, images - 1)."""
     queries = np.argsort(labels, kind="stable")
     squares = np.einsum("nd,nd->n", features, features)
     classes = labels.astype(np.min_scalar_type(int(labels.max())))
@@ -151,17 +151,17 @@ def _rankings(features: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, n
 
 
 def _runs(labels: np.ndarray) -> Iterator[tuple[int, int, int]]:
-    """Each label of an ascending list, with where it begins and where it ends."""
+    """Yield each label of an ascending list with its start and end."""
     values, starts = np.unique(labels, return_index=True)
     ends = [*starts[1:].tolist(), len(labels)]
     yield from zip(values.tolist(), starts.tolist(), ends, strict=True)
 
 
 def _nearest(features: np.ndarray, squares: np.ndarray, block: np.ndarray) -> np.ndarray:
-    """Positions of all other images in the order of their distance to each query of a block.
+    """Return the positions of all other images by their distance to each query of a block.
 
-    Distance and position together make one number, which is sorted: faster than ``argsort``, and
-    equal distances come in the order of their positions.
+    Distance and position are packed into one number for sorting: faster than ``argsort``, and ties
+    keep the order of positions.
     """
     numexpr = _numexpr()
     images = len(features)
@@ -187,7 +187,7 @@ def _nearest(features: np.ndarray, squares: np.ndarray, block: np.ndarray) -> np
 
 
 def _numexpr() -> ModuleType:
-    """Imports numexpr without what it says about the number of threads."""
+    """Import numexpr without its log message about the number of threads."""
     logging.getLogger("numexpr").setLevel(logging.WARNING)
     import numexpr
 
@@ -195,13 +195,13 @@ def _numexpr() -> ModuleType:
 
 
 def _average_precision(hits: np.ndarray) -> np.ndarray:
-    """Mean over the relevant images of the precision at their rank, for each query.
+    """Return average precision of each query: the mean precision at the ranks of relevant images.
 
     Args:
         hits: bool (queries, ranks), the same number of True in each row.
 
     Returns:
-        (queries,), or (0,) if there is nothing relevant.
+        (queries,), or (0,) if nothing is relevant.
     """
     queries = len(hits)
     ranks = np.nonzero(hits)[1].reshape(queries, -1) + 1
