@@ -62,27 +62,33 @@ def draw(
     """Return a float32 array distributed as ``initializer`` says.
 
     Args:
-        initializer: of a family in ``INITIALIZERS``.
+        initializer: ``RandomUniform``, ``Orthogonal`` or of the ``VarianceScaling`` family, e.g.
+            ``HeNormal``.
         shape: of a weight; the last two axes of a kernel are the input and the output channels.
         rng: source of the random numbers.
 
     Raises:
         TypeError: the initializer is of another family.
     """
-    for family, function in INITIALIZERS.items():
-        if isinstance(initializer, family):
-            return function(initializer, shape, rng)
-    raise TypeError(f"initialize() cannot draw from the initializer {initializer!r}")
-
-
-def _scaled(
-    initializer: initializers.VarianceScaling, shape: tuple[int, ...], rng: np.random.Generator
-) -> np.ndarray:
+    if isinstance(initializer, initializers.RandomUniform):
+        return rng.uniform(initializer.minval, initializer.maxval, shape).astype(np.float32)
+    if isinstance(initializer, initializers.Orthogonal):
+        return _orthogonal(rng, shape, initializer.gain)
+    if not isinstance(initializer, initializers.VarianceScaling):
+        raise TypeError(f"initialize() cannot draw from the initializer {initializer!r}")
     receptive = math.prod(shape[:-2])
     fan_in, fan_out = shape[-2] * receptive, shape[-1] * receptive
     fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
     variance = initializer.scale / max(1.0, fan[initializer.mode])
     return DISTRIBUTIONS[initializer.distribution](rng, shape, math.sqrt(variance))
+
+
+def _orthogonal(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> np.ndarray:
+    """Saxe et al., https://arxiv.org/abs/1312.6120; the signs of R make Q uniform."""
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    q = q * np.sign(np.diag(r))
+    return (gain * (q if rows >= columns else q.T)).reshape(shape).astype(np.float32)
 
 
 def _uniform(rng: np.random.Generator, shape: tuple[int, ...], std: float) -> np.ndarray:
@@ -106,28 +112,4 @@ DISTRIBUTIONS = {
     "uniform": _uniform,
     "untruncated_normal": _normal,
     "truncated_normal": _truncated_normal,
-}
-
-
-def _range(
-    initializer: initializers.RandomUniform, shape: tuple[int, ...], rng: np.random.Generator
-) -> np.ndarray:
-    return rng.uniform(initializer.minval, initializer.maxval, shape).astype(np.float32)
-
-
-def _orthogonal(
-    initializer: initializers.Orthogonal, shape: tuple[int, ...], rng: np.random.Generator
-) -> np.ndarray:
-    """Saxe et al., https://arxiv.org/abs/1312.6120; the signs of R make Q uniform."""
-    rows, columns = math.prod(shape[:-1]), shape[-1]
-    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
-    q = q * np.sign(np.diag(r))
-    matrix = q if rows >= columns else q.T
-    return (initializer.gain * matrix).reshape(shape).astype(np.float32)
-
-
-INITIALIZERS = {
-    initializers.VarianceScaling: _scaled,
-    initializers.RandomUniform: _range,
-    initializers.Orthogonal: _orthogonal,
 }

@@ -12,7 +12,7 @@ import keras
 from models.files.configurations import outline, read_configuration
 from models.files.description import ModelDescription, attach, read_description
 from models.files.weights import Weight, open_weights
-from models.layers.batch_normalization import with_plain_layers
+from models.layers.network import with_plain_layers
 from storage.files import replacing
 from utils import UsageError, UserError
 

@@ -58,16 +58,3 @@ def batch_normalization(name: str, momentum: float = 0.99, epsilon: float = 1e-3
     fused = keras.backend.backend() == "tensorflow" and epsilon >= SMALLEST_EPSILON
     kind = BatchNormalization if fused else keras.layers.BatchNormalization
     return kind(momentum=momentum, epsilon=epsilon, name=name)
-
-
-def with_plain_layers(model: keras.Model) -> keras.Model:
-    """Copy a network, with Keras' own layers in place of their faster twins."""
-    if not any(hasattr(layer, "plain") for layer in model.layers):
-        return model
-    plain = keras.models.clone_model(model, clone_function=_plain)
-    plain.set_weights(model.get_weights())
-    return plain
-
-
-def _plain(layer: keras.Layer) -> keras.Layer:
-    return getattr(layer, "plain", type(layer)).from_config(layer.get_config())

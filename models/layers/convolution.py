@@ -14,7 +14,7 @@ PLAIN_ONLY = frozenset({"groups", "dilation_rate"})
 class Conv2D(keras.layers.Conv2D):
     """``keras.layers.Conv2D`` without groups and dilation, in two TensorFlow operations.
 
-    Never saved, see ``models.layers.batch_normalization.with_plain_layers``.
+    Never saved, see ``models.layers.network.with_plain_layers``.
     """
 
     plain = keras.layers.Conv2D

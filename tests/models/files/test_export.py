@@ -13,8 +13,9 @@ from models.backbones.cifar_resnet import shortcut
 from models.files import export
 from models.heads import classifier_head, embedding_head
 from models.initialization import initialize
-from models.layers.batch_normalization import batch_normalization, with_plain_layers
+from models.layers.batch_normalization import batch_normalization
 from models.layers.inputs import image_input
+from models.layers.network import with_plain_layers
 from models.layers.outputs import average_pool, output_layer
 from utils import UsageError, UserError
 

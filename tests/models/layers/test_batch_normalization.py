@@ -8,8 +8,8 @@ from models import build_backbone
 from models.layers.batch_normalization import (
     BatchNormalization,
     batch_normalization,
-    with_plain_layers,
 )
+from models.layers.network import with_plain_layers
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="only TensorFlow has the fused kernel"

@@ -6,9 +6,9 @@ import pytest
 from keras import layers, regularizers
 
 from models.heads import classifier_head
-from models.layers.batch_normalization import batch_normalization, with_plain_layers
+from models.layers.batch_normalization import batch_normalization
 from models.layers.convolution import conv2d
-from models.layers.network import Network
+from models.layers.network import Network, with_plain_layers
 from training.optimizer import build_optimizer
 
 RNG = np.random.default_rng(3)
