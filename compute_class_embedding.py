@@ -11,9 +11,9 @@ from cli import arguments, class_options, console
 from cli.arguments import positive
 from embeddings import save_class_embeddings
 from embeddings.taxonomy.solvers import METHODS, normalized
-from embeddings.taxonomy.tree import Taxonomy, abbreviate
+from embeddings.taxonomy.tree import Taxonomy
 from storage.files import check_writable
-from utils import UsageError, UserError
+from utils import UsageError, UserError, listing
 
 results = logging.getLogger("results")
 
@@ -76,7 +76,7 @@ def embed(
         raise
     except UserError as error:
         several = taxonomy.with_several_parents()
-        reason = f"; this happens where nodes have several parents, like {abbreviate(several)}"
+        reason = f"; this happens where nodes have several parents, like {listing(several)}"
         raise UserError(f"{error}{reason if several else ''}") from error
 
 

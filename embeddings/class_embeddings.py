@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from embeddings import shipped
-from embeddings.taxonomy.tree import Label, abbreviate
+from embeddings.taxonomy.tree import Label
 from storage.files import replacing
 from storage.npz import float_vectors, is_zip, read_npz
 from storage.pickles import load_plain_pickle
-from utils import UsageError, UserError, open_regular
+from utils import UsageError, UserError, listing, open_regular
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +50,8 @@ class ClassEmbeddings:
         missing = [str(label) for label in labels if str(label) not in position]
         if missing:
             raise UsageError(
-                f"the class embeddings have no vector for {abbreviate(missing)}; "
-                f"they have {abbreviate(self.labels)}"
+                f"the class embeddings have no vector for {listing(missing)}; "
+                f"they have {listing(self.labels)}"
             )
         rows = [position[str(label)] for label in labels]
         return ClassEmbeddings(self.vectors[rows], tuple(labels), self.is_onehot)
@@ -75,8 +75,8 @@ class ClassEmbeddings:
         shared = [theirs[str(label)] for label in self.labels if str(label) in theirs]
         if len(shared) < min(len(ours), len(theirs)):
             raise UsageError(
-                f"the class embeddings are for other classes ({abbreviate(self.labels)}) than the "
-                f"data set has ({abbreviate(labels)}): they share {len(shared)}"
+                f"the class embeddings are for other classes ({listing(self.labels)}) than the "
+                f"data set has ({listing(labels)}): they share {len(shared)}"
             )
         _log_left_out(len(shared), len(ours), len(theirs), dataset)
         return shared

@@ -14,8 +14,8 @@ from embeddings.taxonomy.layout import (
     layout_tree,
     lowest_nodes,
 )
-from embeddings.taxonomy.tree import Label, Taxonomy, abbreviate
-from utils import UserError, printable
+from embeddings.taxonomy.tree import Label, Taxonomy
+from utils import UserError, listing, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def draw(
     several = taxonomy.with_several_parents()
     if several:
         raise UserError(
-            f"{taxonomy.source} is no tree and cannot be drawn: {abbreviate(several)} "
+            f"{taxonomy.source} is no tree and cannot be drawn: {listing(several)} "
             "(several parents)"
         )
     leaves = lowest_nodes(taxonomy, taxonomy.nodes(labels))

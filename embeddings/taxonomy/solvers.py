@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from embeddings.taxonomy.tree import Label, abbreviate
-from utils import UsageError, UserError
+from embeddings.taxonomy.tree import Label
+from utils import UsageError, UserError, listing
 
 _ROUNDING = 1e-10
 """Eigenvalues below this fraction of the largest one count as zero."""
@@ -137,7 +137,7 @@ def normalized(vectors: np.ndarray, labels: Sequence[Label]) -> np.ndarray:
     lengths = np.linalg.norm(vectors, axis=1)
     zero = [label for label, length in zip(labels, lengths, strict=True) if length < _ROUNDING]
     if zero:
-        raise UsageError(f"--norm: zero vectors have no direction, like that of {abbreviate(zero)}")
+        raise UsageError(f"--norm: zero vectors have no direction, like that of {listing(zero)}")
     return vectors / lengths[:, None]
 
 

@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
 
-from utils import UsageError, UserError
+from utils import UsageError, UserError, listing
 
 Label = int | str
 
@@ -85,12 +85,11 @@ class Taxonomy:
         unknown = [label for label in wanted if label not in self._node]
         if unknown:
             raise UsageError(
-                f"{self.source} has no class {abbreviate(unknown)}; "
-                f"it has {abbreviate(list(self._node))}"
+                f"{self.source} has no class {listing(unknown)}; it has {listing(list(self._node))}"
             )
         if len(set(wanted)) < len(wanted):
             twice = [label for i, label in enumerate(wanted) if label in wanted[:i]]
-            raise UsageError(f"classes are listed more than once: {abbreviate(twice)}")
+            raise UsageError(f"classes are listed more than once: {listing(twice)}")
         return [self._node[label] for label in wanted]
 
     def depth_first(self) -> list[int]:
@@ -184,7 +183,7 @@ class Taxonomy:
     def _find_root(self) -> int:
         roots = [i for i, parents in enumerate(self.parents) if not parents]
         if len(roots) != 1:
-            names = abbreviate([self.names[i] for i in roots])
+            names = listing([self.names[i] for i in roots])
             raise UserError(f"{self.source} has {len(roots)} roots instead of one: {names}")
         if not self.children[roots[0]]:
             raise UserError(f"{self.source} has nothing below its root {self.names[roots[0]]!r}")
@@ -202,12 +201,6 @@ class Taxonomy:
             if parts:
                 below[node] = parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
         return below
-
-
-def abbreviate(items: Sequence[object], most: int = 5) -> str:
-    """Return the first of some labels or names, for messages."""
-    shown = ", ".join(repr(str(item)) for item in items[:most])
-    return shown + (f", … ({len(items)} in all)" if len(items) > most else "")
 
 
 def _longest(order: Iterable[int], next_nodes: Sequence[Sequence[int]]) -> np.ndarray:
