@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +90,7 @@ def _add_output_options(group) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     from cli.model_options import model_names, per_model
-    from evaluation.retrieval.metrics import evaluate
+    from evaluation.retrieval.metrics import evaluate as evaluate_features
     from evaluation.retrieval.plot import write_plot
     from evaluation.retrieval.report import HEADER, rows, tables
     from evaluation.tables import write_csv
@@ -103,7 +103,7 @@ def evaluate(args: argparse.Namespace) -> None:
     similarities = _similarities(args, gallery.classes)
     models = zip(names, gallery.vectors, gallery.positions, norms, strict=True)
     retrievals = {
-        name: evaluate(vectors, positions, similarities, normalize=norm == "yes")
+        name: evaluate_features(vectors, positions, similarities, normalize=norm == "yes")
         for name, vectors, positions, norm in models
     }
     results.info("%d images of %d classes", gallery.images, len(gallery.classes))
@@ -111,17 +111,22 @@ def evaluate(args: argparse.Namespace) -> None:
         results.info("%s", line)
     if args.csv:
         write_csv(args.csv, HEADER, rows(retrievals, max_k, args.clip_ahp))
-        found = rows(retrievals, 0, args.clip_ahp)
-        facts = {
-            "options": vars(args),
-            "commit": commit(),
-            "versions": versions(),
-            "dataset": {"images": gallery.images, "classes": len(gallery.classes)},
-            "results": [dict(zip(HEADER, row, strict=True)) for row in found],
-        }
-        write_record(record_path(args.csv), facts)
+        _write_record(args, gallery, rows(retrievals, 0, args.clip_ahp))
     if args.plot:
         write_plot(args.plot, retrievals, max_k)
+
+
+def _write_record(args: argparse.Namespace, gallery: "Gallery", found: Iterable[tuple]) -> None:
+    from evaluation.retrieval.report import HEADER
+
+    facts = {
+        "options": vars(args),
+        "commit": commit(),
+        "versions": versions(),
+        "dataset": {"images": gallery.images, "classes": len(gallery.classes)},
+        "results": [dict(zip(HEADER, row, strict=True)) for row in found],
+    }
+    write_record(record_path(args.csv), facts)
 
 
 def _check_outputs(args: argparse.Namespace) -> None:

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from evaluation.feature_dumps import Features, read_features
+from evaluation.feature_dumps import read_features
 from utils import UsageError, UserError, listing
 
 
@@ -38,15 +38,16 @@ def read_gallery(paths: Sequence[Path]) -> Gallery:
         UserError: a dump cannot be read, or two do not have the same number of images of each
             class.
     """
-    dumps = [_with_labels_as_text(read_features(path)) for path in paths]
-    counts = [Counter(dump.labels.tolist()) for dump in dumps]
+    dumps = [read_features(path) for path in paths]
+    labels = [dump.labels.astype(str) for dump in dumps]
+    counts = [Counter(one.tolist()) for one in labels]
     for path, count in zip(paths[1:], counts[1:], strict=True):
         _check_same(paths[0], counts[0], path, count)
-    classes = np.unique(dumps[0].labels)
+    classes = np.unique(labels[0])
     return Gallery(
         tuple(classes.tolist()),
         tuple(dump.vectors for dump in dumps),
-        tuple(np.searchsorted(classes, dump.labels) for dump in dumps),
+        tuple(np.searchsorted(classes, one) for one in labels),
     )
 
 
@@ -64,19 +65,14 @@ def restrict(gallery: Gallery, wanted: Sequence[str]) -> Gallery:
         )
     if not wanted:
         raise UsageError("the list of class labels is empty")
-    classes = [label for label in gallery.classes if label in set(wanted)]
-    number = np.full(len(gallery.classes), -1)
-    number[[gallery.classes.index(label) for label in classes]] = np.arange(len(classes))
-    kept = [number[positions] >= 0 for positions in gallery.positions]
+    is_wanted = np.isin(gallery.classes, wanted)
+    renumbered = np.cumsum(is_wanted) - 1
+    kept = [is_wanted[positions] for positions in gallery.positions]
     return Gallery(
-        tuple(classes),
+        tuple(np.array(gallery.classes)[is_wanted].tolist()),
         tuple(v[keep] for v, keep in zip(gallery.vectors, kept, strict=True)),
-        tuple(number[p[keep]] for p, keep in zip(gallery.positions, kept, strict=True)),
+        tuple(renumbered[p[keep]] for p, keep in zip(gallery.positions, kept, strict=True)),
     )
-
-
-def _with_labels_as_text(dump: Features) -> Features:
-    return replace(dump, labels=dump.labels.astype(str))
 
 
 def _check_same(first: Path, expected: Counter, path: Path, found: Counter) -> None:
