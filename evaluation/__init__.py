@@ -1,1 +1,1 @@
-"""How a network is judged and used: accuracy, retrieval, predictions, pictures."""
+"""Evaluation and use of networks: accuracy, retrieval, features, predictions."""

@@ -13,7 +13,7 @@ from datasets.base import Dataset
 from evaluation.feature_dumps import check_features_path
 from models import build_backbone
 from models.files.saved import check_model_path, check_weights_path
-from storage.files import check_folder, check_writable, leftovers
+from storage.files import check_distinct, check_folder, check_writable, leftovers
 from storage.records import record_path
 from training.options import OutputOptions, TrainingOptions
 from training.parallel import backend, hosts, precision, replicas
@@ -90,7 +90,9 @@ def check_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
         check_weights_path(outputs.weight_dump)
     if outputs.feature_dump:
         check_features_path("--feature_dump", outputs.feature_dump)
-    _check_distinct(outputs)
+    names = ("model_dump", "weight_dump", "feature_dump", "history", "snapshot")
+    paths = {f"--{name}": getattr(outputs, name) for name in names}
+    check_distinct((option, path) for option, path in paths.items() if path)
     if outputs.snapshot:
         check_writable("--snapshot", outputs.snapshot, True)
     owner = Owner(outputs.snapshot, epochs)
@@ -101,18 +103,6 @@ def check_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
     if path := outputs.history:
         check_writable("--history", path, outputs.overwrite or owner.began(record_path(path)))
     _check_log_dir(outputs, owner)
-
-
-def _check_distinct(outputs: OutputOptions) -> None:
-    """Refuses one file for two outputs, of which the later would replace the earlier."""
-    seen: dict[str, str] = {}
-    for name in ("model_dump", "weight_dump", "feature_dump", "history", "snapshot"):
-        path = getattr(outputs, name)
-        if path is None:
-            continue
-        other = seen.setdefault(os.path.realpath(path), name)
-        if other != name:
-            raise UsageError(f"--{other} and --{name} name the same file, {path}")
 
 
 def _entries(folder: Path) -> set[Path]:
