@@ -6,6 +6,7 @@ of them by name.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from keras import KerasTensor, ops
@@ -33,8 +34,26 @@ class Term:
 
     def loss(self, positions: KerasTensor, predictions: KerasTensor) -> KerasTensor:
         """Return the loss of each sample, (batch,), given class positions, (batch,)."""
-        targets = ops.take(self.class_vectors, class_positions(positions), axis=0)
-        return self.function(targets, predictions)
+        return self.function(self._targets(class_positions(positions)), predictions)
+
+    def _targets(self, positions: KerasTensor) -> KerasTensor:
+        if self._levels is None:
+            return ops.take(self.class_vectors, positions, axis=0)
+        classes = ops.arange(len(self.class_vectors), dtype="int32")
+        return ops.where(ops.equal(ops.expand_dims(positions, -1), classes), *self._levels)
+
+    @cached_property
+    def _levels(self) -> tuple[np.float32, np.float32] | None:
+        """The value of the true class and that of all others, if targets have no more values.
+
+        Such targets are made where they are needed: the square matrix of thousands of classes
+        would become a constant of the compiled step.
+        """
+        true, other = self.class_vectors[0, 0], self.class_vectors[0, -1]
+        is_true = np.eye(*self.class_vectors.shape, dtype=bool)
+        square = len(set(self.class_vectors.shape)) == 1
+        same = square and np.array_equal(self.class_vectors, np.where(is_true, true, other))
+        return (true, other) if same else None
 
     def metrics(self, top_k: tuple[int, ...]) -> list[ClassAccuracy]:
         """Return new metric objects for this output."""
