@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from embeddings import Taxonomy
     from evaluation.classification.confusion import Arrangement
-    from evaluation.classification.evaluator import Judged
+    from evaluation.classification.models import Result
     from evaluation.classification.reports import Outputs
 
 logger = logging.getLogger(__name__)
@@ -174,7 +174,7 @@ def choose_method(args: argparse.Namespace) -> str:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    from evaluation.classification import evaluator, reports
+    from evaluation.classification import matching, reports
     from models.files.description import read_description
     from training.parallel import backend
 
@@ -190,16 +190,16 @@ def evaluate(args: argparse.Namespace) -> None:
     wanted = (
         class_options.read_class_list(args.class_list, dataset.labels) if args.class_list else None
     )
-    dataset = evaluator.matched(dataset, models, wanted)
+    dataset = matching.matched(dataset, models, wanted)
     similarities = _similarities(taxonomy, dataset)
-    judged, failures = [], []
+    found, failures = [], []
     for entry in entries:
         try:
-            judged.append(_judge(args, method, entry, dataset, similarities))
+            found.append(_evaluate_model(args, method, entry, dataset, similarities))
         except UserError as error:  # of one model: the others are worth their time
             failures.append(error)
-    if judged:
-        _report(args, outputs, judged, dataset, taxonomy)
+    if found:
+        _report(args, outputs, found, dataset, taxonomy)
     for error in failures[1:]:
         logger.error("%s", error)
     if failures:
@@ -209,7 +209,7 @@ def evaluate(args: argparse.Namespace) -> None:
 def _report(
     args: argparse.Namespace,
     outputs: "Outputs",
-    judged: "list[Judged]",
+    models: "list[Result]",
     dataset: ImageDataset,
     taxonomy: "Taxonomy | None",
 ) -> None:
@@ -217,11 +217,11 @@ def _report(
 
     size = (len(dataset.test), dataset.num_classes)
     results.info("%d test images of %d classes, accuracies in percent", *size)
-    for line in ("", *reports.table(judged)):
+    for line in ("", *reports.table(models)):
         results.info("%s", line)
-    reports.write_files(outputs, judged, dataset, _arrangement(taxonomy, dataset))
+    reports.write_files(outputs, models, dataset, _arrangement(taxonomy, dataset))
     if args.csv:
-        found = {one.name: {"method": one.method, **one.figures} for one in judged}
+        found = {model.name: {"method": model.method, **model.metrics} for model in models}
         write_record(record_path(args.csv), _record(args, dataset) | {"results": found})
 
 
@@ -242,22 +242,22 @@ def _entries(args: argparse.Namespace) -> list[Entry]:
     return [Entry(*row) for row in zip(*columns, strict=True)]
 
 
-def _judge(
+def _evaluate_model(
     args: argparse.Namespace,
     method: str,
     entry: Entry,
     dataset: ImageDataset,
     similarities: "dict[str, np.ndarray]",
-) -> "Judged":
-    """Loads one model and judges it; it is gone before the next one comes."""
+) -> "Result":
+    """Load and evaluate one model, which is freed before the next one is loaded."""
     from embeddings import load_class_embeddings
-    from evaluation.classification import evaluator
+    from evaluation.classification import matching, models
     from evaluation.classification.classifiers import Request
     from models.files.saved import load_model
     from training.parallel import backend
 
     model, description = load_model(entry.path)
-    dataset = evaluator.with_sizes_of(dataset, description, args.target_size, args.crop_size)
+    dataset = matching.with_sizes_of(dataset, description, args.target_size, args.crop_size)
     request = Request(
         model,
         description,
@@ -268,7 +268,7 @@ def _judge(
         1.0 if args.C is None else args.C,
         args.seed,
     )
-    reading = evaluator.Reading(
+    loader = models.LoaderOptions(
         args.batch_size,
         args.read_workers,
         args.queue_size,
@@ -277,7 +277,9 @@ def _judge(
         args.augmentation_epochs or 0,
         args.seed,
     )
-    return evaluator.judge(entry.name, entry.path, method, request, dataset, similarities, reading)
+    return models.evaluate_model(
+        entry.name, entry.path, method, request, dataset, similarities, loader
+    )
 
 
 def _read_taxonomy(args: argparse.Namespace) -> "Taxonomy | None":

@@ -1,7 +1,7 @@
-"""What a network computes for images: which of its tensors, and the pass over a split."""
+"""Features: the tensors of a network that hold them, and one pass over a split."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import keras
@@ -16,7 +16,7 @@ CLASSIFIER = "prob"
 
 
 def feature_tensor(model: keras.Model, layer: str | None = None) -> KerasTensor:
-    """The features of an image, shape (batch, dimensions).
+    """Return the tensor of the features of an image, (batch, dimensions).
 
     Args:
         model: the network.
@@ -39,44 +39,60 @@ def _flat(tensor: KerasTensor) -> KerasTensor:
     return tensor if len(tensor.shape) == 2 else layers.Flatten()(tensor)
 
 
-def watching(model: keras.Model, tensor: KerasTensor, jit_compile: bool = False) -> keras.Model:
-    """A network that computes one tensor of another.
+def compute(
+    network: keras.Model,
+    batches: Batches,
+    verbose: int = 0,
+    check: Callable[[], None] | None = None,
+    shard: Callable[[np.ndarray], object] = lambda images: images,
+) -> list[np.ndarray]:
+    """Return the outputs of a network for a whole split, in its order; one pass over the images.
+
+    ``Model.predict`` would build a pipeline of TensorFlow's at each call, of which some stays in
+    memory. Batches of one size need one compiled function.
 
     Args:
-        model: the network.
-        tensor: one of its tensors, (batch, dimensions).
-        jit_compile: whether the computation is compiled.
-    """
-    network = keras.Model(model.input, tensor)
-    network.jit_compile = jit_compile
-    return network
-
-
-def compute(network: keras.Model, batches: Batches, verbose: int = 0) -> np.ndarray:
-    """One pass over a split: the output of a network for every image.
-
-    Args:
-        network: with one output, (batch, dimensions).
-        batches: the images.
+        network: its outputs are (batch, dimensions).
+        batches: the split in order.
         verbose: 1 shows a progress bar.
+        check: called after every batch; what it raises ends the pass.
+        shard: function of the images of a batch that puts them on all devices.
 
     Returns:
-        float32 (images, dimensions), in the order of the batches.
+        One float32 array (samples, dimensions) per output.
     """
-    try:
-        with _without_retracing_warning():
-            values = network.predict(batches, verbose=verbose)
-    except Exception as error:
-        # Backends wrap an error of the reading threads into one of their own.
-        if batches.error is None or batches.error is error:
-            raise
-        raise batches.error from error
-    return np.asarray(values, dtype=np.float32)
+    progress = keras.utils.Progbar(len(batches), verbose=verbose)
+    size, found = None, []
+    with _without_retracing_warning():
+        for index in range(len(batches)):
+            images = batches[index][0]
+            size = size or len(images)
+            outputs = network.predict_on_batch(shard(_filled(images, size)))
+            found.append(
+                [_shares(v, len(images), batches.part[1]) for v in keras.tree.flatten(outputs)]
+            )
+            progress.update(index + 1)
+            if check:
+                check()
+    count = len(batches.split)  # without what filled up the last batch
+    return [np.float32(np.concatenate(output)[:count]) for output in zip(*found, strict=True)]
+
+
+def _filled(images: np.ndarray, size: int) -> np.ndarray:
+    """Append copies of the first image up to that number."""
+    missing = size - len(images)
+    return np.concatenate([images, np.repeat(images[:1], missing, axis=0)]) if missing else images
+
+
+def _shares(values: np.ndarray, number: int, processes: int) -> np.ndarray:
+    """Return the first values of each process' share of a batch, without those that filled it."""
+    shares = values.reshape(processes, -1, *values.shape[1:])
+    return shares[:, :number].reshape(-1, *values.shape[1:])
 
 
 @contextmanager
 def _without_retracing_warning() -> Iterator[None]:
-    """Drops TensorFlow's advice not to trace so often: every network is traced once, as it must."""
+    """Drop TensorFlow's advice against retracing: every network has to be traced once."""
 
     def is_other(record: logging.LogRecord) -> bool:
         return "retracing" not in record.getMessage()
@@ -90,5 +106,5 @@ def _without_retracing_warning() -> Iterator[None]:
 
 
 def normalized(features: np.ndarray) -> np.ndarray:
-    """The features scaled to unit length (L2 norm); zero vectors stay zero."""
+    """Return the features scaled to unit length (L2 norm); zero vectors stay zero."""
     return ops.convert_to_numpy(ops.normalize(features, axis=-1, order=2))

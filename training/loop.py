@@ -10,17 +10,19 @@ import keras
 
 from datasets.base import Dataset
 from datasets.batches import Batches, SetEpoch
+from evaluation.classification.evaluator import Evaluator, Metrics
+from evaluation.features import feature_tensor
 from storage.locks import only_run
 from training.callbacks.epoch_log import (
     EpochReporter,
     FirstStep,
     accuracy_name,
     best_epoch,
-    format_figures,
+    format_metrics,
 )
 from training.callbacks.garbage import GarbageOfEpochs, all_objects_looked_at
 from training.callbacks.tensorboard import Logs
-from training.evaluator import Judge, Judgement, Validation
+from training.callbacks.validation import Validation
 from training.finetuning import frozen, load_pretrained
 from training.objectives.objective import Objective
 from training.optimizer import build_optimizer, decay_per_iteration
@@ -72,7 +74,7 @@ class Training:
     group: Group = ALONE
 
 
-def train(run: Training) -> Judgement:
+def train(run: Training) -> Metrics:
     """Trains, reports every epoch, evaluates on the test split and writes what is wanted.
 
     Epochs are judged on the validation split, which without one is the test split, as published.
@@ -94,7 +96,7 @@ def train(run: Training) -> Judgement:
             batches.close()
 
 
-def _train(run: Training, training: Batches, validating: Batches, testing: Batches) -> Judgement:
+def _train(run: Training, training: Batches, validating: Batches, testing: Batches) -> Metrics:
     options = run.options
     _check_metric(run)
     schedule = build_schedule(options.schedule)
@@ -104,10 +106,9 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     )
     rate = schedule.callback(len(training), point.first_step(ALL_LAYERS))
     point.check_epochs(schedule.epochs)
-    compiled = backend.jit_compile(options.jit)
-    judge = Judge(run.model, run.objective, validating, options.top_k_acc, compiled)
+    validation = Validation(_evaluator(run), validating)
     if point.state.phase == NEW_LAYERS:
-        point = _start_from_pretrained(run, training, judge, point)
+        point = _start_from_pretrained(run, training, validation, point)
     _compile(run, schedule.initial_lr, _decay(options, schedule, training))
     reporter = EpochReporter(schedule.epochs, point.state.records, options.outputs.history)
     snapshots = _snapshots(run, point, reporter, plateau_of((rate,)))
@@ -115,16 +116,16 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     record = _open(run, point, snapshots)
     watching = [rate, reporter, RecordOfHistory(reporter, record)]
     watching += [*snapshots, *logs]
-    _fit(run, training, judge, point, schedule.epochs, watching)
+    _fit(run, training, validation, point, schedule.epochs, watching)
     with explained(snapshots):
-        judgement = _reading((testing,), lambda: judge.on(testing)(int(options.progress)))
-        _report(run, judgement, reporter)
+        metrics = validation.evaluator(testing, int(options.progress))
+        _report(run, metrics, reporter)
         reporter.complete()
         failures = [c.error for c in (reporter, *snapshots, *logs) if c.error]
-        failures += _save(run, point, judgement, reporter)
+        failures += _save(run, point, metrics, reporter)
     if failures:
         raise failures[0]
-    return judgement
+    return metrics
 
 
 def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
@@ -153,6 +154,18 @@ def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
     return training, validating, testing
 
 
+def _evaluator(run: Training) -> Evaluator:
+    return Evaluator(
+        run.model,
+        run.objective.heads(run.model),
+        feature_tensor(run.model),
+        run.options.top_k_acc,
+        backend.jit_compile(run.options.jit),
+        hosts.replicate,
+        hosts.shard_batch,
+    )
+
+
 def _identity(run: Training, epochs: int) -> dict[str, str]:
     """What a snapshot must agree in."""
     if run.options.outputs.snapshot is None:
@@ -167,7 +180,7 @@ def _learned_from(run: Training) -> tuple[Dataset, Objective, Path | None]:
 
 
 def _start_from_pretrained(
-    run: Training, training: Batches, judge: Judge, point: ResumePoint
+    run: Training, training: Batches, validation: Validation, point: ResumePoint
 ) -> ResumePoint:
     """Loads the weights and trains the layers that they do not fill.
 
@@ -186,8 +199,8 @@ def _start_from_pretrained(
             )
             snapshots = _snapshots(run, point, reporter)
             _open(run, point, snapshots)
-            _fit(run, training, judge, point, options.finetune_init, [reporter, *snapshots])
-    judge.forget_trainability()
+            _fit(run, training, validation, point, options.finetune_init, [reporter, *snapshots])
+    validation.evaluator.forget_trainability()
     return point.with_all_layers()
 
 
@@ -260,7 +273,7 @@ def _check_metric(run: Training) -> None:
 def _fit(
     run: Training,
     training: Batches,
-    judge: Judge,
+    validation: Validation,
     point: ResumePoint,
     epochs: int,
     callbacks: list[keras.callbacks.Callback],
@@ -270,13 +283,14 @@ def _fit(
     interruption = Interruption(hosts.all_reduce_max) if snapshots else Interruption()
     for snapshot in snapshots:
         snapshot.interruption = interruption
+    validation.check = interruption.check
     if point.sums:
         build_metrics(run.model)
 
     callbacks = [
         SetEpoch(training, point.state.step),
         RestOfEpoch(point.state, point.sums),
-        *(FirstStep(), AveragedStatistics(), Validation(judge, interruption.check)),
+        *(FirstStep(), AveragedStatistics(), validation),
         *(*callbacks, GarbageOfEpochs(), *_last_checks(interruption, snapshots)),
     ]
 
@@ -305,7 +319,7 @@ def _fit(
         backend.untuned_reading(),
         all_objects_looked_at(),
     ):
-        _reading((training, judge.batches), fit)
+        _original_errors(training, fit)
     logger.info("Trained for %.0f s", time.perf_counter() - start)
 
 
@@ -322,24 +336,20 @@ def _last_checks(
     return [keras.callbacks.LambdaCallback(on_train_batch_end=check)]
 
 
-def _reading(batches: tuple[Batches, ...], work: Callable) -> object:
-    """Does the work; what went wrong while reading data is told as it was.
-
-    Backends wrap an error of the reading threads into one of their own.
-    """
+def _original_errors(batches: Batches, fit: Callable[[], None]) -> None:
+    """Run ``fit``; re-raise the loader's original exception, which backends wrap in their own."""
     try:
-        return work()
+        fit()
     except Exception as error:
-        cause = next((b.error for b in batches if b.error is not None), None)
-        if cause is None or cause is error:
+        if batches.error is None or batches.error is error:
             raise
-        raise cause from error
+        raise batches.error from error
 
 
-def _report(run: Training, judgement: Judgement, reporter: EpochReporter) -> None:
+def _report(run: Training, metrics: Metrics, reporter: EpochReporter) -> None:
     """Says how good the final network is, and which epoch was the best."""
-    results.info("Final evaluation - %s", format_figures(judgement.figures))
-    results.info("Average Accuracy: %.4f", judgement.average_accuracy)
+    results.info("Final evaluation - %s", format_metrics(metrics.values))
+    results.info("Average Accuracy: %.4f", metrics.average_accuracy)
     best = best_epoch(reporter.records)
     if best:
         name = accuracy_name(best)
@@ -355,7 +365,7 @@ def _report(run: Training, judgement: Judgement, reporter: EpochReporter) -> Non
 
 
 def _save(
-    run: Training, point: ResumePoint, judgement: Judgement, reporter: EpochReporter
+    run: Training, point: ResumePoint, metrics: Metrics, reporter: EpochReporter
 ) -> list[UserError]:
     """Writes every wanted file; returns what failed."""
     best = best_epoch(reporter.records)
@@ -364,7 +374,7 @@ def _save(
         run.dataset,
         run.command,
         run=point.state.run,
-        final={**judgement.figures, "average_accuracy": judgement.average_accuracy},
+        final={**metrics.values, "average_accuracy": metrics.average_accuracy},
         epochs_judged_on="test" if run.dataset.validation is None else "validation",
         epochs_judged_by=accuracy_name(best) if best else None,
         best_epoch=best,
@@ -372,5 +382,5 @@ def _save(
     )
     kept = [] if reporter.written else [reporter.history]
     return save_outputs(
-        run.options.outputs, run.model, run.dataset, run.objective, judgement, record, kept
+        run.options.outputs, run.model, run.dataset, run.objective, metrics, record, kept
     )

@@ -8,10 +8,10 @@ from pathlib import Path
 import keras
 
 from datasets.base import Dataset
+from evaluation.classification.evaluator import Metrics
 from evaluation.feature_dumps import of_test_split, write_features
 from models.files.saved import save_model, save_weights
 from storage.records import commit, record_path
-from training.evaluator import Judgement
 from training.objectives.objective import Objective
 from training.options import OutputOptions
 from training.parallel import backend, hosts
@@ -48,7 +48,7 @@ def save_outputs(
     model: keras.Model,
     dataset: Dataset,
     objective: Objective,
-    judgement: Judgement,
+    metrics: Metrics,
     record: dict[str, object],
     kept: Sequence[Path | None] = (),
 ) -> list[UserError]:
@@ -59,7 +59,7 @@ def save_outputs(
         model: the trained network.
         dataset: what it was trained on.
         objective: what it was trained for.
-        judgement: of the test split.
+        metrics: of the test split.
         record: what is written beside each file.
         kept: results that the run has not replaced; those of other runs keep their record.
 
@@ -67,7 +67,7 @@ def save_outputs(
         What failed; each failure has been logged.
     """
     description = describe_model(model, dataset, objective)
-    features = of_test_split(judgement.features, dataset)
+    features = of_test_split(metrics.features, dataset)
     dumps = [
         (outputs.model_dump, lambda path: save_model(model, path, description)),
         (outputs.weight_dump, lambda path: save_weights(model, path)),

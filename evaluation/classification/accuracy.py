@@ -7,8 +7,18 @@ import numpy as np
 TOP_K = 5
 
 
+def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of samples whose class is predicted, in [0, 1].
+
+    Args:
+        predicted: class positions, shape (samples,).
+        labels: true class positions, shape (samples,).
+    """
+    return float(np.mean(predicted == labels))
+
+
 def average_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """The mean over classes of the accuracy within each class, in [0, 1].
+    """Return the mean over classes of the accuracy within each class, in [0, 1].
 
     Classes without a test sample do not count.
 
@@ -20,7 +30,7 @@ def average_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
 
 
 def accuracy_per_class(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """The accuracy within each class, in [0, 1]; NaN for a class without a test sample.
+    """Return the accuracy within each class, in [0, 1]; NaN for a class without a test sample.
 
     Args:
         predicted: class positions, shape (samples,).
@@ -36,7 +46,7 @@ def accuracy_per_class(predicted: np.ndarray, labels: np.ndarray, num_classes: i
 
 
 def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = TOP_K) -> float | None:
-    """The share of samples whose class is among the k with the largest scores, in [0, 1].
+    """Return the share of samples whose class is among the k with the largest scores, in [0, 1].
 
     Of classes with equal scores the first counts as larger, as for ``argmax``.
 
@@ -53,13 +63,14 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = TOP_K) -> fl
     true = np.take_along_axis(scores, labels[:, np.newaxis], axis=1)
     earlier = np.arange(scores.shape[1]) < labels[:, np.newaxis]
     rank = ((scores > true) | ((scores == true) & earlier)).sum(axis=1)
-    return float(np.mean(rank < k))
+    # A score that is not a number is below all others, though no comparison says so.
+    return float(np.mean((rank < k) & np.isfinite(true[:, 0])))
 
 
 def hierarchical_accuracy(
     predicted: np.ndarray, labels: np.ndarray, similarities: np.ndarray
 ) -> float:
-    """The mean similarity of predicted and true class, in [0, 1].
+    """Return the mean similarity of predicted and true class, in [0, 1].
 
     With 1 - height(lowest common ancestor) / height(root) as similarity, this is how close wrong
     predictions come in a taxonomy (Barz and Denzler, "Hierarchy-based Image Embeddings for
@@ -73,10 +84,10 @@ def hierarchical_accuracy(
     return float(np.mean(similarities[labels, predicted]))
 
 
-def all_figures(
+def all_accuracies(
     scores: np.ndarray, labels: np.ndarray, similarities: Mapping[str, np.ndarray]
 ) -> dict[str, float | None]:
-    """Every accuracy by name, each in [0, 1]; None where it has no meaning.
+    """Return every accuracy by name, each in [0, 1]; None where it has no meaning.
 
     Args:
         scores: one for each class, shape (samples, classes); the largest is the decision.
@@ -85,7 +96,7 @@ def all_figures(
     """
     predicted = scores.argmax(axis=1)
     return {
-        "accuracy": float(np.mean(predicted == labels)),
+        "accuracy": accuracy(predicted, labels),
         f"top{TOP_K}_accuracy": top_k_accuracy(scores, labels),
         "average_accuracy": average_accuracy(predicted, labels),
         **{

@@ -1,228 +1,141 @@
-"""Judging saved models on a test split: matching classes and sizes, then one pass over the images.
+"""Evaluation of a network on a split, by the same code in training and for saved models.
 
-Training images are only read for classifiers that learn from them.
+Every sample counts the same in every metric. ``Model.evaluate`` reports means over batches of
+several losses, in which a smaller last batch weighs too much, and knows no samples that fill up a
+batch.
 """
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
+from keras import KerasTensor, ops
 
-from datasets.base import Split
 from datasets.batches import Batches
-from datasets.images.dataset import ImageDataset
-from evaluation.classification.accuracy import all_figures
-from evaluation.classification.classifiers import METHODS, Request, method_name
-from evaluation.features import compute, watching
-from models.files.description import ModelDescription
-from utils import UsageError, UserError, listing
-
-logger = logging.getLogger(__name__)
+from evaluation.classification.accuracy import accuracy, average_accuracy, top_k_accuracy
+from evaluation.features import compute
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How images are read and the network is run.
+class Head:
+    """A tensor of a network that classifies.
 
     Attributes:
-        batch_size: images per batch.
-        workers: threads that read images.
-        queue_size: batches read in advance.
-        jit_compile: whether the network is compiled.
-        verbose: 1 shows progress bars.
-        augmentation_epochs: augmented passes over the training images; 0: one without.
-        seed: of the augmentation.
-    """
-
-    batch_size: int = 100
-    workers: int = 1
-    queue_size: int = 10
-    jit_compile: bool = False
-    verbose: int = 0
-    augmentation_epochs: int = 0
-    seed: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """What became of one model.
-
-    Attributes:
-        name: of the model in tables.
-        file: of the model.
-        method: how it classified, in words.
-        figures: accuracies in [0, 1] by name, None where there is none.
-        predicted: class positions, int (test images,).
+        name: prefix of its metrics where there are several.
+        tensor: (batch, dimensions).
+        scores: function of its values, float32 (samples, dimensions); returns (samples, classes),
+            of which the largest is the decision.
+        loss: function of class positions and values; returns one value per sample.
+        weight: of the loss in the sum.
     """
 
     name: str
-    file: Path
-    method: str
-    figures: dict[str, float | None]
-    predicted: np.ndarray
+    tensor: KerasTensor
+    scores: Callable[[np.ndarray], np.ndarray]
+    loss: Callable[[np.ndarray, KerasTensor], KerasTensor] | None = None
+    weight: float = 1.0
 
 
-def matched(
-    dataset: ImageDataset,
-    models: Mapping[Path, ModelDescription],
-    class_list: Sequence[str] | None = None,
-) -> ImageDataset:
-    """The data set with the classes that all models are judged on.
+@dataclass(frozen=True, eq=False)
+class Metrics:
+    """What a network reaches on a split.
+
+    Attributes:
+        values: losses, and accuracies in [0, 1], by the names they have in training.
+        average_accuracy: mean over classes of the accuracy within each, of the last head.
+        scores: of the last head, (samples, classes).
+        features: float32 (samples, dimensions), or None where none are wanted.
+    """
+
+    values: dict[str, float]
+    average_accuracy: float
+    scores: np.ndarray
+    features: np.ndarray | None = None
+
+
+class Evaluator:
+    """Compute losses and accuracies of a network with the weights it has at the time.
 
     Args:
-        dataset: with all its classes.
-        models: descriptions by file.
-        class_list: labels of those classes; by default those that every model knows, in the order
-            of the first model.
-
-    Raises:
-        UsageError: a model or the data set lacks one of the classes, models know different ones,
-            or a model was trained on other images or classes.
+        model: the network.
+        heads: what classifies; the last one does so in the end.
+        features: a further tensor to compute, (batch, dimensions), or None.
+        top_k: further accuracies.
+        jit_compile: whether the network is compiled for this.
+        replicate: function of tensors that makes every process get the values of whole batches.
+        shard: function of the images of a batch that puts them on all devices.
     """
-    first, *_ = models
-    labels = list(map(str, class_list or models[first].labels))
-    for path, description in models.items():
-        known = set(map(str, description.labels))
-        if missing := [label for label in labels if label not in known]:
-            raise UsageError(
-                f"{path} does not know the classes {listing(missing)} of "
-                f"{'--class_list' if class_list else first}; it knows {listing(sorted(known))}"
-            )
-        if not class_list and len(known) > len(labels):
-            raise UsageError(
-                f"{path} knows {len(known)} classes, {first} {len(labels)} of them: to compare "
-                "both, list those in a file for --class_list"
-            )
-    restricted = _restricted(dataset, labels, first)
-    for path, description in models.items():
-        _check_same_kind(restricted, path, description)
-    return restricted
 
+    def __init__(
+        self,
+        model: keras.Model,
+        heads: Sequence[Head],
+        features: KerasTensor | None = None,
+        top_k: tuple[int, ...] = (),
+        jit_compile: bool = False,
+        replicate: Callable[[list[KerasTensor]], list[KerasTensor]] = list,
+        shard: Callable[[np.ndarray], object] = lambda images: images,
+    ):
+        self.model = model
+        self.heads = heads
+        self.top_k = top_k
+        self._shard = shard
+        tensors = [head.tensor for head in heads] + [features] * (features is not None)
+        self._network = keras.Model(model.inputs, replicate(tensors))
+        self._network.jit_compile = jit_compile
 
-def _restricted(dataset: ImageDataset, labels: Sequence[str], path: Path) -> ImageDataset:
-    try:
-        return dataset.restrict(labels)
-    except UsageError as error:
-        raise UsageError(
-            f"{error}. They are those of {path}, or of --class_list, which restricts both"
-        ) from error
-
-
-def _check_same_kind(dataset: ImageDataset, path: Path, description: ModelDescription) -> None:
-    """Labels are often mere numbers, so that those of other data sets may happen to match."""
-    if dataset.channels != description.channels:
-        raise UsageError(
-            f"{path} takes images with {description.channels} channels; those of {dataset.name} "
-            f"have {dataset.channels}"
+    def __call__(
+        self, batches: Batches, verbose: int = 0, check: Callable[[], None] | None = None
+    ) -> Metrics:
+        """Evaluate the network on a split; see ``compute``."""
+        labels = batches.split.labels
+        computed = self.compute(batches, verbose, check)
+        scores = [head.scores(p) for head, p in zip(self.heads, computed, strict=False)]
+        return Metrics(
+            self._losses(computed, labels) | self._accuracies(scores, labels),
+            average_accuracy(scores[-1].argmax(axis=1), labels),
+            scores[-1],
+            computed[-1] if len(computed) > len(self.heads) else None,
         )
-    names = dict(zip(map(str, description.labels), description.class_names, strict=True))
-    pairs = [
-        (names[str(label)], name)
-        for label, name in zip(dataset.labels, dataset.class_names, strict=True)
-        if str(label) not in (name, names[str(label)])  # not named at all
-    ]
-    different = [pair for pair in pairs if pair[0] != pair[1]]
-    if not different:
-        return
-    message = (
-        f"{len(different)} of {dataset.num_classes} classes have other names in {path}, trained on "
-        f"{description.dataset}, than in {dataset.name}: {different[0][0]!r} is {different[0][1]!r}"
-    )
-    if len(different) == len(pairs):
-        raise UsageError(message)
-    logger.warning(message)
 
+    def compute(
+        self, batches: Batches, verbose: int = 0, check: Callable[[], None] | None = None
+    ) -> list[np.ndarray]:
+        """Return the values of all tensors for a whole split, in its order.
 
-def with_sizes_of(
-    dataset: ImageDataset,
-    description: ModelDescription,
-    target_size: int | None = None,
-    crop_size: int | None = None,
-) -> ImageDataset:
-    """The data set with images of the size that the model was trained on.
+        Args:
+            batches: the split in order.
+            verbose: 1 shows a progress bar.
+            check: called after every batch; what it raises ends the evaluation.
+        """
+        return compute(self._network, batches, verbose, check, self._shard)
 
-    Data sets of small images, which are neither resized nor cropped, stay as they are.
+    def forget_trainability(self) -> None:
+        """Call after changing ``trainable``: JAX's function for several devices is stale then."""
+        if keras.distribution.distribution() is not None:
+            self._network.predict_function = None
 
-    Args:
-        dataset: with images of any size.
-        description: of the model.
-        target_size: pixels to take instead of those of the model.
-        crop_size: the same.
-    """
-    sizes = dataset.preprocessing
-    wanted = (target_size or description.target_size, crop_size or description.crop_size)
-    if sizes.crop_size is None or (sizes.test_size, sizes.crop_size) == wanted:
-        return dataset
-    target, crop = wanted
-    sizes = replace(sizes, train_size=target, test_size=target, crop_size=crop)
-    return replace(dataset, preprocessing=sizes)
+    def _losses(self, computed: Sequence[np.ndarray], labels: np.ndarray) -> dict[str, float]:
+        losses = {
+            f"{head.name}_loss": float(ops.mean(head.loss(labels, ops.convert_to_tensor(values))))
+            for head, values in zip(self.heads, computed, strict=False)
+            if head.loss
+        }
+        if not losses:
+            return {}
+        total = sum(float(ops.convert_to_numpy(penalty)) for penalty in self.model.losses)
+        for head, loss in zip(self.heads, losses.values(), strict=True):
+            total += head.weight * loss
+        return {"loss": total, **(losses if len(losses) > 1 else {})}
 
-
-def judge(
-    name: str,
-    file: Path,
-    method: str,
-    request: Request,
-    dataset: ImageDataset,
-    similarities: Mapping[str, np.ndarray],
-    reading: Reading,
-) -> Judged:
-    """Classifies the test split with one model.
-
-    Args:
-        name: of the model in tables.
-        file: of the model.
-        method: a key of ``METHODS``.
-        request: the model and what to classify with.
-        dataset: its classes are those of the request.
-        similarities: of classes by name, see ``evaluation.classification.accuracy.all_figures``.
-        reading: how images are read.
-
-    Raises:
-        UsageError: the method does not fit the model.
-        UserError: an image cannot be read, or the network yields values that are not finite.
-    """
-    classifier = METHODS[method](request)
-    network = watching(request.model, classifier.tensor, reading.jit_compile)
-    read = partial(_features, file, network, reading)
-    truth = dataset.test.labels
-    if classifier.learns:
-        passes = [
-            read(dataset.train, dataset.train_transform, epoch)
-            for epoch in range(reading.augmentation_epochs)
-        ] or [read(dataset.train, dataset.test_transform)]
-        classifier.fit(np.concatenate(passes), np.tile(dataset.train.labels, len(passes)))
-    scores = classifier.scores(read(dataset.test, dataset.test_transform))
-    figures = all_figures(scores, truth, similarities)
-    return Judged(name, file, method_name(method, request), figures, scores.argmax(axis=1))
-
-
-def _features(
-    file: Path,
-    network: keras.Model,
-    reading: Reading,
-    split: Split,
-    prepare: Callable[[np.ndarray, np.random.Generator], np.ndarray],
-    epoch: int = 0,
-) -> np.ndarray:
-    """The output of a network for every image of a split, in its order."""
-    batches = Batches(
-        split,
-        prepare,
-        reading.batch_size,
-        seed=reading.seed,
-        workers=reading.workers,
-        max_queue_size=reading.queue_size,
-    )
-    batches.set_epoch(epoch)
-    try:
-        features = compute(network, batches, reading.verbose)
-    finally:
-        batches.close()
-    if not np.isfinite(features).all():
-        raise UserError(f"{file} computes values that are not finite for some images")
-    return features
+    def _accuracies(self, scores: Sequence[np.ndarray], labels: np.ndarray) -> dict[str, float]:
+        accuracies = {}
+        for head, found in zip(self.heads, scores, strict=True):
+            prefix = f"{head.name}_" if len(self.heads) > 1 else ""
+            accuracies[f"{prefix}acc"] = accuracy(found.argmax(axis=1), labels)
+            for k in self.top_k:
+                if k > 1:
+                    known = min(k, found.shape[1])
+                    accuracies[f"{prefix}acc{k}"] = top_k_accuracy(found, labels, known)
+        return accuracies

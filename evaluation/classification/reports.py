@@ -11,7 +11,7 @@ from datasets.base import Dataset
 from evaluation.classification.accuracy import accuracy_per_class
 from evaluation.classification.confusion import Arrangement, confusion_matrix
 from evaluation.classification.confusion_plot import plot_confusion
-from evaluation.classification.evaluator import Judged
+from evaluation.classification.models import Result
 from evaluation.tables import aligned, write_csv
 from storage.files import check_distinct
 from storage.plots import check_plot_path
@@ -74,13 +74,13 @@ class Outputs:
         return path.with_name(f"{path.stem}.{_UNSAFE.sub('_', name)}{path.suffix}")
 
 
-def table(judged: Sequence[Judged]) -> list[str]:
+def table(results: Sequence[Result]) -> list[str]:
     """Return aligned lines, one per model: accuracies in percent, blank where undefined."""
-    figures = list(judged[0].figures)
-    header = ["model", "classified by", *(_TITLES[name] for name in figures)]
+    names = list(results[0].metrics)
+    header = ["model", "classified by", *(_TITLES[name] for name in names)]
     rows = [
-        [one.name, one.method, *(_percent(value) for value in one.figures.values())]
-        for one in judged
+        [one.name, one.method, *(_percent(value) for value in one.metrics.values())]
+        for one in results
     ]
     return aligned(header, rows, left=2)
 
@@ -91,7 +91,7 @@ def _percent(value: float | None) -> str:
 
 def write_files(
     outputs: Outputs,
-    judged: Sequence[Judged],
+    results: Sequence[Result],
     dataset: Dataset,
     arrangement: Arrangement | None = None,
 ) -> None:
@@ -99,7 +99,7 @@ def write_files(
 
     Args:
         outputs: the files.
-        judged: results of the models.
+        results: of the models.
         dataset: what they were evaluated on.
         arrangement: order of the classes in plots.
 
@@ -107,33 +107,33 @@ def write_files(
         UserError: a file cannot be written.
     """
     if outputs.csv:
-        _write_metrics(outputs.csv, judged, dataset)
+        _write_metrics(outputs.csv, results, dataset)
     if outputs.per_class:
-        _write_per_class(outputs.per_class, judged, dataset)
-    for one in judged:
+        _write_per_class(outputs.per_class, results, dataset)
+    for one in results:
         confusion = confusion_matrix(one.predicted, dataset.test.labels, dataset.num_classes)
         if outputs.confusion:
             _write_confusion(outputs.of_model(outputs.confusion, one.name), confusion, dataset)
         if outputs.plot_confusion:
             path = outputs.of_model(outputs.plot_confusion, one.name)
-            title = f"{one.name}: {_percent(one.figures['accuracy'])} % of {dataset.name}"
+            title = f"{one.name}: {_percent(one.metrics['accuracy'])} % of {dataset.name}"
             plot_confusion(path, confusion, dataset.class_names, arrangement, title)
 
 
-def _write_metrics(path: Path, judged: Sequence[Judged], dataset: Dataset) -> None:
-    header = ["model", "file", "method", "dataset", "images", "classes", *judged[0].figures]
+def _write_metrics(path: Path, results: Sequence[Result], dataset: Dataset) -> None:
+    header = ["model", "file", "method", "dataset", "images", "classes", *results[0].metrics]
     size = (dataset.name, len(dataset.test), dataset.num_classes)
-    rows = [[one.name, one.file, one.method, *size, *one.figures.values()] for one in judged]
+    rows = [[one.name, one.file, one.method, *size, *one.metrics.values()] for one in results]
     write_csv(path, header, rows)
 
 
-def _write_per_class(path: Path, judged: Sequence[Judged], dataset: Dataset) -> None:
+def _write_per_class(path: Path, results: Sequence[Result], dataset: Dataset) -> None:
     truth = dataset.test.labels
     images = np.bincount(truth, minlength=dataset.num_classes).tolist()
-    columns = [accuracy_per_class(one.predicted, truth, dataset.num_classes) for one in judged]
+    columns = [accuracy_per_class(one.predicted, truth, dataset.num_classes) for one in results]
     blank = [[None if np.isnan(value) else value for value in c.tolist()] for c in columns]
     rows = zip(dataset.labels, dataset.class_names, images, *blank, strict=True)
-    write_csv(path, ["label", "name", "images", *(one.name for one in judged)], rows)
+    write_csv(path, ["label", "name", "images", *(one.name for one in results)], rows)
 
 
 def _write_confusion(path: Path, confusion: np.ndarray, dataset: Dataset) -> None:

@@ -282,16 +282,16 @@ def test_images_are_resized_as_in_training(photographs, folder):
     [("", (18, 14)), ("--crop_size 12", (18, 12)), ("--target_size 20", (20, 14))],
 )
 def test_sizes_that_are_given_replace_those_of_the_model(photographs, monkeypatch, given, sizes):
-    from evaluation.classification import evaluator
+    from evaluation.classification import models
 
     seen = []
-    whole = evaluator.judge
+    whole = models.evaluate_model
 
-    def judge(name, file, method, request, dataset, *more):
+    def evaluate(name, file, method, request, dataset, *more):
         seen.append((dataset.preprocessing.test_size, dataset.preprocessing.crop_size))
         return whole(name, file, method, request, dataset, *more)
 
-    monkeypatch.setattr(evaluator, "judge", judge)
+    monkeypatch.setattr(models, "evaluate_model", evaluate)
     succeed(command, f"{photographs} --model photographs.h5 {given}")
     assert seen == [sizes]
 

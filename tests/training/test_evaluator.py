@@ -1,4 +1,4 @@
-"""Figures of a split count every sample the same, after every epoch and at the end."""
+"""Metrics of a split count every sample the same, after every epoch and at the end."""
 
 import keras
 import numpy as np
@@ -7,9 +7,9 @@ import pytest
 import learn_image_embeddings
 from datasets.base import Split
 from datasets.batches import Batches
-from embeddings import onehot
+from embeddings import ClassEmbeddings, onehot
+from evaluation.classification.evaluator import Evaluator
 from tests.commands.running import TINY, history, record, succeed
-from training.evaluator import Judge
 from training.objectives.objective import embedding_objective
 
 CLASSES, SAMPLES = 4, 11
@@ -36,7 +36,7 @@ def test_every_sample_counts_the_same(batch_size):
     objective = embedding_objective(onehot(range(CLASSES)), cls_weight=0.1)
     split = Split.whole(images, labels, [str(i) for i in range(SAMPLES)])
     batches = Batches(split, lambda image, rng: image, batch_size)
-    judgement = Judge(model, objective, batches, top_k=(2,))()
+    metrics = Evaluator(model, objective.heads(model), top_k=(2,))(batches)
 
     kernels = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
     x = images.reshape(SAMPLES, -1).astype(np.float64)
@@ -56,10 +56,10 @@ def test_every_sample_counts_the_same(batch_size):
         "prob_acc2": np.mean(probabilities[true] >= second),
     }
     for name, value in expected.items():
-        assert judgement.figures[name] == pytest.approx(value, rel=1e-5), name
+        assert metrics.values[name] == pytest.approx(value, rel=1e-5), name
     hits = probabilities.argmax(axis=1) == labels
     per_class = [hits[labels == c].mean() for c in np.unique(labels)]
-    assert judgement.average_accuracy == pytest.approx(np.mean(per_class))
+    assert metrics.average_accuracy == pytest.approx(np.mean(per_class))
 
 
 def test_the_last_epoch_is_judged_like_the_final_network(tmp_path, monkeypatch):
@@ -73,3 +73,21 @@ def test_the_last_epoch_is_judged_like_the_final_network(tmp_path, monkeypatch):
     final = record(tmp_path / "h.csv")["final"]
     final.pop("average_accuracy")
     assert last == pytest.approx(final, rel=1e-6) and len(last) == 5
+
+
+def test_classes_with_equal_vectors_count_the_same_in_every_accuracy():
+    """Of these the first is named, and not the one that a sample has as its target."""
+    image = keras.Input((1, 1, 3))
+    model = keras.Model(image, keras.layers.Flatten(name="embedding")(image))
+    vectors = np.float32([[1, 0, 0], [0, 1, 0], [0, 1, 0]])
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    split = Split.whole(vectors[labels].reshape(6, 1, 1, 3), labels, [str(i) for i in range(6)])
+    batches = Batches(split, lambda image, rng: image, 4)
+    objective = embedding_objective(ClassEmbeddings(vectors, tuple("abc")), "unnorm_corr")
+    metrics = Evaluator(model, objective.heads(model), top_k=(2,))(batches)
+    assert metrics.values == {"loss": 0, "acc": pytest.approx(2 / 3), "acc2": 1}
+    assert metrics.average_accuracy == pytest.approx(2 / 3)
+
+    model.compile(optimizer="sgd", **objective.compile_arguments((2,)))
+    trained = model.evaluate(split.samples, labels, verbose=0, return_dict=True)
+    assert trained == pytest.approx(metrics.values)

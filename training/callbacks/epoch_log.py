@@ -1,4 +1,4 @@
-"""What a run tells while it trains: one line per epoch, and the same figures as CSV."""
+"""The log of epochs: one line for each on the screen, and the same metrics as CSV."""
 
 import csv
 import logging
@@ -20,12 +20,12 @@ logger = logging.getLogger(__name__)
 Record = dict[str, float]
 
 
-def format_figures(figures: Mapping[str, float]) -> str:
-    """``name: value`` pairs. Metrics have four decimals, never an exponent.
+def format_metrics(metrics: Mapping[str, float]) -> str:
+    """Return ``name: value`` pairs. Metrics have four decimals, never an exponent.
 
     Scripts pick the best epoch by ``grep`` and ``sort -n``, which take 5.0000e-04 for five.
     """
-    return " - ".join(f"{name}: {_format(name, value)}" for name, value in figures.items())
+    return " - ".join(f"{name}: {_format(name, value)}" for name, value in metrics.items())
 
 
 def _format(name: str, value: float) -> str:
@@ -33,13 +33,13 @@ def _format(name: str, value: float) -> str:
 
 
 def accuracy_name(record: Mapping[str, float]) -> str | None:
-    """The validation accuracy that judges an epoch: the classifier head's if there is one."""
+    """Return the name of the accuracy that ranks epochs: the classifier head's if there is one."""
     names = ("val_prob_acc", "val_acc", "prob_acc", "acc")
     return next((name for name in names if name in record), None)
 
 
 def best_epoch(records: list[Record]) -> Record | None:
-    """The first record with the highest validation accuracy; None without any accuracy."""
+    """Return the first record with the highest accuracy, or None without any accuracy."""
     name = accuracy_name(records[-1]) if records else None
     if name is None:
         return None
@@ -47,20 +47,20 @@ def best_epoch(records: list[Record]) -> Record | None:
 
 
 class FirstStep(keras.callbacks.Callback):
-    """Says how long it took from the start of the command until the first batch was trained."""
+    """Log the time from the start of the command to the end of the first step."""
 
     def __init__(self):
         super().__init__()
-        self.told = False
+        self.logged = False
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if not self.told:
-            self.told = True
+        if not self.logged:
+            self.logged = True
             logger.info("First training step done after %.1f s", time.monotonic() - STARTED)
 
 
 class EpochReporter(keras.callbacks.Callback):
-    """Logs a line after each epoch and keeps its figures.
+    """Log a line after each epoch and keep its metrics.
 
     Args:
         epochs: the number of the last epoch.
@@ -83,24 +83,24 @@ class EpochReporter(keras.callbacks.Callback):
         self.title = title
         self.lr = math.nan
         self.error: UserError | None = None
-        self.written = False  # whether the history has the figures of this run
+        self.written = False  # whether the history has the metrics of this run
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.lr = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        figures = {k: float(v) for k, v in (logs or {}).items() if k != "learning_rate"}
-        record = {"lr": self.lr, **_ordered(figures)}
+        metrics = {k: float(v) for k, v in (logs or {}).items() if k != "learning_rate"}
+        record = {"lr": self.lr, **_ordered(metrics)}
         # Seven digits are all that a float32 has.
         rounded = {name: float(f"{value:.7g}") for name, value in record.items()}
         self.records.append({"epoch": epoch + 1, **rounded})
-        line = format_figures({k: v for k, v in self.records[-1].items() if k != "epoch"})
+        line = format_metrics({k: v for k, v in self.records[-1].items() if k != "epoch"})
         results.info("%s %d/%d - %s", self.title, epoch + 1, self.epochs, line)
         if self.history:
             self._write()
 
     def complete(self) -> None:
-        """Writes the history if no epoch was left that would have done so."""
+        """Write the history unless an epoch has done so."""
         if self.history and self.records and not (self.written or self.error):
             self._write()
 
@@ -114,17 +114,17 @@ class EpochReporter(keras.callbacks.Callback):
             self.error = error
 
 
-def _ordered(figures: Record) -> Record:
+def _ordered(metrics: Record) -> Record:
     """Training before validation; in each the total loss, the other losses, the accuracies."""
 
     def rank(name: str) -> tuple[bool, bool, bool]:
         return name.startswith("val_"), not name.endswith("loss"), name not in ("loss", "val_loss")
 
-    return dict(sorted(figures.items(), key=lambda item: rank(item[0])))
+    return dict(sorted(metrics.items(), key=lambda item: rank(item[0])))
 
 
 def check_history(path: Path, records: list[Record]) -> None:
-    """Refuses to write over a history that is not of the run with these records.
+    """Refuse to overwrite a history that is not of the run with these records.
 
     It may have more epochs or fewer: a run can end between writing one file and another.
 
@@ -144,7 +144,7 @@ def check_history(path: Path, records: list[Record]) -> None:
 
 
 def _losses(path: Path) -> list[float] | None:
-    """The losses of all epochs in a history; None if it is something else."""
+    """Return the losses of all epochs in a history, or None if it is something else."""
     try:
         rows = csv.DictReader(read_text(path).split("\n"))
         losses = [float(row["loss"]) for row in rows]
@@ -154,7 +154,7 @@ def _losses(path: Path) -> list[float] | None:
 
 
 def write_history(path: Path, records: list[Record]) -> None:
-    """Writes the records as CSV, whole or not at all.
+    """Write the records as CSV, whole or not at all.
 
     Raises:
         UserError: the file cannot be written.

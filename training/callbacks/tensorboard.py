@@ -1,4 +1,4 @@
-"""Logs for TensorBoard that do not end a training when they cannot be written."""
+"""TensorBoard logs that do not end a training when they cannot be written."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 
 
 class Logs(keras.callbacks.TensorBoard):
-    """TensorBoard's log of every epoch; stops logging after a failure.
+    """Log every epoch for TensorBoard; stop logging after a failure.
 
-    Keras' own makes four messages of Protocol Buffers to describe each figure of each epoch, and
+    Keras' own makes four messages of Protocol Buffers to describe each metric of each epoch, and
     with every 10,000th message that library returns all free memory of the process to the system.
 
     Args:
@@ -39,24 +39,24 @@ class Logs(keras.callbacks.TensorBoard):
         self._try(super().on_train_begin, logs)
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        """Nothing: what is logged is of epochs, and what Keras does here keeps memory each time."""
+        """Do nothing: only epochs are logged, and what Keras does here leaks memory."""
 
     on_train_batch_end = on_train_batch_begin
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Logs the same figures as Keras, under the same names."""
+        """Log the same metrics as Keras, under the same names."""
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         self._try(self._log, epoch, {**(logs or {}), "learning_rate": rate})
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self._try(super().on_train_end, logs)
 
-    def _log(self, epoch: int, figures: Mapping[str, float]) -> None:
+    def _log(self, epoch: int, metrics: Mapping[str, float]) -> None:
         import tensorflow as tf
 
-        for name, value in figures.items():
-            judged = name.startswith("val_")
-            with (self._val_writer if judged else self._train_writer).as_default():
+        for name, value in metrics.items():
+            validation = name.startswith("val_")
+            with (self._val_writer if validation else self._train_writer).as_default():
                 # TensorFlow keeps a constant for each number of Python's that it has ever seen.
                 tf.summary.write(
                     f"epoch_{name.removeprefix('val_')}",
@@ -80,7 +80,7 @@ class Logs(keras.callbacks.TensorBoard):
 
 @cache
 def _scalar() -> bytes:
-    """What an event file says about a figure that is one number."""
+    """Return the metadata of a scalar in an event file."""
     from tensorboard.plugins.scalar import metadata
 
     return metadata.create_summary_metadata(None, None).SerializeToString()

@@ -18,9 +18,6 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
         decision: how predictions classify, a key of ``DECISIONS``.
         k: how many classes may be named.
         name: name of the metric in logs.
-
-    Attributes:
-        hits: function of labels and predictions: bool (batch,), whether each sample is one.
     """
 
     def __init__(self, class_vectors: np.ndarray, decision: str, k: int = 1, name: str = "acc"):
@@ -30,7 +27,6 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
             scores = DECISIONS[decision].scores(predictions, class_vectors)
             return _among_largest(scores, class_positions(labels), k)
 
-        self.hits = hits
         super().__init__(hits, name=name, dtype="float32")
 
 

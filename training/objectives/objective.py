@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import keras
 import numpy as np
 from keras import KerasTensor, ops
 
 from embeddings import ClassEmbeddings
+from evaluation.classification.evaluator import Head
+from models.decisions import DECISIONS
 from training.objectives import DEFAULT_LOSS, LOSSES, losses
 from training.objectives.metrics import ClassAccuracy, accuracy_metrics, class_positions
 
@@ -55,6 +58,11 @@ class Term:
         same = square and np.array_equal(self.class_vectors, np.where(is_true, true, other))
         return (true, other) if same else None
 
+    def scores(self, predictions: np.ndarray) -> np.ndarray:
+        """Return the scores of all classes, (samples, classes); the largest is the decision."""
+        scores = DECISIONS[self.decision].scores(predictions, self.class_vectors)
+        return ops.convert_to_numpy(scores)
+
     def metrics(self, top_k: tuple[int, ...]) -> list[ClassAccuracy]:
         """Return new metric objects for this output."""
         return accuracy_metrics(self.class_vectors, self.decision, top_k)
@@ -65,6 +73,15 @@ class Objective:
     """One term for each output, in the network's order; the last output classifies."""
 
     terms: tuple[Term, ...]
+
+    def heads(self, model: keras.Model) -> list[Head]:
+        """Return the outputs of a network as what an ``Evaluator`` evaluates."""
+        return [
+            Head(name, tensor, term.scores, term.loss, term.weight)
+            for name, tensor, term in zip(
+                model.output_names, model.outputs, self.terms, strict=True
+            )
+        ]
 
     def metric_names(self, output_names: Sequence[str], top_k: tuple[int, ...]) -> list[str]:
         """Return the names of all losses and accuracies that Keras reports for these outputs."""

@@ -6,7 +6,7 @@ from sklearn import metrics
 
 from evaluation.classification.accuracy import (
     accuracy_per_class,
-    all_figures,
+    all_accuracies,
     average_accuracy,
     hierarchical_accuracy,
     top_k_accuracy,
@@ -42,7 +42,7 @@ def test_classes_without_samples_do_not_count():
 
 
 @pytest.fixture(scope="module", params=range(4))
-def judged(request):
+def classified(request):
     """Scores of 80 samples for 7 classes, of which the last has no sample."""
     rng = np.random.default_rng(request.param)
     labels = np.concatenate([np.arange(6), rng.integers(0, 6, 74)])
@@ -51,8 +51,8 @@ def judged(request):
     return scores, labels
 
 
-def test_top_k_agrees_with_scikit_learn(judged):
-    scores, labels = judged
+def test_top_k_agrees_with_scikit_learn(classified):
+    scores, labels = classified
     for k in range(1, 7):
         expected = metrics.top_k_accuracy_score(labels, scores, k=k, labels=np.arange(7))
         assert top_k_accuracy(scores, labels, k) == pytest.approx(expected)
@@ -66,8 +66,12 @@ def test_of_equal_scores_the_first_counts_as_for_arg_max():
     assert top_k_accuracy(np.zeros((3, 3)), labels, 2) == pytest.approx(2 / 3)
 
 
-def test_every_class_by_itself(judged):
-    scores, labels = judged
+def test_of_scores_that_are_no_numbers_none_is_among_the_largest():
+    assert top_k_accuracy(np.full((2, 3), np.nan), np.array([0, 2]), 2) == 0
+
+
+def test_every_class_by_itself(classified):
+    scores, labels = classified
     predicted = scores.argmax(axis=1)
     found = accuracy_per_class(predicted, labels, 7)
     expected = metrics.recall_score(labels, predicted, average=None, labels=np.arange(6))
@@ -75,8 +79,8 @@ def test_every_class_by_itself(judged):
     assert np.isnan(found[6])
 
 
-def test_hierarchical_accuracy_by_a_loop(judged):
-    scores, labels = judged
+def test_hierarchical_accuracy_by_a_loop(classified):
+    scores, labels = classified
     similarities = np.random.default_rng(9).random((7, 7))
     pairs = zip(labels.tolist(), scores.argmax(axis=1).tolist(), strict=True)
     expected = sum(similarities[true][predicted] for true, predicted in pairs) / 80
@@ -84,11 +88,11 @@ def test_hierarchical_accuracy_by_a_loop(judged):
     assert found == pytest.approx(expected)
 
 
-def test_all_figures_together(judged):
-    scores, labels = judged
+def test_all_accuracies_together(classified):
+    scores, labels = classified
     predicted = scores.argmax(axis=1)
-    figures = all_figures(scores, labels, {"lcs": np.eye(7), "wup": np.ones((7, 7))})
-    assert figures == {
+    found = all_accuracies(scores, labels, {"lcs": np.eye(7), "wup": np.ones((7, 7))})
+    assert found == {
         "accuracy": pytest.approx(metrics.accuracy_score(labels, predicted)),
         "top5_accuracy": pytest.approx(
             metrics.top_k_accuracy_score(labels, scores, k=5, labels=np.arange(7))

@@ -19,13 +19,14 @@ import learn_image_embeddings
 from datasets.base import Split
 from datasets.batches import Batches
 from embeddings import onehot
+from evaluation.classification.evaluator import Evaluator
+from evaluation.features import feature_tensor
 from models.layers.batch_normalization import batch_normalization
 from models.layers.network import Network
 from tests.commands.running import succeed
-from training.evaluator import Judge
 from training.objectives.objective import embedding_objective
 from training.optimizer import build_optimizer
-from training.parallel import replicas
+from training.parallel import hosts, replicas
 from training.parallel.group import Group
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -84,8 +85,8 @@ def train_full() -> None:
     )
 
 
-def judge_all_sizes() -> list[dict]:
-    """The figures of test sets of 1 to 9 images, for one, two and four replicas."""
+def evaluate_all_sizes() -> list[dict]:
+    """The metrics of test sets of 1 to 9 images, for one, two and four replicas."""
     found = []
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (9, 2, 2, 1), np.uint8)
@@ -94,22 +95,29 @@ def judge_all_sizes() -> list[dict]:
     for number in (1, 2, 4):
         with replicas.joined("cpu", number) as group:
             keras.utils.set_random_seed(1)
-            judge = Judge(_two_outputs(), objective, None)
+            model = _two_outputs()
+            evaluator = Evaluator(
+                model,
+                objective.heads(model),
+                feature_tensor(model),
+                replicate=hosts.replicate,
+                shard=hosts.shard_batch,
+            )
             for size in range(1, 10):
                 names = [str(i) for i in range(size)]
-                judge.batches = Batches(
+                batches = Batches(
                     Split.whole(images[:size], labels[:size], names),
                     lambda image, rng: image,
                     group.rounded_up(3),
                     multiple=group.replicas,
                 )
-                judged = judge()
-                figures = {**judged.figures, "average": judged.average_accuracy}
-                features = np.float64(judged.features).tolist()
+                metrics = evaluator(batches)
+                values = {**metrics.values, "average": metrics.average_accuracy}
+                features = np.float64(metrics.features).tolist()
                 found.append(
-                    {"replicas": number, "size": size, "figures": figures, "features": features}
+                    {"replicas": number, "size": size, "metrics": values, "features": features}
                 )
-                judge.batches.close()
+                batches.close()
     return found
 
 
@@ -202,7 +210,7 @@ def main(folder: str) -> None:
     os.chdir(folder)
     train_linear()
     train_full()
-    facts = {"judged": judge_all_sizes(), "statistics": statistics_of_shares()}
+    facts = {"evaluated": evaluate_all_sizes(), "statistics": statistics_of_shares()}
     if TENSORFLOW:
         facts |= {"steps": optimizer_steps(), "overflow": overflow()}
     with open("facts.json", "w") as file:

@@ -97,9 +97,9 @@ def test_the_clip_was_active(tensorflow_only, trained):
 @pytest.mark.parametrize("number", [2, 4])
 @pytest.mark.parametrize("size", range(1, 10))
 def test_every_test_image_counts_once(facts, number, size):
-    judged = {(j["replicas"], j["size"]): j for j in facts["judged"]}
-    one, several = judged[1, size], judged[number, size]
-    assert several["figures"] == pytest.approx(one["figures"], rel=1e-6, abs=1e-7)
+    found = {(f["replicas"], f["size"]): f for f in facts["evaluated"]}
+    one, several = found[1, size], found[number, size]
+    assert several["metrics"] == pytest.approx(one["metrics"], rel=1e-6, abs=1e-7)
     assert np.shape(several["features"]) == (size, 3)
     np.testing.assert_allclose(several["features"], one["features"], rtol=1e-5)
 

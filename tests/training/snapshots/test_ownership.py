@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import learn_classifier
+from evaluation.classification.evaluator import Evaluator
 from tests.commands.running import TINY, record, run, succeed
-from training import evaluator, saving
+from training import saving
 from training.callbacks.epoch_log import EpochReporter
 from utils import UserError
 
@@ -35,14 +36,14 @@ def test_one_file_that_cannot_be_written_does_not_keep_the_others_from_being_wri
 def test_a_record_that_cannot_be_written_does_not_keep_the_others_from_being_written(
     tmp_path, monkeypatch
 ):
-    whole = evaluator.Judge.__call__
+    whole = Evaluator.__call__
 
-    def judge(*arguments, **named):
+    def evaluate(*arguments, **named):
         shutil.rmtree(tmp_path / "gone", ignore_errors=True)
         return whole(*arguments, **named)
 
     (tmp_path / "gone").mkdir()
-    monkeypatch.setattr(evaluator.Judge, "__call__", judge)
+    monkeypatch.setattr(Evaluator, "__call__", evaluate)
     outcome = run(
         learn_classifier,
         f"{TINY} --epochs 1",

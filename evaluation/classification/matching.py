@@ -1,0 +1,108 @@
+"""The data set to compare saved models on: the classes they know, images of their size."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from datasets.images.dataset import ImageDataset
+from models.files.description import ModelDescription
+from utils import UsageError, listing
+
+logger = logging.getLogger(__name__)
+
+
+def matched(
+    dataset: ImageDataset,
+    models: Mapping[Path, ModelDescription],
+    class_list: Sequence[str] | None = None,
+) -> ImageDataset:
+    """Return the data set with the classes that all models are evaluated on.
+
+    Args:
+        dataset: with all its classes.
+        models: descriptions by file.
+        class_list: labels of those classes; by default those that every model knows, in the order
+            of the first model.
+
+    Raises:
+        UsageError: a model or the data set lacks one of the classes, models know different ones,
+            or a model was trained on other images or classes.
+    """
+    first, *_ = models
+    labels = list(map(str, class_list or models[first].labels))
+    for path, description in models.items():
+        known = set(map(str, description.labels))
+        if missing := [label for label in labels if label not in known]:
+            raise UsageError(
+                f"{path} does not know the classes {listing(missing)} of "
+                f"{'--class_list' if class_list else first}; it knows {listing(sorted(known))}"
+            )
+        if not class_list and len(known) > len(labels):
+            raise UsageError(
+                f"{path} knows {len(known)} classes, {first} {len(labels)} of them: to compare "
+                "both, list those in a file for --class_list"
+            )
+    restricted = _restricted(dataset, labels, first)
+    for path, description in models.items():
+        _check_same_kind(restricted, path, description)
+    return restricted
+
+
+def _restricted(dataset: ImageDataset, labels: Sequence[str], path: Path) -> ImageDataset:
+    try:
+        return dataset.restrict(labels)
+    except UsageError as error:
+        raise UsageError(
+            f"{error}. They are those of {path}, or of --class_list, which restricts both"
+        ) from error
+
+
+def _check_same_kind(dataset: ImageDataset, path: Path, description: ModelDescription) -> None:
+    """Refuse other images or class names: labels are often numbers, which match by chance."""
+    if dataset.channels != description.channels:
+        raise UsageError(
+            f"{path} takes images with {description.channels} channels; those of {dataset.name} "
+            f"have {dataset.channels}"
+        )
+    names = dict(zip(map(str, description.labels), description.class_names, strict=True))
+    pairs = [
+        (names[str(label)], name)
+        for label, name in zip(dataset.labels, dataset.class_names, strict=True)
+        if str(label) not in (name, names[str(label)])  # not named at all
+    ]
+    different = [pair for pair in pairs if pair[0] != pair[1]]
+    if not different:
+        return
+    message = (
+        f"{len(different)} of {dataset.num_classes} classes have other names in {path}, trained on "
+        f"{description.dataset}, than in {dataset.name}: {different[0][0]!r} is {different[0][1]!r}"
+    )
+    if len(different) == len(pairs):
+        raise UsageError(message)
+    logger.warning(message)
+
+
+def with_sizes_of(
+    dataset: ImageDataset,
+    description: ModelDescription,
+    target_size: int | None = None,
+    crop_size: int | None = None,
+) -> ImageDataset:
+    """Return the data set with images of the size that the model was trained on.
+
+    Data sets of small images, which are neither resized nor cropped, stay as they are.
+
+    Args:
+        dataset: with images of any size.
+        description: of the model.
+        target_size: pixels to take instead of those of the model.
+        crop_size: the same.
+    """
+    sizes = dataset.preprocessing
+    wanted = (target_size or description.target_size, crop_size or description.crop_size)
+    if sizes.crop_size is None or (sizes.test_size, sizes.crop_size) == wanted:
+        return dataset
+    target, crop = wanted
+    sizes = replace(sizes, train_size=target, test_size=target, crop_size=crop)
+    return replace(dataset, preprocessing=sizes)

@@ -1,0 +1,199 @@
+"""Which classes and sizes models are judged on, and what each way to classify compares."""
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from datasets import get_dataset
+from embeddings import ClassEmbeddings
+from evaluation.classification import matching
+from evaluation.classification.classifiers import LinearSVM, Request, nearest_centroid, own_decision
+from evaluation.classification.models import LoaderOptions, evaluate_model
+from evaluation.features import feature_tensor
+from models.files.description import ModelDescription, Output
+from tests import fake_data
+from utils import UsageError, UserError
+
+A, B = Path("a.keras"), Path("b.keras")
+
+
+def described(labels, names=None, **more) -> ModelDescription:
+    names = tuple(names or map(str, labels))
+    fields = {
+        "channels": 1,
+        "target_size": 8,
+        "crop_size": 8,
+        "outputs": (Output("prob", "output"),),
+    }
+    return ModelDescription("Digits", tuple(labels), names, **fields | more)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return get_dataset("Digits")
+
+
+def test_classes_are_those_of_the_first_model_in_its_order(digits):
+    found = matching.matched(digits, {A: described([7, 3, 1]), B: described([1, 3, 7])})
+    assert found.labels == (7, 3, 1)
+    whole = np.array(digits.labels)[digits.test.labels]
+    kept = np.array(found.labels)[found.test.labels]
+    np.testing.assert_array_equal(kept, whole[np.isin(whole, [1, 3, 7])])
+
+
+def test_a_list_restricts_models_that_know_more(digits):
+    models = {A: described(range(10)), B: described([3, 1, 0])}
+    assert matching.matched(digits, models, ["0", "3"]).labels == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("models", "class_list", "named"),
+    [
+        ({A: described([1, 2]), B: described([1, 2, 3])}, None, "b.keras"),
+        ({A: described([1, 2, 3]), B: described([1, 2])}, None, "b.keras"),
+        ({A: described([1, 2])}, ["1", "3"], "a.keras"),
+        ({A: described([1, "owl"])}, None, "owl"),
+        ({A: described([1, 2], channels=3)}, None, "a.keras takes images with 3 channels"),
+    ],
+)
+def test_classes_that_do_not_fit_are_refused(digits, models, class_list, named):
+    with pytest.raises(UsageError, match=named):
+        matching.matched(digits, models, class_list)
+
+
+def test_equal_labels_of_other_classes_are_noticed(tmp_path, caplog):
+    birds = get_dataset("CUB", fake_data.write_cub(tmp_path))
+    cars = described([1, 2, 3], ["Audi", "BMW", "Fiat"], channels=3)
+    with pytest.raises(UsageError, match="'Audi'"):
+        matching.matched(birds, {A: cars})
+    renamed = described([1, 2, 3], [*birds.class_names[:2], "Penguin"], channels=3)
+    with caplog.at_level(logging.WARNING):
+        assert matching.matched(birds, {A: renamed}).labels == (1, 2, 3)
+    assert "1 of 3 classes" in caplog.text
+    assert "Penguin" in caplog.text
+
+
+def test_images_have_the_size_that_the_model_was_trained_on(tmp_path, digits):
+    folder = get_dataset("Folder", fake_data.write_folder(tmp_path))
+    small = described([1], target_size=20, crop_size=16)
+    sizes = matching.with_sizes_of(folder, small).preprocessing
+    assert (sizes.train_size, sizes.test_size, sizes.crop_size) == (20, 20, 16)
+    assert matching.with_sizes_of(digits, small).preprocessing == digits.preprocessing
+    birds = get_dataset("NAB", fake_data.write_nab(tmp_path / "nab"))
+    published = described([1], target_size=256, crop_size=224)
+    assert matching.with_sizes_of(birds, published).preprocessing.train_size == (256, 480)
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Two outputs: an embedding of 3 dimensions and probabilities of 4 classes."""
+    inputs = keras.Input((None, None, 1))
+    maps = keras.layers.Conv2D(5, 3, name="maps")(inputs)
+    x = keras.layers.GlobalAveragePooling2D(name="pooled")(maps)
+    embedding = keras.layers.Dense(3, name="embedding")(x)
+    prob = keras.layers.Dense(4, activation="softmax", name="prob")(embedding)
+    return keras.Model(inputs, [embedding, prob])
+
+
+FEATURES = np.random.default_rng(2).normal(size=(30, 3)).astype(np.float32)
+VECTORS = np.random.default_rng(3).normal(size=(4, 3)).astype(np.float32) * [[1], [2], [3], [4]]
+
+
+def request(network, *outputs: Output, **more) -> Request:
+    return Request(network, described("abcd", outputs=outputs), tuple("cab"), **more)
+
+
+def by_distance(features):
+    return [[-np.sum((f - VECTORS[i]) ** 2) for i in (2, 0, 1)] for f in features]
+
+
+def by_product(features):
+    return [[float(f @ VECTORS[i]) for i in (2, 0, 1)] for f in features]
+
+
+@pytest.mark.parametrize(("decision", "slow"), [("dot", by_product), ("distance", by_distance)])
+def test_the_model_s_own_rule_among_some_classes(network, decision, slow):
+    output = Output("embedding", decision, VECTORS.astype(np.float32))
+    found = own_decision(request(network, output)).scores(FEATURES)
+    order = np.argsort(slow(FEATURES), axis=1)
+    np.testing.assert_array_equal(np.argsort(found, axis=1), order)
+
+
+def test_probabilities_are_taken_as_they_are(network):
+    classifier = own_decision(
+        request(network, Output("embedding", "dot"), Output("prob", "output"))
+    )
+    assert classifier.tensor is network.outputs[1]
+    np.testing.assert_array_equal(classifier.scores(np.array([[1, 2, 3, 4.0]])), [[3, 1, 2]])
+
+
+# What the model says of its first output, and how centroids are compared with it.
+RULES = [
+    (Output("embedding", "dot"), {}, by_product),
+    (Output("embedding", "output"), {}, by_product),
+    (Output("embedding", "distance"), {}, by_distance),
+    (Output("embedding", "dot"), {"layer": "embedding"}, by_distance),
+    (Output("prob", "output"), {"layer": "2"}, None),
+]
+
+
+@pytest.mark.parametrize(("output", "options", "slow"), RULES)
+def test_centroids(network, output, options, slow):
+    centroids = ClassEmbeddings(VECTORS.astype(np.float32), tuple("abcd"))
+    wanted = request(network, output, centroids=centroids, **options)
+    if slow is None:
+        with pytest.raises(UsageError, match="5 dimensions, but the centroids 3"):
+            nearest_centroid(wanted)
+        return
+    for norm in (False, True):
+        features = FEATURES / np.linalg.norm(FEATURES, axis=1, keepdims=True) if norm else FEATURES
+        found = nearest_centroid(dataclasses.replace(wanted, norm=norm)).scores(FEATURES)
+        np.testing.assert_array_equal(np.argsort(found), np.argsort(slow(features)))
+
+
+def test_a_centroid_is_missing(network):
+    centroids = ClassEmbeddings(VECTORS[:2].astype(np.float32), tuple("ab"))
+    with pytest.raises(UsageError, match="'c'"):
+        nearest_centroid(request(network, Output("embedding", "dot"), centroids=centroids))
+
+
+def test_features_of_a_layer_are_averaged_over_all_places(network):
+    images = np.random.default_rng(0).random((2, 6, 7, 1)).astype(np.float32)
+    watching = keras.Model(network.inputs, [feature_tensor(network, n) for n in ("maps", "1", "2")])
+    by_name, by_number, pooled = watching.predict(images, verbose=0)
+    np.testing.assert_allclose(by_name, pooled, rtol=1e-5)
+    np.testing.assert_allclose(by_number, pooled, rtol=1e-5)
+    assert feature_tensor(network) is network.outputs[0]
+    with pytest.raises(UsageError, match="mops"):
+        feature_tensor(network, "mops")
+
+
+def test_two_classes_get_two_scores(network):
+    machine = LinearSVM(network.outputs[0], cost=1.0, seed=0)
+    machine.fit(np.array([[-1.0, 0], [-2, 1], [2, 0], [1, 1]]), np.array([0, 0, 1, 1]))
+    assert machine.scores(np.array([[-3.0, 0], [3, 0]])).argmax(axis=1).tolist() == [0, 1]
+    with pytest.raises(UsageError, match="two classes"):
+        machine.fit(np.ones((3, 2)), np.zeros(3, int))
+
+
+def test_a_machine_that_does_not_converge_says_so_in_one_line(network, caplog):
+    """Features that are almost multiples of one another, more than images."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(40, 45))
+    features[:, 1:] = features[:, :1] + 1e-3 * features[:, 1:]
+    LinearSVM(network.outputs[0], cost=1e3, seed=0).fit(features, rng.integers(0, 3, 40))
+    (record,) = caplog.records
+    assert "--C" in record.getMessage()
+
+
+def test_values_that_are_not_finite_are_refused(digits):
+    inputs = keras.Input((8, 8, 1))
+    outputs = keras.layers.Rescaling(np.inf)(keras.layers.Flatten()(inputs))  # 0 * inf
+    network = keras.Model(inputs, outputs)
+    wanted = Request(network, described(range(64)), tuple(digits.labels))
+    with pytest.raises(UserError, match=r"a\.keras computes values that are not finite"):
+        evaluate_model("a", A, "own", wanted, digits, {}, LoaderOptions(workers=0))
