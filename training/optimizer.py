@@ -1,13 +1,27 @@
 """The optimizer of all experiments: SGD with momentum 0.9, clipped by the norm of the gradient."""
 
+import logging
 from collections.abc import Sequence
 
 import keras
 from keras import KerasTensor, ops
 
 from training.parallel import backend, replicas
+from utils import UsageError
+
+logger = logging.getLogger(__name__)
 
 MOMENTUM = 0.9
+
+# Options of Keras' optimizers that the fused step does not know, and the value of each without it.
+_NOT_FUSED = {
+    "weight_decay": None,
+    "clipnorm": None,
+    "clipvalue": None,
+    "use_ema": False,
+    "loss_scale_factor": None,
+    "gradient_accumulation_steps": None,
+}
 
 
 class SGD(keras.optimizers.SGD):
@@ -23,16 +37,20 @@ class SGD(keras.optimizers.SGD):
     def __init__(self, decay: float = 0.0, **kwargs: object):
         super().__init__(**kwargs)
         self.decay = decay
+        self._warned = False
 
     def apply(
         self,
         grads: Sequence[KerasTensor],
         trainable_variables: Sequence[keras.Variable] | None = None,
     ) -> None:
-        """One step; clips, and updates all variables, in few operations where that is possible.
+        """Clip, and update all variables, in few operations where the backend has them.
 
         Keras would clip the gradient of each replica before it adds them up: about as many times
         less as there are replicas.
+
+        Raises:
+            UsageError: the fused step lacks something that is wanted of several replicas.
         """
         if trainable_variables is None or not backend.fused_updates():
             super().apply(grads, trainable_variables)
@@ -40,6 +58,10 @@ class SGD(keras.optimizers.SGD):
         if not self.built:
             self.build(trainable_variables)
         pairs = [p for p in zip(grads, trainable_variables, strict=True) if p[0] is not None]
+        if lacking := self._lacking(pairs):
+            self._fall_back(lacking)
+            super().apply(grads, trainable_variables)
+            return
         gradients, variables = zip(*pairs, strict=True)
         backend.momentum_steps(
             variables,
@@ -51,6 +73,28 @@ class SGD(keras.optimizers.SGD):
             self.global_clipnorm,
         )
         self.iterations.assign_add(1)
+
+    def _lacking(self, pairs: Sequence[tuple[KerasTensor, keras.Variable]]) -> list[str]:
+        """Return what is wanted that the fused step does not do."""
+        lacking = [name for name, off in _NOT_FUSED.items() if getattr(self, name) != off]
+        if not self.momentum:
+            lacking.append("no momentum")
+        if any(hasattr(gradient, "indices") for gradient, _ in pairs):
+            lacking.append("sparse gradients")
+        for name in ("constraint", "overwrite_with_gradient"):
+            if any(getattr(variable, name, None) for _, variable in pairs):
+                lacking.append(f"variables with {name}")
+        return lacking
+
+    def _fall_back(self, lacking: list[str]) -> None:
+        if replicas.several():
+            raise UsageError(
+                f"several replicas cannot train with {', '.join(lacking)}: Keras would clip the "
+                "gradient of each replica by itself"
+            )
+        if not self._warned:
+            self._warned = True
+            logger.warning("%s: steps in Keras' own way, which is slower", ", ".join(lacking))
 
     def update_step(
         self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor
@@ -64,7 +108,7 @@ class SGD(keras.optimizers.SGD):
 
 
 class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
-    """Scales the loss of a network in half precision; all replicas skip the same steps.
+    """Scale the loss of a network in half precision; all replicas skip the same steps.
 
     Keras lets the first replica decide, whose gradient may be finite where that of another is not.
     """
@@ -74,7 +118,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
 
 
 def decay_per_iteration(final_factor: float, iterations: int) -> float:
-    """The decay at which the factor on the learning rate is ``final_factor`` after so many steps.
+    """Return the decay with which the rate has shrunk by ``final_factor`` after all steps.
 
     Args:
         final_factor: in (0, 1]; 0 means no decay.
@@ -88,7 +132,7 @@ def decay_per_iteration(final_factor: float, iterations: int) -> float:
 def build_optimizer(
     learning_rate: float, clip_norm: float = 10.0, nesterov: bool = False, decay: float = 0.0
 ) -> keras.optimizers.Optimizer:
-    """SGD as published, with a scaled loss where networks compute in float16.
+    """Return SGD as published, with a scaled loss where networks compute in float16.
 
     Args:
         learning_rate: until the schedule sets another.

@@ -4,7 +4,20 @@ import keras
 import numpy as np
 import pytest
 
-from training.optimizer import build_optimizer, decay_per_iteration
+from training.optimizer import SGD, build_optimizer, decay_per_iteration
+from training.parallel import replicas
+from utils import UsageError
+
+# What the fused step does not do, and how its warning names it.
+UNUSUAL = [
+    ({"weight_decay": 0.1}, "weight_decay"),
+    ({"clipnorm": 0.1}, "clipnorm"),
+    ({"clipvalue": 0.1}, "clipvalue"),
+    ({"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2}, "use_ema"),
+    ({"loss_scale_factor": 4.0}, "loss_scale_factor"),
+    ({"gradient_accumulation_steps": 2}, "gradient_accumulation_steps"),
+    ({"momentum": 0.0}, "no momentum"),
+]
 
 
 def numpy_steps(weights, gradients, lr, clip, nesterov=False, decay=0.0):
@@ -55,3 +68,61 @@ def test_the_schedule_may_still_set_the_rate_of_a_decaying_optimizer():
     optimizer = build_optimizer(0.5, decay=0.1)
     optimizer.learning_rate = 0.25
     assert float(keras.ops.convert_to_numpy(optimizer.learning_rate)) == 0.25
+
+
+def four_steps(optimizer, variable):
+    rng = np.random.default_rng(3)
+    for _ in range(4):
+        gradient = keras.ops.convert_to_tensor(rng.normal(size=variable.shape).astype("float32"))
+        optimizer.apply([gradient], [variable])
+    return keras.ops.convert_to_numpy(variable)
+
+
+@pytest.mark.parametrize(("options", "named"), UNUSUAL)
+def test_what_the_fused_step_does_not_do_is_done_by_keras_with_a_warning(options, named, caplog):
+    options = {"learning_rate": 0.05, "momentum": 0.9, **options}
+    start = np.float32([[1, 2], [3, -4]])
+    expected = four_steps(keras.optimizers.SGD(**options), keras.Variable(start))
+    found = four_steps(SGD(**options), keras.Variable(start))
+    np.testing.assert_array_equal(found, expected)
+    plain = four_steps(SGD(learning_rate=0.05, momentum=0.9), keras.Variable(start))
+    assert not np.allclose(found, plain)
+    if keras.backend.backend() == "tensorflow":
+        (record,) = caplog.records
+        assert record.getMessage().startswith(f"{named}:")
+
+
+def test_constraints_are_kept(caplog):
+    class Positive(keras.constraints.Constraint):
+        def __call__(self, w):
+            return keras.ops.maximum(w, 0.0)
+
+    layer = keras.layers.Dense(2, kernel_constraint=Positive())
+    layer.build((None, 2))
+    assert four_steps(SGD(learning_rate=1.0, momentum=0.9), layer.kernel).min() == 0
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only there steps are fused")
+def test_sparse_gradients_of_embeddings(caplog):
+    def train(optimizer):
+        keras.utils.set_random_seed(0)
+        words = keras.Input((3,), dtype="int32")
+        x = keras.layers.Embedding(5, 4)(words)
+        model = keras.Model(words, keras.layers.Dense(1)(keras.layers.Flatten()(x)))
+        model.compile(optimizer, "mse", jit_compile=False)
+        for _ in range(2):
+            model.train_on_batch(np.array([[0, 1, 1], [3, 4, 0]]), np.ones((2, 1)))
+        return model.get_weights()
+
+    options = {"learning_rate": 0.1, "momentum": 0.9}
+    expected = train(keras.optimizers.SGD(**options))
+    for found, weights in zip(train(SGD(**options)), expected, strict=True):
+        np.testing.assert_array_equal(found, weights)
+    assert "sparse gradients" in caplog.text
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only there steps are fused")
+def test_several_replicas_refuse_what_the_fused_step_does_not_do(monkeypatch):
+    monkeypatch.setattr(replicas, "several", lambda: True)
+    with pytest.raises(UsageError, match="weight_decay"):
+        four_steps(SGD(weight_decay=0.1, momentum=0.9), keras.Variable(np.ones((2, 2))))
