@@ -12,7 +12,7 @@ import learn_image_embeddings
 from datasets import get_dataset
 from tests import fake_data
 from tests.commands.running import TINY, history, record, same_arrays, succeed
-from training.callbacks.epoch_log import format_figures
+from training.callbacks.epoch_log import format_metrics
 
 GREP = r'grep -oP "val_(prob_)?acc: \K([0-9.]+)" | sort -n | tail -n 1'
 """The line of the published instructions that finds the best accuracy."""
@@ -122,7 +122,7 @@ def test_output_of_the_classifier_command(smoothed):
 
 def test_the_published_grep_is_not_misled_by_tiny_values():
     lines = [
-        f"Epoch {i}/4 - {format_figures({'lr': 1e-6, 'loss': 3.0, name: value})}"
+        f"Epoch {i}/4 - {format_metrics({'lr': 1e-6, 'loss': 3.0, name: value})}"
         for i, (name, value) in enumerate(
             [("val_acc", 5e-05), ("val_acc", 0.25), ("val_prob_acc", 0.125), ("val_acc", 9e-06)], 1
         )

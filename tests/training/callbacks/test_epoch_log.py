@@ -15,7 +15,7 @@ from training.callbacks.epoch_log import (
     accuracy_name,
     best_epoch,
     check_history,
-    format_figures,
+    format_metrics,
 )
 from utils import UsageError, UserError
 
@@ -34,7 +34,7 @@ from utils import UsageError, UserError
     ],
 )
 def test_figures_have_four_decimals_and_no_exponent(figures, text):
-    assert format_figures(figures) == text
+    assert format_metrics(figures) == text
 
 
 def records(name, *values):
