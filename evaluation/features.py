@@ -9,10 +9,8 @@ import numpy as np
 from keras import KerasTensor, layers, ops
 
 from datasets.batches import Batches
+from models.decisions import is_softmax
 from models.heads import layer_output
-
-CLASSIFIER = "prob"
-"""Name of the softmax layer that classifies."""
 
 
 def feature_tensor(model: keras.Model, layer: str | None = None) -> KerasTensor:
@@ -29,8 +27,17 @@ def feature_tensor(model: keras.Model, layer: str | None = None) -> KerasTensor:
     """
     if layer is not None:
         return _flat(layer_output(model, layer))
-    first = model.get_layer(model.output_names[0])
-    return first.input if first.name == CLASSIFIER else model.outputs[0]
+    return model.outputs[0] if has_embedding(model) else _first_layer(model).input
+
+
+def has_embedding(model: keras.Model) -> bool:
+    """Tell whether the first output is an embedding; otherwise it is that of a classifier."""
+    first = _first_layer(model)
+    return not (isinstance(first, layers.Dense) and is_softmax(first))
+
+
+def _first_layer(model: keras.Model) -> keras.Layer:
+    return model.get_layer(model.output_names[0])
 
 
 def _flat(tensor: KerasTensor) -> KerasTensor:

@@ -69,7 +69,7 @@ class Decision:
 
     def score_kind(self, layer: keras.Layer, class_vectors: np.ndarray | None) -> str:
         """Return what the scores with their offset are, given the layer that puts out p."""
-        if self.affine is None and _is_softmax(layer):
+        if self.affine is None and is_softmax(layer):
             return PROBABILITY
         unit = isinstance(layer, layers.UnitNormalization) and _are_unit_vectors(class_vectors)
         return COSINE if self.kind == DOT and unit else self.kind
@@ -84,7 +84,8 @@ def _distance(class_vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return 2 * class_vectors.T, -np.square(class_vectors).sum(axis=1)
 
 
-def _is_softmax(layer: keras.Layer) -> bool:
+def is_softmax(layer: keras.Layer) -> bool:
+    """Tell whether a layer puts out probabilities."""
     activation = getattr(layer, "activation", None)
     return isinstance(layer, layers.Softmax) or activation is keras.activations.softmax
 

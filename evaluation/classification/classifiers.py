@@ -16,14 +16,12 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from embeddings import ClassEmbeddings
-from evaluation.features import CLASSIFIER, feature_tensor, normalized
-from models.decisions import DECISIONS
+from evaluation.features import feature_tensor, has_embedding, normalized
+from models.decisions import DECISIONS, is_softmax
 from models.files.description import ModelDescription
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
-
-_PROBABILITIES = (CLASSIFIER, "softmax")  # layers whose outputs sum to one
 
 
 @dataclass(frozen=True)
@@ -169,7 +167,7 @@ def nearest_centroid(request: Request) -> Classifier:
 
 def _comparison(request: Request) -> str:
     first = request.description.outputs[0]
-    is_embedding = request.layer is None and first.name != CLASSIFIER
+    is_embedding = request.layer is None and has_embedding(request.model)
     return "dot" if is_embedding and first.decision != "distance" else "distance"
 
 
@@ -186,12 +184,16 @@ def svm_on_probabilities(request: Request) -> Classifier:
         UsageError: the model has none.
     """
     output = request.description.classifying
-    if output.name not in _PROBABILITIES:
+    if not _has_probabilities(request.model):
         raise UsageError(
             "--prob_features: the model has no class probabilities, "
             f"it classifies by its layer {output.name}"
         )
     return LinearSVM(request.model.outputs[-1], request.cost, request.seed, request.norm)
+
+
+def _has_probabilities(model: keras.Model) -> bool:
+    return is_softmax(model.get_layer(model.output_names[-1]))
 
 
 METHODS: dict[str, Callable[[Request], Classifier]] = {
@@ -209,7 +211,7 @@ def method_name(method: str, request: Request) -> str:
     if method == "own":
         if comparison := DECISIONS[output.decision].comparison:
             return f"class embedding ({comparison})"
-        return "probability" if output.name in _PROBABILITIES else "largest output"
+        return "probability" if _has_probabilities(request.model) else "largest output"
     if method == "centroids":
         return f"centroid ({DECISIONS[_comparison(request)].comparison})"
     layer = output.name if method == "prob_features" else request.layer

@@ -172,6 +172,16 @@ def test_features_of_a_layer_are_averaged_over_all_places(network):
         feature_tensor(network, "mops")
 
 
+@pytest.mark.parametrize("name", ["prob", "fc1000", "dense_1"])
+def test_a_classifier_s_features_are_the_input_of_its_last_layer(name):
+    features = keras.Input((3,))
+    classifier = keras.layers.Dense(4, activation="softmax", name=name)(features)
+    embedding = keras.layers.Dense(4, name=name)(features)
+
+    assert feature_tensor(keras.Model(features, classifier)) is features
+    assert feature_tensor(keras.Model(features, embedding)) is embedding
+
+
 def test_two_classes_get_two_scores(network):
     machine = LinearSVM(network.outputs[0], cost=1.0, seed=0)
     machine.fit(np.array([[-1.0, 0], [-2, 1], [2, 0], [1, 1]]), np.array([0, 0, 1, 1]))
