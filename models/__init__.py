@@ -16,10 +16,16 @@ if TYPE_CHECKING:
 
 FAMILIES = {
     "models.backbones.plain": ("simple",),
-    "models.backbones.cifar_resnet": ("resnet-32", "resnet-110", "resnet-110-fc", "resnet-110-wfc"),
+    "models.backbones.cifar_resnet": (
+        *("resnet-32", "resnet-110", "resnet-110-fc", "resnet-110-wfc"),
+        *("resnet-32-selu", "resnet-110-selu", "resnet-110-fc-selu", "resnet-110-wfc-selu"),
+    ),
     "models.backbones.wide_resnet": ("wrn-28-10",),
+    "models.backbones.densenet": ("densenet-100-12", "densenet-100-24", "densenet-bc-190-40"),
+    "models.backbones.pyramidnet": ("pyramidnet-272-200", "pyramidnet-110-270"),
     "models.backbones.resnet": ("resnet-50", "resnet-101", "resnet-152"),
     "models.backbones.imagenet_resnet": ("rn18", "rn34", "rn50", "rn101", "rn152", "rn200"),
+    "models.backbones.nasnet": ("nasnet-a",),
 }
 
 

@@ -136,7 +136,7 @@ def build_network(
     """The backbone for the images of a data set, normalization included.
 
     Raises:
-        UsageError: the images are too small for it.
+        UsageError: the images are too small for it, or of sides that it cannot halve.
     """
     network = build_backbone(
         architecture, num_outputs, classifier=classifier, **dataset.input_options
@@ -145,7 +145,5 @@ def build_network(
         network.compute_output_shape((1, *dataset.input_shape))
     except ValueError as error:
         height, width, _ = dataset.input_shape
-        raise UsageError(
-            f"images of {width}x{height} pixels are too small for {architecture}"
-        ) from error
+        raise UsageError(f"images of {width}x{height} pixels do not fit {architecture}") from error
     return network

@@ -26,11 +26,13 @@ class Variant(NamedTuple):
         channels: channels of each unit.
         dense: whether embeddings always come from a dense layer; otherwise the pooled features are
             the embedding where they have its number of dimensions.
+        activation: after every batch normalization.
     """
 
     blocks: int
     channels: tuple[int, int, int]
     dense: bool
+    activation: str = "relu"
 
 
 VARIANTS = {
@@ -39,33 +41,37 @@ VARIANTS = {
     "resnet-110-fc": Variant(18, (16, 32, 64), dense=True),
     "resnet-110-wfc": Variant(18, (32, 64, 128), dense=True),
 }
+VARIANTS |= {
+    f"{name}-selu": variant._replace(activation="selu") for name, variant in VARIANTS.items()
+}
 
 
 def cifar_resnet(
     x: KerasTensor, num_outputs: int, classifier: bool, *, variant: Variant
 ) -> KerasTensor:
-    """A residual network whose shortcuts have no weights."""
+    """Build a residual network whose shortcuts have no weights."""
     channels = variant.channels
     pooled = not classifier and not variant.dense and num_outputs == channels[-1]
     x = _convolution(x, channels[0], "conv0", "bn0")
-    x = layers.ReLU()(x)
+    x = layers.Activation(variant.activation)(x)
     for unit, width in enumerate(channels, start=1):
         for block in range(1, variant.blocks + 1):
             stride = 2 if unit > 1 and block == 1 else 1
-            x = _block(x, width, stride, f"{unit}-{block}")
+            x = _block(x, width, stride, f"{unit}-{block}", variant.activation)
     x = average_pool(x)
     return x if pooled else output_layer(x, num_outputs, classifier, decay=DECAY)
 
 
-def _block(x: KerasTensor, channels: int, stride: int, label: str) -> KerasTensor:
+def _block(x: KerasTensor, channels: int, stride: int, label: str, activation: str) -> KerasTensor:
     y = _convolution(x, channels, f"res{label}x", f"bn{label}x", stride)
-    y = layers.ReLU()(y)
+    y = layers.Activation(activation)(y)
     y = _convolution(y, channels, f"res{label}y", f"bn{label}y")
-    return layers.ReLU()(layers.Add()([y, shortcut(x, channels, stride)]))
+    y = layers.Add()([y, shortcut(x, channels, stride)])
+    return layers.Activation(activation)(y)
 
 
 def shortcut(x: KerasTensor, channels: int, stride: int) -> KerasTensor:
-    """``x`` in the shape of its block's output: averaged over 2x2 pixels, zeros for new channels.
+    """Return ``x`` in the shape of its block's output: averaged over 2x2 pixels, zeros added.
 
     Of an odd number of channels to add, the larger half comes after the given ones.
     """

@@ -1,51 +1,61 @@
-"""ResNets of 18 to 200 layers without biases, named as in the keras-resnet package.
+"""ResNets of 18 to 200 layers without biases, as in the package keras-resnet 0.2.0.
 
 Source: He et al., Deep Residual Learning for Image Recognition (CVPR 2016),
 https://arxiv.org/abs/1512.03385.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from keras import KerasTensor, layers
 
-from models.backbones.resnet import ConvStyle, bottleneck, labelled, residual_network
+from models.backbones.resnet import (
+    Style,
+    Variant,
+    bottleneck,
+    branch,
+    lettered,
+    numbered,
+    residual_network,
+)
 from models.registry import BACKBONES
 
-UNBIASED = ConvStyle(use_bias=False, epsilon=1e-5)
+KERAS_RESNET = Style(
+    use_bias=False,
+    epsilon=1e-5,
+    first_initializer="glorot_uniform",
+    initializer="he_normal",
+    padded_stem=False,
+    classifier=("pool5", "fc1000"),
+)
 
 
 def basic(
-    x: KerasTensor, channels: int, stride: int, project: bool, label: str, style: ConvStyle
+    x: KerasTensor, channels: int, stride: int, project: bool, label: str, style: Style
 ) -> KerasTensor:
-    """A block of two 3x3 convolutions; the first of them has the stride.
+    """Build a block of two 3x3 convolutions; the first of them has the stride.
 
     The first block of every stage projects its input, even where the shape stays the same.
     """
-    y = labelled(x, channels, 3, stride, label, "2a", style)
-    y = layers.ReLU()(y)
-    y = labelled(y, channels, 3, 1, label, "2b", style)
+    y = layers.ReLU()(branch(x, channels, 3, stride, label, 1, style))
+    y = branch(y, channels, 3, 1, label, 2, style)
     if project:
-        x = labelled(x, channels, 1, stride, label, "1", style)
+        x = branch(x, channels, 1, stride, label, 0, style)
     return layers.ReLU()(layers.Add()([y, x]))
 
 
-class Variant(NamedTuple):
-    """The number of blocks in each stage, and what a block is."""
-
-    blocks: tuple[int, int, int, int]
-    block: Callable
+def middle_numbered(stage: int, index: int) -> str:
+    """Number the blocks of the two long stages, name the others by letters."""
+    return numbered(stage, index) if stage in (3, 4) else lettered(stage, index)
 
 
 VARIANTS = {
-    "rn18": Variant((2, 2, 2, 2), basic),
-    "rn34": Variant((3, 4, 6, 3), basic),
-    "rn50": Variant((3, 4, 6, 3), bottleneck),
-    "rn101": Variant((3, 4, 23, 3), bottleneck),
-    "rn152": Variant((3, 8, 36, 3), bottleneck),
-    "rn200": Variant((3, 24, 36, 3), bottleneck),
+    "rn18": Variant((2, 2, 2, 2), basic, numbered, KERAS_RESNET),
+    "rn34": Variant((3, 4, 6, 3), basic, numbered, KERAS_RESNET),
+    "rn50": Variant((3, 4, 6, 3), bottleneck, lettered, KERAS_RESNET),
+    "rn101": Variant((3, 4, 23, 3), bottleneck, middle_numbered, KERAS_RESNET),
+    "rn152": Variant((3, 8, 36, 3), bottleneck, middle_numbered, KERAS_RESNET),
+    "rn200": Variant((3, 24, 36, 3), bottleneck, middle_numbered, KERAS_RESNET),
 }
 
 for _name, _variant in VARIANTS.items():
-    BACKBONES.register(_name)(partial(residual_network, **_variant._asdict(), style=UNBIASED))
+    BACKBONES.register(_name)(partial(residual_network, variant=_variant))

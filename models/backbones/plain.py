@@ -19,7 +19,7 @@ BODY = (64, 64, None, 128, 128, 128, None, 256, 256, 256, None, 512)
 
 @BACKBONES.register("simple")
 def simple(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTensor:
-    """Nine convolutional layers and three pooling layers, then two dense layers."""
+    """Build nine convolutional and three pooling layers, then two dense layers."""
     for number, channels in enumerate(BODY, start=1):
         if channels is None:
             x = layers.AveragePooling2D(2, data_format="channels_last", name=f"ap{number}")(x)

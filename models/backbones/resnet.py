@@ -1,7 +1,8 @@
-"""ResNet-50, -101 and -152 as keras.applications had them in the days of Keras 2.
+"""ResNet-50, -101 and -152 as the published code took them from Keras.
 
-Unlike today's ``keras.applications.ResNet50``: he_normal initialization, batch normalization with
-epsilon 1e-3, and layer names that fit the weights published then.
+ResNet-50 is that of ``keras.applications`` in the days of Keras 2: he_normal initialization, batch
+normalization with epsilon 1e-3, and the layer names of the weights published then. The deeper two
+came with the newer ``keras_applications.resnet``, as ``keras.applications.ResNet101`` still is.
 
 Source: He et al., Deep Residual Learning for Image Recognition (CVPR 2016),
 https://arxiv.org/abs/1512.03385.
@@ -20,119 +21,174 @@ from models.registry import BACKBONES
 
 STAGE_CHANNELS = (64, 128, 256, 512)
 
-BLOCKS = {
-    "resnet-50": (3, 4, 6, 3),
-    "resnet-101": (3, 4, 23, 3),
-    "resnet-152": (3, 8, 36, 3),
-}
 
-
-class ConvStyle(NamedTuple):
-    """How the convolutions of a network are made.
+class Style(NamedTuple):
+    """How a package makes and names the layers of its ResNets.
 
     Attributes:
-        use_bias: whether they have a bias.
-        epsilon: of the batch normalization that follows.
+        use_bias: whether convolutions have a bias.
+        epsilon: of batch normalization.
+        first_initializer: of the first convolution.
+        initializer: of all others.
+        padded_stem: whether 3 pixels surround the image and 1 the maps before pooling; otherwise
+            both are padded by TensorFlow's "same".
+        stem: names of the first convolution and its batch normalization.
+        branch: the same of all others, with places for block and branch.
+        branches: names of the shortcut and of the convolutions of a block.
+        classifier: names of pooling and output layer of a classifier.
     """
 
     use_bias: bool
     epsilon: float
+    first_initializer: str
+    initializer: str
+    padded_stem: bool = True
+    stem: tuple[str, str] = ("conv1", "bn_conv1")
+    branch: tuple[str, str] = ("res{}_branch{}", "bn{}_branch{}")
+    branches: tuple[str, str, str, str] = ("1", "2a", "2b", "2c")
+    classifier: tuple[str, str] = ("avg_pool", "prob")
 
 
-KERAS_2 = ConvStyle(use_bias=True, epsilon=1e-3)
+class Variant(NamedTuple):
+    """What sets one of the networks apart.
+
+    Attributes:
+        blocks: number of blocks in each of the four stages.
+        block: ``bottleneck`` or a function like it.
+        label: name of a block from its stage (2…5) and its index in the stage (0…).
+        style: how its layers are made.
+    """
+
+    blocks: tuple[int, int, int, int]
+    block: Callable
+    label: Callable[[int, int], str]
+    style: Style
+
+
+def lettered(stage: int, index: int) -> str:
+    """Name blocks 2a, 2b, 2c."""
+    return f"{stage}{chr(ord('a') + index)}"
+
+
+def numbered(stage: int, index: int) -> str:
+    """Name blocks 2a, 2b1, 2b2, for which the alphabet is never too short."""
+    return f"{stage}b{index}" if index else f"{stage}a"
+
+
+def block_numbered(stage: int, index: int) -> str:
+    """Name blocks conv2_block1, conv2_block2."""
+    return f"conv{stage}_block{index + 1}"
 
 
 def residual_network(
-    x: KerasTensor,
-    num_outputs: int,
-    classifier: bool,
-    *,
-    blocks: tuple[int, ...],
-    block: Callable,
-    style: ConvStyle,
+    x: KerasTensor, num_outputs: int, classifier: bool, *, variant: Variant
 ) -> KerasTensor:
-    """A residual network for ImageNet.
+    """Build a residual network for ImageNet upon normalized images."""
+    style = variant.style
+    x = _stem(x, style)
+    for stage, (channels, count) in enumerate(
+        zip(STAGE_CHANNELS, variant.blocks, strict=True), start=2
+    ):
+        for index in range(count):
+            stride = 2 if stage > 2 and index == 0 else 1
+            x = variant.block(x, channels, stride, index == 0, variant.label(stage, index), style)
+    pool, output = style.classifier if classifier else ("avg_pool", "embedding")
+    return output_layer(average_pool(x, pool), num_outputs, classifier, name=output)
 
-    Args:
-        x: normalized images.
-        num_outputs: number of classes or dimensions of the embedding.
-        classifier: whether it ends in the softmax layer.
-        blocks: number of blocks in each of the four stages.
-        block: ``bottleneck`` or a function like it.
-        style: how convolutions are made.
-    """
-    x = layers.ZeroPadding2D(3, data_format="channels_last", name="conv1_pad")(x)
-    x = convolution(x, 64, 7, 2, "conv1", "bn_conv1", style)
+
+def _stem(x: KerasTensor, style: Style) -> KerasTensor:
+    padding = "valid" if style.padded_stem else "same"
+    if style.padded_stem:
+        x = layers.ZeroPadding2D(3, data_format="channels_last", name="conv1_pad")(x)
+    initializer = style.first_initializer
+    x = _convolution(x, 64, 7, 2, style.stem, style, padding=padding, initializer=initializer)
     x = layers.ReLU()(x)
-    x = layers.ZeroPadding2D(1, data_format="channels_last", name="pool1_pad")(x)
-    x = layers.MaxPooling2D(3, 2, data_format="channels_last", name="pool1")(x)
-    for stage, channels in enumerate(STAGE_CHANNELS):
-        for index, label in enumerate(block_labels(stage, blocks)):
-            stride = 2 if stage > 0 and index == 0 else 1
-            x = block(x, channels, stride, index == 0, label, style)
-    return output_layer(average_pool(x), num_outputs, classifier)
-
-
-def block_labels(stage: int, blocks: tuple[int, ...]) -> list[str]:
-    """The names of a stage's blocks: 2a, 2b, 2c, or 4a, 4b1, 4b2 in the networks beyond 50 layers.
-
-    The alphabet is too short for those, so their middle stages are numbered, as in the weights
-    that the authors published.
-    """
-    count = blocks[stage]
-    if stage in (1, 2) and blocks[2] > 6:
-        return [f"{stage + 2}a"] + [f"{stage + 2}b{i}" for i in range(1, count)]
-    return [f"{stage + 2}{chr(ord('a') + i)}" for i in range(count)]
+    if style.padded_stem:
+        x = layers.ZeroPadding2D(1, data_format="channels_last", name="pool1_pad")(x)
+    return layers.MaxPooling2D(3, 2, padding, data_format="channels_last", name="pool1")(x)
 
 
 def bottleneck(
-    x: KerasTensor, channels: int, stride: int, project: bool, label: str, style: ConvStyle
+    x: KerasTensor, channels: int, stride: int, project: bool, label: str, style: Style
 ) -> KerasTensor:
-    """A block of 1x1, 3x3 and 1x1 convolutions; the first of them has the stride."""
-    y = labelled(x, channels, 1, stride, label, "2a", style)
-    y = layers.ReLU()(y)
-    y = labelled(y, channels, 3, 1, label, "2b", style)
-    y = layers.ReLU()(y)
-    y = labelled(y, 4 * channels, 1, 1, label, "2c", style)
+    """Build a block of 1x1, 3x3 and 1x1 convolutions; the first of them has the stride."""
+    y = layers.ReLU()(branch(x, channels, 1, stride, label, 1, style))
+    y = layers.ReLU()(branch(y, channels, 3, 1, label, 2, style))
+    y = branch(y, 4 * channels, 1, 1, label, 3, style)
     if project:
-        x = labelled(x, 4 * channels, 1, stride, label, "1", style)
+        x = branch(x, 4 * channels, 1, stride, label, 0, style)
     return layers.ReLU()(layers.Add()([y, x]))
 
 
-def labelled(
+def branch(
     x: KerasTensor,
     channels: int,
     size: int,
     stride: int,
     label: str,
-    branch: str,
-    style: ConvStyle,
+    position: int,
+    style: Style,
 ) -> KerasTensor:
-    """The convolution of one branch of one block, with its batch normalization."""
-    name = f"{label}_branch{branch}"
-    return convolution(x, channels, size, stride, f"res{name}", f"bn{name}", style)
+    """Convolve and normalize in a block; 3x3 convolutions pad their input by 1 pixel.
 
-
-def convolution(
-    x: KerasTensor, channels: int, size: int, stride: int, name: str, norm: str, style: ConvStyle
-) -> KerasTensor:
-    """A convolution and its batch normalization; only 3x3 convolutions pad their input."""
-    if size == 3 and stride > 1:
+    Args:
+        x: the input.
+        channels: of the output.
+        size: side of the kernel, pixels.
+        stride: pixels.
+        label: name of the block.
+        position: 0 for the shortcut, 1…3 for the convolutions.
+        style: how the layers are made.
+    """
+    names = tuple(name.format(label, style.branches[position]) for name in style.branch)
+    padding = "valid" if size == 1 else "same"
+    if size > 1 and stride > 1:
         # One pixel on every side; "same" would pad even images at the bottom and right only.
-        x = layers.ZeroPadding2D(1, data_format="channels_last")(x)
+        x, padding = layers.ZeroPadding2D(1, data_format="channels_last")(x), "valid"
+    return _convolution(
+        x, channels, size, stride, names, style, padding=padding, initializer=style.initializer
+    )
+
+
+def _convolution(
+    x: KerasTensor,
+    channels: int,
+    size: int,
+    stride: int,
+    names: tuple[str, str],
+    style: Style,
+    *,
+    padding: str,
+    initializer: str,
+) -> KerasTensor:
     x = conv2d(
         channels,
         size,
         stride,
-        padding="same" if size == 3 and stride == 1 else "valid",
+        padding=padding,
         use_bias=style.use_bias,
-        kernel_initializer="he_normal",
-        name=name,
+        kernel_initializer=initializer,
+        name=names[0],
     )(x)
-    return batch_normalization(norm, epsilon=style.epsilon)(x)
+    return batch_normalization(names[1], epsilon=style.epsilon)(x)
 
 
-for _name, _blocks in BLOCKS.items():
-    BACKBONES.register(_name)(
-        partial(residual_network, blocks=_blocks, block=bottleneck, style=KERAS_2)
-    )
+KERAS_2 = Style(True, 1e-3, "he_normal", "he_normal")
+KERAS_APPLICATIONS = Style(
+    use_bias=True,
+    epsilon=1.001e-5,
+    first_initializer="glorot_uniform",
+    initializer="glorot_uniform",
+    stem=("conv1_conv", "conv1_bn"),
+    branch=("{}_{}_conv", "{}_{}_bn"),
+    branches=("0", "1", "2", "3"),
+)
+
+VARIANTS = {
+    "resnet-50": Variant((3, 4, 6, 3), bottleneck, lettered, KERAS_2),
+    "resnet-101": Variant((3, 4, 23, 3), bottleneck, block_numbered, KERAS_APPLICATIONS),
+    "resnet-152": Variant((3, 8, 36, 3), bottleneck, block_numbered, KERAS_APPLICATIONS),
+}
+
+for _name, _variant in VARIANTS.items():
+    BACKBONES.register(_name)(partial(residual_network, variant=_variant))

@@ -47,14 +47,17 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return outputs[:, 0, 0, :] if flat else outputs
 
 
-def batch_normalization(name: str, momentum: float = 0.99, epsilon: float = 1e-3) -> keras.Layer:
+def batch_normalization(
+    name: str, momentum: float = 0.99, epsilon: float = 1e-3, **options: object
+) -> keras.Layer:
     """Return a batch normalization over channels, fused where possible; defaults as in Keras 2.
 
     Args:
         name: of the layer.
         momentum: fraction of the moving statistics that a step keeps.
         epsilon: added to the variance.
+        **options: others of ``keras.layers.BatchNormalization``, but not its axis.
     """
     fused = keras.backend.backend() == "tensorflow" and epsilon >= SMALLEST_EPSILON
     kind = BatchNormalization if fused else keras.layers.BatchNormalization
-    return kind(momentum=momentum, epsilon=epsilon, name=name)
+    return kind(momentum=momentum, epsilon=epsilon, name=name, **options)

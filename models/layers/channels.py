@@ -6,14 +6,15 @@ Only layers that Keras brings along, and no lambdas: a saved model loads without
 from keras import KerasTensor, layers
 
 
-def pad_channels(x: KerasTensor, before: int, after: int) -> KerasTensor:
+def pad_channels(x: KerasTensor, before: int, after: int, name: str | None = None) -> KerasTensor:
     """Add channels of zeros before and after those of ``x``.
 
     ``channels_first`` makes the layer pad the last two of the four dimensions, which are columns
     and channels where channels come last. It is a plain Keras layer, unlike ``keras.ops.pad``,
     which Keras does not load from the old HDF5 format ("Unknown layer: 'Pad'").
     """
-    return layers.ZeroPadding2D(((0, 0), (before, after)), data_format="channels_first")(x)
+    padding = ((0, 0), (before, after))
+    return layers.ZeroPadding2D(padding, data_format="channels_first", name=name)(x)
 
 
 def reverse_channels(x: KerasTensor) -> KerasTensor:

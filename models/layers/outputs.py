@@ -4,15 +4,17 @@ import keras
 from keras import KerasTensor, layers
 
 
-def average_pool(x: KerasTensor) -> KerasTensor:
+def average_pool(x: KerasTensor, name: str = "avg_pool") -> KerasTensor:
     """Return the mean over all positions, in float32 whatever precision the body computes in."""
-    return layers.GlobalAveragePooling2D(
-        data_format="channels_last", dtype="float32", name="avg_pool"
-    )(x)
+    return layers.GlobalAveragePooling2D(data_format="channels_last", dtype="float32", name=name)(x)
 
 
 def output_layer(
-    x: KerasTensor, num_outputs: int, classifier: bool, decay: float = 0.0
+    x: KerasTensor,
+    num_outputs: int,
+    classifier: bool,
+    decay: float = 0.0,
+    name: str | None = None,
 ) -> KerasTensor:
     """Apply the last dense layer, in float32: ``prob`` with softmax or a linear ``embedding``.
 
@@ -21,11 +23,12 @@ def output_layer(
         num_outputs: number of classes or dimensions of the embedding.
         classifier: whether it is ``prob``.
         decay: coefficient of the L2 penalty.
+        name: of the layer where the published network has another.
     """
     return layers.Dense(
         num_outputs,
         activation="softmax" if classifier else None,
         kernel_regularizer=keras.regularizers.L2(decay) if decay else None,
         dtype="float32",
-        name="prob" if classifier else "embedding",
+        name=name or ("prob" if classifier else "embedding"),
     )(x)

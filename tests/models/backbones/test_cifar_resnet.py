@@ -1,4 +1,4 @@
-"""The small residual networks: names, settings, and the shortcut against NumPy."""
+"""The small residual networks: widths, and the shortcut against NumPy."""
 
 import keras
 import numpy as np
@@ -6,48 +6,6 @@ import pytest
 
 import models
 from models.backbones.cifar_resnet import shortcut
-
-
-@pytest.fixture(scope="module")
-def resnet32():
-    return models.build_backbone("resnet-32", 10, classifier=True)
-
-
-def names_with_weights(model):
-    return [layer.name for layer in model.layers if layer.weights]
-
-
-def test_layer_names(resnet32):
-    expected = ["conv0", "bn0"]
-    for unit in (1, 2, 3):
-        for block in (1, 2, 3, 4, 5):
-            for part in "xy":
-                expected += [f"res{unit}-{block}{part}", f"bn{unit}-{block}{part}"]
-
-    assert names_with_weights(resnet32) == [*expected, "prob"]
-
-
-def test_convolutions(resnet32):
-    for layer in resnet32.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            assert layer.kernel_size == (3, 3)
-            assert layer.padding == "same"
-            assert layer.use_bias
-            assert layer.kernel_initializer.__class__.__name__ == "GlorotUniform"
-            assert float(layer.kernel_regularizer.l2) == pytest.approx(2e-4)
-            assert layer.bias_regularizer is None
-            first = layer.name in ("res2-1x", "res3-1x")
-            assert layer.strides == ((2, 2) if first else (1, 1))
-
-
-def test_batch_normalization_as_in_keras_2(resnet32):
-    norms = [x for x in resnet32.layers if isinstance(x, keras.layers.BatchNormalization)]
-
-    assert {(norm.momentum, norm.epsilon) for norm in norms} == {(0.99, 1e-3)}
-
-
-def test_dense_layer_has_a_penalty(resnet32):
-    assert float(resnet32.get_layer("prob").kernel_regularizer.l2) == pytest.approx(2e-4)
 
 
 def unit_widths(model):

@@ -1,10 +1,11 @@
-"""ResNets for ImageNet: names and settings that published weights depend on."""
+"""ResNets for ImageNet: what their layer tables do not show."""
 
 import keras
 import pytest
 
 import models
-from models.backbones.resnet import block_labels
+from models.backbones.imagenet_resnet import middle_numbered
+from models.backbones.resnet import block_numbered, lettered, numbered
 
 
 @pytest.fixture(scope="module")
@@ -17,91 +18,47 @@ def rn18():
     return models.build_backbone("rn18", 10, classifier=False)
 
 
-def names_with_weights(model):
-    return {layer.name for layer in model.layers if layer.weights}
-
-
-def test_names_of_resnet50(resnet50):
-    expected = {"conv1", "bn_conv1", "embedding"}
-    for stage, letters in enumerate(["abc", "abcd", "abcdef", "abc"], start=2):
-        for letter in letters:
-            branches = ["2a", "2b", "2c"] + ["1"] * (letter == "a")
-            for kind in ("res", "bn"):
-                expected |= {f"{kind}{stage}{letter}_branch{branch}" for branch in branches}
-
-    assert names_with_weights(resnet50) == expected
-
-
 def test_body_of_resnet50_has_the_published_size(resnet50):
     assert resnet50.count_params() == 23_587_712 + 2049 * 10
 
 
-def test_convolutions_of_resnet50(resnet50):
-    for layer in resnet50.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            assert layer.use_bias
-            assert layer.kernel_initializer.__class__.__name__ == "HeNormal"
-            assert layer.kernel_regularizer is None
-            downsampling = layer.name[3:] in {
-                f"{stage}a_branch{branch}" for stage in (3, 4, 5) for branch in ("1", "2a")
-            }
-            expected = 2 if downsampling or layer.name == "conv1" else 1
-            assert layer.strides == (expected, expected), layer.name
+def sizes_of_stem(model, size, names):
+    """Pixels per side after each of these layers."""
+    shape, sizes = (1, size, size, 3), []
+    for name in names:
+        shape = model.get_layer(name).compute_output_shape(shape)
+        sizes.append(shape[1])
+    return sizes
 
 
-def test_batch_normalization_of_resnet50(resnet50):
-    norms = [x for x in resnet50.layers if isinstance(x, keras.layers.BatchNormalization)]
+@pytest.mark.parametrize(
+    ("size", "sizes"), [(64, [70, 32, 34, 16]), (65, [71, 33, 35, 17]), (66, [72, 33, 35, 17])]
+)
+def test_stem_pads_three_pixels_and_one(resnet50, size, sizes):
+    names = ["conv1_pad", "conv1", "pool1_pad", "pool1"]
 
-    assert len(norms) == 53
-    assert {(norm.momentum, norm.epsilon) for norm in norms} == {(0.99, 1e-3)}
-
-
-@pytest.mark.parametrize("size", [64, 65])
-def test_stem_pads_three_pixels_and_one(resnet50, size):
-    shape = (1, size, size, 3)
-    for name, kernel, padding in [("conv1_pad", 7, 3), ("pool1_pad", 3, 1)]:
-        shape = resnet50.get_layer(name).compute_output_shape(shape)
-        size = size + 2 * padding
-        assert shape[1:3] == (size, size)
-        after = {"conv1_pad": "conv1", "pool1_pad": "pool1"}[name]
-        shape = resnet50.get_layer(after).compute_output_shape(shape)
-        size = (size - kernel) // 2 + 1
-        assert shape[1:3] == (size, size)
+    assert sizes_of_stem(resnet50, size, names) == sizes
 
 
-def test_long_stages_are_numbered():
-    assert block_labels(2, (3, 4, 23, 3))[:3] == ["4a", "4b1", "4b2"]
-    assert block_labels(2, (3, 4, 23, 3))[-1] == "4b22"
-    assert block_labels(3, (3, 4, 23, 3)) == ["5a", "5b", "5c"]
-    assert block_labels(2, (3, 4, 6, 3)) == ["4a", "4b", "4c", "4d", "4e", "4f"]
+@pytest.mark.parametrize(("size", "sizes"), [(64, [32, 16]), (65, [33, 17]), (66, [33, 17])])
+def test_stem_of_keras_resnet_pads_as_tensorflow_does(rn18, size, sizes):
+    names = ["conv1", "pool1"]
+
+    assert sizes_of_stem(rn18, size, names) == sizes
+    assert {rn18.get_layer(name).padding for name in names} == {"same"}
 
 
-def test_names_of_rn18(rn18):
-    expected = {"conv1", "bn_conv1", "embedding"}
-    for stage in (2, 3, 4, 5):
-        for kind in ("res", "bn"):
-            expected |= {f"{kind}{stage}{letter}_branch2{part}" for letter in "ab" for part in "ab"}
-            expected.add(f"{kind}{stage}a_branch1")
-
-    assert names_with_weights(rn18) == expected
-
-
-def test_convolutions_of_rn18(rn18):
-    for layer in rn18.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            assert not layer.use_bias
-            assert layer.kernel_initializer.__class__.__name__ == "HeNormal"
-            downsampling = layer.name[3:] in {
-                f"{stage}a_branch{branch}" for stage in (3, 4, 5) for branch in ("1", "2a")
-            }
-            expected = 2 if downsampling or layer.name == "conv1" else 1
-            assert layer.strides == (expected, expected), layer.name
-
-
-def test_batch_normalization_of_rn18(rn18):
-    norms = [x for x in rn18.layers if isinstance(x, keras.layers.BatchNormalization)]
-
-    assert {norm.epsilon for norm in norms} == {1e-5}
+@pytest.mark.parametrize(
+    ("label", "names"),
+    [
+        (lettered, ["2a", "2b", "4a", "4f"]),
+        (numbered, ["2a", "2b1", "4a", "4b5"]),
+        (middle_numbered, ["2a", "2b", "4a", "4b5"]),
+        (block_numbered, ["conv2_block1", "conv2_block2", "conv4_block1", "conv4_block6"]),
+    ],
+)
+def test_names_of_blocks(label, names):
+    assert [label(2, 0), label(2, 1), label(4, 0), label(4, 5)] == names
 
 
 def test_spatial_size_halves_with_every_stage(rn18):
