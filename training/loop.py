@@ -27,16 +27,16 @@ from training.finetuning import frozen, load_pretrained
 from training.objectives.objective import Objective
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
+from training.outputs import HistoryRecord, begin_records
 from training.parallel import backend, hosts
 from training.parallel.group import ALONE, Group
 from training.parallel.replicas import AveragedStatistics
 from training.saving import run_record, save_outputs
 from training.schedules import Schedule, build_schedule
-from training.snapshots.callback import Snapshot, ending_after_a_step, explained, plateau_of
+from training.snapshots.callback import Snapshot, plateau_of
 from training.snapshots.file import ALL_LAYERS, NEW_LAYERS, restore
 from training.snapshots.identity import content_identity
-from training.snapshots.interruption import Interruption
-from training.snapshots.ownership import RecordOfHistory, begin_records
+from training.snapshots.interruption import Interruption, ending_after_a_step, explained
 from training.snapshots.resuming import (
     RestOfEpoch,
     ResumePoint,
@@ -114,7 +114,7 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     snapshots = _snapshots(run, point, reporter, plateau_of((rate,)))
     logs = [Logs(options.outputs.log_dir)] if options.outputs.log_dir else []
     record = _open(run, point, snapshots)
-    watching = [rate, reporter, RecordOfHistory(reporter, record)]
+    watching = [rate, reporter, HistoryRecord(reporter, record)]
     watching += [*snapshots, *logs]
     _fit(run, training, validation, point, schedule.epochs, watching)
     with explained(snapshots):

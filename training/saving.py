@@ -1,7 +1,6 @@
 """What a run leaves behind: models, weights, features, and the record beside each of them."""
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,12 +10,12 @@ from datasets.base import Dataset
 from evaluation.classification.evaluator import Metrics
 from evaluation.feature_dumps import of_test_split, write_features
 from models.files.saved import save_model, save_weights
-from storage.records import commit, record_path
+from storage.records import commit
 from training.objectives.objective import Objective
 from training.options import OutputOptions
+from training.outputs import records_to_write
 from training.parallel import backend, hosts
-from training.record import describe_dataset, describe_model, record_paths, write_run_record
-from training.snapshots.ownership import same_result
+from training.record import describe_dataset, describe_model, write_run_record
 from utils import UserError
 
 logger = logging.getLogger(__name__)
@@ -86,12 +85,6 @@ def save_outputs(
             return False
 
     kept = [*kept, *(path for path, write in dumps if path and not succeeds(write, path))]
-    others = {
-        record_path(path)
-        for path in kept
-        if path and os.path.exists(path) and not same_result(record_path(path), record)
-    }
-    for path in record_paths(outputs):
-        if path not in others:
-            succeeds(write_run_record, path, record)
+    for path in records_to_write(outputs, record, kept):
+        succeeds(write_run_record, path, record)
     return failures

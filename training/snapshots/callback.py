@@ -1,11 +1,8 @@
-"""When snapshots are written: after epochs, every few minutes, and when the run is to end."""
+"""The callback that writes snapshots."""
 
 import logging
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +12,7 @@ from training.callbacks.epoch_log import EpochReporter
 from training.parallel.group import ALONE, Group
 from training.snapshots.file import RunState, save_snapshot
 from training.snapshots.interruption import Interruption
-from utils import Interrupted, UserError
+from utils import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -23,24 +20,24 @@ PLATEAU_STATE = ("best", "wait", "cooldown_counter")
 
 
 class Snapshot(keras.callbacks.Callback):
-    """Writes a snapshot after every epoch, or after those that improve a metric.
+    """Write a snapshot after every epoch, or after those that improve a metric.
 
-    Stands behind the reporter and the schedule in the list of callbacks, whose state it saves.
+    It follows the reporter and the schedule in the list of callbacks, whose state it saves.
 
     Args:
         path: the file.
-        start: the state that this training begins with or goes on from.
-        reporter: has the figures of the epochs.
-        plateau: callback whose waiting is part of the state, or None.
-        metric: only an epoch that improves it is kept; losses improve downwards, others upwards.
-        minutes: time between snapshots within an epoch; None: only epochs that ended count.
-        interruption: what may end the training after a step.
-        group: who trains together; one process writes the file.
+        start: state at the begin of this training.
+        reporter: has the metrics of all epochs.
+        plateau: schedule whose state is saved too, or None.
+        metric: name; only epochs that improve it are saved, losses downwards, others upwards.
+        minutes: time between snapshots within an epoch; None: only after epochs.
+        interruption: checked after every step.
+        group: processes that train together; the first one writes the file.
 
     Attributes:
-        state: where the training stands.
-        saved: the state that the file has.
-        error: why the last snapshot could not be written, if so.
+        state: of the training now.
+        saved: state in the file.
+        error: failure to write the last snapshot, or None.
     """
 
     def __init__(
@@ -69,10 +66,10 @@ class Snapshot(keras.callbacks.Callback):
         self._time = time.monotonic()
 
     def write(self) -> None:
-        """Writes the state as it is.
+        """Write the state as it is.
 
         Raises:
-            UserError: the file cannot be written; what it had before stays.
+            UserError: the file cannot be written; the one before stays.
         """
         if self.group.writes:
             save_snapshot(self.path, self.model, self.state)
@@ -80,9 +77,9 @@ class Snapshot(keras.callbacks.Callback):
         self._time = time.monotonic()
 
     def keep(self) -> None:
-        """Writes the state unless the file has it; a failure is logged, and kept as ``error``.
+        """Write the state unless the file has it; log a failure, and keep it as ``error``.
 
-        With a metric, the file stays as it is: it has the best epoch.
+        With a metric, the file is left alone: it has the best epoch.
         """
         if self.state.metric is None and self.state != self.saved:
             self._try("%s")
@@ -139,57 +136,6 @@ class Snapshot(keras.callbacks.Callback):
 def plateau_of(
     callbacks: tuple[keras.callbacks.Callback, ...],
 ) -> keras.callbacks.ReduceLROnPlateau | None:
-    """The callback that waits for the validation loss, if there is one."""
+    """Return the callback that waits for the validation loss, if there is one."""
     plateaus = [c for c in callbacks if isinstance(c, keras.callbacks.ReduceLROnPlateau)]
     return plateaus[0] if plateaus else None
-
-
-@contextmanager
-def ending_after_a_step(
-    interruption: Interruption, snapshots: list[Snapshot], kept: Callable[[], None]
-) -> Iterator[None]:
-    """Within the ``with`` block, signals end the training after a step, which is kept.
-
-    Without a snapshot nothing could be kept, and signals end it at once.
-
-    Args:
-        interruption: is told of the signals.
-        snapshots: keep the step.
-        kept: called after that.
-    """
-    if not snapshots:
-        with interruption.obeyed():
-            yield
-        return
-    with interruption.awaited():
-        try:
-            yield
-        except Interrupted:
-            for snapshot in snapshots:
-                snapshot.keep()
-            kept()
-            raise
-
-
-@contextmanager
-def explained(snapshots: list[Snapshot]) -> Iterator[None]:
-    """Tells whoever ends a run how it can go on.
-
-    Raises:
-        Interrupted: the block was ended by a signal.
-    """
-    try:
-        yield
-    except (KeyboardInterrupt, Interrupted) as end:
-        hint = "the training is lost; with --snapshot FILE the same command again would go on"
-        for snapshot in snapshots:
-            hint = _how_to_go_on(snapshot)
-        raise Interrupted(getattr(end, "number", signal.SIGINT), hint) from None
-
-
-def _how_to_go_on(snapshot: Snapshot) -> str:
-    if not snapshot.group.writes:
-        return "the first host has the snapshot, from which the same commands on all hosts go on"
-    several = snapshot.group.processes > 1
-    again = "the same commands on all hosts go on" if several else "the same command again goes on"
-    return f"{snapshot.path} has the run up to {snapshot.saved.place}; {again} from there"

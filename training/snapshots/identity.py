@@ -1,4 +1,4 @@
-"""What a run learns from, by content: a path may stay the same while what is there changes."""
+"""What a run learns from, by content: files may change under the same path."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 def content_identity(
     dataset: Dataset, objective: Objective, finetune: Path | None = None
 ) -> dict[str, str]:
-    """What two runs must agree in, beyond their options, to reach the same weights.
+    """Return what two runs must agree in, beyond their options, to reach the same weights.
 
     Images in files count by name and label, those in memory pixel by pixel; where mean and standard
     deviation are measured, these tell most other changes. Libraries are those that do the
@@ -52,7 +52,7 @@ def _images(split: Split) -> str:
 
 
 def _summary(count: int, parts: Iterable[str | np.ndarray]) -> str:
-    """A number, and a text that differs when one of the parts does."""
+    """Return the count and a hash of all parts."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, str):

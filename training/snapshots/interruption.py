@@ -4,8 +4,12 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from utils import Interrupted, handling
+
+if TYPE_CHECKING:
+    from training.snapshots.callback import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -13,34 +17,33 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Whether somebody wants the training to end.
+    """Signal that is to end the training.
 
     Args:
-        shared: makes the number that this process has the one on which all processes of the run
-            act; they all call it at the same places.
+        all_reduce_max: largest of the numbers that the processes of the run pass at the same place.
 
     Attributes:
         number: of the signal that has come to this process, or 0.
     """
 
-    def __init__(self, shared: Callable[[int], int] = int):
+    def __init__(self, all_reduce_max: Callable[[int], int] = int):
         self.number = 0
-        self._shared = shared
+        self._all_reduce_max = all_reduce_max
 
     def check(self) -> None:
-        """Called wherever the training may end.
+        """End the training here if a signal has come to any process.
 
         Raises:
-            Interrupted: a signal has come.
+            Interrupted: it has.
         """
-        if number := self._shared(self.number):
+        if number := self._all_reduce_max(self.number):
             if not self.number:
                 logger.error("Another host was told to end")
             raise Interrupted(number)
 
     @contextmanager
-    def awaited(self) -> Iterator[None]:
-        """Within the ``with`` block the first signal is kept for ``check``; a second one kills.
+    def deferred(self) -> Iterator[None]:
+        """Keep the first signal within the ``with`` block for ``check``; a second one kills.
 
         The kernel kills, since Python would let a long operation of the backend end first.
         """
@@ -50,11 +53,11 @@ class Interruption:
             signal.raise_signal(self.number)
 
     @contextmanager
-    def obeyed(self) -> Iterator[None]:
-        """Within the ``with`` block a signal ends the training where it is.
+    def immediate(self) -> Iterator[None]:
+        """Let a signal within the ``with`` block end the training where it is.
 
-        Keras passes over whatever is raised while it looks at the figures of a step; then
-        ``check`` ends the training.
+        Keras swallows what is raised while it formats the metrics of a step; then ``check`` ends
+        the training.
         """
         with handling(signal.SIGINT, self._end), handling(signal.SIGTERM, self._end):
             yield
@@ -70,3 +73,54 @@ class Interruption:
                 signal.signal(each, signal.SIG_DFL)
         # No error, but hosts other than the first one show nothing else.
         logger.error("Ending after this step; the same signal again ends at once")
+
+
+@contextmanager
+def ending_after_a_step(
+    interruption: Interruption, snapshots: "list[Snapshot]", kept: Callable[[], None]
+) -> Iterator[None]:
+    """Let signals within the ``with`` block end the training after a step, which is kept.
+
+    Without a snapshot nothing could be kept, and signals end the training at once.
+
+    Args:
+        interruption: notes the signals.
+        snapshots: keep the step.
+        kept: called after that.
+    """
+    if not snapshots:
+        with interruption.immediate():
+            yield
+        return
+    with interruption.deferred():
+        try:
+            yield
+        except Interrupted:
+            for snapshot in snapshots:
+                snapshot.keep()
+            kept()
+            raise
+
+
+@contextmanager
+def explained(snapshots: "list[Snapshot]") -> Iterator[None]:
+    """Tell whoever ends the run within the ``with`` block how to resume it.
+
+    Raises:
+        Interrupted: the block was ended by a signal.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted) as end:
+        hint = "the training is lost; with --snapshot FILE the same command again would go on"
+        for snapshot in snapshots:
+            hint = _how_to_resume(snapshot)
+        raise Interrupted(getattr(end, "number", signal.SIGINT), hint) from None
+
+
+def _how_to_resume(snapshot: "Snapshot") -> str:
+    if not snapshot.group.writes:
+        return "the first host has the snapshot, from which the same commands on all hosts go on"
+    several = snapshot.group.processes > 1
+    again = "the same commands on all hosts go on" if several else "the same command again goes on"
+    return f"{snapshot.path} has the run up to {snapshot.saved.place}; {again} from there"

@@ -1,4 +1,4 @@
-"""Going on from a snapshot: whether it fits, and the epoch that was under way."""
+"""Resume from a snapshot: whether it fits, and the epoch that was under way."""
 
 import logging
 import uuid
@@ -12,8 +12,8 @@ import numpy as np
 
 from training.callbacks.epoch_log import check_history
 from training.options import OutputOptions
+from training.outputs import remove_leftovers
 from training.snapshots.file import ALL_LAYERS, NEW_LAYERS, RunState, read_metrics, read_snapshot
-from training.snapshots.ownership import remove_leftovers
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
@@ -21,12 +21,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Where a run stands when it starts.
+    """Starting point of a run, fresh or from a snapshot.
 
     Attributes:
-        state: epoch, step and what else is told there.
-        resumed: whether a snapshot has the weights of it.
-        sums: what the metrics of an epoch under way have summed up; empty between epochs.
+        state: epoch, step and so on.
+        resumed: whether a snapshot holds its weights.
+        sums: of the metrics of an epoch under way; empty between epochs.
     """
 
     state: RunState
@@ -34,14 +34,14 @@ class ResumePoint:
     sums: tuple[np.ndarray, ...] = ()
 
     def first_step(self, phase: str) -> int:
-        """How many steps of its first epoch that phase of the training leaves out."""
+        """Number of steps of its first epoch that a phase of the training leaves out."""
         return self.state.step if self.state.phase == phase else 0
 
     def check_epochs(self, epochs: int) -> None:
-        """Refuses to end before the place where the run stands.
+        """Refuse to end before the starting point.
 
         Args:
-            epochs: how many are wanted.
+            epochs: number that is asked for.
 
         Raises:
             UsageError: the run has been trained for longer.
@@ -54,7 +54,7 @@ class ResumePoint:
             )
 
     def with_all_layers(self) -> "ResumePoint":
-        """Where the training of all layers begins, after that of the new ones."""
+        """Return the starting point of all layers, after the training of the new ones."""
         old = self.state
         return ResumePoint(
             RunState(old.began, old.identity, phase=ALL_LAYERS, began=old.began, run=old.run)
@@ -64,12 +64,12 @@ class ResumePoint:
 def begin_or_resume(
     outputs: OutputOptions, identity: dict[str, str], initial_epoch: int, finetune: bool
 ) -> ResumePoint:
-    """Where the run stands when it starts: at its begin, or where the snapshot says.
+    """Return the starting point: a fresh run or the snapshot's.
 
     Args:
-        outputs: the snapshot among them, which no other run uses.
+        outputs: among them the snapshot, which no other run uses.
         identity: see ``RunState``.
-        initial_epoch: epochs that the user counts as done.
+        initial_epoch: number of epochs that the user counts as done.
         finetune: whether a new run trains its new layers first.
 
     Raises:
@@ -97,20 +97,20 @@ def begin_or_resume(
 
 
 class RestOfEpoch(keras.callbacks.Callback):
-    """Makes the first epoch of ``fit`` the rest of one, the others whole.
+    """Make the first epoch of ``fit`` the rest of one, the others whole.
 
-    Stands first in the list of callbacks. The batches have to leave out the same steps.
+    It comes first in the list of callbacks. The batches have to leave out the same steps.
 
     Args:
-        state: where the run stands.
-        sums: what the metrics have summed up in the steps that are done.
+        state: at the start.
+        sums: of the metrics in the steps that are done.
     """
 
     def __init__(self, state: RunState, sums: Sequence[np.ndarray]):
         super().__init__()
         self.state = state
         self.sums = sums
-        self.done = 0  # steps of the epoch under way that are left out
+        self.done = 0  # steps that the epoch under way leaves out
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.done = self.state.step if epoch == self.state.epoch else 0
@@ -127,29 +127,30 @@ class RestOfEpoch(keras.callbacks.Callback):
 def end_epoch(
     model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], state: RunState, epochs: int
 ) -> None:
-    """Does what is left of an epoch all steps of which are done.
+    """Run the callbacks that end an epoch whose steps are all done, validation among them.
 
-    ``Model.fit`` cannot: under JAX, Keras fails in an epoch without a step.
+    ``Model.fit`` cannot: under JAX, Keras reads the logs of a last step that there was not, an
+    ``UnboundLocalError``.
 
     Args:
         model: compiled.
         callbacks: those for ``fit``, among them ``RestOfEpoch``.
-        state: where the run stands.
+        state: at the start.
         epochs: number of the last epoch.
     """
-    told = keras.callbacks.CallbackList(
+    listeners = keras.callbacks.CallbackList(
         list(callbacks), model=model, epochs=epochs, steps=state.step, verbose=0
     )
-    told.on_train_begin()
-    told.on_epoch_begin(state.epoch)
-    figures = {name: float(value) for name, value in model.get_metrics_result().items()}
-    told.on_epoch_end(state.epoch, figures)
-    told.on_train_end(figures)
+    listeners.on_train_begin()
+    listeners.on_epoch_begin(state.epoch)
+    metrics = {name: float(value) for name, value in model.get_metrics_result().items()}
+    listeners.on_epoch_end(state.epoch, metrics)
+    listeners.on_train_end(metrics)
 
 
 @contextmanager
 def shorter_epoch_expected() -> Iterator[None]:
-    """Within the ``with`` block, Keras does not warn that an epoch has fewer steps than others."""
+    """Silence Keras' warning of an epoch with fewer steps than others."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Your input ran out of data", UserWarning)
         yield

@@ -85,7 +85,7 @@ def test_a_signal_after_the_last_check_is_obeyed_too():
     with (
         pytest.raises(Interrupted),
         handling(signal.SIGTERM, ended),
-        interruption.awaited(),
+        interruption.deferred(),
     ):
         interruption.check()
         os.kill(os.getpid(), signal.SIGTERM)
