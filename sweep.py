@@ -30,7 +30,7 @@ from sweeping.grid import (
     grid,
     number,
 )
-from sweeping.report import Report, told
+from sweeping.report import Report, describe
 from sweeping.stopping import StopRequest, stop_requests
 from sweeping.store import Store
 from training.parallel.startup import backend_name
@@ -39,7 +39,7 @@ from utils import Interrupted, UsageError, UserError
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
 
-# Options that the grid or the sweep decides about; the others are the same for all trials.
+# Options that vary with the trial or are set by the sweep; the others are shared by all trials.
 _BY_TRIAL = (
     *("dataset", "embedding", "loss", "cls_weight", "label_smoothing"),
     *("sgdr_max_lr", "seed", "val_fraction"),
@@ -51,7 +51,7 @@ _SHARED = (
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command."""
     parser = arguments.build_parser(__doc__)
     parser.usage = "%(prog)s --out DIR --datasets NAME … [options] [-- options of the trainings]"
     _add_grid_options(parser.add_argument_group("grid"))
@@ -142,7 +142,7 @@ def _add_machine_options(group) -> None:
         "--gpus_per_trial",
         type=non_negative_float,
         metavar="N",
-        help="a whole number, or a share of one GPU (default: 1 if there are any)",
+        help="an integer, or a fraction of one GPU (default: 1 if there are any)",
     )
     group.add_argument(
         "--max_parallel",
@@ -169,7 +169,7 @@ def _add_output_options(group) -> None:
 
 
 def sweep(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
+    """Run the missing trials of the grid, and report all."""
     trials = _trials(args)
     commands = Commands(
         tuple(args.options),
@@ -198,7 +198,7 @@ def sweep(args: argparse.Namespace) -> None:
 
 
 def _trials(args: argparse.Namespace) -> list[Trial]:
-    """The trials of the grid, in the order in which they are run.
+    """Return the trials of the grid, in the order in which they are run.
 
     Raises:
         UsageError: the options contradict each other.
@@ -220,7 +220,7 @@ def _trials(args: argparse.Namespace) -> list[Trial]:
 
 
 def _named(text: str) -> tuple[str, str]:
-    """Data set and folder; ``""`` stands for all data sets."""
+    """Return data set and folder; ``""`` stands for all data sets."""
     name, separator, value = text.partition("=")
     if not separator:
         return "", text
@@ -242,11 +242,11 @@ def _dataset(option: str, name: str, text: str) -> str:
 
 
 def _check(args: argparse.Namespace, commands: Commands) -> None:
-    """Refuses what no trial could work with.
+    """Refuse what no trial could work with.
 
     Raises:
-        UsageError: an option that is passed on is not for this; a folder does not exist; a number
-            of GPUs cannot be had.
+        UsageError: an option after -- is set by the sweep; a folder does not exist; the number of
+            GPUs is not possible.
     """
     check_options(args.options)
     if args.gpus_per_trial and args.gpus_per_trial > 1 and args.gpus_per_trial % 1:
@@ -258,7 +258,7 @@ def _check(args: argparse.Namespace, commands: Commands) -> None:
 
 
 def _settings(trials: Sequence[Trial], commands: Commands) -> dict[str, str]:
-    """What all trials of a folder have in common.
+    """Return the settings that all trials of a folder share.
 
     Raises:
         UsageError: the options that are passed on are not for a sweep.
@@ -317,7 +317,7 @@ def _write_record(args: argparse.Namespace, store: Store) -> None:
 
 
 def _run(args: argparse.Namespace, report: Report, commands: Commands) -> StopRequest:
-    """Runs the trials that are missing, and says of each how it ended."""
+    """Run the missing trials, and report how each ended."""
     missing = {trial.name: trial for trial in report.trials if not report.finished(trial)}
     total, done = len(report.trials), len(report.trials) - len(missing)
     logger.info("%d trials, %d of them finished before", total, done)
@@ -347,7 +347,7 @@ def _tell(report: Report, trial: Trial, outcome: int | str, count: str) -> None:
     result = report.update(trial)
     if report.finished(trial):
         report.store.tidy(trial)
-        results.info("%s %s", count, told(trial, result))
+        results.info("%s %s", count, describe(trial, result))
         return
     reason = outcome if isinstance(outcome, str) else f"exit status {outcome}"
     last = report.store.last_line(trial)
@@ -355,7 +355,7 @@ def _tell(report: Report, trial: Trial, outcome: int | str, count: str) -> None:
 
 
 def _end(report: Report, stopping: StopRequest) -> None:
-    """Raises what the command ends with, unless all trials are finished.
+    """Raise the error that the command ends with, unless all trials are finished.
 
     Raises:
         Interrupted: it was stopped before that.
@@ -379,7 +379,7 @@ def _end(report: Report, stopping: StopRequest) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     argv = sys.argv[1:] if argv is None else list(argv)
     end = argv.index("--") if "--" in argv else len(argv)
     parser = build_parser()

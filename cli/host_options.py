@@ -1,4 +1,4 @@
-"""The options by which several machines train together; imports nothing heavy."""
+"""Options for training on several machines; imports nothing heavy."""
 
 import argparse
 import dataclasses
@@ -11,34 +11,34 @@ from training.options import HostOptions, OutputOptions
 from training.parallel.addresses import parse_address, slurm_hosts
 from utils import UsageError
 
-# Options that may differ between the hosts of one run: files, or how one of them does its work.
+# Options that may differ between the hosts of one run: paths, and how a host reads its data.
 PER_HOST = {
     *("host_rank", "command_line", "data_root", "class_list", "embedding", "finetune", "cache"),
     *("read_workers", "queue_size", "no_progress"),
     *(field.name for field in dataclasses.fields(OutputOptions)),
 }
 
-# Libraries on which the weights and figures depend.
+# Libraries on which weights and metrics depend.
 LIBRARIES = ("jax", "keras", "numpy", "pillow")
 
 
 def add_host_options(parser: argparse.ArgumentParser) -> None:
-    """Which machines train together."""
+    """Add the options that say which machines train together."""
     defaults = HostOptions()
     group = parser.add_argument_group(
         "several machines", "The same command on each; the first one writes. JAX backend only."
     )
     group.add_argument(
-        "--hosts", type=positive, default=defaults.hosts, metavar="N", help="how many"
+        "--hosts", type=positive, default=defaults.hosts, metavar="N", help="number of machines"
     )
     group.add_argument(
-        "--host_rank", type=non_negative_int, metavar="I", help="which of them this one is, from 0"
+        "--host_rank", type=non_negative_int, metavar="I", help="number of this one, from 0"
     )
     group.add_argument(
         "--coordinator",
         type=known(parse_address),
         metavar="HOST:PORT",
-        help="how the others reach the first one, with a port that is free there",
+        help="address of the first one, with a port that is free there",
     )
     group.add_argument(
         "--slurm", action="store_true", help="take these three from srun: one task per machine"
@@ -48,17 +48,17 @@ def add_host_options(parser: argparse.ArgumentParser) -> None:
         default = getattr(defaults, name[2:])
         group.add_argument(name, type=positive, default=default, metavar="SECONDS", help=text)
 
-    add("--join_timeout", "how long to wait for the others at the start")
-    add("--lost_timeout", "after how long without a sign of life one of them is lost")
+    add("--join_timeout", "wait so long for the others at the start")
+    add("--lost_timeout", "a machine that is silent for so long is lost")
 
 
 def several(args: argparse.Namespace) -> bool:
-    """Whether other machines take part."""
+    """Return whether other machines take part."""
     return args.hosts > 1 or args.slurm
 
 
 def start_devices(args: argparse.Namespace) -> None:
-    """Has the backend see the devices and the machines that the options want.
+    """Let the backend see the devices and machines that the options name.
 
     Raises:
         UsageError: something is missing or contradicts.
@@ -74,7 +74,7 @@ def start_devices(args: argparse.Namespace) -> None:
 
 
 def host_options(args: argparse.Namespace) -> HostOptions:
-    """Which machines train together, by the options or by Slurm.
+    """Return which machines train together, by the options or by Slurm.
 
     Raises:
         UsageError: something is missing or contradicts.
@@ -96,7 +96,7 @@ def host_options(args: argparse.Namespace) -> HostOptions:
 
 
 def _shared(args: argparse.Namespace) -> dict[str, object]:
-    """What all machines have to be started with: code, libraries and most options."""
+    """Return what all machines must share: code, libraries and most options."""
     options = {f"--{name}": value for name, value in vars(args).items() if name not in PER_HOST}
     found = versions()
     libraries = {name: found.get(name) for name in LIBRARIES}

@@ -1,7 +1,4 @@
-"""Files that are written whole or not at all, and the check that they can be written.
-
-Imports nothing of this project but the errors of ``utils``.
-"""
+"""Files that are written whole or not at all, and checks that they can be written."""
 
 import glob
 import hashlib
@@ -19,9 +16,9 @@ from utils import UsageError, UserError
 logger = logging.getLogger(__name__)
 
 PARTIAL = ".partial"
-"""What follows the name of a file while ``growing`` writes it."""
+"""Suffix of a file while ``growing`` writes it."""
 
-_RECORD = ".run.json"  # the longest ending of what is written beside a file
+_RECORD = ".run.json"  # longest suffix of what is written beside a file
 _HDF5 = (".h5", ".hdf5", ".keras")
 _LONG_NAME = 100  # bytes; some encrypted file systems end at 143, most at 255
 _LONG_SUFFIX = 20
@@ -30,14 +27,14 @@ _OWN_ENDING = re.compile(r"[0-9]+(\..+)?")  # number of the process and suffix
 
 @contextmanager
 def replacing(path: str | Path, suffix: str | None = None) -> Iterator[Path]:
-    """Yields a temporary name beside ``path`` that takes its place when the block succeeds.
+    """Yield a temporary name beside ``path``, and rename it to that when the block succeeds.
 
-    The block should do nothing but write, since each OSError in it is taken for a failure of that.
+    The block should do nothing but write, since every OSError in it is reported as a failure to.
 
     Args:
         path: the file to write.
-        suffix: ending of the temporary name, since libraries choose formats by the ending; that
-            of ``path`` by default.
+        suffix: of the temporary name, by which libraries choose formats; that of ``path`` by
+            default.
 
     Raises:
         UserError: the file cannot be written.
@@ -60,7 +57,7 @@ def replacing(path: str | Path, suffix: str | None = None) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes a new name in the folder last through a power failure, where the system can do so."""
+    """Make a new name in the folder survive a power failure, where the system can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -70,15 +67,15 @@ def sync_folder(folder: Path) -> None:
 
 
 def leftovers(path: Path) -> list[Path]:
-    """Temporary files that ``replacing`` made for ``path``, in this process or another."""
+    """List the temporary files that ``replacing`` made for ``path``, in any process."""
     hidden = _hidden(path)
     found = path.parent.glob(f"{glob.escape(hidden)}*")
-    # Editors have hidden files of such names as well.
+    # Editors make hidden files with such names too.
     return [other for other in found if _OWN_ENDING.fullmatch(other.name[len(hidden) :])]
 
 
 def _hidden(path: Path) -> str:
-    """How temporary names begin; short, since there is a limit to what comes out."""
+    """Prefix of temporary names, short enough for file systems that limit names."""
     name = os.fsencode(path.name)
     if len(name) <= _LONG_NAME:
         return f".{path.name}."
@@ -87,11 +84,11 @@ def _hidden(path: Path) -> str:
 
 @contextmanager
 def growing(path: Path) -> Iterator[TextIO]:
-    """Yields a text file for lines that take hours; it becomes ``path`` when the block succeeds.
+    """Yield a text file for lines that take hours; it becomes ``path`` when the block succeeds.
 
-    Until then it has the name ``partial_path(path)``, whose content is replaced. If the block
-    fails after something was flushed, it keeps that name, and a warning tells so. Errors of the
-    block pass as they are; it puts ``write_errors`` around what writes.
+    Until then it is ``partial_path(path)``, which it replaces. If the block fails after something
+    was flushed, it keeps that name, and a warning says so. Errors of the block pass unchanged; it
+    puts ``write_errors`` around what writes.
 
     Raises:
         UserError: the file cannot be written.
@@ -125,7 +122,7 @@ def _keep_or_remove(file: TextIO, partial: Path) -> None:
 
 
 def partial_path(path: Path) -> Path:
-    """Where ``growing`` writes before the file is complete."""
+    """Path at which ``growing`` writes before the file is complete."""
     return path.with_name(path.name + PARTIAL)
 
 
@@ -133,11 +130,11 @@ def partial_path(path: Path) -> Path:
 def write_errors(
     target: str | Path, errors: tuple[type[Exception], ...] = (OSError,)
 ) -> Iterator[None]:
-    """Turns errors of writing to ``target`` into one line.
+    """Turn errors of writing to ``target`` into one line.
 
     Raises:
         UserError: it cannot be written.
-        BrokenPipeError: nobody reads it any more.
+        BrokenPipeError: its reader has gone.
     """
     try:
         yield
@@ -148,17 +145,17 @@ def write_errors(
 
 
 def _reason(error: Exception) -> str:
-    """What the system said, also where HDF5 wraps it up."""
+    """Message of the system, unwrapped from that of HDF5."""
     text = " ".join(str(error).split())
     wrapped = re.search(r"error message = '([^']+)'", text)
     return wrapped[1] if wrapped else getattr(error, "strerror", None) or text
 
 
 def check_writable(option: str, path: Path, overwrite: bool) -> None:
-    """Refuses an output file before hours of training end in an error.
+    """Refuse an output file before hours of training end in an error.
 
     Args:
-        option: the flag that named the file, for the message.
+        option: flag that named the file, for the message.
         path: the file.
         overwrite: whether an existing file may be replaced.
 
@@ -199,7 +196,7 @@ def check_distinct(outputs: Iterable[tuple[str, Path]]) -> None:
 
 
 def check_folder(option: str, folder: Path) -> None:
-    """Refuses a folder in which no file can be created.
+    """Refuse a folder in which no file can be created.
 
     Raises:
         UsageError: it is missing or not writable.

@@ -1,4 +1,4 @@
-"""What a result came from: the code's commit and the versions of the libraries, kept beside it.
+"""Where a result comes from: commit of the code and versions of libraries, kept beside it.
 
 Imports nothing heavy, so that commands without a network can leave records too.
 """
@@ -26,7 +26,7 @@ LIBRARIES = (
 
 
 def commit() -> str | None:
-    """The version of this project's code, with ``+`` where files differ from it."""
+    """Return the commit of this code, with ``+`` if files differ from it; None outside of git."""
     git = ["git", "-C", str(Path(__file__).parents[1]), "describe", "--always", "--abbrev=40"]
     try:
         # Exclude tags: the bare hash is what identifies the code.
@@ -37,7 +37,7 @@ def commit() -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that a result may depend on."""
+    """Return the versions of Python and of the libraries that a result may depend on."""
     found = {"python": platform.python_version()}
     for library in LIBRARIES:
         try:
@@ -48,16 +48,16 @@ def versions() -> dict[str, str]:
 
 
 def record_path(path: Path) -> Path:
-    """Where the record of a file stands: ``FILE.run.json``."""
+    """Path of the record of a file: ``FILE.run.json``."""
     return path.with_name(f"{path.name}.run.json")
 
 
 def write_record(path: Path, content: Mapping[str, object]) -> None:
-    """Writes a record as JSON.
+    """Write a record as JSON.
 
     Args:
         path: of the record itself.
-        content: what to tell; anything that JSON does not know is written as text.
+        content: entries; values that JSON does not know are written as text.
 
     Raises:
         UserError: the file cannot be written.

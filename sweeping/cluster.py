@@ -1,6 +1,6 @@
-"""Runs processes on the machines of a Ray cluster, as many at once as fit.
+"""Run processes on the machines of a Ray cluster, as many at once as fit.
 
-Ray only decides where and when: each job is a process of its own, and its results are in files.
+Ray only decides where and when: each job is a process of its own, with its results in files.
 """
 
 import math
@@ -15,23 +15,26 @@ from pathlib import Path
 
 from utils import UsageError, UserError
 
-_QUIET = {
+_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    # The default of versions since https://github.com/ray-project/ray/pull/62492; without it, those
+    # before warn that it is going to change.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # It would kill and repeat whatever uses much memory, again and again.
+    # The monitor kills and retries the job that uses most memory, again and again
+    # (https://docs.ray.io/en/latest/ray-core/scheduling/ray-oom-prevention.html).
     "RAY_memory_monitor_refresh_ms": "0",
 }
-_OBJECT_STORE = 80 * 2**20  # bytes, near the least that Ray takes: nothing is kept in it
+_OBJECT_STORE = 80 * 2**20  # bytes, just above Ray's minimum: nothing is kept in it
 _GRACE = 60  # seconds that a trial has to save its state when it is stopped
-_RETRIES = 2  # of a job whose machine was lost
-_CONNECT = 10  # seconds that the head of a cluster has to answer
-_POLL = 0.5  # seconds between looks for a request to stop
-_FORWARDED = ("KERAS_", "TF_", "JAX_", "XLA_")  # beginnings of variables that jobs need
+_RETRIES = 2  # of a job whose machine is lost
+_CONNECT = 10  # seconds in which the head of a cluster has to answer
+_POLL = 0.5  # seconds between checks for a request to stop
+_FORWARDED = ("KERAS_", "TF_", "JAX_", "XLA_")  # prefixes of variables that jobs need
 
 
 @dataclass(frozen=True)
 class Job:
-    """A process to run.
+    """Process to run.
 
     Attributes:
         name: of the job.
@@ -46,18 +49,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Resources:
-    """What each job gets.
+    """Resources of each job.
 
     Attributes:
         cpus: CPU cores, at least 1.
-        gpus: a whole number, or a share of one; None: one if there are any.
+        gpus: an integer, or a fraction of one GPU; None: one if there are any.
     """
 
     cpus: int = 1
     gpus: float | None = None
 
     def environment(self) -> dict[str, str]:
-        """Variables that hold a process to its resources."""
+        """Environment variables that limit a process to its resources."""
         threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
         limits = dict.fromkeys(threads, str(self.cpus))
         if not self.gpus:
@@ -69,7 +72,7 @@ class Resources:
 
 
 class Cluster:
-    """A Ray cluster to which this process is connected; ``connected`` makes one.
+    """Ray cluster to which this process is connected; made by ``connected``.
 
     Args:
         ray: the library.
@@ -107,13 +110,13 @@ class Cluster:
     def run(
         self, jobs: Sequence[Job], limit: int, stopping: Callable[[], bool]
     ) -> Iterator[tuple[Job, int | str]]:
-        """Yields each job that has ended with its exit status, or with the reason that it has none.
+        """Yield each job that has ended, with its exit status or the reason why it has none.
 
         Args:
-            jobs: what to run, in this order.
-            limit: at most so many at once, and never more than fit.
-            stopping: asked all the time; once it is true, jobs that run are stopped in order, and
-                those that could not end on their own are not yielded.
+            jobs: in the order in which they are started.
+            limit: largest number at once; never more than fit.
+            stopping: polled; once it is true, running jobs are told to end, and those that do not
+                are not yielded.
         """
         remote = self._ray.remote(_executor(self.resources.environment())).options(
             num_cpus=self.resources.cpus,
@@ -149,7 +152,7 @@ class Cluster:
 
 @contextmanager
 def connected(address: str | None, wanted: Resources) -> Iterator[Cluster]:
-    """A cluster of this machine alone, or an existing one.
+    """Yield a cluster of this machine alone, or an existing one.
 
     Args:
         address: of its head, ``host:port`` or ``auto``; None: this machine.
@@ -159,7 +162,7 @@ def connected(address: str | None, wanted: Resources) -> Iterator[Cluster]:
         UsageError: Ray is not installed, there is no such cluster, or no machine of it has what
             one job needs.
     """
-    for name, value in _QUIET.items():
+    for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
         import ray
@@ -191,7 +194,7 @@ def _start(ray, address: str | None) -> None:
 
 
 def _check_address(address: str) -> None:
-    """Refuses an address where nobody answers, for which Ray would wait for minutes."""
+    """Refuse an address where nobody answers, which Ray would retry for minutes."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT).close()
@@ -202,7 +205,10 @@ def _check_address(address: str) -> None:
 
 
 def _allowed_cpus() -> int | None:
-    """The number of cores if this process may use only some; else Ray finds out."""
+    """Return the number of cores if this process may use only some; else Ray finds out.
+
+    Ray counts all cores of the machine (https://github.com/ray-project/ray/issues/34846).
+    """
     if not hasattr(os, "sched_getaffinity"):
         return None
     allowed = len(os.sched_getaffinity(0))
@@ -210,7 +216,7 @@ def _allowed_cpus() -> int | None:
 
 
 def _executor(limits: Mapping[str, str]) -> Callable[[Sequence[str], str], int]:
-    """The function that a worker runs; it is sent as it is, and needs nothing of this project."""
+    """Return the function that a worker runs; it is pickled, so it imports nothing from here."""
     script, here = str(Path(__file__).with_name("trial_process.py")), os.getcwd()
     python, grace = sys.executable, _GRACE
     forwarded = {k: v for k, v in os.environ.items() if k.startswith(_FORWARDED)}
@@ -223,23 +229,23 @@ def _executor(limits: Mapping[str, str]) -> Callable[[Sequence[str], str], int]:
         import subprocess
         import time
 
-        # Ray cancels by an interrupt, which whoever started Ray in the background has it ignore.
+        # Ray cancels by SIGINT, which is ignored if Ray was started in the background.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         started, status = time.time(), "stopped"
         with open(os.path.join(folder, "log.txt"), "ab", buffering=0) as log:
             log.write(f"$ python {shlex.join(command)}\n".encode())
             process = subprocess.Popen(
                 [python, script, str(grace), os.path.join(folder, ".lock"), *command],
-                stdin=subprocess.PIPE,  # closed with this worker
+                stdin=subprocess.PIPE,  # the system closes it with this worker
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=here,
                 env=os.environ | forwarded | limits,
-                start_new_session=True,  # the terminal's Ctrl-C is for the sweep
+                start_new_session=True,  # Ctrl-C on the terminal is for the sweep only
             )
             try:
                 while process.poll() is None:
-                    time.sleep(0.2)  # a request to stop comes in between, as KeyboardInterrupt
+                    time.sleep(0.2)  # cancelling raises KeyboardInterrupt here
                 status = process.returncode
             finally:
                 process.stdin.close()

@@ -1,4 +1,4 @@
-"""The command line of each trial."""
+"""Command lines of trials."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ RESERVED = frozenset(
         *("--snapshot", "--snapshot_best", "--overwrite", "--initial_epoch", "--gpus"),
     )
 )
-"""Options that a sweep sets by itself, or that would make trials share a file."""
+"""Options that a sweep sets itself, or by which trials would share a file."""
 
 
 @dataclass(frozen=True)
 class Commands:
-    """Makes command lines of trials.
+    """Builder of the command lines of trials.
 
     Attributes:
         options: passed on to every command.
         data_roots: folder by data set, or ``""`` for all others, which may contain ``{dataset}``.
         embeddings: class embeddings by data set, for semantic losses.
-        val_fraction: of the trials that hold out images.
-        gpus: number of GPUs of a trial.
+        val_fraction: of trials that hold out images.
+        gpus: number per trial.
         save_models: whether the trained networks are kept.
     """
 
@@ -49,7 +49,7 @@ class Commands:
     save_models: bool = False
 
     def of(self, trial: Trial, folder: Path) -> list[str]:
-        """Script and arguments.
+        """Return script and arguments.
 
         Raises:
             UsageError: there are no class embeddings for the data set.
@@ -72,17 +72,17 @@ class Commands:
             command += ["--model_dump", str(folder / MODEL)]
         if self.gpus > 1:
             command += ["--gpus", str(self.gpus)]
-        # What is replaced is of the same trial, which the sweep has made sure of.
+        # Existing files are of the same trial: the sweep has checked that.
         return [*command, "--overwrite"]
 
     def data_root(self, dataset: str) -> str | None:
-        """The folder of a data set, if one was given."""
+        """Return the folder of a data set, if one was given."""
         base = parse_name(dataset).base
         root = self.data_roots.get(dataset, self.data_roots.get(base, self.data_roots.get("")))
         return root and root.replace(DATASET, base)
 
     def embedding(self, loss: str, dataset: str) -> str:
-        """The class embeddings of a data set.
+        """Return the class embeddings of a data set.
 
         Raises:
             UsageError: there are none.
@@ -97,13 +97,13 @@ class Commands:
 
 
 def _relative(path: Path) -> Path:
-    """The same file from the current folder, in which trials run too, if it is inside of that."""
+    """Make a path relative to the current folder, in which trials run too, if it is inside."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def check_options(options: Sequence[str]) -> None:
-    """Refuses options that a sweep sets by itself.
+    """Refuse options that a sweep sets itself.
 
     Raises:
         UsageError: one of them is passed on.

@@ -1,4 +1,4 @@
-"""What a sweep runs: losses by name, points of the grid, and the trials of each point."""
+"""Grid of a sweep: losses by name, points, and the trials of each point."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ PROTOCOLS = (PAPER, VALIDATION)
 
 @dataclass(frozen=True)
 class Loss:
-    """How one of the compared losses is trained.
+    """Command that trains one of the compared losses.
 
     Attributes:
         command: file of the command.
-        options: what makes it this loss.
+        options: that select the loss.
         semantic: whether it needs class embeddings of the data set.
     """
 
@@ -51,10 +51,10 @@ LOSSES = {
 
 @dataclass(frozen=True)
 class Point:
-    """A point of the grid.
+    """Point of the grid.
 
     Attributes:
-        dataset: name as ``dataset_key`` writes it.
+        dataset: name in the form of ``dataset_key``.
         loss: a key of ``LOSSES``.
         learning_rate: ``--sgdr_max_lr``.
         seed: ``--seed``.
@@ -71,7 +71,7 @@ class Trial:
     """One training run.
 
     Attributes:
-        point: where in the grid.
+        point: of the grid.
         protocol: one of ``PROTOCOLS``.
     """
 
@@ -80,27 +80,27 @@ class Trial:
 
     @property
     def name(self) -> str:
-        """What its folder is called."""
+        """Name of its folder."""
         p = self.point
         held_out = "_val" if self.protocol == VALIDATION else ""
         return f"{p.dataset}_{p.loss}_lr{number(p.learning_rate)}_seed{p.seed}{held_out}"
 
     @property
     def title(self) -> str:
-        """What it is called in messages."""
+        """Name in messages."""
         p = self.point
         held_out = ", validation" if self.protocol == VALIDATION else ""
         return f"{p.dataset} {p.loss}, rate {number(p.learning_rate)}, seed {p.seed}{held_out}"
 
 
 def number(value: float) -> str:
-    """The shortest text that means this number."""
+    """Return the shortest text that means this number."""
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
 
 
 def dataset_key(name: str) -> str:
-    """A name of a data set, written in one way whatever its case and the order of its suffixes.
+    """Return the canonical form of a data set's name: case and order of suffixes do not matter.
 
     Raises:
         UsageError: there is no such data set.
@@ -119,7 +119,7 @@ def grid(
     learning_rates: Iterable[float],
     seeds: Iterable[int],
 ) -> list[Point]:
-    """All combinations; whole grids of one seed after the other."""
+    """Return all combinations, one seed after the other."""
     return [
         Point(dataset, loss, rate, seed)
         for seed in seeds

@@ -20,7 +20,7 @@ def write_plot(path: Path, rows: Sequence[Row]) -> None:
 
     Args:
         path: the file; its ending chooses the format.
-        rows: of one data set; a panel for each of the two selections that they have.
+        rows: of one data set; each of the two protocols that they have gets a panel.
 
     Raises:
         UserError: the file cannot be written.
@@ -54,7 +54,7 @@ def _draw(panel, rows: Sequence[Row], column: str) -> None:
 
 
 def _curve(rows: Sequence[Row], column: str) -> tuple[list[float], list[float], list[float] | None]:
-    """Rates that have been run, ascending, with mean and standard deviation in percent.
+    """Return rates that have been run, ascending, with mean and standard deviation in percent.
 
     With a single seed there is no deviation.
     """

@@ -1,4 +1,4 @@
-"""What a sweep tells: a line per trial that has ended, tables and pictures."""
+"""Report of a sweep: a line per finished trial, tables and plots."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class Report:
     """Tables of a sweep, kept up to date.
 
     Args:
-        store: where they are written.
+        store: folder of the sweep.
         trials: of this grid.
     """
 
@@ -35,11 +35,11 @@ class Report:
         self.results = {trial: store.result(trial) for trial in [*trials, *store.trials()]}
 
     def finished(self, trial: Trial) -> bool:
-        """Whether a trial needs not be run."""
+        """Return whether a trial is finished."""
         return self.results[trial].status == FINISHED
 
     def update(self, trial: Trial) -> Result:
-        """Reads a trial that has ended, and writes ``trials.csv`` anew.
+        """Read the result of a trial that has ended, and write ``trials.csv`` again.
 
         Raises:
             UserError: the file cannot be written.
@@ -49,7 +49,7 @@ class Report:
         return self.results[trial]
 
     def write_trials(self) -> None:
-        """Writes ``trials.csv``: all trials in the folder, also those of earlier grids.
+        """Write ``trials.csv``: all trials in the folder, those of earlier grids too.
 
         Raises:
             UserError: it cannot be written.
@@ -59,7 +59,7 @@ class Report:
         write_csv(self.store.path / "trials.csv", TRIAL_HEADER, cells)
 
     def write_summary(self) -> None:
-        """Prints the summary of this grid, writes it as ``summary.csv`` and draws it.
+        """Print the summary of this grid, write it as ``summary.csv`` and plot it.
 
         Raises:
             UserError: a file cannot be written.
@@ -86,19 +86,19 @@ class Report:
 
 
 def _order(trial: Trial) -> tuple:
-    """Data sets and losses by name, rates as published from large to small."""
+    """Sort key: data sets and losses by name, rates from large to small, as published."""
     p = trial.point
     return p.dataset, p.loss, -p.learning_rate, p.seed, PROTOCOLS.index(trial.protocol)
 
 
-def told(trial: Trial, result: Result) -> str:
-    """What is said of a finished trial."""
+def describe(trial: Trial, result: Result) -> str:
+    """Describe a finished trial in one line."""
     row = trial_row(trial.point, {trial.protocol: result})
     if trial.protocol == VALIDATION:
         what = (LAST_VAL, "on held-out images"), (TEST, "on test images")
     else:
         what = ((BEST_TEST, f"on test images after the best epoch, {row['paper_best_epoch']}"),)
-    figures = ", ".join(
+    accuracies = ", ".join(
         f"{100 * row[name]:.1f} % {where}" for name, where in what if row[name] is not None
     )
-    return f"{trial.title}: {figures} ({result.seconds:.0f} s)"
+    return f"{trial.title}: {accuracies} ({result.seconds:.0f} s)"

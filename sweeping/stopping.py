@@ -1,4 +1,4 @@
-"""Being asked to stop: by Ctrl-C, or by SIGTERM as schedulers of clusters send it."""
+"""Requests to stop a sweep: Ctrl-C, or SIGTERM, which schedulers of clusters send."""
 
 import signal
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from utils import handling
 
 
 class StopRequest:
-    """Whether somebody has asked; true once that has happened.
+    """Whether a signal has asked the sweep to stop.
 
     Attributes:
         signal: its number, or None.
@@ -23,10 +23,10 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Notes the first signal instead of ending; a second Ctrl-C interrupts as usual.
+    """Note the first signal within the ``with`` block; a second Ctrl-C interrupts as usual.
 
-    Ray sets handlers of its own when it starts, so it has to be started before. A signal that is
-    ignored, like Ctrl-C of a script that runs this in the background, stays so.
+    Start Ray before: ``ray.init`` installs its own handler of SIGTERM. A signal that is ignored,
+    like SIGINT of a script in the background, stays ignored.
     """
     request = StopRequest()
 

@@ -1,4 +1,4 @@
-"""The folder of a sweep: a folder per trial, and what all trials have in common."""
+"""Folder of a sweep: one folder per trial, and the settings that all trials share."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ from utils import UsageError, UserError
 FINISHED, FAILED, UNFINISHED = "finished", "failed", "unfinished"
 
 MODEL = "model.keras"
-"""The trained network in the folder of a trial, if it is kept."""
+"""Trained network in the folder of a trial, if it is kept."""
 
 _SETTINGS = "sweep.json"
 _TRIALS = "trials"
@@ -26,12 +26,12 @@ _TRIALS = "trials"
 
 @dataclass(frozen=True)
 class Result:
-    """What is known of a trial.
+    """State and record of a trial.
 
     Attributes:
         status: ``FINISHED``, ``FAILED`` or ``UNFINISHED``.
-        seconds: that it ran in all attempts.
-        options: that were passed on to the command.
+        seconds: running time of all attempts.
+        options: passed on to the command.
         record: of a finished run, see ``training.saving.run_record``; else empty.
     """
 
@@ -42,7 +42,7 @@ class Result:
 
 
 class Store:
-    """A folder with the results of a sweep.
+    """Folder with the results of a sweep.
 
     Args:
         path: the folder.
@@ -53,7 +53,7 @@ class Store:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Creates the folder and keeps other sweeps out while the block runs.
+        """Create the folder, and keep other sweeps out within the ``with`` block.
 
         Raises:
             UsageError: it cannot be written, is in use, or has other things in it.
@@ -78,7 +78,7 @@ class Store:
             yield
 
     def agree(self, settings: Mapping[str, str]) -> None:
-        """Makes sure that all trials have the same settings; new ones are added.
+        """Check that all trials have the same settings, and store new ones.
 
         Args:
             settings: by name, as a user knows them.
@@ -123,11 +123,11 @@ class Store:
         return folder
 
     def folder(self, trial: Trial) -> Path:
-        """Where the files of a trial are."""
+        """Folder of a trial."""
         return self.path / _TRIALS / trial.name
 
     def trials(self) -> list[Trial]:
-        """All trials that have a folder, of this grid or an earlier one."""
+        """List all trials that have a folder, of this grid or an earlier one."""
         found = []
         top = self.path / _TRIALS
         for folder in sorted(top.iterdir()) if os.path.isdir(top) else ():
@@ -138,7 +138,7 @@ class Store:
         return found
 
     def result(self, trial: Trial) -> Result:
-        """How far a trial has come."""
+        """Read the state of a trial."""
         folder = self.folder(trial)
         attempts = _read_attempts(folder / "attempts.csv")
         seconds = sum(attempt[0] for attempt in attempts)
@@ -150,16 +150,16 @@ class Store:
         return Result(UNFINISHED if last in (None, "stopped") else FAILED, seconds, options)
 
     def has_model(self, trial: Trial) -> bool:
-        """Whether its trained network was kept."""
+        """Return whether the trained network was kept."""
         return (self.folder(trial) / MODEL).exists()
 
     def tidy(self, trial: Trial) -> None:
-        """Removes what only a run that is not finished needs: its snapshot."""
+        """Remove the snapshot, which only an unfinished trial needs."""
         for path in self.folder(trial).glob("*snapshot.h5*"):  # its record, lock, leftovers
             path.unlink(missing_ok=True)
 
     def last_line(self, trial: Trial) -> str:
-        """What the trial said last."""
+        """Return the last line of the log."""
         with suppress(OSError):
             text = (self.folder(trial) / "log.txt").read_text(errors="replace")
             return next((line for line in reversed(text.splitlines()) if line.strip()), "")
@@ -174,7 +174,7 @@ def _read_settings(file: Path) -> dict[str, str]:
 
 
 def _read_facts(folder: Path) -> dict:
-    """What the trial in a folder is; empty if there is none."""
+    """Read ``trial.json``; empty if there is none."""
     try:
         return dict(json.loads((folder / "trial.json").read_text()))
     except (OSError, ValueError, TypeError):
@@ -182,7 +182,7 @@ def _read_facts(folder: Path) -> dict:
 
 
 def _read_attempts(file: Path) -> list[tuple[float, str]]:
-    """Seconds and exit status of every time that the trial was run."""
+    """Read seconds and exit status of every attempt."""
     try:
         with open(file, newline="") as lines:
             return [(float(row["seconds"]), row["status"]) for row in csv.DictReader(lines)]
@@ -191,7 +191,7 @@ def _read_attempts(file: Path) -> list[tuple[float, str]]:
 
 
 def _read_record(history: Path) -> dict | None:
-    """The record beside a history, if both are complete."""
+    """Read the record beside a history, if both are complete."""
     try:
         record = json.loads(record_path(history).read_text())
         with open(history, newline="") as file:

@@ -1,4 +1,4 @@
-"""What comes out of a sweep: a row per point of the grid, and the best rate of each loss."""
+"""Tables of a sweep: a row per point of the grid, and the best rate of each loss."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,33 +22,32 @@ Row = dict[str, object]
 
 
 def trial_row(point: Point, results: Mapping[str, Result]) -> Row:
-    """All about a point of the grid.
+    """Make the row of a point of the grid.
 
-    The columns ``paper_…`` are of the run on all training images, whose epochs are judged on the
+    The columns ``paper_…`` are of the run on all training images, whose epochs are evaluated on the
     test images; ``val_…`` of the run in which images were held out.
 
     Args:
         point: of the grid.
-        results: by protocol; one that was not wanted is missing.
+        results: by protocol, as far as they were asked for.
 
     Returns:
-        Accuracies in [0, 1] and everything else by the names of ``TRIAL_HEADER``; None where there
-        is nothing.
+        Values by the names of ``TRIAL_HEADER``, accuracies in [0, 1]; None if there is none.
     """
     row = dict.fromkeys(TRIAL_HEADER)
     row |= zip(POINT, astuple(point), strict=True)
     row["options"] = next(iter(results.values())).options
     if PAPER in results:
         row |= {f"paper_{name}": value for name, value in _progress(results[PAPER]).items()}
-        figures = _accuracies(results[PAPER])
-        row[BEST_TEST], row["paper_best_epoch"] = figures["best"], figures["best_epoch"]
-        row["paper_last_test_accuracy"] = figures["last"]
+        found = _accuracies(results[PAPER])
+        row[BEST_TEST], row["paper_best_epoch"] = found["best"], found["best_epoch"]
+        row["paper_last_test_accuracy"] = found["last"]
     if VALIDATION in results:
         row |= {f"val_{name}": value for name, value in _progress(results[VALIDATION]).items()}
-        figures = _accuracies(results[VALIDATION])
+        found = _accuracies(results[VALIDATION])
         row["val_fraction"] = results[VALIDATION].record.get("options", {}).get("val_fraction")
-        row[LAST_VAL], row[TEST] = figures["last"], figures["final"]
-        row["val_best_accuracy"], row["val_best_epoch"] = figures["best"], figures["best_epoch"]
+        row[LAST_VAL], row[TEST] = found["last"], found["final"]
+        row["val_best_accuracy"], row["val_best_epoch"] = found["best"], found["best_epoch"]
     return row
 
 
@@ -59,7 +58,7 @@ def _progress(result: Result) -> Row:
 
 
 def _accuracies(result: Result) -> Row:
-    """Best and last accuracy of any epoch, and that of the final evaluation, on the test images."""
+    """Best and last accuracy of the epochs, and the test accuracy of the final evaluation."""
     name = result.record.get("epochs_judged_by")
     if result.status != FINISHED or name is None:
         return dict.fromkeys(("best", "best_epoch", "last", "final"))
@@ -74,14 +73,14 @@ def _accuracies(result: Result) -> Row:
 
 @dataclass(frozen=True)
 class Selection:
-    """The rate that is best for a loss on a data set, by one way of selecting.
+    """Best rate for a loss on a data set, by one protocol.
 
     Attributes:
         learning_rate: with the highest mean of ``by``; None: no rate has been run with all seeds.
-        chosen: mean of what decides, over seeds.
-        mean: of what is reported, over seeds.
-        std: standard deviation of that (n - 1); None with a single seed.
-        complete: rates that have been run with all seeds, and all rates, like ``"7/8"``.
+        chosen: mean over seeds of the accuracy that decides.
+        mean: mean over seeds of the accuracy that is reported.
+        std: its standard deviation (n - 1); None with a single seed.
+        complete: number of rates that have been run with all seeds, of all rates, like ``"7/8"``.
     """
 
     learning_rate: float | None
@@ -92,15 +91,15 @@ class Selection:
 
 
 def select(rows: Sequence[Row], by: str, report: str) -> Selection:
-    """Chooses a learning rate.
+    """Choose a learning rate.
 
-    Rates with a seed that has no result do not compete, since means over other seeds are not to be
+    Rates with a seed that has no result do not compete, since means over different seeds cannot be
     compared. Of equally good rates the larger one is chosen.
 
     Args:
         rows: of one loss on one data set.
-        by: the column whose mean over seeds decides.
-        report: the column to report for the chosen rate.
+        by: column whose mean over seeds decides.
+        report: column to report for the chosen rate.
     """
     rates = sorted({row["learning_rate"] for row in rows}, reverse=True)
     of_rate = {rate: [row for row in rows if row["learning_rate"] == rate] for rate in rates}
@@ -126,7 +125,7 @@ SUMMARY_HEADER = (
 
 
 def summary(rows: Iterable[Row]) -> list[Row]:
-    """For each data set and loss the best rate by both selections; without rows of a kind, None."""
+    """Return the best rates of each data set and loss by both protocols; None if not run."""
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
         groups.setdefault((row["dataset"], row["loss"]), []).append(row)
@@ -150,7 +149,7 @@ def _percent(mean: float, std: float | None = None) -> str:
     return f"{100 * mean:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
 
 
-# Title, the columns of the summary that a cell is made of, how it is made.
+# Title, columns of the summary that make a cell, and its format.
 _SHOWN = (
     ("data set", ("dataset",), str),
     ("loss", ("loss",), str),
@@ -166,9 +165,9 @@ _SHOWN = (
 
 
 def shown(lines: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Header and cells of the summary for people: percent, mean ± standard deviation.
+    """Return header and cells of the summary for people: percent, mean ± standard deviation.
 
-    Columns without anything in them are left out.
+    Empty columns are left out.
     """
     columns = [
         (title, [_cell([line[name] for name in names], form) for line in lines])

@@ -11,7 +11,7 @@ _SLURM_PORTS = range(61440, 1 << 16)  # none that systems hand out by themselves
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Host and port of ``HOST:PORT``, or of ``[IPV6]:PORT``.
+    """Split ``HOST:PORT``, or ``[IPV6]:PORT``, into host and port.
 
     Raises:
         UsageError: it is something else.
@@ -23,9 +23,9 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def slurm_hosts(environment: Mapping[str, str]) -> tuple[int, int, str]:
-    """Number of processes, rank of this one, and address of the first, within ``srun``.
+    """Return number of processes, rank of this one and address of the first, within ``srun``.
 
-    The port depends on the number of the job.
+    The port is derived from the job ID.
 
     Raises:
         UsageError: it was not started by ``srun``.
@@ -39,7 +39,7 @@ def slurm_hosts(environment: Mapping[str, str]) -> tuple[int, int, str]:
 
 
 def first_node(nodes: str) -> str:
-    """The first name of a list as Slurm writes it, like ``gpu[003-005,9],login1``.
+    """Return the first name of a list as Slurm writes it, like ``gpu[003-005,9],login1``.
 
     Raises:
         ValueError: there is none.

@@ -1,4 +1,4 @@
-"""Has the C library keep memory that was freed, for the next training step."""
+"""Make the C library keep freed memory for the next training step."""
 
 import ctypes
 import os
@@ -13,12 +13,12 @@ _SETTINGS = {
 
 
 def keep_freed_memory() -> bool:
-    """Sets up ``malloc`` for programs that need as much memory again and again.
+    """Configure ``malloc`` for a program that needs the same memory again and again.
 
     Otherwise glibc returns the activations of every training step to the system, which has to
-    clear their pages anew in the next one: a quarter of the time of a step of resnet-110-wfc. Does
-    nothing where ``MALLOC_…`` or ``GLIBC_TUNABLES`` in the environment say how it shall be, or
-    without glibc.
+    clear their pages anew in the next one: a quarter of the time of a step of resnet-110-wfc.
+    ``MALLOC_…`` and ``GLIBC_TUNABLES`` in the environment take precedence; without glibc this does
+    nothing.
 
     Returns:
         Whether anything was set.

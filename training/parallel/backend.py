@@ -1,4 +1,4 @@
-"""What depends on the backend and the machine: precision, compilation, how batches are read."""
+"""What depends on the backend: seeds, precision, compilation, fused updates, reading of batches."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 
 def configure(seed: int, mixed_precision: str | None) -> None:
-    """Seeds every random generator and sets the numeric precision, before a network is built.
+    """Seed every random generator and set the numeric precision; call before building a network.
 
     Args:
         seed: of Python, NumPy and the backend.
         mixed_precision: ``"bfloat16"``, ``"float16"`` or None for float32.
     """
-    with hidden({"tensorflow"} - {keras.backend.backend()}):  # it would import it, to seed it too
+    # Keras imports TensorFlow, if it is installed, to seed it under any backend.
+    with hidden({"tensorflow"} - {keras.backend.backend()}):
         keras.utils.set_random_seed(seed)
     keras.config.set_image_data_format("channels_last")
     policy = f"mixed_{mixed_precision}" if mixed_precision else "float32"
@@ -32,11 +33,11 @@ def configure(seed: int, mixed_precision: str | None) -> None:
 
 
 def jit_compile(choice: str) -> bool:
-    """Whether Keras compiles the training step.
+    """Return whether Keras compiles the training step.
 
-    ``"auto"``: always under JAX, under TensorFlow on GPUs only (XLA is several times slower than
-    TensorFlow's own kernels on CPUs, and compiles for minutes), never under PyTorch. The step of
-    several replicas of TensorFlow cannot be compiled.
+    With ``"auto"`` it does under JAX, and under TensorFlow on GPUs: on CPUs, XLA is several times
+    slower than TensorFlow's own kernels, and compiles for minutes. The step of several replicas of
+    TensorFlow cannot be compiled.
 
     Raises:
         UsageError: it is wanted but impossible.
@@ -51,16 +52,13 @@ def jit_compile(choice: str) -> bool:
 
 
 def sync_variables(model: keras.Model) -> None:
-    """Gives the variables the values of the last step.
-
-    Under JAX they are kept elsewhere while an epoch runs.
-    """
+    """Write the state of the last step to the variables: Keras keeps it apart under JAX."""
     if keras.backend.backend() == "jax":
         model.jax_state_sync()
 
 
 def skip_graph_optimization() -> None:
-    """Has TensorFlow run graphs as they were traced, when it runs them on the CPU.
+    """Make TensorFlow run graphs as they were traced, if it runs them on the CPU.
 
     Optimizing the graph of a network of 110 layers delays the first step by about ten seconds,
     and the steps take as long without it.
@@ -72,7 +70,7 @@ def skip_graph_optimization() -> None:
 
 
 def fused_updates() -> bool:
-    """Whether ``momentum_steps`` can be used: under TensorFlow."""
+    """Return whether ``momentum_steps`` can be used: under TensorFlow."""
     return keras.backend.backend() == "tensorflow"
 
 
@@ -85,9 +83,9 @@ def momentum_steps(
     nesterov: bool,
     clip_norm: float | None,
 ) -> None:
-    """A step of SGD with momentum in two TensorFlow operations per variable, not fourteen.
+    """Apply SGD with momentum in two TensorFlow operations per variable instead of fourteen.
 
-    The velocity takes up learning rate times gradient, so it is the rate that is scaled when the
+    The velocity accumulates learning rate times gradient, so the rate is scaled when the
     norm of all gradients together exceeds ``clip_norm``. Every replica does the same with its own
     copy of the variables.
     """
@@ -115,17 +113,17 @@ def _handle(variable: "keras.Variable | tf.Variable") -> "tf.Tensor":
 
 
 def versions() -> dict[str, str]:
-    """The backend, and the versions of Python and of the libraries."""
+    """Return the backend, and the versions of Python and of the libraries."""
     return {"backend": keras.backend.backend(), **records.versions()}
 
 
 @contextmanager
 def untuned_reading() -> Iterator[None]:
-    """Within the ``with`` block, TensorFlow does not tune how Keras reads batches.
+    """Keep TensorFlow from autotuning within the ``with`` block how Keras reads batches.
 
-    A thread of its own would do that, which looks again after 10, 20, 40 ms and so on, up to a
-    minute; the end of an epoch may have to wait for its next look, a third of a short epoch. There
-    is nothing to tune: ``datasets.batches.Batches`` reads in advance by itself.
+    The autotuner of ``tf.data`` is a thread that sleeps 10, 20, 40 ms and so on, up to a minute,
+    and the end of an epoch may wait until it wakes: a third of a short epoch. There is nothing to
+    tune, since ``datasets.batches.Batches`` prefetches by itself. Keras 3 has no option for this.
     """
     if keras.backend.backend() != "tensorflow":
         yield

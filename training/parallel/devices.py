@@ -1,4 +1,4 @@
-"""The devices of this machine: which of them the backend sees, and which train."""
+"""The devices of this machine: which the backend sees, and which train."""
 
 import logging
 
@@ -10,9 +10,9 @@ logger = logging.getLogger(__name__)
 
 
 def choose(device_type: str, number: int) -> None:
-    """Has the backend use the CPU only, as so many devices, if that is what is wanted.
+    """Restrict the backend to the CPU, as so many logical devices, if ``device_type`` is ``"cpu"``.
 
-    It has no effect once the backend has looked at the machine.
+    This has no effect once the backend has looked at the machine.
 
     Args:
         device_type: ``"auto"``, ``"gpu"`` or ``"cpu"``.
@@ -45,11 +45,11 @@ _CPU_DEVICES = {"tensorflow": _tensorflow_cpus, "jax": _jax_cpus}
 
 
 def count(device_type: str) -> int:
-    """How many devices of a type, ``"gpu"`` or ``"cpu"``, the backend can use on this machine."""
+    """Count the devices of a type, ``"gpu"`` or ``"cpu"``, that the backend can use here."""
     try:
         return len(keras.distribution.list_devices(device_type))
     except (RuntimeError, AttributeError, NotImplementedError):
-        # JAX raises when it has no GPU platform; PyTorch's list may be missing from Keras.
+        # JAX raises without a GPU platform; Keras may have no list of devices for PyTorch.
         return _count_torch(device_type) if keras.backend.backend() == "torch" else 0
 
 
@@ -60,11 +60,11 @@ def _count_torch(device_type: str) -> int:
 
 
 def chosen(device_type: str, wanted: int) -> list[str]:
-    """The names of the devices to train on.
+    """Return the names of the devices to train on.
 
     Args:
         device_type: ``"auto"``: GPUs, or for a single replica the CPU if there is none.
-        wanted: how many.
+        wanted: number of them.
 
     Raises:
         UsageError: there are not that many.

@@ -1,4 +1,4 @@
-"""Who trains one network together; imports nothing heavy."""
+"""The processes that train one network together; imports nothing heavy."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from utils import UsageError
 
 @dataclass(frozen=True)
 class Group:
-    """Who trains together, and which part this process has in it.
+    """Processes that train together, as one of them sees them.
 
     Attributes:
         replicas: of the network, in all processes together.
-        processes: how many share the work.
-        rank: which of them this one is, from 0.
+        processes: number of them.
+        rank: of this one, from 0.
     """
 
     replicas: int = 1
@@ -21,11 +21,11 @@ class Group:
 
     @property
     def writes(self) -> bool:
-        """Whether this process is the one that reports and writes files."""
+        """Whether this process reports and writes files."""
         return self.rank == 0
 
     def check_batch_size(self, size: int) -> None:
-        """Refuses training batches that cannot be shared out equally.
+        """Refuse training batches that cannot be divided equally.
 
         Raises:
             UsageError: names the nearest sizes.
@@ -34,12 +34,12 @@ class Group:
         if below != size:
             nearest = " or ".join(str(n) for n in (below, below + self.replicas) if n)
             raise UsageError(
-                f"--batch_size {size}: cannot be shared equally by {self.replicas} replicas; "
+                f"--batch_size {size}: cannot be divided equally among {self.replicas} replicas; "
                 f"give {nearest}"
             )
 
     def rounded_up(self, size: int) -> int:
-        """The least multiple of the number of replicas that is not below ``size``."""
+        """Round up to a multiple of the number of replicas."""
         return -(-size // self.replicas) * self.replicas
 
 

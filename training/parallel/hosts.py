@@ -1,7 +1,7 @@
 """Several machines that train one network together, one process on each, under JAX.
 
-Each process computes the gradient of its share of every batch on its own devices, and JAX sums it
-up over all of them. All then have the same weights, see the same figures and take the same
+Each process computes the gradient of its share of every batch on its own devices, and JAX sums
+these up. All processes then have the same weights, see the same metrics and take the same
 decisions; the first one reports and writes files.
 """
 
@@ -33,11 +33,11 @@ _peers: list[Peers] = []
 
 
 def join(options: HostOptions, facts: Mapping[str, object]) -> None:
-    """Waits for the other processes; has to come before JAX looks at the machine's devices.
+    """Wait for the other processes; call before JAX looks at the machine's devices.
 
     Args:
-        options: who they are.
-        facts: what all have to be started with, by name.
+        options: number, rank and address.
+        facts: options and versions that all must share, by name.
 
     Raises:
         UsageError: the backend cannot do it, or the processes were started differently.
@@ -68,20 +68,20 @@ def together() -> Iterator[None]:
 
 
 def present() -> bool:
-    """Whether there are other processes."""
+    """Return whether there are other processes."""
     return bool(_peers)
 
 
 @contextmanager
 def joined(device_type: str, gpus: int) -> Iterator[Group]:
-    """Has networks that are built and trained within the ``with`` block use all joined processes.
+    """Let networks that are built and trained within the ``with`` block use all joined processes.
 
     Args:
         device_type: ``"auto"``, ``"gpu"`` or ``"cpu"``.
-        gpus: how many devices each process uses.
+        gpus: number of devices that each process uses.
 
     Raises:
-        UsageError: one of them has not so many.
+        UsageError: one of them has fewer.
         UserError: another process has ended, or was lost.
     """
     (peers,) = _peers
@@ -102,7 +102,7 @@ def _log_errors_only(name: str) -> None:
 
 
 def _devices(device_type: str, gpus: int, peers: Peers) -> "list[jax.Device]":
-    """The same number of devices of each process, in the order of these."""
+    """Return the same number of devices of each process, in the order of ranks."""
     import jax
 
     try:
@@ -119,11 +119,11 @@ def _devices(device_type: str, gpus: int, peers: Peers) -> "list[jax.Device]":
 
 
 def agree(group: Group, facts: Callable[[], Mapping[str, object]]) -> None:
-    """Refuses to go on unless all processes found the same.
+    """Refuse to go on unless all processes found the same.
 
     Args:
-        group: who trains together; alone there is nothing to ask for.
-        facts: what has to be the same, by name.
+        group: of these processes.
+        facts: returns what has to be the same, by name; not called if there is one process.
 
     Raises:
         UsageError: names the first difference to another process.
@@ -134,10 +134,9 @@ def agree(group: Group, facts: Callable[[], Mapping[str, object]]) -> None:
 
 @contextmanager
 def outputs_of(outputs: OutputOptions, group: Group) -> Iterator[OutputOptions]:
-    """The files of this process: all for the one that writes, for others the snapshot to read.
+    """Yield the files of this process: all for the first one, a copy of its snapshot for others.
 
-    These get a copy of the first one's, if there is one, for the time of the ``with`` block: the
-    machines need not share a file system.
+    The copy exists within the ``with`` block only. Machines need not share a file system.
     """
     if group.processes == 1 or outputs.snapshot is None:
         yield outputs if group.writes else OutputOptions()
@@ -152,13 +151,13 @@ def outputs_of(outputs: OutputOptions, group: Group) -> Iterator[OutputOptions]:
 
 
 def _send(path: Path, size: int, group: Group) -> None:
-    """Copies a file of the first process to the others, in parts."""
+    """Copy a file of the first process to the others, in chunks."""
     with open(path, "rb" if group.writes else "wb") as file:
         for start in range(0, size, _CHUNK):
-            _pass_on(file, min(_CHUNK, size - start), group)
+            _send_chunk(file, min(_CHUNK, size - start), group)
 
 
-def _pass_on(file: BinaryIO, size: int, group: Group) -> None:
+def _send_chunk(file: BinaryIO, size: int, group: Group) -> None:
     own = np.zeros(size, np.uint8)
     if group.writes:
         own[:] = np.frombuffer(file.read(size), np.uint8)
@@ -168,7 +167,7 @@ def _pass_on(file: BinaryIO, size: int, group: Group) -> None:
 
 
 def all_reduce_max(number: int) -> int:
-    """The largest of the numbers that all processes give; they have to ask at the same places.
+    """Return the largest of the numbers that all processes pass at the same place.
 
     Args:
         number: not negative.
@@ -177,9 +176,10 @@ def all_reduce_max(number: int) -> int:
 
 
 def _all_reduce_max(values: np.ndarray) -> np.ndarray:
-    """Of the values of all processes, element by element; none is negative.
+    """Reduce the non-negative values of all processes, element by element.
 
-    JAX has such a function for processes that use all their devices, and as many each.
+    ``multihost_utils.process_allgather`` needs as many devices on every machine: it reshapes
+    ``jax.devices()`` to (processes, local devices). Here machines may have spare ones.
     """
     import jax
 
@@ -192,7 +192,7 @@ def _all_reduce_max(values: np.ndarray) -> np.ndarray:
 
 @cache
 def _max_of_rows(mesh: "jax.sharding.Mesh") -> Callable:
-    """A compiled function of an array that is spread over the devices; all get its result."""
+    """Compile the maximum over an array sharded along its first axis, with a replicated result."""
     import jax
 
     replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
@@ -200,7 +200,7 @@ def _max_of_rows(mesh: "jax.sharding.Mesh") -> Callable:
 
 
 def barrier() -> None:
-    """Waits for the other processes before all end early, so that none seems to be lost.
+    """Wait for the other processes before all end early, so that none seems to be lost.
 
     Raises:
         UserError: another process has ended with an error.
@@ -211,9 +211,9 @@ def barrier() -> None:
 
 @contextmanager
 def on_its_own() -> Iterator[None]:
-    """Within the ``with`` block, new variables are those of this process only.
+    """Make variables that are created within the ``with`` block local to this process.
 
-    Keras creates some when it saves, and would wait for the other processes to do so as well.
+    Keras creates some when it saves, and would wait for the other processes to do the same.
     """
     before = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
@@ -224,7 +224,7 @@ def on_its_own() -> Iterator[None]:
 
 
 def shard_batch(images: np.ndarray) -> "np.ndarray | jax.Array":
-    """A batch on all devices, of the share that each process has."""
+    """Make a batch on all devices from the share that each process has."""
     distribution = keras.distribution.distribution()
     if distribution is None:
         return images
@@ -235,7 +235,7 @@ def shard_batch(images: np.ndarray) -> "np.ndarray | jax.Array":
 
 
 def replicate(tensors: Sequence[KerasTensor]) -> list[KerasTensor]:
-    """Outputs of a network such that every process gets the values of whole batches."""
+    """Replicate outputs of a network, so that every process gets the values of whole batches."""
     distribution = keras.distribution.distribution()
     if distribution is None or distribution.num_processes == 1:
         return list(tensors)
@@ -243,7 +243,7 @@ def replicate(tensors: Sequence[KerasTensor]) -> list[KerasTensor]:
 
 
 class _Replicate(keras.layers.Layer):
-    """Gathers what the processes have computed of a batch."""
+    """Layer that gathers the shares of a batch from all processes."""
 
     def __init__(self):
         super().__init__(autocast=False)

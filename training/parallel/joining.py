@@ -31,8 +31,8 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
     """Wait for the other processes; has to come before JAX looks at the machine's devices.
 
     Args:
-        options: who they are.
-        facts: what all have to be started with, by name.
+        options: number, rank and address.
+        facts: options and versions that all must share, by name.
 
     Raises:
         UsageError: the processes were started differently, or the port is taken.
@@ -41,7 +41,7 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
     import jax
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    # It would take SIGTERM for itself.
+    # That service would install its own handler of SIGTERM.
     jax.config.update("jax_enable_preemption_service", False)
     logging.getLogger("jax").setLevel(logging.WARNING)
     explain_aborts([(text, _not_joined(options, reason)) for text, reason in _REASONS.items()])

@@ -1,4 +1,4 @@
-"""Replicas of TensorFlow's ``MirroredStrategy``; imported under TensorFlow only."""
+"""A ``MirroredStrategy`` whose replicas divide the batches; imported under TensorFlow only."""
 
 from collections.abc import Callable
 
@@ -6,16 +6,16 @@ import tensorflow as tf
 
 
 class SharedBatches(tf.distribute.MirroredStrategy):
-    """``MirroredStrategy`` for Keras, of which every replica takes its equal share of each batch.
+    """``MirroredStrategy`` for Keras in which each replica slices its share from every batch.
 
-    TensorFlow would share out data sets itself, but stands still for up to five seconds whenever
-    it begins anew to read one, which is twice per epoch.
+    TensorFlow's own distributed data sets stall for up to five seconds whenever an iterator is
+    created, which Keras does twice per epoch; no report of that was found upstream.
     """
 
     def experimental_distribute_dataset(
         self, dataset: tf.data.Dataset, options: tf.distribute.InputOptions | None = None
     ) -> tf.data.Dataset:
-        """The data set as it is: ``run`` divides its batches."""
+        """Return the data set as it is: ``run`` divides its batches."""
         return dataset
 
     def run(
@@ -25,7 +25,7 @@ class SharedBatches(tf.distribute.MirroredStrategy):
         kwargs: dict | None = None,
         options: tf.distribute.RunOptions | None = None,
     ) -> object:
-        """Has each replica call a function with its share of the first dimension of all arguments.
+        """Call a function in each replica, with its share of the first dimension of all arguments.
 
         Args:
             fn: of tensors.

@@ -1,4 +1,4 @@
-"""What processors need to be fast in half precision."""
+"""Instructions that processors need to be fast in half precision."""
 
 import logging
 import re
@@ -8,7 +8,7 @@ from training.parallel import devices
 
 logger = logging.getLogger(__name__)
 
-# As Linux names them, for x86 and ARM. Without them, every number is converted back and forth.
+# Names in /proc/cpuinfo, for x86 and ARM. Without them, every number is converted back and forth.
 INSTRUCTIONS = {
     "bfloat16": {"avx512_bf16", "amx_bf16", "bf16"},
     "float16": {"avx512_fp16", "amx_fp16", "fphp"},
@@ -17,13 +17,13 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def warn_if_emulated(precision: str, device_type: str) -> None:
-    """Warns where half precision is slower than float32: on CPUs without instructions for it.
+    """Warn if half precision is slower than float32: on CPUs without instructions for it.
 
-    Says nothing where Linux does not tell what the processor has.
+    Without ``/proc/cpuinfo`` there is no warning.
 
     Args:
         precision: a key of ``INSTRUCTIONS``.
-        device_type: that was asked for.
+        device_type: value of ``--device_type``.
     """
     if device_type != "cpu" and devices.count("gpu"):
         return

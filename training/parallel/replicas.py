@@ -1,7 +1,7 @@
-"""Several devices, or processes, that train one network together: every batch is shared out.
+"""Several devices that train one network together, each on its share of every batch.
 
-Each replica computes the gradient of its share. The sum over the replicas is then clipped and
-applied by all of them alike, so that they go on with the same weights.
+Each replica computes the gradient of its share. All of them clip and apply the sum over the
+replicas, so that their weights stay equal.
 """
 
 import logging
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def joined(device_type: str, number: int, gpu_merge: bool = False) -> Iterator[Group]:
-    """Has networks that are built and trained within the ``with`` block use several devices.
+    """Let networks that are built and trained within the ``with`` block use several devices.
 
     Args:
         device_type: see ``devices.chosen``.
@@ -32,7 +32,7 @@ def joined(device_type: str, number: int, gpu_merge: bool = False) -> Iterator[G
         gpu_merge: whether gradients are summed on the devices instead of the CPU.
 
     Raises:
-        UsageError: there are not so many devices, or the backend cannot use them together.
+        UsageError: there are fewer devices, or the backend cannot use several.
     """
     backend = keras.backend.backend()
     if number > 1 and backend not in _SCOPES:
@@ -54,7 +54,7 @@ def _mirrored(names: list[str], gpu_merge: bool) -> AbstractContextManager:
 
     from training.parallel.mirrored import SharedBatches
 
-    # It would tell of every single sum.
+    # It would log every all-reduce.
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
     on_device = (
         tf.distribute.NcclAllReduce
@@ -79,9 +79,9 @@ _SCOPES: dict[str, Callable[[list[str], bool], AbstractContextManager]] = {
 
 
 def several() -> bool:
-    """Whether the backend leaves it to the network's code that there are several replicas.
+    """Return whether the code of a network runs once per replica, as under TensorFlow.
 
-    Under JAX, what a network computes is that of the whole batch.
+    Under JAX it computes on the whole batch.
     """
     if keras.backend.backend() != "tensorflow":
         return False
@@ -91,13 +91,13 @@ def several() -> bool:
 
 
 def total(gradients: Sequence[KerasTensor]) -> Sequence[KerasTensor]:
-    """The sums of the gradients over all replicas, see ``several``."""
+    """Sum gradients over all replicas, see ``several``."""
     context = _replica_context()
     return context.all_reduce("SUM", list(gradients)) if context else gradients
 
 
 def all_agree(condition: KerasTensor) -> KerasTensor:
-    """Whether a condition, a bool scalar, holds in every replica."""
+    """Return whether a condition, a bool scalar, holds in every replica."""
     context = _replica_context()
     if context is None:
         return condition
@@ -114,11 +114,10 @@ def _replica_context() -> "tf.distribute.ReplicaContext | None":
 
 
 def average_statistics(model: keras.Model) -> None:
-    """Gives all replicas the means of their moving statistics.
+    """Replace the moving statistics of all replicas by their mean.
 
-    Each replica normalizes its share of a batch by the statistics of that share, and follows these
-    with moving statistics of its own. What is judged and saved are the means. They do not act
-    on the training.
+    Each replica normalizes its share of a batch by the statistics of that share, and has moving
+    averages of its own. Their means are evaluated and saved; training does not read them.
     """
     if not several():
         return
@@ -128,13 +127,13 @@ def average_statistics(model: keras.Model) -> None:
     for weight in model.non_trainable_weights:
         if weight.dtype == "float32":
             first, *others = strategy.experimental_local_results(weight.value)
-            # In this form, because equal copies shall stay as they are.
+            # In this form equal copies stay equal to the last bit.
             differences = tf.add_n([copy - first for copy in others])
             weight.assign(first + differences / (1 + len(others)))
 
 
 class AveragedStatistics(keras.callbacks.Callback):
-    """Calls ``average_statistics`` after every epoch; stands before all that judges or saves."""
+    """Call ``average_statistics`` after every epoch, before any callback evaluates or saves."""
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         average_statistics(self.model)
