@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from embeddings import Taxonomy
-    from evaluation.classification.confusion import Arrangement
     from evaluation.classification.models import Result
     from evaluation.classification.reports import Outputs
 
@@ -147,7 +146,7 @@ class Entry:
 
 
 def choose_method(args: argparse.Namespace) -> str:
-    """The key of ``evaluation.classification.classifiers.METHODS`` that the options ask for.
+    """Return the key of ``evaluation.classification.classifiers.METHODS`` that the options choose.
 
     Raises:
         UsageError: they contradict each other, or some would do nothing.
@@ -214,19 +213,21 @@ def _report(
     taxonomy: "Taxonomy | None",
 ) -> None:
     from evaluation.classification import reports
+    from evaluation.classification.confusion import arrange
 
     size = (len(dataset.test), dataset.num_classes)
     results.info("%d test images of %d classes, accuracies in percent", *size)
     for line in ("", *reports.table(models)):
         results.info("%s", line)
-    reports.write_files(outputs, models, dataset, _arrangement(taxonomy, dataset))
+    arrangement = arrange(taxonomy, dataset.labels) if taxonomy else None
+    reports.write_files(outputs, models, dataset, arrangement)
     if args.csv:
         found = {model.name: {"method": model.method, **model.metrics} for model in models}
         write_record(record_path(args.csv), _record(args, dataset) | {"results": found})
 
 
 def _entries(args: argparse.Namespace) -> list[Entry]:
-    """The models with what belongs to each.
+    """Return each model with its options.
 
     Raises:
         UsageError: numbers do not fit, or two models have the same name.
@@ -292,21 +293,6 @@ def _similarities(taxonomy: "Taxonomy | None", dataset: ImageDataset) -> "dict[s
     if taxonomy is None:
         return {}
     return {"lcs": taxonomy.similarities(dataset.labels), "wup": taxonomy.wup(dataset.labels)}
-
-
-def _arrangement(taxonomy: "Taxonomy | None", dataset: ImageDataset) -> "Arrangement | None":
-    import numpy as np
-
-    from evaluation.classification.confusion import arrange
-
-    if taxonomy is None:
-        return None
-    ancestors = taxonomy.lowest_common_ancestors(dataset.labels)
-    return arrange(
-        taxonomy.similarities(dataset.labels),
-        taxonomy.arrange(dataset.labels),
-        np.array(taxonomy.names)[ancestors],
-    )
 
 
 def _record(args: argparse.Namespace, dataset: ImageDataset) -> dict[str, object]:

@@ -1,8 +1,11 @@
 """Confusion matrices, and the arrangement of related classes side by side in them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from embeddings.taxonomy.tree import Label, Taxonomy
 
 MOST_GROUPS = 45
 """So many names of groups can be read beside a plot."""
@@ -45,18 +48,19 @@ class Arrangement:
     groups: tuple[tuple[str, int], ...] = ()
 
 
-def arrange(similarities: np.ndarray, order: list[int], names: np.ndarray) -> Arrangement:
-    """Group classes by a taxonomy, such that the groups are large enough to be named.
+def arrange(taxonomy: Taxonomy, labels: Sequence[Label]) -> Arrangement:
+    """Group classes by a taxonomy, such that most groups are large enough to be named.
 
     Args:
-        similarities: of each pair of classes by the taxonomy, (classes, classes).
-        order: positions of all classes, related ones side by side.
-        names: of the lowest common ancestors of each pair, text (classes, classes).
+        taxonomy: has all classes.
+        labels: of the classes, in the order of their positions.
     """
-    groups = _divide(list(order), similarities)
-    # Of classes in the order of the tree, the first and the last have the ancestor of all.
-    named = tuple((str(names[group[0], group[-1]]), len(group)) for group in groups)
-    return Arrangement(tuple(order), named)
+    order = taxonomy.arrange(labels)
+    ancestors = taxonomy.lowest_common_ancestors(labels)
+    groups = _divide(list(order), taxonomy.similarities(labels))
+    # The ancestor of a group is that of its first and its last class in the order of the tree.
+    named = ((taxonomy.names[ancestors[group[0], group[-1]]], len(group)) for group in groups)
+    return Arrangement(tuple(order), tuple(named))
 
 
 def is_large(size: int, num_classes: int) -> bool:

@@ -47,9 +47,7 @@ def grouped(sizes: list[int]) -> Taxonomy:
 
 
 def arranged(taxonomy: Taxonomy) -> Arrangement:
-    labels = taxonomy.leaf_labels
-    names = np.array(taxonomy.names)[taxonomy.lowest_common_ancestors(labels)]
-    return arrange(taxonomy.similarities(labels), taxonomy.arrange(labels), names)
+    return arrange(taxonomy, taxonomy.leaf_labels)
 
 
 def test_groups_are_the_branches():
