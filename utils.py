@@ -156,10 +156,42 @@ def generator(purpose: str, *numbers: int) -> np.random.Generator:
     and ``[1, 2, 0]`` alike, so numbers alone would let two uses draw the same values.
 
     Args:
-        purpose: what is drawn, e.g. ``"augmentation"``.
-        *numbers: non-negative integers, e.g. seed, epoch and sample.
+        purpose: what is drawn, e.g. ``"order"``.
+        *numbers: non-negative integers, e.g. seed and epoch.
     """
-    return np.random.default_rng([zlib.crc32(purpose.encode()), *numbers])
+    return np.random.default_rng(_seed_sequence(purpose, numbers))
+
+
+def generators(
+    purpose: str, *numbers: int, positions: Iterable[int]
+) -> Iterator[np.random.Generator]:
+    """Yield a random generator for each position, e.g. for each image of a batch.
+
+    A stream depends on the arguments and its position only. It is NumPy's Philox with a key from
+    the arguments and a counter that starts at the position's 2**192 blocks (Salmon et al.,
+    Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011).
+
+    Args:
+        purpose: what is drawn, e.g. ``"augmentation"``.
+        *numbers: non-negative integers, e.g. seed and epoch.
+        positions: non-negative integers.
+
+    Yields:
+        One and the same generator, set to the next stream: a new one takes longer than augmenting
+        an image of CIFAR.
+    """
+    key = _seed_sequence(purpose, numbers).generate_state(2, np.uint64)
+    bits = np.random.Philox(key=key)
+    start, shared = bits.state, np.random.Generator(bits)
+    counter = start["state"]["counter"]  # four words of 64 bits, the lowest first
+    for position in positions:
+        counter[3] = position
+        bits.state = start
+        yield shared
+
+
+def _seed_sequence(purpose: str, numbers: Iterable[int]) -> np.random.SeedSequence:
+    return np.random.SeedSequence([zlib.crc32(purpose.encode()), *numbers])
 
 
 def open_regular(path: str | Path) -> BinaryIO:

@@ -8,8 +8,7 @@ import keras
 import numpy as np
 
 from datasets.base import Split, Transform
-from datasets.seeding import generators
-from utils import generator
+from utils import generator, generators
 
 
 class Batches(keras.utils.PyDataset):

@@ -1,9 +1,11 @@
 """Registries, random generators and lists of lines."""
 
+import zlib
+
 import numpy as np
 import pytest
 
-from utils import Registry, UsageError, UserError, generator, printable, read_lines
+from utils import Registry, UsageError, UserError, generator, generators, printable, read_lines
 
 
 @pytest.fixture
@@ -55,6 +57,51 @@ def test_generators_of_other_purposes_and_numbers_draw_other_values():
 
 def test_purposes_keep_streams_apart_that_differ_by_trailing_zeros():
     assert draw("subset", 1, 2) != draw("test split", 1, 2, 0)
+
+
+LARGEST = 2**64 - 1
+
+
+def values(rng):
+    """Draws that leave words of the generator's buffer unused."""
+    return [*rng.integers(0, 2**62, 3).tolist(), rng.random(), int(rng.integers(9, dtype=np.uint8))]
+
+
+@pytest.mark.parametrize("numbers", [(), (0,), (7, 371), (2**40, 5)])
+def test_each_position_has_the_stream_of_its_own_counter(numbers):
+    entropy = [zlib.crc32(b"purpose"), *numbers]
+    key = np.random.SeedSequence(entropy).generate_state(2, np.uint64)
+    positions = [5, 0, LARGEST, 1, 5]
+    drawn = [values(rng) for rng in generators("purpose", *numbers, positions=positions)]
+    for position, found in zip(positions, drawn, strict=True):
+        philox = np.random.Philox(counter=np.array([0, 0, 0, position], np.uint64), key=key)
+        assert found == values(np.random.Generator(philox))
+    assert len({tuple(found) for found in drawn}) == 4
+
+
+def test_streams_of_positions_do_not_depend_on_their_company():
+    def draws(positions):
+        each = generators("augmentation", 3, 17, positions=positions)
+        return {p: values(rng) for p, rng in zip(positions, each, strict=True)}
+
+    order = np.random.default_rng(0).permutation(300)
+    whole = draws(order)
+    for size in (1, 7, 100):
+        parts = [draws(order[i : i + size]) for i in range(0, 300, size)]
+        assert {p: found for part in parts for p, found in part.items()} == whole
+    assert len({tuple(found) for found in whole.values()}) == 300
+
+
+def test_streams_of_positions_depend_on_purpose_and_numbers():
+    arguments = [(p, s, e) for p in ("order", "augmentation") for s in range(3) for e in range(3)]
+    each = [next(generators(*a, positions=[1])).random() for a in arguments]
+    assert len(set(each)) == len(arguments)
+
+
+def test_streams_of_positions_stay():
+    """Other values here mean other augmentation in every run with the same seed."""
+    each = generators("augmentation", 0, 0, positions=[0, 1])
+    assert [round(rng.random(), 12) for rng in each] == [0.861250854709, 0.734144868618]
 
 
 def test_lines_are_stripped_and_empty_ones_left_out(tmp_path):

@@ -18,7 +18,7 @@ import learn_image_embeddings
 from datasets import get_dataset
 from tests import fake_data
 from tests.commands.running import TINY, record, run, succeed
-from utils import generator
+from utils import generators
 
 DIGITS = "--dataset Digits-sub5"
 GROUPS = {"round": [0, 6, 8, 9], "straight": [1, 4, 7], "mixed": [2, 3, 5]}
@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         for name, (trainer, options, _) in MODELS.items():
-            dump = f"--epochs 1 --seed 3 --model_dump {name}.keras"
+            dump = f"--epochs 3 --seed 3 --model_dump {name}.keras"
             succeed(trainer, f"{TINY} {dump} {options}")
         yield path
 
@@ -220,7 +220,9 @@ def test_augmentation_gives_the_svm_more_to_learn_from(folder, digits):
     )
     dataset = get_dataset("Digits-sub5", repeats=1)
     images = [
-        dataset.preprocessing.train(image, generator("augmentation", 5, epoch, i))
+        dataset.preprocessing.train(
+            image, next(generators("augmentation", 5, epoch, positions=[i]))
+        )
         for epoch in range(3)
         for i, image in enumerate(dataset.train)
     ]

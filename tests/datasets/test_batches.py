@@ -16,7 +16,7 @@ from datasets import get_dataset
 from datasets.base import Split
 from datasets.batches import Batches, SetEpoch
 from tests.fake_data import write_cub
-from utils import UserError, generator
+from utils import UserError, generator, generators
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -53,7 +53,8 @@ def test_content_follows_from_seed_epoch_and_position_only(workers, batch_size):
         images, labels = epoch_of(batches, epoch)
         np.testing.assert_array_equal(labels, order % 3)
         for image, position in zip(images, order, strict=True):
-            noise = generator("augmentation", 4, epoch, position).random((2, 2, 1), np.float32)
+            rng = next(generators("augmentation", 4, epoch, positions=[position]))
+            noise = rng.random((2, 2, 1), np.float32)
             np.testing.assert_array_equal(image, np.float32(position) + noise)
 
 

@@ -12,9 +12,8 @@ from scipy import ndimage
 
 from datasets.images.preprocessing import Preprocessing
 from datasets.images.resizing import Region, resize, resize_region, resized_shape
-from datasets.seeding import generators
 from tests.datasets import reference as transforms
-from utils import generator
+from utils import generator, generators
 
 
 def random_image(height=20, width=30, channels=3, seed=0):
@@ -296,6 +295,10 @@ def test_fast_augmentation_is_the_plain_one_with_the_same_draws(settings, channe
     assert changed > 10
 
 
+def alone(position):
+    return next(generators("test", 1, positions=[position]))
+
+
 @pytest.mark.parametrize("settings", SETTINGS, ids=repr)
 @pytest.mark.parametrize("kind", [list, np.stack])
 def test_batches_are_their_images(settings, kind):
@@ -306,11 +309,11 @@ def test_batches_are_their_images(settings, kind):
     each = generators("test", 1, positions=range(30))
     batch = settings.train.batch(images, each)
     plain = transforms.Preprocessing(**dataclasses.asdict(settings))
-    expected = [plain.train(image, generator("test", 1, i)) for i, image in enumerate(images)]
+    expected = [plain.train(image, alone(i)) for i, image in enumerate(images)]
     same(batch, np.stack(expected))
     np.testing.assert_array_equal(np.stack(images), before)
-    alone = [settings.train(image, generator("test", 1, i)) for i, image in enumerate(images)]
-    np.testing.assert_array_equal(batch, np.stack(alone))
+    one_by_one = [settings.train(image, alone(i)) for i, image in enumerate(images)]
+    np.testing.assert_array_equal(batch, np.stack(one_by_one))
     tested = settings.test.batch(images, generators("test", 1, positions=range(30)))
     np.testing.assert_array_equal(tested, np.stack([settings.test(image) for image in images]))
 

@@ -225,8 +225,8 @@ def test_numba_is_imported_for_image_files_only():
 import sys
 import numpy as np
 from datasets import get_dataset
-from datasets.seeding import generators
 from datasets.images.resizing import resize
+from utils import generators
 
 digits = get_dataset("Digits")
 count = len(digits.train)
