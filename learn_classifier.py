@@ -50,21 +50,23 @@ def learn(args: argparse.Namespace) -> None:
 
 
 def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> None:
+    from models import build_network
     from models.initialization import initialize
-    from training import setup
     from training.loop import Training, train
     from training.objectives.objective import cross_entropy_objective
 
     dataset = data_options.keep_images(args, read_data(args))
     num_classes = len(dataset.labels)
-    model = setup.build_network(args.architecture, dataset, num_classes, classifier=True)
+    model = build_network(
+        args.architecture,
+        num_classes,
+        classifier=True,
+        input_shape=dataset.input_shape,
+        **dataset.input_options,
+    )
     initialize(model, options.seed)
     objective = cross_entropy_objective(num_classes, args.label_smoothing)
-    train(
-        Training(
-            model, dataset, objective, options, vars(args), training_options.identity(args), group
-        )
-    )
+    train(Training(model, dataset, objective, options, vars(args), group))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -67,26 +67,28 @@ def learn(args: argparse.Namespace) -> None:
 
 
 def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> None:
+    from models import build_network
     from models.heads import classifier_head, embedding_head
     from models.initialization import initialize
-    from training import setup
     from training.loop import Training, train
     from training.objectives.objective import embedding_objective
 
     dataset, semantic = read_data(args)
     dataset = data_options.keep_images(args, dataset)
     targets = semantic.restrict(dataset.labels) if semantic else onehot(dataset.labels)
-    backbone = setup.build_network(args.architecture, dataset, targets.dimensions, classifier=False)
+    backbone = build_network(
+        args.architecture,
+        targets.dimensions,
+        classifier=False,
+        input_shape=dataset.input_shape,
+        **dataset.input_options,
+    )
     model = embedding_head(backbone, EMBEDDING_LOSSES[args.loss].head)
     if args.cls_weight > 0:
         model = classifier_head(model, len(dataset.labels), args.cls_base)
     initialize(model, options.seed)
     objective = embedding_objective(targets, args.loss, args.cls_weight)
-    train(
-        Training(
-            model, dataset, objective, options, vars(args), training_options.identity(args), group
-        )
-    )
+    train(Training(model, dataset, objective, options, vars(args), group))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cli import arguments, console, training_options
+from cli import arguments, console
 from cli.arguments import fraction, known, non_negative_float, positive, seed
 from datasets.names import parse_name
 from storage.records import commit, record_path, versions, write_record
@@ -34,6 +34,7 @@ from sweeping.report import Report, describe
 from sweeping.stopping import StopRequest, stop_requests
 from sweeping.store import Store
 from training.parallel.startup import backend_name
+from training.snapshots.identity import IDENTITY
 from utils import Interrupted, UsageError, UserError
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ _BY_TRIAL = (
     *("sgdr_max_lr", "seed", "val_fraction"),
 )
 _SHARED = (
-    *(name for name in training_options.IDENTITY if name not in (*_BY_TRIAL, "finetune_init")),
+    *(name for name in IDENTITY if name not in (*_BY_TRIAL, "finetune_init")),
     *("epochs", "class_list", "finetune", "finetune_init"),
 )
 

@@ -82,12 +82,13 @@ def watched(clock: Clock):
 
         def import_and_watch(*args, **kwargs) -> None:
             imported(*args, **kwargs)
+            import models
             from models import initialization
             from models.layers import network
-            from training import loop, setup
+            from training import loop
             from training.callbacks import epoch_log
 
-            time_part(setup, "build_network", "data set", None)
+            time_part(models, "build_network", "data set", None)
             time_part(initialization, "initialize", None, "building the network")
             time_part(loop, "_compile", "batches and validation", "optimizer")
             time_part(network.Network, "train_step", "beginning of fit", "tracing the step")

@@ -17,18 +17,6 @@ from training.schedules import SCHEDULES
 
 DEVICE_TYPES = ("auto", "gpu", "cpu")
 
-# Options of which another value makes another training run. What files say counts by its content,
-# see training/snapshots/identity.py.
-IDENTITY = (
-    *("dataset", "subset_seed", "repeats", "test_fraction", "val_fraction"),
-    *("target_size", "crop_size"),
-    *("architecture", "loss", "cls_weight", "cls_base", "label_smoothing"),
-    *("seed", "batch_size", "finetune_init", "mixed_precision", "top_k_acc"),
-    *("clipgrad", "max_decay", "nesterov", "lr_schedule", "sgd_patience", "sgd_lr", "sgd_min_lr"),
-    *("sgd_schedule", "sgdr_base_len", "sgdr_mul", "sgdr_max_lr"),
-    *("clr_step_len", "clr_min_lr", "clr_max_lr"),
-)
-
 
 def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> None:
     """Which network, and from which weights it starts."""
@@ -204,17 +192,8 @@ def choose_devices(args: argparse.Namespace) -> None:
     devices.choose(args.device_type, args.gpus)
 
 
-def identity(args: argparse.Namespace) -> dict[str, str]:
-    """What a run and the snapshot it goes on from must agree in."""
-    values = {name: str(getattr(args, name)) for name in IDENTITY if hasattr(args, name)}
-    if not args.finetune:
-        del values["finetune_init"]
-    # Names that may be written in any case.
-    return values | {name: values[name].lower() for name in ("dataset", "architecture")}
-
-
 def from_args(args: argparse.Namespace) -> TrainingOptions:
-    """The options as the training code takes them."""
+    """Return the options as the training code takes them."""
     values = vars(args)
 
     def pick(kind: type) -> dict[str, object]:

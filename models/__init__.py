@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from utils import unknown_name
+from utils import UsageError, unknown_name
 
 if TYPE_CHECKING:
     import keras
@@ -86,3 +86,33 @@ def build_backbone(
     image, x = image_input(channels, mean, std, bgr)
     output = BACKBONES.get(name)(x, num_outputs, classifier)
     return Network(image, output, name=name.lower())
+
+
+def build_network(
+    name: str,
+    num_outputs: int,
+    *,
+    classifier: bool,
+    input_shape: Sequence[int],
+    **input_options: object,
+) -> "keras.Model":
+    """Return the backbone for images of one shape; see ``build_backbone``.
+
+    Args:
+        name: one of ``architecture_names()``, upper or lower case.
+        num_outputs: number of classes, or dimensions of the embedding.
+        classifier: whether the network ends in the softmax layer ``prob``.
+        input_shape: height, width and channels.
+        input_options: of the first layer: ``channels``, ``mean``, ``std``, ``bgr``.
+
+    Raises:
+        UsageError: no architecture has that name, the images are too small for it, or have sides
+            that it cannot halve.
+    """
+    network = build_backbone(name, num_outputs, classifier=classifier, **input_options)
+    try:
+        network.compute_output_shape((1, *input_shape))
+    except ValueError as error:
+        height, width, _ = input_shape
+        raise UsageError(f"images of {width}x{height} pixels do not fit {name}") from error
+    return network

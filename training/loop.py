@@ -35,7 +35,7 @@ from training.saving import run_record, save_outputs
 from training.schedules import Schedule, build_schedule
 from training.snapshots.callback import Snapshot, plateau_of
 from training.snapshots.file import ALL_LAYERS, NEW_LAYERS, restore
-from training.snapshots.identity import content_identity
+from training.snapshots.identity import content_identity, options_identity
 from training.snapshots.interruption import Interruption, ending_after_a_step, explained
 from training.snapshots.resuming import (
     RestOfEpoch,
@@ -61,7 +61,6 @@ class Training:
         objective: what is minimized.
         options: everything else.
         command: all options of the command by name, for the record.
-        identity: what a snapshot must agree in.
         group: who trains together; the model was built in its scope, see ``replicas.joined``.
     """
 
@@ -70,7 +69,6 @@ class Training:
     objective: Objective
     options: TrainingOptions
     command: dict[str, object]
-    identity: dict[str, object]
     group: Group = ALONE
 
 
@@ -172,7 +170,7 @@ def _identity(run: Training, epochs: int) -> dict[str, str]:
         return {}
     # The rate decays over all epochs.
     more = {"epochs": str(epochs)} if run.options.max_decay else {}
-    return run.identity | more | content_identity(*_learned_from(run))
+    return options_identity(run.command) | more | content_identity(*_learned_from(run))
 
 
 def _learned_from(run: Training) -> tuple[Dataset, Objective, Path | None]:

@@ -1,14 +1,10 @@
-"""What comes before training: checks, seeds and the network."""
+"""What comes before a network is built: checks, devices, seeds and precision."""
 
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-import keras
-
-from datasets.base import Dataset
-from models import build_backbone
 from training.options import TrainingOptions
 from training.outputs import check_outputs
 from training.parallel import backend, hosts, precision, replicas
@@ -20,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def begun(options: TrainingOptions) -> Iterator[Group]:
-    """Refuses what cannot work before anything costs time, then seeds and sets the precision.
+    """Refuse what cannot work before it costs time; then seed and set the precision.
 
     Networks have to be built and trained within the ``with`` block.
 
@@ -61,22 +57,3 @@ def _check_options(options: TrainingOptions) -> None:
             raise UsageError(f"--{name} needs --snapshot FILE")
     if options.snapshot_best and options.snapshot_minutes is not None:
         raise UsageError("--snapshot_best keeps epochs only; leave --snapshot_minutes out")
-
-
-def build_network(
-    architecture: str, dataset: Dataset, num_outputs: int, classifier: bool
-) -> keras.Model:
-    """The backbone for the images of a data set, normalization included.
-
-    Raises:
-        UsageError: the images are too small for it, or of sides that it cannot halve.
-    """
-    network = build_backbone(
-        architecture, num_outputs, classifier=classifier, **dataset.input_options
-    )
-    try:
-        network.compute_output_shape((1, *dataset.input_shape))
-    except ValueError as error:
-        height, width, _ = dataset.input_shape
-        raise UsageError(f"images of {width}x{height} pixels do not fit {architecture}") from error
-    return network

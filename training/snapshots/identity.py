@@ -1,22 +1,52 @@
-"""What a run learns from, by content: files may change under the same path."""
+"""What a run and the snapshot it resumes from must agree in: options, and files by their content.
+
+It imports nothing heavy: commands read the names of the options.
+"""
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from datasets.base import Dataset, Split
-from training.objectives.objective import Objective
-from training.parallel import backend
 from utils import UserError, open_regular
+
+if TYPE_CHECKING:
+    from training.objectives.objective import Objective
+
+# Options of which another value makes another training run. Files are told apart by content, since
+# a path may stay the same while what is there changes.
+IDENTITY = (
+    *("dataset", "subset_seed", "repeats", "test_fraction", "val_fraction"),
+    *("target_size", "crop_size"),
+    *("architecture", "loss", "cls_weight", "cls_base", "label_smoothing"),
+    *("seed", "batch_size", "finetune_init", "mixed_precision", "top_k_acc"),
+    *("clipgrad", "max_decay", "nesterov", "lr_schedule", "sgd_patience", "sgd_lr", "sgd_min_lr"),
+    *("sgd_schedule", "sgdr_base_len", "sgdr_mul", "sgdr_max_lr"),
+    *("clr_step_len", "clr_min_lr", "clr_max_lr"),
+)
 
 LIBRARIES = ("backend", "keras")
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
+def options_identity(options: Mapping[str, object]) -> dict[str, str]:
+    """Return the values of the options that the weights depend on, as texts.
+
+    Args:
+        options: all options of a training command by name.
+    """
+    values = {name: str(options[name]) for name in IDENTITY if name in options}
+    if not options["finetune"]:
+        del values["finetune_init"]
+    # Names that may be written in any case.
+    return values | {name: values[name].lower() for name in ("dataset", "architecture")}
+
+
 def content_identity(
-    dataset: Dataset, objective: Objective, finetune: Path | None = None
+    dataset: Dataset, objective: "Objective", finetune: Path | None = None
 ) -> dict[str, str]:
     """Return what two runs must agree in, beyond their options, to reach the same weights.
 
@@ -29,6 +59,8 @@ def content_identity(
         objective: the targets of all classes.
         finetune: weights that the run starts from.
     """
+    from training.parallel import backend
+
     versions = backend.versions()
     used = [name for name in BACKENDS if name == versions["backend"]]
     targets = [term.class_vectors for term in objective.terms]
