@@ -1,4 +1,4 @@
-"""What the two training commands have in common: most of their options, and how they are run."""
+"""Parser and start of the two training commands."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ def build_parser(
     finetune_init: int,
     add_objective: Callable[[argparse._ArgumentGroup], None],
 ) -> argparse.ArgumentParser:
-    """The command line of a training command.
+    """Return the parser of a training command.
 
     Args:
         description: what it trains.

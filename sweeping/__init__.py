@@ -1,1 +1,1 @@
-"""Grids of training runs: what is run, where its results are, who runs it, what comes out."""
+"""Grids of training runs on Ray: trials, their folder, their processes, tables and plots."""

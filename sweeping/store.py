@@ -103,7 +103,7 @@ class Store:
             temporary.write_text(json.dumps(known | settings, indent=2) + "\n")
 
     def prepare(self, trial: Trial, command: Sequence[str], options: Sequence[str]) -> Path:
-        """Creates the folder of a trial.
+        """Create the folder of a trial.
 
         Args:
             trial: to be run.

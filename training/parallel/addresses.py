@@ -1,4 +1,4 @@
-"""Where the processes of a run on several machines find each other; imports nothing heavy."""
+"""Addresses at which the processes of a run find each other; imports nothing heavy."""
 
 import re
 from collections.abc import Mapping

@@ -30,7 +30,7 @@ Meaning = tuple[str, UserError]
 
 
 def is_child() -> bool:
-    """Whether ``run_in_child`` has started this process, and ``follow_parent`` is to be called."""
+    """Return whether ``run_in_child`` started this process, which then has to ``follow_parent``."""
     return _PIPE in os.environ
 
 
@@ -47,7 +47,7 @@ def run_in_child(show: bool) -> int:
         The exit status.
 
     Raises:
-        UserError: a library has aborted the child; what it told of that, see ``explain_aborts``.
+        UserError: a library aborted the child, for a reason that ``explain_aborts`` names.
     """
     read, write = os.pipe()
     child = subprocess.Popen(
@@ -78,7 +78,7 @@ def run_in_child(show: bool) -> int:
 
 
 def _listen(lines: Iterable[str], show: bool) -> tuple[list, str]:
-    """What the child told last of aborts, and the end of what libraries wrote."""
+    """Return the last explanation of aborts, and the end of what libraries wrote."""
     meanings, text = [], deque(maxlen=_LINES)
     for line in lines:
         if line.startswith(_MARK):
