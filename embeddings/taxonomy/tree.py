@@ -146,7 +146,7 @@ class Taxonomy:
         return values
 
     def wup(self, labels: Sequence[Label]) -> np.ndarray:
-        """Similarities by Wu and Palmer (ACL 1994) in (0, 1] of n classes, float64 (n, n).
+        """Return similarities by Wu and Palmer (ACL 1994) in (0, 1] of n classes, float64 (n, n).
 
         2 depth(lowest common ancestor) / (depth(one) + depth(other)), the root having depth 1.
 
