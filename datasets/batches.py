@@ -14,14 +14,13 @@ from utils import generator, generators
 class Batches(keras.utils.PyDataset):
     """Batches of transformed samples and labels, read ahead by threads.
 
-    An epoch is a full pass. Its order depends on seed and epoch; the augmentation of an image on
-    seed, epoch and the image's position in the split: nothing else, neither batch size nor
-    threads nor time, so a run can be repeated and resumed exactly. Since Keras never tells a
-    data set which epoch it is (and its own worker threads start before ``on_epoch_begin``),
-    ``set_epoch`` has to be called before an epoch starts: use the callback ``SetEpoch``.
+    The order of an epoch depends on seed and epoch, the augmentation of a sample on seed, epoch and
+    its index in the split, and neither on batch size, threads or time: a run can be repeated and
+    resumed exactly. Since Keras does not tell a data set the epoch (and its own worker threads
+    start before ``on_epoch_begin``), call ``set_epoch`` before an epoch: use ``SetEpoch``.
 
-    ``fit`` has to be called with ``shuffle=False``: by default Keras shuffles the batches of any
-    ``PyDataset`` by Python's global generator, after this class has ordered the images.
+    Call ``fit`` with ``shuffle=False``: by default Keras shuffles the batches of any ``PyDataset``
+    by Python's global generator, after this class has ordered the samples.
 
     The objective turns labels into targets. Mixed labels would be rows of two class positions and
     the share of the second, (b, 3).
@@ -31,31 +30,30 @@ class Batches(keras.utils.PyDataset):
     for by epoch and index, so none can be old, missing or double.
 
     Args:
-        split: images and labels.
-        prepare: function of an image, uint8 (height, width, channels), and a random generator
-            that returns an array; always the same shape and type. The generator is only good for
-            this one call. A ``Transform`` gets whole batches.
-        batch_size: images per batch; the last one of an epoch may be smaller.
+        split: samples and labels.
+        transform: gets whole batches; or a function of one sample and a random generator, which is
+            only good for this one call. Returns arrays of one shape and type.
+        batch_size: samples per batch; the last one of an epoch may be smaller.
         seed: of order and augmentation, non-negative.
         shuffle: whether each epoch has a new random order.
-        workers: threads that prepare batches ahead; 0: prepared when asked for.
+        workers: threads that make batches ahead; 0: made on access.
         max_queue_size: number of batches to read ahead.
         multiple: a factor of ``batch_size``, and of the size of the last batch, too: that is
-            filled up with the first images of the epoch's order.
+            filled up with the first samples of the epoch's order.
         num_outputs: outputs of the network that is trained; Keras wants labels for each.
         part: (i, n): of every batch, the i-th of n equal shares, in order; ``multiple`` has to be
             a multiple of n.
 
     Attributes:
         epoch: the epoch in effect, counted from 0.
-        error: the first exception of ``prepare`` or the images. TensorFlow hands on
-            its text only, so whoever calls ``fit`` finds the original here.
+        error: the first exception of ``transform`` or of reading samples. TensorFlow passes on its
+            text only, so whoever calls ``fit`` finds the original here.
     """
 
     def __init__(
         self,
         split: Split,
-        prepare: Callable[[np.ndarray, np.random.Generator], np.ndarray],
+        transform: Transform | Callable[[object, np.random.Generator], np.ndarray],
         batch_size: int,
         *,
         seed: int = 0,
@@ -68,7 +66,7 @@ class Batches(keras.utils.PyDataset):
     ):
         super().__init__(workers=1)  # more would start Keras' queue
         self.split = split
-        self.prepare = prepare
+        self.transform = transform
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
@@ -96,7 +94,7 @@ class Batches(keras.utils.PyDataset):
 
         Args:
             epoch: counted from 0.
-            skip: batches at its begin to leave out; index 0 is then the first one after them.
+            skip: batches to leave out at the start; index 0 is then the first one after them.
         """
         order = np.arange(len(self.split))
         if self.shuffle:
@@ -157,16 +155,16 @@ class Batches(keras.utils.PyDataset):
         number, parts = self.part
         share = len(positions) // parts
         positions = positions[number * share : (number + 1) * share]
-        images = self.split.batch(positions)
+        samples = self.split.batch(positions)
         each = generators("augmentation", self.seed, epoch, positions=positions)
         labels = self.split.labels[positions].astype(np.int32)
         targets = labels if self.num_outputs == 1 else (labels,) * self.num_outputs
-        return self._prepare_all(images, each), targets
+        return self._transformed(samples, each), targets
 
-    def _prepare_all(self, images: Sequence, each: Iterable[np.random.Generator]) -> np.ndarray:
-        if isinstance(self.prepare, Transform):
-            return self.prepare.batch(images, each)
-        return np.stack([self.prepare(*pair) for pair in zip(images, each, strict=True)])
+    def _transformed(self, samples: Sequence, each: Iterable[np.random.Generator]) -> np.ndarray:
+        if isinstance(self.transform, Transform):
+            return self.transform.batch(samples, each)
+        return np.stack([self.transform(*pair) for pair in zip(samples, each, strict=True)])
 
 
 class SetEpoch(keras.callbacks.Callback):

@@ -1,4 +1,4 @@
-"""Decoded images, kept so that they are not read and resized again in every epoch.
+"""The cache: decoded images are not read and resized again in every epoch.
 
 What is kept is the result of the first step of ``Preprocessing``: the whole image, resized where
 the size is fixed. Resizing it again changes nothing, so everything after the cache goes on as
@@ -6,9 +6,7 @@ without it, and gets the same pixels bit by bit.
 """
 
 import logging
-import math
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +28,6 @@ TRAIN, TEST, VALIDATION = "train", "test", "validation"
 
 _AUTO_SHARE = 0.5  # of the available memory that may be taken without being asked to
 _SAMPLE = 100  # image files from which the size of all is estimated
-_SLAB = 2**25  # bytes
 _GB = 1e9
 
 
@@ -71,15 +68,11 @@ class ResizedImages(Sequence):
     Args:
         images: ``images[i]`` is uint8 (height, width, channels).
         size: pixels of the shorter side; None: as they are.
-        empty: makes the arrays of the results, given their shape.
     """
 
-    def __init__(
-        self, images: Sequence, size: int | None, empty: Callable[[tuple], np.ndarray] | None = None
-    ):
+    def __init__(self, images: Sequence, size: int | None):
         self.images = images
         self.size = size
-        self.empty = empty
 
     def __len__(self) -> int:
         return len(self.images)
@@ -87,28 +80,7 @@ class ResizedImages(Sequence):
     def __getitem__(self, index: int) -> np.ndarray:
         image = self.images[index]
         shape = resized_shape(*image.shape[:2], self.size) if self.size else image.shape[:2]
-        return resize(image, shape, self.empty and self.empty((*shape, image.shape[2])))
-
-
-class Slabs:
-    """Memory for images, taken from the system in large pieces.
-
-    Memory that is new to the program costs the system more time, page by page, than resizing the
-    image that is put there. Large pieces have large pages, where the system has such.
-    """
-
-    def __init__(self):
-        self._rest = np.empty(0, np.uint8)
-        self._lock = threading.Lock()
-
-    def empty(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Return a new uint8 array with arbitrary content; safe to call from several threads."""
-        size = math.prod(shape)
-        with self._lock:
-            if size > len(self._rest):
-                self._rest = np.empty(max(size, _SLAB), np.uint8)
-            taken, self._rest = self._rest[:size], self._rest[size:]
-        return taken.reshape(shape)
+        return resize(image, shape)
 
 
 class CachedImages(Sequence):
@@ -191,9 +163,8 @@ def with_cache(dataset: ImageDataset, where: str | Path, threads: int = 1) -> Im
         }
     elif _fits(needed, where):
         logger.info("Keeping decoded images in memory, about %.1f GB (--cache)", needed / _GB)
-        empty = Slabs().empty
         kept = {
-            split: CachedImages(ResizedImages(selection.images, selection.size, empty))
+            split: CachedImages(ResizedImages(selection.images, selection.size))
             for split, selection in selections.items()
         }
     else:

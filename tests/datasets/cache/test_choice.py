@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -96,19 +95,6 @@ def test_images_are_read_once(root, monkeypatch):
     for i in range(len(dataset.train)):
         dataset.train[i]
     assert len(read) == len(dataset.train) / 4
-
-
-@pytest.mark.parametrize("size", [1, 1000, 10_000])
-def test_slabs_give_every_image_its_own_memory(size, monkeypatch):
-    monkeypatch.setattr(choice, "_SLAB", 2**12)
-    slabs = choice.Slabs()
-    with ThreadPoolExecutor(4) as pool:
-        arrays = list(pool.map(slabs.empty, [(1, size, 1), (size, 1, 3)] * 10))
-    for i, array in enumerate(arrays):
-        array[...] = i
-    assert all((array == i).all() for i, array in enumerate(arrays))
-    assert [array.shape for array in arrays[:2]] == [(1, size, 1), (size, 1, 3)]
-    assert all(array.flags.c_contiguous and array.dtype == np.uint8 for array in arrays)
 
 
 def test_kept_images_cannot_be_changed(root, tmp_path):
