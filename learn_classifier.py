@@ -12,7 +12,7 @@ from training.parallel.group import Group
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command's parser."""
     return learning.build_parser(__doc__, finetune_init=3, add_objective=_add_objective)
 
 
@@ -28,12 +28,12 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
         type=fraction,
         default=0.0,
         metavar="E",
-        help="share of the target that the wrong classes get together",
+        help="fraction of the target that the wrong classes get together",
     )
 
 
 def read_data(args: argparse.Namespace) -> ImageDataset:
-    """The data set with the wanted classes."""
+    """Return the data set with the wanted classes."""
     dataset = data_options.open_dataset(args)
     if args.class_list:
         dataset = dataset.restrict(class_options.read_class_list(args.class_list, dataset.labels))

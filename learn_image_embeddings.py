@@ -14,7 +14,7 @@ from utils import UsageError
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command's parser."""
     return learning.build_parser(__doc__, finetune_init=8, add_objective=_add_objective)
 
 
@@ -47,7 +47,7 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
 
 
 def read_data(args: argparse.Namespace) -> tuple[ImageDataset, ClassEmbeddings | None]:
-    """The data set with the classes that have embeddings, and these unless they are one-hot."""
+    """Return the data set with the classes that have embeddings; None for one-hot embeddings."""
     semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)
     dataset = data_options.open_dataset(args)
     if semantic:

@@ -13,7 +13,7 @@ CYCLES = 5
 
 
 def sgdr_epochs(base_len: int = 12, mul: int = 2, cycles: int = CYCLES) -> int:
-    """Number of epochs of so many whole cycles: 12 + 24 + 48 + 96 + 192 = 372 by default."""
+    """Return the epochs of so many whole cycles: 12 + 24 + 48 + 96 + 192 = 372 by default."""
     return sum(base_len * mul**cycle for cycle in range(cycles))
 
 
@@ -24,7 +24,7 @@ def sgdr_learning_rate(
     mul: int = 2,
     min_lr: float = 1e-6,
 ) -> float:
-    """The learning rate of an epoch.
+    """Return the learning rate of an epoch.
 
     The first epoch of a cycle runs at ``max_lr``, the last one at ``min_lr``: epoch i > 0 of T
     takes the cosine at (i + 1) / T. The published experiments ran with this curve, which differs
@@ -47,7 +47,7 @@ def sgdr_learning_rate(
 
 
 class SGDR(keras.callbacks.LearningRateScheduler):
-    """Sets the learning rate at the begin of each epoch; arguments of ``sgdr_learning_rate``."""
+    """Set the learning rate at the start of each epoch; arguments of ``sgdr_learning_rate``."""
 
     def __init__(self, max_lr: float = 0.1, base_len: int = 12, mul: int = 2, min_lr: float = 1e-6):
         schedule = partial(

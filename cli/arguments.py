@@ -52,7 +52,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def build_parser(description: str) -> Parser:
-    """A parser whose ``--help`` shows the defaults."""
+    """Return a parser whose ``--help`` shows the defaults."""
     return Parser(
         description=description,
         formatter_class=_Help,
@@ -62,27 +62,27 @@ def build_parser(description: str) -> Parser:
 
 
 def positive(text: str) -> int:
-    """An integer from 1, as type of an argument."""
+    """Parse an integer from 1."""
     return _number(text, int, 1)
 
 
 def non_negative_int(text: str) -> int:
-    """An integer from 0, as type of an argument."""
+    """Parse an integer from 0."""
     return _number(text, int, 0)
 
 
 def seed(text: str) -> int:
-    """An integer that every random generator takes, as type of an argument."""
+    """Parse an integer that every random generator takes as seed."""
     return _number(text, int, 0, 2**32 - 1)
 
 
 def non_negative_float(text: str) -> float:
-    """A finite number from 0, as type of an argument."""
+    """Parse a finite number from 0."""
     return _number(text, float, 0)
 
 
 def fraction(text: str) -> float:
-    """A number from 0 to 1, as type of an argument."""
+    """Parse a number from 0 to 1."""
     return _number(text, float, 0, 1)
 
 

@@ -166,7 +166,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     add("--model_dump", "network and weights at the end, .keras (or .h5)")
     add("--weight_dump", "weights at the end, .h5")
     add("--feature_dump", "features of the test images at the end, .npz or .pickle")
-    add("--history", "all figures of every epoch, .csv")
+    add("--history", "all metrics of every epoch, .csv")
     add("--log_dir", "logs for TensorBoard", "DIR")
     add("--snapshot", "state after every epoch; the same command again goes on from there")
     group.add_argument(

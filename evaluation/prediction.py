@@ -45,7 +45,7 @@ class Classifier:
         self._network.jit_compile = jit_compile
 
     def outputs(self, images: np.ndarray) -> np.ndarray:
-        """The network's output, float32 (images, dimensions).
+        """Return the network's output, float32 (images, dimensions).
 
         Args:
             images: raw pixels, 0 to 255, (images, height, width, channels).
@@ -61,7 +61,7 @@ class Classifier:
         return found
 
     def top(self, images: np.ndarray, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """The ``k`` best classes of each image, best first.
+        """Return the ``k`` best classes of each image, best first.
 
         Returns:
             Class positions, int64 (images, k), and their scores, float32 (images, k).
@@ -73,7 +73,7 @@ class Classifier:
         return best, np.take_along_axis(ranking, best, axis=1) + self._decision.offset(outputs)
 
     def scores(self, images: np.ndarray) -> np.ndarray:
-        """The scores of all classes, float32 (images, classes)."""
+        """Return the scores of all classes, float32 (images, classes)."""
         outputs = self.outputs(images)
         return self._ranking(outputs) + self._decision.offset(outputs)
 
@@ -86,7 +86,7 @@ class Classifier:
 
 
 def output_position(description: ModelDescription, name: str | None = None) -> int:
-    """Where an output stands among those of the network; the last one is the default.
+    """Return the position of an output among those of the network; by default the last.
 
     Raises:
         UsageError: there is none of that name.

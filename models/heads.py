@@ -35,7 +35,7 @@ def embedding_head(backbone: keras.Model, normalization: str | None) -> keras.Mo
 
 
 def classifier_head(model: keras.Model, num_classes: int, base: str | None = None) -> keras.Model:
-    """Adds a softmax classifier beside the embedding.
+    """Add a softmax classifier beside the embedding.
 
     Args:
         model: a model with one output, the embedding.
@@ -66,7 +66,7 @@ def classifier_head(model: keras.Model, num_classes: int, base: str | None = Non
 
 
 def layer_output(model: keras.Model, base: str) -> KerasTensor:
-    """The output of a layer.
+    """Return the output of a layer.
 
     Args:
         model: the network.

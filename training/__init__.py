@@ -1,1 +1,1 @@
-"""How it is learned: objective, learning-rate schedules, the training run and what it leaves."""
+"""Training: objective, optimizer, learning-rate schedules, the loop and its files."""

@@ -1,4 +1,4 @@
-"""Starting from published or earlier weights: which layers they fill, and training the others."""
+"""Fine-tuning: load earlier weights, freeze the layers they fill."""
 
 import logging
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_pretrained(model: keras.Model, path: Path) -> list[str]:
-    """Loads weights by layer name and reports what did not fit.
+    """Load weights by layer name; log what did not fit.
 
     Returns:
         The names of the layers that were loaded.
@@ -30,14 +30,18 @@ def load_pretrained(model: keras.Model, path: Path) -> list[str]:
         logger.warning("%s: not in the file, starts anew: %s", path, name)
     for name, wanted, found in report.mismatched:
         logger.warning(
-            "%s: differs in shape, starts anew: %s (network %s, file %s)", path, name, wanted, found
+            "%s: differs in shape, starts anew: %s (network %s, file %s)",
+            path,
+            name,
+            wanted,
+            found,
         )
     return report.loaded
 
 
 @contextmanager
 def frozen(model: keras.Model, names: list[str]) -> Iterator[None]:
-    """Keeps the named layers from being trained within the ``with`` block.
+    """Freeze the named layers within the ``with`` block.
 
     Frozen batch normalization uses and keeps its statistics.
     """

@@ -13,7 +13,7 @@ _MOST_EPOCHS = 10**9
 
 
 def resnet_learning_rate(epoch: int) -> float:
-    """He et al., CVPR 2016, Section 4.2: a warm-up epoch at 0.01, then 0.1, 0.01, 0.001.
+    """Return the rate of He et al. (CVPR 2016, 4.2): a first epoch at 0.01, then 0.1, 0.01, 0.001.
 
     Args:
         epoch: from 0; the rate falls at epochs 80 and 120.
@@ -26,7 +26,7 @@ def resnet_learning_rate(epoch: int) -> float:
 def clr_learning_rate(
     iteration: int, half_cycle: int, min_lr: float = 1e-5, max_lr: float = 0.1
 ) -> float:
-    """Triangular cyclical learning rate (Smith, WACV 2017): up and down along straight lines.
+    """Return the triangular cyclical rate (Smith, WACV 2017): up and down along straight lines.
 
     Args:
         iteration: batches trained so far.
@@ -51,12 +51,12 @@ class StepSchedule:
     epochs: int
 
     def learning_rate(self, epoch: int) -> float:
-        """The rate of an epoch, counted from 0."""
+        """Return the rate of an epoch, counted from 0."""
         return next(rate for first, rate in reversed(self.steps) if epoch >= first)
 
 
 def parse_step_schedule(text: str) -> StepSchedule:
-    """Reads ``"1:0.1,31:0.01,41:0.001,50"``: pairs EPOCH:RATE from epoch 1 on, then the total.
+    """Parse ``"1:0.1,31:0.01,41:0.001,50"``: pairs EPOCH:RATE from epoch 1 on, then the total.
 
     Raises:
         UsageError: the text has another form.

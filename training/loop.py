@@ -53,7 +53,7 @@ results = logging.getLogger("results")
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained on what, how, and under which name.
+    """What is trained on what, and how.
 
     Attributes:
         model: not compiled, one output per term of the objective.
@@ -73,9 +73,9 @@ class Training:
 
 
 def train(run: Training) -> Metrics:
-    """Trains, reports every epoch, evaluates on the test split and writes what is wanted.
+    """Train, report every epoch, evaluate on the test split and write what is wanted.
 
-    Epochs are judged on the validation split, which without one is the test split, as published.
+    Epochs are evaluated on the validation split, which without one is the test split, as published.
 
     Raises:
         UserError: data cannot be read or a file cannot be written; whatever else was to be saved
@@ -127,7 +127,7 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
 
 
 def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
-    """Training batches in a new random order every epoch; validation and test batches in order."""
+    """Return training batches, shuffled every epoch, and validation and test batches in order."""
     options, dataset = run.options, run.dataset
     loading = {
         "workers": options.read_workers,
@@ -165,7 +165,6 @@ def _evaluator(run: Training) -> Evaluator:
 
 
 def _identity(run: Training, epochs: int) -> dict[str, str]:
-    """What a snapshot must agree in."""
     if run.options.outputs.snapshot is None:
         return {}
     # The rate decays over all epochs.
@@ -180,10 +179,10 @@ def _learned_from(run: Training) -> tuple[Dataset, Objective, Path | None]:
 def _start_from_pretrained(
     run: Training, training: Batches, validation: Validation, point: ResumePoint
 ) -> ResumePoint:
-    """Loads the weights and trains the layers that they do not fill.
+    """Load the weights and train the layers that they do not fill.
 
     Returns:
-        Where the training of all layers begins.
+        The starting point of the training of all layers.
     """
     options = run.options
     loaded = load_pretrained(run.model, options.finetune)
@@ -203,9 +202,9 @@ def _start_from_pretrained(
 
 
 def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
-    """Compiles, and builds the optimizer at once.
+    """Compile, and build the optimizer at once.
 
-    An optimizer that creates its variables in the first step has TensorFlow trace the step twice.
+    TensorFlow traces the step twice if the optimizer creates its variables in it.
     """
     options = run.options
     run.model.compile(
@@ -241,7 +240,7 @@ def _snapshots(
 
 
 def _open(run: Training, point: ResumePoint, snapshots: list[Snapshot]) -> dict[str, object]:
-    """Restores what the snapshot has, or writes the first one; then the records.
+    """Restore the snapshot, or write the first one; then the records.
 
     The first one tells that whatever else the run writes is its own.
 
@@ -260,7 +259,7 @@ def _open(run: Training, point: ResumePoint, snapshots: list[Snapshot]) -> dict[
 
 
 def _check_metric(run: Training) -> None:
-    """Refuses a metric for ``--snapshot_best`` that no epoch would have."""
+    """Refuse a metric for ``--snapshot_best`` that no epoch would have."""
     metric = run.options.snapshot_best
     known = run.objective.metric_names(run.model.output_names, run.options.top_k_acc)
     known += [f"val_{name}" for name in known]
@@ -276,7 +275,7 @@ def _fit(
     epochs: int,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
-    """Trains from where the run stands to the end of the last epoch, or until it is ended."""
+    """Train from the starting point to the end of the last epoch."""
     snapshots = [callback for callback in callbacks if isinstance(callback, Snapshot)]
     interruption = Interruption(hosts.all_reduce_max) if snapshots else Interruption()
     for snapshot in snapshots:
@@ -324,7 +323,7 @@ def _fit(
 def _last_checks(
     interruption: Interruption, snapshots: list[Snapshot]
 ) -> list[keras.callbacks.Callback]:
-    """What ends the training after a step if a signal came; snapshots do so themselves."""
+    """Return what ends the training after a step on a signal; snapshots do so themselves."""
     if snapshots:
         return []
 
@@ -345,7 +344,7 @@ def _original_errors(batches: Batches, fit: Callable[[], None]) -> None:
 
 
 def _report(run: Training, metrics: Metrics, reporter: EpochReporter) -> None:
-    """Says how good the final network is, and which epoch was the best."""
+    """Log the metrics of the final network, and the best epoch."""
     results.info("Final evaluation - %s", format_metrics(metrics.values))
     results.info("Average Accuracy: %.4f", metrics.average_accuracy)
     best = best_epoch(reporter.records)
@@ -365,7 +364,7 @@ def _report(run: Training, metrics: Metrics, reporter: EpochReporter) -> None:
 def _save(
     run: Training, point: ResumePoint, metrics: Metrics, reporter: EpochReporter
 ) -> list[UserError]:
-    """Writes every wanted file; returns what failed."""
+    """Write every wanted file; return what failed."""
     best = best_epoch(reporter.records)
     record = run_record(
         run.model,

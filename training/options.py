@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ScheduleOptions:
-    """Which learning rate each epoch gets, see training/schedules.py."""
+    """The learning-rate schedule and its parameters, see training/schedules.py."""
 
     lr_schedule: str = "SGDR"
     epochs: int | None = None  # None: as many as the schedule has
@@ -37,18 +37,18 @@ class OutputOptions:
 
 @dataclass(frozen=True)
 class HostOptions:
-    """Which machines train together, and which of them this is, see training/parallel/hosts.py."""
+    """The machines that train together and the rank of this one, see training/parallel/hosts."""
 
     hosts: int = 1
     host_rank: int = 0
     coordinator: str = ""  # HOST:PORT, of the first of them
     join_timeout: int = 300  # seconds to wait for the others at the start
-    lost_timeout: int = 30  # seconds without a sign of life after which one is lost
+    lost_timeout: int = 30  # seconds without a heartbeat until a machine is lost
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Everything about a run but its data set, network and objective."""
+    """Everything about a run except its data set, network and objective."""
 
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
     outputs: OutputOptions = field(default_factory=OutputOptions)

@@ -15,7 +15,7 @@ from training.options import OutputOptions
 
 
 def record_paths(outputs: OutputOptions) -> list[Path]:
-    """Where the record goes: ``FILE.run.json`` beside each file, ``run.json`` in the log folder."""
+    """Return the paths of the record: ``FILE.run.json`` beside files, ``run.json`` in the logs."""
     files = (
         *(outputs.model_dump, outputs.weight_dump, outputs.feature_dump),
         *(outputs.history, outputs.snapshot),
@@ -27,12 +27,12 @@ def record_paths(outputs: OutputOptions) -> list[Path]:
 
 
 def folder_record(folder: Path) -> Path:
-    """Where the record of a log folder stands."""
+    """Return the path of the record of a log folder."""
     return folder / "run.json"
 
 
 def write_run_record(path: Path, record: Mapping[str, object]) -> None:
-    """Writes one of them; the folder of a log is created.
+    """Write a record; create the folder of a log.
 
     Raises:
         UserError: the file cannot be written.
@@ -43,7 +43,7 @@ def write_run_record(path: Path, record: Mapping[str, object]) -> None:
 
 
 def describe_dataset(dataset: Dataset) -> dict[str, object]:
-    """What a reader of a model needs to know of its data: classes, sizes, normalization."""
+    """Return the facts about a data set for the record: classes, sizes, normalization."""
     return {
         "name": dataset.name,
         "train_samples": len(dataset.train.labels),
@@ -56,7 +56,7 @@ def describe_dataset(dataset: Dataset) -> dict[str, object]:
 
 
 def describe_model(model: keras.Model, dataset: Dataset, objective: Objective) -> ModelDescription:
-    """What a saved model needs to know of its training in order to classify images.
+    """Return what a saved model needs to know of its training in order to classify images.
 
     Data sets of small images, which are neither resized nor cropped, ask for images of that size.
     """

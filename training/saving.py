@@ -1,4 +1,4 @@
-"""What a run leaves behind: models, weights, features, and the record beside each of them."""
+"""The files of a finished run: models, weights, features, and the record beside each of them."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 def run_record(
     model: keras.Model, dataset: Dataset, command: dict[str, object], **results_so_far: object
 ) -> dict[str, object]:
-    """What a run was: its options, versions and data, and what it reached so far.
+    """Return the record of a run: options, versions, data, and results so far.
 
     Args:
         model: the network.
@@ -51,7 +51,7 @@ def save_outputs(
     record: dict[str, object],
     kept: Sequence[Path | None] = (),
 ) -> list[UserError]:
-    """Writes every wanted file; one that fails does not keep the others from being written.
+    """Write every wanted file; a failure does not keep the others from being written.
 
     Args:
         outputs: which.

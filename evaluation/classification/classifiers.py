@@ -80,7 +80,7 @@ class Comparison:
     learns: bool = field(default=False, init=False)
 
     def fit(self, features: np.ndarray, labels: np.ndarray) -> None:
-        """Has nothing to learn."""
+        """Do nothing: there is nothing to learn."""
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         features = normalized(features) if self.norm else features
@@ -106,7 +106,7 @@ class LinearSVM:
     learns: bool = field(default=True, init=False)
 
     def fit(self, features: np.ndarray, labels: np.ndarray) -> None:
-        """Learns from features (images, dimensions) and class positions (images,).
+        """Learn from features (images, dimensions) and class positions (images,).
 
         Raises:
             UsageError: there is only one class.
@@ -133,7 +133,7 @@ class LinearSVM:
 
 
 def own_decision(request: Request) -> Classifier:
-    """As the model was trained to: class probabilities, or the nearest class embedding."""
+    """Return the classifier that the model was trained to be."""
     output = request.description.classifying
     known = {str(label): i for i, label in enumerate(request.description.labels)}
     columns = np.array([known[str(label)] for label in request.labels])
@@ -141,7 +141,7 @@ def own_decision(request: Request) -> Classifier:
 
 
 def nearest_centroid(request: Request) -> Classifier:
-    """The class of the nearest centroid.
+    """Return a classifier by the nearest centroid.
 
     Nearest by dot product where the features are an embedding that the model itself compares by
     dot product or by its largest element, and by Euclidean distance otherwise.
@@ -172,13 +172,13 @@ def _comparison(request: Request) -> str:
 
 
 def svm_on_features(request: Request) -> Classifier:
-    """A linear SVM on the embedding, or on another layer."""
+    """Return a linear SVM on the embedding, or on another layer."""
     tensor = feature_tensor(request.model, request.layer)
     return LinearSVM(tensor, request.cost, request.seed, request.norm)
 
 
 def svm_on_probabilities(request: Request) -> Classifier:
-    """A linear SVM on the class probabilities.
+    """Return a linear SVM on the class probabilities.
 
     Raises:
         UsageError: the model has none.
@@ -206,7 +206,7 @@ METHODS: dict[str, Callable[[Request], Classifier]] = {
 
 
 def method_name(method: str, request: Request) -> str:
-    """What tables call the method for this model."""
+    """Return the name of the method for this model in tables."""
     output = request.description.classifying
     if method == "own":
         if comparison := DECISIONS[output.decision].comparison:

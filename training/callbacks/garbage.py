@@ -1,4 +1,4 @@
-"""Keeps long runs small: when Python looks for garbage, and among which objects."""
+"""Garbage collection that keeps the memory of long runs constant."""
 
 import gc
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import keras
 
 
 class GarbageOfEpochs(keras.callbacks.Callback):
-    """Removes garbage after every epoch, except among what there was after the first one.
+    """Collect garbage after every epoch, except among the objects of the first one.
 
     Whenever Keras writes a file, it leaves layers that refer to each other. Python by itself looks
     for such garbage when a quarter has come to the objects that have stayed so far: hundreds of
@@ -29,7 +29,7 @@ class GarbageOfEpochs(keras.callbacks.Callback):
 
 @contextmanager
 def all_objects_looked_at() -> Iterator[None]:
-    """Has Python look at all objects again after the ``with`` block."""
+    """Let Python collect all objects again after the ``with`` block."""
     try:
         yield
     finally:

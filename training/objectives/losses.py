@@ -1,4 +1,4 @@
-"""Losses; each takes and returns backend tensors, one value per sample."""
+"""Loss functions of backend tensors; one value per sample."""
 
 from keras import KerasTensor, ops
 
@@ -6,7 +6,7 @@ SMALLEST_PROBABILITY = 1e-7
 
 
 def negative_correlation(targets: KerasTensor, embeddings: KerasTensor) -> KerasTensor:
-    """1 minus the dot product of the embedding and the class embedding, shape (batch,).
+    """Return 1 minus the dot product of the embedding and the class embedding, shape (batch,).
 
     With both of unit length this is the cosine loss (paper, equation (4)), in [0, 2].
     """
@@ -14,7 +14,7 @@ def negative_correlation(targets: KerasTensor, embeddings: KerasTensor) -> Keras
 
 
 def squared_distance(targets: KerasTensor, embeddings: KerasTensor) -> KerasTensor:
-    """The SUM of the squared differences over all dimensions, shape (batch,).
+    """Return the SUM of the squared differences over all dimensions, shape (batch,).
 
     Keras' own mean squared error is the mean over the dimensions: 100 times less for 100 classes,
     at which learning rates mean something else.
@@ -23,7 +23,7 @@ def squared_distance(targets: KerasTensor, embeddings: KerasTensor) -> KerasTens
 
 
 def cross_entropy(targets: KerasTensor, probabilities: KerasTensor) -> KerasTensor:
-    """Categorical cross-entropy of softmax probabilities (paper, equation (2)), shape (batch,).
+    """Return the cross-entropy of softmax probabilities (paper, equation (2)), shape (batch,).
 
     Probabilities are clipped to [1e-7, 1 - 1e-7], as in Keras 2: no sample costs more than 16.1,
     and one that is hopelessly wrong has no gradient. Keras 3 clips as well, but under TensorFlow
