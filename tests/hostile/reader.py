@@ -46,7 +46,7 @@ class Reader:
     read: Callable[[Path], object]
     check: Callable[[object, object, Path], None]
     named: tuple[str, ...] = ()
-    examples: int = 200
+    examples: int = 150
 
 
 @dataclass(frozen=True)
