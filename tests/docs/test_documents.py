@@ -10,6 +10,7 @@ from statistics import mean, stdev
 import pytest
 
 from datasets import dataset_names
+from models import architecture_names
 from tests.docs.documents import (
     ROOT,
     anchors,
@@ -114,6 +115,11 @@ def test_every_command_is_in_the_readme():
 def test_every_data_set_is_in_the_readme():
     text = README.read_text()
     assert [name for name in dataset_names() if f"`{name}`" not in text] == []
+
+
+def test_every_network_is_in_the_page_about_options():
+    text = (ROOT / "docs" / "options.md").read_text()
+    assert [name for name in architecture_names() if f"`{name}`" not in text] == []
 
 
 def test_results_of_the_readme_are_those_of_the_stored_sweep():
