@@ -14,6 +14,9 @@ NORMALIZATIONS = {"l2norm": layers.UnitNormalization, "softmax": layers.Softmax}
 
 CLASSIFIER_DECAY = 5e-4
 
+PROB_BN = "prob_bn"
+"""Name of the classifier's batch normalization."""
+
 
 def embedding_head(backbone: keras.Model, normalization: str | None) -> keras.Model:
     """Normalize the embedding.
@@ -54,7 +57,7 @@ def classifier_head(model: keras.Model, num_classes: int, base: str | None = Non
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(data_format="channels_last", name="prob_pool")(x)
     x = layers.ReLU(name="prob_relu")(x)
-    x = batch_normalization("prob_bn")(x)
+    x = batch_normalization(PROB_BN)(x)
     prob = layers.Dense(
         num_classes,
         activation="softmax",

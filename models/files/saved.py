@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -12,12 +13,15 @@ import keras
 from models.files.configurations import outline, read_configuration
 from models.files.description import ModelDescription, attach, read_description
 from models.files.weights import Weight, open_weights
+from models.heads import PROB_BN
 from models.layers.network import with_plain_layers
 from storage.files import replacing
 from utils import UsageError, UserError
 
 MODEL_SUFFIXES = (".keras", ".h5")
 WEIGHTS_SUFFIX = ".h5"
+
+_NUMBERED = re.compile(r"batch_normalization_(\d{1,9})")
 
 Shape = tuple[int, ...] | None
 
@@ -44,7 +48,8 @@ def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
     """Load weights into the layers whose names are in a file.
 
     Layers that the file lacks, or has in another shape, keep their weights. See
-    ``models.files.weights.open_weights`` for the formats.
+    ``models.files.weights.open_weights`` for the formats. In files of the published code, the
+    batch normalization of the classifier has a number instead of a name, see ``_with_prob_bn``.
 
     Args:
         model: the network, changed in place, unless the file turns out to be damaged.
@@ -54,6 +59,7 @@ def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
         UserError: the file cannot be read or holds no weights.
     """
     with open_weights(path) as stored:
+        stored = _with_prob_bn(model, stored)
         report = _compared(model, stored)
         values = [
             (variable, weight.read())
@@ -77,6 +83,30 @@ def _compared(model: keras.Model, stored: Mapping[str, list[Weight]]) -> LoadRep
         else:
             report.loaded.append(name)
     return report
+
+
+def _with_prob_bn(model: keras.Model, stored: dict[str, list[Weight]]) -> dict[str, list[Weight]]:
+    """Give the classifier's batch normalization in a file of Keras 2 its name here.
+
+    Keras 2 numbers layers without a name in the order in which they were made:
+    ``batch_normalization_1`` where the backbone has names, ``batch_normalization_100`` behind the
+    99 of a DenseNet, and more where a network was built before in the same process.
+    """
+    names = {layer.name for layer in model.layers}
+    if PROB_BN not in names or PROB_BN in stored or "prob" not in stored:
+        return stored
+    layer = model.get_layer(PROB_BN)
+    numbers = {
+        int(found[1]): name
+        for name, weights in stored.items()
+        if name not in names
+        and (found := _NUMBERED.fullmatch(name))
+        and not _first_difference(layer, weights)
+    }
+    if not numbers:
+        return stored
+    last = numbers[max(numbers)]
+    return {PROB_BN if name == last else name: weights for name, weights in stored.items()}
 
 
 def _first_difference(layer: keras.Layer, stored: list[Weight]) -> tuple[Shape, Shape] | None:
