@@ -48,7 +48,7 @@ def draw(
         title: beginning of the heading.
 
     Raises:
-        UserError: a node has several parents.
+        UserError: a node has several parents, or there are several roots.
         UsageError: a label is unknown or occurs twice.
     """
     from matplotlib.figure import Figure
@@ -58,6 +58,10 @@ def draw(
         raise UserError(
             f"{taxonomy.source} is no tree and cannot be drawn: {listing(several)} "
             "(several parents)"
+        )
+    if len(taxonomy.roots) > 1:
+        raise UserError(
+            f"{taxonomy.source} is no tree and cannot be drawn: it has {len(taxonomy.roots)} roots"
         )
     leaves = lowest_nodes(taxonomy, taxonomy.nodes(labels))
     texts = [

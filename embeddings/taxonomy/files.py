@@ -31,7 +31,7 @@ def read_taxonomy(source: str | Path, is_a: bool = False, str_ids: bool = False)
 
     Raises:
         UserError: the file cannot be read or is no taxonomy: a line has the wrong form, there is
-            a cycle, more than one root, a class that occurs twice.
+            a cycle, or a class occurs twice.
         UsageError: ``is_a`` is given for an outline.
     """
     path = shipped.taxonomy_path(source)

@@ -128,7 +128,7 @@ def branches(taxonomy: Taxonomy, leaves: Sequence[int]) -> dict[int, int]:
     """
     paths = [path_to(taxonomy, leaf) for leaf in leaves]
     count = Counter(node for path in paths for node in path)
-    tops = [taxonomy.root]
+    tops = [*taxonomy.roots]
     while True:
         top = max(tops, key=lambda node: count[node])
         below = [child for child in taxonomy.children[top] if count[child]]

@@ -4,7 +4,7 @@ The similarities are those of Barz and Denzler, "Hierarchy-based Image Embedding
 Image Retrieval", WACV 2019, https://arxiv.org/abs/1809.09924.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
@@ -17,10 +17,10 @@ _MOST_CLASSES = 25_000  # whose similarities have 5 GB; ImageNet has 21,841 at m
 
 
 class Taxonomy:
-    """Directed acyclic graph with one root; nodes with a label are possible classes.
+    """Directed acyclic graph; nodes with a label are possible classes.
 
-    Nodes are numbered from 0 in the order given. Where nodes have several parents, the lowest
-    common ancestor is the one of least height, and a depth is the longest path from the root.
+    Nodes are numbered from 0 in the order given. There may be several roots, as long as only
+    classes with a common ancestor are compared.
 
     Args:
         labels: unique label of each node; None for a node that is never a class.
@@ -33,12 +33,12 @@ class Taxonomy:
         names: name of each node.
         children: node numbers of the children of each node, in the order of the edges.
         parents: node numbers of the parents of each node.
-        root: number of the node without parents.
+        roots: numbers of the nodes without parents.
         heights: int (nodes,), longest path down to a leaf, in edges.
-        depths: int (nodes,), longest path up to the root, in edges.
+        depths: int (nodes,), longest path up to a root, in edges.
 
     Raises:
-        UserError: a label occurs twice, there is a cycle, not exactly one root, or no edge.
+        UserError: a label occurs twice, there is a cycle, or no edge.
     """
 
     def __init__(
@@ -54,17 +54,20 @@ class Taxonomy:
         self._node = self._numbered()
         self.children, self.parents = self._linked(dict.fromkeys(edges))
         order = self._sorted()
-        self.root = self._find_root()
-        self.heights = _longest(reversed(order), self.children)
-        self.depths = _longest(order, self.parents)
+        self.roots = tuple(i for i, parents in enumerate(self.parents) if not parents)
+        if not any(self.children):
+            raise UserError(f"{self.source} has no node below another one")
+        self.heights = _paths(reversed(order), self.children, max)
+        self.depths = _paths(order, self.parents, max)
+        self._shortest_depths = _paths(order, self.parents, min)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def height(self) -> int:
-        """Height of the root: the longest path down to a leaf, in edges."""
-        return int(self.heights[self.root])
+        """Height of the highest root: the longest path down to a leaf, in edges."""
+        return int(self.heights.max())
 
     @property
     def leaf_labels(self) -> tuple[Label, ...]:
@@ -94,7 +97,7 @@ class Taxonomy:
 
     def depth_first(self) -> list[int]:
         """Return all nodes in depth-first order, children in their order."""
-        seen, stack = {}, [self.root]
+        seen, stack = {}, list(reversed(self.roots))
         while stack:
             node = stack.pop()
             if node not in seen:
@@ -111,10 +114,12 @@ class Taxonomy:
     def lowest_common_ancestors(self, labels: Sequence[Label]) -> np.ndarray:
         """Return the node numbers of the lowest common ancestors of n classes, int (n, n).
 
-        A class counts as an ancestor of itself.
+        A class counts as an ancestor of itself. Where nodes have several parents, the lowest is
+        the deepest, by the longest path from a root.
 
         Raises:
             UsageError: a label is unknown or occurs twice, or there are far too many.
+            UserError: two classes have no common ancestor.
         """
         if len(labels) > _MOST_CLASSES:
             raise UsageError(
@@ -123,10 +128,16 @@ class Taxonomy:
             )
         nodes = self.nodes(labels)
         below = self._positions_below(nodes)
-        found = np.full((len(nodes), len(nodes)), self.root)
-        # A lower node replaces the higher ones; of several of the same height, the deepest wins.
-        for node in np.lexsort((self.depths, -self.heights)):
+        found = np.full((len(nodes), len(nodes)), -1)
+        # A deeper node replaces those above it; of several of the same depth, the lowest wins.
+        for node in np.lexsort((-self.heights, self.depths)):
             found[np.ix_(below[node], below[node])] = node
+        if (found < 0).any():
+            one, other = (self.names[nodes[i]] for i in np.argwhere(found < 0)[0])
+            raise UserError(
+                f"{self.source} has {len(self.roots)} roots, and {one!r} and {other!r} no common "
+                "ancestor: they cannot be compared"
+            )
         return found
 
     def similarities(self, labels: Sequence[Label]) -> np.ndarray:
@@ -138,7 +149,7 @@ class Taxonomy:
         leaf of its own for what none of its children is.
 
         Raises:
-            UsageError: a label is unknown or occurs twice.
+            UserError: see ``lowest_common_ancestors``.
         """
         ancestors = self.lowest_common_ancestors(labels)
         values = 1 - self.heights[ancestors] / self.height
@@ -146,14 +157,16 @@ class Taxonomy:
         return values
 
     def wup(self, labels: Sequence[Label]) -> np.ndarray:
-        """Return similarities by Wu and Palmer (ACL 1994) in (0, 1] of n classes, float64 (n, n).
+        """Return similarities by Wu and Palmer (ACL 1994) of n classes, float64 (n, n).
 
-        2 depth(lowest common ancestor) / (depth(one) + depth(other)), the root having depth 1.
+        2 depth(lowest common ancestor) / (depth(one) + depth(other)), where depths are shortest
+        paths from a root, which has depth 1. They are in (0, 1] in a tree; a class that has a
+        shorter path to the root than the ancestor may exceed 1.
 
         Raises:
-            UsageError: a label is unknown or occurs twice.
+            UserError: see ``lowest_common_ancestors``.
         """
-        depths = 1 + self.depths
+        depths = 1 + self._shortest_depths
         own = depths[self.nodes(labels)]
         return 2 * depths[self.lowest_common_ancestors(labels)] / (own[:, None] + own)
 
@@ -180,15 +193,6 @@ class Taxonomy:
             cycle = _path([self.names[i] for i in error.args[1]])
             raise UserError(f"{self.source} has a cycle: {cycle}") from error
 
-    def _find_root(self) -> int:
-        roots = [i for i, parents in enumerate(self.parents) if not parents]
-        if len(roots) != 1:
-            names = listing([self.names[i] for i in roots])
-            raise UserError(f"{self.source} has {len(roots)} roots instead of one: {names}")
-        if not self.children[roots[0]]:
-            raise UserError(f"{self.source} has nothing below its root {self.names[roots[0]]!r}")
-        return roots[0]
-
     def _positions_below(self, nodes: Sequence[int]) -> list[np.ndarray]:
         """Return, for each node of the taxonomy, the positions in ``nodes`` at or below it."""
         own = {node: i for i, node in enumerate(nodes)}
@@ -203,11 +207,16 @@ class Taxonomy:
         return below
 
 
-def _longest(order: Iterable[int], next_nodes: Sequence[Sequence[int]]) -> np.ndarray:
-    """Return the longest path from each node by ``next_nodes``, which come earlier in ``order``."""
+def _paths(
+    order: Iterable[int], next_nodes: Sequence[Sequence[int]], choose: Callable
+) -> np.ndarray:
+    """Return the longest or shortest path (``max``, ``min``) from each node by ``next_nodes``.
+
+    The next nodes of a node come earlier in ``order``.
+    """
     lengths = np.zeros(len(next_nodes), int)
     for node in order:
-        lengths[node] = max((lengths[i] + 1 for i in next_nodes[node]), default=0)
+        lengths[node] = choose((lengths[i] + 1 for i in next_nodes[node]), default=0)
     return lengths
 
 

@@ -28,18 +28,41 @@ def height(edges: list[tuple[int, int]], node: int) -> int:
     return max((1 + height(edges, child) for parent, child in edges if parent == node), default=0)
 
 
-def depth(edges: list[tuple[int, int]], node: int) -> int:
-    """Longest way up to the root."""
-    return max((1 + depth(edges, parent) for parent, child in edges if child == node), default=0)
+def depth(edges: list[tuple[int, int]], node: int, choose=max) -> int:
+    """Longest (``max``) or shortest (``min``) way up to the root."""
+    above = (1 + depth(edges, parent, choose) for parent, child in edges if child == node)
+    return choose(above, default=0)
+
+
+def lowest_common_ancestor(edges: list[tuple[int, int]], one: int, other: int) -> int:
+    """The deepest node above both."""
+    common = ancestors(edges, one) & ancestors(edges, other)
+    return max(common, key=lambda node: (depth(edges, node), -height(edges, node), node))
 
 
 def similarities(edges: list[tuple[int, int]], classes: list[int]) -> np.ndarray:
     """1 - height(lowest common ancestor) / height(root), one pair at a time."""
-    up = {node: ancestors(edges, node) for node in classes}
-    heights = {node: height(edges, node) for node in set().union(*up.values())}
     values = np.ones((len(classes), len(classes)))
+    root = height(edges, 0)
     for i, one in enumerate(classes):
-        for j, other in enumerate(classes):
-            if i != j:
-                values[i, j] = 1 - min(heights[n] for n in up[one] & up[other]) / heights[0]
+        for j, other in enumerate(classes[:i]):
+            lowest = height(edges, lowest_common_ancestor(edges, one, other))
+            values[i, j] = values[j, i] = 1 - lowest / root
     return values
+
+
+def wup(edges: list[tuple[int, int]], classes: list[int]) -> np.ndarray:
+    """Wu and Palmer's similarity, one pair at a time."""
+
+    def from_1(node):
+        return 1 + depth(edges, node, min)
+
+    return np.array(
+        [
+            [
+                2 * from_1(lowest_common_ancestor(edges, a, b)) / (from_1(a) + from_1(b))
+                for b in classes
+            ]
+            for a in classes
+        ]
+    )

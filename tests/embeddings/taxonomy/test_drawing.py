@@ -105,6 +105,8 @@ def test_a_graph_that_is_no_tree_is_refused():
     graph = Taxonomy("abcd", [(0, 1), (0, 2), (1, 3), (2, 3)], source="g.txt")
     with pytest.raises(UserError, match=r"g\.txt is no tree .*: d \(several parents\)"):
         draw(graph, "d")
+    with pytest.raises(UserError, match="no tree and cannot be drawn: it has 2 roots"):
+        draw(Taxonomy("abcd", [(0, 1), (2, 3)]), "bd")
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png"])

@@ -21,7 +21,7 @@ TREE = Taxonomy(list("abcdefgh"), EDGES)
 
 
 def test_a_tree_by_hand():
-    assert TREE.height == 3 and TREE.root == 0 and not TREE.with_several_parents()
+    assert TREE.height == 3 and TREE.roots == (0,) and not TREE.with_several_parents()
     assert TREE.heights.tolist() == [3, 2, 1, 0, 1, 0, 0, 0]
     assert TREE.depths.tolist() == [0, 1, 1, 2, 2, 2, 3, 3]
     assert TREE.leaf_labels == ("d", "f", "g", "h")
@@ -53,6 +53,8 @@ def test_random_graphs(seed, parents):
     classes = np.random.default_rng(seed).permutation(40)[:25].tolist()
     expected = trees.similarities(edges, classes)
     np.testing.assert_allclose(graph.similarities(classes), expected, rtol=0, atol=1e-15)
+    few = classes[:8]
+    np.testing.assert_allclose(graph.wup(few), trees.wup(edges, few), rtol=0, atol=1e-15)
 
 
 def test_wup_of_a_random_tree():
@@ -65,10 +67,34 @@ def test_wup_of_a_random_tree():
     np.testing.assert_allclose(Taxonomy(range(30), edges).wup(range(30)), expected, atol=1e-15)
 
 
-def test_of_two_lowest_ancestors_the_deeper_counts_for_wup():
-    # 4 and 5 have the parents 2 and 3, both of height 1; 3 is one level deeper, below 1.
-    graph = Taxonomy(range(6), [(0, 2), (0, 1), (1, 3), (2, 4), (3, 4), (2, 5), (3, 5)])
-    assert graph.wup([4, 5])[0, 1] == 2 * 3 / (4 + 4)
+def test_the_deepest_common_ancestor_counts_even_if_another_one_is_lower():
+    # 5 and 6 have the parents 1 and 4; 1 is below the root and of height 1, 4 at depth 3 of
+    # height 2, because of 7 and 8. The root has the height 5.
+    edges = [(0, 1), (0, 2), (2, 3), (3, 4), (1, 5), (1, 6), (4, 5), (4, 6), (4, 7), (7, 8)]
+    graph = Taxonomy(range(9), edges)
+    assert graph.lowest_common_ancestors([5, 6])[0, 1] == 4
+    assert graph.similarities([5, 6])[0, 1] == 1 - 2 / 5
+    # Shortest paths: 5 and 6 are two steps below the root, by 1; 4 is three steps below it.
+    assert graph.wup([5, 6])[0, 1] == 2 * 4 / (3 + 3)
+
+
+def test_depths_for_wup_are_shortest_paths():
+    # 3 lies below 2 and directly below the root.
+    graph = Taxonomy(range(5), [(0, 1), (1, 2), (2, 3), (0, 3), (2, 4)])
+    assert graph.depths.tolist() == [0, 1, 2, 3, 3]
+    assert graph.wup([3, 4])[0, 1] == 2 * 3 / (2 + 4)
+
+
+def test_several_roots():
+    graph = Taxonomy(list("abcdef"), [(0, 1), (0, 2), (3, 4), (4, 5)])
+    assert graph.roots == (0, 3) and graph.height == 2
+    assert [graph.names[i] for i in graph.depth_first()] == list("abcdef")
+    # The similarity refers to the highest root, 'd'.
+    assert graph.similarities("bc").tolist() == [[1, 0.5], [0.5, 1]]
+    assert graph.wup("bc")[0, 1] == 2 * 1 / (2 + 2)
+    for similarity in (graph.similarities, graph.wup):
+        with pytest.raises(UserError, match="2 roots, and 'b' and 'f' no common ancestor"):
+            similarity("bcf")
 
 
 def test_similarities_of_some_classes_refer_to_the_whole_tree():
@@ -100,10 +126,9 @@ def test_several_parents_are_named():
     [
         ("abcd", [(0, 1), (1, 2), (2, 3), (3, 1)], "birds has a cycle: .*→"),
         ("ab", [(0, 1), (1, 1)], "birds has a cycle: b → b"),
-        ("abcd", [(0, 1), (2, 3)], "birds has 2 roots instead of one: a, c$"),
         ("aba", [(0, 1), (1, 2)], "birds: the class 'a' occurs twice"),
-        ("a", [], "birds has nothing below its root 'a'"),
-        ("", [], "birds has 0 roots"),
+        ("a", [], "birds has no node below another one"),
+        ("", [], "birds has no node below another one"),
     ],
 )
 def test_faulty_graphs_are_refused(labels, edges, fault):
