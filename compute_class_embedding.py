@@ -9,7 +9,7 @@ import numpy as np
 
 from cli import arguments, class_options, console
 from cli.arguments import positive
-from embeddings import save_class_embeddings
+from embeddings.class_embeddings import SUFFIXES, save_class_embeddings
 from embeddings.taxonomy.solvers import METHODS, normalized
 from embeddings.taxonomy.tree import Taxonomy
 from storage.files import check_writable
@@ -42,14 +42,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     embedding.add_argument("--norm", action="store_true", help="scale the vectors to unit length")
     output = parser.add_argument_group("output")
-    output.add_argument("--out", type=Path, required=True, metavar="FILE", help="the vectors, .npz")
+    output.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the vectors: .npz, or .pickle in the published layout",
+    )
     output.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     return parser
 
 
 def compute(args: argparse.Namespace) -> None:
-    if args.out.suffix != ".npz":
-        raise UsageError(f"--out {args.out}: the name has to end in .npz")
+    if args.out.suffix not in SUFFIXES:
+        raise UsageError(f"--out {args.out}: the name has to end in {' or '.join(SUFFIXES)}")
     check_writable("--out", args.out, args.overwrite)
     taxonomy, labels = class_options.open_taxonomy(args)
     if len(labels) < 2:

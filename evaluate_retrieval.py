@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli import arguments, class_options, console
-from cli.arguments import positive
+from cli import arguments, class_options, console, data_options
+from cli.arguments import non_negative_int, positive
+from embeddings.taxonomy.tree import Taxonomy
 from storage.files import check_distinct, check_writable
 from storage.plots import check_plot_path
 from storage.records import commit, record_path, versions, write_record
@@ -23,10 +24,17 @@ results = logging.getLogger("results")
 _PLOT_FORMATS = (".png", ".svg")
 _KS = (1, 10, 50, 100)
 _MAX_K = 250
+_SIMILARITIES = {
+    "LCS_HEIGHT": ("LCS height", Taxonomy.similarities),
+    "WUP": ("Wu-Palmer", Taxonomy.wup),
+}
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = arguments.build_parser(__doc__)
+    data_options.add_source_options(parser, required=False)
+    parser.set_defaults(repeats=1, val_fraction=None, target_size=None, crop_size=None)
+    class_options.add_classes_from(parser, "their classes, in their order, are those of --dataset")
     class_options.add_hierarchy_options(parser)
     class_options.add_class_list(parser, "use the images of these classes only")
     _add_feature_options(parser.add_argument_group("features"))
@@ -42,7 +50,8 @@ def _add_feature_options(group) -> None:
         action="extend",
         required=True,
         metavar="DUMP",
-        help="feature dump of each model, .npz or pickle, all of the same images",
+        help="feature dump of each model, .npz or pickle, all of the same images; those without "
+        "labels need --dataset",
     )
     group.add_argument(
         "--label",
@@ -56,8 +65,8 @@ def _add_feature_options(group) -> None:
         nargs="+",
         action="extend",
         choices=("yes", "no"),
-        help="for all models or for each: rank by cosine similarity (yes, the default) or by "
-        "Euclidean distance of the features as they are (no)",
+        help="for all models or for each: rank by cosine similarity (yes) or by Euclidean "
+        "distance of the features as they are (no, the default)",
     )
 
 
@@ -73,10 +82,17 @@ def _add_output_options(group) -> None:
         "--clip_ahp", type=positive, metavar="K", help="also compute AHP@K, K from 2"
     )
     group.add_argument(
+        "--plot_max",
         "--max_k",
-        type=positive,
+        type=non_negative_int,
         metavar="K",
-        help=f"largest k in the CSV file and the plot (default: {_MAX_K})",
+        help=f"largest k in the CSV file and the plot (default: {_MAX_K}); 0: no plot",
+    )
+    group.add_argument(
+        "--prec_type",
+        choices=tuple(_SIMILARITIES),
+        help="the similarity of classes: by the height of their lowest common ancestor, or that "
+        "of Wu and Palmer (default: both)",
     )
     group.add_argument("--csv", type=Path, metavar="FILE", help="write all metrics, .csv")
     group.add_argument(
@@ -97,7 +113,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
     _check_outputs(args)
     names = model_names(args.feat, args.label)
-    norms = per_model("--norm", args.norm or ["yes"], len(names))
+    norms = per_model("--norm", args.norm or ["no"], len(names))
     gallery = _open_gallery(args)
     ks, max_k = _ranks(args, gallery.images)
     similarities = _similarities(args, gallery.classes)
@@ -112,7 +128,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.csv:
         write_csv(args.csv, HEADER, rows(retrievals, max_k, args.clip_ahp))
         _write_record(args, gallery, rows(retrievals, 0, args.clip_ahp))
-    if args.plot:
+    if args.plot and max_k:
         write_plot(args.plot, retrievals, max_k)
 
 
@@ -144,7 +160,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
 def _open_gallery(args: argparse.Namespace) -> "Gallery":
     from evaluation.retrieval.inputs import read_gallery, restrict
 
-    gallery = read_gallery(args.feat)
+    gallery = read_gallery(args.feat, _labels(args))
     if args.class_list:
         gallery = restrict(gallery, class_options.read_class_list(args.class_list, gallery.classes))
     if gallery.images < 2:
@@ -152,25 +168,43 @@ def _open_gallery(args: argparse.Namespace) -> "Gallery":
     return gallery
 
 
+def _labels(args: argparse.Namespace) -> "np.ndarray | None":
+    """Return the labels of the test images of --dataset, or None without it."""
+    from embeddings import load_class_embeddings
+    from evaluation.feature_dumps import test_labels
+
+    if not args.dataset:
+        for option in ("data_root", "classes_from", "test_fraction"):
+            if getattr(args, option) is not None:
+                raise UsageError(f"--{option} is for the images of --dataset, which is missing")
+        return None
+    dataset = data_options.open_dataset(args)
+    if args.classes_from:
+        embeddings = load_class_embeddings(args.classes_from)
+        dataset = dataset.restrict(embeddings.shared_labels(dataset.labels, dataset.name))
+    return test_labels(dataset)
+
+
 def _ranks(args: argparse.Namespace, images: int) -> tuple[list[int], int]:
     """Return the k of the table's columns, and the largest k of CSV and plot."""
     most = images - 1
     asked = [("--k", k) for k in args.k or ()]
-    asked += [("--clip_ahp", args.clip_ahp), ("--max_k", args.max_k)]
+    asked += [("--clip_ahp", args.clip_ahp), ("--plot_max", args.plot_max)]
     for option, k in asked:
         if k is not None and k > most:
             raise UsageError(f"{option} {k}: each of the {images} images can retrieve {most}")
     if args.clip_ahp == 1:
         raise UsageError("--clip_ahp 1: an area needs at least two points, so K is 2 or more")
     ks = list(dict.fromkeys(args.k)) if args.k else [k for k in _KS if k <= most]
-    return ks, args.max_k or min(_MAX_K, most)
+    return ks, min(_MAX_K, most) if args.plot_max is None else args.plot_max
 
 
 def _similarities(args: argparse.Namespace, classes: Sequence[str]) -> "dict[str, np.ndarray]":
     from embeddings import read_taxonomy
 
     taxonomy = read_taxonomy(args.hierarchy, args.is_a, args.str_ids)
-    return {"LCS height": taxonomy.similarities(classes), "Wu-Palmer": taxonomy.wup(classes)}
+    kinds = [_SIMILARITIES[args.prec_type]] if args.prec_type else _SIMILARITIES.values()
+    return {name: similarity(taxonomy, classes) for name, similarity in kinds}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

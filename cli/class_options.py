@@ -41,6 +41,15 @@ def add_class_list(parser: argparse.ArgumentParser, meaning: str) -> None:
     )
 
 
+def add_classes_from(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """Add the option that names class embeddings whose classes a data set is restricted to."""
+    parser.add_argument(
+        "--classes_from",
+        metavar="NAME|FILE",
+        help=f"class embeddings, a file or a shipped one: {meaning}",
+    )
+
+
 def open_taxonomy(args: argparse.Namespace) -> tuple[Taxonomy, tuple[Label, ...]]:
     """Read the taxonomy that the options name, and the labels of the wanted classes.
 

@@ -22,10 +22,22 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
         parser: gets the options.
         training: whether the command trains: training images may be repeated and held out.
     """
+    group = add_source_options(parser)
+    if training:
+        _add_split_options(group)
+    else:
+        parser.set_defaults(repeats=1, val_fraction=None)
+    _add_reading_options(parser)
+
+
+def add_source_options(
+    parser: argparse.ArgumentParser, required: bool = True
+) -> argparse._ArgumentGroup:
+    """Add the options that choose the images, and return their group."""
     group = parser.add_argument_group("data")
     group.add_argument(
         "--dataset",
-        required=True,
+        required=required,
         type=known(parse_name),
         metavar="NAME",
         help=f"one of {', '.join(dataset_names())}; optionally followed by -large, -ilsvrcmean, "
@@ -46,11 +58,7 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
         help="share of the images to test on, for --dataset Folder without a test folder "
         "(default there: 0.2)",
     )
-    if training:
-        _add_split_options(group)
-    else:
-        parser.set_defaults(repeats=1, val_fraction=None)
-    _add_reading_options(parser)
+    return group
 
 
 def _add_split_options(group: argparse._ArgumentGroup) -> None:

@@ -1,6 +1,7 @@
 """Load and save class embeddings, and match them with the classes of a data set."""
 
 import logging
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from storage.pickles import load_plain_pickle
 from utils import UsageError, UserError, listing, open_regular
 
 logger = logging.getLogger(__name__)
+
+SUFFIXES = (".npz", ".pickle")
+"""Of the files that ``save_class_embeddings`` writes."""
 
 _LARGEST = 2**30  # bytes; 11,000 classes in as many dimensions and double precision
 _MOST = 1_000_000  # classes
@@ -88,19 +92,26 @@ def onehot(labels: Sequence[Label]) -> ClassEmbeddings:
 
 
 def save_class_embeddings(path: str | Path, vectors: np.ndarray, labels: Sequence[Label]) -> None:
-    """Save class embeddings as ``.npz`` with the entries ``embedding`` and ``ind2label``.
+    """Save class embeddings: ``embedding`` and ``ind2label``; in a pickle also ``label2ind``.
 
     Args:
-        path: the file.
+        path: the file; ``.pickle`` gives the layout of the published code, any other name
+            ``.npz``.
         vectors: shape (classes, dimensions), saved in their own precision.
         labels: of each row, all numbers or all text.
 
     Raises:
         UserError: the file cannot be written, or a number has more than 64 bits.
     """
-    content = {"embedding": vectors, "ind2label": _label_array(labels)}
-    with replacing(path, ".npz") as temporary:
-        np.savez_compressed(temporary, **content)
+    array = _label_array(labels)
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        if Path(path).suffix == ".pickle":
+            ind2label = array.tolist()
+            label2ind = {label: i for i, label in enumerate(ind2label)}
+            content = {"embedding": vectors, "ind2label": ind2label, "label2ind": label2ind}
+            pickle.dump(content, file, protocol=2)
+        else:
+            np.savez_compressed(file, embedding=vectors, ind2label=array)
 
 
 def load_class_embeddings(source: str | Path) -> ClassEmbeddings:

@@ -1,18 +1,18 @@
 """Feature dumps: the features of images with their labels and names, as ``.npz`` or pickle.
 
-Both hold the same three entries, in the same order of the images:
+Both hold the same three entries:
 
-========  ====================  ===========================================
+========  ====================  ==================================================================
 ``.npz``  ``.pickle``, a dict   content
-========  ====================  ===========================================
-features  feat                  float32 array (images, dimensions)
-labels    labels (a list)       original class labels, all int or all str
-names     names (a list)        file names, or indices as text
-========  ====================  ===========================================
+========  ====================  ==================================================================
+features  feat                  float32 (images, dimensions); in a pickle {index: float32 vector}
+labels    labels (a list)       original class labels by index, all int or all str
+names     names (a list)        file names by index, or indices as text
+========  ====================  ==================================================================
 
-When a pickle is read, ``feat`` may also be a list of vectors or a dictionary from the name or index
-of an image to its vector, and names may be missing: with indices as keys, labels are in their
-order; names as keys need ``names``.
+The published code writes and reads ``feat`` alone, so the labels of such a dump have to come from
+the data set. When a pickle is read, ``feat`` may also be an array, a list of vectors or a
+dictionary from the name of an image to its vector, which needs ``names``.
 """
 
 import os
@@ -52,10 +52,15 @@ class Features:
 
 def of_test_split(vectors: np.ndarray, dataset: Dataset) -> Features:
     """Combine feature vectors of the test images, in their order, with labels and names."""
+    return Features(vectors, test_labels(dataset), tuple(dataset.test.names))
+
+
+def test_labels(dataset: Dataset) -> np.ndarray:
+    """Return the original class labels of the test images, (images,)."""
     labels = np.asarray(dataset.labels)
     if labels.dtype.kind not in "iuU":  # numbers beyond 64 bits
         labels = np.array([str(label) for label in dataset.labels])
-    return Features(vectors, labels[dataset.test.labels], tuple(dataset.test.names))
+    return labels[dataset.test.labels]
 
 
 def check_features_path(option: str, path: Path) -> None:
@@ -90,32 +95,40 @@ def _write_npz(file, features: Features) -> None:
 
 def _write_pickle(file, features: Features) -> None:
     content = {
-        "feat": np.asarray(features.vectors, dtype=np.float32),
+        "feat": dict(enumerate(np.asarray(features.vectors, dtype=np.float32))),
         "labels": features.labels.tolist(),
         "names": list(features.names),
     }
     pickle.dump(content, file, protocol=4)
 
 
-def read_features(path: str | Path) -> Features:
+def read_features(path: str | Path, labels: np.ndarray | None = None) -> Features:
     """Read a dump of either layout; nothing in the file is executed.
 
+    Args:
+        path: the file.
+        labels: original class labels of the images by index, for dumps that have none.
+
     Raises:
-        UserError: the file is missing or damaged, lacks features or labels, or has values that
-            are not finite.
+        UserError: the file is missing or damaged, lacks features or labels, has other labels than
+            ``labels``, or values that are not finite.
     """
     path = Path(path)
     if not os.path.isfile(path):
         raise UserError(f"there is no feature dump {path} that can be read")
     content = _content(path)
-    missing = [name for name in ("features", "labels") if content.get(name) is None]
-    if missing:
-        raise UserError(f"{path} lacks {' and '.join(missing)}: not a feature dump")
+    if content.get("features") is None:
+        raise UserError(f"{path} lacks features: not a feature dump")
+    stored = content.get("labels")
+    if stored is None and labels is None:
+        raise UserError(f"{path} lacks labels: name the data set of its images with --dataset")
     try:
-        features = _features(content)
+        features = _features(content | {"labels": labels if stored is None else stored})
     except (TypeError, ValueError) as error:
         raise UserError(f"{path} holds no features that can be read: {error}") from error
     _check(path, features)
+    if labels is not None and features.labels.astype(str).tolist() != labels.astype(str).tolist():
+        raise UserError(f"{path} is not of the test images of --dataset: it has other labels")
     return features
 
 

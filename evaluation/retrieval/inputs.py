@@ -31,14 +31,18 @@ class Gallery:
         return len(self.vectors[0])
 
 
-def read_gallery(paths: Sequence[Path]) -> Gallery:
+def read_gallery(paths: Sequence[Path], known: np.ndarray | None = None) -> Gallery:
     """Read the dumps of models that saw the same images.
+
+    Args:
+        paths: the dumps.
+        known: original class labels of the images, for dumps without.
 
     Raises:
         UserError: a dump cannot be read, or two do not have the same number of images of each
             class.
     """
-    dumps = [read_features(path) for path in paths]
+    dumps = [read_features(path, known) for path in paths]
     labels = [dump.labels.astype(str) for dump in dumps]
     counts = [Counter(one.tolist()) for one in labels]
     for path, count in zip(paths[1:], counts[1:], strict=True):

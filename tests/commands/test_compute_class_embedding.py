@@ -1,6 +1,7 @@
 """compute_class_embedding.py: published files in all their forms; what it prints and refuses."""
 
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -142,7 +143,11 @@ def test_a_graph_is_embedded_where_it_can_be(folder):
 
 @pytest.mark.parametrize(
     ("out", "said"),
-    [("e.pickle", "end in .npz"), ("none/e.npz", "no folder none"), ("old.npz", "--overwrite")],
+    [
+        ("e.txt", "end in .npz or .pickle"),
+        ("none/e.npz", "no folder none"),
+        ("old.npz", "--overwrite"),
+    ],
 )
 def test_outputs_are_checked_first(folder, out, said):
     (folder / "old.npz").write_text("precious")
@@ -177,6 +182,36 @@ def test_no_heavy_library_is_needed():
     modules = done.stdout.splitlines()[-1].split()
     assert "embeddings.taxonomy.solvers" in modules
     assert not {"keras", "tensorflow", "matplotlib", "sklearn", "scipy"} & set(modules)
+
+
+def test_a_pickle_in_the_published_layout():
+    _, vectors, labels = compute("--hierarchy tree.txt")
+    succeed(compute_class_embedding, "--hierarchy tree.txt --out e.pickle")
+    with open("e.pickle", "rb") as file:
+        content = pickle.load(file)  # noqa: S301 (written here)
+    assert list(content) == ["embedding", "ind2label", "label2ind"]
+    assert content["embedding"].dtype == np.float64
+    np.testing.assert_array_equal(content["embedding"], vectors)
+    assert content["ind2label"] == labels and type(content["ind2label"][0]) is int
+    assert content["label2ind"] == {label: i for i, label in enumerate(labels)}
+    again = load_class_embeddings("e.pickle")
+    assert again.labels == tuple(labels)
+    np.testing.assert_array_equal(again.vectors, vectors.astype(np.float32))
+
+
+def test_a_pickle_of_text_labels():
+    succeed(compute_class_embedding, "--hierarchy words.txt --str_ids --out e.pickle")
+    assert all(type(label) is str for label in load_class_embeddings("e.pickle").labels)
+
+
+def test_a_hierarchy_of_several_roots(folder):
+    """It is read; classes below one root are embedded, those of different ones cannot be."""
+    write_lines(folder / "roots.txt", ["1 2", "1 3", "3 6", "4 5"])
+    write_lines(folder / "list.txt", [2, 6])
+    _, vectors, _ = compute("--hierarchy roots.txt --class_list list.txt")
+    assert (vectors @ vectors.T).tolist() == [[1, 0], [0, 1]]
+    outcome = run(compute_class_embedding, "--hierarchy roots.txt --out new.npz")
+    assert outcome.status == 1 and "2 roots" in outcome.err and "no common ancestor" in outcome.err
 
 
 def test_training_takes_shipped_embeddings_by_name(folder):

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import pickle
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from PIL import Image
 
 import evaluate_retrieval
 import learn_image_embeddings
+from datasets import get_dataset
 from evaluation.feature_dumps import Features, write_features
 from tests.commands.running import TINY, run, succeed
 from tests.fake_data import write_lines
@@ -151,7 +154,7 @@ def test_pictures(folder):
         ("--feat one.npz absent.npz", 1, "absent.npz"),
         ("--feat one.npz fewer.npz", 1, "fewer.npz has 5 images, one.npz has 6"),
         ("--feat one.npz other.npz", 1, "other.npz has 1 images of class 3, one.npz has 2"),
-        ("--feat unknown.npz", 2, "'77'"),
+        ("--feat unknown.npz", 2, "no class 77"),
         ("--feat nan.npz", 1, "not finite"),
         ("--feat single.npz", 1, "two images"),
         ("--feat tree.txt", 1, "tree.txt"),
@@ -159,11 +162,16 @@ def test_pictures(folder):
         ("--feat one.npz two.pickle --label a a", 2, "same name, a"),
         ("--feat one.npz two.pickle --norm no no no", 2, "--norm: 3 values for 2"),
         ("--feat one.npz --k 6", 2, "--k 6"),
-        ("--feat one.npz --max_k 6", 2, "--max_k 6"),
+        ("--feat one.npz --max_k 6", 2, "--plot_max 6"),
         ("--feat one.npz --clip_ahp 6", 2, "--clip_ahp 6"),
         ("--feat one.npz --clip_ahp 1", 2, "--clip_ahp 1"),
         ("--feat one.npz --k 0", 2, "--k"),
         ("--feat one.npz --norm maybe", 2, "maybe"),
+        ("--feat one.npz --prec_type height", 2, "LCS_HEIGHT"),
+        ("--feat one.npz --classes_from sem.npz", 2, "--classes_from is for"),
+        ("--feat published.pickle", 1, "published.pickle lacks labels"),
+        ("--feat published.pickle --dataset Digits", 1, "labels of shape (896,)"),
+        ("--feat one.npz --dataset Digits", 1, "one.npz"),
         ("--feat one.npz --plot hp.gif", 2, "hp.gif"),
         ("--feat one.npz --plot old.png", 2, "old.png"),
         ("--feat one.npz --csv missing/out.csv", 2, "missing"),
@@ -181,6 +189,7 @@ def test_what_cannot_work_is_told_in_one_line(folder, options, status, named):
     write(folder / "single.npz", [1], [3])
     write_lines(folder / "list.txt", ["3", "9"])
     (folder / "old.png").write_bytes(b"mine")
+    (folder / "published.pickle").write_bytes(pickle.dumps({"feat": {0: [1.0], 1: [2.0]}}))
     if "--hierarchy" not in options:
         options += " --hierarchy tree.txt"
     outcome = run(evaluate_retrieval, options)
@@ -189,6 +198,50 @@ def test_what_cannot_work_is_told_in_one_line(folder, options, status, named):
     assert line.startswith("evaluate_retrieval.py: error: ") and named in line
     assert outcome.out == ""
     assert (folder / "old.png").read_bytes() == b"mine"
+
+
+def test_the_published_options(folder):
+    """Features as they are unless --norm says yes; one similarity; k up to --plot_max."""
+    options = "--hierarchy tree.txt --feat one.npz --csv out.csv --overwrite "
+    succeed(evaluate_retrieval, options + "--prec_type WUP --plot_max 4 --plot hp.png")
+    found = values("out.csv", "one", "Wu-Palmer", "HP")
+    assert list(found.values()) == pytest.approx(expected(WUP)[:4])
+    assert not values("out.csv", "one", "LCS height", "HP") and Path("hp.png").exists()
+    outcome = succeed(
+        evaluate_retrieval, options + "--prec_type LCS_HEIGHT --plot_max 0 --plot 0.png"
+    )
+    assert "LCS height" in outcome.out and "Wu-Palmer" not in outcome.out
+    assert not Path("0.png").exists()
+
+
+def published(folder, vectors):
+    """A dump as the published code writes them, in mixed order."""
+    order = np.random.default_rng(0).permutation(len(vectors)).tolist()
+    content = {"feat": {i: vectors[i].astype(np.float64) for i in order}}
+    (folder / "published.pickle").write_bytes(pickle.dumps(content))
+
+
+@pytest.mark.parametrize("classes", [range(10), (7, 1, 4)])
+def test_labels_of_published_dumps_come_from_the_data_set(folder, classes):
+    digits = get_dataset("Digits")
+    labels = np.array(digits.labels)[digits.test.labels]
+    labels = labels[np.isin(labels, classes)]
+    vectors = np.random.default_rng(1).normal(size=(len(labels), 5))
+    published(folder, vectors)
+    write(folder / "named.npz", vectors, labels)
+    np.savez(folder / "sem.npz", embedding=np.eye(len(classes)), ind2label=list(classes))
+    tree = ["10 11", "10 12", *(f"{11 + digit % 2} {digit}" for digit in range(10))]
+    write_lines(folder / "digits.txt", tree)
+    options = "--hierarchy digits.txt --dataset Digits --classes_from sem.npz"
+    outcome = succeed(
+        evaluate_retrieval, f"{options} --feat published.pickle named.npz --label a b"
+    )
+    first, second, *_ = (line for line in outcome.out.splitlines() if line[:2] in ("a ", "b "))
+    assert first[1:] == second[1:]
+    assert outcome.out.startswith(f"{len(labels)} images of {len(classes)} classes")
+    published(folder, vectors[:-1])
+    outcome = run(evaluate_retrieval, f"{options} --feat published.pickle")
+    assert outcome.status == 1 and f"{len(labels) - 1} features" in outcome.err
 
 
 def test_from_training_to_retrieval(folder):

@@ -43,7 +43,8 @@ def test_the_layouts_are_the_documented_ones(tmp_path, features):
     with open(tmp_path / "f.pickle", "rb") as file:
         content = pickle.load(file)  # noqa: S301 (written here)
     assert list(content) == ["feat", "labels", "names"]
-    assert content["feat"].tobytes() == VECTORS.tobytes()
+    assert list(content["feat"]) == [0, 1, 2]
+    assert np.stack(list(content["feat"].values())).tobytes() == VECTORS.tobytes()
     assert content["labels"] == features.labels.tolist()
     assert all(type(label) in (int, str) for label in content["labels"])
     assert content["names"] == list(NAMES)
@@ -146,7 +147,7 @@ def broken(**changes):
     ("arrays", "message"),
     [
         (broken(features=None), "lacks features"),
-        (broken(labels=None), "lacks labels"),
+        (broken(labels=None), "lacks labels: name the data set"),
         (broken(labels=np.array([1, 2])), "3 features, but labels of shape"),
         (broken(names=np.array(["x"])), "1 names"),
         (broken(labels=np.array([1.0, 2, 2])), "whole numbers or text"),
