@@ -1,6 +1,7 @@
 """Augmentation parameters, drawn before any pixel is touched."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,8 @@ class TransformParams(NamedTuple):
         mirrored: whether the image is flipped left to right.
         erased: the erased rectangle of the resized and mirrored image, or None.
         moved: rows and columns that the result is sampled at (see ``shifting``), or None.
-        crop: the cropped square, or None; an image that is smaller is padded by reflection.
+        crop: the cropped square, or None; around an image that is smaller, which is padded by
+            reflection, it begins at a negative row or column.
     """
 
     shape: tuple[int, int]
@@ -78,9 +80,10 @@ def draw_erased(
 ) -> Patch | None:
     """Draw a rectangle of uniformly random pixels, with the given probability.
 
-    Area, aspect ratio and position are drawn uniformly and all drawn again when the rectangle
-    does not lie within the image, as in Algorithm 1 of https://arxiv.org/abs/1708.04896. Large
-    rectangles are therefore rarer than the range of areas suggests.
+    Area and aspect ratio are drawn uniformly, and again while the rectangle is not smaller than
+    the image in both directions; then the position, among those where it fits. Algorithm 1 of
+    https://arxiv.org/abs/1708.04896 draws the size again for positions, too, which makes large
+    rectangles rare; the published code of the cosine loss does not.
     """
     if rng.random() >= probability:
         return None
@@ -88,8 +91,8 @@ def draw_erased(
         area = rng.uniform(*ERASED_AREA) * height * width
         aspect = rng.uniform(*ERASED_ASPECT)
         rows, columns = int(math.sqrt(area * aspect)), int(math.sqrt(area / aspect))
-        top, left = int(rng.integers(height)), int(rng.integers(width))
-        if top + rows <= height and left + columns <= width:
+        if rows < height and columns < width:
+            top, left = (int(rng.integers(n + 1)) for n in (height - rows, width - columns))
             pixels = np.frombuffer(rng.bytes(rows * columns * channels), np.uint8)
             return Patch(top, left, pixels.reshape(rows, columns, channels))
     return None
@@ -120,12 +123,17 @@ def draw_moved(
 
 
 def draw_crop(height: int, width: int, size: int, rng: np.random.Generator) -> Region:
-    """Draw the place of a square."""
-    top = int(rng.integers(max(height, size) - size + 1))
-    left = int(rng.integers(max(width, size) - size + 1))
+    """Draw the place of a square: within the image, or around it where the image is smaller."""
+    top, left = (_start(side, size, lambda n: int(rng.integers(n + 1))) for side in (height, width))
     return Region(top, left, size, size)
 
 
 def center_crop(height: int, width: int, size: int) -> Region:
     """Return the square in the center."""
-    return Region(max(0, height - size) // 2, max(0, width - size) // 2, size, size)
+    top, left = (_start(side, size, lambda n: n // 2) for side in (height, width))
+    return Region(top, left, size, size)
+
+
+def _start(side: int, size: int, choose: Callable[[int], int]) -> int:
+    """Return where the square starts; ``choose`` gets the difference of the sides."""
+    return choose(side - size) if side >= size else -choose(size - side)

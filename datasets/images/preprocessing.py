@@ -51,7 +51,8 @@ class Preprocessing:
         """The random augmentation: resize, mirror, erase, shift and zoom, crop, in this order.
 
         The result is uint8, or float32 with values 0 to 255 where ``shift`` or ``zoom`` is
-        set. Smaller images are padded by reflection before they are cropped.
+        set. Smaller images are padded by reflection before they are cropped, at a
+        random offset.
         """
         return ImageTransform(self.train_params)
 
@@ -194,13 +195,12 @@ def _finish(canvas: np.ndarray, params: TransformParams) -> np.ndarray:
     if params.crop is None:
         return canvas
     top, left, side, _ = params.crop
-    return _pad(canvas, side)[top : top + side, left : left + side]
-
-
-def _pad(image: np.ndarray, size: int) -> np.ndarray:
-    """Pad by reflection, half on each side, until both sides have ``size`` pixels."""
-    missing = [max(0, size - side) for side in image.shape[:2]]
-    if not any(missing):
-        return image
-    widths = [(pixels // 2, pixels - pixels // 2) for pixels in missing]
-    return np.pad(image, [*widths, (0, 0)], mode="reflect")
+    if params.padded:
+        height, width = canvas.shape[:2]
+        widths = [
+            (max(0, -start), max(0, start + side - end))
+            for start, end in ((top, height), (left, width))
+        ]
+        canvas = np.pad(canvas, [*widths, (0, 0)], mode="reflect")
+    top, left = max(0, top), max(0, left)
+    return canvas[top : top + side, left : left + side]

@@ -101,9 +101,8 @@ def random_erasing(
 ) -> np.ndarray:
     """Fills a random rectangle with uniformly random pixels, with the given probability.
 
-    Area, aspect ratio and position are drawn uniformly and all drawn again when the rectangle
-    does not lie within the image, as in Algorithm 1 of https://arxiv.org/abs/1708.04896. Large
-    rectangles are therefore rarer than the range of areas suggests.
+    Area and aspect ratio are drawn uniformly, and again while the rectangle is not smaller than
+    the image; then its position, among those where it fits.
     """
     if rng.random() >= probability:
         return image
@@ -124,33 +123,37 @@ def _erased_rectangle(
         area = rng.uniform(*ERASED_AREA) * height * width
         aspect = rng.uniform(*ERASED_ASPECT)
         rows, columns = int(math.sqrt(area * aspect)), int(math.sqrt(area / aspect))
-        top, left = int(rng.integers(height)), int(rng.integers(width))
-        if top + rows <= height and left + columns <= width:
+        if rows < height and columns < width:
+            top = int(rng.integers(height - rows + 1))
+            left = int(rng.integers(width - columns + 1))
             return slice(top, top + rows), slice(left, left + columns)
     return None
 
 
 def random_crop(image: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
-    """Cuts out a square at a random place; smaller images are padded by reflection first."""
-    image = _pad(image, size)
-    top = int(rng.integers(image.shape[0] - size + 1))
-    left = int(rng.integers(image.shape[1] - size + 1))
+    """Cuts out a square at a random place; smaller images are padded first, at a random offset."""
+    tops, lefts = (int(rng.integers(abs(side - size) + 1)) for side in image.shape[:2])
+    image = _pad(image, size, tops, lefts)
+    top, left = (
+        offset if padded > size else 0
+        for offset, padded in zip((tops, lefts), image.shape[:2], strict=True)
+    )
     return image[top : top + size, left : left + size]
 
 
 def center_crop(image: np.ndarray, size: int) -> np.ndarray:
     """Cuts out the square in the centre; smaller images are padded by reflection first."""
-    image = _pad(image, size)
+    image = _pad(image, size, *((size - side) // 2 for side in image.shape[:2]))
     top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
     return image[top : top + size, left : left + size]
 
 
-def _pad(image: np.ndarray, size: int) -> np.ndarray:
-    """Reflects the borders, half on each side, until both sides have ``size`` pixels."""
-    missing = [max(0, size - side) for side in image.shape[:2]]
-    if not any(missing):
-        return image
-    widths = [(pixels // 2, pixels - pixels // 2) for pixels in missing]
+def _pad(image: np.ndarray, size: int, above: int, before: int) -> np.ndarray:
+    """Reflects the borders of sides shorter than ``size``, from these numbers of pixels on."""
+    widths = [
+        (offset, size - side - offset) if side < size else (0, 0)
+        for side, offset in zip(image.shape[:2], (above, before), strict=True)
+    ]
     return np.pad(image, [*widths, (0, 0)], mode="reflect")
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from datasets.images.augmentation import draw_erased
 from datasets.images.preprocessing import Preprocessing
 from datasets.images.resizing import Region, resize, resize_region, resized_shape
 from tests.datasets import reference as transforms
@@ -94,17 +95,39 @@ def test_random_erasing_has_its_probability_sizes_and_fill():
     np.testing.assert_allclose(shares, 1 / 256, rtol=0.03)
 
 
-def test_random_erasing_rejects_rectangles_that_do_not_fit():
-    """Redrawing everything makes the density of a size proportional to the places it fits in."""
+def published_areas(height, width, count):
+    """Simulate the published rule without its positions: shares of the image that are erased."""
     rng = np.random.default_rng(3)
-    areas = rng.uniform(0.02, 0.3, 200_000)
-    aspects = rng.uniform(0.3, 1 / 0.3, 200_000)
-    places = (1 - np.sqrt(areas * aspects)) * (1 - np.sqrt(areas / aspects))
-    boxes, _ = erased_boxes(100, 100, 3000, probability=1)
-    measured = boxes[:, 2] * boxes[:, 3] / 100**2
-    assert abs(measured.mean() - np.average(areas, weights=places)) < 0.006
-    wide = np.average(aspects > 1.5, weights=places)
-    assert abs((boxes[:, 2] / boxes[:, 3] > 1.5).mean() - wide) < 0.04
+    areas = rng.uniform(0.02, 0.3, 2 * count) * height * width
+    aspects = rng.uniform(0.3, 1 / 0.3, 2 * count)
+    rows, columns = np.floor(np.sqrt(areas * aspects)), np.floor(np.sqrt(areas / aspects))
+    fits = (rows < height) & (columns < width)
+    return (rows * columns)[fits][:count] / (height * width)
+
+
+# CUB's usual photographs, resized to 512 pixels; a panorama; an icon.
+@pytest.mark.parametrize(
+    ("height", "width"), [(512, 683), (683, 512), (512, 512), (256, 1500), (9, 7)]
+)
+def test_only_the_size_of_the_erased_rectangle_is_drawn_again(height, width):
+    expected = published_areas(height, width, 100_000)
+    each = generators("test", positions=range(20_000))
+    patches = [draw_erased(height, width, 1, 1, rng) for rng in each]
+    measured = np.array([patch.pixels.size for patch in patches]) / (height * width)
+    assert abs(measured.mean() - expected.mean()) < 0.0025
+    assert abs(measured.std() - expected.std()) < 0.0025
+    assert abs((measured > 0.2).mean() - (expected > 0.2).mean()) < 0.015
+    if min(height, width) == 512:  # .12 and .17 if the position were drawn with the size
+        assert 0.151 < measured.mean() < 0.163
+        assert 0.31 < (measured > 0.2).mean() < 0.37
+    # Where it may lie, it lies anywhere with the same probability.
+    places = [
+        [(patch.top + 0.5) / (height - patch.pixels.shape[0] + 1) for patch in patches],
+        [(patch.left + 0.5) / (width - patch.pixels.shape[1] + 1) for patch in patches],
+    ]
+    for along in places:
+        assert abs(np.mean(along) - 0.5) < 0.01
+        assert min(along) > 0 and max(along) < 1
 
 
 def test_random_erasing_reaches_all_corners_and_stays_inside():
@@ -143,8 +166,26 @@ def test_small_images_are_reflected_at_the_border():
     padded = transforms.center_crop(row, 6)[..., 0]
     # One column before and two after, without repeating the border itself.
     np.testing.assert_array_equal(padded, [[2, 1, 2, 3, 2, 1]] * 6)
-    random = transforms.random_crop(row, np.random.default_rng(0), 6)[..., 0]
-    np.testing.assert_array_equal(random, padded)
+    np.testing.assert_array_equal(Preprocessing(crop_size=6, flip=0).test(row)[..., 0], padded)
+
+
+def test_small_images_are_padded_at_every_offset_alike_in_training():
+    """The rows of a ramp say where the image is, also where only one side is too short."""
+    image = np.arange(10, 40, dtype=np.uint8).reshape(3, 10, 1)
+    crop = Preprocessing(crop_size=6, flip=0).train
+    reflected = np.pad(image, ((3, 3), (0, 0), (0, 0)), "reflect")
+    places = []
+    for rng in generators("test", positions=range(2000)):
+        result = crop(image, rng)
+        (place,) = [
+            (top, left)
+            for top in range(4)
+            for left in range(5)
+            if np.array_equal(reflected[3 - top : 9 - top, left : left + 6], result)
+        ]
+        places.append(place)
+    counts = np.bincount([5 * top + left for top, left in places], minlength=20)
+    np.testing.assert_allclose(counts / 2000, 1 / 20, atol=0.02)
 
 
 @pytest.mark.parametrize("offset", [(0, 0), (1.7, -2.3), (-4.8, 0.25), (40, -40)])
