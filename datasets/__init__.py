@@ -60,8 +60,8 @@ def get_dataset(
         root: folder of the data set, for those that are read from files.
         subset_seed: chooses the images of ``-subN``, those for testing by ``test_fraction`` and
             those for validation by ``val_fraction``.
-        repeats: how often the training images are repeated in an epoch; None: once, and subsets
-            so often that an epoch has about as many iterations as with the whole data.
+        repeats: passes over the training images in an epoch; None: one, and over subsets so many
+            that an epoch has about as many iterations as with the whole data.
         test_fraction: for a folder without a split, the part of the images used for testing.
         target_size: pixels of the shorter side, or a range (low, high) to draw it from in
             training; then tests use low.
@@ -84,7 +84,7 @@ def get_dataset(
     dataset = _with_subset(dataset, raw, parsed.per_class, subset_seed, repeats)
     if val_fraction is not None:
         dataset = _with_validation(dataset, val_fraction, subset_seed)
-    return replace(dataset, train=dataset.train.repeated(dataset.repeats))
+    return dataset
 
 
 def _check_arguments(
@@ -93,7 +93,7 @@ def _check_arguments(
     if subset_seed < 0:
         raise UsageError(f"the seed of the subset must not be negative, it is {subset_seed}")
     if repeats is not None and repeats < 1:
-        raise UsageError(f"the data must be repeated at least once, not {repeats} times")
+        raise UsageError(f"an epoch must pass over the data at least once, not {repeats} times")
     if test_fraction is not None and parsed.base != "Folder":
         raise UsageError(f"{parsed.base} has a fixed split, so there can be no test fraction")
     if test_fraction is not None and not 0 < test_fraction < 1:
@@ -123,7 +123,7 @@ def _repeats(per_class: int | None, raw: RawDataset, full: int, kept: int) -> in
 
 
 def _with_validation(dataset: ImageDataset, fraction: float, seed: int) -> ImageDataset:
-    """Hold out training images, which have not been repeated yet."""
+    """Hold out training images."""
     train = dataset.train
     held_out = held_out_indices(train.labels, dataset.labels, train.names, fraction, seed)
     if not len(held_out):

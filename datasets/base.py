@@ -79,7 +79,7 @@ class Split(Sequence):
 
     Attributes:
         samples: an array, or a sequence that reads a sample when asked; splits may share it.
-        positions: int64 (n,), of the split's samples within ``samples``; they may repeat.
+        positions: int64 (n,), of the split's samples within ``samples``.
         labels: int64 (n,), class positions: indices of ``Dataset.labels``.
         names: file path relative to the root, or the index as a string, of each sample.
     """
@@ -107,13 +107,9 @@ class Split(Sequence):
         return self.select(indices)
 
     def select(self, indices: np.ndarray) -> Self:
-        """Return the split of the samples at these indices, which may repeat."""
+        """Return the split of the samples at these indices."""
         names = tuple(self.names[i] for i in indices)
         return Split(self.samples, self.positions[indices], self.labels[indices], names)
-
-    def repeated(self, times: int) -> Self:
-        """Return the split with all samples ``times`` times, one whole copy after the other."""
-        return self if times == 1 else self.select(np.tile(np.arange(len(self)), times))
 
 
 class Transform(ABC):
@@ -139,12 +135,12 @@ class Dataset(ABC):
 
     Attributes:
         name: its name, with suffixes.
-        train: training samples, repeated ``repeats`` times.
+        train: training samples, each of them once.
         test: test samples.
         validation: training samples that are held out, or None.
         labels: original label of each class.
         class_names: name of each class.
-        repeats: how often each training sample occurs in ``train``.
+        repeats: passes over ``train`` in an epoch.
     """
 
     name: str

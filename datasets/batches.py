@@ -14,10 +14,11 @@ from utils import generator, generators
 class Batches(keras.utils.PyDataset):
     """Batches of transformed samples and labels, read ahead by threads.
 
-    The order of an epoch depends on seed and epoch, the augmentation of a sample on seed, epoch and
-    its index in the split, and neither on batch size, threads or time: a run can be repeated and
-    resumed exactly. Since Keras does not tell a data set the epoch (and its own worker threads
-    start before ``on_epoch_begin``), call ``set_epoch`` before an epoch: use ``SetEpoch``.
+    An epoch is one or more passes over the split, each in its own order and with its own, maybe
+    smaller, last batch. The order depends on seed, epoch and pass, the augmentation of a sample on
+    these and its index in the split, and neither on batch size, threads or time: a run can be
+    repeated and resumed exactly. Since Keras does not tell a data set the epoch (and its own worker
+    threads start before ``on_epoch_begin``), call ``set_epoch`` before an epoch: use ``SetEpoch``.
 
     Call ``fit`` with ``shuffle=False``: by default Keras shuffles the batches of any ``PyDataset``
     by Python's global generator, after this class has ordered the samples.
@@ -33,13 +34,14 @@ class Batches(keras.utils.PyDataset):
         split: samples and labels.
         transform: gets whole batches; or a function of one sample and a random generator, which is
             only good for this one call. Returns arrays of one shape and type.
-        batch_size: samples per batch; the last one of an epoch may be smaller.
+        batch_size: samples per batch; the last one of a pass may be smaller.
         seed: of order and augmentation, non-negative.
-        shuffle: whether each epoch has a new random order.
+        shuffle: whether each pass has a new random order.
+        repeats: passes over the split in an epoch.
         workers: threads that make batches ahead; 0: made on access.
         max_queue_size: number of batches to read ahead.
         multiple: a factor of ``batch_size``, and of the size of the last batch, too: that is
-            filled up with the first samples of the epoch's order.
+            filled up with the first samples of the pass's order.
         num_outputs: outputs of the network that is trained; Keras wants labels for each.
         part: (i, n): of every batch, the i-th of n equal shares, in order; ``multiple`` has to be
             a multiple of n.
@@ -58,6 +60,7 @@ class Batches(keras.utils.PyDataset):
         *,
         seed: int = 0,
         shuffle: bool = False,
+        repeats: int = 1,
         workers: int = 1,
         max_queue_size: int = 10,
         multiple: int = 1,
@@ -70,6 +73,7 @@ class Batches(keras.utils.PyDataset):
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
+        self.repeats = repeats
         self.multiple = multiple
         self.num_outputs = num_outputs
         self.part = part
@@ -96,26 +100,33 @@ class Batches(keras.utils.PyDataset):
             epoch: counted from 0.
             skip: batches to leave out at the start; index 0 is then the first one after them.
         """
-        order = np.arange(len(self.split))
-        if self.shuffle:
-            order = generator("order", self.seed, epoch).permutation(len(self.split))
-        missing = -(len(order) % self.batch_size) % self.multiple
-        order = np.resize(order, len(order) + missing)  # begins anew where it ends
-        self._state = (epoch, order, skip)  # in one step: threads see either epoch, never a mixture
+        count = len(self.split)
+        rng = generator("order", self.seed, epoch)
+        padded = count + -(count % self.batch_size) % self.multiple
+        orders = []
+        for _ in range(self.repeats):
+            order = rng.permutation(count) if self.shuffle else np.arange(count)
+            orders.append(np.resize(order, padded))  # begins anew where it ends
+        # In one step: threads see either epoch, never a mixture.
+        self._state = (epoch, orders, skip)
 
     def __len__(self) -> int:
+        return self.repeats * self._batches_per_pass
+
+    @property
+    def _batches_per_pass(self) -> int:
         return -(-len(self.split) // self.batch_size)
 
     def __getitem__(self, index: int):
         """Return batch ``index`` of the epoch: samples (b, …) and class positions, int32 (b,)."""
-        epoch, order, skip = self._state
+        epoch, orders, skip = self._state
         index += skip
         if not skip <= index < len(self):
             raise IndexError(f"there are {len(self)} batches, but batch {index} was asked for")
         try:
             if self._pool is None:
-                return self._make(epoch, order, index)
-            return self._take(epoch, order, index).result()
+                return self._make(epoch, orders, index)
+            return self._take(epoch, orders, index).result()
         except Exception as error:
             with self._lock:
                 self.error = self.error or error
@@ -135,7 +146,7 @@ class Batches(keras.utils.PyDataset):
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _take(self, epoch: int, order: np.ndarray, index: int) -> Future:
+    def _take(self, epoch: int, orders: list[np.ndarray], index: int) -> Future:
         """Return the future batch, with the next ones submitted as well."""
         last = min(index + self._ahead, len(self) - 1)
         wanted = [(epoch, i) for i in range(index, last + 1)]
@@ -143,20 +154,23 @@ class Batches(keras.utils.PyDataset):
             self._keep_only(frozenset(wanted))
             for key in wanted:
                 if key not in self._futures:
-                    self._futures[key] = self._pool.submit(self._make, epoch, order, key[1])
+                    self._futures[key] = self._pool.submit(self._make, epoch, orders, key[1])
             return self._futures.pop(wanted[0])  # nobody else can cancel it now
 
     def _keep_only(self, wanted: frozenset[tuple[int, int]]) -> None:
         for key in self._futures.keys() - wanted:
             self._futures.pop(key).cancel()
 
-    def _make(self, epoch: int, order: np.ndarray, index: int):
-        positions = order[index * self.batch_size : (index + 1) * self.batch_size]
+    def _make(self, epoch: int, orders: list[np.ndarray], index: int):
+        passes, first = divmod(index, self._batches_per_pass)
+        start = first * self.batch_size
+        positions = orders[passes][start : start + self.batch_size]
+        seen = passes * len(self.split)
         number, parts = self.part
         share = len(positions) // parts
         positions = positions[number * share : (number + 1) * share]
         samples = self.split.batch(positions)
-        each = generators("augmentation", self.seed, epoch, positions=positions)
+        each = generators("augmentation", self.seed, epoch, positions=seen + positions)
         labels = self.split.labels[positions].astype(np.int32)
         targets = labels if self.num_outputs == 1 else (labels,) * self.num_outputs
         return self._transformed(samples, each), targets

@@ -45,7 +45,7 @@ def subset_indices(
 
 
 def number_of_repeats(full: int, subset: int) -> int:
-    """Return how often to repeat a subset to keep the iterations per epoch about constant."""
+    """Return the passes over a subset that keep the iterations per epoch about constant."""
     return max(1, full // subset)
 
 

@@ -142,6 +142,7 @@ def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
         options.batch_size,
         seed=options.seed,
         shuffle=True,
+        repeats=dataset.repeats,
         **loading,
     )
     val_batch_size = run.group.rounded_up(options.val_batch_size or options.batch_size)

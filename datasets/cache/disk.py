@@ -33,7 +33,7 @@ from utils import UsageError, UserError, open_regular, read_bytes
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 1  # of the files, and of what their pixels are
+_FORMAT = 2  # of the files, and of what their pixels, mean and standard deviation are
 _MAGIC = b"cosine-loss images 1\n".ljust(24, b"\0")
 _HEADER = np.dtype([("magic", "V24"), ("images", "<i4"), ("channels", "<i4")])
 _ROW = np.dtype([("start", "<i8"), ("height", "<i8"), ("width", "<i8"), ("crc", "<i8")])

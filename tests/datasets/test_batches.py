@@ -15,6 +15,8 @@ import pytest
 from datasets import get_dataset
 from datasets.base import Split
 from datasets.batches import Batches, SetEpoch
+from datasets.readers.cub_nab import _CUB_CLASS_SIZE
+from datasets.subsets import number_of_repeats
 from tests.fake_data import write_cub
 from utils import UserError, generator, generators
 
@@ -56,6 +58,66 @@ def test_content_follows_from_seed_epoch_and_position_only(workers, batch_size):
             rng = next(generators("augmentation", 4, epoch, positions=[position]))
             noise = rng.random((2, 2, 1), np.float32)
             np.testing.assert_array_equal(image, np.float32(position) + noise)
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+@pytest.mark.parametrize("multiple", [1, 5])
+def test_an_epoch_is_separate_passes_each_with_its_own_order_and_last_batch(workers, multiple):
+    batches = make(23, 5, shuffle=True, seed=4, repeats=3, workers=workers, multiple=multiple)
+    assert len(batches) == 3 * 5
+    assert make(23, 5, repeats=3).num_batches == 15
+    noises = set()
+    for epoch in (2, 0):
+        batches.set_epoch(epoch)
+        orders = []
+        for number in range(3):
+            contents = [batches[5 * number + i] for i in range(5)]
+            assert [len(labels) for _, labels in contents] == [5, 5, 5, 5, max(3, multiple)]
+            images = np.concatenate([images for images, _ in contents])[:, 0, 0, 0]
+            order = np.floor(images).astype(int)
+            np.testing.assert_array_equal(
+                np.concatenate([labels for _, labels in contents]), order % 3
+            )
+            assert sorted(order[:23]) == list(range(23))
+            np.testing.assert_array_equal(order[23:], order[: len(order) - 23])
+            orders.append(order.tolist())
+            noises |= set((images - order)[:23].tolist())
+        assert orders[0] != orders[1] != orders[2] != orders[0]
+    assert len(noises) > 0.97 * 2 * 3 * 23  # augmented anew in each pass; float32 may coincide
+
+
+def test_the_first_of_several_passes_is_that_of_an_epoch_of_one():
+    one, three = (epoch_of(make(shuffle=True, repeats=n), 4)[0] for n in (1, 3))
+    np.testing.assert_array_equal(three[:23], one)
+
+
+@pytest.mark.parametrize("options", [{}, {"multiple": 4, "batch_size": 8, "part": (1, 2)}])
+def test_batches_skipped_within_a_later_pass_leave_those_that_follow(options):
+    batches = make(**{"batch_size": 5, "shuffle": True, "repeats": 3, **options})
+    whole = [batches[i] for i in range(len(batches))]
+    batches.set_epoch(0, len(whole) - 4)
+    assert batches.num_batches == 4
+    for i, (images, labels) in enumerate(whole[-4:]):
+        np.testing.assert_array_equal(batches[i][0], images)
+        np.testing.assert_array_equal(batches[i][1], labels)
+
+
+def test_hosts_share_the_batches_of_all_passes():
+    options = {"batch_size": 6, "multiple": 2, "shuffle": True, "repeats": 2}
+    parts = [make(**options, part=(i, 2)) for i in range(2)]
+    whole = make(**options)
+    for i in range(len(whole)):
+        shares = [part[i][0] for part in parts]
+        np.testing.assert_array_equal(np.concatenate(shares), whole[i][0])
+
+
+# CUB has 200 classes with 30 training images each, and 5,994 in all.
+@pytest.mark.parametrize(("per_class", "steps"), [(1, 90), (2, 75), (5, 66), (15, 64)])
+def test_steps_of_the_published_subsets_in_batches_of_96(per_class, steps):
+    split = numbered_split(200 * per_class)
+    passes = number_of_repeats(_CUB_CLASS_SIZE, per_class)
+    assert len(Batches(split, noisy, 96, repeats=passes)) == steps
+    assert len(Batches(numbered_split(5994), noisy, 96)) == 63
 
 
 @pytest.mark.parametrize("shuffle", [True, False])

@@ -70,6 +70,7 @@ def content_identity(
         "classes": _summary(len(dataset.labels), map(repr, dataset.labels)),
         "class targets": _summary(targets[0].shape[1], [*targets, *weights]),
         "training images": _images(dataset.train),
+        "passes per epoch": str(dataset.repeats),
         **({} if held_out is None else {"validation images": _images(held_out)}),
         "test images": _images(dataset.test),
         "input layer": _options(dataset.input_options),
