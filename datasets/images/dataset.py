@@ -8,7 +8,8 @@ import numpy as np
 from datasets.base import Dataset, RawDataset, numbered
 from datasets.images.normalization import BY_SUFFIX, Normalization, measure
 from datasets.images.preprocessing import ImageTransform, Preprocessing
-from datasets.names import DatasetName
+from datasets.images.published import PUBLISHED, PublishedInput
+from datasets.names import DatasetName, parse_name
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
@@ -135,6 +136,21 @@ def _sizes(parsed: DatasetName, default: Preprocessing, target_size, crop_size) 
         default = replace(default, crop_size=crop_size)
     _check_sizes(default)
     return default
+
+
+def published_input(name: str) -> PublishedInput | None:
+    """Return sizes and normalization by the name alone; None if they depend on the images.
+
+    Raises:
+        UsageError: the name does not exist.
+    """
+    parsed = parse_name(name)
+    key = parsed.base if parsed.part is None else f"iNat_{parsed.part}"
+    if key not in PUBLISHED:
+        return None
+    published = PUBLISHED[key]
+    normalization = BY_SUFFIX.get(parsed.normalization, published.normalization)
+    return PublishedInput(_sizes(parsed, published.preprocessing, None, None), normalization)
 
 
 def _check_sizes(sizes: Preprocessing) -> None:

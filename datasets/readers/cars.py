@@ -2,8 +2,7 @@
 
 from datasets.base import DATASETS, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
-from datasets.images.normalization import Normalization
-from datasets.images.preprocessing import Preprocessing
+from datasets.images.published import PUBLISHED
 from datasets.readers.annotations import file_split
 from storage.matlab import load_mat
 from utils import UserError
@@ -35,9 +34,6 @@ def read_cars(args: ReaderArgs) -> RawImageDataset:
     )
     return RawImageDataset(
         *splits,
-        preprocessing=Preprocessing(512, 512, 448, erasing=0.5),
+        **PUBLISHED["Cars"]._asdict(),
         class_names={label: str(name) for label, name in enumerate(names, start=1)},
-        normalization=Normalization(
-            (120.03730636, 117.33780928, 116.0130335), (75.40415763, 75.15394251, 77.28286728)
-        ),
     )

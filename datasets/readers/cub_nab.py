@@ -11,8 +11,7 @@ from pathlib import Path
 
 from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
-from datasets.images.normalization import Normalization
-from datasets.images.preprocessing import Preprocessing
+from datasets.images.published import PUBLISHED
 from datasets.readers.annotations import file_split, read_pairs, zero_or_one
 from datasets.readers.cub_splits import LISTED, LISTED_SEED, drawn_images, listed_images
 from utils import UserError, listing
@@ -50,10 +49,7 @@ def read_cub(args: ReaderArgs) -> RawImageDataset:
         root,
         lists,
         labels,
-        preprocessing=Preprocessing(512, 512, 448, erasing=0.5),
-        normalization=Normalization(
-            (123.82988033, 127.35116805, 110.25606303), (59.2230949, 58.0736071, 67.80251684)
-        ),
+        **PUBLISHED["CUB"]._asdict(),
         full_per_class=_CUB_CLASS_SIZE,
         is_subset=args.per_class is not None,
     )
@@ -68,10 +64,7 @@ def read_nab(args: ReaderArgs) -> RawImageDataset:
         root,
         lists,
         _read_labels(root, lists),
-        preprocessing=Preprocessing((256, 480), 256, 224, erasing=0.5),
-        normalization=Normalization(
-            (125.30513277, 129.66606421, 118.45121113), (57.0045467, 56.70059436, 68.44430446)
-        ),
+        **PUBLISHED["NAB"]._asdict(),
     )
 
 

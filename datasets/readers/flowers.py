@@ -2,8 +2,7 @@
 
 from datasets.base import DATASETS, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
-from datasets.images.normalization import Normalization
-from datasets.images.preprocessing import Preprocessing
+from datasets.images.published import PUBLISHED
 from datasets.readers.annotations import file_split
 from storage.matlab import load_mat, whole_numbers
 from utils import UserError, listing
@@ -31,8 +30,5 @@ def read_flowers(args: ReaderArgs) -> RawImageDataset:
         splits.append(file_split(root, files, [labels[i - 1] for i in ids], "jpg"))
     return RawImageDataset(
         *splits,
-        preprocessing=Preprocessing(512, 512, 448, erasing=0.5),
-        normalization=Normalization(
-            (110.7799141, 97.65648664, 75.32889973), (74.90387818, 62.70218863, 69.7656359)
-        ),
+        **PUBLISHED["Flowers"]._asdict(),
     )

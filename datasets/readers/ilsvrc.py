@@ -5,8 +5,7 @@ Both splits are folders of one subfolder per synset.
 
 from datasets.base import DATASETS, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
-from datasets.images.normalization import BY_SUFFIX
-from datasets.images.preprocessing import Preprocessing
+from datasets.images.published import PUBLISHED
 from datasets.readers.folder import folder_split
 from utils import UserError
 
@@ -22,6 +21,5 @@ def read_ilsvrc(args: ReaderArgs) -> RawImageDataset:
         raise UserError(f"{root} does not contain ILSVRC: there is no folder {missing[0]}")
     return RawImageDataset(
         *(folder_split(root, folder) for folder in _FOLDERS),
-        preprocessing=Preprocessing((256, 480), 256, 224),
-        normalization=BY_SUFFIX["ilsvrcmean"],
+        **PUBLISHED["ILSVRC"]._asdict(),
     )

@@ -2,8 +2,7 @@
 
 from datasets.base import DATASETS, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
-from datasets.images.normalization import Normalization
-from datasets.images.preprocessing import Preprocessing
+from datasets.images.published import PUBLISHED
 from datasets.readers.annotations import file_split, read_class_list
 
 _LISTS = ("TrainImages.txt", "TestImages.txt")
@@ -16,8 +15,5 @@ def read_mit67(args: ReaderArgs) -> RawImageDataset:
     splits = (file_split(root, *read_class_list(root / file), "Images") for file in _LISTS)
     return RawImageDataset(
         *splits,
-        preprocessing=Preprocessing(256, 256, 224, erasing=0.5),
-        normalization=Normalization(
-            (124.62788179, 110.01028625, 94.95780545), (68.56923599, 66.86607736, 67.35944349)
-        ),
+        **PUBLISHED["MIT67Scenes"]._asdict(),
     )

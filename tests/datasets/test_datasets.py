@@ -11,7 +11,7 @@ from PIL import Image
 
 from datasets import dataset_names, get_dataset
 from datasets.base import DATASETS
-from datasets.images.dataset import measured_normalization
+from datasets.images.dataset import measured_normalization, published_input
 from datasets.images.normalization import Normalization
 from datasets.names import DatasetName, parse_name
 from tests.fake_data import WRITERS, write_cub, write_folder, write_image
@@ -416,3 +416,17 @@ def test_a_file_may_be_damaged_until_it_is_read(tmp_path):
     with pytest.raises(UserError, match=name):
         dataset.train[5]
     write_image(root / name)
+
+
+@pytest.mark.parametrize(
+    "name", ["CUB", "NAB", "Cars", "Flowers", "MIT67Scenes", "ILSVRC", "iNat_Aves", "iNat2019"]
+)
+@pytest.mark.parametrize("suffix", ["", "-large", "-caffe"])
+def test_the_published_input_is_known_by_the_name_alone(tmp_path, name, suffix):
+    dataset = get_dataset(name + suffix, WRITERS[name.split("_")[0]](tmp_path))
+    known = published_input(name + suffix)
+    assert known == (dataset.preprocessing, dataset.normalization)
+
+
+def test_the_input_of_other_data_sets_depends_on_their_images():
+    assert published_input("CIFAR-100") is None and published_input("Folder-large") is None
