@@ -39,7 +39,7 @@ def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> No
         type=non_negative_int,
         default=finetune_init,
         metavar="N",
-        help="epochs in which only the layers that FILE lacks are trained, at --sgd_lr",
+        help="epochs in which only the last layers are trained, at --sgd_lr",
     )
 
 

@@ -1,23 +1,24 @@
-"""Fine-tuning: load earlier weights, freeze the layers they fill."""
+"""Fine-tuning: load earlier weights; first train the last layers alone."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 
 from models.files.saved import load_weights
+from models.heads import NORMALIZATIONS
 from utils import UserError
 
 logger = logging.getLogger(__name__)
 
 
-def load_pretrained(model: keras.Model, path: Path) -> list[str]:
-    """Load weights by layer name; log what did not fit.
+_LAST = ("embedding", "prob")
 
-    Returns:
-        The names of the layers that were loaded.
+
+def load_pretrained(model: keras.Model, path: Path) -> None:
+    """Load weights by layer name; log what did not fit.
 
     Raises:
         UserError: the file cannot be read or has no layer of this network.
@@ -36,16 +37,26 @@ def load_pretrained(model: keras.Model, path: Path) -> list[str]:
             wanted,
             found,
         )
-    return report.loaded
+
+
+def last_layers(model: keras.Model) -> set[str]:
+    """Return the names of the layers that the published code trains first, whatever was loaded.
+
+    They are ``embedding``, ``prob`` and the last layer of the backbone, which may have no weights.
+    """
+    last = model.get_layer(model.output_names[0])
+    if last.name in NORMALIZATIONS:
+        last = next(layer for layer in model.layers if layer.output is last.input)
+    return {last.name, *_LAST}
 
 
 @contextmanager
-def frozen(model: keras.Model, names: list[str]) -> Iterator[None]:
-    """Freeze the named layers within the ``with`` block.
+def training_only(model: keras.Model, names: Container[str]) -> Iterator[None]:
+    """Freeze all layers but the named ones within the ``with`` block.
 
     Frozen batch normalization uses and keeps its statistics.
     """
-    layers = [model.get_layer(name) for name in names]
+    layers = [layer for layer in model.layers if layer.trainable and layer.name not in names]
     for layer in layers:
         layer.trainable = False
     try:

@@ -23,7 +23,7 @@ from training.callbacks.epoch_log import (
 from training.callbacks.garbage import GarbageOfEpochs, all_objects_looked_at
 from training.callbacks.tensorboard import Logs
 from training.callbacks.validation import Validation
-from training.finetuning import frozen, load_pretrained
+from training.finetuning import last_layers, load_pretrained, training_only
 from training.objectives.objective import Objective
 from training.optimizer import build_optimizer, decay_per_iteration
 from training.options import TrainingOptions
@@ -180,16 +180,18 @@ def _learned_from(run: Training) -> tuple[Dataset, Objective, Path | None]:
 def _start_from_pretrained(
     run: Training, training: Batches, validation: Validation, point: ResumePoint
 ) -> ResumePoint:
-    """Load the weights and train the layers that they do not fill.
+    """Load the weights and train the last layers alone.
 
     Returns:
         The starting point of the training of all layers.
     """
     options = run.options
-    loaded = load_pretrained(run.model, options.finetune)
-    with frozen(run.model, loaded):
+    load_pretrained(run.model, options.finetune)
+    with training_only(run.model, last_layers(run.model)):
         if options.finetune_init and not run.model.trainable_variables:
-            logger.info("%s fills every layer: nothing to train first", options.finetune)
+            logger.info(
+                "%s has no weights in its last layer: nothing to train first", run.model.name
+            )
         elif options.finetune_init:
             _compile(run, options.schedule.sgd_lr)
             reporter = EpochReporter(

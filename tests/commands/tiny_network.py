@@ -36,10 +36,16 @@ def tiny_linear(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTens
     return output_layer(average_pool(layers.ReLU(name="relu0")(x)), num_outputs, classifier, 0.01)
 
 
+@BACKBONES.register("pooled")
+def pooled(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTensor:
+    """As an embedding of 8 dimensions, the pooled features without a dense layer."""
+    return _body(x, num_outputs)
+
+
 @contextmanager
 def registered() -> Iterator[None]:
     """Lets ``--architecture`` accept the names above within the ``with`` block."""
-    models.FAMILIES[__name__] = ("tiny", "tiny-wide", "tiny-linear")
+    models.FAMILIES[__name__] = ("tiny", "tiny-wide", "tiny-linear", "pooled")
     try:
         yield
     finally:

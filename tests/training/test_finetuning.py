@@ -6,10 +6,11 @@ import pytest
 
 import learn_classifier
 import learn_image_embeddings
+from models.files.weights import open_weights
 from tests import fake_data
 from tests.commands import tiny_network
 from tests.commands.running import TINY, arrays, run, succeed
-from training.finetuning import frozen, load_pretrained
+from training.finetuning import last_layers, load_pretrained, training_only
 from training.optimizer import build_optimizer
 
 
@@ -76,14 +77,75 @@ def test_weights_come_from_the_file_and_the_first_stage_changes_new_layers_only(
     assert np.abs(new[kernel] - fresh[kernel]).max() > 1e-4
 
 
-def test_a_file_that_fills_every_layer_needs_no_first_stage(earlier):
+@pytest.mark.parametrize(
+    ("options", "file", "trained"),
+    [
+        ("--embedding onehot", "embedding.h5", {"embedding"}),
+        ("--embedding onehot --cls_weight 0.1", "embedding.h5", {"embedding", "prob"}),
+        ("--embedding onehot", "three.h5", {"embedding"}),
+    ],
+)
+def test_the_last_layers_are_trained_first_whatever_the_file_has(
+    earlier, tmp_path, options, file, trained
+):
+    path = tmp_path / "w.h5"
+    common = f"{TINY} --epochs 0 --finetune {earlier / file} {options}"
     outcome = succeed(
-        learn_image_embeddings,
-        f"{TINY} --epochs 0 --embedding onehot --finetune",
-        earlier / "embedding.h5",
+        learn_image_embeddings, f"{common} --finetune_init 1 --weight_dump {path} --clipgrad 0"
     )
-    assert "fills every layer" in outcome.err and "starts anew" not in outcome.err
+    assert outcome.out.startswith("New layers, epoch 1/1 - ")
+    succeed(learn_image_embeddings, f"{common} --finetune_init 0 --weight_dump {tmp_path}/0.h5")
+    with open_weights(tmp_path / "0.h5") as before, open_weights(path) as after:
+        different = {
+            name
+            for name in after
+            if any(
+                (a.read() != b.read()).any() for a, b in zip(after[name], before[name], strict=True)
+            )
+        }
+    assert different == trained
+
+
+def test_a_backbone_without_a_last_layer_to_train_needs_no_first_stage(tmp_path):
+    common = "--dataset Digits-sub5 --repeats 1 --architecture pooled --embedding"
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(10, 8))
+    np.savez(tmp_path / "e.npz", embedding=vectors, ind2label=np.arange(10))
+    first = f"{common} {tmp_path / 'e.npz'} --epochs 0"
+    succeed(learn_image_embeddings, f"{first} --weight_dump {tmp_path / 'w.h5'}")
+    outcome = succeed(learn_image_embeddings, f"{first} --finetune {tmp_path / 'w.h5'}")
+    assert "pooled has no weights in its last layer" in outcome.err
     assert "New layers" not in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("architecture", "loss", "cls_weight", "expected"),
+    [
+        ("resnet-32", "l2norm", 0.1, {"prob"}),  # pooled features: nothing but the classifier
+        ("resnet-32", "l2norm", 0, set()),
+        ("simple", None, 0, {"embedding"}),
+        ("simple", "softmax", 0.1, {"embedding", "prob"}),
+    ],
+)
+def test_which_layers_are_the_last_ones(architecture, loss, cls_weight, expected):
+    from models import build_backbone
+    from models.heads import classifier_head, embedding_head
+
+    model = embedding_head(build_backbone(architecture, 64, classifier=False), loss)
+    if cls_weight:
+        model = classifier_head(model, 5)
+    names = last_layers(model)
+    assert {
+        layer.name for layer in model.layers if layer.name in names and layer.weights
+    } == expected
+
+
+@pytest.mark.parametrize(("architecture", "last"), [("simple", "prob"), ("rn18", "fc1000")])
+def test_the_last_layer_of_a_classifier(architecture, last):
+    from models import build_backbone
+
+    model = build_backbone(architecture, 5, classifier=True)
+    assert last_layers(model) & {layer.name for layer in model.layers} == {last}
 
 
 def test_a_file_of_which_nothing_fits_is_refused(tmp_path):
@@ -125,10 +187,9 @@ def test_frozen_layers_keep_weights_and_statistics_and_learn_afterwards(earlier)
 
     with tiny_network.registered():
         model = build_backbone("tiny", 10, classifier=True, channels=1, mean=[90], std=[50])
-    loaded = load_pretrained(model, earlier / "three.h5")
-    assert loaded == ["conv0", "bn0"]
+    load_pretrained(model, earlier / "three.h5")
     before = weights_by_layer(model)
-    with frozen(model, loaded):
+    with training_only(model, last_layers(model)):
         fit_one_step(model)
         assert changed(model, before) == {"prob"}
     before = weights_by_layer(model)
@@ -141,7 +202,7 @@ def test_layers_are_trainable_again_after_a_failure(earlier):
 
     with tiny_network.registered():
         model = build_backbone("tiny", 10, classifier=True, channels=1)
-    with pytest.raises(RuntimeError), frozen(model, ["conv0"]):
+    with pytest.raises(RuntimeError), training_only(model, ["prob"]):
         assert not model.get_layer("conv0").trainable
         raise RuntimeError
     assert model.get_layer("conv0").trainable
