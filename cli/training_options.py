@@ -146,12 +146,12 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--sgd_schedule",
         known(parse_step_schedule),
-        "SGD: fixed steps, like 1:0.1,31:0.01,41:0.001,50",
+        "SGD: fixed steps, like 1:0.1,31:0.01,41:0.001,50: EPOCH:RATE, …, number of epochs",
     )
     add("--sgdr_base_len", positive, "SGDR: epochs of the first cycle")
     add("--sgdr_mul", positive, "SGDR: factor on the length of each next cycle")
     add("--sgdr_max_lr", non_negative_float, "SGDR: learning rate at the start of each cycle")
-    add("--clr_step_len", positive, "CLR: epochs from the lowest to the highest learning rate")
+    add("--clr_step_len", positive, "CLR: epochs from the lowest to the highest rate; 20 in all")
     add("--clr_min_lr", non_negative_float, "CLR: lowest learning rate")
     add("--clr_max_lr", non_negative_float, "CLR: highest learning rate")
 

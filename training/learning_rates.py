@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from utils import UsageError
 
 RESNET_EPOCHS = 164
-CLR_EPOCHS = 240
+CLR_CYCLES = 10
 SGD_EPOCHS = 200
 _MOST_EPOCHS = 10**9
 
@@ -43,37 +43,44 @@ class StepSchedule:
     """Constant rates from given epochs on.
 
     Attributes:
-        steps: pairs of first epoch (from 0) and learning rate, ascending.
+        steps: pairs of first epoch (from 0) and learning rate, ascending; there is at least one.
         epochs: how many epochs the whole schedule has.
     """
 
     steps: tuple[tuple[int, float], ...]
     epochs: int
 
-    def learning_rate(self, epoch: int) -> float:
-        """Return the rate of an epoch, counted from 0."""
-        return next(rate for first, rate in reversed(self.steps) if epoch >= first)
+    def learning_rate(self, epoch: int, before: float = 0.0) -> float:
+        """Return the rate of an epoch, counted from 0.
+
+        Args:
+            epoch: from 0.
+            before: rate of the epochs before the first step.
+        """
+        return next((rate for first, rate in reversed(self.steps) if epoch >= first), before)
 
 
 def parse_step_schedule(text: str) -> StepSchedule:
-    """Parse ``"1:0.1,31:0.01,41:0.001,50"``: pairs EPOCH:RATE from epoch 1 on, then the total.
+    """Parse ``"1:0.1,31:0.01,41:0.001,50"``: pairs EPOCH:RATE, epochs from 1, then their number.
+
+    Without the number at the end, the epoch of the last pair is the last one.
 
     Raises:
         UsageError: the text has another form.
     """
+    parts = text.split(",")
+    total = None if ":" in parts[-1] else parts.pop()
     try:
-        *pairs, total = text.split(",")
-        steps = tuple((int(e) - 1, float(rate)) for e, rate in (p.split(":") for p in pairs))
-        epochs = int(total)
-    except ValueError as error:
+        steps = tuple((int(e) - 1, float(rate)) for e, rate in (p.split(":") for p in parts))
+        epochs = steps[-1][0] + 1 if total is None else int(total)
+    except (ValueError, IndexError) as error:
         raise _malformed(text) from error
-    starts = [first for first, _ in steps] + [epochs]
-    ascending = all(a < b for a, b in itertools.pairwise(starts))
+    starts = [first for first, _ in steps]
     if (
         not steps
-        or starts[0] != 0
-        or epochs > _MOST_EPOCHS
-        or not ascending
+        or starts[0] < 0
+        or not starts[-1] < epochs <= _MOST_EPOCHS
+        or any(a >= b for a, b in itertools.pairwise(starts))
         or any(not 0 <= rate < math.inf for _, rate in steps)
     ):
         raise _malformed(text)
@@ -82,6 +89,6 @@ def parse_step_schedule(text: str) -> StepSchedule:
 
 def _malformed(text: str) -> UsageError:
     return UsageError(
-        f"{text!r} is no schedule: expected ascending EPOCH:RATE pairs from epoch 1 on and the "
+        f"{text!r} is no schedule: expected ascending EPOCH:RATE pairs, epochs from 1, and the "
         "total number of epochs, like 1:0.1,31:0.01,41:0.001,50"
     )

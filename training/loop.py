@@ -32,7 +32,7 @@ from training.parallel import backend, hosts
 from training.parallel.group import ALONE, Group
 from training.parallel.replicas import AveragedStatistics
 from training.saving import run_record, save_outputs
-from training.schedules import Schedule, build_schedule
+from training.schedules import Schedule, Steps, build_schedule
 from training.snapshots.callback import Snapshot, plateau_of
 from training.snapshots.file import ALL_LAYERS, NEW_LAYERS, restore
 from training.snapshots.identity import content_identity, options_identity
@@ -102,7 +102,8 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     point = begin_or_resume(
         options.outputs, identity, options.initial_epoch, bool(options.finetune)
     )
-    rate = schedule.callback(len(training), point.first_step(ALL_LAYERS))
+    per_pass = len(run.dataset.train) // run.dataset.repeats // options.batch_size
+    rate = schedule.callback(Steps(len(training), per_pass, point.first_step(ALL_LAYERS)))
     point.check_epochs(schedule.epochs)
     validation = Validation(_evaluator(run), validating)
     if point.state.phase == NEW_LAYERS:

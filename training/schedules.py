@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from training import learning_rates
@@ -12,19 +13,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """Steps of the training, by which some schedules measure time.
+
+    Attributes:
+        per_epoch: batches of an epoch.
+        per_pass: whole batches in the training images, of which an epoch may repeat each.
+        done: steps of its first epoch that a resumed run has done.
+    """
+
+    per_epoch: int
+    per_pass: int
+    done: int = 0
+
+
+@dataclass(frozen=True)
 class Schedule:
     """A schedule as the training loop needs it.
 
     Attributes:
         epochs: its length.
         initial_lr: learning rate of the first epoch.
-        callback: function of the steps per epoch, and of the steps of its first epoch that a
-            resumed run has done; returns the callback that sets the rate.
+        callback: function of the ``Steps`` that returns the callback that sets the rate.
     """
 
     epochs: int
     initial_lr: float
-    callback: "Callable[[int, int], keras.callbacks.Callback]"
+    callback: "Callable[[Steps], keras.callbacks.Callback]"
 
 
 def _sgdr(options: ScheduleOptions) -> Schedule:
@@ -33,7 +48,7 @@ def _sgdr(options: ScheduleOptions) -> Schedule:
     return Schedule(
         sgdr_epochs(options.sgdr_base_len, options.sgdr_mul),
         options.sgdr_max_lr,
-        lambda *_: SGDR(options.sgdr_max_lr, options.sgdr_base_len, options.sgdr_mul),
+        lambda _: SGDR(options.sgdr_max_lr, options.sgdr_base_len, options.sgdr_mul),
     )
 
 
@@ -42,11 +57,11 @@ def _sgd(options: ScheduleOptions) -> Schedule:
 
     if options.sgd_schedule:
         steps = learning_rates.parse_step_schedule(options.sgd_schedule)
-        return _by_epoch(steps.epochs, steps.learning_rate)
+        return _by_epoch(steps.epochs, partial(steps.learning_rate, before=options.sgd_lr))
     return Schedule(
         learning_rates.SGD_EPOCHS,
         options.sgd_lr,
-        lambda *_: ReduceLROnPlateau(
+        lambda _: ReduceLROnPlateau(
             "val_loss", factor=0.1, patience=options.sgd_patience, min_lr=options.sgd_min_lr
         ),
     )
@@ -56,11 +71,12 @@ def _clr(options: ScheduleOptions) -> Schedule:
     from training.callbacks.cyclical import CyclicalLearningRate
 
     return Schedule(
-        learning_rates.CLR_EPOCHS,
+        learning_rates.CLR_CYCLES * 2 * options.clr_step_len,
         options.clr_min_lr,
-        lambda steps_per_epoch, first_step: CyclicalLearningRate(
-            *(options.clr_step_len, steps_per_epoch, options.clr_min_lr, options.clr_max_lr),
-            first_step,
+        # Half a cycle is measured in images as published: without repetitions.
+        lambda steps: CyclicalLearningRate(
+            *(options.clr_step_len * max(steps.per_pass, 1), steps.per_epoch),
+            *(options.clr_min_lr, options.clr_max_lr, steps.done),
         ),
     )
 
@@ -73,7 +89,7 @@ def _by_epoch(epochs: int, rate: Callable[[int], float]) -> Schedule:
     from keras.callbacks import LearningRateScheduler
 
     return Schedule(
-        epochs, rate(0), lambda *_: LearningRateScheduler(lambda epoch, current: rate(epoch))
+        epochs, rate(0), lambda _: LearningRateScheduler(lambda epoch, current: rate(epoch))
     )
 
 

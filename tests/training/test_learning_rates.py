@@ -1,5 +1,6 @@
 """Schedules besides SGDR."""
 
+import keras
 import pytest
 
 from training.learning_rates import (
@@ -8,7 +9,7 @@ from training.learning_rates import (
     resnet_learning_rate,
 )
 from training.options import ScheduleOptions
-from training.schedules import build_schedule
+from training.schedules import Steps, build_schedule
 from utils import UsageError
 
 
@@ -29,10 +30,28 @@ def test_step_schedule_counts_epochs_from_one():
     assert {n: schedule.learning_rate(n - 1) for n in rates} == rates
 
 
+def test_a_step_schedule_without_a_total_ends_with_its_last_pair():
+    schedule = build_schedule(ScheduleOptions(lr_schedule="SGD", sgd_schedule="1:0.1,3:0.01"))
+    assert (schedule.epochs, schedule.initial_lr) == (3, 0.1)
+    assert rates_of(schedule) == [0.1, 0.1, 0.01]
+
+
+def test_a_step_schedule_that_starts_late_has_the_rate_of_sgd_before():
+    options = ScheduleOptions(lr_schedule="SGD", sgd_schedule="3:0.01,4:0.001,5", sgd_lr=0.25)
+    schedule = build_schedule(options)
+    assert (schedule.epochs, schedule.initial_lr) == (5, 0.25)
+    assert rates_of(schedule) == [0.25, 0.25, 0.01, 0.001, 0.001]
+
+
+def rates_of(schedule):
+    callback = schedule.callback(Steps(per_epoch=2, per_pass=2))
+    return [callback.schedule(epoch, 0.5) for epoch in range(schedule.epochs)]
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "50", "1:0.1", "2:0.1,50", "1:0.1,1:0.2,50", "1:0.1,60:0.2,50", "1:x,50", "1:-1,50",
-     "1:nan,50", "1:0.1:2,50", "1:0.1,,50", "31:0.1,1:0.2,50"],
+    ["", "0", "50", "0:0.1", "0:0.1,50", "1:0.1,1:0.2,50", "1:0.1,60:0.2,50", "1:x,50", "1:-1,50",
+     "1:nan,50", "1:0.1:2,50", "1:0.1,,50", "1:0.1,", "31:0.1,1:0.2,50", "31:0.1,1:0.2"],
 )  # fmt: skip
 def test_malformed_step_schedules_are_refused(text):
     with pytest.raises(UsageError, match="expected ascending EPOCH:RATE pairs"):
@@ -49,7 +68,38 @@ def test_published_lengths(name, epochs, initial):
     assert build_schedule(ScheduleOptions(lr_schedule=name, epochs=3)).epochs == 3
 
 
+@pytest.mark.parametrize(("step_len", "epochs"), [(1, 20), (3, 60)])
+def test_clr_has_ten_cycles(step_len, epochs):
+    options = ScheduleOptions(lr_schedule="CLR", clr_step_len=step_len)
+    assert build_schedule(options).epochs == epochs
+
+
+@pytest.mark.parametrize(
+    ("steps", "half_cycle"),
+    [
+        (Steps(per_epoch=8, per_pass=3), 6),  # repeated data, a last batch that is not full
+        (Steps(per_epoch=1, per_pass=0), 2),  # fewer images than a batch has
+        (Steps(per_epoch=8, per_pass=3, done=5), 6),
+    ],
+)
+def test_clr_counts_whole_batches_of_images_without_repetitions(steps, half_cycle):
+    options = ScheduleOptions("CLR", clr_step_len=2, clr_min_lr=1.0, clr_max_lr=2.0)
+    callback = build_schedule(options).callback(steps)
+    callback.set_model(model := keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]))
+    model.compile(keras.optimizers.SGD(0.5))
+    found = []
+    for epoch in (0, 1, 2):
+        callback.on_epoch_begin(epoch)
+        for batch in range(steps.per_epoch - (steps.done if epoch == 0 else 0)):
+            callback.on_train_batch_begin(batch)
+            found.append(float(model.optimizer.learning_rate))
+        callback.on_epoch_end(epoch)
+    triangle = [*range(half_cycle), *range(half_cycle, 0, -1)] * 9
+    wanted = [1 + step / half_cycle for step in triangle][steps.done : 3 * steps.per_epoch]
+    assert found == pytest.approx(wanted)
+
+
 def test_sgd_waits_for_the_validation_loss_as_published():
-    plateau = build_schedule(ScheduleOptions(lr_schedule="SGD")).callback(10, 0)
+    plateau = build_schedule(ScheduleOptions(lr_schedule="SGD")).callback(Steps(10, 10))
     found = plateau.monitor, plateau.factor, plateau.patience, plateau.min_lr, plateau.min_delta
     assert found == ("val_loss", 0.1, 10, 1e-4, 1e-4)

@@ -12,7 +12,7 @@ class CyclicalLearningRate(keras.callbacks.Callback):
     """Set the triangular learning rate before every step.
 
     Args:
-        step_len: epochs of half a cycle.
+        half_cycle: steps from the lowest to the highest rate.
         steps_per_epoch: batches of an epoch.
         min_lr: lowest rate.
         max_lr: highest rate.
@@ -21,7 +21,7 @@ class CyclicalLearningRate(keras.callbacks.Callback):
 
     def __init__(
         self,
-        step_len: int,
+        half_cycle: int,
         steps_per_epoch: int,
         min_lr: float,
         max_lr: float,
@@ -31,7 +31,7 @@ class CyclicalLearningRate(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.first_step = first_step
         self.learning_rate = partial(
-            clr_learning_rate, half_cycle=step_len * steps_per_epoch, min_lr=min_lr, max_lr=max_lr
+            clr_learning_rate, half_cycle=half_cycle, min_lr=min_lr, max_lr=max_lr
         )
         self.epoch = 0
 
