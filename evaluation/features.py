@@ -20,14 +20,20 @@ def feature_tensor(model: keras.Model, layer: str | None = None) -> KerasTensor:
         model: the network.
         layer: name or index of the layer whose output they are, as text; feature maps are
             averaged over all places. By default the embedding; for a plain classifier, the input
-            of its last layer.
+            of its last layer or of a batch normalization in front of that.
 
     Raises:
         UsageError: there is no such layer.
     """
     if layer is not None:
         return _flat(layer_output(model, layer))
-    return model.outputs[0] if has_embedding(model) else _first_layer(model).input
+    return model.outputs[0] if has_embedding(model) else _unnormalized(model)
+
+
+def _unnormalized(model: keras.Model) -> KerasTensor:
+    tensor = _first_layer(model).input
+    before = next(layer for layer in model.layers if layer.output is tensor)
+    return before.input if isinstance(before, layers.BatchNormalization) else tensor
 
 
 def has_embedding(model: keras.Model) -> bool:

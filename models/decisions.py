@@ -84,6 +84,12 @@ def _distance(class_vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return 2 * class_vectors.T, -np.square(class_vectors).sum(axis=1)
 
 
+def _largest(class_vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Output k is the score of all classes whose vectors have their largest element there."""
+    kernel = np.eye(class_vectors.shape[1], dtype=np.float32)[:, class_vectors.argmax(axis=1)]
+    return kernel, np.zeros(len(class_vectors), np.float32)
+
+
 def is_softmax(layer: keras.Layer) -> bool:
     """Tell whether a layer puts out probabilities."""
     activation = getattr(layer, "activation", None)
@@ -99,6 +105,7 @@ def _are_unit_vectors(class_vectors: np.ndarray | None) -> bool:
 
 DECISIONS = {
     "output": Decision(DOT),  # each output stands for one class: softmax, one-hot embeddings
+    "largest": Decision(DOT, _largest),  # by arg-max of the output and of the class vectors
     "dot": Decision(DOT, _dot, comparison="dot"),
     "distance": Decision(DISTANCE, _distance, less_squared_norm=True, comparison="L2"),
 }

@@ -6,6 +6,7 @@ import keras
 from keras import KerasTensor, layers
 
 from models.layers.batch_normalization import batch_normalization
+from models.layers.inputs import IMAGE_LAYERS
 from models.layers.network import Network
 from utils import UsageError, unknown_name
 
@@ -43,8 +44,8 @@ def classifier_head(model: keras.Model, num_classes: int, base: str | None = Non
     Args:
         model: a model with one output, the embedding.
         num_classes: number of classes.
-        base: name or index of the layer from which classes are predicted, as a string; negative
-            indices count from the end. The embedding by default.
+        base: name or index of the layer from which classes are predicted, see ``layer_output``.
+            The embedding by default.
 
     Returns:
         A model with two outputs: the embedding and, from the layer ``prob``, the probabilities,
@@ -73,7 +74,8 @@ def layer_output(model: keras.Model, base: str) -> KerasTensor:
 
     Args:
         model: the network.
-        base: name or index of the layer, as text; negative indices count from the end.
+        base: name or index of the layer, as text. The input has index 0, and the normalization
+            of pixels is not counted; negative indices count from the end.
 
     Raises:
         UsageError: there is no such layer.
@@ -81,10 +83,11 @@ def layer_output(model: keras.Model, base: str) -> KerasTensor:
     by_name = {layer.name: layer for layer in model.layers}
     if base in by_name:
         return by_name[base].output
+    counted = _counted(model)
     try:
-        return model.layers[int(base)].output
+        return counted[int(base)].output
     except IndexError:
-        count = len(model.layers)
+        count = len(counted)
         raise UsageError(
             f"there is no layer {base}: the network has layers 0 to {count - 1} (or -{count} to -1)"
         ) from None
@@ -93,3 +96,10 @@ def layer_output(model: keras.Model, base: str) -> KerasTensor:
         raise UsageError(
             f"the network has no layer {base!r}; similar names: {', '.join(near)}"
         ) from None
+
+
+def _counted(model: keras.Model) -> list[keras.Layer]:
+    """Return the layers of a network without those that normalize pixels, as published."""
+    names = [layer.name for layer in model.layers]
+    first = 1 + max((names.index(name) for name in IMAGE_LAYERS if name in names), default=0)
+    return [model.layers[0], *model.layers[first:]]

@@ -10,6 +10,9 @@ from keras import KerasTensor, layers
 
 from models.layers.channels import reverse_channels
 
+IMAGE_LAYERS = ("normalization", "bgr")
+"""Names of the last layers that ``image_input`` puts behind the input."""
+
 
 def image_input(
     channels: int,

@@ -55,6 +55,10 @@ def correlations(p: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     return np.array([[sum(x * y) for y in vectors] for x in p])
 
 
+def at_largest(p: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    return np.array([[x[list(y).index(max(y))] for y in vectors] for x in p])
+
+
 # The last layer, the decision rule, its class vectors; the kind of the scores and their formula.
 TABLE = [
     ("prob", "output", None, "probability", None),
@@ -65,6 +69,7 @@ TABLE = [
     ("l2norm", "dot", PLAIN, "dot product", correlations),
     ("embedding", "dot", UNIT, "dot product", correlations),
     ("softmax", "dot", UNIT, "dot product", correlations),
+    ("softmax", "largest", UNIT, "dot product", at_largest),
     ("embedding", "distance", PLAIN, "negative squared distance", distances),
 ]
 

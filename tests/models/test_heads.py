@@ -1,10 +1,17 @@
 """Heads: normalization by loss, and the classifier, against NumPy."""
 
+import io
+import json
+import lzma
+from pathlib import Path
+
+import h5py
 import keras
 import numpy as np
 import pytest
 
-from models.heads import classifier_head, embedding_head
+from models import build_backbone
+from models.heads import classifier_head, embedding_head, layer_output
 from utils import UsageError
 
 
@@ -95,6 +102,38 @@ def test_spatial_base_is_pooled(backbone, images, base):
     maps = keras.Model(backbone.input, backbone.get_layer("conv").output)(images)
     pooled = keras.Model(model.input, model.get_layer("prob_pool").output)(images)
     np.testing.assert_allclose(numpy(pooled), numpy(maps).mean(axis=(1, 2)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options", "index", "name"),
+    [
+        # As in tf_keras: input, conv1, bn1, …; the normalization was no layer of the network.
+        ("simple", {"mean": [1, 2, 3]}, "1", "conv1"),
+        ("simple", {"mean": [1, 2, 3], "bgr": True}, "1", "conv1"),
+        ("simple", {"bgr": True}, "4", "bn2"),
+        ("simple", {}, "2", "bn1"),
+        ("simple", {"mean": [1, 2, 3], "bgr": True}, "0", "image"),
+        ("simple", {"mean": [1, 2, 3]}, "-1", "embedding"),
+        ("resnet-32", {"mean": [1, 2, 3]}, "4", "res1-1x"),
+    ],
+)
+def test_indices_count_without_the_normalization_of_pixels(architecture, options, index, name):
+    model = build_backbone(architecture, 64, classifier=False, **options)
+    assert layer_output(model, index) is model.get_layer(name).output
+
+
+def test_indices_are_those_of_a_network_without_the_normalization():
+    packed = Path(__file__).parents[1] / "data" / "published-resnet-32.h5.xz"
+    with h5py.File(io.BytesIO(lzma.decompress(packed.read_bytes()))) as file:
+        published = json.loads(file.attrs["model_config"])["config"]["layers"]
+    model = build_backbone("resnet-32", 64, classifier=False, mean=[1, 2, 3], std=[1, 1, 1])
+    own = {layer.name for layer in model.layers}
+    beside_a_shortcut = {"res2-1y", "bn2-1y", "res3-1y", "bn3-1y"}  # either may be counted first
+    names = {i: layer["config"]["name"] for i, layer in enumerate(published)}
+    shared = {i: name for i, name in names.items() if name in own - beside_a_shortcut}
+    assert len(shared) == 2 * 31 + 1 - 4
+    for index, name in shared.items():
+        assert layer_output(model, str(index)) is model.get_layer(name).output
 
 
 def test_base_that_does_not_exist(backbone):

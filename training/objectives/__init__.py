@@ -34,7 +34,7 @@ LOSSES = {
         *("negative_correlation", None, "dot", "unnorm_corr", "cosine loss without normalization")
     ),
     "softmax_corr": Loss(
-        *("negative_correlation", "softmax", "dot", "softmax_corr"),
+        *("negative_correlation", "softmax", "largest", "softmax_corr"),
         "cosine loss with softmax instead of normalization",
     ),
     "xent": Loss("cross_entropy", "prob", "output", "xent", "cross-entropy of a classifier"),

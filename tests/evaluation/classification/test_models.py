@@ -14,6 +14,7 @@ from evaluation.classification import matching
 from evaluation.classification.classifiers import LinearSVM, Request, nearest_centroid, own_decision
 from evaluation.classification.models import LoaderOptions, evaluate_model
 from evaluation.features import feature_tensor
+from models import build_backbone
 from models.files.description import ModelDescription, Output
 from tests import fake_data
 from utils import UsageError, UserError
@@ -180,6 +181,14 @@ def test_a_classifier_s_features_are_the_input_of_its_last_layer(name):
 
     assert feature_tensor(keras.Model(features, classifier)) is features
     assert feature_tensor(keras.Model(features, embedding)) is embedding
+
+
+@pytest.mark.parametrize(
+    ("architecture", "layer"), [("simple", "fc14"), ("resnet-32", "avg_pool"), ("rn18", "pool5")]
+)
+def test_a_classifier_s_features_are_taken_in_front_of_a_batch_normalization(architecture, layer):
+    model = build_backbone(architecture, 5, classifier=True)
+    assert feature_tensor(model) is model.get_layer(layer).output
 
 
 def test_two_classes_get_two_scores(network):

@@ -102,6 +102,9 @@ def nearest(predictions, vectors, rule):
     """Class by class and sample by sample, as the text of the paper says it."""
     if rule == "output":
         return predictions.argmax(1)
+    if rule == "largest":
+        places = [v.argmax() for v in vectors]
+        return np.array([max(range(len(places)), key=lambda c: p[places[c]]) for p in predictions])
     best = []
     for p in predictions:
         if rule == "dot":
@@ -132,7 +135,28 @@ def test_the_rules_disagree_where_lengths_differ():
         rule: int(keras.ops.argmax(decision.scores(prediction, vectors), axis=-1)[0])
         for rule, decision in DECISIONS.items()
     }
-    assert chosen == {"output": 0, "dot": 1, "distance": 0}
+    assert chosen == {"output": 0, "largest": 0, "dot": 1, "distance": 0}
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 6), (4, 3)])
+def test_softmax_corr_is_decided_by_the_largest_element_as_published(shape):
+    """Keras 2's accuracy: arg-max of output and of target agree; here the first class wins."""
+    vectors = RNG.normal(size=shape).astype("float32")
+    vectors[2] = vectors[0]
+    embeddings = ClassEmbeddings(vectors, tuple(range(4)))
+    (term,) = embedding_objective(embeddings, "softmax_corr").terms
+    outputs = RNG.dirichlet(np.ones(shape[1]), 200).astype("float32")
+    labels = RNG.integers(0, 4, 200)
+    (metric,) = term.metrics(())
+    metric.update_state(labels, outputs)
+    published = vectors[labels].argmax(axis=1) == outputs.argmax(axis=1)
+    chosen = term.scores(outputs).argmax(axis=1)
+    assert float(metric.result()) == pytest.approx(np.mean(chosen == labels))
+    first = {place: c for c, place in reversed([*enumerate(vectors.argmax(axis=1))])}
+    reachable = np.isin(outputs.argmax(axis=1), list(first))
+    wanted = [first[place] for place in outputs.argmax(axis=1)[reachable]]
+    np.testing.assert_array_equal(chosen[reachable], wanted)
+    assert not (chosen[reachable] == labels[reachable])[~published[reachable]].any()
 
 
 def test_top_k_counts_the_k_best():
