@@ -6,9 +6,10 @@ without it, and gets the same pixels bit by bit.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,6 @@ AUTO, RAM, OFF = "auto", "ram", "off"
 TRAIN, TEST, VALIDATION = "train", "test", "validation"
 
 _AUTO_SHARE = 0.5  # of the available memory that may be taken without being asked to
-_SAMPLE = 100  # image files from which the size of all is estimated
 _GB = 1e9
 
 
@@ -45,18 +45,16 @@ class _Selection:
     positions: np.ndarray
     size: int | None
 
-    def estimate(self) -> float:
-        """Estimate the bytes of the decoded images."""
-        step = max(1, len(self.positions) // _SAMPLE)
-        sizes = [self._bytes(self.images.paths[i]) for i in self.positions[::step]]
-        known = [size for size in sizes if size]
-        return len(self.positions) * sum(known) / len(known) if known else 0.0
+    def sizes(self) -> Iterator[int]:
+        """Yield the bytes of each decoded image, by the size in the header of its file."""
+        for position in self.positions:
+            yield self._bytes(self.images.paths[position])
 
-    def _bytes(self, path: Path) -> int | None:
+    def _bytes(self, path: Path) -> int:
         try:
             width, height = image_size(path)
         except Exception:  # a damaged file: reading it later says so
-            return None
+            return 0
         if self.size:
             height, width = resized_shape(height, width, self.size)
         return height * width * self.images.channels
@@ -153,16 +151,14 @@ def with_cache(dataset: ImageDataset, where: str | Path, threads: int = 1) -> Im
     if where == OFF:
         return dataset
     selections = _selections(dataset)
-    needed = sum(selection.estimate() for selection in selections.values())
     if where not in (AUTO, RAM):
         folder = Path(where)
-        logger.info("Keeping decoded images in %s, about %.1f GB", folder, needed / _GB)
+        logger.info("Keeping decoded images in %s", folder)
         kept = {
             split: _on_disk(f"{dataset.name}-{split}", selection, folder, max(1, threads))
             for split, selection in selections.items()
         }
-    elif _fits(needed, where):
-        logger.info("Keeping decoded images in memory, about %.1f GB (--cache)", needed / _GB)
+    elif _fit(selections.values(), where):
         kept = {
             split: CachedImages(ResizedImages(selection.images, selection.size))
             for split, selection in selections.items()
@@ -178,28 +174,35 @@ def with_cache(dataset: ImageDataset, where: str | Path, threads: int = 1) -> Im
     )
 
 
-def _fits(needed: float, where: str) -> bool:
+def _fit(selections: Iterable[_Selection], where: str) -> bool:
     available = available_memory()
-    if where == RAM and needed > available:
+    limit = available if where == RAM else _AUTO_SHARE * available
+    needed = 0
+    for size in chain.from_iterable(selection.sizes() for selection in selections):
+        needed += size
+        if needed > limit:  # millions of headers take minutes: no need to read the rest
+            break
+    else:
+        logger.info("Keeping decoded images in memory, about %.1f GB (--cache)", needed / _GB)
+        return True
+    if where == RAM:
         raise UsageError(
-            f"--cache ram: the decoded images need about {needed / _GB:.1f} GB, "
-            f"but {available / _GB:.1f} GB of memory are available; give a folder, or off"
+            f"--cache ram: the decoded images need more than the {available / _GB:.1f} GB of "
+            "available memory; give a folder, or off"
         )
-    fits = where == RAM or needed <= _AUTO_SHARE * available
-    if not fits:
-        logger.info(
-            "Not keeping decoded images: they need about %.1f GB of %.1f GB available memory "
-            "(--cache)",
-            *(needed / _GB, available / _GB),
-        )
-    return fits
+    logger.info(
+        "Not keeping decoded images: they need more than half of the %.1f GB of available memory "
+        "(--cache)",
+        available / _GB,
+    )
+    return False
 
 
 def _on_disk(name: str, selection: _Selection, folder: Path, threads: int) -> StoredImages:
     size = f"{selection.size}px" if selection.size else "full"
     return stored_images(
         *(folder, f"{name}-{size}", ResizedImages(selection.images, selection.size)),
-        *(selection.images.paths, selection.positions, selection.estimate(), threads),
+        *(selection.images.paths, selection.positions, lambda: sum(selection.sizes()), threads),
     )
 
 

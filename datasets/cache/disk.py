@@ -1,8 +1,9 @@
-"""Decoded images in a file that is mapped into memory, shared by all runs that need the same.
+"""Decoded images in one file, shared by all runs that need the same.
 
 A file is written under another name and renamed when it is complete, so what has the final name is
-whole. Its name has a key of everything that decides about the pixels: path, size and time of
-change of every image file, the size that they were resized to and the versions of the libraries.
+whole. Its name has a key of everything that decides about the pixels: path, size, times and inode
+of every image file, the size that they were resized to and the versions of the libraries. A file
+that another user could have written is made again.
 Files whose key is no longer used stay until somebody deletes them. Layout, in little-endian order:
 
     header   32 bytes   the magic word, the number of images, the number of channels
@@ -15,7 +16,9 @@ import json
 import logging
 import os
 import shutil
+import stat
 import time
+import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +50,9 @@ _DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionEr
 
 
 class StoredImages(Sequence):
-    """Images in a file that is mapped into memory.
+    """Images in a file, read when asked.
+
+    The file is not mapped into memory: if it were cut then, a signal would kill the process.
 
     Args:
         path: the file.
@@ -55,7 +60,7 @@ class StoredImages(Sequence):
         count: number of images of the data set.
 
     Raises:
-        ValueError: the file is damaged or something else.
+        ValueError: the file is damaged or something else, or others can write to it.
         OSError: it cannot be read.
     """
 
@@ -63,7 +68,10 @@ class StoredImages(Sequence):
         self.path = path
         self._count = count
         with open_regular(path) as file:
-            self._bytes = np.memmap(file, np.uint8, "r")
+            _check_writers(os.fstat(file.fileno()))
+            self._file = os.dup(file.fileno())
+        weakref.finalize(self, os.close, self._file)
+        self._length = os.fstat(self._file).st_size
         header = self._part(0, _HEADER, 1)[0]
         if bytes(header["magic"]) != _MAGIC or header["images"] != len(positions):
             raise ValueError("it is not a file of these images")
@@ -84,18 +92,20 @@ class StoredImages(Sequence):
         """
         row = self._row_of[index]
         start, height, width, crc = self._rows[row].tolist()
-        pixels = self._bytes[start : start + height * width * self._channels]
-        if not self._checked[row]:  # once, since it takes longer than everything else
-            if zlib.crc32(pixels) != crc:
-                raise UserError(f"{self.path} is damaged; delete it, and it will be made again")
-            self._checked[row] = True
-        return np.asarray(pixels).reshape(height, width, self._channels)
+        length = height * width * self._channels
+        pixels = os.pread(self._file, length, start)
+        whole = len(pixels) == length
+        if whole and not self._checked[row]:  # once, since it takes longer than everything else
+            whole = self._checked[row] = zlib.crc32(pixels) == crc
+        if not whole:
+            raise UserError(f"{self.path} is damaged; delete it, and it will be made again")
+        return np.frombuffer(pixels, np.uint8).reshape(height, width, self._channels)
 
     def _part(self, start: int, kind: np.dtype, count: int) -> np.ndarray:
-        stop = start + count * kind.itemsize
-        if stop > len(self._bytes):
+        content = os.pread(self._file, count * kind.itemsize, start)
+        if len(content) < count * kind.itemsize:
             raise ValueError("it is too short")
-        return np.frombuffer(self._bytes[start:stop], kind)
+        return np.frombuffer(content, kind)
 
     def _check_rows(self) -> None:
         """Check that the images follow each other up to the end of the file."""
@@ -103,11 +113,11 @@ class StoredImages(Sequence):
         positive = min(heights.min(), widths.min()) > 0 and self._channels in (1, 3)
         # Whole numbers of a damaged file may be too large to be multiplied.
         largest = (heights.astype(float) * widths).max() * self._channels
-        if not positive or largest > len(self._bytes):
+        if not positive or largest > self._length:
             raise ValueError("the sizes of its images are damaged")
         lengths = heights * widths * self._channels
         ends = _HEADER.itemsize + self._rows.nbytes + np.cumsum(lengths)
-        if ends[-1] != len(self._bytes):
+        if ends[-1] != self._length:
             raise ValueError("it is too short or too long")
         if not np.array_equal(self._rows["start"], ends - lengths):
             raise ValueError("its index is damaged")
@@ -119,7 +129,7 @@ def stored_images(
     images: Sequence,
     paths: Sequence[Path],
     positions: np.ndarray,
-    estimate: float,
+    estimate: Callable[[], float],
     threads: int,
 ) -> StoredImages:
     """Return the images from a file in the folder, which is written unless it exists.
@@ -133,7 +143,7 @@ def stored_images(
         images: ``images[i]`` is uint8 (height, width, channels).
         paths: the files they come from.
         positions: which of them are needed, ascending.
-        estimate: about how many bytes they need.
+        estimate: returns how many bytes they need, about.
         threads: that read images.
 
     Raises:
@@ -149,7 +159,7 @@ def stored_images(
         found = _open(path, positions, len(images))
         if found:
             return found
-        _check_space(path, estimate)
+        _check_space(path, estimate())
         _write(path, images, positions, threads)
     return StoredImages(path, positions, len(images))
 
@@ -177,12 +187,18 @@ def stored_normalization(
     measured = measure()
     with replacing(path) as temporary:
         temporary.write_text(json.dumps({"mean": measured.mean, "std": measured.std}) + "\n")
+        _protect(temporary)
     return measured
 
 
 def read_normalization(path: Path) -> Normalization | None:
-    """Read mean and standard deviation; return None if the file is missing or damaged."""
+    """Read mean and standard deviation.
+
+    Returns:
+        None if the file is missing or damaged, or others can write to it.
+    """
     with suppress(*_DAMAGED):
+        _check_writers(os.stat(path))
         values = json.loads(read_bytes(path, _LARGEST_JSON))
         mean, std = (tuple(float(x) for x in values[name]) for name in ("mean", "std"))
         if len(mean) == len(std) in (1, 3) and np.isfinite([*mean, *std]).all() and min(std) > 0:
@@ -208,13 +224,32 @@ def _key(paths: Sequence[Path]) -> str:
             status = os.stat(path)
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from error
-        facts = os.path.realpath(path), status.st_size, status.st_mtime_ns
+        # The time of the last change of the inode and its number, unlike size and time of
+        # modification, do not stay the same when other content takes the place of a file.
+        times = status.st_mtime_ns, status.st_ctime_ns
+        facts = os.path.realpath(path), status.st_size, *times, status.st_ino
         digest.update(repr(facts).encode())
     return digest.hexdigest()[:_KEY_LENGTH]
 
 
+def _check_writers(status: os.stat_result) -> None:
+    """Refuse a file that anybody but this user and root can write to.
+
+    Raises:
+        ValueError: somebody else can.
+    """
+    strangers = status.st_uid not in (0, os.geteuid())
+    if strangers or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ValueError("others can write to it")
+
+
+def _protect(path: Path) -> None:
+    """Let only this user write to the file, whatever the umask."""
+    path.chmod(stat.S_IMODE(path.stat().st_mode) & ~(stat.S_IWGRP | stat.S_IWOTH))
+
+
 def _open(path: Path, positions: np.ndarray, count: int) -> StoredImages | None:
-    """Open the file, or return None if it is missing or damaged."""
+    """Open the file, or return None if it is missing, damaged or not to be trusted."""
     try:
         return StoredImages(path, positions, count)
     except FileNotFoundError:
@@ -262,6 +297,7 @@ def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int) ->
             start += file.write(pixels)
         file.seek(0)
         file.write(header.tobytes() + rows.tobytes())
+        _protect(temporary)
 
 
 def _read_all(images: Sequence, positions: np.ndarray, threads: int) -> Iterator[np.ndarray]:

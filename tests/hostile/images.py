@@ -53,7 +53,7 @@ def _write_cache(folder: Path) -> None:
     images = [np.asarray(image(size=(4 + i, 3))) for i in range(3)]
     source = folder / "image.txt"
     source.write_text("the image files")
-    stored_images(folder, "x", images, [source] * 3, np.arange(3), 1, 1)
+    stored_images(folder, "x", images, [source] * 3, np.arange(3), lambda: 1, 1)
     (written,) = folder.glob("*.images")
     written.rename(folder / "kept.images")
 
