@@ -12,7 +12,7 @@ from cli.arguments import positive
 from embeddings.class_embeddings import SUFFIXES, save_class_embeddings
 from embeddings.taxonomy.solvers import METHODS, normalized
 from embeddings.taxonomy.tree import Taxonomy
-from storage.files import check_writable
+from storage.outputs import claim
 from utils import UsageError, UserError, listing
 
 results = logging.getLogger("results")
@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
 def compute(args: argparse.Namespace) -> None:
     if args.out.suffix not in SUFFIXES:
         raise UsageError(f"--out {args.out}: the name has to end in {' or '.join(SUFFIXES)}")
-    check_writable("--out", args.out, args.overwrite)
+    claim("--out", args.out, args.overwrite)
     taxonomy, labels = class_options.open_taxonomy(args)
     if len(labels) < 2:
         raise UsageError(f"an embedding is for two or more classes, not for {len(labels)}")

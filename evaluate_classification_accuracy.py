@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cli import arguments, class_options, console, data_options
 from cli.arguments import non_negative_float, non_negative_int, positive, seed
 from datasets.images.dataset import ImageDataset
-from storage.files import check_writable
+from storage.outputs import claim
 from storage.records import commit, record_path, write_record
 from utils import UsageError, UserError
 
@@ -181,7 +181,7 @@ def evaluate(args: argparse.Namespace) -> None:
     names = [entry.name for entry in entries]
     outputs = reports.Outputs(names, args.csv, args.per_class, args.confusion, args.plot_confusion)
     for option, path in outputs.files():
-        check_writable(option, path, args.overwrite)
+        claim(option, path, args.overwrite)
     backend.configure(args.seed, mixed_precision=None)
     models = {entry.path: read_description(entry.path) for entry in entries}
     taxonomy = _read_taxonomy(args)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cli import arguments, class_options, console, data_options
 from cli.arguments import non_negative_int, positive
 from embeddings.taxonomy.tree import Taxonomy
-from storage.files import check_distinct, check_writable
+from storage.outputs import check_distinct, claim
 from storage.plots import check_plot_path
 from storage.records import commit, record_path, versions, write_record
 from utils import UsageError, UserError
@@ -154,7 +154,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
         outputs.append(("--plot", args.plot))
     check_distinct(outputs)
     for option, path in outputs:
-        check_writable(option, path, args.overwrite)
+        claim(option, path, args.overwrite)
 
 
 def _open_gallery(args: argparse.Namespace) -> "Gallery":

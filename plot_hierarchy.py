@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cli import arguments, class_options, console
 from embeddings.taxonomy.drawing import FORMATS, draw
-from storage.files import check_writable
+from storage.outputs import claim
 from storage.plots import save_plot
 from utils import UsageError, UserError, read_lines
 
@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
 def plot(args: argparse.Namespace) -> None:
     if args.out.suffix not in FORMATS:
         raise UsageError(f"--out {args.out}: the name has to end in {' or '.join(FORMATS)}")
-    check_writable("--out", args.out, args.overwrite)
+    claim("--out", args.out, args.overwrite)
     taxonomy, labels = class_options.open_taxonomy(args)
     if not labels:
         raise UsageError(f"--class_list {args.class_list} is empty")

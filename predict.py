@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from cli import arguments, console
 from cli.arguments import positive
-from storage.files import check_writable, growing, partial_path, write_errors
+from storage.files import growing, partial_path, write_errors
+from storage.outputs import claim
 from utils import UsageError, UserError, printable
 
 if TYPE_CHECKING:
@@ -145,8 +146,8 @@ def predict(args: argparse.Namespace) -> None:
     from datasets.images.unlabeled import find_images
 
     if args.out:
-        check_writable("--out", args.out, args.overwrite)
-        check_writable("--out", partial_path(args.out), args.overwrite)
+        claim("--out", args.out, args.overwrite)
+        claim("--out", partial_path(args.out), args.overwrite)
     found = find_images(args.paths)
     classifier = _load(args)
     names = [_text(path) for path in found.files]

@@ -10,7 +10,8 @@ from cli import arguments, console
 from cli.arguments import positive
 from datasets.readers.cub_nab import Lists, read_split, subset_file
 from datasets.readers.cub_splits import LISTED, PUBLISHED, listed_images
-from storage.files import check_writable, replacing
+from storage.files import replacing
+from storage.outputs import claim
 from utils import UsageError, UserError
 
 results = logging.getLogger("results")
@@ -50,7 +51,7 @@ def write_splits(args: argparse.Namespace) -> None:
     folder = args.out or args.data_root
     paths = {number: folder / subset_file(number) for number in dict.fromkeys(args.per_class)}
     for path in paths.values():
-        check_writable("--out" if args.out else "--data_root", path, args.overwrite)
+        claim("--out" if args.out else "--data_root", path, args.overwrite)
     lists = read_split(args.data_root)
     for number, path in paths.items():
         lines = split_lines(lists, number)

@@ -215,10 +215,11 @@ def _other_version() -> None:
 def _second_run():
     from contextlib import ExitStack
 
-    from storage.locks import only_run
+    from storage import outputs
 
     stack = ExitStack()
-    stack.enter_context(only_run(Path("s.h5")))
+    outputs.hold("--snapshot", Path("s.h5"))
+    stack.callback(outputs.release)
     return stack
 
 

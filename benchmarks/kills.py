@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 from benchmarks.report import add_output_options, recorded
 from cli import arguments, console
 from cli.arguments import positive, seed
-from storage.files import leftovers
+from storage.temporary import leftovers
 from utils import UserError, generator
 
 results = logging.getLogger("results")

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.machine import describe
-from storage.files import check_writable, replacing
+from storage.files import replacing
+from storage.outputs import claim
 from storage.records import versions
 from training.parallel.startup import backend_name
 
@@ -32,7 +33,7 @@ def recorded(args: argparse.Namespace, indent: int | None = 2) -> Iterator[dict[
         UserError: the file exists, or cannot be written, which is found out at the start.
     """
     if args.output:
-        check_writable("--output", args.output, args.overwrite)
+        claim("--output", args.output, args.overwrite)
     report = describe(args.command_line)
     report["versions"] = {"backend": backend_name(), **versions()}
     yield report

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import NoReturn
 
+from storage import outputs
 from training.parallel import supervision
 from training.parallel.startup import LOG_LEVEL, import_backend
 from utils import Interrupted, UserError, handling
@@ -74,6 +75,8 @@ def run(
         # Python flushes standard output once more at exit, and would complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    finally:
+        outputs.release()
     if reason := _unwritten():
         print(f"{parser.prog}: error: cannot write standard output: {reason}", file=sys.stderr)
         return UserError.status

@@ -1,8 +1,8 @@
 """Locks between processes, which the system releases when a process ends in whatever way."""
 
-import logging
 import os
-import socket
+import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,114 +11,138 @@ from filelock import lock_descriptor
 
 from utils import UserError
 
-logger = logging.getLogger(__name__)
+PATIENCE = 600.0
+"""Seconds that a process waits for another one that gives no sign of life."""
 
-_HOLDER = "process "
-"""What the lock file of a snapshot begins with while a run holds it."""
+_HOLDER = b"process "
+"""What a lock file begins with that names its holder."""
+_POLL = 0.1  # seconds
 
 
-@contextmanager
-def locked(path: Path, busy: Callable[[], None]) -> Iterator[bool]:
-    """Hold the lock on a file, which is created if it is missing, within the ``with`` block.
+class Lock:
+    """A lock file, open. It is created if it is missing, and never opened through a link.
 
     Args:
-        path: the lock file. One that can only be read serves too: it may be another user's.
-        busy: called if another process holds the lock; raises, or returns to wait for that process.
+        path: the file. One that can only be read serves too: it may be another user's.
 
-    Yields:
-        Whether the file system can lock; if not, nobody is kept out.
+    Attributes:
+        locked: whether this process holds the lock.
 
     Raises:
-        UserError: the file cannot be opened.
+        OSError: the file cannot be opened.
     """
-    descriptor, held = _lock(path, busy)
-    try:
-        yield held
-    finally:
-        os.close(descriptor)
 
+    def __init__(self, path: Path):
+        self.path = path
+        self.locked = False
+        self._descriptor = _open(path)
 
-def _lock(path: Path, busy: Callable[[], None]) -> tuple[int, bool]:
-    while True:
-        descriptor = _open(path)
+    def acquire(self) -> bool | None:
+        """Try to lock the file.
+
+        Returns:
+            Whether it is locked now; None: the file system cannot lock, nobody is kept out.
+
+        Raises:
+            OSError: the file cannot be opened once more after its holder removed it.
+        """
+        while True:
+            try:
+                self.locked = lock_descriptor(self._descriptor, blocking=False)
+            except OSError:
+                return None
+            if not self.locked or self._is_named():
+                return self.locked
+            self.close()  # its holder removed the file in between
+            self._descriptor = _open(self.path)
+
+    def is_lock(self) -> bool:
+        """Return whether the file has nothing but the name of a holder in it."""
+        regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        return regular and os.pread(self._descriptor, len(_HOLDER), 0) in (b"", _HOLDER)
+
+    def content(self) -> str:
+        """Return what the holder wrote."""
+        return os.pread(self._descriptor, 200, 0).decode(errors="replace").strip()
+
+    def write(self, holder: str) -> None:
+        """Write the name of this process, ``process …``."""
+        with suppress(OSError):  # on a full disk the lock holds without a name in it
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{holder}\n".encode(), 0)
+
+    def changed(self) -> float:
+        """Return when the holder last gave a sign of life, see ``touch``."""
+        return os.fstat(self._descriptor).st_mtime
+
+    def touch(self) -> None:
+        """Give a sign of life, so that others go on waiting."""
+        with suppress(OSError):  # another user's
+            os.utime(self._descriptor)
+
+    def close(self) -> None:
+        """Release the lock."""
+        os.close(self._descriptor)
+
+    def remove(self) -> None:
+        """Remove the file, then release the lock."""
+        with suppress(OSError):  # where permission was lost meanwhile, it stays, unlocked
+            if self._is_named():
+                self.path.unlink()
+        self.close()
+
+    def _is_named(self) -> bool:
+        """Whether the open file still has its name."""
         try:
-            held = _lock_descriptor(descriptor, busy)
-            if not held or _is_named(path, descriptor):
-                return descriptor, held
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # its holder removed the file in between
+            return os.path.samestat(os.lstat(self.path), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
 
 
 def _open(path: Path) -> int:
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        try:
-            return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except PermissionError:
-            return os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(f"cannot open {path}: {error.strerror}") from error
-
-
-def _lock_descriptor(descriptor: int, busy: Callable[[], None]) -> bool:
-    try:
-        if not lock_descriptor(descriptor, blocking=False):
-            busy()
-            lock_descriptor(descriptor)
-    except OSError:
-        return False
-    return True
-
-
-def _is_named(path: Path, descriptor: int) -> bool:
-    """Whether an open file still has its name."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666)
+    except PermissionError:
+        return os.open(path, os.O_RDONLY | flags)
 
 
 @contextmanager
-def only_run(path: Path | None) -> Iterator[None]:
-    """Keep other runs off a snapshot within the ``with`` block; without a path, do nothing.
+def locked(path: Path, busy: Callable[[], None], patience: float = PATIENCE) -> Iterator[Lock]:
+    """Hold the lock on a file within the ``with`` block.
 
-    ``PATH.lock`` is locked, names the process meanwhile, and is removed at the end.
+    Args:
+        path: the lock file, see ``Lock``.
+        busy: called if another process holds the lock; raises, or returns to wait for that process.
+        patience: seconds to wait without a sign of life.
+
+    Yields:
+        The lock; its ``locked`` is False if the file system cannot lock.
 
     Raises:
-        UserError: another run is using the snapshot, or ``PATH.lock`` is something else.
+        UserError: the file cannot be opened, or its holder gives no sign of life.
     """
-    if path is None:
-        yield
-        return
-    lock = path.with_name(f"{path.name}.lock")
-
-    def refuse() -> None:
-        holder = _content(lock).strip() or "just started"
-        raise UserError(f"--snapshot {path}: another run is using it, {holder}")
-
-    if os.path.exists(lock) and not _is_lock(lock):
-        raise UserError(f"--snapshot {path}: {lock} is in the way, which is no lock file")
-    with locked(lock, refuse) as held:
-        if not held:
-            logger.warning("--snapshot %s: this file system cannot lock it", path)
-        with suppress(OSError):  # on a full disk the lock holds without a name in it
-            lock.write_text(f"{_HOLDER}{os.getpid()} on {socket.gethostname()}\n")
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # where permission was lost meanwhile, it stays, unlocked
-                lock.unlink()
-
-
-def _is_lock(path: Path) -> bool:
-    """Whether a file holds nothing but the name of a process."""
-    return os.path.isfile(path) and _content(path)[: len(_HOLDER)] in ("", _HOLDER)
-
-
-def _content(path: Path) -> str:
     try:
-        with open(path, errors="replace") as file:
-            return file.read(200)
-    except OSError:
-        return ""
+        lock = Lock(path)
+    except OSError as error:
+        raise UserError(f"cannot open {path}: {error.strerror}") from error
+    try:
+        if lock.acquire() is False:
+            busy()
+            _wait(lock, patience)
+        yield lock
+    finally:
+        lock.close()
+
+
+def _wait(lock: Lock, patience: float) -> None:
+    sign, since = lock.changed(), time.monotonic()
+    while lock.acquire() is False:
+        if (now := lock.changed()) != sign:
+            sign, since = now, time.monotonic()
+        elif time.monotonic() - since > patience:
+            raise UserError(
+                f"{lock.path} is locked by another process, which has done nothing for "
+                f"{patience:.0f} s: end it, then try again"
+            )
+        time.sleep(_POLL)

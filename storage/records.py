@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from storage.files import replacing
+from storage.outputs import RECORD
 
 LIBRARIES = (
     "keras",
@@ -49,7 +50,7 @@ def versions() -> dict[str, str]:
 
 def record_path(path: Path) -> Path:
     """Path of the record of a file: ``FILE.run.json``."""
-    return path.with_name(f"{path.name}.run.json")
+    return path.with_name(path.name + RECORD)
 
 
 def write_record(path: Path, content: Mapping[str, object]) -> None:

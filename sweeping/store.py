@@ -9,9 +9,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from storage.files import check_folder, replacing, write_errors
+from storage.files import replacing, write_errors
 from storage.locks import locked
+from storage.outputs import check_folder
 from storage.records import record_path
+from storage.temporary import remove_leftovers
 from sweeping.grid import Point, Trial
 from utils import UsageError, UserError
 
@@ -155,8 +157,10 @@ class Store:
 
     def tidy(self, trial: Trial) -> None:
         """Remove the snapshot, which only an unfinished trial needs."""
-        for path in self.folder(trial).glob("*snapshot.h5*"):  # its record, lock, leftovers
+        snapshot = self.folder(trial) / "snapshot.h5"
+        for path in (snapshot, record_path(snapshot)):
             path.unlink(missing_ok=True)
+        remove_leftovers(snapshot)
 
     def last_line(self, trial: Trial) -> str:
         """Return the last line of the log."""

@@ -12,7 +12,6 @@ from datasets.base import Dataset
 from datasets.batches import Batches, SetEpoch
 from evaluation.classification.evaluator import Evaluator, Metrics
 from evaluation.features import feature_tensor
-from storage.locks import only_run
 from training.callbacks.epoch_log import (
     EpochReporter,
     FirstStep,
@@ -87,8 +86,7 @@ def train(run: Training) -> Metrics:
         with hosts.outputs_of(run.options.outputs, run.group) as outputs:
             progress = run.options.progress and run.group.writes
             own = replace(run, options=replace(run.options, outputs=outputs, progress=progress))
-            with only_run(outputs.snapshot):
-                return _train(own, training, validating, testing)
+            return _train(own, training, validating, testing)
     finally:
         for batches in splits:
             batches.close()

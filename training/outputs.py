@@ -18,8 +18,9 @@ import keras
 
 from evaluation.feature_dumps import check_features_path
 from models.files.saved import check_model_path, check_weights_path
-from storage.files import check_distinct, check_folder, check_writable, leftovers
+from storage.outputs import check_distinct, check_folder, claim, hold
 from storage.records import record_path
+from storage.temporary import remove_leftovers
 from training.callbacks.epoch_log import EpochReporter
 from training.options import OutputOptions
 from training.record import folder_record, record_paths, write_run_record
@@ -39,8 +40,8 @@ _RESULTS = (*_FORMATS, "history")
 """What replaces results of other runs, if ``--overwrite`` is given."""
 
 
-def check_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
-    """Refuse outputs that could not be written at the end of the training.
+def claim_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
+    """Claim all outputs; refuse those that could not be written at the end of the training.
 
     Args:
         outputs: all files.
@@ -48,7 +49,7 @@ def check_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
 
     Raises:
         UsageError: a path is not one of a new file, or of one that the run may replace.
-        UserError: the snapshot is damaged.
+        UserError: the snapshot is damaged, or another run is writing an output.
     """
     files = {name: path for name in _RESULTS if (path := getattr(outputs, name))}
     for name, check in _FORMATS.items():
@@ -57,14 +58,14 @@ def check_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
     snapshot = {"snapshot": outputs.snapshot} if outputs.snapshot else {}
     check_distinct((f"--{name}", path) for name, path in {**files, **snapshot}.items())
     for path in snapshot.values():
-        check_writable("--snapshot", path, True)
+        claim("--snapshot", path, True)
     owner = _Owner(outputs.snapshot, epochs)
     for name, path in files.items():
         own = owner.owns(record_path(path), of_any_length=name == "history")
-        check_writable(f"--{name}", path, outputs.overwrite or own)
+        claim(f"--{name}", path, outputs.overwrite or own)
     if outputs.log_dir:
         own = owner.owns(folder_record(outputs.log_dir), of_any_length=True)
-        _check_log_dir(outputs.log_dir, outputs.overwrite or own)
+        _claim_log_dir(outputs.log_dir, outputs.overwrite or own)
 
 
 class _Owner:
@@ -96,18 +97,19 @@ class _Owner:
         return bool(self.run) and _is_of(record, self.run, self.epochs)
 
 
-def _check_log_dir(folder: Path, may_exist: bool) -> None:
+def _claim_log_dir(folder: Path, may_exist: bool) -> None:
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise UsageError(f"--log_dir {folder}: is a file, not a folder")
-    remains = {*leftovers(folder_record(folder))}
-    if os.path.isdir(folder) and not may_exist and _entries(folder) - remains:
-        raise UsageError(
-            f"--log_dir {folder}: has files in it already; give --overwrite to add to them"
-        )
     for library in ("tensorflow", "tensorboard"):
         if importlib.util.find_spec(library) is None:
             raise UsageError(f"--log_dir {folder}: needs {library}, which is not installed")
     check_folder(f"--log_dir {folder}", folder if os.path.exists(folder) else folder.parent)
+    hold("--log_dir", folder)
+    remove_leftovers(folder_record(folder))
+    if os.path.isdir(folder) and not may_exist and _entries(folder):
+        raise UsageError(
+            f"--log_dir {folder}: has files in it already; give --overwrite to add to them"
+        )
 
 
 def _entries(folder: Path) -> set[Path]:
@@ -175,25 +177,6 @@ class HistoryRecord(keras.callbacks.Callback):
                 write_run_record(path, self.record)
         except UserError as error:
             logger.error("%s; training goes on", error)  # it is tried again at the end
-
-
-def remove_leftovers(outputs: OutputOptions, run: str, resumed: bool = False) -> None:
-    """Remove half-written files that this run left when it was killed.
-
-    Call it only while no other run uses the snapshot.
-
-    Args:
-        outputs: of the run.
-        run: unique run ID.
-        resumed: whether it was begun before, and may have been replacing results of others.
-    """
-    replacing = resumed and outputs.overwrite
-    own = [path for path in _results(outputs) if replacing or _run_of(record_path(path)) == run]
-    # A record that is not there was to be written first of all.
-    own += [path for path in record_paths(outputs) if replacing or _run_of(path) in (None, run)]
-    for path in filter(None, (outputs.snapshot, *own)):
-        for temporary in leftovers(path):
-            temporary.unlink(missing_ok=True)
 
 
 def _results(outputs: OutputOptions) -> list[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from training.options import TrainingOptions
-from training.outputs import check_outputs
+from training.outputs import claim_outputs
 from training.parallel import backend, hosts, precision, replicas
 from training.parallel.group import Group
 from utils import UsageError
@@ -26,7 +26,7 @@ def begun(options: TrainingOptions) -> Iterator[Group]:
     """
     with _joined(options) as group:
         if group.writes:
-            check_outputs(options.outputs, options.schedule.epochs)
+            claim_outputs(options.outputs, options.schedule.epochs)
         _check_options(options)
         group.check_batch_size(options.batch_size)
         backend.jit_compile(options.jit)

@@ -30,8 +30,10 @@ import PIL
 import simplejpeg
 
 from datasets.images.normalization import Normalization
-from storage.files import check_folder, leftovers, replacing
-from storage.locks import locked
+from storage.files import replacing
+from storage.locks import Lock, locked
+from storage.outputs import check_folder
+from storage.temporary import remove_leftovers
 from utils import UsageError, UserError, open_regular, read_bytes
 
 logger = logging.getLogger(__name__)
@@ -155,12 +157,12 @@ def stored_images(
     if found:
         return found
     _make(folder)
-    with _locked(path):
+    with _locked(path) as lock:
         found = _open(path, positions, len(images))
         if found:
             return found
         _check_space(path, estimate())
-        _write(path, images, positions, threads)
+        _write(path, images, positions, threads, lock)
     return StoredImages(path, positions, len(images))
 
 
@@ -260,19 +262,16 @@ def _open(path: Path, positions: np.ndarray, count: int) -> StoredImages | None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[Lock]:
     """Let one run at a time write the file."""
 
     def tell() -> None:
         logger.info("Waiting for another run that is writing %s", path)
 
-    with locked(path.with_suffix(".lock"), tell) as held:
-        if held:
-            # Whoever left these is dead; a folder may refuse to let one user delete another's.
-            for rest in leftovers(path):
-                with suppress(OSError):
-                    rest.unlink()
-        yield
+    with locked(path.with_suffix(".lock"), tell) as lock:
+        if lock.locked:
+            remove_leftovers(path)  # whoever left these is dead
+        yield lock
 
 
 def _check_space(path: Path, estimate: float) -> None:
@@ -284,7 +283,7 @@ def _check_space(path: Path, estimate: float) -> None:
         )
 
 
-def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int) -> None:
+def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int, lock: Lock) -> None:
     logger.info("Writing %s: %d images", path, len(positions))
     rows = np.zeros(len(positions), _ROW)
     header = np.zeros(1, _HEADER)
@@ -295,6 +294,8 @@ def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int) ->
             rows[row] = start, *pixels.shape[:2], zlib.crc32(pixels)
             header[0] = _MAGIC, len(positions), pixels.shape[2]
             start += file.write(pixels)
+            if row % _CHUNK == 0:
+                lock.touch()
         file.seek(0)
         file.write(header.tobytes() + rows.tobytes())
         _protect(temporary)

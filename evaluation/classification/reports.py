@@ -13,7 +13,7 @@ from evaluation.classification.confusion import Arrangement, confusion_matrix
 from evaluation.classification.confusion_plot import plot_confusion
 from evaluation.classification.models import Result
 from evaluation.tables import aligned, write_csv
-from storage.files import check_distinct
+from storage.outputs import check_distinct
 from storage.plots import check_plot_path
 from storage.records import record_path
 

@@ -9,7 +9,6 @@ import importlib.util
 import json
 import logging
 import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatch
@@ -20,7 +19,8 @@ import keras
 import numpy as np
 from keras import KerasTensor, layers, ops
 
-from storage.files import check_folder, check_writable, replacing, write_errors
+from storage.files import replacing
+from storage.outputs import check_folder, claim, hold, note
 from utils import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -84,15 +84,13 @@ class Format(NamedTuple):
 
     Attributes:
         libraries: required besides the project's own.
-        check_path: ``(option, path, overwrite)`` raises if the path cannot be written.
-        replacing: yields a temporary path that replaces a path in the end.
+        claim: ``(option, path, overwrite)`` claims the path, see ``storage.outputs``.
         write: writes ``(model, path, facts, opset)``.
         load: returns a function that runs the written model.
     """
 
     libraries: tuple[str, ...]
-    check_path: Callable[[str, Path, bool], None]
-    replacing: Callable[[Path], contextlib.AbstractContextManager[Path]]
+    claim: Callable[[str, Path, bool], None]
     write: Callable[[keras.Model, Path, Mapping[str, object], int], None]
     load: Callable[[Path], Run]
 
@@ -111,7 +109,7 @@ def check_export(kind: str, option: str, path: Path, overwrite: bool) -> None:
             TensorFlow.
     """
     chosen = FORMATS[kind]
-    chosen.check_path(option, path, overwrite)
+    chosen.claim(option, path, overwrite)
     missing = [name for name in chosen.libraries if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
@@ -146,7 +144,7 @@ def export(
         UserError: the network cannot be converted, the file not be written, or ``check`` says so.
     """
     chosen = FORMATS[kind]
-    with chosen.replacing(path) as temporary, _quiet():
+    with replacing(path.absolute()) as temporary, _quiet():
         try:
             chosen.write(model, temporary, facts, opset)
             run = chosen.load(temporary)
@@ -222,8 +220,15 @@ def _load_saved_model(path: Path) -> Run:
     return run
 
 
-def _check_saved_model_path(option: str, path: Path, overwrite: bool) -> None:
-    """Refuse a path unless it is free, an empty folder or, to overwrite, a SavedModel."""
+def _claim_saved_model(option: str, path: Path, overwrite: bool) -> None:
+    """Claim a path that is free, an empty folder or, to overwrite, a SavedModel."""
+    path = path.absolute()
+    _check_saved_model(option, path, overwrite)
+    hold(option, path)
+    note(path)
+
+
+def _check_saved_model(option: str, path: Path, overwrite: bool) -> None:
     if os.path.exists(path) and not os.path.isdir(path):
         raise UsageError(f"{option} {path}: is a file, but a SavedModel is a folder")
     try:
@@ -242,7 +247,7 @@ def _check_saved_model_path(option: str, path: Path, overwrite: bool) -> None:
                 f"{option} {path}: has files that are not of a SavedModel, like {foreign[0]}; "
                 "move them away or name another folder"
             )
-    check_folder(option, path.absolute().parent)
+    check_folder(option, path.parent)
 
 
 def _not_of_a_saved_model(path: Path) -> list[str]:
@@ -250,24 +255,6 @@ def _not_of_a_saved_model(path: Path) -> list[str]:
     found = (item for item in path.rglob("*") if item.is_symlink() or not item.is_dir())
     names = sorted(str(item.relative_to(path)) for item in found)
     return [name for name in names if not any(fnmatch(name, own) for own in SAVED_MODEL_FILES)]
-
-
-@contextlib.contextmanager
-def _replacing_folder(path: Path) -> Iterator[Path]:
-    """Like ``storage.files.replacing``, for a folder."""
-    path = path.absolute()
-    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}{end}") for end in ("", ".old"))
-    try:
-        with write_errors(path):
-            yield temporary
-            if path.exists():
-                path.rename(old)
-            temporary.rename(path)
-    finally:
-        if old.exists() and not path.exists():  # failed or interrupted in between
-            old.rename(path)
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -286,10 +273,6 @@ def _quiet() -> Iterator[None]:
 
 
 FORMATS = {
-    "onnx": Format(
-        ("onnx", "onnxruntime", "tf2onnx"), check_writable, replacing, _write_onnx, _load_onnx
-    ),
-    "saved_model": Format(
-        (), _check_saved_model_path, _replacing_folder, _write_saved_model, _load_saved_model
-    ),
+    "onnx": Format(("onnx", "onnxruntime", "tf2onnx"), claim, _write_onnx, _load_onnx),
+    "saved_model": Format((), _claim_saved_model, _write_saved_model, _load_saved_model),
 }

@@ -11,7 +11,7 @@ from utils import UsageError, UserError
 
 TRIAL = Trial(Point("CUB", "cosine", 0.5, 0), "paper")
 
-SNAPSHOT = ("snapshot.h5", "snapshot.h5.run.json", ".snapshot.h5.123.weights.h5")
+SNAPSHOT = ("snapshot.h5", "snapshot.h5.run.json")
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_trials_of_earlier_grids_are_found(store):
 
 def test_only_the_snapshot_goes_when_a_trial_is_finished(store):
     folder = write_run(store)
-    for name in (*SNAPSHOT, "model.keras"):
+    for name in (*SNAPSHOT, "model.keras", "my-snapshot.h5.bak"):
         (folder / name).write_text("")
     before = {path.name for path in folder.iterdir()}
     store.tidy(TRIAL)

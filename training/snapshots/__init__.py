@@ -27,6 +27,6 @@ How a run is resumed (``resuming``)
     the epoch in time, and ``end_epoch`` validates if only that was missing.
 
 Whose it is
-    ``storage.locks.only_run`` keeps a second run off the file; ``training.outputs`` decides by the
+    ``storage.outputs.claim`` keeps a second run off the file; ``training.outputs`` decides by the
     run ID which other files the run may write again.
 """

@@ -12,7 +12,6 @@ import numpy as np
 
 from training.callbacks.epoch_log import check_history
 from training.options import OutputOptions
-from training.outputs import remove_leftovers
 from training.snapshots.file import ALL_LAYERS, NEW_LAYERS, RunState, read_metrics, read_snapshot
 from utils import UsageError
 
@@ -81,7 +80,6 @@ def begin_or_resume(
         phase = NEW_LAYERS if finetune else ALL_LAYERS
         epoch = 0 if finetune else initial_epoch
         state = RunState(epoch, identity, phase=phase, began=initial_epoch, run=uuid.uuid4().hex)
-        remove_leftovers(outputs, state.run)
         return ResumePoint(state)
     state = read_snapshot(path, identity)
     if initial_epoch not in (0, state.began, state.epoch):
@@ -91,7 +89,6 @@ def begin_or_resume(
         )
     if outputs.history and not outputs.overwrite and state.phase == ALL_LAYERS:
         check_history(outputs.history, state.records)
-    remove_leftovers(outputs, state.run, resumed=True)
     logger.info("Going on from %s after %s", path, state.place)
     return ResumePoint(state, True, tuple(read_metrics(path)))
 

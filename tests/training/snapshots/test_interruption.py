@@ -125,7 +125,7 @@ def test_a_signal_ends_the_step_and_the_same_command_goes_on_exactly(
         "the same command again goes on from there"
     )
     assert (state()["epoch"], state()["step"]) == (epoch, step)
-    assert not os.path.exists("s.h5.lock") and not os.path.exists("w.h5")
+    assert not os.path.exists(".s.h5.lock") and not os.path.exists("w.h5")
     outcome = succeed(learn_image_embeddings, command)
     assert f"Going on from s.h5 after epoch {epoch}, step {step}\n" in outcome.err
     check_same(tmp_path, uninterrupted[command])

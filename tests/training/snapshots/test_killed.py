@@ -13,7 +13,7 @@ import pytest
 
 import learn_classifier
 import learn_image_embeddings
-from storage.files import leftovers
+from storage.temporary import leftovers
 from tests.commands.running import TINY, record, run, same_arrays, succeed
 from training import saving
 from training.callbacks.epoch_log import EpochReporter
@@ -46,7 +46,7 @@ def test_a_run_that_is_killed_at_random_ends_like_one_that_is_not(tmp_path, monk
     assert (whole / "h.csv").read_text() == (killed / "h.csv").read_text()
     names = ("s.h5", "w.h5", "m.keras", "h.csv", "s.h5.run.json", "w.h5.run.json")
     assert not [path for name in names for path in leftovers(killed / name)]
-    assert not (killed / "s.h5.lock").exists()
+    assert not (killed / ".s.h5.lock").exists()
 
 
 def run_until(folder: Path, epoch: int | None, delay: float) -> None:
@@ -98,8 +98,10 @@ def test_the_same_command_finishes(tmp_path, monkeypatch, owner, method):
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(owner, method, killed)
         run(learn_classifier, OUTPUTS)
-    (tmp_path / ".s.h5.123.weights.h5").touch()
-    (tmp_path / ".w.h5.123.weights.h5").touch()
+    for name in ("s.h5", "w.h5", "h.csv.run.json"):
+        left = tmp_path / f".{name}.k1lled_1.partial"
+        left.mkdir(0o700)
+        (left / "new.h5").touch()
     assert "final" not in record(tmp_path / "h.csv")
     succeed(learn_classifier, OUTPUTS)
     assert record(tmp_path / "h.csv")["final"] and record(tmp_path / "m.keras")["final"]
@@ -118,7 +120,7 @@ def test_what_was_half_written_over_a_result_of_others_is_removed(tmp_path, monk
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(saving, "save_weights", killed)
         run(learn_classifier, command)
-    (tmp_path / ".w.h5.123.h5").touch()
+    (tmp_path / ".w.h5.k1lled_1.partial").mkdir(0o700)
     succeed(learn_classifier, command)
     assert not [name for name in os.listdir() if name.startswith(".")]
     assert record(tmp_path / "w.h5")["options"]["epochs"] == 1

@@ -1,0 +1,256 @@
+"""The outputs of a command, claimed when it begins, so that nothing is replaced unseen.
+
+``claim`` locks an output against other commands and notes which file has its name. ``place`` gives
+that name to a new file only while the noted one has it. The claims of a process end with
+``release``, or with the process.
+"""
+
+import ctypes
+import errno
+import logging
+import os
+import socket
+import tempfile
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.locks import Lock
+from storage.temporary import hidden, remove_leftovers
+from utils import UsageError, UserError
+
+logger = logging.getLogger(__name__)
+
+RECORD = ".run.json"
+"""What the name of a record has behind that of its file."""
+
+_LOCK = "lock"
+_EXCHANGE, _AT_FDCWD = 2, -100  # of Linux: linux/fs.h, linux/fcntl.h
+
+State = tuple[tuple, ...]
+"""What tells a file, or all files in a folder, from others; empty: there is none."""
+
+
+@dataclass
+class _Claim:
+    """Attributes.
+
+    state: of what this process may replace.
+    aside: where the output is written once another file has its name.
+    """
+
+    state: State
+    aside: Path | None = None
+
+
+_claims: dict[Path, _Claim] = {}
+_held = ExitStack()
+
+
+def claim(option: str, path: Path, overwrite: bool) -> None:
+    """Refuse an output before hours of training end in an error; keep other commands off it.
+
+    What killed commands left of it is removed.
+
+    Args:
+        option: flag that named the file, for messages.
+        path: the file.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        UsageError: the folder is missing or not writable, the file exists or is none, or its name
+            is too long.
+        UserError: another command is writing it.
+    """
+    _check_file(option, path, overwrite)
+    hold(option, path)
+    _check_file(option, path, overwrite)  # it may have been waiting for its name
+    remove_leftovers(path.with_name(path.name + RECORD))
+    note(path)
+
+
+def hold(option: str, path: Path) -> None:
+    """Keep other commands off an output of any kind, and remove what killed ones left of it.
+
+    Raises:
+        UserError: another command is writing it.
+    """
+    lock = path.with_name(hidden(path) + _LOCK)
+    try:
+        held = Lock(lock)
+    except OSError as error:
+        raise UserError(f"{option} {path}: cannot lock {lock}: {error.strerror}") from error
+    with ExitStack() as stack:
+        stack.callback(held.close)
+        if not held.is_lock():
+            raise UserError(f"{option} {path}: {lock} is in the way, which is no lock file")
+        if held.acquire() is False:
+            holder = held.content() or "just started"
+            raise UserError(f"{option} {path}: another run is using it, {holder}")
+        if not held.locked:
+            logger.warning("%s %s: this file system cannot lock it", option, path)
+        held.write(f"process {os.getpid()} on {socket.gethostname()}")
+        remove_leftovers(path)
+        stack.pop_all()
+    _held.callback(held.remove)
+
+
+def note(path: Path) -> None:
+    """Let ``place`` replace what has this name now, and nothing else."""
+    _claims[_key(path)] = _Claim(_state(path))
+
+
+def release() -> None:
+    """End all claims of this process."""
+    _claims.clear()
+    _held.close()
+
+
+def place(new: Path, path: Path) -> None:
+    """Rename a file or folder, replacing only what was there when the output was claimed.
+
+    Raises:
+        OSError: it cannot be renamed.
+        UserError: something else has the name; what is new has another one now.
+    """
+    claimed = _claims.get(_key(path))
+    if claimed is None:
+        _rename(new, path, True)
+        return
+    try:
+        there = _state(path)
+        if there and there != claimed.state:
+            raise FileExistsError
+        _rename(new, path, bool(there))
+    except FileExistsError:
+        aside = _put_aside(new, path, claimed)
+        raise UserError(
+            f"cannot write {path}: another file has this name since the command began, and "
+            f"stays; what was to be written is in {aside}"
+        ) from None
+    claimed.state = _state(path)
+
+
+def discard(path: Path) -> None:
+    """Remove a file that had this name already when it was claimed.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    claimed = _claims.get(_key(path))
+    if claimed and claimed.state and claimed.state == _state(path):
+        path.unlink()
+
+
+def _rename(new: Path, path: Path, replace: bool) -> None:
+    if new.is_dir():
+        if replace and os.path.isdir(path) and os.listdir(path):
+            _exchange(new, path)
+        else:
+            new.rename(path)
+    elif replace:
+        os.replace(new, path)
+    else:
+        try:
+            os.link(new, path)  # unlike renaming, it never replaces anything
+            new.unlink()
+        except FileExistsError:
+            raise
+        except OSError:  # this file system has no hard links
+            os.replace(new, path)
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """Exchange two folders, so that at every moment one of them has the name."""
+    names = (os.fsencode(new), os.fsencode(path))
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # only Linux has it
+    if rename and not rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _EXCHANGE):
+        return
+    number = ctypes.get_errno() if rename else errno.ENOSYS
+    if number not in (errno.ENOSYS, errno.EINVAL):
+        raise OSError(number, os.strerror(number))
+    old = _free_name(path)
+    path.rename(old)  # a visible name: it is the only model until the next line
+    new.rename(path)
+    old.rename(new)
+
+
+def _put_aside(new: Path, path: Path, claimed: _Claim) -> Path:
+    if claimed.aside is None:
+        claimed.aside = _free_name(path)
+    os.replace(new, claimed.aside)
+    return claimed.aside
+
+
+def _free_name(path: Path) -> Path:
+    """Return an unused name beside a file that begins and ends like it."""
+    for name in tempfile._get_candidate_names():
+        found = path.with_name(f"{path.stem[:100]}.{name}{path.suffix[:20]}")
+        if not os.path.lexists(found):
+            return found
+    raise AssertionError("the names never end")
+
+
+def _key(path: Path) -> Path:
+    return Path(os.path.realpath(path.parent), path.name)
+
+
+def _state(path: Path) -> State:
+    if not os.path.lexists(path):
+        return ()
+    inside = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
+    return tuple(map(_facts, [path, *sorted(inside)]))
+
+
+def _facts(path: Path) -> tuple:
+    status = os.lstat(path)
+    return str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _check_file(option: str, path: Path, overwrite: bool) -> None:
+    if os.path.isdir(path):
+        raise UsageError(f"{option} {path}: is a folder, not a file")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UsageError(f"{option} {path}: is a device or a pipe, not a file")
+    if os.path.lexists(path) and not overwrite:
+        raise UsageError(f"{option} {path}: exists already; give --overwrite to replace it")
+    check_folder(option, path.parent)
+    try:
+        os.lstat(path.with_name(path.name + RECORD))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UsageError(f"{option} {path}: {error.strerror}") from error
+
+
+def check_distinct(outputs: Iterable[tuple[str, Path]]) -> None:
+    """Refuse two outputs in one file, of which the later would replace the earlier.
+
+    Args:
+        outputs: option and path of each file.
+
+    Raises:
+        UsageError: two paths are those of the same file.
+    """
+    seen: dict[str, str] = {}
+    for option, path in outputs:
+        real = os.path.realpath(path)
+        if real in seen:
+            raise UsageError(f"{seen[real]} and {option} name the same file, {path}")
+        seen[real] = option
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """Refuse a folder in which no file can be created.
+
+    Raises:
+        UsageError: it is missing or not writable.
+    """
+    try:
+        # Permissions alone do not tell: root passes them, read-only file systems do not.
+        tempfile.TemporaryFile(dir=folder).close()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UsageError(f"{option}: there is no folder {folder} to write to") from error
+    except OSError as error:
+        raise UsageError(f"{option}: cannot write to {folder}: {error.strerror}") from error

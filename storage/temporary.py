@@ -1,0 +1,61 @@
+"""Temporary files beside the files that they are to become, in folders nobody else can write to."""
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_LONG_NAME = 100  # bytes; some encrypted file systems end at 143, most at 255
+_END = ".partial"
+_RANDOM = re.compile(r"[a-z0-9_]{8}" + re.escape(_END))  # what ``tempfile`` chooses
+
+
+def hidden(path: Path) -> str:
+    """Return the begin of hidden names for a file, short enough for file systems that limit it."""
+    name = os.fsencode(path.name)
+    if len(name) <= _LONG_NAME:
+        return f".{path.name}."
+    return f".{hashlib.sha256(name).hexdigest()[:16]}."
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``path``, which only this user can read, and remove it at the end.
+
+    Nobody can foresee its name or put a link into it.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=hidden(path), suffix=_END, dir=path.absolute().parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """List the temporary folders for ``path`` of this user, those in use among them."""
+    start = hidden(path)
+    try:
+        found = [e for e in os.scandir(path.absolute().parent) if e.name.startswith(start)]
+        return [Path(e) for e in found if _RANDOM.fullmatch(e.name[len(start) :]) and _is_own(e)]
+    except OSError:
+        return []
+
+
+def _is_own(entry: os.DirEntry) -> bool:
+    status = entry.stat(follow_symlinks=False)
+    private = stat.S_ISDIR(status.st_mode) and status.st_mode & 0o777 == stat.S_IRWXU
+    return private and status.st_uid == os.geteuid()
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left; call it only while no other process writes ``path``."""
+    for folder in leftovers(path):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,289 @@
+"""Outputs are claimed: nothing that is not the command's own is replaced."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import compute_class_embedding
+import learn_classifier
+from storage.files import growing, partial_path, replacing
+from storage.outputs import check_folder, claim, release
+from storage.temporary import leftovers, remove_leftovers
+from tests.commands.running import TINY, run
+from tests.permissions import folder_for_all, ordinary_user
+from utils import UsageError, UserError
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from storage.outputs import claim
+
+claim("--out", Path(sys.argv[1]), True)
+print("claimed", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def released():
+    yield
+    release()
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that writes ``a.h5``."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "a.h5")],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == b"claimed\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.mark.parametrize("option", ["snapshot", "weight_dump", "model_dump"])
+def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path, holder, option):
+    path = tmp_path / "a.h5"
+    outcome = run(learn_classifier, f"{TINY} --epochs 1 --{option} {path} --overwrite")
+    assert outcome.status == 1 and outcome.out == ""
+    assert outcome.err.splitlines()[-1] == (
+        f"learn_classifier.py: error: --{option} {path}: another run is using it, "
+        f"process {holder.pid} on {socket.gethostname()}"
+    )
+    assert os.listdir(tmp_path) == [".a.h5.lock"]
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    claim("--out", path, False)
+    content = (tmp_path / ".a.h5.lock").read_text()
+    assert content == f"process {os.getpid()} on {socket.gethostname()}\n"
+    release()
+    assert os.listdir(tmp_path) == []
+
+
+def test_every_command_claims_its_outputs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("tree.txt").write_text("top a\ntop b\n")
+    claim("--out", Path("a.npz"), True)
+    outcome = run(
+        compute_class_embedding,
+        "--hierarchy tree.txt --is_a --str_ids --out a.npz --overwrite",
+    )
+    assert outcome.status == 1 and "--out a.npz: another run is using it" in outcome.err
+
+
+def test_within_one_process_too(tmp_path):
+    claim("--out", tmp_path / "a.h5", False)
+    with pytest.raises(UserError, match="another run is using it"):
+        claim("--out", tmp_path / "a.h5", False)
+    claim("--out", tmp_path / "other.h5", False)
+
+
+@pytest.mark.parametrize("write", [replacing, growing])
+@pytest.mark.parametrize("existing", [True, False])
+def test_a_file_that_appears_meanwhile_stays(tmp_path, write, existing):
+    path = tmp_path / "a.csv"
+    if existing:
+        path.write_text("old")
+    claim("--out", path, overwrite=True)
+    path.unlink(missing_ok=True)
+    path.write_text("somebody's")
+    for content in ("first", "second"):
+        with pytest.raises(UserError, match=r"stays; what was to be written is in .*a\.") as caught:
+            _write(write, path, content)
+        aside = Path(str(caught.value).split(" is in ")[1])
+        assert path.read_text() == "somebody's" and aside.read_text() == content
+    release()
+    assert {*tmp_path.iterdir()} == {path, aside}
+
+
+def _write(write, path, content):
+    with write(path) as target:
+        (target.write_text if write is replacing else target.write)(content)
+
+
+@pytest.mark.parametrize("write", [replacing, growing])
+def test_what_the_command_wrote_itself_is_replaced(tmp_path, write):
+    path = tmp_path / "a.csv"
+    claim("--out", path, overwrite=False)
+    for content in ("first", "second"):
+        _write(write, path, content)
+        assert path.read_text() == content
+    path.unlink()  # somebody took it away
+    _write(write, path, "third")
+    assert path.read_text() == "third"
+
+
+def test_where_there_are_no_hard_links(tmp_path, monkeypatch):
+    def link(*names):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    claim("--out", tmp_path / "a.csv", overwrite=False)
+    _write(replacing, tmp_path / "a.csv", "new")
+    assert (tmp_path / "a.csv").read_text() == "new"
+
+
+def folder_with(path, content):
+    path.mkdir(exist_ok=True)
+    (path / "part").write_text(content)
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_folders_are_replaced_whole(tmp_path, monkeypatch, exchange):
+    if not exchange:
+        monkeypatch.setattr("ctypes.CDLL", lambda *args, **named: None)
+    path = tmp_path / "model"
+    folder_with(path, "old")
+    folder_with(tmp_path / ".model.old", "mine")
+    with replacing(path) as temporary:
+        folder_with(temporary, "new")
+        assert (path / "part").read_text() == "old"
+    assert (path / "part").read_text() == "new"
+    assert sorted(os.listdir(tmp_path)) == [".model.old", "model"]
+
+
+@pytest.mark.parametrize("below", [".", "inner"])
+def test_files_that_are_put_into_a_folder_meanwhile_stay(tmp_path, below):
+    from storage.outputs import hold, note
+
+    path = tmp_path / "model"
+    folder_with(path, "old")
+    (path / "inner").mkdir()
+    hold("--out", path)
+    note(path)
+    (path / below / "notes").write_text("mine")
+    stays = pytest.raises(UserError, match="stays; what was to be written is in")
+    with stays, replacing(path) as temporary:
+        folder_with(temporary, "new")
+    assert (path / below / "notes").read_text() == "mine"
+    assert (path / "part").read_text() == "old"
+
+
+def test_planted_links_are_not_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    path = tmp_path / "a.csv"
+    for name in (".a.csv.lock", "a.csv.partial", f".a.csv.{os.getpid()}.csv"):
+        (tmp_path / name).symlink_to(victim)
+    with pytest.raises(UserError, match=r"cannot lock .*\.a\.csv\.lock"):
+        claim("--out", path, overwrite=True)
+    (tmp_path / ".a.csv.lock").unlink()
+    claim("--out", path, overwrite=True)
+    with pytest.raises(UserError, match="File exists"):
+        _write(growing, path, "new")
+    claim("--out", partial_path(path), overwrite=True)
+    _write(growing, path, "new")
+    _write(replacing, path, "newer")
+    assert path.read_text() == "newer" and victim.read_text() == "mine"
+
+
+@pytest.mark.parametrize("plant", [os.link, os.symlink])
+def test_planted_locks_are_not_written_to(tmp_path, plant):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    plant(victim, tmp_path / ".a.csv.lock")
+    with pytest.raises(UserError, match=r"\.a\.csv\.lock"):
+        claim("--out", tmp_path / "a.csv", False)
+    assert victim.read_text() == "mine"
+
+
+def test_a_link_to_nothing_is_a_file_that_exists(tmp_path):
+    (tmp_path / "a.csv").symlink_to(tmp_path / "nothing")
+    with pytest.raises(UsageError, match="exists already"):
+        claim("--out", tmp_path / "a.csv", False)
+
+
+def test_a_file_that_is_no_lock_is_left_alone(tmp_path):
+    (tmp_path / ".poetry.lock").write_text("# packages")
+    with pytest.raises(UserError, match=r"\.poetry\.lock is in the way"):
+        claim("--out", tmp_path / "poetry", False)
+    assert (tmp_path / ".poetry.lock").read_text() == "# packages"
+    os.mkfifo(tmp_path / ".a.h5.lock")
+    with pytest.raises(UserError, match="is in the way"):
+        claim("--out", tmp_path / "a.h5", False)
+    assert stat.S_ISFIFO((tmp_path / ".a.h5.lock").stat().st_mode)
+
+
+def test_only_what_killed_commands_left_is_removed(tmp_path):
+    path = tmp_path / "run.h5"
+    mine = [".run.h5.1", ".run.h5.20261128.h5", ".run.h5.1.bak", ".run.h5.abcdefgh.partial"]
+    for name in mine:
+        (tmp_path / name).write_text("mine")
+    folders = [".run.h5.old", ".run.h5.backup01.partial.1"]
+    for name in folders:
+        (tmp_path / name).mkdir(0o700)
+    (tmp_path / ".run.h5.readable.partial").mkdir(0o755)
+    (tmp_path / ".run.h5.linkedto.partial").symlink_to(tmp_path / ".run.h5.old")
+    before = sorted(os.listdir(tmp_path))
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        (kept,) = leftovers(path)
+        os.rename(kept, tmp_path / ".run.h5.k1lled_9.partial")
+        temporary.parent.mkdir()
+        temporary.write_text("new")
+    assert leftovers(path)
+    claim("--out", path, True)
+    release()
+    assert sorted([*os.listdir(tmp_path)]) == sorted([*before, "run.h5"])
+    remove_leftovers(tmp_path / "gone" / "a")
+
+
+@pytest.mark.parametrize("length", [248, 256, 5000])
+def test_names_that_are_too_long_are_refused(tmp_path, length):
+    with pytest.raises(UsageError, match=r"--history .*: File name too long$"):
+        claim("--history", tmp_path / (length * "n"), overwrite=True)
+
+
+def test_outputs_that_can_be_written_are_accepted_and_nothing_is_left(tmp_path):
+    claim("--history", tmp_path / "a.csv", overwrite=False)
+    release()
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "a.csv").write_text("old")
+    claim("--history", tmp_path / "a.csv", overwrite=True)
+    assert (tmp_path / "a.csv").read_text() == "old"
+
+
+def test_outputs_that_cannot_be_written_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("old")
+    with pytest.raises(UsageError, match=r"--history .*a\.csv: exists already; give --overwrite"):
+        claim("--history", tmp_path / "a.csv", overwrite=False)
+    with pytest.raises(UsageError, match="is a folder, not a file"):
+        claim("--history", tmp_path, overwrite=True)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="is a device or a pipe, not a file"):
+        claim("--history", tmp_path / "pipe", overwrite=True)
+    with pytest.raises(UsageError, match=r"--history: there is no folder .*none"):
+        claim("--history", tmp_path / "none" / "a.csv", overwrite=True)
+
+
+def test_a_folder_in_which_nothing_can_be_created_is_refused(tmp_path, monkeypatch):
+    def fail(dir):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fail)
+    with pytest.raises(UsageError, match=r"cannot write to .*: Read-only file system"):
+        check_folder("--log_dir", tmp_path)
+
+
+def test_folders_that_permissions_close_are_refused():
+    with folder_for_all() as folder:
+        (folder / "closed/below").mkdir(parents=True)
+        (folder / "fixed").mkdir()
+        (folder / "fixed").chmod(0o555)
+        (folder / "closed").chmod(0)
+        with ordinary_user():
+            claim("--history", folder / "a.csv", overwrite=False)
+            for closed in ("closed", "closed/below", "fixed"):
+                named = rf"--history: cannot write to .*{closed}: Permission denied"
+                with pytest.raises(UsageError, match=named):
+                    claim("--history", folder / closed / "a.csv", overwrite=False)
