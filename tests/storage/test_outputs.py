@@ -1,6 +1,7 @@
 """Outputs are claimed: nothing that is not the command's own is replaced."""
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -17,6 +18,7 @@ from storage.outputs import check_folder, claim, release
 from storage.temporary import leftovers, remove_leftovers
 from tests.commands.running import TINY, run
 from tests.permissions import folder_for_all, ordinary_user
+from training.callbacks.epoch_log import EpochReporter
 from utils import UsageError, UserError
 
 HOLDER = """
@@ -287,3 +289,30 @@ def test_folders_that_permissions_close_are_refused():
                 named = rf"--history: cannot write to .*{closed}: Permission denied"
                 with pytest.raises(UsageError, match=named):
                     claim("--history", folder / closed / "a.csv", overwrite=False)
+
+
+def test_a_training_keeps_what_appears_at_its_outputs_and_its_own_results(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    theirs = ("w.h5", "m.keras", "f.npz", "h.csv", "s.h5")
+    whole = EpochReporter.on_epoch_end
+
+    def epoch_end(self, epoch, logs=None):
+        for name in theirs if epoch == 0 else ():
+            Path(name).unlink(missing_ok=True)  # the first snapshot is there
+            Path(name).write_text("somebody's")
+        whole(self, epoch, logs)
+
+    monkeypatch.setattr(EpochReporter, "on_epoch_end", epoch_end)
+    files = "--weight_dump w.h5 --model_dump m.keras --feature_dump f.npz --history h.csv"
+    outcome = run(learn_classifier, f"{TINY} --epochs 2 {files} --snapshot s.h5")
+    assert outcome.status == 1
+    assert {Path(name).read_text() for name in theirs} == {"somebody's"}
+    found = dict(
+        re.findall(r"cannot write (\S+): another file .* is in (\S+?);? ", outcome.err + " ")
+    )
+    found |= dict(
+        re.findall(r"cannot write (\S+): another file .* is in (\S+)$", outcome.err, re.M)
+    )
+    assert {*found} == {*theirs}
+    assert len(Path(found["h.csv"]).read_text().splitlines()) == 3
+    assert {len([*tmp_path.glob(f"{Path(name).stem}.*")]) for name in theirs} == {3}

@@ -340,7 +340,7 @@ def test_a_killed_run_leaves_nothing_half_written(tmp_path):
             break
     first.communicate()
     assert not files(folder)
-    assert list(folder.glob(".*.partial/*.images"))  # what it had written so far, under another name
+    assert list(folder.glob(".*.partial/*.images"))  # what it had written so far
     second = start_writer(folder, 0)
     out, err = second.communicate(timeout=60)
     assert second.returncode == 0, err
