@@ -307,12 +307,8 @@ def test_a_training_keeps_what_appears_at_its_outputs_and_its_own_results(tmp_pa
     outcome = run(learn_classifier, f"{TINY} --epochs 2 {files} --snapshot s.h5")
     assert outcome.status == 1
     assert {Path(name).read_text() for name in theirs} == {"somebody's"}
-    found = dict(
-        re.findall(r"cannot write (\S+): another file .* is in (\S+?);? ", outcome.err + " ")
-    )
-    found |= dict(
-        re.findall(r"cannot write (\S+): another file .* is in (\S+)$", outcome.err, re.M)
-    )
+    told = r"cannot write (\S+): another file .* is in (\S+?)(?:;.*)?$"
+    found = dict(re.findall(told, outcome.err, re.MULTILINE))
     assert {*found} == {*theirs}
     assert len(Path(found["h.csv"]).read_text().splitlines()) == 3
     assert {len([*tmp_path.glob(f"{Path(name).stem}.*")]) for name in theirs} == {3}
