@@ -1,8 +1,9 @@
 """Evaluate the accuracy of saved models on a test split: plain, top-5, average, hierarchical.
 
 Each model classifies as it was trained to: by class probabilities, or by the nearest class
-embedding. --layer, --svm and --prob_features train a linear SVM on features of the training images
-instead, and --centroids takes the class of the nearest vector in a file.
+embedding. --layer and --svm train a linear SVM on features of the training images instead,
+--prob_features takes the largest value of a layer, and --centroids the class of the nearest vector
+in a file.
 """
 
 import argparse
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli import arguments, class_options, console, data_options
+from cli import arguments, class_options, console, data_options, model_options
 from cli.arguments import non_negative_float, non_negative_int, positive, seed
+from datasets.cache.choice import with_normalization
 from datasets.images.dataset import ImageDataset
 from storage.outputs import claim
 from storage.records import commit, record_path, write_record
@@ -23,18 +25,15 @@ from utils import UsageError, UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from embeddings import Taxonomy
+    from embeddings import ClassEmbeddings, Taxonomy
     from evaluation.classification.models import Result
     from evaluation.classification.reports import Outputs
+    from models.files.published import Facts
 
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
 
-_EXCLUSIVE = (
-    ("centroids", "svm"),
-    ("centroids", "prob_features"),
-    ("prob_features", "layer"),
-)
+_COST = 0.1
 _ONE_EACH = "one for all models or one for each"
 
 
@@ -42,8 +41,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser = arguments.build_parser(__doc__)
     data_options.add_data_options(parser, training=False)
     _add_model_options(parser.add_argument_group("models"))
+    model_options.add_architecture_options(parser, several=True)
     class_options.add_class_list(
         parser, "test on these classes only, and choose among them (default: all of the model)"
+    )
+    class_options.add_classes_from(
+        parser,
+        "test on the classes that have one; a model of the published code was trained for these "
+        "classes in this order",
     )
     _add_method_options(parser.add_argument_group("how to classify"))
     class_options.add_hierarchy_options(parser, required=False)
@@ -59,7 +64,7 @@ def _add_model_options(group) -> None:
         action="extend",
         required=True,
         metavar="FILE",
-        help="saved with --model_dump, .keras or .h5",
+        help="saved with --model_dump, .keras or .h5, or by the published code, .h5",
     )
     group.add_argument(
         "--label",
@@ -81,12 +86,13 @@ def _add_method_options(group) -> None:
         action="extend",
         metavar="NAME",
         help=f"name or index of the layer with the features, {_ONE_EACH}; means --svm unless "
-        "there are --centroids",
+        "there are --prob_features or --centroids",
     )
-    group.add_argument(
+    model_options.add_yes_no(
+        group,
         "--prob_features",
-        action="store_true",
-        help="train a linear SVM on the class probabilities",
+        "the features are one value per class (of --layer, or the model's class probabilities), of "
+        "which the largest decides",
     )
     group.add_argument(
         "--centroids",
@@ -94,24 +100,26 @@ def _add_method_options(group) -> None:
         action="extend",
         metavar="FILE",
         help=f"one vector per class, {_ONE_EACH}: a file of class embeddings, or the name of one "
-        "that comes with the project; the nearest by dot product where the model compares its own "
-        "embedding so, otherwise by Euclidean distance",
+        "that comes with the project; the nearest by Euclidean distance",
     )
-    group.add_argument(
-        "--norm", action="store_true", help="scale features to unit length (SVM, centroids)"
+    model_options.add_yes_no(
+        group,
+        "--norm",
+        "scale features to unit length (SVM, centroids); otherwise the SVM divides each by its "
+        "largest absolute value in training",
     )
     group.add_argument(
         "--C",
         type=non_negative_float,
         metavar="C",
-        help="SVM: weight of errors, above 0 (default: 1.0)",
+        help=f"SVM: weight of errors, above 0 (default: {_COST})",
     )
     group.add_argument(
         "--augmentation_epochs",
         type=non_negative_int,
         metavar="N",
-        help="SVM: passes over the training images with random augmentation (default: 0, one pass "
-        "without)",
+        help="SVM: passes over the training images with random augmentation; 1, the default: one "
+        "pass without",
     )
     group.add_argument(
         "--seed",
@@ -137,64 +145,95 @@ def _add_output_options(group) -> None:
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the comparison: its name, file, layer of features and file of centroids."""
+    """One model of the comparison.
+
+    Attributes:
+        name: in tables.
+        path: its file.
+        architecture: of a file of the published code.
+        layer: with the features.
+        prob_features: whether they are one value per class.
+        centroids: file of vectors to compare them with.
+        norm: whether they are scaled to unit length.
+        svm: whether a support vector machine learns from them.
+    """
 
     name: str
     path: Path
+    architecture: str | None
     layer: str | None
+    prob_features: bool
     centroids: str | None
+    norm: bool
+    svm: bool
+
+    @property
+    def method(self) -> str:
+        """Return the key of ``evaluation.classification.classifiers.METHODS``."""
+        if self.centroids:
+            return "centroids"
+        if self.prob_features:
+            return "prob_features"
+        return "svm" if self.svm or self.layer else "own"
 
 
-def choose_method(args: argparse.Namespace) -> str:
-    """Return the key of ``evaluation.classification.classifiers.METHODS`` that the options choose.
+def check_methods(args: argparse.Namespace, entries: Sequence[Entry]) -> None:
+    """Refuse options about classifying that contradict each other, or would do nothing.
 
     Raises:
-        UsageError: they contradict each other, or some would do nothing.
+        UsageError: they do.
     """
-    options = vars(args)
-    for one, other in _EXCLUSIVE:
-        if options[one] and options[other]:
-            raise UsageError(f"--{one} and --{other} exclude each other")
-    chosen = [option for option in ("centroids", "prob_features", "svm") if options[option]]
-    method = chosen[0] if chosen else "svm" if args.layer else "own"
+    for entry in entries:
+        options = ("centroids", "prob_features", "svm")
+        chosen = [option for option in options if getattr(entry, option)]
+        if len(chosen) > 1:
+            raise UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
+        if entry.norm and entry.method not in ("svm", "centroids"):
+            raise UsageError("--norm is for features: give --svm, --layer or --centroids")
     if args.C == 0:
         raise UsageError("--C 0: the weight of errors has to be above 0")
+    learning = any(entry.method == "svm" for entry in entries)
     for option in ("C", "augmentation_epochs"):
-        if options[option] is not None and method not in ("svm", "prob_features"):
-            raise UsageError(
-                f"--{option} is for a linear SVM: give --svm, --layer or --prob_features"
-            )
-    if args.norm and method == "own":
-        raise UsageError("--norm is for features: give --svm, --layer or --centroids")
+        if getattr(args, option) is not None and not learning:
+            raise UsageError(f"--{option} is for a linear SVM: give --svm or --layer")
+    if args.all and learning:
+        raise UsageError("a linear SVM needs training images, of which --all leaves none")
     for option in ("is_a", "str_ids"):
-        if options[option] and not args.hierarchy:
+        if getattr(args, option) and not args.hierarchy:
             raise UsageError(f"--{option} says how to read a hierarchy: give --hierarchy FILE")
-    return method
+    for option in ("mean", "std"):
+        if getattr(args, option) and not args.architecture:
+            raise UsageError(f"--{option} is for files of the published code: give --architecture")
 
 
 def evaluate(args: argparse.Namespace) -> None:
+    from embeddings import load_class_embeddings
     from evaluation.classification import matching, reports
-    from models.files.description import read_description
+    from models.files.description import find_description, read_description
+    from models.files.published import read_or_describe
     from training.parallel import backend
 
-    method, entries = choose_method(args), _entries(args)
+    entries = _entries(args)
+    check_methods(args, entries)
     names = [entry.name for entry in entries]
     outputs = reports.Outputs(names, args.csv, args.per_class, args.confusion, args.plot_confusion)
     for option, path in outputs.files():
         claim(option, path, args.overwrite)
     backend.configure(args.seed, mixed_precision=None)
-    models = {entry.path: read_description(entry.path) for entry in entries}
+    for entry in entries:  # before the data set, which takes longer
+        (find_description if entry.architecture else read_description)(entry.path)
     taxonomy = _read_taxonomy(args)
     dataset = data_options.open_dataset(args)
-    wanted = (
-        class_options.read_class_list(args.class_list, dataset.labels) if args.class_list else None
-    )
+    embeddings = load_class_embeddings(args.classes_from) if args.classes_from else None
+    facts = _facts(args, entries, dataset, embeddings)
+    models = {entry.path: read_or_describe(entry.path, facts[entry]) for entry in entries}
+    wanted = _wanted_classes(args, dataset, embeddings)
     dataset = matching.matched(dataset, models, wanted)
     similarities = _similarities(taxonomy, dataset)
     found, failures = [], []
     for entry in entries:
         try:
-            found.append(_evaluate_model(args, method, entry, dataset, similarities))
+            found.append(_evaluate_model(args, entry, facts[entry], dataset, similarities))
         except UserError as error:  # of one model: the others are worth their time
             failures.append(error)
     if found:
@@ -232,21 +271,55 @@ def _entries(args: argparse.Namespace) -> list[Entry]:
     Raises:
         UsageError: numbers do not fit, or two models have the same name.
     """
-    from cli.model_options import model_names, per_model
-
+    count = len(args.model)
     columns = [
-        model_names(args.model, args.label),
+        model_options.model_names(args.model, args.label),
         args.model,
-        per_model("--layer", args.layer or [None], len(args.model)),
-        per_model("--centroids", args.centroids or [None], len(args.model)),
+        model_options.per_model("--architecture", args.architecture or [None], count),
+        model_options.per_model("--layer", args.layer or [None], count),
+        model_options.yes_or_no("--prob_features", args.prob_features, count),
+        model_options.per_model("--centroids", args.centroids or [None], count),
+        model_options.yes_or_no("--norm", args.norm, count),
+        [args.svm] * count,
     ]
     return [Entry(*row) for row in zip(*columns, strict=True)]
 
 
+def _facts(
+    args: argparse.Namespace,
+    entries: Sequence[Entry],
+    dataset: ImageDataset,
+    embeddings: "ClassEmbeddings | None",
+) -> "dict[Entry, Facts | None]":
+    """Return what files of the published code do not say; None for models of this project."""
+    from models.files.description import find_description
+
+    published = [e for e in entries if e.architecture and find_description(e.path) is None]
+    if published and not args.mean and not args.all:
+        dataset = with_normalization(dataset, "off")
+    return {
+        entry: model_options.facts_from_dataset(args, entry.architecture, dataset, embeddings)
+        if entry in published
+        else None
+        for entry in entries
+    }
+
+
+def _wanted_classes(
+    args: argparse.Namespace, dataset: ImageDataset, embeddings: "ClassEmbeddings | None"
+) -> list[str] | None:
+    """Return the labels of the classes to test on, or None for those of the models."""
+    if args.class_list:
+        return class_options.read_class_list(args.class_list, dataset.labels)
+    if embeddings and not args.all:
+        return list(map(str, embeddings.shared_labels(dataset.labels, dataset.name)))
+    return None
+
+
 def _evaluate_model(
     args: argparse.Namespace,
-    method: str,
     entry: Entry,
+    facts: "Facts | None",
     dataset: ImageDataset,
     similarities: "dict[str, np.ndarray]",
 ) -> "Result":
@@ -254,19 +327,21 @@ def _evaluate_model(
     from embeddings import load_class_embeddings
     from evaluation.classification import matching, models
     from evaluation.classification.classifiers import Request
-    from models.files.saved import load_model
+    from models.files.published import check_name, open_model
     from training.parallel import backend
 
-    model, description = load_model(entry.path)
+    model, description = open_model(entry.path, facts)
+    if entry.architecture:
+        check_name(entry.path, model, entry.architecture)
     dataset = matching.with_sizes_of(dataset, description, args.target_size, args.crop_size)
     request = Request(
         model,
         description,
         dataset.labels,
         entry.layer,
-        args.norm,
+        entry.norm,
         load_class_embeddings(entry.centroids) if entry.centroids else None,
-        1.0 if args.C is None else args.C,
+        _COST if args.C is None else args.C,
         args.seed,
     )
     loader = models.LoaderOptions(
@@ -275,11 +350,11 @@ def _evaluate_model(
         args.queue_size,
         backend.jit_compile("auto"),
         int(sys.stdout.isatty() and not args.no_progress),
-        args.augmentation_epochs or 0,
+        args.augmentation_epochs or 1,
         args.seed,
     )
     return models.evaluate_model(
-        entry.name, entry.path, method, request, dataset, similarities, loader
+        entry.name, entry.path, entry.method, request, dataset, similarities, loader
     )
 
 

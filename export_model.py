@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cli import arguments, console
+from cli import arguments, console, model_options
 from cli.arguments import positive
 from utils import UsageError, UserError, generator
 
@@ -38,8 +38,13 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = arguments.build_parser(__doc__)
     parser.add_argument(
-        "--model", required=True, type=Path, metavar="FILE", help="what --model_dump wrote"
+        "--model",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="what --model_dump wrote, here or with the published code",
     )
+    model_options.add_published_options(parser)
     parser.add_argument("--format", required=True, choices=FORMATS, help="what to write")
     parser.add_argument(
         "--out", required=True, type=Path, metavar="PATH", help="file (ONNX), folder (SavedModel)"
@@ -93,11 +98,11 @@ def _images(paths: Sequence[Path]) -> list[Path]:
 def export_model(args: argparse.Namespace) -> None:
     from evaluation.prediction import Classifier
     from models.files import export
-    from models.files.saved import load_model
+    from models.files.published import open_model
 
     export.check_export(args.format, "--out", args.out, args.overwrite)
     images = _images(args.check_images) if args.check_images else []
-    model, description = load_model(args.model)
+    model, description = open_model(args.model, model_options.facts_from_options(args))
     plain = export.exportable(model)
     if export.is_half_precision(model):
         logger.info("%s was trained in half precision; it is exported in float32", args.model)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from cli import arguments, console
+from cli import arguments, console, model_options
 from cli.arguments import positive
 from storage.files import growing, partial_path, write_errors
 from storage.outputs import claim
@@ -30,8 +30,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = arguments.build_parser(__doc__)
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image file or folder")
     parser.add_argument(
-        "--model", required=True, type=Path, metavar="FILE", help="what --model_dump wrote"
+        "--model",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="what --model_dump wrote, here or with the published code",
     )
+    model_options.add_published_options(parser)
     parser.add_argument(
         "--output",
         metavar="NAME",
@@ -170,17 +175,17 @@ def predict(args: argparse.Namespace) -> None:
 def _load(args: argparse.Namespace) -> "Classifier":
     """Load the model, after all checks that need only its description."""
     from evaluation.prediction import Classifier, output_position
-    from models.files.description import read_description
-    from models.files.saved import load_model
+    from models.files.published import open_model, read_or_describe
     from training.parallel import backend
 
-    description = read_description(args.model)
+    facts = model_options.facts_from_options(args)
+    description = read_or_describe(args.model, facts)
     output_position(description, args.output)
     if args.top_k > len(description.labels):
         raise UsageError(
             f"--top_k {args.top_k}: {args.model} knows {len(description.labels)} classes"
         )
-    model, description = load_model(args.model)
+    model, description = open_model(args.model, facts)
     return Classifier(model, description, args.output, backend.jit_compile("auto"))
 
 

@@ -81,6 +81,11 @@ def non_negative_float(text: str) -> float:
     return _number(text, float, 0)
 
 
+def finite_float(text: str) -> float:
+    """Parse a finite number."""
+    return _number(text, float, -sys.float_info.max)
+
+
 def fraction(text: str) -> float:
     """Parse a number from 0 to 1."""
     return _number(text, float, 0, 1)

@@ -41,7 +41,7 @@ def add_class_list(parser: argparse.ArgumentParser, meaning: str) -> None:
     )
 
 
-def add_classes_from(parser: argparse.ArgumentParser, meaning: str) -> None:
+def add_classes_from(parser: argparse._ActionsContainer, meaning: str) -> None:
     """Add the option that names class embeddings whose classes a data set is restricted to."""
     parser.add_argument(
         "--classes_from",

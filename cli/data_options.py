@@ -27,6 +27,12 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
         _add_split_options(group)
     else:
         parser.set_defaults(repeats=1, val_fraction=None)
+        group.add_argument(
+            "--all",
+            action="store_true",
+            help="test on all images of --dataset Folder, in one subfolder per class; classes of "
+            "the model may be missing",
+        )
     _add_reading_options(parser)
 
 
@@ -138,6 +144,7 @@ def open_dataset(args: argparse.Namespace) -> ImageDataset:
         val_fraction=args.val_fraction,
         target_size=args.target_size,
         crop_size=args.crop_size,
+        all_test=getattr(args, "all", False),  # commands that train do not have it
     )
 
 

@@ -1,13 +1,186 @@
-"""Options for several models: their names, and one value for all or one for each."""
+"""Options about models: several of them, yes/no for each, and files of the published code."""
 
+import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from cli import class_options
+from cli.arguments import finite_float, known, positive
+from datasets.images.dataset import ImageDataset, published_input
+from datasets.images.normalization import Normalization
+from datasets.names import parse_name
+from embeddings import ClassEmbeddings, load_class_embeddings
+from models import check_architecture
 from utils import UsageError, listing
 
+if TYPE_CHECKING:
+    from models.files.published import Facts
+
 Value = TypeVar("Value")
+
+_ONLY_PUBLISHED = ("mean", "std", "dataset", "classes_from", "target_size", "crop_size")
+
+
+def add_architecture_options(parser: argparse.ArgumentParser, several: bool) -> None:
+    """Add the options that say what the files of the published code do not say.
+
+    Args:
+        parser: gets the options.
+        several: whether there is an architecture for each of several models.
+    """
+    group = parser.add_argument_group("model files of the published code")
+    group.add_argument(
+        "--architecture",
+        type=known(check_architecture),
+        metavar="NAME",
+        help="name of the network, which such a file does not say; it is built anew, and weights "
+        "are loaded by name" + (", one for all models or one for each" if several else ""),
+        **({"nargs": "+", "action": "extend"} if several else {}),
+    )
+    for option in ("mean", "std"):
+        group.add_argument(
+            f"--{option}",
+            type=finite_float,
+            nargs="+",
+            metavar="V",
+            help=f"{option} of the pixels per channel, in RGB order, 0 to 255 (default: that of "
+            "--dataset)",
+        )
+
+
+def add_published_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that read a file of the published code without a data set."""
+    add_architecture_options(parser, several=False)
+    group = parser.add_argument_group("more about such a file")
+    class_options.add_classes_from(
+        group, "the classes that the model was trained for (default: numbered from 0)"
+    )
+    group.add_argument(
+        "--dataset",
+        type=known(parse_name),
+        metavar="NAME",
+        help="data set that it was trained on, which does not have to be there: its mean, standard "
+        "deviation and image size, if published",
+    )
+    group.add_argument(
+        "--target_size", type=positive, metavar="PX", help="shorter side that images get"
+    )
+    group.add_argument(
+        "--crop_size", type=positive, metavar="PX", help="side of the square that is cut out"
+    )
+
+
+def facts_from_options(args: argparse.Namespace) -> "Facts | None":
+    """Return what the options say about a file of the published code; None if it is none.
+
+    Raises:
+        UsageError: something is missing, or given for a model of this project.
+        UserError: the class embeddings cannot be read.
+    """
+    from models.files.configurations import input_side
+    from models.files.published import Facts
+
+    if not args.architecture:
+        for option in _ONLY_PUBLISHED:
+            if getattr(args, option) is not None:
+                raise UsageError(
+                    f"--{option} is for model files of the published code, with --architecture"
+                )
+        return None
+    published = published_input(args.dataset) if args.dataset else None
+    normalization = _normalization(args, published and published.normalization)
+    sizes = published.preprocessing if published else None
+    crop = args.crop_size or (sizes.crop_size if sizes else input_side(args.model))
+    if crop is None:
+        raise UsageError(f"{args.model} does not say the size of its images: give --crop_size")
+    embeddings = load_class_embeddings(args.classes_from) if args.classes_from else None
+    return Facts(
+        args.architecture,
+        args.dataset or "an unknown data set",
+        len(normalization.mean),
+        *(normalization.mean, normalization.std, normalization.bgr),
+        args.target_size or (sizes.test_size if sizes else crop),
+        crop,
+        embeddings and embeddings.labels,
+        {},
+        None if embeddings is None else embeddings.vectors,
+    )
+
+
+def facts_from_dataset(
+    args: argparse.Namespace,
+    architecture: str,
+    dataset: ImageDataset,
+    embeddings: ClassEmbeddings | None,
+) -> "Facts":
+    """Return what a file of the published code does not say about its training on a data set.
+
+    Args:
+        args: have ``mean`` and ``std``.
+        architecture: name of the network.
+        dataset: with all its classes, and mean and standard deviation if they are known.
+        embeddings: of the classes that the model was trained for, or None: all of the data set.
+
+    Raises:
+        UsageError: mean or standard deviation are unknown.
+    """
+    from models.files.published import Facts
+
+    normalization = _normalization(args, dataset.normalization)
+    labels = map(str, dataset.labels)
+    return Facts(
+        architecture=architecture,
+        dataset=dataset.name,
+        **dataset.inference_options,
+        mean=normalization.mean,
+        std=normalization.std,
+        bgr=normalization.bgr,
+        labels=embeddings.labels if embeddings else dataset.labels,
+        class_names=dict(zip(labels, dataset.class_names, strict=True)),
+        vectors=embeddings.vectors if embeddings else None,
+    )
+
+
+def _normalization(args: argparse.Namespace, default: Normalization | None) -> Normalization:
+    given = [option for option in ("mean", "std") if getattr(args, option)]
+    if len(given) == 1:
+        raise UsageError(f"--{given[0]} is alone: give both, --mean and --std")
+    if not given and default is None:
+        raise UsageError(
+            f"mean and standard deviation of {args.dataset or 'the training images'} are not "
+            "published: give --mean R G B --std R G B"
+        )
+    if not given:
+        return default
+    if len(args.mean) != len(args.std) or len(args.mean) not in (1, 3):
+        raise UsageError("--mean and --std take one number per channel: 3 for color, 1 for gray")
+    if min(args.std) <= 0:
+        raise UsageError(f"--std {min(args.std):g}: standard deviations are above 0")
+    return Normalization(tuple(args.mean), tuple(args.std))
+
+
+def add_yes_no(group, name: str, text: str) -> None:
+    """Add an option that takes yes or no, for all models or for each; alone it means yes."""
+    group.add_argument(
+        name,
+        nargs="*",
+        action="extend",
+        choices=("yes", "no"),
+        help=f"yes or no, one for all models or one for each: {text} (default: no)",
+    )
+
+
+def yes_or_no(option: str, values: Sequence[str] | None, models: int) -> list[bool]:
+    """Return the values of an option of ``add_yes_no``, one for each model.
+
+    Raises:
+        UsageError: there are neither one value nor ``models`` values.
+    """
+    if values is None:
+        return [False] * models
+    return [value == "yes" for value in per_model(option, values or ["yes"], models)]
 
 
 def model_names(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str]:

@@ -50,6 +50,7 @@ def get_dataset(
     target_size: int | tuple[int, int] | None = None,
     crop_size: int | None = None,
     val_fraction: float | None = None,
+    all_test: bool = False,
 ) -> ImageDataset:
     """Read a data set.
 
@@ -68,6 +69,7 @@ def get_dataset(
         crop_size: pixels of the cropped square; None: as published, or 7/8 of ``target_size``.
         val_fraction: part of the training images of each class that is held out for validation
             (of a subset: of its images); None: nothing.
+        all_test: whether all images of a folder are for testing.
 
     Raises:
         UsageError: the name does not exist, or an argument does not fit the data set.
@@ -75,12 +77,16 @@ def get_dataset(
     """
     parsed = parse_name(name)
     _check_arguments(parsed, subset_seed, repeats, test_fraction, val_fraction)
+    if all_test and (parsed.base != "Folder" or parsed.per_class):
+        raise UsageError(f"all images are for testing (--all) in data sets Folder, not in {name}")
     root = None if root is None else Path(root)
     raw = DATASETS.get(parsed.base)(
-        ReaderArgs(root, parsed.per_class, subset_seed, test_fraction, parsed.part)
+        ReaderArgs(root, parsed.per_class, subset_seed, test_fraction, parsed.part, all_test)
     )
     dataset = image_dataset(name, parsed, raw, target_size, crop_size)
     check_classes(dataset)
+    if all_test:
+        return dataset
     dataset = _with_subset(dataset, raw, parsed.per_class, subset_seed, repeats)
     if val_fraction is not None:
         dataset = _with_validation(dataset, val_fraction, subset_seed)

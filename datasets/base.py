@@ -28,6 +28,7 @@ class ReaderArgs:
         subset_seed: seed of all random choices of samples.
         test_fraction: part of the samples used for testing, in (0, 1), or None.
         part: what stands behind an underscore in the name, in lower case: a supercategory.
+        all_test: whether all samples are for testing, so that there is no training split.
     """
 
     root: Path | None = None
@@ -35,6 +36,7 @@ class ReaderArgs:
     subset_seed: int = 0
     test_fraction: float | None = None
     part: str | None = None
+    all_test: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class RawDataset:
     """What a reader returns; each kind of samples adds its own settings.
 
     Attributes:
-        train: training samples.
+        train: training samples, or None where all are for testing.
         test: test samples.
         class_names: names by original label; a class that is missing is named by its label.
         full_per_class: size of a whole class, from which the number of repetitions of a subset
@@ -65,7 +67,7 @@ class RawDataset:
         is_subset: whether the reader has already kept only ``ReaderArgs.per_class`` samples.
     """
 
-    train: RawSplit
+    train: RawSplit | None
     test: RawSplit
     _: KW_ONLY
     class_names: Mapping[int | str, str] = field(default_factory=dict)
@@ -135,7 +137,7 @@ class Dataset(ABC):
 
     Attributes:
         name: its name, with suffixes.
-        train: training samples, each of them once.
+        train: training samples, each of them once; None where all are for testing.
         test: test samples.
         validation: training samples that are held out, or None.
         labels: original label of each class.
@@ -144,7 +146,7 @@ class Dataset(ABC):
     """
 
     name: str
-    train: Split
+    train: Split | None
     test: Split
     validation: Split | None = None
     labels: tuple[int, ...] | tuple[str, ...]
@@ -230,7 +232,7 @@ class Dataset(ABC):
 
 def numbered(raw: RawDataset) -> dict[str, object]:
     """Return splits, labels and class names of a data set: classes are numbered by label."""
-    labels = tuple(sorted({*raw.train.labels, *raw.test.labels}))
+    labels = tuple(sorted({*(raw.train.labels if raw.train else ()), *raw.test.labels}))
     position = {label: i for i, label in enumerate(labels)}
 
     def split(found: RawSplit) -> Split:
@@ -238,7 +240,7 @@ def numbered(raw: RawDataset) -> dict[str, object]:
         return Split.whole(found.samples, classes, found.names)
 
     return {
-        "train": split(raw.train),
+        "train": split(raw.train) if raw.train else None,
         "test": split(raw.test),
         "labels": labels,
         "class_names": tuple(str(raw.class_names.get(label, label)) for label in labels),

@@ -4,7 +4,7 @@ In order of preference:
 
     root/train.txt, root/test.txt         lists of class/file, relative to the root
     root/train/CLASS/…, root/test/CLASS/… the split as folders
-    root/CLASS/…                          a random part of each class is for testing
+    root/CLASS/…                          a random part of each class is for testing, or all
 """
 
 import os
@@ -27,13 +27,27 @@ _LISTS = ("train.txt", "test.txt")
 def read_folder(args: ReaderArgs) -> RawImageDataset:
     """Read a folder of images."""
     root = require_root(args, "Folder")
-    if any(os.path.isfile(root / file) for file in _LISTS):
+    if args.all_test:
+        splits = [None, _whole(root, args)]
+    elif any(os.path.isfile(root / file) for file in _LISTS):
         splits = _from_lists(root, args)
     elif any(os.path.isdir(root / part) for part in _PARTS):
         splits = _from_parts(root, args)
     else:
         splits = _from_classes(root, args)
     return RawImageDataset(*splits, preprocessing=Preprocessing(256, 256, 224, erasing=0.5))
+
+
+def _whole(root: Path, args: ReaderArgs) -> RawSplit:
+    """Return all images of ``root/CLASS/…``."""
+    if args.test_fraction is not None:
+        raise UsageError("all images are for testing, so there can be no test fraction")
+    if any(os.path.exists(root / name) for name in (*_PARTS, *_LISTS)):
+        raise UsageError(
+            f"{root} has a fixed split, so that not all of its images are for testing; give the "
+            "folder that has one subfolder per class"
+        )
+    return folder_split(root, ".")
 
 
 def _from_lists(root: Path, args: ReaderArgs) -> list[RawSplit]:

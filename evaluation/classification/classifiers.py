@@ -16,7 +16,7 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from embeddings import ClassEmbeddings
-from evaluation.features import feature_tensor, has_embedding, normalized
+from evaluation.features import feature_tensor, normalized
 from models.decisions import DECISIONS, is_softmax
 from models.files.description import ModelDescription
 from utils import UsageError
@@ -45,7 +45,7 @@ class Request:
     layer: str | None = None
     norm: bool = False
     centroids: ClassEmbeddings | None = None
-    cost: float = 1.0
+    cost: float = 0.1
     seed: int = 0
 
 
@@ -96,7 +96,8 @@ class LinearSVM:
         tensor: its features.
         cost: C, the weight of errors against that of the margin.
         seed: of the order in which it sees the images.
-        norm: whether features are scaled to unit length first.
+        norm: whether features are scaled to unit length first; otherwise each is divided by its
+            largest absolute value in training.
     """
 
     tensor: KerasTensor
@@ -116,6 +117,8 @@ class LinearSVM:
 
         if len(np.unique(labels)) < 2:
             raise UsageError("a support vector machine needs two classes or more")
+        largest = np.abs(features).max(axis=0)
+        self._scale = np.where(largest > 0, largest, 1)
         self._machine = LinearSVC(C=self.cost, dual="auto", random_state=self.seed)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
@@ -129,22 +132,19 @@ class LinearSVM:
         return margins if margins.ndim == 2 else np.stack([-margins, margins], axis=1)
 
     def _prepared(self, features: np.ndarray) -> np.ndarray:
-        return normalized(features) if self.norm else features
+        return normalized(features) if self.norm else features / self._scale
 
 
 def own_decision(request: Request) -> Classifier:
     """Return the classifier that the model was trained to be."""
     output = request.description.classifying
-    known = {str(label): i for i, label in enumerate(request.description.labels)}
-    columns = np.array([known[str(label)] for label in request.labels])
-    return Comparison(request.model.outputs[-1], output.decision, output.class_vectors, columns)
+    return Comparison(
+        request.model.outputs[-1], output.decision, output.class_vectors, _columns(request)
+    )
 
 
 def nearest_centroid(request: Request) -> Classifier:
-    """Return a classifier by the nearest centroid.
-
-    Nearest by dot product where the features are an embedding that the model itself compares by
-    dot product or by its largest element, and by Euclidean distance otherwise.
+    """Return a classifier by the nearest centroid, in squared Euclidean distance.
 
     Raises:
         UsageError: there is no centroid for a class, or it has other dimensions than the features.
@@ -157,18 +157,8 @@ def nearest_centroid(request: Request) -> Classifier:
             f"{centroids.dimensions}"
         )
     return Comparison(
-        tensor,
-        _comparison(request),
-        centroids.vectors,
-        np.arange(len(request.labels)),
-        request.norm,
+        tensor, "distance", centroids.vectors, np.arange(len(request.labels)), request.norm
     )
-
-
-def _comparison(request: Request) -> str:
-    first = request.description.outputs[0]
-    is_embedding = request.layer is None and has_embedding(request.model)
-    return "dot" if is_embedding and first.decision != "distance" else "distance"
 
 
 def svm_on_features(request: Request) -> Classifier:
@@ -177,19 +167,34 @@ def svm_on_features(request: Request) -> Classifier:
     return LinearSVM(tensor, request.cost, request.seed, request.norm)
 
 
-def svm_on_probabilities(request: Request) -> Classifier:
-    """Return a linear SVM on the class probabilities.
+def largest_value(request: Request) -> Classifier:
+    """Return a classifier by the largest of a layer's values, one for each class of the model.
+
+    The layer is that of the class probabilities, unless one is named.
 
     Raises:
-        UsageError: the model has none.
+        UsageError: the model has no probabilities, or the layer another number of values.
     """
-    output = request.description.classifying
-    if not _has_probabilities(request.model):
+    if request.layer is None and not _has_probabilities(request.model):
         raise UsageError(
             "--prob_features: the model has no class probabilities, "
-            f"it classifies by its layer {output.name}"
+            f"it classifies by its layer {request.description.classifying.name}"
         )
-    return LinearSVM(request.model.outputs[-1], request.cost, request.seed, request.norm)
+    last = request.model.outputs[-1]
+    tensor = last if request.layer is None else feature_tensor(request.model, request.layer)
+    classes = len(request.description.labels)
+    if tensor.shape[-1] != classes:
+        raise UsageError(
+            f"--prob_features: the layer {request.layer} has {tensor.shape[-1]} values for "
+            f"{classes} classes"
+        )
+    return Comparison(tensor, "output", None, _columns(request))
+
+
+def _columns(request: Request) -> np.ndarray:
+    """Return the positions of the classes to choose from among those of the model."""
+    known = {str(label): i for i, label in enumerate(request.description.labels)}
+    return np.array([known[str(label)] for label in request.labels])
 
 
 def _has_probabilities(model: keras.Model) -> bool:
@@ -200,7 +205,7 @@ METHODS: dict[str, Callable[[Request], Classifier]] = {
     "own": own_decision,
     "centroids": nearest_centroid,
     "svm": svm_on_features,
-    "prob_features": svm_on_probabilities,
+    "prob_features": largest_value,
 }
 """Ways to classify by the option that asks for them; ``"own"`` without any."""
 
@@ -213,6 +218,7 @@ def method_name(method: str, request: Request) -> str:
             return f"class embedding ({comparison})"
         return "probability" if _has_probabilities(request.model) else "largest output"
     if method == "centroids":
-        return f"centroid ({DECISIONS[_comparison(request)].comparison})"
-    layer = output.name if method == "prob_features" else request.layer
-    return f"SVM on {layer}" if layer else "SVM"
+        return "centroid (L2)"
+    if method == "prob_features":
+        return f"largest of {request.layer or output.name}"
+    return f"SVM on {request.layer}" if request.layer else "SVM"

@@ -43,10 +43,34 @@ def matched(
                 f"{path} knows {len(known)} classes, {first} {len(labels)} of them: to compare "
                 "both, list those in a file for --class_list"
             )
+    if dataset.train is None:
+        dataset = _with_absent_classes(dataset, labels, models[first])
     restricted = _restricted(dataset, labels, first)
     for path, description in models.items():
         _check_same_kind(restricted, path, description)
     return restricted
+
+
+def _with_absent_classes(
+    dataset: ImageDataset, labels: Sequence[str], description: ModelDescription
+) -> ImageDataset:
+    """Return the data set with classes that it has no images of, and log those it has besides.
+
+    They belong to the classes to choose from, or else the accuracy would be too high.
+    """
+    present = set(map(str, dataset.labels))
+    if unknown := sorted(present - set(labels)):
+        logger.warning(
+            "images of %d classes of %s that the models do not know are left out: %s",
+            *(len(unknown), dataset.name, listing(unknown)),
+        )
+    names = dict(zip(map(str, description.labels), description.class_names, strict=True))
+    absent = tuple(label for label in labels if label not in present)
+    return replace(
+        dataset,
+        labels=dataset.labels + absent,
+        class_names=dataset.class_names + tuple(names[label] for label in absent),
+    )
 
 
 def _restricted(dataset: ImageDataset, labels: Sequence[str], path: Path) -> ImageDataset:

@@ -25,7 +25,7 @@ class LoaderOptions:
         queue_size: batches read in advance.
         jit_compile: whether the network is compiled.
         verbose: 1 shows progress bars.
-        augmentation_epochs: augmented passes over the training images; 0: one without.
+        augmentation_epochs: augmented passes over the training images; 1: one without.
         seed: of the augmentation.
     """
 
@@ -34,7 +34,7 @@ class LoaderOptions:
     queue_size: int = 10
     jit_compile: bool = False
     verbose: int = 0
-    augmentation_epochs: int = 0
+    augmentation_epochs: int = 1
     seed: int = 0
 
 
@@ -107,10 +107,12 @@ def evaluate_model(
             batches.close()
 
     if classifier.learns:
+        augmented = loader.augmentation_epochs > 1
+        transform = dataset.train_transform if augmented else dataset.test_transform
         passes = [
-            run(evaluator.compute, dataset.train, dataset.train_transform, epoch)[0]
+            run(evaluator.compute, dataset.train, transform, epoch)[0]
             for epoch in range(loader.augmentation_epochs)
-        ] or run(evaluator.compute, dataset.train, dataset.test_transform)
+        ]
         features = finite(np.concatenate(passes))
         classifier.fit(features, np.tile(dataset.train.labels, len(passes)))
     scores = run(evaluator, dataset.test, dataset.test_transform).scores

@@ -15,7 +15,7 @@ import keras
 
 from storage.hdf5 import open_hdf5, text
 from storage.npz import bounded, is_zip, read_member
-from utils import open_regular
+from utils import UserError, open_regular
 
 LAYERS = frozenset(
     """
@@ -73,6 +73,22 @@ def read_configuration(path: str | Path) -> dict:
     network = {name: network[name] for name in kept}
     network["layers"] = _checked_layers(network["layers"])
     return network
+
+
+def input_side(path: str | Path) -> int | None:
+    """Return the side of the square images that a network of Keras 2 takes; None: any size.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        network = json.loads(_content(path))["config"]["layers"][0]["config"]
+        _, height, width, _ = network["batch_input_shape"]
+    except FileNotFoundError as error:
+        raise UserError(f"there is no model file {path}") from error
+    except Exception as error:  # h5py raises almost anything for damaged files
+        raise UserError(f"{path} is not a model file of Keras 2, or is damaged") from error
+    return height if type(height) is int and height == width and height > 0 else None
 
 
 def outline(network: Mapping, size: int, channels: int) -> keras.Model:

@@ -97,6 +97,21 @@ def read_description(path: str | Path) -> ModelDescription:
     Raises:
         UserError: the file is missing or damaged, or has none.
     """
+    description = find_description(path)
+    if description is None:
+        raise UserError(
+            f"{path} does not say which classes it knows: only models that --model_dump of this "
+            "project wrote do; for those of the published code, give --architecture"
+        )
+    return description
+
+
+def find_description(path: str | Path) -> ModelDescription | None:
+    """Read the description in a model file, or return None if it has none.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
     try:
         content = _read(Path(path))
     except FileNotFoundError as error:
@@ -106,10 +121,7 @@ def read_description(path: str | Path) -> ModelDescription:
     except ValueError as error:
         raise UserError(f"{path} is not a model file or is damaged: {error}") from error
     if content is None:
-        raise UserError(
-            f"{path} does not say which classes it knows: only models that --model_dump of this "
-            "project wrote do"
-        )
+        return None
     try:
         return _decode(content)
     except KeyError as error:

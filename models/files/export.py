@@ -5,6 +5,7 @@ and any batch size, in an input named ``image``.
 """
 
 import contextlib
+import copy
 import importlib.util
 import json
 import logging
@@ -163,8 +164,7 @@ def _write_onnx(model: keras.Model, path: Path, facts: Mapping[str, object], ops
     spec = keras.InputSpec(shape=pixels.shape, dtype=pixels.dtype, name=INPUT)
     model.export(path, format="onnx", verbose=False, input_signature=[spec], opset_version=opset)
     proto = onnx.load(path)
-    # TensorFlow sorts the keys of dictionaries.
-    _rename_outputs(proto.graph, sorted(model.output))
+    _name_outputs(proto.graph, list(model.output))
     proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in facts.items()}
     onnx.helper.set_model_props(proto, texts)
@@ -172,8 +172,13 @@ def _write_onnx(model: keras.Model, path: Path, facts: Mapping[str, object], ops
     onnx.save(proto, path)
 
 
-def _rename_outputs(graph: "onnx.GraphProto", names: list[str]) -> None:
-    new = {output.name: name for output, name in zip(graph.output, names, strict=True)}
+def _name_outputs(graph: "onnx.GraphProto", names: list[str]) -> None:
+    """Give the outputs their names, in this order: TensorFlow sorts the keys of dictionaries."""
+    new = {output.name: name for output, name in zip(graph.output, sorted(names), strict=True)}
+    ordered = sorted(graph.output, key=lambda output: names.index(new[output.name]))
+    ordered = [copy.deepcopy(output) for output in ordered]
+    del graph.output[:]
+    graph.output.extend(ordered)
     for output in graph.output:
         output.name = new[output.name]
         output.type.tensor_type.shape.dim[0].dim_param = "batch"

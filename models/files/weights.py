@@ -54,9 +54,29 @@ def open_weights(path: str | Path) -> Iterator[dict[str, list[Weight]]]:
         UserError: the file is missing, damaged or of another format; also when an array turns
             out to be damaged while it is read.
     """
+    with _open(path) as file:
+        yield _layers(file, path)
+
+
+def layer_names(path: str | Path) -> set[str]:
+    """Return the names of all layers in a file of Keras 2, also of those without weights.
+
+    Raises:
+        UserError: the file is missing, damaged or of another format.
+    """
+    with _open(path) as file:
+        root = file.get("model_weights", file)
+        if not _attributes(root, "layer_names"):
+            raise UserError(f"{path} is not a model file of Keras 2")
+        return set(_layer_names(root))
+
+
+@contextlib.contextmanager
+def _open(path: str | Path) -> Iterator[h5py.File]:
+    """Open the HDF5 file, and tell what goes wrong in the block as a UserError."""
     try:
         with open_hdf5(_hdf5_in(path)) as file:
-            yield _layers(file, path)
+            yield file
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error
     except UserError:

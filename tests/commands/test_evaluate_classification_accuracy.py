@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn import metrics
+from sklearn import metrics, preprocessing
+from sklearn.preprocessing import MaxAbsScaler
 from sklearn.svm import LinearSVC
 
 import evaluate_classification_accuracy as command
@@ -44,6 +45,7 @@ def folder(tmp_path_factory):
     pairs += [(101 + i, digit) for i, group in enumerate(GROUPS.values()) for digit in group]
     fake_data.write_lines(path / "digits.txt", [f"{parent} {child}" for parent, child in pairs])
     fake_data.write_lines(path / "some.txt", ["7 seven", "1 one", "3 three", "0 zero"])
+    np.savez(path / "onehot.npz", embedding=np.eye(10), ind2label=np.arange(10))
     (path / "old.csv").write_text("written earlier")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
@@ -181,21 +183,20 @@ def test_a_record_beside_the_figures(judged, folder):
         assert kept["results"][row["model"]]["accuracy"] == float(row["accuracy"])
 
 
-def svm_scores(features, labels, cost=1.0):
-    machine = LinearSVC(C=cost, dual="auto", random_state=0).fit(features[0], labels[0])
-    return machine.decision_function(features[1])
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=1, keepdims=True)
+def svm_scores(features, labels, cost=0.1, norm=False, seed=0):
+    """Of a machine on unit vectors, or on features scaled by scikit-learn."""
+    scale = preprocessing.normalize if norm else MaxAbsScaler().fit(features[0]).transform
+    train, test = map(scale, features)
+    machine = LinearSVC(C=cost, dual="auto", random_state=seed).fit(train, labels[0])
+    return machine.decision_function(test)
 
 
 # Options, the layers whose outputs are the features, and the cost.
 MACHINES = [
-    ("--model xent.keras --svm", "avg_pool", 1.0, False),
+    ("--model xent.keras --svm", "avg_pool", 0.1, False),
     ("--model semantic.keras --svm --C 0.01", "l2norm", 0.01, False),
-    ("--model mse.keras --layer relu0 --norm --seed 0", "relu0", 1.0, True),
-    ("--model both.keras --prob_features", "prob", 1.0, False),
+    ("--model mse.keras --layer relu0 --norm --seed 0", "relu0", 0.1, True),
+    ("--model mse.keras --layer relu0 --norm no --augmentation_epochs 1", "relu0", 0.1, False),
 ]
 
 
@@ -205,10 +206,8 @@ def test_a_linear_svm(folder, digits, options, layer, cost, norm):
     model = options.split()[1]
     features = [outputs(model, images, layer) for images in digits[0]]
     features = [x.mean(axis=(1, 2)) if x.ndim == 4 else x for x in features]
-    features = [unit(x) for x in features] if norm else features
-    truth = metrics.accuracy_score(
-        digits[1][1], svm_scores(features, digits[1], cost).argmax(axis=1)
-    )
+    scores = svm_scores(features, digits[1], cost, norm)
+    truth = metrics.accuracy_score(digits[1][1], scores.argmax(axis=1))
     assert truth > 0.2  # or else nothing was learned that could differ
     assert accuracies(outcome) == [pytest.approx(100 * truth, abs=0.6)]
 
@@ -227,8 +226,8 @@ def test_augmentation_gives_the_svm_more_to_learn_from(folder, digits):
         for i, image in enumerate(dataset.train)
     ]
     features = [outputs("xent.keras", x, "avg_pool") for x in (np.stack(images), digits[0][1])]
-    machine = LinearSVC(dual="auto", random_state=5).fit(features[0], np.tile(digits[1][0], 3))
-    truth = machine.score(features[1], digits[1][1])
+    scores = svm_scores(features, [np.tile(digits[1][0], 3)], seed=5)
+    truth = np.mean(scores.argmax(axis=1) == digits[1][1])
     assert accuracies(outcome) == [pytest.approx(100 * truth, abs=0.6)]
 
 
@@ -247,6 +246,41 @@ def test_centroids_names_and_pictures(folder, digits):
     for name in ("one", "two", "3_3"):
         with Image.open(folder / f"c.{name}.png") as picture:
             assert min(picture.size) > 400
+
+
+def test_every_model_by_its_own_method(folder, digits):
+    """Options repeated, one for each model, as the published command has them."""
+    outcome = succeed(
+        command,
+        f"{DIGITS} --classes_from sem.npz --batch_size 100 "
+        "--model both.keras --layer prob --prob_features yes --label a "
+        "--model both.keras --layer l2norm --prob_features no --label b",
+        *("--centroids", "", "--centroids", "onehot.npz"),
+    )
+    labels = digits[1][1]
+    probabilities, embedding = (
+        outputs("both.keras", digits[0][1], layer) for layer in ("prob", "l2norm")
+    )
+    distances = ((embedding[:, None] - np.eye(10)) ** 2).sum(axis=-1)
+    truth = [probabilities.argmax(axis=1) == labels, distances.argmin(axis=1) == labels]
+    assert accuracies(outcome) == [pytest.approx(100 * np.mean(t), abs=0.3) for t in truth]
+    methods = [line.split()[1:4] for line in outcome.out.splitlines()[3:]]
+    assert methods[0] == ["largest", "of", "prob"] and methods[1][:2] == ["centroid", "(L2)"]
+
+
+def test_centroids_of_any_length_are_compared_by_distance(folder, digits):
+    vectors = np.load("sem.npz")["embedding"] * np.linspace(0.2, 3, 10)[:, None]
+    np.savez("long.npz", embedding=vectors, ind2label=np.arange(10))
+    options = "--centroids long.npz --confusion long.csv"
+    succeed(command, f"{DIGITS} --model semantic.keras {options}")
+    features = outputs("semantic.keras", digits[0][1])
+    distances = ((features[:, None] - vectors) ** 2).sum(axis=-1)
+    by_distance, by_product = (
+        metrics.confusion_matrix(digits[1][1], scores.argmax(axis=1), labels=range(10))
+        for scores in (-distances, features @ vectors.T)
+    )
+    found = np.array([[int(row[str(i)]) for i in range(10)] for row in read("long.csv")])
+    assert np.abs(found - by_distance).sum() <= 4 < np.abs(found - by_product).sum()
 
 
 def test_some_classes_only(folder, digits):
@@ -277,6 +311,38 @@ def test_images_are_resized_as_in_training(photographs, folder):
     assert float(row["accuracy"]) == pytest.approx(final["acc"])
     assert row["top5_accuracy"] == ""
     assert (row["images"], row["classes"]) == ("9", "3")
+
+
+def test_all_images_of_a_folder_without_some_classes(photographs, folder):
+    """Photos of two of the three classes, one of them alone, and of a class nobody knows."""
+    photos = folder / "photos"
+    count = {"kind_1": 1, "kind_3": 4, "weed": 2}
+    for label, images in count.items():
+        for i in range(images):
+            fake_data.write_image(photos / label / f"{i}.png", seed=i)
+    options = "--dataset Folder --data_root photos --all --model photographs.h5"
+    outcome = succeed(command, f"{options} --csv all.csv --per_class all_per_class.csv")
+    assert "images of 1 classes of Folder that the models do not know" in outcome.err
+    assert "weed" in outcome.err and "no test images: kind_2" in outcome.err
+    (row,) = read("all.csv")
+    assert (row["images"], row["classes"]) == ("5", "3")
+    known = get_dataset("Folder", photos, all_test=True, target_size=18, crop_size=14)
+    known = known.restrict(["kind_1", "kind_3"])
+    images = np.stack([known.test_transform(image) for image in known.test])
+    # The model chooses among its three classes, also the one that is absent.
+    predicted = outputs("photographs.h5", images).argmax(axis=1)
+    truth = np.array([0, 2])[known.test.labels]
+    assert float(row["accuracy"]) == pytest.approx(np.mean(predicted == truth))
+    assert [row["images"] for row in read("all_per_class.csv")] == ["1", "0", "4"]
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [("", "fixed split"), ("--test_fraction 0.5", "no test fraction")],
+)
+def test_all_images_of_a_folder_with_a_split(photographs, folder, more, named):
+    options = f"--dataset Folder --data_root data --all --model photographs.h5 {more}"
+    check_refused(run(command, options), USAGE, named)
 
 
 @pytest.mark.parametrize(
@@ -333,8 +399,19 @@ REFUSED = [
     ("--model xent.keras mse.keras --label a a", USAGE, "same name, a"),
     ("--model xent.keras mse.keras --layer 1 2 3", USAGE, "3 values for 2 models"),
     ("--model xent.keras --svm --centroids sem.npz", USAGE, "--centroids and --svm"),
-    ("--model xent.keras --prob_features --layer 1", USAGE, "--prob_features and --layer"),
+    ("--model xent.keras --prob_features --svm", USAGE, "--prob_features and --svm"),
+    ("--model xent.keras --prob_features --centroids sem.npz", USAGE, "--centroids and --prob_f"),
+    ("--model xent.keras --prob_features maybe", USAGE, "maybe"),
+    ("--model xent.keras mse.keras --prob_features yes no yes", USAGE, "3 values for 2 models"),
+    ("--model xent.keras --prob_features --C 1", USAGE, "--C is for"),
     ("--model mse.keras --prob_features", USAGE, "no class probabilities"),
+    ("--model mse.keras --prob_features --layer embedding", USAGE, "6 values for 10 classes"),
+    ("--model xent.keras --svm --all", USAGE, "training images"),
+    ("--model xent.keras --all", USAGE, "Folder, not in Digits"),
+    ("--model xent.keras --mean 1", USAGE, "give --architecture"),
+    ("--model xent.keras --architecture simple", USAGE, "the network of xent.keras is a tiny"),
+    ("--model bare.keras --architecture tiny", DATA, "bare.keras"),
+    ("--model xent.keras --classes_from other.npz", USAGE, "other classes"),
     ("--model xent.keras --centroids sem.npz", USAGE, "dimensions"),
     ("--model xent.keras --centroids missing.npz", DATA, "missing.npz"),
     ("--model xent.keras --C 2", USAGE, "--C"),
@@ -356,6 +433,7 @@ def wrong_files(folder):
     fake_data.write_cifar10(folder / "cifar", classes=10)
     fake_data.write_lines(folder / "pets.txt", ["pet cat", "pet dog"])
     fake_data.write_lines(folder / "sixteen.txt", ["sixteen"])
+    np.savez(folder / "other.npz", embedding=np.eye(3), ind2label=["cat", "dog", "1"])
 
 
 @pytest.mark.parametrize(("options", "status", "named"), REFUSED)

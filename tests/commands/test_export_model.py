@@ -96,6 +96,32 @@ def test_as_predict_says(kind, name, scores, tmp_path):
 
 
 @needs("onnx")
+@pytest.mark.parametrize("name", ["dot", "head"])
+def test_outputs_are_in_the_order_that_the_command_says(name, tmp_path):
+    """Programs that take outputs by position get the scores first."""
+    import onnxruntime
+
+    out = tmp_path / "both.onnx"
+    told = succeed(export_model, f"--model {name}.keras --format onnx --output both --out {out}")
+    order = ["probabilities" if name == "head" else "scores", "embedding"]
+    assert [line.split(":")[0] for line in told.out.splitlines()[:2]] == order
+    session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == order
+    scores, embedding = session.run(None, {"image": cropped()})
+    assert scores.shape == (4, len(LABELS))
+    both = dict(zip(order, (scores, embedding), strict=True))
+    alone = tmp_path / "one.onnx"
+    for output in order:
+        wanted = "scores" if output != "embedding" else output
+        succeed(
+            export_model,
+            f"--model {name}.keras --format onnx --output {wanted} --out {alone} --overwrite",
+        )
+        found = export.FORMATS["onnx"].load(alone)(cropped())[output]
+        np.testing.assert_allclose(both[output], found, rtol=1e-5, atol=1e-6)
+
+
+@needs("onnx")
 def test_one_output_and_the_names_of_the_classes(tmp_path):
     import onnx
 

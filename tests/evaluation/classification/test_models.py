@@ -11,7 +11,13 @@ import pytest
 from datasets import get_dataset
 from embeddings import ClassEmbeddings
 from evaluation.classification import matching
-from evaluation.classification.classifiers import LinearSVM, Request, nearest_centroid, own_decision
+from evaluation.classification.classifiers import (
+    LinearSVM,
+    Request,
+    largest_value,
+    nearest_centroid,
+    own_decision,
+)
 from evaluation.classification.models import LoaderOptions, evaluate_model
 from evaluation.features import feature_tensor
 from models import build_backbone
@@ -132,28 +138,27 @@ def test_probabilities_are_taken_as_they_are(network):
     np.testing.assert_array_equal(classifier.scores(np.array([[1, 2, 3, 4.0]])), [[3, 1, 2]])
 
 
-# What the model says of its first output, and how centroids are compared with it.
-RULES = [
-    (Output("embedding", "dot"), {}, by_product),
-    (Output("embedding", "output"), {}, by_product),
-    (Output("embedding", "distance"), {}, by_distance),
-    (Output("embedding", "dot"), {"layer": "embedding"}, by_distance),
-    (Output("prob", "output"), {"layer": "2"}, None),
-]
-
-
-@pytest.mark.parametrize(("output", "options", "slow"), RULES)
-def test_centroids(network, output, options, slow):
+@pytest.mark.parametrize("decision", ["dot", "output", "distance"])
+def test_centroids_are_compared_by_distance(network, decision):
     centroids = ClassEmbeddings(VECTORS.astype(np.float32), tuple("abcd"))
-    wanted = request(network, output, centroids=centroids, **options)
-    if slow is None:
-        with pytest.raises(UsageError, match="5 dimensions, but the centroids 3"):
-            nearest_centroid(wanted)
-        return
+    wanted = request(network, Output("embedding", decision), centroids=centroids)
+    with pytest.raises(UsageError, match="5 dimensions, but the centroids 3"):
+        nearest_centroid(dataclasses.replace(wanted, layer="2"))
     for norm in (False, True):
         features = FEATURES / np.linalg.norm(FEATURES, axis=1, keepdims=True) if norm else FEATURES
         found = nearest_centroid(dataclasses.replace(wanted, norm=norm)).scores(FEATURES)
-        np.testing.assert_array_equal(np.argsort(found), np.argsort(slow(features)))
+        np.testing.assert_array_equal(np.argsort(found), np.argsort(by_distance(features)))
+
+
+def test_the_largest_value_of_a_layer(network):
+    wanted = request(network, Output("embedding", "dot"), Output("prob", "output"))
+    values = np.array([[1, 2, 3, 4.0]])
+    for layer in (None, "prob"):
+        classifier = largest_value(dataclasses.replace(wanted, layer=layer))
+        np.testing.assert_array_equal(classifier.scores(values), [[3, 1, 2]])
+        assert not classifier.learns and classifier.tensor.shape[-1] == 4
+    with pytest.raises(UsageError, match="embedding has 3 values for 4 classes"):
+        largest_value(dataclasses.replace(wanted, layer="embedding"))
 
 
 def test_a_centroid_is_missing(network):
@@ -197,6 +202,19 @@ def test_two_classes_get_two_scores(network):
     assert machine.scores(np.array([[-3.0, 0], [3, 0]])).argmax(axis=1).tolist() == [0, 1]
     with pytest.raises(UsageError, match="two classes"):
         machine.fit(np.ones((3, 2)), np.zeros(3, int))
+
+
+def test_features_are_divided_by_their_largest_absolute_value_in_training(network):
+    from sklearn.svm import LinearSVC
+
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(60, 4)) * [1e-3, 1, 1e3, 0]
+    labels, others = rng.integers(0, 3, 60), rng.normal(size=(20, 4)) * [1e-3, 1, 1e3, 5]
+    machine = LinearSVM(network.outputs[0], cost=0.1, seed=0)
+    machine.fit(features, labels)
+    scale = np.array([max(abs(column)) or 1 for column in features.T])
+    slow = LinearSVC(C=0.1, dual="auto", random_state=0).fit(features / scale, labels)
+    np.testing.assert_allclose(machine.scores(others), slow.decision_function(others / scale))
 
 
 def test_a_machine_that_does_not_converge_says_so_in_one_line(network, caplog):

@@ -1,0 +1,211 @@
+"""Model files of the published code: the network is built anew, its weights are read by name.
+
+Such a file has a network of Keras 2 with a Lambda layer, which is not read: what heads there are
+follows from the names of the layers, and their sizes from the shapes of the weights. What the file
+does not say at all, ``Facts`` have to.
+"""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from models import build_network, check_architecture
+from models.files.description import ModelDescription, Output, find_description, read_description
+from models.files.saved import load_model, load_weights
+from models.files.weights import layer_names, open_weights
+from models.heads import NORMALIZATIONS, classifier_head, embedding_head
+from utils import UsageError, UserError, listing
+
+logger = logging.getLogger(__name__)
+
+_CLASSIFIERS = ("prob", "fc1000")
+_UNNAMED = re.compile(r"batch_normalization(_\d+)?")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a file of the published code does not say.
+
+    Attributes:
+        architecture: name of the network.
+        dataset: name of the data set it was trained on.
+        channels: of the images.
+        mean: of the pixels per channel, in RGB order, 0 to 255.
+        std: likewise.
+        bgr: whether the network sees the channels in reverse order.
+        target_size: pixels to which the shorter side of an image is resized.
+        crop_size: pixels of the side of the center crop.
+        labels: original label of each class; None: they are numbered from 0.
+        class_names: name of each class by its label as text; others are named by their label.
+        vectors: class embeddings, (classes, dimensions); None: one-hot.
+    """
+
+    architecture: str
+    dataset: str
+    channels: int
+    mean: Sequence[float]
+    std: Sequence[float]
+    bgr: bool
+    target_size: int
+    crop_size: int
+    labels: Sequence[int | str] | None = None
+    class_names: Mapping[str, str] = field(default_factory=dict)
+    vectors: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class _Heads:
+    """What the network ends in.
+
+    Attributes:
+        dimensions: of the embedding; None: a plain classifier.
+        normalization: of the embedding, a key of ``NORMALIZATIONS``, or None.
+        classes: that the classifier tells apart; None: there is no classifier.
+    """
+
+    dimensions: int | None
+    normalization: str | None
+    classes: int | None
+
+
+def open_model(path: Path, facts: Facts | None) -> tuple[keras.Model, ModelDescription]:
+    """Load a model of this project or, given facts, of the published code.
+
+    Raises:
+        UsageError: the facts do not fit the file.
+        UserError: the file is damaged, or its weights do not fill the network.
+    """
+    if facts is None or find_description(path):
+        model, description = load_model(path)
+        if facts:
+            check_name(path, model, facts.architecture)
+        return model, description
+    return _rebuilt(path, facts), describe(path, facts)
+
+
+def check_name(path: Path, model: keras.Model, architecture: str) -> None:
+    """Raise UsageError if the network in a file of this project has another architecture."""
+    if model.name != architecture.lower():
+        raise UsageError(f"--architecture {architecture}: the network of {path} is a {model.name}")
+
+
+def read_or_describe(path: Path, facts: Facts | None) -> ModelDescription:
+    """Return the description in the file or, given facts, that of a published model.
+
+    Raises:
+        UsageError: see ``describe``.
+        UserError: the file cannot be read, or has no description and there are no facts.
+    """
+    if facts is None:
+        return read_description(path)
+    return find_description(path) or describe(path, facts)
+
+
+def describe(path: Path, facts: Facts) -> ModelDescription:
+    """Describe the model in a file of the published code.
+
+    An embedding is compared with class embeddings by dot product where it is normalized, otherwise
+    by Euclidean distance; a softmax, or without class embeddings, by its largest element.
+
+    Raises:
+        UsageError: the file has another number of classes or dimensions than the facts.
+        UserError: the file cannot be read.
+    """
+    heads = _heads(path, facts.architecture)
+    labels = facts.labels if facts.labels is not None else range(heads.classes or heads.dimensions)
+    if heads.classes not in (None, len(labels)):
+        raise UsageError(f"{path} tells {heads.classes} classes apart, not {len(labels)}")
+    outputs = [_embedding_output(path, heads, facts, len(labels))] if heads.dimensions else []
+    if heads.classes:
+        outputs.append(Output("prob", "output"))
+    return ModelDescription(
+        facts.dataset,
+        tuple(labels),
+        tuple(facts.class_names.get(str(label), str(label)) for label in labels),
+        facts.channels,
+        facts.target_size,
+        facts.crop_size,
+        tuple(outputs),
+    )
+
+
+def _embedding_output(path: Path, heads: _Heads, facts: Facts, classes: int) -> Output:
+    name = heads.normalization or "embedding"
+    if facts.vectors is None or heads.normalization == "softmax":
+        if heads.dimensions != classes and not heads.classes:
+            raise UsageError(
+                f"the embedding in {path} has {heads.dimensions} dimensions for {classes} classes: "
+                "give the class embeddings with --classes_from"
+            )
+        return Output(name, "output")
+    if facts.vectors.shape[1] != heads.dimensions:
+        raise UsageError(
+            f"the embedding in {path} has {heads.dimensions} dimensions, the class embeddings have "
+            f"{facts.vectors.shape[1]}"
+        )
+    return Output(name, "dot" if heads.normalization else "distance", facts.vectors)
+
+
+def _heads(path: Path, architecture: str) -> _Heads:
+    names = layer_names(path)
+    with open_weights(path) as stored:
+        shapes = {name: weights[0].shape for name, weights in stored.items()}
+    classifier = next((name for name in _CLASSIFIERS if name in shapes), None)
+    classes = shapes[classifier][-1] if classifier else None
+    normalization = next((name for name in NORMALIZATIONS if name in names), None)
+    if "embedding" in shapes:
+        return _Heads(shapes["embedding"][-1], normalization, classes)
+    # CIFAR ResNets may end in pooled channels. Only the batch normalization of a classifier on
+    # these has no name of its own there.
+    has_names = check_architecture(architecture) == "models.backbones.cifar_resnet"
+    on_embedding = has_names and any(_UNNAMED.fullmatch(name) for name in shapes)
+    if classifier and not normalization and not on_embedding:
+        return _Heads(None, None, classes)
+    channels = [shape[-1] for shape in shapes.values() if len(shape) == 4]
+    if not channels:
+        raise UserError(f"{path} has weights, but not of a network that the published code saves")
+    return _Heads(max(channels), normalization, classes)
+
+
+def _rebuilt(path: Path, facts: Facts) -> keras.Model:
+    """Build the network and fill it.
+
+    Raises:
+        UsageError: images of this size do not fit the architecture.
+        UserError: some layers cannot be filled.
+    """
+    heads = _heads(path, facts.architecture)
+    if heads.dimensions and check_architecture(facts.architecture).endswith("imagenet_resnet"):
+        raise UsageError(
+            f"--architecture {facts.architecture}: embeddings of the published network pass a "
+            "softmax, that of this project does not"
+        )
+    model = build_network(
+        facts.architecture,
+        heads.dimensions or heads.classes,
+        classifier=not heads.dimensions,
+        input_shape=(facts.crop_size, facts.crop_size, facts.channels),
+        channels=facts.channels,
+        mean=facts.mean,
+        std=facts.std,
+        bgr=facts.bgr,
+    )
+    if heads.dimensions:
+        model = embedding_head(model, heads.normalization)
+        if heads.classes:
+            model = classifier_head(model, heads.classes)
+    report = load_weights(model, path)
+    unfilled = [*report.missing, *(name for name, *_ in report.mismatched)]
+    if unfilled:
+        raise UserError(
+            f"{path} does not fill the {facts.architecture}: {len(unfilled)} layers are missing or "
+            f"have another shape, {listing(unfilled)}"
+        )
+    if report.unused:
+        logger.warning("%s: layers that are not used: %s", path, listing(report.unused))
+    return model

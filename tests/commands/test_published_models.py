@@ -1,0 +1,254 @@
+"""Model files of the published code in the commands: predictions, accuracy, export."""
+
+import json
+import lzma
+import pickle
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import evaluate_classification_accuracy
+import export_model
+import predict
+from models import build_network
+from models.files.published import Facts, describe, open_model
+from models.files.saved import save_model
+from models.heads import classifier_head, embedding_head
+from tests.commands.running import run, succeed
+from tests.models.files.test_export import needs
+from tests.models.files.test_weights import write_keras_2
+from utils import UsageError, UserError
+
+DATA = Path(__file__).parents[1] / "data"
+# Normalized images are multiples of 1/16, so these pixels are whole numbers.
+MEAN, STD = 128, 16
+PIXELS = "--mean 128 128 128 --std 16 16 16"
+GIVEN = f"--model m.h5 --architecture resnet-32 --classes_from e.pickle {PIXELS}"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working folder with the published files, and images one by one and by true class."""
+    monkeypatch.chdir(tmp_path)
+    Path("m.h5").write_bytes(lzma.decompress((DATA / "published-resnet-32.h5.xz").read_bytes()))
+    Path("e.pickle").write_bytes((DATA / "published-resnet-32.embedding.pickle").read_bytes())
+    pixels = (expected()["images"] * STD + MEAN).astype(np.uint8)
+    assert ((pixels - np.float32(MEAN)) / STD == expected()["images"]).all()
+    for i, label in enumerate([3, 1, 3, 0]):
+        for place in (Path("one"), Path("photos", str(label))):
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels[i]).save(place / f"{i}.png")
+    return tmp_path
+
+
+def expected():
+    return np.load(DATA / "published-resnet-32.npz")
+
+
+def class_embeddings():
+    with open("e.pickle", "rb") as file:
+        return pickle.load(file)["embedding"]  # noqa: S301 (of this project)
+
+
+def predicted(options):
+    outcome = succeed(predict, f"one {GIVEN} {options} --top_k 5 --format jsonl")
+    lines = [json.loads(line) for line in outcome.out.splitlines()]
+    scores = np.zeros((4, 5))
+    for i, line in enumerate(lines):
+        for one in line["predictions"]:
+            scores[i, one["label"]] = one["score"]
+    return scores, lines[0]["score_kind"]
+
+
+def test_predictions_are_the_published_outputs(folder):
+    scores, kind = predicted("")
+    assert kind == "probability"
+    np.testing.assert_allclose(scores, expected()["prob"], atol=1e-5)
+    scores, kind = predicted("--output l2norm")
+    assert kind == "cosine similarity"
+    np.testing.assert_allclose(scores, expected()["l2norm"] @ class_embeddings().T, atol=1e-5)
+
+
+TRUTH = np.array([3, 1, 3, 0])
+
+
+def test_accuracies_are_those_of_the_published_outputs(folder):
+    options = f"--dataset Folder --data_root photos --all --target_size 32 --crop_size 32 {GIVEN}"
+    methods = {
+        "": expected()["prob"],
+        "--layer prob --prob_features yes": expected()["prob"],
+        "--layer l2norm --centroids e.pickle": -(
+            (expected()["l2norm"][:, None] - class_embeddings()) ** 2
+        ).sum(axis=-1),
+    }
+    for method, scores in methods.items():
+        outcome = succeed(evaluate_classification_accuracy, f"{options} {method}")
+        truth = 100 * np.mean(scores.argmax(axis=1) == TRUTH)
+        assert f"{truth:.2f}" in outcome.out.splitlines()[-1].split(), method
+        assert "2 classes of Folder have no test images: 2, 4" in outcome.err
+        assert outcome.out.startswith("4 test images of 5 classes")
+
+
+@needs("onnx")
+def test_export(folder):
+    outcome = succeed(
+        export_model, f"{GIVEN} --format onnx --output both --out m.onnx --check_images one"
+    )
+    assert "probabilities: largest difference" in outcome.out
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession("m.onnx", providers=["CPUExecutionProvider"])
+    pixels = (expected()["images"] * STD + MEAN).astype(np.uint8)
+    found = dict(
+        zip(
+            [o.name for o in session.get_outputs()],
+            session.run(None, {"image": pixels}),
+            strict=True,
+        )
+    )
+    np.testing.assert_allclose(found["probabilities"], expected()["prob"], atol=1e-5)
+    np.testing.assert_allclose(found["embedding"], expected()["l2norm"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "named"),
+    [
+        ("--model m.h5", 1, "give --architecture"),
+        (f"--model m.h5 {PIXELS}", 2, "--mean is for"),
+        ("--model m.h5 --architecture resnet-32", 2, "--mean R G B --std R G B"),
+        ("--model m.h5 --architecture resnet-32 --dataset CIFAR-100", 2, "CIFAR-100 are not pub"),
+        ("--model m.h5 --architecture resnet-32 --mean 1 2 3", 2, "--mean is alone"),
+        ("--model m.h5 --architecture resnet-32 --mean 1 2 --std 1 2", 2, "one number per channel"),
+        ("--model m.h5 --architecture resnet-32 --mean 1 2 3 --std 1 0 1", 2, "--std 0"),
+        (GIVEN.replace("resnet-32", "resnet-33"), 2, "resnet-33"),
+        (GIVEN.replace("resnet-32", "resnet-110"), 1, "does not fill the resnet-110"),
+        (GIVEN.replace("resnet-32", "simple"), 1, "does not fill the simple"),
+        (GIVEN.replace("e.pickle", "six.npz"), 2, "tells 5 classes apart, not 6"),
+        (GIVEN.replace("e.pickle", "flat.npz"), 2, "64 dimensions, the class embeddings have 5"),
+        (GIVEN.replace("e.pickle", "absent.npz"), 1, "absent.npz"),
+        (GIVEN.replace("m.h5", "cut.h5"), 1, "cut.h5"),
+        (GIVEN.replace("m.h5", "e.pickle"), 1, "e.pickle"),
+        (GIVEN.replace("m.h5", "absent.h5"), 1, "absent.h5"),
+    ],
+)
+def test_what_does_not_fit_is_told_in_one_line(folder, options, status, named):
+    np.savez("six.npz", embedding=np.ones((6, 64)), ind2label=np.arange(6))
+    np.savez("flat.npz", embedding=np.eye(5), ind2label=np.arange(5))
+    Path("cut.h5").write_bytes(Path("m.h5").read_bytes()[:100_000])
+    outcome = run(predict, f"one {options}")
+    assert outcome.status == status, outcome.err
+    assert outcome.out == "" and len(outcome.err.splitlines()) == 1
+    assert named in outcome.err
+
+
+def test_the_published_normalization_and_size_of_a_data_set(folder):
+    """An image of CUB's size, judged with its mean; the same as with the numbers given."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)).save("b.png")
+    options = "b.png --model m.h5 --architecture resnet-32 --classes_from e.pickle --crop_size 32"
+    named = succeed(predict, f"{options} --dataset CUB --target_size 36")
+    mean = "123.82988033 127.35116805 110.25606303"
+    std = "59.2230949 58.0736071 67.80251684"
+    given = succeed(predict, f"{options} --mean {mean} --std {std} --target_size 36")
+    assert named.out == given.out
+    other = succeed(predict, f"{options} --dataset CUB-caffe --target_size 36")
+    assert named.out != other.out
+
+
+def test_no_layer_of_the_file_is_made(folder, monkeypatch):
+    """A file whose Lambda layer Keras would have to execute; its configuration is not even read."""
+    with h5py.File("m.h5", "a") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"][1] = {"class_name": "Lambda", "config": {"function": "evil"}}
+        file.attrs["model_config"] = json.dumps(config)
+    monkeypatch.setattr(keras.layers, "Lambda", None)
+    predicted("")
+
+
+def test_an_option_for_published_files_checks_one_of_this_project(folder):
+    network = build_network("simple", 5, classifier=True, input_shape=(8, 8, 3))
+    facts = FACTS | {"architecture": "simple", "crop_size": 8, "target_size": 8}
+    with h5py.File("plain.h5", "w") as file:
+        write_keras_2(file, by_layer(network))
+    save_model(network, "own.h5", describe(Path("plain.h5"), Facts(**facts)))
+    open_model(Path("own.h5"), Facts(**facts))
+    with pytest.raises(UsageError, match=r"resnet-32: the network of own\.h5 is a simple"):
+        open_model(Path("own.h5"), Facts(**facts | {"architecture": "resnet-32"}))
+
+
+FACTS = {
+    "architecture": "resnet-32",
+    "dataset": "some",
+    "channels": 3,
+    "mean": (0, 0, 0),
+    "std": (1, 1, 1),
+    "bgr": False,
+    "target_size": 32,
+    "crop_size": 32,
+}
+
+
+def by_layer(network):
+    """Shapes of the weights of a network as Keras 2 would name them."""
+    return {
+        layer.name: {
+            f"{layer.name}/{i}:0": tuple(weight.shape) for i, weight in enumerate(layer.weights)
+        }
+        for layer in network.layers
+    }
+
+
+def saved(path, network, names=()):
+    """A file of Keras 2 with these layers, some under other names."""
+    layers = by_layer(network)
+    layers.pop("normalization", None)
+    renamed = dict(names)
+    with h5py.File(path, "w") as file:
+        write_keras_2(file, {renamed.get(name, name): w for name, w in layers.items()})
+
+
+def embedding_network(dimensions, normalization, classes, architecture="resnet-32"):
+    network = build_network(architecture, dimensions, classifier=False, input_shape=(32, 32, 3))
+    network = embedding_head(network, normalization)
+    return classifier_head(network, classes) if classes else network
+
+
+VECTORS = np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32)
+AUTOMATIC = {"prob_bn": "batch_normalization_7", "prob_relu": "re_lu_3"}
+
+
+@pytest.mark.parametrize(
+    ("network", "vectors", "outputs"),
+    [
+        ((64, "l2norm", 5), VECTORS, [("l2norm", "dot"), ("prob", "output")]),
+        ((64, "l2norm", 0), VECTORS, [("l2norm", "dot")]),
+        ((64, None, 0), VECTORS, [("embedding", "distance")]),
+        ((64, None, 5), VECTORS, [("embedding", "distance"), ("prob", "output")]),
+        ((5, "softmax", 0), VECTORS[:, :5], [("softmax", "output")]),
+        ((5, "l2norm", 0), None, [("l2norm", "output")]),
+        ((64, None, 0, "simple"), VECTORS, [("embedding", "distance")]),
+        (None, None, [("prob", "output")]),
+    ],
+)
+def test_heads_are_read_off_the_names_of_the_layers(folder, network, vectors, outputs):
+    if network is None:
+        model = build_network("resnet-32", 5, classifier=True, input_shape=(32, 32, 3))
+    else:
+        model = embedding_network(*network)
+    saved("other.h5", model, AUTOMATIC)
+    architecture = network[3] if network and len(network) > 3 else "resnet-32"
+    facts = Facts(**FACTS | {"architecture": architecture}, vectors=vectors, labels=range(5))
+    description = describe(Path("other.h5"), facts)
+    assert [(one.name, one.decision) for one in description.outputs] == outputs
+    rebuilt, _ = open_model(Path("other.h5"), facts)
+    assert len(rebuilt.outputs) == len(outputs)
+    assert rebuilt.count_params() == model.count_params()
+
+
+def test_layers_of_another_network_are_told(folder, caplog):
+    saved("less.h5", embedding_network(64, "l2norm", 0), {"conv0": "conv99"})
+    with pytest.raises(UserError, match=r"less\.h5 does not fill the resnet-32: 1 layers .* conv0"):
+        open_model(Path("less.h5"), Facts(**FACTS, vectors=VECTORS, labels=range(5)))
