@@ -34,6 +34,7 @@ _STRIP = 2**22  # pixels that are blended with white at a time
 
 _ORIENTATION = 0x0112  # EXIF tag
 _TILE_SIZES = 322, 323  # TIFF tags
+_BITS, _ZERO_IS = 258, 262  # likewise
 _SCAN = b"\xff\xda"  # what a pass over the pixels of a JPEG file begins with
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -50,6 +51,7 @@ _MAYBE_TRANSPARENT = frozenset(("1", "L", "P", "RGB"))  # by a transparent color
 _COLORS = {("RGB", 3): "RGB", ("L", 3): "RGB", ("L", 1): "GRAY"}
 _SIXTEEN_BIT = frozenset(("I", "I;16", "I;16L", "I;16B", "I;16N"))
 _EIGHT_BIT = np.round(np.arange(2**16) / 257).astype(np.uint8)
+_WHITE = 2**16 - 1
 
 # Pillow's warnings about odd metadata concern nobody; the one about gigantic images is an error.
 _FILTERS = (
@@ -104,6 +106,7 @@ def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
         content = read_bytes(path, _LARGEST)
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             _check_size(image)
+            _check_levels(image)
             _check_work(image, content)
             # Many threads read images; of the largest, each takes more than a gigabyte.
             with _LARGE_IMAGE if image.width * image.height > _LARGE else contextlib.nullcontext():
@@ -139,6 +142,13 @@ def _check_size(image: Image.Image) -> None:
         raise Image.DecompressionBombError(f"{image.width}x{image.height} pixels")
     if max(image.size) > MAX_SIDE:
         raise ValueError(f"it is {image.width}x{image.height} pixels, too long and narrow")
+
+
+def _check_levels(image: Image.Image) -> None:
+    """Refuse pixels of which nobody knows what is black and what white."""
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        kind = "floating-point" if image.mode == "F" else "signed or 32-bit"
+        raise ValueError(f"its pixels are {kind} numbers; convert it to 8 or 16 bits")
 
 
 def _check_work(image: Image.Image, content: bytes) -> None:
@@ -192,11 +202,23 @@ def _set_warning_filters() -> None:
 def _rgb(image: Image.Image) -> Image.Image:
     """Convert to RGB as a viewer does, not yet turned upright."""
     if image.mode in _SIXTEEN_BIT:
-        values = np.asarray(image)
-        return Image.fromarray(_EIGHT_BIT[np.clip(values, 0, 65535)]).convert("RGB")
+        return Image.fromarray(_EIGHT_BIT[_sixteen_bits(image)]).convert("RGB")
     if image.mode in _WITH_ALPHA or _has_transparent_color(image):
         return _on_white(image)
     return image.convert("RGB")
+
+
+def _sixteen_bits(image: Image.Image) -> np.ndarray:
+    """Return gray levels between 0 and ``_WHITE``.
+
+    Pillow leaves 12 bits as they are, and white as zero where a TIFF file has it so.
+    """
+    values = np.clip(np.asarray(image), 0, _WHITE)
+    if image.format != "TIFF":
+        return values
+    if image.tag_v2.get(_BITS) == (12,):
+        values = values.astype(np.int64) * _WHITE // (2**12 - 1)
+    return _WHITE - values if image.tag_v2.get(_ZERO_IS) == 0 else values
 
 
 def _on_white(image: Image.Image) -> Image.Image:

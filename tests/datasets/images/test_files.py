@@ -1,6 +1,7 @@
 """Image files of all kinds become what a person sees."""
 
 import io
+import struct
 import threading
 
 import numpy as np
@@ -113,6 +114,56 @@ def test_cmyk_has_the_colours_of_the_ink(tmp_path):
     ):
         path = save(Image.new("CMYK", (16, 16), ink), tmp_path / "a.jpg", quality=95)
         np.testing.assert_allclose(load_image(path)[8, 8], expected, atol=4)
+
+
+def write_tiff(path, width, bits, content, zero_is=1, kind=1):
+    """A TIFF file of one row, uncompressed; ``kind`` 1: unsigned, 2: signed, 3: floating-point."""
+    tags = {256: width, 257: 1, 258: bits, 259: 1, 262: zero_is, 273: 8, 277: 1, 278: 1}
+    tags |= {279: len(content), 339: kind}
+    content += b"\0" * (len(content) % 2)
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(content)) + content + directory)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind", "message"),
+    [
+        ("<f4", 3, "floating-point"),
+        ("<i4", 2, "signed or 32-bit"),
+        ("<u4", 1, "signed or 32-bit"),
+        ("<i2", 2, "signed or 32-bit"),
+    ],
+)
+def test_numbers_without_black_and_white_are_refused(tmp_path, dtype, kind, message):
+    values = np.array([0, 1, 200, 30000], dtype)
+    path = write_tiff(tmp_path / "a.tif", 4, 8 * values.itemsize, values.tobytes(), kind=kind)
+    with pytest.raises(UserError, match=rf"a\.tif: its pixels are {message} numbers; convert it"):
+        load_image(path)
+
+
+def test_a_floating_point_image_of_another_format_is_refused(tmp_path):
+    (tmp_path / "a.ppm").write_bytes(b"Pf\n2 1\n-1.0\n" + np.array([0.5, 1], "<f4").tobytes())
+    with pytest.raises(UserError, match="floating-point"):
+        load_image(tmp_path / "a.ppm")
+
+
+def test_twelve_bits_reach_white(tmp_path):
+    """Two pixels are three bytes: 0x000 and 0xfff, 0x800 and 0x123."""
+    path = write_tiff(tmp_path / "a.tif", 4, 12, bytes.fromhex("000fff800123"))
+    expected = [round(value * 255 / 4095) for value in (0, 0xFFF, 0x800, 0x123)]
+    np.testing.assert_array_equal(load_image(path, 1)[0, :, 0], expected)
+
+
+def test_white_may_be_zero_with_sixteen_bits(tmp_path):
+    levels = np.array([0, 257 * 10, 257 * 200, 65535], "<u2")
+    shown = [
+        load_image(write_tiff(tmp_path / f"{zero}.tif", 4, 16, levels.tobytes(), zero), 1)
+        for zero in (0, 1)
+    ]
+    assert shown[0].ravel().tolist() == [255, 245, 55, 0]
+    assert shown[1].ravel().tolist() == [0, 10, 200, 255]
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
