@@ -68,7 +68,7 @@ def get_dataset(
             training; then tests use low.
         crop_size: pixels of the cropped square; None: as published, or 7/8 of ``target_size``.
         val_fraction: part of the training images of each class that is held out for validation
-            (of a subset: of its images); None: nothing.
+            (of a subset: of its images); None: nothing, unless the data set has such a part.
         all_test: whether all images of a folder are for testing.
 
     Raises:
@@ -131,7 +131,11 @@ def _repeats(per_class: int | None, raw: RawDataset, full: int, kept: int) -> in
 def _with_validation(dataset: ImageDataset, fraction: float, seed: int) -> ImageDataset:
     """Hold out training images."""
     train = dataset.train
-    held_out = held_out_indices(train.labels, dataset.labels, train.names, fraction, seed)
+    if dataset.validation is not None:
+        raise UsageError(
+            f"--val_fraction {fraction:g}: {dataset.name} has validation images of its own, in val"
+        )
+    held_out = held_out_indices(train.labels, train.names, fraction, seed)
     if not len(held_out):
         raise UsageError(
             f"--val_fraction {fraction:g}: no class of {dataset.name} has enough training images "

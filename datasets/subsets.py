@@ -1,13 +1,15 @@
-"""Training images by class: the subsets of -subN, and those held out for validation.
+"""Images drawn by class: the subsets of -subN, and those held out for validation and testing.
 
-Both shuffle the images of each class by a generator that depends on the seed and on the original
-label only. So neither depends on the other classes, and a subset contains every smaller one of the
-same seed, as does what is held out.
+None depends on the other classes, and each contains every smaller one of the same seed. Subsets
+are drawn by position. What is held out is drawn by name, so that a new image leaves the others
+where they are: at most one of its class changes sides, where the number to hold out changes or the
+new image is held out itself.
 """
 
+import hashlib
 import logging
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -30,7 +32,9 @@ def subset_indices(
         seed: non-negative.
     """
     kept, small = [], []
-    for original, members, rng in _classes("subset", labels, originals, seed):
+    for position, original in enumerate(originals):
+        members = np.flatnonzero(labels == position)
+        rng = generator("subset", seed, zlib.crc32(str(original).encode()))
         kept.append(members[rng.permutation(len(members))[:per_class]])
         if len(members) < per_class:
             small.append(original)
@@ -51,38 +55,44 @@ def number_of_repeats(full: int, subset: int) -> int:
 
 def held_out_indices(
     labels: np.ndarray,
-    originals: Sequence[int | str],
     names: Sequence[str],
     fraction: float,
     seed: int,
 ) -> np.ndarray:
     """Return the indices of the images that are held out for validation, ascending.
 
-    Of the n images of a class, sorted by name and shuffled, the first ``round(fraction * n)`` are
-    held out, but never the last one. So the order of the images does not matter, and an image that
-    is listed twice is held out twice or not at all.
+    Of the n images of a class, the first ``round(fraction * n)`` of ``first_by_name`` are held out,
+    but never the last one. An image that is listed twice is held out twice or not at all.
 
     Args:
-        labels: int (n,), positions in ``originals``.
-        originals: original label of each class.
+        labels: int (n,), the class of each image.
         names: of the images.
         fraction: in (0, 1).
         seed: non-negative.
     """
     names = np.asarray(names)
     held_out = []
-    for _, members, rng in _classes("validation", labels, originals, seed):
-        distinct = np.unique(names[members])
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        distinct = np.unique(names[members]).tolist()
         count = min(round(fraction * len(distinct)), len(distinct) - 1)
-        chosen = distinct[rng.permutation(len(distinct))[: max(0, count)]]
-        held_out.append(members[np.isin(names[members], chosen)])
+        chosen = first_by_name("validation", seed, distinct, count)
+        held_out.append(members[[name in chosen for name in names[members]]])
     return np.sort(np.concatenate(held_out))
 
 
-def _classes(
-    purpose: str, labels: np.ndarray, originals: Sequence[int | str], seed: int
-) -> Iterator[tuple[int | str, np.ndarray, np.random.Generator]]:
-    """Yield original label, indices of the images and generator of each class."""
-    for position, original in enumerate(originals):
-        rng = generator(purpose, seed, zlib.crc32(str(original).encode()))
-        yield original, np.flatnonzero(labels == position), rng
+def first_by_name(purpose: str, seed: int, names: Iterable[str], count: int) -> frozenset[str]:
+    """Return the ``count`` names that come first by the SHA-256 of purpose, seed and name.
+
+    Args:
+        purpose: ``"test"`` or ``"validation"``.
+        seed: non-negative.
+        names: all different.
+        count: how many to return.
+    """
+
+    def digest(name: str) -> bytes:
+        text = f"{purpose} {seed} {name}"
+        return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+
+    return frozenset(sorted(names, key=digest)[:count])
