@@ -87,7 +87,7 @@ def _opset(text: str) -> int:
 
 
 def _images(paths: Sequence[Path]) -> list[Path]:
-    from datasets.images.unlabeled import find_images
+    from datasets.images.finding import find_images
 
     found = find_images(paths)
     if found.unreadable:

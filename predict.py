@@ -19,7 +19,7 @@ from storage.outputs import claim
 from utils import UsageError, UserError, printable
 
 if TYPE_CHECKING:
-    from datasets.images.unlabeled import Found
+    from datasets.images.finding import Found
     from evaluation.prediction import Classifier
 
 logger = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ FORMATS: dict[str, Callable] = {"table": Table, "csv": Csv, "jsonl": JsonLines}
 
 
 def predict(args: argparse.Namespace) -> None:
-    from datasets.images.unlabeled import find_images
+    from datasets.images.finding import find_images
 
     if args.out:
         claim("--out", args.out, args.overwrite)
@@ -162,7 +162,7 @@ def predict(args: argparse.Namespace) -> None:
             writer = FORMATS[args.format](stream, kind, names or [""], class_names)
         damaged = _classify(args, found, classifier, writer, stream)
     if found.skipped:
-        logger.info("Skipped in folders, as no images: %d", found.skipped)
+        logger.info("Skipped in folders, as no images: %d", len(found.skipped))
     if found.unreadable:
         raise UserError(
             f"{len(found.unreadable)} folders could not be listed, {damaged} images "

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -13,6 +14,9 @@ import numpy as np
 from utils import Registry, UsageError, UserError, list_folder, listing
 
 logger = logging.getLogger(__name__)
+
+# Characters without an image beside those of control and format: fillers, variation selectors.
+_BLANK = frozenset("\u034f\u115f\u1160\u3164\uffa0").union(map(chr, range(0xFE00, 0xFE10)))
 
 DATASETS = Registry("data set")
 """Readers by base name: functions of a ``ReaderArgs`` that return a ``RawDataset``."""
@@ -61,6 +65,7 @@ class RawDataset:
     Attributes:
         train: training samples, or None where all are for testing.
         test: test samples.
+        validation: validation samples, if the data set has a part of its own for them.
         class_names: names by original label; a class that is missing is named by its label.
         full_per_class: size of a whole class, from which the number of repetitions of a subset
             follows; None: it follows from the number of samples.
@@ -70,6 +75,7 @@ class RawDataset:
     train: RawSplit | None
     test: RawSplit
     _: KW_ONLY
+    validation: RawSplit | None = None
     class_names: Mapping[int | str, str] = field(default_factory=dict)
     full_per_class: int | None = None
     is_subset: bool = False
@@ -139,7 +145,7 @@ class Dataset(ABC):
         name: its name, with suffixes.
         train: training samples, each of them once; None where all are for testing.
         test: test samples.
-        validation: training samples that are held out, or None.
+        validation: samples that judge the epochs, not trained on; or None.
         labels: original label of each class.
         class_names: name of each class.
         repeats: passes over ``train`` in an epoch.
@@ -232,7 +238,10 @@ class Dataset(ABC):
 
 def numbered(raw: RawDataset) -> dict[str, object]:
     """Return splits, labels and class names of a data set: classes are numbered by label."""
-    labels = tuple(sorted({*(raw.train.labels if raw.train else ()), *raw.test.labels}))
+    parts = {"train": raw.train, "validation": raw.validation, "test": raw.test}
+    parts = {name: part for name, part in parts.items() if part is not None}
+    labels = tuple(sorted({label for part in parts.values() for label in part.labels}))
+    _check_distinguishable(labels)
     position = {label: i for i, label in enumerate(labels)}
 
     def split(found: RawSplit) -> Split:
@@ -240,11 +249,34 @@ def numbered(raw: RawDataset) -> dict[str, object]:
         return Split.whole(found.samples, classes, found.names)
 
     return {
-        "train": split(raw.train) if raw.train else None,
-        "test": split(raw.test),
+        "train": None,
+        **{name: split(part) for name, part in parts.items()},
         "labels": labels,
         "class_names": tuple(str(raw.class_names.get(label, label)) for label in labels),
     }
+
+
+def _check_distinguishable(labels: tuple[int, ...] | tuple[str, ...]) -> None:
+    """Refuse labels that look the same to a person.
+
+    Raises:
+        UserError: two differ only in the form of their Unicode or in characters without an image.
+    """
+    seen = {}
+    for label in labels:
+        other = seen.setdefault(_appearance(str(label)), label)
+        if other != label:
+            raise UserError(
+                f"the names of the classes {other!a} and {label!a} look the same: make "
+                "them one class, or rename one"
+            )
+
+
+def _appearance(text: str) -> str:
+    """Return the text composed, without characters that cannot be seen, words one space apart."""
+    visible = [c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf")]
+    composed = unicodedata.normalize("NFC", "".join(c for c in visible if c not in _BLANK))
+    return " ".join(composed.split())
 
 
 def check_classes(dataset: Dataset) -> None:

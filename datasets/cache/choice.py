@@ -214,11 +214,12 @@ def _selections(dataset: ImageDataset) -> dict[str, _Selection]:
     sizes = dataset.preprocessing
     train_size = sizes.train_size if isinstance(sizes.train_size, int) else None
     validation = [] if dataset.validation is None else [dataset.validation]
+    held_out = [split for split in validation if split.samples is dataset.train.samples]
     selections = {
-        TRAIN: _selection([dataset.train, *validation], train_size),
+        TRAIN: _selection([dataset.train, *held_out], train_size),
         TEST: _selection([dataset.test], sizes.test_size),
     }
-    if validation and train_size != sizes.test_size:
+    if validation and not (held_out and train_size == sizes.test_size):
         selections[VALIDATION] = _selection(validation, sizes.test_size)
     return selections
 

@@ -1,32 +1,16 @@
-"""Unlabeled image files: finding them in folders, reading them ahead in batches."""
+"""Unlabeled image files, read ahead in batches."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from datasets.images.files import IMAGE_SUFFIXES, MAX_PIXELS, load_image
+from datasets.images.files import MAX_PIXELS, load_image
 from datasets.images.preprocessing import Preprocessing
-from utils import UsageError, UserError
-
-
-@dataclass
-class Found:
-    """Image files to classify.
-
-    Attributes:
-        files: the images, in the order in which they were asked for.
-        skipped: number of files in folders that are hidden or no images.
-        unreadable: folders that cannot be listed or entered, as errors to show.
-    """
-
-    files: list[Path] = field(default_factory=list)
-    skipped: int = 0
-    unreadable: list[UserError] = field(default_factory=list)
+from utils import UserError
 
 
 @dataclass(frozen=True)
@@ -42,81 +26,6 @@ class Batch:
     paths: list[Path]
     images: np.ndarray
     damaged: list[UserError]
-
-
-def find_images(paths: Sequence[Path]) -> Found:
-    """Find image files by name, and those in folders and their subfolders.
-
-    A file given by name is taken whatever it is called. In folders, files count as images by their
-    suffix; of each folder the files come first, then the folders in it, both by name. Links to
-    folders are followed, but no folder is listed twice below one path.
-
-    Raises:
-        UsageError: a path does not exist, cannot be reached or is a device, or there is no image
-            at all.
-    """
-    found = Found()
-    for path in paths:
-        if os.path.isdir(path):
-            _search(path, found)
-        elif os.path.isfile(path):
-            found.files.append(path)
-        else:
-            raise _refusal(path)
-    if not found.files and not found.unreadable:
-        raise UsageError(
-            f"no images in {', '.join(map(str, paths))}: their names have to end in one of "
-            f"{' '.join(sorted(IMAGE_SUFFIXES))}"
-        )
-    return found
-
-
-def _refusal(path: Path) -> UsageError:
-    """Return the error for a path that is neither a file nor a folder."""
-    try:
-        os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return UsageError(f"{path} does not exist")
-    except OSError as error:
-        return UsageError(f"cannot read {path}: {error.strerror}")
-    return UsageError(f"{path} is neither a file nor a folder")
-
-
-def _search(top: Path, found: Found) -> None:
-    def complain(error: OSError) -> None:
-        found.unreadable.append(UserError(f"cannot list {error.filename}: {error.strerror}"))
-
-    def is_new(folder: Path) -> bool:
-        if folder.name.startswith("."):
-            return False
-        try:
-            identity = _identity(folder)
-        except OSError as error:  # the folder that it is in may be listed but not entered
-            complain(error)
-            return False
-        new = identity not in listed
-        listed.add(identity)
-        return new
-
-    listed = {_identity(top)}
-    for folder, folders, files in os.walk(top, onerror=complain, followlinks=True):
-        # In place: this decides where os.walk goes, and in which order.
-        folders[:] = [name for name in sorted(folders) if is_new(Path(folder, name))]
-        images = [Path(folder, name) for name in sorted(files)]
-        images = [path for path in images if _is_image(path)]
-        found.files += images
-        found.skipped += len(files) - len(images)
-
-
-def _identity(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
-def _is_image(path: Path) -> bool:
-    """Tell by the name; a broken link is an image that is missing, a pipe or device is none."""
-    named_so = path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    return named_so and (os.path.isfile(path) or not os.path.exists(path))
 
 
 def image_reader(target_size: int, crop_size: int, channels: int) -> Callable[[Path], np.ndarray]:

@@ -5,18 +5,26 @@ In order of preference:
     root/train.txt, root/test.txt         lists of class/file, relative to the root
     root/train/CLASS/…, root/test/CLASS/… the split as folders
     root/CLASS/…                          a random part of each class is for testing, or all
+
+``val.txt`` or ``val`` beside the first two has validation images. Images are found in all folders
+below that of their class.
 """
 
+import logging
 import os
-import zlib
 from pathlib import Path
 
 from datasets.base import DATASETS, RawSplit, ReaderArgs, require_files, require_root
 from datasets.images.dataset import RawImageDataset
 from datasets.images.files import IMAGE_SUFFIXES
+from datasets.images.finding import images_below
 from datasets.images.preprocessing import Preprocessing
 from datasets.readers.annotations import file_split, read_class_list
-from utils import UsageError, UserError, generator, list_folder
+from datasets.readers.duplicates import warn_of_duplicates
+from datasets.subsets import first_by_name
+from utils import UsageError, UserError, list_folder, listing, printable
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_TEST_FRACTION = 0.2
 _PARTS = ("train", "test")
@@ -28,14 +36,20 @@ def read_folder(args: ReaderArgs) -> RawImageDataset:
     """Read a folder of images."""
     root = require_root(args, "Folder")
     if args.all_test:
-        splits = [None, _whole(root, args)]
+        splits = None, _whole(root, args)
     elif any(os.path.isfile(root / file) for file in _LISTS):
         splits = _from_lists(root, args)
     elif any(os.path.isdir(root / part) for part in _PARTS):
         splits = _from_parts(root, args)
     else:
         splits = _from_classes(root, args)
-    return RawImageDataset(*splits, preprocessing=Preprocessing(256, 256, 224, erasing=0.5))
+    train, test, validation = (*splits, None)[:3]
+    warn_of_duplicates(train, test, validation)
+    return RawImageDataset(
+        *(train, test),
+        validation=validation,
+        preprocessing=Preprocessing(256, 256, 224, erasing=0.5),
+    )
 
 
 def _whole(root: Path, args: ReaderArgs) -> RawSplit:
@@ -53,7 +67,8 @@ def _whole(root: Path, args: ReaderArgs) -> RawSplit:
 def _from_lists(root: Path, args: ReaderArgs) -> list[RawSplit]:
     require_files(root, "a split by lists", *_LISTS)
     _refuse_fraction(root, args)
-    return [file_split(root, *read_class_list(root / file)) for file in _LISTS]
+    files = [*_LISTS, "val.txt"] if os.path.isfile(root / "val.txt") else _LISTS
+    return [file_split(root, *read_class_list(root / file)) for file in files]
 
 
 def _from_parts(root: Path, args: ReaderArgs) -> list[RawSplit]:
@@ -63,7 +78,13 @@ def _from_parts(root: Path, args: ReaderArgs) -> list[RawSplit]:
             f"{root} has to contain both folders, {' and '.join(_PARTS)}; classes of these "
             "names have to be renamed, or listed in train.txt and test.txt"
         )
-    return [folder_split(root, part) for part in _PARTS]
+    parts = [*_PARTS, "val"] if os.path.isdir(root / "val") else _PARTS
+    others = [path.name for path in list_folder(root) if path.is_dir() and path.name not in parts]
+    if others:
+        logger.warning(
+            "Folders beside %s are not used: %s", listing(parts), printable(listing(others))
+        )
+    return [folder_split(root, part) for part in parts]
 
 
 def folder_split(root: Path, part: str) -> RawSplit:
@@ -73,8 +94,8 @@ def folder_split(root: Path, part: str) -> RawSplit:
         UserError: there is no class, or one has no images or cannot be read.
     """
     classes = _images_by_class(root / part)
-    names = [f"{label}/{file}" for label, files in classes.items() for file in files]
-    labels = [label for label, files in classes.items() for _ in files]
+    names = [name for names in classes.values() for name in names]
+    labels = [label for label, names in classes.items() for _ in names]
     return file_split(root, names, labels, part)
 
 
@@ -90,31 +111,46 @@ def _from_classes(root: Path, args: ReaderArgs) -> list[RawSplit]:
     for label, files in _images_by_class(root).items():
         if len(files) < 2:
             raise UserError(f"class {label} in {root} has fewer than 2 images: it cannot be split")
-        rng = generator("test split", args.subset_seed, zlib.crc32(label.encode()))
-        order = rng.permutation(len(files))
         count = min(max(1, round(fraction * len(files))), len(files) - 1)
-        test = frozenset(order[:count].tolist())
-        for i, file in enumerate(files):
-            names[i in test].append(f"{label}/{file}")
-            labels[i in test].append(label)
+        test = first_by_name("test", args.subset_seed, files, count)
+        for file in files:
+            names[file in test].append(file)
+            labels[file in test].append(label)
     return [file_split(root, *split) for split in zip(names, labels, strict=True)]
 
 
 def _images_by_class(folder: Path) -> dict[str, list[str]]:
-    """List the images in each subfolder, both ascending; hidden ones do not count.
+    """List the images below each subfolder by paths relative to ``folder``; warn of other files.
 
     Raises:
         UserError: there are no subfolders, or one of them holds no images, cannot be read, or has
             a name that is not in UTF-8.
     """
-    classes = [entry for entry in list_folder(folder) if os.path.isdir(entry)]
+    entries = list_folder(folder)
+    classes = [entry for entry in entries if os.path.isdir(entry)]
     if not classes:
         raise UserError(f"{folder} has no subfolders with images of one class each")
-    images = {_readable(entry): _images_in(entry) for entry in classes}
-    empty = [name for name, files in images.items() if not files]
-    if empty:
-        raise UserError(f"{folder / empty[0]} contains no images")
+    loose = [path for path in entries if path not in classes]
+    skipped = [path for path in loose if path.suffix.lower() in IMAGE_SUFFIXES]
+    images = {}
+    for entry in classes:
+        found = images_below(entry)
+        if found.unreadable:
+            raise found.unreadable[0]
+        if not found.files:
+            raise UserError(f"{entry} contains no images")
+        images[_readable(entry)] = [path.relative_to(folder).as_posix() for path in found.files]
+        skipped += [path for path in found.skipped if not path.name.startswith(".")]
+    if skipped:
+        logger.warning(
+            "%d files in %s are left out: in no class, or no images by their names: %s",
+            *(len(skipped), folder, _names(folder, skipped)),
+        )
     return images
+
+
+def _names(folder: Path, paths: list[Path]) -> str:
+    return printable(listing(path.relative_to(folder) for path in paths))
 
 
 def _readable(folder: Path) -> str:
@@ -125,7 +161,3 @@ def _readable(folder: Path) -> str:
         shown = ascii(folder.name)
         raise UserError(f"class {shown} in {folder.parent}: rename it, in UTF-8") from error
     return folder.name
-
-
-def _images_in(folder: Path) -> list[str]:
-    return [entry.name for entry in list_folder(folder) if entry.suffix.lower() in IMAGE_SUFFIXES]

@@ -205,4 +205,4 @@ def test_a_folder_of_images_that_cannot_be_read_is_told():
                 "--check_images",
                 parent / "closed",
             )
-    check_refused(outcome, "export_model.py", DATA, "cannot list")
+    check_refused(outcome, "export_model.py", DATA, "cannot read the folder")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.images.unlabeled import find_images, image_batches, image_reader
+from datasets.images.finding import find_images
+from datasets.images.unlabeled import image_batches, image_reader
 from tests.fake_data import write_image
 from tests.permissions import folder_for_all, ordinary_user
 from utils import UsageError, UserError
@@ -30,7 +31,10 @@ def tree(tmp_path):
 def test_files_of_a_folder_come_first_and_by_name(tree):
     found = find_images([tree])
     assert names(found, tree) == ["a.JPG", "b.png", "z/10.png", "z/2.png"]
-    assert found.skipped == 2  # not those in hidden folders
+    assert [path.name for path in found.skipped] == [
+        ".hidden.png",
+        "notes.txt",
+    ]  # not those in hidden folders
     assert not found.unreadable
 
 
@@ -77,7 +81,7 @@ def test_a_folder_that_cannot_be_listed_is_told(tree, monkeypatch):
     found = find_images([tree])
     assert names(found, tree) == ["a.JPG", "b.png"]
     (error,) = found.unreadable
-    assert str(error) == f"cannot list {tree / 'z'}: Permission denied"
+    assert str(error) == f"cannot read the folder {tree / 'z'}: Permission denied"
 
 
 def test_what_permissions_close_is_told_and_the_rest_found():
@@ -93,7 +97,7 @@ def test_what_permissions_close_is_told_and_the_rest_found():
             # The image in the folder is known by name; reading it fails.
             assert names(found, folder) == ["a.png", "listed/b.png"]
             assert sorted(map(str, found.unreadable)) == [
-                f"cannot list {folder / name}: Permission denied"
+                f"cannot read the folder {folder / name}: Permission denied"
                 for name in ("closed", "listed/below")
             ]
             with pytest.raises(UserError, match=r"b\.png"):

@@ -1,0 +1,105 @@
+"""Image files in folders and their subfolders."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasets.images.files import IMAGE_SUFFIXES
+from utils import UsageError, UserError
+
+
+@dataclass
+class Found:
+    """Image files.
+
+    Attributes:
+        files: the images, in the order in which they were asked for.
+        skipped: files in folders that are hidden or no images.
+        unreadable: folders that cannot be listed or entered, as errors to show.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+    unreadable: list[UserError] = field(default_factory=list)
+
+
+def find_images(paths: Sequence[Path]) -> Found:
+    """Find image files by name, and those in folders and their subfolders.
+
+    A file given by name is taken whatever it is called. In folders, files count as images by their
+    suffix; of each folder the files come first, then the folders in it, both by name. Links to
+    folders are followed, but no folder is listed twice below one path.
+
+    Raises:
+        UsageError: a path does not exist, cannot be reached or is a device, or there is no image
+            at all.
+    """
+    found = Found()
+    for path in paths:
+        if os.path.isdir(path):
+            below = images_below(path)
+            found.files += below.files
+            found.skipped += below.skipped
+            found.unreadable += below.unreadable
+        elif os.path.isfile(path):
+            found.files.append(path)
+        else:
+            raise _refusal(path)
+    if not found.files and not found.unreadable:
+        raise UsageError(
+            f"no images in {', '.join(map(str, paths))}: their names have to end in one of "
+            f"{' '.join(sorted(IMAGE_SUFFIXES))}"
+        )
+    return found
+
+
+def _refusal(path: Path) -> UsageError:
+    """Return the error for a path that is neither a file nor a folder."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return UsageError(f"{path} does not exist")
+    except OSError as error:
+        return UsageError(f"cannot read {path}: {error.strerror}")
+    return UsageError(f"{path} is neither a file nor a folder")
+
+
+def images_below(top: Path) -> Found:
+    """Find the image files in a folder and its subfolders, see ``find_images``."""
+    found = Found()
+
+    def complain(error: OSError) -> None:
+        message = f"cannot read the folder {error.filename}: {error.strerror}"
+        found.unreadable.append(UserError(message))
+
+    def is_new(folder: Path) -> bool:
+        if folder.name.startswith("."):
+            return False
+        try:
+            identity = _identity(folder)
+        except OSError as error:  # the folder that it is in may be listed but not entered
+            complain(error)
+            return False
+        new = identity not in listed
+        listed.add(identity)
+        return new
+
+    listed = {_identity(top)}
+    for folder, folders, files in os.walk(top, onerror=complain, followlinks=True):
+        # In place: this decides where os.walk goes, and in which order.
+        folders[:] = [name for name in sorted(folders) if is_new(Path(folder, name))]
+        for path in (Path(folder, name) for name in sorted(files)):
+            (found.files if _is_image(path) else found.skipped).append(path)
+    return found
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _is_image(path: Path) -> bool:
+    """Tell by the name; a broken link is an image that is missing, a pipe or device is none."""
+    named_so = path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    return named_so and (os.path.isfile(path) or not os.path.exists(path))
