@@ -3,12 +3,11 @@
 import argparse
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from cli import arguments, class_options, console
-from cli.arguments import positive
+from cli.arguments import positive, user_path
 from embeddings.class_embeddings import SUFFIXES, save_class_embeddings
 from embeddings.taxonomy.solvers import METHODS, normalized
 from embeddings.taxonomy.tree import Taxonomy
@@ -44,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out",
-        type=Path,
+        type=user_path,
         required=True,
         metavar="FILE",
         help="the vectors: .npz, or .pickle in the published layout",

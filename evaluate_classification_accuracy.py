@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import arguments, class_options, console, data_options, model_options
-from cli.arguments import non_negative_float, non_negative_int, positive, seed
+from cli.arguments import non_negative_float, non_negative_int, positive, seed, user_path
 from datasets.cache.choice import with_normalization
 from datasets.images.dataset import ImageDataset
 from storage.outputs import claim
@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_model_options(group) -> None:
     group.add_argument(
         "--model",
-        type=Path,
+        type=user_path,
         nargs="+",
         action="extend",
         required=True,
@@ -138,7 +138,7 @@ def _add_output_options(group) -> None:
         ("--confusion", f"confusion matrix, .csv; {several}"),
         ("--plot_confusion", f"the same as a plot, .png, .svg or .pdf; {several}"),
     ):
-        group.add_argument(name, type=Path, metavar="FILE", help=text)
+        group.add_argument(name, type=user_path, metavar="FILE", help=text)
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
     group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
 

@@ -3,11 +3,10 @@
 import argparse
 import logging
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import arguments, class_options, console, data_options
-from cli.arguments import non_negative_int, positive
+from cli.arguments import non_negative_int, positive, user_path
 from embeddings.taxonomy.tree import Taxonomy
 from storage.outputs import check_distinct, claim
 from storage.plots import check_plot_path
@@ -45,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_feature_options(group) -> None:
     group.add_argument(
         "--feat",
-        type=Path,
+        type=user_path,
         nargs="+",
         action="extend",
         required=True,
@@ -94,10 +93,10 @@ def _add_output_options(group) -> None:
         help="the similarity of classes: by the height of their lowest common ancestor, or that "
         "of Wu and Palmer (default: both)",
     )
-    group.add_argument("--csv", type=Path, metavar="FILE", help="write all metrics, .csv")
+    group.add_argument("--csv", type=user_path, metavar="FILE", help="write all metrics, .csv")
     group.add_argument(
         "--plot",
-        type=Path,
+        type=user_path,
         metavar="FILE",
         help=f"draw HP@k over k, {' or '.join(_PLOT_FORMATS)}",
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cli import arguments, console, model_options
-from cli.arguments import positive
+from cli.arguments import positive, user_path
 from utils import UsageError, UserError, generator
 
 if TYPE_CHECKING:
@@ -40,14 +40,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model",
         required=True,
-        type=Path,
+        type=user_path,
         metavar="FILE",
         help="what --model_dump wrote, here or with the published code",
     )
     model_options.add_published_options(parser)
     parser.add_argument("--format", required=True, choices=FORMATS, help="what to write")
     parser.add_argument(
-        "--out", required=True, type=Path, metavar="PATH", help="file (ONNX), folder (SavedModel)"
+        "--out",
+        required=True,
+        type=user_path,
+        metavar="PATH",
+        help="file (ONNX), folder (SavedModel)",
     )
     parser.add_argument(
         "--output",
@@ -69,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check_images",
         nargs="+",
-        type=Path,
+        type=user_path,
         default=[],
         metavar="PATH",
         help="image files or folders to compare the two models on, besides random images",

@@ -2,10 +2,9 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from cli import class_options, console, data_options, learning, training_options
-from cli.arguments import fraction
+from cli.arguments import fraction, user_path
 from datasets.images.dataset import ImageDataset
 from training.options import TrainingOptions
 from training.parallel.group import Group
@@ -19,7 +18,7 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_objective(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--class_list",
-        type=Path,
+        type=user_path,
         metavar="FILE",
         help="restrict and order the classes: the first word of each line is a class label",
     )

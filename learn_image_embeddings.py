@@ -1,6 +1,7 @@
 """Train image embeddings towards fixed class embeddings: cosine loss, MSE, with cross-entropy."""
 
 import argparse
+import os
 from collections.abc import Sequence
 
 from cli import console, data_options, learning, training_options
@@ -22,6 +23,7 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--embedding",
         required=True,
+        type=os.path.expanduser,
         metavar="NAME|FILE",
         help=f"onehot; a shipped one, {', '.join(shipped.embedding_names())}; or a file of class "
         "embeddings (.npz or a published pickle)",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli import arguments, class_options, console
+from cli.arguments import user_path
 from embeddings.taxonomy.drawing import FORMATS, draw
 from storage.outputs import claim
 from storage.plots import save_plot
@@ -29,12 +30,12 @@ def build_parser() -> argparse.ArgumentParser:
     output = parser.add_argument_group("picture")
     output.add_argument(
         "--names",
-        type=Path,
+        type=user_path,
         metavar="FILE",
         help="text for the nodes: an id and a name per line, like classes.txt of NABirds",
     )
     output.add_argument("--title", metavar="TEXT", help="(default: the name of the taxonomy)")
-    output.add_argument("--out", type=Path, required=True, metavar="FILE", help=".svg or .png")
+    output.add_argument("--out", type=user_path, required=True, metavar="FILE", help=".svg or .png")
     output.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     return parser
 

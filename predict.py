@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from cli import arguments, console, model_options
-from cli.arguments import positive
+from cli.arguments import positive, user_path
 from storage.files import growing, partial_path, write_errors
 from storage.outputs import claim
 from utils import UsageError, UserError, printable
@@ -28,11 +28,13 @@ logger = logging.getLogger(__name__)
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = arguments.build_parser(__doc__)
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image file or folder")
+    parser.add_argument(
+        "paths", nargs="+", type=user_path, metavar="PATH", help="image file or folder"
+    )
     parser.add_argument(
         "--model",
         required=True,
-        type=Path,
+        type=user_path,
         metavar="FILE",
         help="what --model_dump wrote, here or with the published code",
     )
@@ -56,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
         default="table",
         help="table: to read; csv: a line per class; jsonl: a JSON object per image",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="instead of standard output")
+    parser.add_argument("--out", type=user_path, metavar="FILE", help="instead of standard output")
     parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     parser.add_argument(
         "--batch_size",

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli import arguments, console
-from cli.arguments import fraction, known, non_negative_float, positive, seed
+from cli.arguments import fraction, known, non_negative_float, positive, seed, user_path
 from datasets.names import parse_name
 from storage.records import commit, record_path, versions, write_record
 from sweeping.cluster import Job, Resources, connected
@@ -156,7 +156,7 @@ def _add_machine_options(group) -> None:
 def _add_output_options(group) -> None:
     group.add_argument(
         "--out",
-        type=Path,
+        type=user_path,
         required=True,
         metavar="DIR",
         help="folder of all results; the same command again runs what is missing there",

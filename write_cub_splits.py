@@ -4,10 +4,9 @@ import argparse
 import logging
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from cli import arguments, console
-from cli.arguments import positive
+from cli.arguments import positive, user_path
 from datasets.readers.cub_nab import Lists, read_split, subset_file
 from datasets.readers.cub_splits import LISTED, PUBLISHED, listed_images
 from storage.files import replacing
@@ -21,7 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = arguments.build_parser(__doc__)
     parser.add_argument(
         "--data_root",
-        type=Path,
+        type=user_path,
         required=True,
         metavar="DIR",
         help="folder of CUB, with images.txt and train_test_split.txt",
@@ -35,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"training images per class, at most {LISTED}",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder for the lists (default: --data_root)"
+        "--out", type=user_path, metavar="DIR", help="folder for the lists (default: --data_root)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     return parser

@@ -3,8 +3,10 @@
 import argparse
 import difflib
 import itertools
+import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from utils import UsageError
 
@@ -101,6 +103,14 @@ def _number(text: str, kind: type, low: float, high: float = sys.float_info.max)
         limits = f"from {low}" if high > 1 else f"from {low} to {high}"
         raise argparse.ArgumentTypeError(f"{text!r} is not {name} {limits}")
     return value
+
+
+def user_path(text: str) -> Path:
+    """Convert an argument to a path, with the home folder for ``~``.
+
+    No shell does so in ``--option=~/file``. Without a home folder the text stays as it is.
+    """
+    return Path(os.path.expanduser(text))
 
 
 def known(check: Callable[[str], object]) -> Callable[[str], str]:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from cli.arguments import user_path
 from embeddings.shipped import taxonomy_names
 from embeddings.taxonomy.files import read_taxonomy
 from embeddings.taxonomy.tree import Label, Taxonomy
@@ -35,7 +36,7 @@ def add_class_list(parser: argparse.ArgumentParser, meaning: str) -> None:
     """
     parser.add_argument(
         "--class_list",
-        type=Path,
+        type=user_path,
         metavar="FILE",
         help=f"{meaning}; the first word of each line is a class label",
     )

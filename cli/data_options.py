@@ -6,7 +6,7 @@ Imports nothing heavy, like ``cli``.
 import argparse
 from pathlib import Path
 
-from cli.arguments import fraction, known, non_negative_int, positive, seed
+from cli.arguments import fraction, known, non_negative_int, positive, seed, user_path
 from datasets import dataset_names, get_dataset
 from datasets.cache.choice import with_cache, with_normalization
 from datasets.images.dataset import ImageDataset
@@ -49,7 +49,7 @@ def add_source_options(
         help=f"one of {', '.join(dataset_names())}; optionally followed by -large, -ilsvrcmean, "
         "-caffe, and -subN for N training images per class",
     )
-    group.add_argument("--data_root", type=Path, metavar="DIR", help="folder of the data set")
+    group.add_argument("--data_root", type=user_path, metavar="DIR", help="folder of the data set")
     group.add_argument(
         "--subset_seed",
         type=seed,
@@ -114,7 +114,7 @@ def _add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 def cache(text: str) -> str | Path:
     """Convert the argument of ``--cache``: one of the words, or a folder."""
-    return text if text in CACHES else Path(text)
+    return text if text in CACHES else user_path(text)
 
 
 def add_cache_option(parser: argparse.ArgumentParser) -> None:

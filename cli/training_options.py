@@ -7,9 +7,16 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-from cli.arguments import fraction, known, non_negative_float, non_negative_int, positive, seed
+from cli.arguments import (
+    fraction,
+    known,
+    non_negative_float,
+    non_negative_int,
+    positive,
+    seed,
+    user_path,
+)
 from models import architecture_names, check_architecture
 from training.learning_rates import parse_step_schedule
 from training.options import OutputOptions, ScheduleOptions, TrainingOptions
@@ -30,7 +37,7 @@ def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> No
     )
     group.add_argument(
         "--finetune",
-        type=Path,
+        type=user_path,
         metavar="FILE",
         help="start from these weights, matched by layer name: .h5 of Keras 2, .weights.h5, .keras",
     )
@@ -161,7 +168,7 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
 
     def add(name: str, text: str, metavar: str = "FILE") -> None:
-        group.add_argument(name, type=Path, metavar=metavar, help=text)
+        group.add_argument(name, type=user_path, metavar=metavar, help=text)
 
     add("--model_dump", "network and weights at the end, .keras (or .h5)")
     add("--weight_dump", "weights at the end, .h5")
