@@ -100,7 +100,7 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     point = begin_or_resume(
         options.outputs, identity, options.initial_epoch, bool(options.finetune)
     )
-    per_pass = len(run.dataset.train) // run.dataset.repeats // options.batch_size
+    per_pass = len(run.dataset.train) // options.batch_size
     rate = schedule.callback(Steps(len(training), per_pass, point.first_step(ALL_LAYERS)))
     point.check_epochs(schedule.epochs)
     validation = Validation(_evaluator(run), validating)

@@ -18,7 +18,7 @@ class Steps:
 
     Attributes:
         per_epoch: batches of an epoch.
-        per_pass: whole batches in the training images, of which an epoch may repeat each.
+        per_pass: whole batches of the training images, over which an epoch may pass repeatedly.
         done: steps of its first epoch that a resumed run has done.
     """
 

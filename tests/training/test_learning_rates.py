@@ -1,8 +1,12 @@
 """Schedules besides SGDR."""
 
+import csv
+
 import keras
 import pytest
 
+import learn_classifier
+from tests.commands.running import TINY, succeed
 from training.learning_rates import (
     clr_learning_rate,
     parse_step_schedule,
@@ -97,6 +101,17 @@ def test_clr_counts_whole_batches_of_images_without_repetitions(steps, half_cycl
     triangle = [*range(half_cycle), *range(half_cycle, 0, -1)] * 9
     wanted = [1 + step / half_cycle for step in triangle][steps.done : 3 * steps.per_epoch]
     assert found == pytest.approx(wanted)
+
+
+def test_clr_of_a_repeated_subset(tmp_path):
+    """50 images in batches of 20: two whole ones, nine steps in three passes."""
+    options = "--epochs 2 --lr_schedule CLR --clr_step_len 3 --clr_min_lr 0 --clr_max_lr 0.1"
+    history = tmp_path / "h.csv"
+    succeed(learn_classifier, f"{TINY} --repeats 3 {options} --history {history}")
+    with open(history, newline="") as file:
+        rates = [float(row["lr"]) for row in csv.DictReader(file)]
+    # Half a cycle has 3 x 2 steps; after 9 steps half of the way down is done.
+    assert rates == pytest.approx([0, 0.05])
 
 
 def test_sgd_waits_for_the_validation_loss_as_published():
