@@ -11,6 +11,7 @@ import keras
 from datasets.base import Dataset
 from datasets.batches import Batches, SetEpoch
 from evaluation.classification.evaluator import Evaluator, Metrics
+from evaluation.feature_dumps import of_test_split
 from evaluation.features import feature_tensor
 from training.callbacks.epoch_log import (
     EpochReporter,
@@ -30,7 +31,8 @@ from training.outputs import HistoryRecord, begin_records
 from training.parallel import backend, hosts
 from training.parallel.group import ALONE, Group
 from training.parallel.replicas import AveragedStatistics
-from training.saving import run_record, save_outputs
+from training.record import describe_model
+from training.saving import ResultFiles, run_record
 from training.schedules import Schedule, Steps, build_schedule
 from training.snapshots.callback import Snapshot, plateau_of
 from training.snapshots.file import ALL_LAYERS, NEW_LAYERS, restore
@@ -77,8 +79,8 @@ def train(run: Training) -> Metrics:
     Epochs are evaluated on the validation split, which without one is the test split, as published.
 
     Raises:
-        UserError: data cannot be read or a file cannot be written; whatever else was to be saved
-            has been saved.
+        UserError: data cannot be read, a file cannot be written, or the training diverged;
+            whatever else was to be saved has been saved.
     """
     hosts.agree(run.group, lambda: content_identity(*_learned_from(run)))
     splits = training, validating, testing = _batches(run)
@@ -115,13 +117,14 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     watching += [*snapshots, *logs]
     _fit(run, training, validation, point, schedule.epochs, watching)
     with explained(snapshots):
-        metrics = validation.evaluator(testing, int(options.progress))
-        _report(run, metrics, reporter)
         reporter.complete()
         failures = [c.error for c in (reporter, *snapshots, *logs) if c.error]
-        failures += _save(run, point, metrics, reporter)
+        metrics, failed = _evaluate_and_save(run, point, validation.evaluator, testing, reporter)
+        failures += failed
     if failures:
         raise failures[0]
+    if metrics.diverged:
+        raise UserError("the training diverged: the network's outputs are not finite numbers")
     return metrics
 
 
@@ -169,7 +172,10 @@ def _identity(run: Training, epochs: int) -> dict[str, str]:
         return {}
     # The rate decays over all epochs.
     more = {"epochs": str(epochs)} if run.options.max_decay else {}
-    return options_identity(run.command) | more | content_identity(*_learned_from(run))
+    content = content_identity(*_learned_from(run))
+    if run.dataset.validation is not None:
+        del content["test images"]  # they have no part in the training
+    return options_identity(run.command) | more | content
 
 
 def _learned_from(run: Training) -> tuple[Dataset, Objective, Path | None]:
@@ -348,7 +354,10 @@ def _original_errors(batches: Batches, fit: Callable[[], None]) -> None:
 def _report(run: Training, metrics: Metrics, reporter: EpochReporter) -> None:
     """Log the metrics of the final network, and the best epoch."""
     results.info("Final evaluation - %s", format_metrics(metrics.values))
-    results.info("Average Accuracy: %.4f", metrics.average_accuracy)
+    if metrics.diverged:
+        results.info("Diverged: the outputs are not finite, and no class follows from them")
+    else:
+        results.info("Average Accuracy: %.4f", metrics.average_accuracy)
     best = best_epoch(reporter.records)
     if best:
         name = accuracy_name(best)
@@ -363,23 +372,42 @@ def _report(run: Training, metrics: Metrics, reporter: EpochReporter) -> None:
         )
 
 
-def _save(
-    run: Training, point: ResumePoint, metrics: Metrics, reporter: EpochReporter
-) -> list[UserError]:
-    """Write every wanted file; return what failed."""
+def _evaluate_and_save(
+    run: Training,
+    point: ResumePoint,
+    evaluator: Evaluator,
+    testing: Batches,
+    reporter: EpochReporter,
+) -> tuple[Metrics, list[UserError]]:
+    """Save the network, evaluate it, and save the rest.
+
+    In this order, since one damaged test image ends the evaluation.
+
+    Returns:
+        The metrics, and what could not be written.
+    """
+    files = ResultFiles(run.options.outputs, [reporter.history] if reporter.written else [])
+    files.save_network(run.model, describe_model(run.model, run.dataset, run.objective))
+    facts = _facts(run, point, reporter)
+    files.write_records(facts)
+    metrics = evaluator(testing, int(run.options.progress))
+    _report(run, metrics, reporter)
+    files.save_features(of_test_split(metrics.features, run.dataset))
+    final = {**metrics.values, "average_accuracy": metrics.average_accuracy}
+    files.write_records(facts | {"diverged": metrics.diverged, "final": final})
+    return metrics, files.failures
+
+
+def _facts(run: Training, point: ResumePoint, reporter: EpochReporter) -> dict[str, object]:
+    """Return the record of a run after its last epoch."""
     best = best_epoch(reporter.records)
-    record = run_record(
+    return run_record(
         run.model,
         run.dataset,
         run.command,
         run=point.state.run,
-        final={**metrics.values, "average_accuracy": metrics.average_accuracy},
         epochs_judged_on="test" if run.dataset.validation is None else "validation",
         epochs_judged_by=accuracy_name(best) if best else None,
         best_epoch=best,
         last_epoch=reporter.records[-1] if reporter.records else None,
-    )
-    kept = [] if reporter.written else [reporter.history]
-    return save_outputs(
-        run.options.outputs, run.model, run.dataset, run.objective, metrics, record, kept
     )

@@ -147,7 +147,7 @@ def begin_records(outputs: OutputOptions, record: Mapping[str, object]) -> None:
     Raises:
         UserError: a file cannot be written.
     """
-    for path in records_to_write(outputs, record, _results(outputs)):
+    for path in records_to_write(outputs, record, result_paths(outputs)):
         write_run_record(path, record)
 
 
@@ -179,7 +179,8 @@ class HistoryRecord(keras.callbacks.Callback):
             logger.error("%s; training goes on", error)  # it is tried again at the end
 
 
-def _results(outputs: OutputOptions) -> list[Path]:
+def result_paths(outputs: OutputOptions) -> list[Path]:
+    """Return the paths of the wanted results: what ``--overwrite`` allows to replace."""
     return [path for name in _RESULTS if (path := getattr(outputs, name))]
 
 

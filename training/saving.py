@@ -1,21 +1,20 @@
 """The files of a finished run: models, weights, features, and the record beside each of them."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import keras
 
 from datasets.base import Dataset
-from evaluation.classification.evaluator import Metrics
-from evaluation.feature_dumps import of_test_split, write_features
+from evaluation.feature_dumps import Features, write_features
+from models.files.description import ModelDescription
 from models.files.saved import save_model, save_weights
 from storage.records import commit
-from training.objectives.objective import Objective
 from training.options import OutputOptions
-from training.outputs import records_to_write
+from training.outputs import records_to_write, result_paths
 from training.parallel import backend, hosts
-from training.record import describe_dataset, describe_model, write_run_record
+from training.record import describe_dataset, write_run_record
 from utils import UserError
 
 logger = logging.getLogger(__name__)
@@ -42,49 +41,46 @@ def run_record(
     }
 
 
-def save_outputs(
-    outputs: OutputOptions,
-    model: keras.Model,
-    dataset: Dataset,
-    objective: Objective,
-    metrics: Metrics,
-    record: dict[str, object],
-    kept: Sequence[Path | None] = (),
-) -> list[UserError]:
-    """Write every wanted file; a failure does not keep the others from being written.
+class ResultFiles:
+    """The results of a run; a failure does not keep the others from being written.
 
     Args:
-        outputs: which.
-        model: the trained network.
-        dataset: what it was trained on.
-        objective: what it was trained for.
-        metrics: of the test split.
-        record: what is written beside each file.
-        kept: results that the run has not replaced; those of other runs keep their record.
+        outputs: which are wanted.
+        written: those that the run has written already.
 
-    Returns:
-        What failed; each failure has been logged.
+    Attributes:
+        failures: what failed; each has been logged.
     """
-    description = describe_model(model, dataset, objective)
-    features = of_test_split(metrics.features, dataset)
-    dumps = [
-        (outputs.model_dump, lambda path: save_model(model, path, description)),
-        (outputs.weight_dump, lambda path: save_weights(model, path)),
-        (outputs.feature_dump, lambda path: write_features(path, features)),
-    ]
-    failures: list[UserError] = []
 
-    def succeeds(write: Callable[..., None], *arguments: object) -> bool:
+    def __init__(self, outputs: OutputOptions, written: Iterable[Path | None] = ()):
+        self.failures: list[UserError] = []
+        self._outputs = outputs
+        self._unchanged = set(result_paths(outputs)) - {*written}
+
+    def save_network(self, model: keras.Model, description: ModelDescription) -> None:
+        """Write model and weights, as far as they are wanted."""
+        self._save(self._outputs.model_dump, lambda path: save_model(model, path, description))
+        self._save(self._outputs.weight_dump, lambda path: save_weights(model, path))
+
+    def save_features(self, features: Features) -> None:
+        """Write the features if they are wanted."""
+        self._save(self._outputs.feature_dump, lambda path: write_features(path, features))
+
+    def write_records(self, record: Mapping[str, object]) -> None:
+        """Write the record beside all files; results of other runs keep theirs."""
+        for path in records_to_write(self._outputs, record, self._unchanged):
+            self._succeeds(write_run_record, path, record)
+
+    def _save(self, path: Path | None, write: Callable[[Path], None]) -> None:
+        if path and self._succeeds(write, path):
+            self._unchanged.discard(path)
+
+    def _succeeds(self, write: Callable[..., None], *arguments: object) -> bool:
         try:
             with hosts.on_its_own():
                 write(*arguments)
             return True
         except UserError as error:
             logger.error("%s", error)
-            failures.append(error)
+            self.failures.append(error)
             return False
-
-    kept = [*kept, *(path for path, write in dumps if path and not succeeds(write, path))]
-    for path in records_to_write(outputs, record, kept):
-        succeeds(write_run_record, path, record)
-    return failures

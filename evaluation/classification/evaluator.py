@@ -5,6 +5,7 @@ several losses, in which a smaller last batch weighs too much, and knows no samp
 batch.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -42,8 +43,9 @@ class Metrics:
     """What a network reaches on a split.
 
     Attributes:
-        values: losses, and accuracies in [0, 1], by the names they have in training.
-        average_accuracy: mean over classes of the accuracy within each, of the last head.
+        values: losses, and accuracies in [0, 1], by the names they have in training; accuracies
+            are NaN if any output or score is not finite.
+        average_accuracy: mean over classes of the accuracy within each, of the last head; or NaN.
         scores: of the last head, (samples, classes).
         features: float32 (samples, dimensions), or None where none are wanted.
     """
@@ -52,6 +54,11 @@ class Metrics:
     average_accuracy: float
     scores: np.ndarray
     features: np.ndarray | None = None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the network yields numbers that are not finite, from which no class follows."""
+        return math.isnan(self.average_accuracy)
 
 
 class Evaluator:
@@ -91,10 +98,15 @@ class Evaluator:
         """Evaluate the network on a split; see ``compute``."""
         labels = batches.split.labels
         computed = self.compute(batches, verbose, check)
-        scores = [head.scores(p) for head, p in zip(self.heads, computed, strict=False)]
+        outputs = computed[: len(self.heads)]
+        scores = [head.scores(p) for head, p in zip(self.heads, outputs, strict=True)]
+        accuracies = self._accuracies(scores, labels)
+        average = average_accuracy(scores[-1].argmax(axis=1), labels)
+        if not all(np.isfinite(values).all() for values in (*outputs, *scores)):
+            accuracies, average = dict.fromkeys(accuracies, math.nan), math.nan
         return Metrics(
-            self._losses(computed, labels) | self._accuracies(scores, labels),
-            average_accuracy(scores[-1].argmax(axis=1), labels),
+            self._losses(computed, labels) | accuracies,
+            average,
             scores[-1],
             computed[-1] if len(computed) > len(self.heads) else None,
         )

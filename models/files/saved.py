@@ -9,6 +9,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from models.files.configurations import outline, read_configuration
 from models.files.description import ModelDescription, attach, read_description
@@ -56,19 +57,27 @@ def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
         path: the file.
 
     Raises:
-        UserError: the file cannot be read or holds no weights.
+        UserError: the file cannot be read, holds no weights, or those of a training that diverged.
     """
     with open_weights(path) as stored:
         stored = _with_prob_bn(model, stored)
         report = _compared(model, stored)
         values = [
-            (variable, weight.read())
+            (variable, _finite(weight.read(), name, path))
             for name in report.loaded
             for variable, weight in zip(model.get_layer(name).weights, stored[name], strict=True)
         ]
     for variable, value in values:
         variable.assign(value)
     return report
+
+
+def _finite(values: np.ndarray, layer: str, path: str | Path) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise UserError(
+            f"{path} has weights of the layer {layer} that are not finite: its training diverged"
+        )
+    return values
 
 
 def _compared(model: keras.Model, stored: Mapping[str, list[Weight]]) -> LoadReport:

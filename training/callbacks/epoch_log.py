@@ -39,11 +39,15 @@ def accuracy_name(record: Mapping[str, float]) -> str | None:
 
 
 def best_epoch(records: list[Record]) -> Record | None:
-    """Return the first record with the highest accuracy, or None without any accuracy."""
+    """Return the first record with the highest accuracy, or None without any that is a number."""
     name = accuracy_name(records[-1]) if records else None
     if name is None:
         return None
-    return max(records, key=lambda r: r[name] if math.isfinite(r[name]) else -math.inf)
+    return max(
+        (record for record in records if math.isfinite(record[name])),
+        key=lambda record: record[name],
+        default=None,
+    )
 
 
 class FirstStep(keras.callbacks.Callback):

@@ -1,5 +1,7 @@
 """Accuracy by a decision rule, as Keras metrics."""
 
+import math
+
 import keras
 import numpy as np
 from keras import KerasTensor, ops
@@ -11,7 +13,7 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
     """The share of samples whose class is among the k with the largest scores.
 
     Of classes with equal scores the first counts as larger, as for ``argmax``. Labels are class
-    positions, (batch,).
+    positions, (batch,). The accuracy is NaN once a prediction or a score is not finite.
 
     Args:
         class_vectors: array (classes, dimensions), the target of each class.
@@ -25,7 +27,9 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
 
         def hits(labels: KerasTensor, predictions: KerasTensor) -> KerasTensor:
             scores = DECISIONS[decision].scores(predictions, class_vectors)
-            return _among_largest(scores, class_positions(labels), k)
+            found = _among_largest(scores, class_positions(labels), k)
+            finite = ops.logical_and(_are_finite(predictions), _are_finite(scores))
+            return ops.where(finite, ops.cast(found, "float32"), math.nan)
 
         super().__init__(hits, name=name, dtype="float32")
 
@@ -33,6 +37,10 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
 def class_positions(labels: KerasTensor) -> KerasTensor:
     """Return labels as Keras hands them to losses, floats (batch,) or (batch, 1), as int32."""
     return ops.cast(ops.reshape(labels, (-1,)), "int32")
+
+
+def _are_finite(values: KerasTensor) -> KerasTensor:
+    return ops.all(ops.isfinite(values), axis=-1)
 
 
 def _among_largest(scores: KerasTensor, positions: KerasTensor, k: int) -> KerasTensor:
@@ -43,7 +51,7 @@ def _among_largest(scores: KerasTensor, positions: KerasTensor, k: int) -> Keras
     earlier = ops.arange(scores.shape[-1], dtype="int32") < positions
     ahead = ops.logical_or(scores > true, ops.logical_and(ops.equal(scores, true), earlier))
     rank = ops.sum(ops.cast(ahead, "int32"), axis=-1)
-    return ops.logical_and(rank < k, ops.isfinite(true)[:, 0])
+    return rank < k
 
 
 def accuracy_metrics(
