@@ -42,10 +42,24 @@ def replacing(path: str | Path, suffix: str | None = None) -> Iterator[Path]:
     errors = (OSError, RuntimeError) if Path(f"new{ending}").suffix in _HDF5 else (OSError,)
     with write_errors(path, errors), temporary_folder(path) as folder:
         temporary = folder / f"new{ending}"
-        yield temporary
+        try:
+            yield temporary
+        except BaseException:
+            _free(temporary)
+            raise
         _sync(temporary)
         place(temporary, path)
         sync_folder(path.parent)
+
+
+def _free(path: Path) -> None:
+    """Free the space of a file that HDF5 may have left open.
+
+    After a failure to write it closes a file only once it can write the rest, and until then the
+    system keeps even a deleted one: https://github.com/h5py/h5py/issues/914
+    """
+    with suppress(OSError):
+        os.truncate(path, 0)
 
 
 def _sync(path: Path) -> None:

@@ -1,18 +1,23 @@
 """Disks that fill up, and permissions that are lost, while a network trains."""
 
 import os
+import shutil
 import subprocess
 
 import keras
+import numpy as np
 import pytest
 import sklearn.datasets
 
 import learn_classifier
+from evaluation.feature_dumps import Features, write_features
+from models.files.saved import save_model, save_weights
 from tests.commands.running import TINY, run, same_arrays, succeed
 from tests.permissions import folder_for_all, ordinary_user
 from training.callbacks.epoch_log import EpochReporter
 from training.callbacks.tensorboard import Logs
 from training.snapshots.file import read_state
+from utils import UserError
 
 
 @pytest.fixture
@@ -90,6 +95,21 @@ def test_a_log_ends_where_the_disk_is_full(small_disk):
     log.on_train_end()
     assert str(log.error).startswith(f"cannot write {small_disk / 'log'}: ")
     assert "No space left on device" in str(log.error)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".weights.h5"])
+def test_a_network_too_large_for_the_disk_leaves_room_for_smaller_files(small_disk, suffix):
+    tensor = keras.Input((400,))
+    model = keras.Model(tensor, keras.layers.Dense(400)(tensor))
+    save = save_weights if suffix == ".weights.h5" else save_model
+    with pytest.raises(UserError, match="No space left") as kept:
+        save(model, small_disk / f"m{suffix}")
+    assert kept.value.__cause__  # and with it what HDF5 has open
+    assert shutil.disk_usage(small_disk).free > 2**18
+    write_features(
+        small_disk / "f.npz", Features(np.ones((9, 2)), np.arange(9), tuple("abcdefghi"))
+    )
+    assert os.listdir(small_disk) == ["f.npz"]
 
 
 def test_a_disk_that_is_full_from_the_start_ends_the_run_at_once(small_disk):
