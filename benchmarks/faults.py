@@ -205,11 +205,14 @@ def _other_version() -> None:
     import h5py
     import numpy as np
 
+    from storage.seals import seal
+
     with h5py.File("s.h5", "a") as file:
         state = json.loads(file["run_state"][()])
         state["identity"]["keras"] = "3.0.0"
         del file["run_state"]
         file["run_state"] = np.bytes_(json.dumps(state))
+        seal(file)
 
 
 def _second_run():

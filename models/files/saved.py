@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
@@ -17,6 +18,7 @@ from models.files.weights import Weight, open_weights
 from models.heads import PROB_BN
 from models.layers.network import with_plain_layers
 from storage.files import replacing
+from storage.seals import seal
 from utils import UsageError, UserError
 
 MODEL_SUFFIXES = (".keras", ".h5")
@@ -159,6 +161,8 @@ def save_model(
         _uncompiled(model).save(temporary)
         if description:
             attach(description, temporary)
+        if temporary.suffix == ".h5":  # archives have checksums of their own
+            _seal(temporary)
 
 
 def load_model(path: str | Path) -> tuple[keras.Model, ModelDescription]:
@@ -220,6 +224,12 @@ def save_weights(model: keras.Model, path: str | Path) -> None:
     # Keras accepts no other ending than .weights.h5, so it gets one before the file is renamed.
     with replacing(path, ".weights.h5") as temporary:
         _uncompiled(model).save_weights(temporary)
+        _seal(temporary)
+
+
+def _seal(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        seal(file)
 
 
 def _uncompiled(model: keras.Model) -> keras.Model:

@@ -14,6 +14,7 @@ import numpy as np
 
 from storage.hdf5 import has_short_texts, is_hdf5, open_hdf5, text, text_list
 from storage.npz import bounded, is_zip, read_member
+from storage.seals import check_seal
 from utils import UserError, open_regular
 
 _WEIGHTS = "model.weights.h5"
@@ -76,6 +77,7 @@ def _open(path: str | Path) -> Iterator[h5py.File]:
     """Open the HDF5 file, and tell what goes wrong in the block as a UserError."""
     try:
         with open_hdf5(_hdf5_in(path)) as file:
+            check_seal(file)
             yield file
     except FileNotFoundError as error:
         raise UserError(f"there is no file {path}") from error

@@ -19,6 +19,7 @@ from functools import partial
 import h5py
 import numpy as np
 
+from storage.seals import SEAL
 from tests.hostile.images import SIZE, image, saved
 from tests.hostile.models import content
 
@@ -96,10 +97,11 @@ def _edit_attribute(file: h5py.File, edit: Callable[[dict], None]) -> None:
 
 
 def edited_hdf5(data: bytes, edit: Callable[[h5py.File], None]) -> bytes:
-    """Return an HDF5 file after ``edit``."""
+    """Return an HDF5 file after ``edit``, without its digest."""
     file = io.BytesIO(data)
     with h5py.File(file, "r+") as opened:
         edit(opened)
+        opened.attrs.pop(SEAL, None)
     return file.getvalue()
 
 

@@ -10,13 +10,11 @@ import keras
 
 from training.callbacks.epoch_log import EpochReporter
 from training.parallel.group import ALONE, Group
-from training.snapshots.file import RunState, save_snapshot
+from training.snapshots.file import PLATEAU_STATE, RunState, save_snapshot
 from training.snapshots.interruption import Interruption
 from utils import UserError
 
 logger = logging.getLogger(__name__)
-
-PLATEAU_STATE = ("best", "wait", "cooldown_counter")
 
 
 class Snapshot(keras.callbacks.Callback):

@@ -20,6 +20,7 @@ import numpy as np
 
 from storage.files import replacing
 from storage.hdf5 import open_hdf5
+from storage.seals import check_seal, seal
 from training.callbacks.epoch_log import Record
 from training.parallel import backend, hosts, replicas
 from utils import UserError
@@ -30,10 +31,14 @@ OPTIMIZER = "run_optimizer"
 RECORDS = "run_records"
 
 _MOST_EPOCHS = 1_000_000  # an empty row of a damaged table takes nothing in the file
+_MOST_STEPS = 1_000_000_000  # of an epoch
 _MOST_NUMBERS = 10_000_000
 
 NEW_LAYERS = "new layers"
 ALL_LAYERS = "all layers"
+
+PLATEAU_STATE = ("best", "wait", "cooldown_counter")
+"""Attributes of ``keras.callbacks.ReduceLROnPlateau`` that a snapshot keeps."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
             file[RECORDS] = _table(state.records, columns)
             _store(file.create_group(OPTIMIZER), model.optimizer.variables)
             _store(file.create_group(METRICS), model.metrics_variables if state.step else [])
+            seal(file)
 
 
 def _table(records: Sequence[Record], columns: Sequence[str]) -> np.ndarray:
@@ -139,14 +145,13 @@ def read_state(path: Path) -> RunState:
     """
     try:
         with open_hdf5(path) as file:
+            check_seal(file, required=True)
             found = json.loads(file[STATE][()])
             if OPTIMIZER not in file or METRICS not in file:
                 raise KeyError(METRICS)
             found["records"] = _records(file, found["records"])
         state = RunState(**found)
-        kinds = all(isinstance(getattr(state, f.name), _kind(f.type)) for f in fields(state))
-        if not (kinds and type(state.epoch) is int and state.epoch >= 0):
-            raise ValueError("an entry of another type")
+        _check(state)
     except Exception as error:  # h5py raises almost anything for damaged files
         raise UserError(
             f"--snapshot {path}: is not a snapshot of a training run, is damaged or "
@@ -158,6 +163,20 @@ def read_state(path: Path) -> RunState:
 def _kind(annotation: object) -> object:
     """Return what ``isinstance`` takes for an annotation: ``list`` for ``list[Record]``."""
     return getattr(annotation, "__origin__", annotation)
+
+
+def _check(state: RunState) -> None:
+    """Raise ValueError unless the values of a state are possible ones."""
+    right = all(isinstance(getattr(state, f.name), _kind(f.type)) for f in fields(state))
+    right = right and all(isinstance(text, str) for text in state.identity.values())
+    counts = (state.epoch, state.began, state.step)
+    right = right and all(type(count) is int and 0 <= count <= _MOST_STEPS for count in counts)
+    right = right and max(state.epoch, state.began) <= _MOST_EPOCHS
+    right = right and state.phase in (NEW_LAYERS, ALL_LAYERS)
+    right = right and set(state.plateau) in (set(), set(PLATEAU_STATE))
+    numbers = [*state.plateau.values(), *([] if state.best is None else [state.best])]
+    if not right or not all(type(x) in (int, float) and not math.isnan(x) for x in numbers):
+        raise ValueError("an entry that cannot be")
 
 
 def read_snapshot(path: Path, identity: dict) -> RunState:
@@ -197,6 +216,11 @@ def restore(path: Path, model: keras.Model) -> None:
     variables, values = model.optimizer.variables, _read(path, OPTIMIZER)
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
         raise UserError(f"--snapshot {path}: its optimizer is not that of this run")
+    if not all(np.isfinite(value).all() for value in values):
+        raise UserError(
+            f"--snapshot {path}: its optimizer has values that are not finite; "
+            "move it away to start anew"
+        )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 

@@ -12,6 +12,7 @@ import pytest
 
 import learn_classifier
 import learn_image_embeddings
+from storage.seals import seal
 from tests.commands.running import TINY, history, run, same_arrays, succeed
 from training.callbacks.epoch_log import EpochReporter
 from training.optimizer import build_optimizer
@@ -395,3 +396,45 @@ def test_another_kind_of_optimizer_is_refused(tmp_path):
     scaled.build(other.trainable_variables)
     with pytest.raises(UserError, match="its optimizer is not that of this run"):
         restore(path, other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": 10**30},
+        {"epoch": True},
+        {"began": -1},
+        {"step": -2},
+        {"step": 0.5},
+        {"phase": "no layers"},
+        {"run": 7},
+        {"best": "good"},
+        {"best": math.nan},
+        {"metric": ["val_acc"]},
+        {"identity": {"seed": 0}},
+        {"plateau": {"__class__": 1.0}},
+        {"plateau": {"best": "text", "wait": 0.0, "cooldown_counter": 0.0}},
+        {"records": ["epoch", 7]},
+        {"unknown": 1},
+    ],
+)
+def test_a_state_that_cannot_be_is_refused_in_one_line(tmp_path, change):
+    path = tmp_path / "s.h5"
+    save_snapshot(path, compiled(), RunState(1, {"seed": "0"}, [{"epoch": 1, "loss": 0.5}]))
+    with h5py.File(path, "a") as file:
+        state = json.loads(file["run_state"][()]) | change
+        del file["run_state"]
+        file["run_state"] = np.bytes_(json.dumps(state))
+        seal(file)
+    with pytest.raises(UserError, match=r"is damaged or of an earlier version; move it away"):
+        read_state(path)
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_momentum_that_is_not_finite_is_refused(tmp_path, value):
+    path, model = tmp_path / "s.h5", compiled()
+    momentum = next(v for v in model.optimizer.variables if v.shape == (2, 1))
+    momentum.assign([[0.0], [value]])
+    save_snapshot(path, model, RunState(1, {}))
+    with pytest.raises(UserError, match="optimizer has values that are not finite"):
+        restore(path, model)

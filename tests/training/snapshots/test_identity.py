@@ -11,6 +11,7 @@ from PIL import Image
 
 import learn_classifier
 import learn_image_embeddings
+from storage.seals import seal
 from tests.commands.running import TINY, run, succeed
 from tests.permissions import folder_for_all, ordinary_user
 from training.snapshots import identity
@@ -96,6 +97,7 @@ def test_another_library_is_refused(tmp_path, monkeypatch, name, other):
         state["identity"][name] = other
         del file["run_state"]
         file["run_state"] = np.bytes_(json.dumps(state))
+        seal(file)
     check_refused(learn_classifier, TINY, Path("s.h5").read_bytes(), f"{name} {other!r} instead of")
 
 
@@ -119,5 +121,6 @@ def test_states_of_another_form_are_damaged(tmp_path, monkeypatch, change):
         state = json.loads(file["run_state"][()]) | change
         del file["run_state"]
         file["run_state"] = np.bytes_(json.dumps(state))
+        seal(file)
     outcome = run(learn_classifier, f"{TINY} --epochs 2 --snapshot s.h5")
     assert outcome.status == 1 and "is damaged" in outcome.err.splitlines()[-1]

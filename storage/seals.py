@@ -1,0 +1,74 @@
+"""Digests in HDF5 files, by which a flipped bit is found out.
+
+Checksums of HDF5's own cover arrays only and need them in chunks, which take longer to read.
+"""
+
+import hashlib
+import math
+
+import h5py
+import numpy as np
+
+SEAL = "sha256"
+"""Attribute of the file that has the digest of everything else in it."""
+
+_FEW = 8  # texts of a list; HDF5 may take gigabytes for a long one, and nothing here reads it
+_LARGEST = 2**28  # bytes of an attribute
+
+
+def seal(file: h5py.File) -> None:
+    """Store the digest of all that has been written to a file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    file.attrs[SEAL] = _digest(file)
+
+
+def check_seal(file: h5py.File, required: bool = False) -> None:
+    """Compare the content of a file with its digest.
+
+    Args:
+        file: opened by ``open_hdf5``, which refuses cycles and content without end.
+        required: whether a file without a digest is refused: others than this project have none.
+
+    Raises:
+        ValueError: something has changed since it was written.
+        Exception: it is damaged; h5py raises almost anything.
+    """
+    if (required or SEAL in file.attrs) and file.attrs[SEAL] != _digest(file):
+        raise ValueError("its content is not what was written")
+
+
+def _digest(file: h5py.File) -> str:
+    digest = hashlib.sha256()
+    _add(digest, file)
+    return digest.hexdigest()
+
+
+def _add(digest: "hashlib._Hash", item: h5py.Group | h5py.Dataset) -> None:
+    """Add an item with all below it, each part behind its kind, shape and name."""
+    for name in sorted(item.attrs):
+        if (name, item.name) != (SEAL, "/"):
+            digest.update(repr((item.name, name, _value(item, name))).encode())
+    if isinstance(item, h5py.Group):
+        digest.update(repr((item.name, len(item))).encode())
+        for name in sorted(item):
+            _add(digest, item[name])
+        return
+    digest.update(repr((item.name, item.dtype.str, item.shape)).encode())
+    if item.dtype.kind == "O":
+        digest.update(repr(item[()]).encode())
+    else:
+        digest.update(np.ascontiguousarray(item[()]).reshape(-1).view(np.uint8))
+
+
+def _value(item: h5py.Group | h5py.Dataset, name: str) -> object:
+    attribute = item.attrs.get_id(name)
+    count = math.prod(attribute.shape or ())
+    if attribute.dtype.kind == "O" and count > _FEW:
+        return attribute.shape
+    if count * attribute.dtype.itemsize > _LARGEST:
+        raise ValueError(f"{name} is far too large")
+    value = item.attrs[name]
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
