@@ -110,6 +110,8 @@ def evaluate(args: argparse.Namespace) -> None:
     from evaluation.retrieval.report import HEADER, rows, tables
     from evaluation.tables import write_csv
 
+    if not args.csv:
+        console.check_standard_output("--csv FILE")
     _check_outputs(args)
     names = model_names(args.feat, args.label)
     norms = per_model("--norm", args.norm or ["no"], len(names))

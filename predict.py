@@ -152,7 +152,9 @@ FORMATS: dict[str, Callable] = {"table": Table, "csv": Csv, "jsonl": JsonLines}
 def predict(args: argparse.Namespace) -> None:
     from datasets.images.finding import find_images
 
-    if args.out:
+    if not args.out:
+        console.check_standard_output("--out FILE")
+    else:
         claim("--out", args.out, args.overwrite)
         claim("--out", partial_path(args.out), args.overwrite)
     found = find_images(args.paths)

@@ -16,12 +16,14 @@ from typing import NoReturn
 from storage import outputs
 from training.parallel import supervision
 from training.parallel.startup import LOG_LEVEL, import_backend
-from utils import Interrupted, UserError, handling
+from utils import Interrupted, UsageError, UserError, handling
 
 logger = logging.getLogger(__name__)
 
 _own_process = False
 """Whether the process is for this one command, see ``end_process``."""
+_closed: set[str] = set()
+"""Standard streams that were closed when the command began."""
 
 
 def run(
@@ -154,10 +156,25 @@ def _unwritten() -> str | None:
     return next((h.failure for h in handlers if isinstance(h, _Handler) and h.failure), None)
 
 
+def check_standard_output(instead: str) -> None:
+    """Refuse to compute results for a standard output that is closed.
+
+    Args:
+        instead: option that writes them elsewhere.
+
+    Raises:
+        UsageError: it is closed.
+    """
+    if "stdout" in _closed:
+        raise UsageError(f"standard output is closed: give {instead}")
+
+
 def _open_streams() -> None:
     """Open streams that a service has closed, since libraries need them."""
+    _closed.clear()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
+            _closed.add(name)
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
 
 

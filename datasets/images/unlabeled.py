@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.images.files import MAX_PIXELS, load_image
+from datasets.images.files import load_image
 from datasets.images.preprocessing import Preprocessing
 from utils import UserError
 
@@ -36,12 +36,7 @@ def image_reader(target_size: int, crop_size: int, channels: int) -> Callable[[P
     prepare = Preprocessing(test_size=target_size, crop_size=crop_size).test
 
     def read(path: Path) -> np.ndarray:
-        image = load_image(path, channels)
-        short, long = sorted(image.shape[:2])
-        # An image of one pixel in height would take gigabytes before it is cropped.
-        if target_size**2 * long / short > MAX_PIXELS:
-            raise UserError(f"cannot read {path}: {long}x{short} pixels are too long and narrow")
-        return prepare(image)
+        return prepare(load_image(path, channels))
 
     return read
 

@@ -10,6 +10,8 @@ import importlib.util
 import json
 import logging
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatch
@@ -145,7 +147,7 @@ def export(
         UserError: the network cannot be converted, the file not be written, or ``check`` says so.
     """
     chosen = FORMATS[kind]
-    with replacing(path.absolute()) as temporary, _quiet():
+    with replacing(path.absolute()) as final, _named_in_utf_8(final) as temporary, _quiet():
         try:
             chosen.write(model, temporary, facts, opset)
             run = chosen.load(temporary)
@@ -260,6 +262,20 @@ def _not_of_a_saved_model(path: Path) -> list[str]:
     found = (item for item in path.rglob("*") if item.is_symlink() or not item.is_dir())
     names = sorted(str(item.relative_to(path)) for item in found)
     return [name for name in names if not any(fnmatch(name, own) for own in SAVED_MODEL_FILES)]
+
+
+@contextlib.contextmanager
+def _named_in_utf_8(path: Path) -> Iterator[Path]:
+    """Yield the path itself or, if TensorFlow cannot take its bytes, one that is moved there."""
+    try:
+        os.path.abspath(path).encode()
+        folder = contextlib.nullcontext()
+    except UnicodeEncodeError:
+        folder = tempfile.TemporaryDirectory()
+    with folder as name:
+        yield Path(name, "model") if name else path
+        if name:
+            shutil.move(Path(name, "model"), path)
 
 
 @contextlib.contextmanager

@@ -93,6 +93,34 @@ def test_accuracies_are_those_of_the_published_outputs(folder):
         assert outcome.out.startswith("4 test images of 5 classes")
 
 
+def test_the_evaluation_takes_mean_and_deviation_of_its_data_set(folder):
+    """Measured on the training images where none are published."""
+    rng = np.random.default_rng(2)
+    images = {"train": [], "test": []}
+    for part, found in images.items():
+        for label in range(5):
+            for i in range(3):
+                pixels = rng.integers(0, 256, (32, 32, 3), np.uint8)
+                pixels = (pixels * rng.uniform(0.2, 1, 3)).astype(np.uint8)
+                place = Path("data", part, str(label))
+                place.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(place / f"{i}.png")
+                found.append(pixels)
+    pixels = np.stack(images["train"]).astype(float)
+    mean = pixels.mean(axis=(0, 1, 2))
+    std = np.sqrt(((pixels - mean) ** 2).mean(axis=(1, 2)).sum(axis=0) / (len(pixels) - 1))
+    given = FACTS | {"mean": mean, "std": std}
+    network, _ = open_model(Path("m.h5"), Facts(**given, vectors=np.float32(class_embeddings())))
+    scores = network.predict_on_batch(np.stack(images["test"]).astype(np.float32))[1]
+    sizes = "--dataset Folder --data_root data --target_size 32 --crop_size 32"
+    model = "--model m.h5 --architecture resnet-32 --classes_from e.pickle"
+    succeed(evaluate_classification_accuracy, f"{sizes} {model} --confusion c.csv")
+    found = np.loadtxt("c.csv", int, delimiter=",", skiprows=1, usecols=range(2, 7))
+    expected = np.zeros((5, 5), int)
+    np.add.at(expected, (np.repeat(range(5), 3), scores.argmax(axis=1)), 1)
+    assert (found == expected).all() and (expected > 0).sum() > 5
+
+
 @needs("onnx")
 def test_export(folder):
     outcome = succeed(

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import keras
@@ -54,13 +55,15 @@ def nothing(run: export.Run) -> None:
     """A check that is content with anything."""
 
 
-def write(kind: str, model: keras.Model, path: Path, size: int = 8, **options) -> export.Run:
+def write(
+    kind: str, model: keras.Model, path: Path, size: int = 8, reading: bool = True, **options
+) -> export.Run | None:
     """Exports all outputs of a model and returns what computes with the file."""
     plain = export.exportable(model)
     tensors = {f"out_{i}": tensor for i, tensor in reversed(list(enumerate(plain.outputs)))}
     exported = export.with_pixel_input(plain.input, tensors, size, options.get("dtype", "uint8"))
     export.export(kind, exported, path, FACTS, options.get("opset", 17), nothing)
-    return export.FORMATS[kind].load(path)
+    return export.FORMATS[kind].load(path) if reading else None
 
 
 def all_kinds_of_layers() -> keras.Model:
@@ -108,6 +111,18 @@ def test_pixels_of_either_type_and_any_number(kind, dtype, tmp_path):
     for count in (1, 5):
         expected = model.predict_on_batch(images(8, count))
         np.testing.assert_allclose(run(images(8, count))["out_0"], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", [b"model \xff", b"\xfe/model.onnx", "modèle".encode("latin-1")])
+def test_the_path_may_have_any_bytes(kind, place, tmp_path):
+    path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), place)))
+    path.parent.mkdir(exist_ok=True)
+    model = small()
+    write(kind, model, path, reading=False)
+    assert os.listdir(os.fsencode(path.parent)) == [os.path.basename(os.fsencode(path))]
+    found = export.FORMATS[kind].load(path.rename(tmp_path / "plain"))(images(8))["out_0"]
+    np.testing.assert_allclose(found, model.predict_on_batch(images(8)), rtol=1e-4, atol=1e-5)
 
 
 @needs("onnx")
