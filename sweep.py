@@ -10,7 +10,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cli import arguments, console
@@ -174,8 +174,8 @@ def sweep(args: argparse.Namespace) -> None:
     trials = _trials(args)
     commands = Commands(
         tuple(args.options),
-        dict(_named(root) for root in args.data_root),
-        dict(_named_embedding(text) for text in args.embeddings),
+        _by_dataset("--data_root", map(_named, args.data_root)),
+        _by_dataset("--embeddings", map(_named_embedding, args.embeddings)),
         args.val_fraction,
         int(args.gpus_per_trial or 1),
         args.save_models,
@@ -233,6 +233,21 @@ def _named_embedding(text: str) -> tuple[str, str]:
     if not (separator and value):
         raise UsageError(f"--embeddings {text}: has to be NAME=EMBEDDING")
     return _dataset("--embeddings", name, text), value
+
+
+def _by_dataset(option: str, pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return values by data set; ``""`` stands for all.
+
+    Raises:
+        UsageError: a data set has two values.
+    """
+    found: dict[str, str] = {}
+    for dataset, value in pairs:
+        if found.setdefault(dataset, value) != value:
+            raise UsageError(
+                f"{option}: gives {dataset or 'all data sets'} both {found[dataset]} and {value}"
+            )
+    return found
 
 
 def _dataset(option: str, name: str, text: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from evaluation.tables import aligned, write_csv
 from sweeping.grid import PROTOCOLS, VALIDATION, Point, Trial
-from sweeping.store import FINISHED, Result, Store
+from sweeping.store import DIVERGED, Result, Store
 from sweeping.table import (
     BEST_TEST,
     LAST_VAL,
@@ -35,8 +35,8 @@ class Report:
         self.results = {trial: store.result(trial) for trial in [*trials, *store.trials()]}
 
     def finished(self, trial: Trial) -> bool:
-        """Return whether a trial is finished."""
-        return self.results[trial].status == FINISHED
+        """Return whether a trial is finished, with a result or diverged."""
+        return self.results[trial].final
 
     def update(self, trial: Trial) -> Result:
         """Read the result of a trial that has ended, and write ``trials.csv`` again.
@@ -93,6 +93,8 @@ def _order(trial: Trial) -> tuple:
 
 def describe(trial: Trial, result: Result) -> str:
     """Describe a finished trial in one line."""
+    if result.status == DIVERGED:
+        return f"{trial.title}: diverged, has no accuracy ({result.seconds:.0f} s)"
     row = trial_row(trial.point, {trial.protocol: result})
     if trial.protocol == VALIDATION:
         what = (LAST_VAL, "on held-out images"), (TEST, "on test images")

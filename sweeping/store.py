@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,16 +15,18 @@ from storage.locks import locked
 from storage.outputs import check_folder
 from storage.records import record_path
 from storage.temporary import remove_leftovers
-from sweeping.grid import Point, Trial
-from utils import UsageError, UserError
+from sweeping.grid import PROTOCOLS, Point, Trial
+from utils import UsageError, UserError, list_folder, open_regular, read_text
 
-FINISHED, FAILED, UNFINISHED = "finished", "failed", "unfinished"
+FINISHED, DIVERGED, FAILED, UNFINISHED = "finished", "diverged", "failed", "unfinished"
 
 MODEL = "model.keras"
 """Trained network in the folder of a trial, if it is kept."""
 
 _SETTINGS = "sweep.json"
 _TRIALS = "trials"
+_LOG, _ATTEMPTS = "log.txt", "attempts.csv"
+_END = 2**16  # bytes of a log in which its last line is looked for
 
 
 @dataclass(frozen=True)
@@ -31,16 +34,22 @@ class Result:
     """State and record of a trial.
 
     Attributes:
-        status: ``FINISHED``, ``FAILED`` or ``UNFINISHED``.
+        status: ``FINISHED``, ``DIVERGED`` (finished without a result), ``FAILED`` or
+            ``UNFINISHED``.
         seconds: running time of all attempts.
         options: passed on to the command.
-        record: of a finished run, see ``training.saving.run_record``; else empty.
+        record: of a run with all its epochs, see ``training.saving.run_record``; else empty.
     """
 
     status: str
     seconds: float = 0.0
     options: str = ""
     record: Mapping = field(default_factory=dict)
+
+    @property
+    def final(self) -> bool:
+        """Whether another attempt would end in the same way."""
+        return self.status in (FINISHED, DIVERGED)
 
 
 class Store:
@@ -118,6 +127,9 @@ class Store:
         folder = self.folder(trial)
         with write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
+        for name in (_LOG, _ATTEMPTS, ".lock"):
+            if os.path.exists(folder / name) and not os.path.isfile(folder / name):
+                raise UserError(f"cannot write {folder / name}: it is not a file")
         facts = {**asdict(trial.point), "protocol": trial.protocol}
         facts |= {"options": shlex.join(options), "command": shlex.join(["python", *command])}
         with replacing(folder / "trial.json") as temporary:
@@ -130,26 +142,26 @@ class Store:
 
     def trials(self) -> list[Trial]:
         """List all trials that have a folder, of this grid or an earlier one."""
-        found = []
         top = self.path / _TRIALS
-        for folder in sorted(top.iterdir()) if os.path.isdir(top) else ():
-            facts = _read_facts(folder)
-            with suppress(KeyError):
-                point = Point(*(facts[field.name] for field in fields(Point)))
-                found.append(Trial(point, facts["protocol"]))
-        return found
+        folders = list_folder(top) if os.path.isdir(top) else []
+        found = {folder: _trial(_read_facts(folder)) for folder in folders}
+        return [trial for folder, trial in found.items() if trial and trial.name == folder.name]
 
     def result(self, trial: Trial) -> Result:
         """Read the state of a trial."""
         folder = self.folder(trial)
-        attempts = _read_attempts(folder / "attempts.csv")
+        attempts = _read_attempts(folder / _ATTEMPTS)
         seconds = sum(attempt[0] for attempt in attempts)
         last = attempts[-1][1] if attempts else None
-        options = _read_facts(folder).get("options", "")
-        record = _read_record(folder / "history.csv") if last == "0" else None
-        if record:
+        options = str(_read_facts(folder).get("options", ""))
+        if last in (None, "stopped"):
+            return Result(UNFINISHED, seconds, options)
+        record = _read_record(folder / "history.csv")
+        if record and record.get("diverged"):
+            return Result(DIVERGED, seconds, options, record)
+        if record and last == "0":
             return Result(FINISHED, seconds, options, record)
-        return Result(UNFINISHED if last in (None, "stopped") else FAILED, seconds, options)
+        return Result(FAILED, seconds, options)
 
     def has_model(self, trial: Trial) -> bool:
         """Return whether the trained network was kept."""
@@ -164,43 +176,79 @@ class Store:
 
     def last_line(self, trial: Trial) -> str:
         """Return the last line of the log."""
-        with suppress(OSError):
-            text = (self.folder(trial) / "log.txt").read_text(errors="replace")
-            return next((line for line in reversed(text.splitlines()) if line.strip()), "")
+        with suppress(OSError), open_regular(self.folder(trial) / _LOG) as file:
+            file.seek(max(os.fstat(file.fileno()).st_size - _END, 0))
+            lines = file.read(_END).decode(errors="replace").splitlines()
+            return next((line for line in reversed(lines) if line.strip()), "")
         return ""
 
 
 def _read_settings(file: Path) -> dict[str, str]:
-    try:
-        return dict(json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"cannot read {file}: it is damaged; give another --out") from error
+    settings = _read_json(file)
+    if settings is None or not all(isinstance(value, str) for value in settings.values()):
+        raise UserError(f"cannot read {file}: it is damaged; give another --out")
+    return settings
 
 
 def _read_facts(folder: Path) -> dict:
     """Read ``trial.json``; empty if there is none."""
+    return _read_json(folder / "trial.json") or {}
+
+
+def _read_json(file: Path) -> dict | None:
     try:
-        return dict(json.loads((folder / "trial.json").read_text()))
-    except (OSError, ValueError, TypeError):
-        return {}
+        content = json.loads(read_text(file))
+    except (UserError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _trial(facts: Mapping) -> Trial | None:
+    """Return the trial of the folder with these facts, unless they are damaged."""
+    values = [facts.get(field.name) for field in fields(Point)]
+    kinds = [str, str, float, int]
+    if [type(value) for value in values] != kinds or facts.get("protocol") not in PROTOCOLS:
+        return None
+    return Trial(Point(*values), facts["protocol"])
 
 
 def _read_attempts(file: Path) -> list[tuple[float, str]]:
-    """Read seconds and exit status of every attempt."""
-    try:
-        with open(file, newline="") as lines:
-            return [(float(row["seconds"]), row["status"]) for row in csv.DictReader(lines)]
-    except (OSError, KeyError, TypeError, ValueError):
-        return []
+    """Read seconds and exit status of every attempt; leave out damaged lines."""
+    attempts = []
+    with suppress(UserError, csv.Error):
+        # Where the power failed while a line was appended, there may be zero bytes.
+        for row in csv.DictReader(read_text(file).replace("\0", "").split("\n")):
+            with suppress(KeyError, TypeError, ValueError):
+                attempts.append((_finite(row["seconds"]), row["status"]))
+    return attempts
 
 
 def _read_record(history: Path) -> dict | None:
     """Read the record beside a history, if both are complete."""
+    record = _read_json(record_path(history))
     try:
-        record = json.loads(record_path(history).read_text())
-        with open(history, newline="") as file:
-            *_, last = csv.DictReader(file)
-        complete = int(last["epoch"]) == record["last_epoch"]["epoch"]
-        return record if complete and "final" in record else None
-    except (OSError, KeyError, TypeError, ValueError):
+        *_, last = csv.DictReader(read_text(history).rstrip("\n").split("\n"))
+        complete = int(last["epoch"]) == record["last_epoch"]["epoch"] and "final" in record
+        _check_figures(record)
+    except (UserError, csv.Error, AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None
+    return record if complete else None
+
+
+def _check_figures(record: Mapping) -> None:
+    """Raise one of several errors unless a record has what tables show."""
+    name = record.get("epochs_judged_by")
+    record.get("options", {}).get("val_fraction")
+    if name is not None and not record.get("diverged"):
+        int(record["best_epoch"]["epoch"])
+        for epoch in (record["best_epoch"], record["last_epoch"]):
+            _finite(epoch[name])
+        _finite(record["final"][name.removeprefix("val_")])
+
+
+def _finite(value: str | float) -> float:
+    """Return a number that a file gives, or raise TypeError or ValueError."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{value} is not finite")
+    return number

@@ -1,12 +1,15 @@
 """The folder of a sweep: what counts as finished, what is refused."""
 
 import json
+import os
 
 import pytest
 
 from sweeping.cluster import Cluster, Resources, _check_address
 from sweeping.grid import Point, Trial
+from sweeping.report import Report, describe
 from sweeping.store import Store
+from sweeping.table import select, trial_row
 from utils import UsageError, UserError
 
 TRIAL = Trial(Point("CUB", "cosine", 0.5, 0), "paper")
@@ -22,11 +25,15 @@ def store(tmp_path):
     return found
 
 
-def write_run(store, epochs=2, last=2, final=True, attempts=("0",)):
+def write_run(store, epochs=2, last=2, final=True, attempts=("0",), **facts):
     folder = store.prepare(TRIAL, ["learn.py"], ("--epochs", "2"))
     rows = "".join(f"{i + 1},0.5\n" for i in range(epochs))
     (folder / "history.csv").write_text(f"epoch,val_acc\n{rows}")
-    record = {"last_epoch": {"epoch": last}} | ({"final": {}} if final else {})
+    record = (
+        {"last_epoch": {"epoch": last}}
+        | ({"final": {} if final is True else final} if final else {})
+        | facts
+    )
     (folder / "history.csv.run.json").write_text(json.dumps(record))
     lines = "".join(f"1700000000,{2.5 * (i + 1)},{s},host\n" for i, s in enumerate(attempts))
     (folder / "attempts.csv").write_text(f"started,seconds,status,host\n{lines}")
@@ -43,6 +50,9 @@ def write_run(store, epochs=2, last=2, final=True, attempts=("0",)):
         ({"epochs": 0}, "failed"),
         ({"attempts": ("0", "1")}, "failed"),
         ({"attempts": ("-9",)}, "failed"),
+        ({"attempts": ("1",), "diverged": True}, "diverged"),
+        ({"attempts": ("1",), "diverged": False}, "failed"),
+        ({"attempts": ("1",), "diverged": True, "final": False}, "failed"),
         ({"attempts": ("stopped",)}, "unfinished"),
         ({"attempts": ()}, "unfinished"),
     ],
@@ -52,7 +62,7 @@ def test_what_counts_as_finished(store, written, status):
     result = store.result(TRIAL)
     assert result.status == status
     assert result.seconds == sum(2.5 * (i + 1) for i in range(len(written.get("attempts", "0"))))
-    assert bool(result.record) == (status == "finished")
+    assert bool(result.record) == result.final == (status in ("finished", "diverged"))
     assert result.options == "--epochs 2"
 
 
@@ -62,6 +72,109 @@ def test_damaged_files_are_of_no_finished_trial(store, file, content):
     folder = write_run(store)
     (folder / file).unlink() if content is None else (folder / file).write_bytes(content)
     assert store.result(TRIAL).status != "finished"
+
+
+JUDGED = {
+    "epochs_judged_by": "val_acc",
+    "best_epoch": {"epoch": 1, "val_acc": 0.5},
+    "last_epoch": {"epoch": 2, "val_acc": 0.5},
+    "final": {"acc": 0.5},
+}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs_judged_by": 3},
+        {"epochs_judged_by": "val_other"},
+        {"best_epoch": None},
+        {"best_epoch": {"epoch": 1, "val_acc": "high"}},
+        {"best_epoch": {"epoch": [1], "val_acc": 0.5}},
+        {"last_epoch": {"epoch": 2, "val_acc": None}},
+        {"last_epoch": [2]},
+        {"final": 1},
+        {"final": {"acc": [0.5]}},
+        {"final": {"acc": float("nan")}},
+        {"options": []},
+    ],
+)
+def test_records_with_wrong_types_are_of_no_finished_trial(store, wrong):
+    write_run(store, **JUDGED)
+    assert store.result(TRIAL).status == "finished"
+    write_run(store, **JUDGED | wrong)
+    assert store.result(TRIAL).status == "failed"
+    Report(store, [TRIAL]).write_trials()
+
+
+@pytest.mark.parametrize(
+    "file", ["attempts.csv", "history.csv", "history.csv.run.json", "trial.json", "log.txt"]
+)
+@pytest.mark.parametrize("what", ["pipe", "folder", "deep"])
+def test_strange_things_in_place_of_files_neither_hang_nor_crash(store, file, what):
+    path = write_run(store) / file
+    path.unlink(missing_ok=True)
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "folder":
+        path.mkdir()
+    else:
+        path.write_text("[" * 100_000 + "]" * 100_000)
+    Report(store, [TRIAL]).write_trials()
+    store.last_line(TRIAL)
+    assert (store.result(TRIAL).status == "finished") == (file in ("trial.json", "log.txt"))
+    if what != "deep" and file in ("attempts.csv", "log.txt"):
+        with pytest.raises(UserError, match=f"cannot write .*{file}: it is not a file"):
+            store.prepare(TRIAL, ["learn.py"], ())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace("2.5", "2.\0" + "5"),
+        lambda text: text + "\0" * 512,
+        lambda text: text.replace("host\n1", "host\nnan,nan\n1"),
+        lambda text: text + "1700000000,x,1,host\n",
+    ],
+)
+def test_a_damaged_line_loses_no_attempt(store, damage):
+    path = write_run(store) / "attempts.csv"
+    path.write_text(damage(path.read_text()))
+    result = store.result(TRIAL)
+    assert (result.status, result.seconds) == ("finished", 2.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("dataset", 3), ("loss", None), ("learning_rate", "0.5"), ("seed", 0.5), ("seed", [0]),
+     ("protocol", "other"), ("protocol", {}), ("dataset", "NAB"), ("seed", True)],
+)  # fmt: skip
+def test_facts_that_are_not_those_of_the_folder_are_no_trial(store, name, value):
+    path = store.prepare(TRIAL, ["learn.py"], ()) / "trial.json"
+    assert store.trials() == [TRIAL]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    assert store.trials() == []
+
+
+@pytest.mark.parametrize(
+    "content", ['["--epochs", "2"]', '{"--epochs": 2}', "[" * 100_000, "[[1, 2]]"]
+)
+def test_damaged_settings_are_told(store, content):
+    (store.path / "sweep.json").write_text(content)
+    with pytest.raises(UserError, match=r"sweep\.json: it is damaged"):
+        store.agree({"--epochs": "2"})
+
+
+def test_a_trial_that_diverged_is_done_and_never_chosen(store):
+    facts = {"best_epoch": {"epoch": 1, "val_acc": 0.9}, "last_epoch": {"epoch": 2}}
+    write_run(store, attempts=("1",), diverged=True, epochs_judged_by="val_acc", **facts)
+    report = Report(store, [TRIAL])
+    assert report.finished(TRIAL)
+    assert "diverged, has no accuracy" in describe(TRIAL, store.result(TRIAL))
+    row = trial_row(TRIAL.point, {"paper": store.result(TRIAL)})
+    assert row["paper_status"] == "diverged" and row["paper_best_test_accuracy"] is None
+    other = {**row, "learning_rate": 0.1, "paper_best_test_accuracy": 0.2}
+    chosen = select([row, other], "paper_best_test_accuracy", "paper_best_test_accuracy")
+    assert (chosen.learning_rate, chosen.complete) == (0.1, "1/2")
 
 
 def test_a_trial_without_a_folder_is_unfinished(store):
