@@ -29,6 +29,7 @@ RUN = (
 """Three epochs of three steps: restarts, decay, momentum, augmentation, two heads."""
 
 CLR = f"{RUN} --lr_schedule CLR --clr_step_len 1"
+PASSES = CLR.replace("--repeats 1", "--repeats 2")
 SGD = f"{RUN} --lr_schedule SGD --sgd_patience 1 --log_dir log"
 
 
@@ -62,7 +63,7 @@ def sigint():
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     """Folders of whole runs, by their commands."""
-    folders = {command: tmp_path_factory.mktemp("whole") for command in (RUN, CLR, SGD)}
+    folders = {command: tmp_path_factory.mktemp("whole") for command in (RUN, CLR, PASSES, SGD)}
     for command, folder in folders.items():
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
@@ -106,6 +107,7 @@ def check_same(folder, expected):
         (RUN, signal.SIGTERM, 143, 2, 3),  # all steps of the last epoch are done
         (CLR, signal.SIGINT, 130, 1, 1),
         (CLR, signal.SIGINT, 130, 0, 3),
+        (PASSES, signal.SIGTERM, 143, 1, 4),  # within the second of two passes
         (SGD, signal.SIGTERM, 143, 1, 3),
     ],
 )
