@@ -13,6 +13,7 @@ from embeddings.taxonomy.tree import Label
 from storage.files import replacing
 from storage.npz import float_vectors, is_zip, read_npz
 from storage.pickles import load_plain_pickle
+from storage.rehearsal import rehearsed
 from utils import UsageError, UserError, listing, open_regular
 
 logger = logging.getLogger(__name__)
@@ -20,8 +21,6 @@ logger = logging.getLogger(__name__)
 SUFFIXES = (".npz", ".pickle")
 """Of the files that ``save_class_embeddings`` writes."""
 
-_LARGEST = 2**30  # bytes; 11,000 classes in as many dimensions and double precision
-_MOST = 1_000_000  # classes
 _LONGEST_LABEL = 1024  # bits; Python refuses to write numbers of 4,300 digits
 
 
@@ -126,7 +125,11 @@ def load_class_embeddings(source: str | Path) -> ClassEmbeddings:
     Raises:
         UserError: the file is missing, damaged, or lacks one of the two.
     """
-    path = shipped.embedding_path(source)
+    return _load(shipped.embedding_path(source))
+
+
+@rehearsed()
+def _load(path: Path) -> ClassEmbeddings:
     content = _read(path)
     try:
         vectors = float_vectors(content["embedding"])
@@ -168,7 +171,7 @@ def _read(path: Path) -> Mapping:
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with open_regular(path) as file:
-            return read_npz(file, ("embedding", "ind2label"), _LARGEST)
+            return read_npz(file, ("embedding", "ind2label"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as .npz: {error}") from error
 
@@ -177,11 +180,10 @@ def _labels(ind2label: object) -> tuple[Label, ...]:
     """Return labels in the order of their index, as plain Python numbers or text."""
     if isinstance(ind2label, Mapping):
         ind2label = [ind2label[i] for i in range(len(ind2label))]
-    if isinstance(ind2label, np.ndarray) and ind2label.size <= _MOST:
+    if isinstance(ind2label, np.ndarray):
         ind2label = ind2label.tolist()
     if not isinstance(ind2label, list | tuple):
-        what = "far too many" if isinstance(ind2label, np.ndarray) else type(ind2label).__name__
-        raise ValueError(f"the labels are no list, but {what}")
+        raise ValueError(f"the labels are no list, but {type(ind2label).__name__}")
     return tuple(_plain(label) for label in ind2label)
 
 

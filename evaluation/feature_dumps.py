@@ -18,21 +18,19 @@ dictionary from the name of an image to its vector, which needs ``names``.
 import os
 import pickle
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from datasets.base import Dataset
 from storage.files import replacing
-from storage.npz import bounded, float_vectors, is_zip, label_vector, read_npz
+from storage.npz import float_vectors, is_zip, read_npz
 from storage.pickles import load_plain_pickle
+from storage.rehearsal import rehearsed
 from utils import UsageError, UserError, open_regular
 
 SUFFIXES = (".npz", ".pickle")
-
-_LARGEST = 2**33  # bytes: a million images in 2,048 dimensions
-_MOST = 10_000_000  # images
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,20 +114,27 @@ def read_features(path: str | Path, labels: np.ndarray | None = None) -> Feature
     path = Path(path)
     if not os.path.isfile(path):
         raise UserError(f"there is no feature dump {path} that can be read")
-    content = _content(path)
-    if content.get("features") is None:
-        raise UserError(f"{path} lacks features: not a feature dump")
-    stored = content.get("labels")
-    if stored is None and labels is None:
-        raise UserError(f"{path} lacks labels: name the data set of its images with --dataset")
-    try:
-        features = _features(content | {"labels": labels if stored is None else stored})
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} holds no features that can be read: {error}") from error
+    features = _read(path)
+    if features.labels is None:
+        if labels is None:
+            raise UserError(f"{path} lacks labels: name the data set of its images with --dataset")
+        features = replace(features, labels=labels)
     _check(path, features)
     if labels is not None and features.labels.astype(str).tolist() != labels.astype(str).tolist():
         raise UserError(f"{path} is not of the test images of --dataset: it has other labels")
     return features
+
+
+@rehearsed()
+def _read(path: Path) -> Features:
+    """Read what is stored; ``labels`` are None if none are."""
+    content = _content(path)
+    if content.get("features") is None:
+        raise UserError(f"{path} lacks features: not a feature dump")
+    try:
+        return _features(content)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} holds no features that can be read: {error}") from error
 
 
 def _content(path: Path) -> dict[str, object]:
@@ -142,7 +147,7 @@ def _content(path: Path) -> dict[str, object]:
 def _npz_content(path: Path) -> dict[str, object]:
     try:
         with open_regular(path) as file:
-            return read_npz(file, ("features", "labels", "names"), bounded(_LARGEST, file))
+            return read_npz(file, ("features", "labels", "names"))
     except ValueError as error:
         raise UserError(f"{path} cannot be read as .npz: {error}") from error
 
@@ -162,9 +167,9 @@ def _features(content: Mapping[str, object]) -> Features:
     if vectors.ndim != 2 or not vectors.size:
         raise ValueError(f"they need the shape (images, dimensions), they have {vectors.shape}")
     names = range(len(vectors)) if names is None else names
-    if max(len(vectors), len(names)) > _MOST:
-        raise ValueError(f"these are more than {_MOST:,} images")
-    return Features(vectors, label_vector(content["labels"]), tuple(str(name) for name in names))
+    labels = content.get("labels")
+    labels = None if labels is None else np.asarray(labels)
+    return Features(vectors, labels, tuple(str(name) for name in names))
 
 
 def _in_order(vectors: Mapping, names: Iterable | None) -> list:

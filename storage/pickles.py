@@ -1,17 +1,14 @@
-"""Safe unpickling of plain data: no code in the file is executed.
+"""Unpickle plain data: numbers, text, containers and NumPy arrays; nothing in a file is executed.
 
-Kilobytes of a pickle can also ask for terabytes, by copying one part over and over or by lists of
-lists of lists that are all the same. So the bytes copied by calls and the size of the unfolded
-content are limited.
+A pickle is a program that calls what it names. Here each name stands for one of the few functions
+below, none of which does more than make plain data. Waste of memory and time is left to
+``storage.rehearsal``.
 """
 
-import collections
-import os
 import pickle
-from collections.abc import Callable, Iterable, Mapping
-from functools import wraps
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy._core import multiarray
@@ -19,16 +16,82 @@ from numpy._core import multiarray
 from storage.npz import check_text
 from utils import UserError, open_regular
 
-_FREE = 2**24  # bytes that calls may copy in any file, however small
-_COPIES = 8  # bytes that they may copy for each byte of a larger file
-_DEEPEST = 50  # levels of nested containers
-_STEPS = 2**23  # weighted opcodes in a file; names and labels of a million images take 4e6
-# Weights of opcodes that create a container or remember an object (default: 1).
-_COSTS = {**dict.fromkeys(b"(])}\x8f\x91tld\x85\x86\x87", 4), 0x94: 2}
-
 
 class _ForbiddenGlobal(Exception):
     """A pickle asks for a global that ``_ALLOWED`` lacks."""
+
+
+class _Function(NamedTuple):
+    """A function that a pickle may call, but not change: functions have attributes."""
+
+    function: Callable
+
+    def __call__(self, *arguments):
+        return self.function(*arguments)
+
+
+class _Type:
+    """The type of an array, in the place of ``numpy.dtype``, whose state may crash NumPy.
+
+    Arrays of objects are refused: their bytes would be taken for addresses.
+    """
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, spec: bytes | str, align: bool = False, copy: bool = False):
+        if not isinstance(spec, str | bytes):
+            raise pickle.UnpicklingError("an array of an unknown type")
+        self.dtype = np.dtype(spec)
+        if self.dtype.hasobject:
+            raise _ForbiddenGlobal("an array of Python objects")
+        if self.dtype.kind not in "biufcSU":
+            raise _ForbiddenGlobal(f"an array of {self.dtype}")
+
+    def __setstate__(self, state: tuple) -> None:
+        """Keep nothing of a state but the byte order, the only part that can differ."""
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array(np.ndarray):
+    """An array that takes no state but that of an array of numbers or text."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: tuple) -> None:
+        version, shape, kind, in_columns, content = state
+        super().__setstate__((version, shape, _dtype(kind), bool(in_columns), content))
+        if self.size and not self.itemsize:
+            raise pickle.UnpicklingError("an array without content")
+        check_text(self)
+
+
+def _dtype(kind: _Type) -> np.dtype:
+    if not isinstance(kind, _Type):
+        raise pickle.UnpicklingError("an array of an unknown type")
+    return kind.dtype
+
+
+def _empty_array(kind: str, shape: tuple, dtype: bytes | str) -> np.ndarray:
+    """Replace NumPy's ``_reconstruct``: the array's state follows in the file."""
+    if kind != _NDARRAY:
+        raise pickle.UnpicklingError("an array of an unknown kind")
+    return np.empty(0, np.uint8).view(_Array)
+
+
+def _from_buffer(buffer: bytes | bytearray, kind: _Type, shape: tuple, order: str) -> np.ndarray:
+    """Replace NumPy's ``_frombuffer``."""
+    if not isinstance(buffer, bytes | bytearray):
+        raise pickle.UnpicklingError("an array without content")
+    array = np.frombuffer(buffer, _dtype(kind)).reshape(shape, order=order)
+    check_text(array)
+    return array
+
+
+def _scalar(kind: _Type, content: bytes | str) -> np.generic:
+    """Replace NumPy's ``scalar``; ``content`` is text if Python 2 wrote it."""
+    content = content.encode("latin1") if isinstance(content, str) else content
+    check_text(np.frombuffer(content, _dtype(kind)))
+    return multiarray.scalar(_dtype(kind), content)
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -38,184 +101,45 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-def _empty_bytes() -> bytes:
-    """Replace ``bytes``: old protocols write an empty string as a call without arguments."""
-    return b""
-
-
-_NDARRAY = "numpy.ndarray"
-"""Replaces the class itself, which could be called to wrap any memory."""
-
-
-def _empty_array(kind: str, shape: tuple, dtype: bytes | str) -> np.ndarray:
-    """Replace NumPy's ``_reconstruct``: the array's state follows in the file."""
-    if kind is not _NDARRAY:
-        raise pickle.UnpicklingError("an array of an unknown kind")
-    return np.empty(0, np.uint8)
-
-
-def _dtype(spec, align=False, copy=False) -> np.dtype:
-    """Replace ``numpy.dtype``: old files pass the flags as 0 and 1, NumPy wants booleans.
-
-    Arrays of objects are refused: their bytes would be taken for addresses. The type is always
-    copied, since the state that follows would change NumPy's own.
-    """
-    if not isinstance(spec, str | bytes):
-        raise pickle.UnpicklingError("an array of an unknown type")
-    dtype = np.dtype(spec, bool(align), True)
-    if dtype.hasobject:
-        raise _ForbiddenGlobal("an array of Python objects")
-    if dtype.kind not in "biufcSU":
-        raise _ForbiddenGlobal(f"an array of {dtype}")
-    return dtype
-
-
-def _from_buffer(buffer: bytes | bytearray, dtype: np.dtype, shape: tuple, order: str):
-    """Replace NumPy's ``_frombuffer``: an array's memory would vanish with its next state."""
-    if not isinstance(buffer, bytes | bytearray) or not isinstance(dtype, np.dtype):
-        raise pickle.UnpicklingError("an array without content")
-    array = np.frombuffer(buffer, dtype).reshape(shape, order=order)
-    check_text(array)
-    return array
-
-
-def _scalar(dtype: np.dtype, content: bytes | str):
-    """Replace NumPy's ``scalar``; ``content`` is text if Python 2 wrote it."""
-    content = content.encode("latin1") if isinstance(content, str) else content
-    check_text(np.frombuffer(content, dtype))
-    return multiarray.scalar(dtype, content)
-
-
 def _default_dict(factory: None = None) -> dict:
     """Replace ``defaultdict``, without the callable for missing keys."""
     return {}
 
 
-# Globals are looked up here, never imported. NumPy 2 renamed its private package, Python 3 its
-# built-ins.
+_NDARRAY = "numpy.ndarray"
+"""Replaces the class itself, which could be called to wrap any memory."""
+
+# NumPy 2 renamed its private package, Python 3 its built-ins.
+_CORES, _BUILTINS = ("numpy.core", "numpy._core"), ("builtins", "__builtin__")
 _ALLOWED = {
-    **{
-        (f"numpy.{core}.{module}", name): function
-        for core in ("core", "_core")
-        for module, name, function in (
-            ("multiarray", "_reconstruct", _empty_array),
-            ("multiarray", "scalar", _scalar),
-            ("numeric", "_frombuffer", _from_buffer),
-        )
-    },
+    **{(f"{core}.multiarray", "_reconstruct"): _Function(_empty_array) for core in _CORES},
+    **{(f"{core}.multiarray", "scalar"): _Function(_scalar) for core in _CORES},
+    **{(f"{core}.numeric", "_frombuffer"): _Function(_from_buffer) for core in _CORES},
+    **{(module, "set"): _Function(set) for module in _BUILTINS},
+    **{(module, "frozenset"): _Function(frozenset) for module in _BUILTINS},
+    **{(module, "bytes"): _Function(bytes) for module in _BUILTINS},  # how old protocols write b""
     ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): _dtype,
-    ("_codecs", "encode"): _encode,
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("collections", "defaultdict"): _default_dict,
-    **{
-        (builtins, name): kind
-        for builtins in ("builtins", "__builtin__")
-        for name, kind in (("set", set), ("frozenset", frozenset), ("bytes", _empty_bytes))
-    },
+    ("numpy", "dtype"): _Function(_Type),
+    ("_codecs", "encode"): _Function(_encode),
+    ("collections", "OrderedDict"): _Function(dict),  # an instance's methods could be replaced
+    ("collections", "defaultdict"): _Function(_default_dict),
 }
 
 
-class _PlainUnpickler(pickle._Unpickler):
-    """The unpickler in Python; the one in C lets the file set the state of any object.
-
-    Args:
-        file: the pickle.
-        encoding: see ``load_plain_pickle``.
-        budget: bytes that all calls together may copy.
-    """
-
-    dispatch: ClassVar[dict] = dict(pickle._Unpickler.dispatch)
-
-    def __init__(self, file, encoding: str, budget: int):
-        super().__init__(file, encoding=encoding)
-        self._budget = budget
-        self.dispatch = _Counted(type(self).dispatch)
-
-    def find_class(self, module: str, name: str):
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> _Function | str:
+        """Look a global up; nothing is imported."""
         try:
-            found = _ALLOWED[module, name]
+            return _ALLOWED[module, name]
         except KeyError:
             raise _ForbiddenGlobal(f"{module}.{name}") from None
-        return self._paid(found) if callable(found) else found
-
-    def _paid(self, function: Callable) -> Callable:
-        """Wrap a function to charge the size of its arguments."""
-
-        @wraps(function, updated=())
-        def call(*arguments):
-            self._pay(arguments)
-            return function(*arguments)
-
-        return call
-
-    def _pay(self, parts: Iterable) -> None:
-        self._budget -= sum(_bytes_in(part) for part in parts)
-        if self._budget < 0:
-            raise pickle.UnpicklingError("it copies its content far too often")
-
-    def load_build(self) -> None:
-        """Set the state of the last object."""
-        state, target = self.stack.pop(), self.stack[-1]
-        self._pay(state)
-        if isinstance(target, np.dtype):
-            state = _dtype_state(target, state)
-        elif not isinstance(target, np.ndarray):
-            raise pickle.UnpicklingError(f"a state for {type(target).__name__}")
-        target.__setstate__(state)
-        if isinstance(target, np.ndarray):
-            if target.size and not target.itemsize:
-                raise pickle.UnpicklingError("an array without content")
-            check_text(target)
-
-    def load_bytearray8(self) -> None:
-        """Read as many bytes as the file has; the original first allocates what it claims."""
-        size = int.from_bytes(self.read(8), "little")
-        content = bytearray(self.read(size))
-        if len(content) < size:
-            raise pickle.UnpicklingError("truncated bytes")
-        self.append(content)
-
-    dispatch[pickle.BUILD[0]] = load_build
-    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
-
-
-class _Counted(dict):
-    """The functions of the opcodes; looking up too many of them fails."""
-
-    left = _STEPS
-
-    def __getitem__(self, code: int) -> Callable:
-        self.left -= _COSTS.get(code, 1)
-        if self.left < 0:
-            raise pickle.UnpicklingError(f"it has more than {_STEPS:,} parts")
-        return super().__getitem__(code)
-
-
-def _bytes_in(part: object) -> int:
-    """Estimate the size of a copy of an argument; 0 for numbers and arrays."""
-    if isinstance(part, str | bytes | bytearray):
-        return len(part)
-    if isinstance(part, list | tuple | dict | set | frozenset):
-        return 64 * len(part)
-    return 0
-
-
-def _dtype_state(dtype: np.dtype, state: tuple) -> tuple:
-    """Keep nothing of a state but the byte order: NumPy crashes with other sizes and flags."""
-    _version, order, subarray, names, fields, itemsize, alignment, flags = state
-    if (
-        any(part is not None for part in (subarray, names, fields))
-        or itemsize not in (-1, dtype.itemsize)
-        or alignment not in (-1, dtype.alignment)
-        or flags not in (0, dtype.flags)
-    ):
-        raise pickle.UnpicklingError("a damaged type of an array")
-    return 3, order, None, None, None, dtype.itemsize, dtype.alignment, dtype.flags
 
 
 def load_plain_pickle(path: str | Path, encoding: str = "latin1"):
     """Load a pickle of NumPy arrays, numbers, text and containers.
+
+    A crafted file can be endless to walk through, by containers within themselves, and may have
+    other objects of this module in the place of data: callers check types, and are rehearsed.
 
     Args:
         path: the file, written by any version of Python 2 or 3.
@@ -228,10 +152,7 @@ def load_plain_pickle(path: str | Path, encoding: str = "latin1"):
     """
     try:
         with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            content = _PlainUnpickler(file, encoding, max(_FREE, _COPIES * size)).load()
-        _check_unfolded(content, max(_FREE // 64, _COPIES * size))
-        return content
+            return _PlainUnpickler(file, encoding=encoding).load()
     except _ForbiddenGlobal as error:
         raise UserError(
             f"{path} is refused: it asks for {error}, which is not plain data"
@@ -241,58 +162,3 @@ def load_plain_pickle(path: str | Path, encoding: str = "latin1"):
     except Exception as error:  # damaged pickles may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path} is not a complete pickle file: {reason}") from error
-
-
-def _check_unfolded(content: object, limit: int) -> None:
-    """Refuse content that is no finite tree of plain data.
-
-    Args:
-        content: of a pickle.
-        limit: of the number of parts, where parts that occur twice count twice.
-
-    Raises:
-        UnpicklingError: there are more parts, a container contains itself, nesting is too deep, or
-            a part is a function (damage can leave one that the file meant to call) or a view.
-    """
-    if _is_no_data(content):
-        raise pickle.UnpicklingError("a function or a view instead of data")
-    counts: dict[int, int] = {}  # parts of each container by its id; 0 while that is being counted
-    waiting = [(content, False)]
-    depth = 0
-    while waiting:
-        part, counted = waiting.pop()
-        inner = _containers_in(part)
-        if counted:
-            depth -= 1
-            counts[id(part)] = 1 + _length(part) + sum(counts[id(one)] for one in inner)
-            if counts[id(part)] > limit:
-                raise pickle.UnpicklingError("it unfolds to far more than it has")
-        elif id(part) not in counts:
-            depth += 1
-            if depth > _DEEPEST:
-                raise pickle.UnpicklingError("it is nested too deeply")
-            counts[id(part)] = 0
-            waiting.append((part, True))
-            waiting += [(one, False) for one in inner]
-        elif not counts[id(part)]:
-            raise pickle.UnpicklingError("it contains itself")
-
-
-def _is_no_data(part: object) -> bool:
-    return callable(part) or isinstance(part, memoryview)
-
-
-def _containers_in(part: object) -> list:
-    if isinstance(part, Mapping):
-        parts = [*part.keys(), *part.values()]
-    elif isinstance(part, list | tuple | set | frozenset):
-        parts = part
-    else:
-        return []
-    if any(map(_is_no_data, parts)):
-        raise pickle.UnpicklingError("a function or a view instead of data")
-    return [one for one in parts if isinstance(one, Mapping | list | tuple | set | frozenset)]
-
-
-def _length(part: object) -> int:
-    return len(part) if isinstance(part, Mapping | list | tuple | set | frozenset) else 0

@@ -13,6 +13,7 @@ from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
 from datasets.images.preprocessing import Preprocessing
 from storage.pickles import load_plain_pickle
+from storage.rehearsal import rehearsed
 from utils import UserError
 
 _SIDE = 32  # pixels
@@ -108,6 +109,7 @@ def _read(
     )
 
 
+@rehearsed()
 def _read_batch(path: Path, labels_key: str) -> tuple[np.ndarray, list[int]]:
     """Read images, uint8 (n, 32, 32, 3), and labels of one file."""
     content = _text_keys(path, load_plain_pickle(path, encoding="bytes"))
@@ -131,6 +133,7 @@ def _read_batch(path: Path, labels_key: str) -> tuple[np.ndarray, list[int]]:
     return np.ascontiguousarray(images), labels
 
 
+@rehearsed()
 def _class_names(path: Path, key: str) -> dict[int, str]:
     if not os.path.isfile(path):
         return {}

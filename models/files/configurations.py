@@ -14,8 +14,8 @@ from pathlib import Path
 import keras
 
 from storage.hdf5 import open_hdf5, text
-from storage.npz import bounded, is_zip, read_member
-from utils import UserError, open_regular
+from storage.npz import is_zip, read_member
+from utils import UserError
 
 LAYERS = frozenset(
     """
@@ -50,8 +50,6 @@ _ADDRESS = "shared_object_id"  # where an object was in memory
 _CONFIG = "config.json"
 _LARGEST = 2**23  # bytes of JSON; 200 layers have 0.7 MB
 _MOST_LAYERS = 2000
-_MOST_CALLS = 2 * _MOST_LAYERS
-_DEEPEST = 30  # lists and objects within each other
 _LARGEST_NUMBER = 2**31 - 1  # strides and the like are 32 bits wide
 _LARGEST_OUTPUT = 2**28  # numbers that a layer makes of one image; wrn-28-10 at 448 pixels: 2**25
 
@@ -132,13 +130,13 @@ def _outline(network: Mapping, size: int, channels: int) -> keras.Model:
 
 def _content(path: str | Path) -> str:
     if is_zip(path):
-        with open_regular(path) as file:
-            content = read_member(file, _CONFIG, bounded(_LARGEST, file))
+        content = read_member(path, _CONFIG)
         if content is None:
             raise ValueError(f"it has no {_CONFIG}")
-        return content.decode()
-    with open_hdf5(path) as file:
-        content = text(file, "model_config")
+        content = content.decode()
+    else:
+        with open_hdf5(path) as file:
+            content = text(file, "model_config")
     if len(content) > _LARGEST:
         raise ValueError("its configuration is far too large")
     return content
@@ -161,17 +159,13 @@ def _checked_layers(layers: object) -> list[dict]:
             raise ValueError(f"a layer is damaged: {str(name)[:50]!r}")
         if layer.get("class_name") not in LAYERS:
             raise ValueError(f"it has a layer {str(layer.get('class_name'))[:50]!r}")
-        _check_objects(layer, calls, 0)
+        _check_objects(layer, calls)
         calls[name] = max(1, len(nodes))
-        if sum(calls.values()) > _MOST_CALLS:
-            raise ValueError("its layers are called far too often")
     return [{key: layer[key] for key in wanted if key in layer} for layer in layers]
 
 
-def _check_objects(value: object, calls: Mapping[str, int], depth: int) -> None:
+def _check_objects(value: object, calls: Mapping[str, int]) -> None:
     """Check all numbers, and that all objects Keras would build are on the list."""
-    if depth > _DEEPEST:
-        raise ValueError("it is nested too deeply")
     if isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
         raise ValueError(f"a layer has the number {str(value)[:20]}, which no backend can take")
     if isinstance(value, Mapping):
@@ -182,7 +176,7 @@ def _check_objects(value: object, calls: Mapping[str, int], depth: int) -> None:
         value = [part for name, part in value.items() if name != _ADDRESS]
     if isinstance(value, list):
         for part in value:
-            _check_objects(part, calls, depth + 1)
+            _check_objects(part, calls)
 
 
 def _check_object(value: Mapping, calls: Mapping[str, int]) -> None:

@@ -17,13 +17,12 @@ import numpy as np
 from models.decisions import DECISIONS
 from storage.hdf5 import is_hdf5, open_hdf5
 from storage.npz import float_vectors, read_member, read_npz
-from utils import UserError, open_regular
+from utils import UserError
 
 MEMBER = "description.npz"
 """Name of the description in the archive (``.keras``) or among the HDF5 data sets (``.h5``)."""
 
-_LARGEST = 256 * 2**20  # bytes; the 1,000 classes of ImageNet need 4 MB
-_LARGEST_TEXT = 2**26  # bytes, four of each character
+_LARGEST = 2**28  # bytes; the 1,000 classes of ImageNet need 4 MB
 _MAX_SIDE = 2**16  # pixels, the limit of JPEG
 
 
@@ -126,15 +125,12 @@ def find_description(path: str | Path) -> ModelDescription | None:
         return _decode(content)
     except KeyError as error:
         raise UserError(f"the description in {path} is damaged: it lacks {error}") from error
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError, MemoryError) as error:
         raise UserError(f"the description in {path} is damaged: {error}") from error
 
 
 def _read(path: Path) -> bytes | None:
-    if path.suffix == ".h5":
-        return _read_hdf5(path)
-    with open_regular(path) as file:
-        return read_member(file, MEMBER, _LARGEST)
+    return _read_hdf5(path) if path.suffix == ".h5" else read_member(path, MEMBER)
 
 
 def _read_hdf5(path: Path) -> bytes | None:
@@ -145,8 +141,8 @@ def _read_hdf5(path: Path) -> bytes | None:
             if MEMBER not in file:
                 return None
             stored = file[MEMBER]
-            if stored.dtype != np.uint8 or stored.size > _LARGEST:
-                raise ValueError("its description is far too large or of another kind")
+            if stored.dtype != np.uint8:
+                raise ValueError("its description is of another kind")
             return stored[()].tobytes()
     except Exception as error:  # h5py raises almost anything for damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -191,8 +187,8 @@ def _decode(content: bytes) -> ModelDescription:
 
 def _json(content: bytes) -> dict:
     text = read_npz(io.BytesIO(content), ["text"], _LARGEST)["text"]
-    if text.shape or text.dtype.kind != "U" or text.nbytes > _LARGEST_TEXT:
-        raise ValueError("its text is not stored as text, or far too long")
+    if text.shape or text.dtype.kind != "U":
+        raise ValueError("its text is not stored as text")
     plain = json.loads(text.item())
     if not isinstance(plain, dict):
         raise ValueError("its text is no JSON object")

@@ -4,7 +4,6 @@ Only arrays are read: nothing that a file contains is executed, and no layer is 
 """
 
 import contextlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +11,12 @@ import h5py
 import ml_dtypes
 import numpy as np
 
-from storage.hdf5 import has_short_texts, is_hdf5, open_hdf5, text, text_list
-from storage.npz import bounded, is_zip, read_member
+from storage.hdf5 import is_hdf5, open_hdf5, text, text_list
+from storage.npz import is_zip
 from storage.seals import check_seal
-from utils import UserError, open_regular
+from utils import UserError
 
 _WEIGHTS = "model.weights.h5"
-_LARGEST = 2**34  # bytes
 
 
 class Weight:
@@ -35,7 +33,7 @@ class Weight:
             # HDF5 has no bfloat16; Keras stores two opaque bytes:
             # https://github.com/keras-team/keras/pull/19091
             value = value.view(ml_dtypes.bfloat16)
-        if value.dtype.kind in "SV" and value.dtype != ml_dtypes.bfloat16:
+        if value.dtype.kind not in "biuf" and value.dtype != ml_dtypes.bfloat16:
             raise ValueError(f"{self._dataset.name} is an array of {value.dtype}")
         return value
 
@@ -69,14 +67,14 @@ def layer_names(path: str | Path) -> set[str]:
         root = file.get("model_weights", file)
         if not _attributes(root, "layer_names"):
             raise UserError(f"{path} is not a model file of Keras 2")
-        return set(_layer_names(root))
+        return set(_names(root, "layer_names"))
 
 
 @contextlib.contextmanager
 def _open(path: str | Path) -> Iterator[h5py.File]:
     """Open the HDF5 file, and tell what goes wrong in the block as a UserError."""
     try:
-        with open_hdf5(_hdf5_in(path)) as file:
+        with open_hdf5(path, _member(path)) as file:
             check_seal(file)
             yield file
     except FileNotFoundError as error:
@@ -88,17 +86,13 @@ def _open(path: str | Path) -> Iterator[h5py.File]:
         raise UserError(f"cannot read weights from {path}: {reason}") from error
 
 
-def _hdf5_in(path: str | Path) -> str | Path | io.BytesIO:
-    """Return the HDF5 file itself, or the one within an archive."""
+def _member(path: str | Path) -> str | None:
+    """Return the member of an archive that is the HDF5 file; None: the file itself is one."""
     if is_hdf5(path):
-        return path
+        return None
     if not is_zip(path):
         raise UserError(f"{path} is neither an HDF5 file nor a .keras file")
-    with open_regular(path) as file:
-        content = read_member(file, _WEIGHTS, bounded(_LARGEST, file))
-    if content is None:
-        raise UserError(f"{path} is an archive, but has no {_WEIGHTS}")
-    return io.BytesIO(content)
+    return _WEIGHTS
 
 
 def _layers(file: h5py.File, path: str | Path) -> dict[str, list[Weight]]:
@@ -112,7 +106,7 @@ def _layers(file: h5py.File, path: str | Path) -> dict[str, list[Weight]]:
 
 def _keras_2_layers(root: h5py.Group) -> dict[str, list[Weight]]:
     layers = {}
-    for name in _layer_names(root):
+    for name in _names(root, "layer_names"):
         group = root[name]
         layers[name] = [Weight(group[weight]) for weight in _names(group, "weight_names")]
     return {name: weights for name, weights in layers.items() if weights}
@@ -131,17 +125,6 @@ def _keras_3_layers(file: h5py.File, path: str | Path) -> dict[str, list[Weight]
             Weight(variables[str(index)]) for index in range(len(variables))
         ]
     return layers
-
-
-def _layer_names(root: h5py.Group) -> list[str]:
-    """Return the names of the layers; where reading the list is unsafe, those of the groups.
-
-    Keras 3 writes the list as texts of variable length. Its names have no slashes, so that they
-    are those of the groups.
-    """
-    if all(has_short_texts(root, part) for part in _attributes(root, "layer_names")):
-        return _names(root, "layer_names")
-    return [name for name in root if _attributes(root[name], "weight_names")]
 
 
 def _names(group: h5py.Group, attribute: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Files made to execute or overwrite something, or to read or unpack far more than they are.
+"""Files made to execute or overwrite something, to unpack to far more than they are, or to hang.
 
 Whoever runs them finds a file ``executed`` in the current folder.
 """
@@ -18,6 +18,7 @@ from functools import partial
 
 import h5py
 import numpy as np
+from PIL import Image
 
 from storage.seals import SEAL
 from tests.hostile.images import SIZE, image, saved
@@ -54,9 +55,12 @@ PICKLES = {
     "a class": b"(cos\nsystem\nS'touch executed'\no.",
     "a dotted name": b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.",
     "a memory map": pickle.dumps(Call(np.memmap, "executed", "u1", "w+", 0, (10,))),
+}
+ENDLESS = {
     "lists of lists": pickle.dumps({"feat": _laughs(40), "embedding": _laughs(40), "labels": [1]}),
     "10,000 levels": b"\x80\x02" + b"]" * 10_000 + b"a" * 9_999 + b".",
     "itself": b"\x80\x02]q\0h\0a.",
+    "a key of 2**60 parts": b"\x80\x02}K\x01" + b"2\x86" * 60 + b"Ns.",
 }
 
 
@@ -68,6 +72,20 @@ def _npz(header: str) -> bytes:
         for name in ("embedding", "ind2label", "features", "labels"):
             member = b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text + bytes(8)
             archive.writestr(f"{name}.npy", member)
+    return file.getvalue()
+
+
+def _zeros(name: str, labels: str) -> bytes:
+    """Return an archive of 0.5 GB of booleans, which are four times as large as numbers."""
+    size = 2**29
+    file = io.BytesIO()
+    header = f"{{'descr': '|b1', 'fortran_order': False, 'shape': (1, {size}), }}\n".encode()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        start = b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header
+        archive.writestr(f"{name}.npy", start + bytes(size))
+        content = io.BytesIO()
+        np.save(content, np.array([1]))
+        archive.writestr(f"{labels}.npy", content.getvalue())
     return file.getvalue()
 
 
@@ -227,6 +245,14 @@ def _png(width: int, height: int, *chunks: tuple[bytes, bytes], rows: bytes) -> 
     return png(header, *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
 
 
+def _webp(width: int, height: int) -> bytes:
+    """Return a lossless WebP file of one color, which takes no bytes for its pixels."""
+    data = saved(Image.new("RGB", (16, 16)), "WEBP", lossless=True)
+    place = data.index(b"VP8L") + 9
+    sizes = struct.unpack_from("<I", data, place)[0] & ~0xFFFFFFF | (width - 1) | (height - 1) << 14
+    return data[:place] + struct.pack("<I", sizes) + data[place + 4 :]
+
+
 _JPEG = saved(image(), "JPEG")
 _SIZE_OF_JPEG = _JPEG.index(b"\xff\xc0") + 5
 IMAGES = {
@@ -239,6 +265,10 @@ IMAGES = {
         rows=bytes(SIZE[1] * (1 + 3 * SIZE[0])),
     ),
     "a JPEG of 65,535 by 65,535": _JPEG[:_SIZE_OF_JPEG] + b"\xff" * 4 + _JPEG[_SIZE_OF_JPEG + 4 :],
+    "a WebP of 16,383 by 5,400": _webp(16_383, 5_400),
+    "a JPEG with 10,000 parts of metadata": _JPEG[:2]
+    + (b"\xff\xe1\0\x1cExif\0\0" + b"x" * 20) * 10_000
+    + _JPEG[2:],
     "a PPM of 40,000 by 40,000": b"P6 40000 40000 255\n" + bytes(100),
 }
 
@@ -260,6 +290,13 @@ def _mat(kind: int, *parts: bytes, levels: int = 1) -> bytes:
     return start + b"".join(reversed(heads)) + inner
 
 
+def _mat_of_zeros(size: int) -> bytes:
+    shape = _element(5, struct.pack("<2i", 1, size))
+    head = _element(6, struct.pack("<II", 9, 0)) + shape + _element(1, b"labels")
+    packed = zlib.compress(_element(14, head + _element(2, bytes(size))), 1)
+    return b"MATLAB 5.0".ljust(124) + b"\0\1IM" + struct.pack("<II", 15, len(packed)) + packed
+
+
 MATLAB = {
     "a function": _mat(16, _element(14, b"")),
     "an object": _mat(17, _element(14, b"")),
@@ -271,13 +308,20 @@ def _fixed(table: dict[str, bytes]) -> dict[str, Callable[[], bytes]]:
     return {title: lambda data=data: data for title, data in table.items()}
 
 
-_PICKLED = ("pickle, protocol 4", "embeddings .pickle, protocol 4", "features .pickle")
-
+_OF_PICKLES = ("embeddings .pickle, protocol 4", "features .pickle", "CIFAR-10 pickles")
 CRAFTED: dict[str, dict[str, Callable[[], bytes]]] = {
-    **dict.fromkeys((*_PICKLED, "CIFAR-10 pickles"), _fixed(PICKLES)),
-    **dict.fromkeys(("embeddings .npz, numbers", "features .npz"), _fixed(ARCHIVES)),
+    "pickle, protocol 4": _fixed(PICKLES),
+    **dict.fromkeys(_OF_PICKLES, _fixed(PICKLES | ENDLESS)),
+    "embeddings .npz, numbers": {
+        **_fixed(ARCHIVES),
+        "gigabytes of zeros": partial(_zeros, "embedding", "ind2label"),
+    },
+    "features .npz": {
+        **_fixed(ARCHIVES),
+        "gigabytes of zeros": partial(_zeros, "features", "labels"),
+    },
     "JPEG": _fixed(IMAGES),
-    "Flowers .mat": _fixed(MATLAB),
+    "Flowers .mat": {**_fixed(MATLAB), "250 MB of zeros": partial(_mat_of_zeros, 250_000_000)},
     "model .keras": {
         **{title: partial(_edited, ".keras", edit) for title, edit in CONFIGURATIONS.items()},
         **{title: partial(_with_weights, edit) for title, edit in LINKS.items()},

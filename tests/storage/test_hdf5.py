@@ -1,86 +1,125 @@
-"""Texts of variable length in HDF5 files: whole ones pass, what the library would choke on not."""
+"""HDF5 files that are damaged or refer to others are refused, whatever the library does."""
 
-import io
 import struct
 
 import h5py
 import numpy as np
 import pytest
 
-from storage.hdf5 import check_heaps
+from storage.hdf5 import open_hdf5, text, text_list
+from utils import UserError
 
 TEXTS = ["conv/kernel", "conv/bias", "a longer text " * 10]
 
 
-@pytest.fixture(scope="module")
-def content(tmp_path_factory):
-    path = tmp_path_factory.mktemp("hdf5") / "file.h5"
-    with h5py.File(path, "w") as file:
-        file["numbers"] = np.arange(512, dtype=np.float32)  # 2048 bytes, as is the heap's place
-        file.attrs["names"] = TEXTS
-    return path.read_bytes()
-
-
-def changed(content: bytes, place: int, new: bytes) -> io.BytesIO:
-    return io.BytesIO(content[:place] + new + content[place + len(new) :])
-
-
-def heap(content: bytes) -> int:
-    return content.index(b"GCOL\x01")
-
-
-def reference(content: bytes) -> int:
-    """Where the file refers to the first text: its length, its heap, its number there."""
-    return content.index(struct.pack("<QI", heap(content), 1)) - 4
-
-
-@pytest.mark.parametrize("version", ["earliest", "latest"])
-def test_a_whole_file_passes(tmp_path, content, version):
-    check_heaps(io.BytesIO(content))
+@pytest.fixture
+def path(tmp_path):
     path = tmp_path / "file.h5"
-    with h5py.File(path, "w", libver=version) as file:
+    with h5py.File(path, "w") as file:
+        file["group/numbers"] = np.arange(512, dtype=np.float32)
         file.attrs["names"] = TEXTS
-    with open(path, "rb") as file:
-        check_heaps(file)
+        file.attrs["short"] = np.array(TEXTS, "S")
+        file.attrs["none"] = np.empty(0)
+        file.attrs["name"] = "ü"
+        file.attrs["number"] = 3
+        file.attrs["numbers"] = [1, 2]
+    return path
 
 
-def test_a_heap_larger_than_the_file(content):
-    with pytest.raises(ValueError, match="heap of texts does not fit"):
-        check_heaps(changed(content, heap(content) + 8, struct.pack("<Q", 2**40)))
+def read(path):
+    with open_hdf5(path) as file:
+        return text_list(file, "names"), file["group/numbers"][()].sum()
 
 
-@pytest.mark.parametrize(("number", "size"), [(1, 2**40), (0, 0), (0, 2**40)])
-def test_a_text_larger_than_its_heap_and_one_without_end(content, number, size):
-    damaged = changed(content, heap(content) + 16, struct.pack("<HHxxxxQ", number, 1, size))
-    with pytest.raises(ValueError, match="text does not fit"):
-        check_heaps(damaged)
+def change(path, place, new):
+    content = path.read_bytes()
+    path.write_bytes(content[:place] + new + content[place + len(new) :])
 
 
-def test_two_texts_of_one_number(content):
-    first = heap(content) + 16
-    one, size = struct.unpack_from("<HxxxxxxQ", content, first)
-    second = first + 16 + -(-size // 8) * 8
-    assert struct.unpack_from("<H", content, second)[0] not in (0, one)
-    with pytest.raises(ValueError, match="text does not fit"):
-        check_heaps(changed(content, second, struct.pack("<H", one)))
+def heap(path):
+    return path.read_bytes().index(b"GCOL\x01")
 
 
-def test_a_text_longer_than_the_file(content):
-    place = reference(content)
-    with pytest.raises(ValueError, match="longer than the file"):
-        check_heaps(changed(content, place, struct.pack("<I", 2**31)))
+def test_a_whole_file_is_read(path):
+    assert read(path) == (TEXTS, 512 * 511 / 2)
+    with open_hdf5(path) as file:
+        assert text_list(file, "short") == TEXTS and text_list(file, "none") == []
+        assert text(file, "name") == "ü"
+        for name in ("name", "number", "numbers"):
+            with pytest.raises(ValueError, match="no list of names"):
+                text_list(file, name)
+        for name in ("names", "number", "numbers"):
+            with pytest.raises(ValueError, match="no text"):
+                text(file, name)
 
 
-def test_a_file_that_ends_within_a_heap(content):
-    with pytest.raises(ValueError, match="heap of texts"):
-        check_heaps(io.BytesIO(content[: heap(content) + 9]))
+def lengthen_reference(path):
+    place = path.read_bytes().index(struct.pack("<QI", heap(path), 1)) - 4
+    change(path, place, struct.pack("<I", 2**31))
 
 
-def test_places_of_another_width(content):
-    with pytest.raises(ValueError, match="8 bytes"):
-        check_heaps(changed(content, 13, b"\x04"))
+DAMAGES = {
+    "a text longer than the file": lengthen_reference,
+    "a heap larger than the file": lambda p: change(p, heap(p) + 8, struct.pack("<Q", 2**40)),
+    "a text without end": lambda p: change(p, heap(p) + 16, struct.pack("<HHxxxxQ", 0, 1, 0)),
+    "cut off": lambda p: p.write_bytes(p.read_bytes()[:-100]),
+    "a zip archive": lambda p: p.write_bytes(b"PK\3\4"),
+    "empty": lambda p: p.write_bytes(b""),
+}
 
 
-def test_more_heaps_than_could_be_looked_at(content):
-    with pytest.raises(ValueError, match="too many"):
-        check_heaps(io.BytesIO(content + 300 * content[heap(content) : heap(content) + 4096]))
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_files_are_refused(path, damage):
+    DAMAGES[damage](path)
+    with pytest.raises(UserError, match=r"file\.h5"):
+        read(path)
+
+
+def edit(change):
+    def edited(path):
+        with h5py.File(path, "a") as file:
+            change(file)
+
+    return edited
+
+
+def put(name, value):
+    return edit(lambda file: file.__setitem__(name, value))
+
+
+def external(file):
+    file.create_dataset("outside", (4,), "u1", external=[("/etc/passwd", 0, 4)])
+
+
+def virtual(file):
+    layout = h5py.VirtualLayout((512,), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "numbers", (512,))
+    file.create_virtual_dataset("outside", layout)
+
+
+REFERENCES = {
+    "a link to another file": put("link", h5py.ExternalLink("other.h5", "/numbers")),
+    "a link to another place": put("group/link", h5py.SoftLink("/group/numbers")),
+    "an array in another file": edit(external),
+    "an array of other arrays": edit(virtual),
+}
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_what_lies_elsewhere_is_refused(path, reference):
+    REFERENCES[reference](path)
+    with pytest.raises(UserError, match=r"file\.h5: \S+ refers to another (file|place)"):
+        read(path)
+
+
+def test_groups_within_themselves_are_refused(path, monkeypatch):
+    monkeypatch.setattr("storage.rehearsal.SECONDS", 1)
+    edit(lambda file: file["group"].__setitem__("again", file["group"]))(path)
+    with pytest.raises(UserError, match=r"file\.h5 is refused"):
+        read(path)
+
+
+def test_terabytes_are_refused(path):
+    edit(lambda file: file.create_dataset("much", (2**40,), "f4", chunks=(2**20,)))(path)
+    with pytest.raises(UserError, match=r"file\.h5 is refused: .* too much memory"):
+        read(path)

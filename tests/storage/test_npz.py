@@ -9,8 +9,6 @@ import pytest
 
 from storage.npz import float_vectors, is_zip, read_member, read_npz
 
-LIMIT = 10_000
-
 
 def archive(compression=zipfile.ZIP_DEFLATED, **members):
     """An archive of members with any content."""
@@ -49,7 +47,7 @@ def plain_header(descr, shape):
 def test_what_numpy_writes_is_read(array, save):
     file = io.BytesIO()
     save(file, wanted=array, other=np.array([{}], dtype=object))
-    found = read_npz(file, ["wanted", "absent"], LIMIT)
+    found = read_npz(file, ["wanted", "absent"])
     assert list(found) == ["wanted"]
     assert found["wanted"].dtype == array.dtype and found["wanted"].flags.writeable
     np.testing.assert_array_equal(found["wanted"], array)
@@ -57,19 +55,17 @@ def test_what_numpy_writes_is_read(array, save):
 
 def test_headers_of_python_2_are_read_in_silence():
     header = "{'descr': '<i2', 'fortran_order': False, 'shape': (2L,), }\n"
-    found = read_npz(archive(a=npy(header, b"\1\0\2\0")), ["a"], LIMIT)
+    found = read_npz(archive(a=npy(header, b"\1\0\2\0")), ["a"])
     assert found["a"].tolist() == [1, 2]
 
 
-def test_what_is_larger_than_the_limit_is_not_unpacked():
+def test_what_says_to_be_larger_than_the_limit_is_not_unpacked():
     file = archive(a=npy(plain_header("|u1", (10**6,)), bytes(10**6)), b=b"")
     assert len(file.getvalue()) < 5000
     for names in (["a"], ["b", "a"]):
-        with pytest.raises(ValueError, match=r"content of 1,000,\d+ bytes is far too large"):
-            read_npz(file, names, LIMIT)
-    with pytest.raises(ValueError, match="far too large"):
-        read_member(file, "a.npy", LIMIT)
-    assert read_member(file, "b.npy", LIMIT) == b""
+        with pytest.raises(MemoryError):
+            read_npz(file, names, 10**6)
+    assert read_npz(file, ["a"], 10**6 + 200)["a"].size == 10**6
 
 
 def test_a_directory_that_understates_a_size_does_not_help():
@@ -77,8 +73,8 @@ def test_a_directory_that_understates_a_size_does_not_help():
     data = archive(a=content).getvalue()
     size = struct.pack("<I", len(content))
     assert data.count(size) == 2  # before the member and in the directory
-    with pytest.raises(ValueError, match="does not fit its size"):
-        read_npz(io.BytesIO(data.replace(size, struct.pack("<I", 9000))), ["a"], LIMIT)
+    with pytest.raises(ValueError):
+        read_npz(io.BytesIO(data.replace(size, struct.pack("<I", 9000))), ["a"])
 
 
 @pytest.mark.parametrize(
@@ -109,26 +105,21 @@ def test_a_directory_that_understates_a_size_does_not_help():
 )
 def test_arrays_that_are_damaged_or_too_much_are_refused(content, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError) as caught:
-        read_npz(archive(a=content), ["a"], LIMIT)
-    assert str(caught.value) and "\n" not in str(caught.value)
+    with pytest.raises((ValueError, MemoryError)) as caught:  # or too complex for Python's parser
+        read_npz(archive(a=content), ["a"])
+    assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_compression_without_a_bound_is_refused(compression):
-    file = archive(compression, a=npy(plain_header("|u1", (4,)), bytes(4)))
-    with pytest.raises(ValueError, match="compressed in an unknown way"):
-        read_npz(file, ["a"], LIMIT)
-
-
-def test_members_of_archives():
-    file = archive(a=b"content")
-    assert read_member(file, "a.npy", 7) == b"content"
-    assert read_member(file, "b.npy", 7) is None
-    for broken in (b"", b"PK", file.getvalue()[:-5]):
+def test_members_of_archives(tmp_path):
+    path = tmp_path / "a.zip"
+    path.write_bytes(archive(a=b"content").getvalue())
+    assert read_member(path, "a.npy") == b"content"
+    assert read_member(path, "b.npy") is None
+    for broken in (b"", b"PK", path.read_bytes()[:-5]):
+        path.write_bytes(broken)
         with pytest.raises(ValueError):
-            read_member(io.BytesIO(broken), "a.npy", 7)
+            read_member(path, "a.npy")
 
 
 def test_archives_are_known_by_their_first_bytes(tmp_path):
@@ -152,9 +143,3 @@ def test_vectors_become_float32():
 def test_what_is_no_vector_is_refused(value):
     with pytest.raises((TypeError, ValueError)):
         float_vectors(value)
-
-
-def test_one_vector_that_is_listed_too_often_is_refused():
-    with pytest.raises(ValueError, match="more than 134,217,728 numbers"):
-        float_vectors([np.zeros(10**5)] * 10**4)
-    assert float_vectors([np.ones(3), [1, 2, 3]]).tolist() == [[1, 1, 1], [1, 2, 3]]

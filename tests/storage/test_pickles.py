@@ -126,32 +126,45 @@ class State:
         (3, "<", None, ("a",), {"a": (1, 2)}, -1, -1, 0),
         (3, "<", ("O", (2,)), None, None, -1, -1, 0),
         (4, "<", None, None, None, -1, -1, 0, {}),
-        (3, "<"),
-        None.__class__,
-        5,
     ],
 )
 @pytest.mark.parametrize("copied", [False, True])
 def test_the_state_of_a_type_is_its_byte_order(tmp_path, state, copied):
     path = tmp_path / "state.pickle"
-    path.write_bytes(pickle.dumps(State((np.dtype, ("f8", False, copied)), state)))
-    with pytest.raises(UserError, match=r"state\.pickle"):
-        load_plain_pickle(path)
-    path.write_bytes(
-        pickle.dumps(State((np.dtype, ("f8", False, copied)), (3, ">", *[None] * 3, -1, -1, 0)))
-    )
-    assert load_plain_pickle(path) == np.dtype(">f8")
+    kind = State((np.dtype, ("f8", False, copied)), state)
+    empty = (np._core.multiarray._reconstruct, (np.ndarray, (0,), b"b"))
+    path.write_bytes(pickle.dumps(State(empty, (1, (2,), kind, False, bytes(16)))))
+    found = load_plain_pickle(path)
+    assert found.dtype == np.dtype("<f8") and found.tolist() == [0, 0]
     assert np.dtype("f8").isnative and np.dtype("f8").flags == 0
 
 
-@pytest.mark.parametrize("version", [0, 1, 2, 3])
-@pytest.mark.parametrize("flags", [0, 8])
-def test_older_states_of_text_leave_its_flags(tmp_path, version, flags):
+@pytest.mark.parametrize("state", [(3,), (3, "x"), 5])
+def test_other_states_of_a_type_are_refused(tmp_path, state):
     path = tmp_path / "state.pickle"
-    state = (version, "<", None, None, None, 8, 4, flags)
-    path.write_bytes(pickle.dumps(State((np.dtype, ("U2", False, True)), state)))
-    found = load_plain_pickle(path)
-    assert found == np.dtype("<U2") and found.flags == np.dtype("<U2").flags
+    path.write_bytes(pickle.dumps(State((np.dtype, ("f8",)), state)))
+    with pytest.raises(UserError, match=r"state\.pickle"):
+        load_plain_pickle(path)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        (1, (1,), np.dtype("O"), False, [1]),
+        (1, (1,), "f8", False, bytes(8)),
+        (1, (2,), np.dtype("f8"), False, bytes(8)),
+        (1, (10**12,), np.dtype("U0"), False, b""),
+        (1, (1,), np.dtype("f8"), False, [1.0]),
+        (1, (1,)),
+        5,
+    ],
+)
+def test_other_states_of_an_array_are_refused(tmp_path, state):
+    path = tmp_path / "state.pickle"
+    empty = (np._core.multiarray._reconstruct, (np.ndarray, (0,), b"b"))
+    path.write_bytes(pickle.dumps(State(empty, state)))
+    with pytest.raises(UserError, match=r"state\.pickle"):
+        load_plain_pickle(path)
 
 
 @pytest.mark.parametrize("target", [collections.OrderedDict, set, frozenset, np.float64])
@@ -193,9 +206,10 @@ def test_sizes_that_the_file_does_not_have_cost_nothing(tmp_path, size, code):
 
 def test_functions_cannot_be_changed(tmp_path):
     path = tmp_path / "function.pickle"
-    path.write_bytes(b"\x80\x02c_codecs\nencode\nN}U\x0c__defaults__)s\x86b.")
-    with pytest.raises(UserError, match="a state for function"):
-        load_plain_pickle(path)
+    for state in (b"N}U\x08functionNs\x86", b"N}U\x0c__defaults__)s\x86", b"}U\x01aNs"):
+        path.write_bytes(b"\x80\x02c_codecs\nencode\n" + state + b"b.")
+        with pytest.raises(UserError, match=r"function\.pickle is not a complete pickle"):
+            load_plain_pickle(path)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +226,7 @@ def test_arrays_do_not_share_the_memory_of_others(tmp_path):
     path = tmp_path / "shared.pickle"
     content = Call(np._core.numeric._frombuffer, np.zeros(4), np.dtype("f8"), (4,), "C")
     path.write_bytes(pickle.dumps(content))
-    with pytest.raises(UserError, match="an array without content"):
+    with pytest.raises(UserError, match="an array"):
         load_plain_pickle(path)
 
 
@@ -244,17 +258,3 @@ def test_damaged_files_give_one_line(tmp_path, content):
 def test_missing_files_give_one_line(tmp_path):
     with pytest.raises(UserError, match=r"cannot read .*none\.pickle: No such file"):
         load_plain_pickle(tmp_path / "none.pickle")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"c_codecs\nencode\n.",
-        b"(lp0\nc_codecs\nencode\na.",
-        b"\x80\x05]\x96" + b"\0" * 8 + b"\x98a.",
-    ],
-)
-def test_a_function_is_no_content(tmp_path, content):
-    (tmp_path / "a.pickle").write_bytes(content)
-    with pytest.raises(UserError, match="instead of data"):
-        load_plain_pickle(tmp_path / "a.pickle")

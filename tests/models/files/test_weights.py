@@ -200,7 +200,7 @@ def test_truncated_files_change_nothing(tmp_path, source, name, share):
     path.write_bytes(content[: int(len(content) * share)])
     model = numbered(network())
 
-    with pytest.raises(UserError, match="cannot read weights from"):
+    with pytest.raises(UserError, match="cannot read "):
         load_weights(model, path)
     assert_same(model, source, "conv", "bn", "prob")
 

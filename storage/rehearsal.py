@@ -1,0 +1,199 @@
+"""Rehearse the reading of files in a process with limits of memory and time.
+
+Libraries crash on damaged files, allocate whatever these declare or compute for ever, in C, where
+nothing in this process could stop them. So a child process reads each file first. What it read is
+thrown away: this process then reads the same bytes in the same way. Nothing of the child has to be
+trusted but how it ended.
+
+One server, started with the first file, forks these children: a new Python for each would take as
+long as most files do.
+"""
+
+import atexit
+import contextlib
+import functools
+import importlib
+import inspect
+import json
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from utils import UserError
+
+MEMORY = 2**31
+"""Bytes of addresses that reading a file may take, and ``MEMORY_PER_BYTE`` for each of its own."""
+MEMORY_PER_BYTE = 20
+SECONDS = 5
+"""Processor time that reading a file may take, and a second for each ``BYTES_PER_SECOND``."""
+BYTES_PER_SECOND = 2**24
+
+_PATIENCE = 10  # times the processor time, by the clock
+_SERVER = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from storage import rehearsal; rehearsal.serve()"
+)
+_ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+_server: subprocess.Popen | None = None
+_asking = threading.Lock()
+_serving = False  # in the server and its children
+
+
+def rehearsed(*libraries: str) -> Callable[[Callable], Callable]:
+    """Return a decorator for a reader, which rehearses each file before it is read.
+
+    Args:
+        *libraries: modules that the reader imports late.
+    """
+
+    def decorate(read: Callable) -> Callable:
+        @functools.wraps(read)
+        def rehearse_and_read(path: str | Path, *arguments):
+            rehearse(read, path, *arguments, libraries=libraries)
+            return read(path, *arguments)
+
+        return rehearse_and_read
+
+    return decorate
+
+
+def rehearse(
+    read: Callable, path: str | Path, *arguments: str | int | None, libraries: tuple[str, ...] = ()
+) -> None:
+    """Let a child process read a file, unless it has done so and the file has not changed.
+
+    Args:
+        read: the reader, a function of a module that takes a path first, and raises UserError for
+            what it cannot read.
+        path: the file. Where there is none, nothing happens: the reader has a better message.
+        *arguments: others for the reader.
+        libraries: modules that the reader imports late.
+
+    Raises:
+        UserError: as the reader does; or reading takes too much memory or time, or crashes.
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return
+    if stat.S_ISREG(status.st_mode) and not _serving:
+        identity = status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+        reader = f"{read.__module__}:{read.__name__}"
+        _rehearse_once(reader, libraries, str(path), arguments, status.st_size, identity)
+
+
+@functools.lru_cache(10_000)
+def _rehearse_once(
+    reader: str, libraries: tuple, path: str, arguments: tuple, size: int, identity: tuple
+) -> None:
+    """Raise UserError unless a child reads the file; done once for each identity."""
+    memory = MEMORY + MEMORY_PER_BYTE * size
+    seconds = SECONDS + size // BYTES_PER_SECOND
+    with _asking:
+        end = _ask([reader, libraries, os.getcwd(), path, arguments, memory, seconds])
+    if isinstance(end, str):
+        raise UserError(end)
+    if end in (-signal.SIGXCPU, -signal.SIGKILL, -signal.SIGALRM):
+        raise UserError(f"{path} is refused: reading it takes more than {seconds} s")
+    if end < 0:
+        raise UserError(f"{path} is damaged: reading it ends in {signal.Signals(-end).name}")
+
+
+def _ask(task: list) -> str | int:
+    """Return the message of the child, or its exit status: negative for a signal."""
+    global _server
+    for _ in range(2):  # somebody may have ended the server
+        _server = _server or _start()
+        with contextlib.suppress(OSError):
+            _server.stdin.write(json.dumps(task) + "\n")
+            _server.stdin.flush()
+            if line := _server.stdout.readline():
+                return json.loads(line)
+        _stop()
+    raise UserError(f"cannot read {task[3]}: the process in which files are read first has ended")
+
+
+@atexit.register
+def _stop() -> None:
+    global _server
+    if _server is not None:
+        with contextlib.suppress(OSError), _server:
+            _server.kill()
+        _server = None
+
+
+def _start() -> subprocess.Popen:
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-c", _SERVER, str(Path(__file__).parents[1])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for this process; the server ends with its input
+            env=os.environ | _ONE_THREAD,
+            text=True,
+        )
+    except OSError as error:
+        raise UserError(
+            f"cannot start a process in which files are read first: {error.strerror}"
+        ) from error
+
+
+def serve() -> None:
+    """Fork a child for each task of the input, and answer how it ended."""
+    global _serving
+    _serving = True
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # libraries print there
+    for line in sys.stdin:
+        reader, libraries, *task = json.loads(line)
+        module, name = reader.split(":")
+        read = inspect.unwrap(getattr(importlib.import_module(module), name))
+        for library in libraries:
+            importlib.import_module(library)
+        child = os.fork()
+        if not child:
+            _read_within_limits(read, *task, answers)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status:
+            print(status, file=answers, flush=True)
+
+
+def _read_within_limits(
+    read: Callable, folder: str, path: str, arguments: list, memory: int, seconds: int, answers
+) -> None:
+    status = 1  # an error that this process cannot explain is raised again by the reader itself
+    try:
+        os.chdir(folder)
+        _limit(resource.RLIMIT_AS, _addresses() + memory)
+        _limit(resource.RLIMIT_CPU, seconds)
+        signal.alarm(_PATIENCE * seconds)
+        answer: str | int = 0
+        try:
+            read(path, *arguments)
+        except (UserError, MemoryError) as error:
+            exhausted = isinstance(error.__cause__ or error, MemoryError)
+            answer = f"{path} is refused: reading it takes far too much memory"
+            answer = answer if exhausted else str(error)
+        print(json.dumps(answer), file=answers, flush=True)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _limit(kind: int, value: int) -> None:
+    soft, hard = resource.getrlimit(kind)
+    given = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    with contextlib.suppress(OSError, ValueError):  # not every system has every limit
+        resource.setrlimit(kind, (min(value, *given) if given else value, hard))
+
+
+def _addresses() -> int:
+    """Return the bytes of addresses that this process has now."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
