@@ -127,11 +127,19 @@ class Taxonomy:
                 f"more than {_MOST_CLASSES:,}"
             )
         nodes = self.nodes(labels)
-        below = self._positions_below(nodes)
-        found = np.full((len(nodes), len(nodes)), -1)
-        # A deeper node replaces those above it; of several of the same depth, the lowest wins.
-        for node in np.lexsort((-self.heights, self.depths)):
-            found[np.ix_(below[node], below[node])] = node
+        own = {node: i for i, node in enumerate(nodes)}
+        found = np.full((len(own), len(own)), -1, np.int32)
+        below: dict[int, np.ndarray] = {}  # positions in ``labels`` of a node and all below it
+        # What is found stays: the deepest come first, and of one depth the lowest.
+        for node in np.lexsort((-self.heights, self.depths))[::-1]:
+            parts = [below[child] for child in self.children[node]]
+            if node in own:
+                found[own[node], own[node]] = node
+                parts.append(np.array([own[node]]))
+            below[node] = _join(parts, found, node)
+            for child in self.children[node]:
+                if len(self.parents[child]) == 1:
+                    del below[child]
         if (found < 0).any():
             one, other = (self.names[nodes[i]] for i in np.argwhere(found < 0)[0])
             raise UserError(
@@ -151,8 +159,7 @@ class Taxonomy:
         Raises:
             UserError: see ``lowest_common_ancestors``.
         """
-        ancestors = self.lowest_common_ancestors(labels)
-        values = 1 - self.heights[ancestors] / self.height
+        values = (1 - self.heights / self.height)[self.lowest_common_ancestors(labels)]
         np.fill_diagonal(values, 1)
         return values
 
@@ -193,18 +200,25 @@ class Taxonomy:
             cycle = _path([self.names[i] for i in error.args[1]])
             raise UserError(f"{self.source} has a cycle: {cycle}") from error
 
-    def _positions_below(self, nodes: Sequence[int]) -> list[np.ndarray]:
-        """Return, for each node of the taxonomy, the positions in ``nodes`` at or below it."""
-        own = {node: i for i, node in enumerate(nodes)}
-        below: list[np.ndarray] = [np.empty(0, int)] * len(self)
-        for node in np.argsort(self.heights, kind="stable"):
-            parts = [below[child] for child in self.children[node]]
-            parts.append(np.array([own[node]] if node in own else [], int))
-            parts = [part for part in parts if len(part)]
-            # Nodes on a path without forks share one array.
-            if parts:
-                below[node] = parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))
-        return below
+
+def _join(parts: list[np.ndarray], found: np.ndarray, node: int) -> np.ndarray:
+    """Return the positions in all parts, after setting the ancestor of pairs across parts.
+
+    In a tree, every pair is met once, at its ancestor, so that the time is quadratic.
+
+    Args:
+        parts: positions of the classes below each child of a node.
+        found: ancestor of each pair of positions, -1 if it is not known; changed in place.
+        node: the ancestor of those that are not known.
+    """
+    joined, *others = sorted(parts, key=len, reverse=True) or [np.empty(0, int)]
+    for part in others:
+        for position in part:
+            unknown = joined[found[position, joined] < 0]
+            found[position, unknown] = found[unknown, position] = node
+        # Nodes with several parents are below several children.
+        joined = np.concatenate([joined, [i for i in part if not (joined == i).any()]]).astype(int)
+    return joined
 
 
 def _paths(

@@ -1,6 +1,7 @@
 """Taxonomies: heights, ancestors and similarities against walks by brute force; faulty graphs."""
 
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -168,3 +169,17 @@ def test_two_thousand_classes_of_a_random_tree():
     for i, j in itertools.combinations(range(4), 2):
         lowest = min(tree.heights[node] for node in up[i] & up[j])
         assert similar[i, j] == 1 - lowest / tree.height
+
+
+def test_a_path_of_classes_takes_quadratic_time():
+    """A caterpillar, the worst tree: the classes below a node number as many as the nodes."""
+    n = 2000
+    edges = [edge for i in range(n) for edge in ((i, i + 1), (i, n + 1 + i))]
+    taxonomy = Taxonomy(range(2 * n + 1), edges)
+    legs = [n + 1 + i for i in range(n)]
+    started = time.process_time()
+    found = taxonomy.lowest_common_ancestors(legs)
+    assert time.process_time() - started < 5
+    expected = np.minimum.outer(np.arange(n), np.arange(n))  # legs meet where the upper one is
+    np.fill_diagonal(expected, legs)
+    np.testing.assert_array_equal(found, expected)
