@@ -13,6 +13,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError, _imaging
 
+from storage.rehearsal import rehearse
 from utils import UserError, open_regular, read_bytes
 
 IMAGE_SUFFIXES = frozenset(
@@ -24,6 +25,10 @@ MAX_SIDE = 2**16  # pixels, more than JPEG has
 
 # Pillow reads some forty formats, one of them by running another program.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+# Pillow takes up to 32 bytes for each pixel of WebP.
+_MOST_PIXELS = {"WEBP": 2**25}
+_LARGE_FILE = 2**25  # bytes of a file that is read by way of trial first
+_EXIF, _MOST_EXIF = b"Exif\0\0", 100  # parts of metadata, which Pillow joins in quadratic time
 _LARGEST = 2**30  # bytes; the largest image has 0.7 GB in four channels of 16 bits
 _MAX_SCANS = 16 * MAX_PIXELS  # pixels of a JPEG file times the number of passes over them
 _SLOW = ("bmp_rle", "ppm_plain")  # decoders that Pillow has in Python
@@ -104,6 +109,10 @@ def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
     _set_warning_filters()
     try:
         content = read_bytes(path, _LARGEST)
+        if len(content) > _LARGE_FILE:
+            rehearse(load_image, path, channels)
+        if content.count(_EXIF) > _MOST_EXIF:
+            raise ValueError("it has far too many parts of metadata")
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             _check_size(image)
             _check_levels(image)
@@ -114,6 +123,8 @@ def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
                 return _any_image(image, channels) if pixels is None else pixels
     except UnidentifiedImageError as error:
         raise UserError(f"cannot read {path}: it is not an image or is damaged") from error
+    except UserError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(f"cannot read {path}: more than {MAX_PIXELS:,} pixels") from error
     except FileNotFoundError as error:
@@ -138,8 +149,9 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def _check_size(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise Image.DecompressionBombError(f"{image.width}x{image.height} pixels")
+    most = _MOST_PIXELS.get(image.format, MAX_PIXELS)
+    if image.width * image.height > most:
+        raise ValueError(f"more than {most:,} pixels")
     if max(image.size) > MAX_SIDE:
         raise ValueError(f"it is {image.width}x{image.height} pixels, too long and narrow")
 
@@ -161,7 +173,7 @@ def _check_work(image: Image.Image, content: bytes) -> None:
     if image.format == "TIFF":
         width, height = (image.tag_v2.get(tag) or 0 for tag in _TILE_SIZES)
         if width * height > MAX_PIXELS:
-            raise Image.DecompressionBombError(f"tiles of {width}x{height} pixels")
+            raise ValueError(f"tiles of more than {MAX_PIXELS:,} pixels")
 
 
 def _plain_jpeg(content: bytes, header: Image.Image, channels: int) -> np.ndarray | None:
