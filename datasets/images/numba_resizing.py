@@ -11,6 +11,9 @@ that each byte of the result has its summands at its own place.
 """
 
 import math
+import os
+import stat
+from pathlib import Path
 
 import numpy as np
 from numba import config, int32, intp, njit, types, uint8, uintp
@@ -256,9 +259,29 @@ def _compiled(signature, function):
     """Compile the function, cached in a file if there is a folder for it."""
     options = {"nogil": True, "error_model": "numpy"}
     try:
+        config.CACHE_DIR = str(_own_folder())
         return njit(signature, cache=True, **options)(function)
     except (OSError, RuntimeError):  # nowhere to write, or the file is damaged
         return njit(signature, **options)(function)
+
+
+def _own_folder() -> Path:
+    """Return the folder of Numba's cache: the files in it are code, which is run.
+
+    Raises:
+        OSError, RuntimeError: there is none, or others than the user can write there.
+    """
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "numba")
+    folder = Path(config.CACHE_DIR or default).absolute()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise PermissionError(f"others can write to {folder}")
+    for parent in folder.resolve().parents:
+        mode = parent.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:  # they could replace the folder
+            raise PermissionError(f"others can write to {parent}")
+    return folder
 
 
 _resample = _compiled(_RESAMPLE, _resample_region)

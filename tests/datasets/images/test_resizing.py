@@ -220,6 +220,30 @@ def test_loops_are_compiled_where_nothing_can_be_stored():
     assert array[0] == 2
 
 
+def test_compiled_code_is_stored_in_a_folder_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setattr(numba_resizing.config, "CACHE_DIR", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "new"))
+    assert numba_resizing._own_folder() == tmp_path / "new/numba"
+    assert (tmp_path / "new/numba").stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(numba_resizing.config, "CACHE_DIR", str(tmp_path / "chosen"))
+    assert numba_resizing._own_folder() == tmp_path / "chosen"
+
+
+@pytest.mark.parametrize(("writable", "mode"), [("chosen", 0o770), (".", 0o777)])
+def test_compiled_code_of_others_is_not_run(tmp_path, monkeypatch, writable, mode):
+    monkeypatch.setattr(numba_resizing.config, "CACHE_DIR", str(tmp_path / "chosen"))
+    (tmp_path / "chosen").mkdir(mode=0o700)
+    (tmp_path / writable).chmod(mode)
+    with pytest.raises(OSError, match="others can write"):
+        numba_resizing._own_folder()
+    space = {}
+    exec("def add_one(x):\n    x[0] += 1\n", space)
+    array = np.array([1])
+    signature = numba_resizing.types.void(numba_resizing.types.int64[::1])
+    numba_resizing._compiled(signature, space["add_one"])(array)
+    assert array[0] == 2 and not list((tmp_path / "chosen").iterdir())
+
+
 def test_numba_is_imported_for_image_files_only():
     code = """
 import sys
