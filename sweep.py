@@ -111,6 +111,7 @@ def _add_data_options(group) -> None:
     group.add_argument(
         "--data_root",
         nargs="+",
+        action="extend",
         default=[],
         metavar="[NAME=]DIR",
         help=f"folder of each data set, or one for all, which may contain {DATASET}",
@@ -119,6 +120,7 @@ def _add_data_options(group) -> None:
     group.add_argument(
         "--embeddings",
         nargs="+",
+        action="extend",
         default=[],
         metavar="NAME=EMBEDDING",
         help=f"class embeddings of each data set for the semantic losses (default: {shipped})",

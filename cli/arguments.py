@@ -5,6 +5,7 @@ import difflib
 import itertools
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Parser(argparse.ArgumentParser):
         args = sys.argv[1:] if args is None else list(args)
         if not {"-h", "--help"} & {*args}:
             self._refuse_unknown(args)
+            self._refuse_repeated(args)
         return super().parse_known_args(args, namespace)
 
     def _refuse_unknown(self, args: Sequence[str]) -> None:
@@ -37,6 +39,17 @@ class Parser(argparse.ArgumentParser):
                 close = difflib.get_close_matches(name, known, 1)
                 hint = f"; did you mean {close[0]}?" if close else ""
                 self.error(f"unrecognized arguments: {text}{hint}")
+
+    def _refuse_repeated(self, args: Sequence[str]) -> None:
+        """Refuse a list that is given twice, of which argparse would drop the first."""
+        given = (
+            text.split("=")[0] for text in itertools.takewhile(lambda text: text != "--", args)
+        )
+        for name, count in Counter(given).items():
+            action = self._option_string_actions.get(name)
+            extends = isinstance(action, argparse._ExtendAction)
+            if action and action.nargs == "+" and count > 1 and not extends:
+                self.error(f"argument {name}: given {count} times; give all values behind one")
 
     def error(self, message: str) -> None:
         self.exit(UsageError.status, f"{self.prog}: error: {message} (see --help)\n")

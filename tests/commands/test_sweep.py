@@ -291,6 +291,8 @@ REFUSED = [
     ("--datasets Folder", "--data_root: give the folder of Folder"),
     ("--data_root nothing=.", "nothing"),
     ("--data_root Digits=a Digits=b", "--data_root: gives Digits both a and b"),
+    ("--data_root Digits=a --data_root Digits=b", "--data_root: gives Digits both a and b"),
+    ("--learning_rates 0.1 --learning_rates 1", "--learning_rates: given 2 times"),
     ("--data_root a b", "--data_root: gives all data sets both a and b"),
     ("--embeddings Digits=a digits=b", "--embeddings: gives Digits both a and b"),
     ("--gpus_per_trial 1.5", "1.5"),
@@ -306,8 +308,9 @@ REFUSED = [
 
 @pytest.mark.parametrize(("options", "named"), REFUSED)
 def test_what_cannot_work_is_refused_before_anything_is_written(tmp_path, options, named):
-    base = f"--out {tmp_path}/out --datasets Digits --losses cosine"
-    outcome = run(sweep, f"{base} {options}")
+    grid = {"--datasets": "Digits", "--losses": "cosine"}
+    base = " ".join(f"{k} {v}" for k, v in grid.items() if not options.startswith(k))
+    outcome = run(sweep, f"--out {tmp_path}/out {base} {options}")
     assert outcome.status == 2 and outcome.out == ""
     (line,) = outcome.err.splitlines()
     assert line.startswith("sweep.py: ") and named in line
