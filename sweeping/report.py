@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from evaluation.tables import aligned, write_csv
-from sweeping.grid import PROTOCOLS, VALIDATION, Point, Trial
+from sweeping.grid import PROTOCOLS, Point, Trial
 from sweeping.store import DIVERGED, Result, Store
 from sweeping.table import (
     BEST_TEST,
@@ -96,7 +96,7 @@ def describe(trial: Trial, result: Result) -> str:
     if result.status == DIVERGED:
         return f"{trial.title}: diverged, has no accuracy ({result.seconds:.0f} s)"
     row = trial_row(trial.point, {trial.protocol: result})
-    if trial.protocol == VALIDATION:
+    if row["val_status"]:
         what = (LAST_VAL, "on held-out images"), (TEST, "on test images")
     else:
         what = ((BEST_TEST, f"on test images after the best epoch, {row['paper_best_epoch']}"),)

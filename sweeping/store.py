@@ -239,6 +239,7 @@ def _check_figures(record: Mapping) -> None:
     """Raise one of several errors unless a record has what tables show."""
     name = record.get("epochs_judged_by")
     record.get("options", {}).get("val_fraction")
+    int(record.get("dataset", {}).get("validation_samples", 0))
     if name is not None and not record.get("diverged"):
         int(record["best_epoch"]["epoch"])
         for epoch in (record["best_epoch"], record["last_epoch"]):

@@ -25,7 +25,8 @@ def trial_row(point: Point, results: Mapping[str, Result]) -> Row:
     """Make the row of a point of the grid.
 
     The columns ``paper_…`` are of the run on all training images, whose epochs are evaluated on the
-    test images; ``val_…`` of the run in which images were held out.
+    test images; ``val_…`` of the run in which images were held out. Where the data set has
+    validation images of its own, these judge the epochs of any run, and it is the latter.
 
     Args:
         point: of the grid.
@@ -37,6 +38,8 @@ def trial_row(point: Point, results: Mapping[str, Result]) -> Row:
     row = dict.fromkeys(TRIAL_HEADER)
     row |= zip(POINT, astuple(point), strict=True)
     row["options"] = next(iter(results.values())).options
+    if PAPER in results and _validation_samples(results[PAPER].record):
+        results = {VALIDATION: results[PAPER]}
     if PAPER in results:
         row |= {f"paper_{name}": value for name, value in _progress(results[PAPER]).items()}
         found = _accuracies(results[PAPER])
@@ -49,6 +52,11 @@ def trial_row(point: Point, results: Mapping[str, Result]) -> Row:
         row[LAST_VAL], row[TEST] = found["last"], found["final"]
         row["val_best_accuracy"], row["val_best_epoch"] = found["best"], found["best_epoch"]
     return row
+
+
+def _validation_samples(record: Mapping) -> int:
+    """Return the number of images that judged the epochs of a run in place of the test images."""
+    return int(record.get("dataset", {}).get("validation_samples", 0))
 
 
 def _progress(result: Result) -> Row:

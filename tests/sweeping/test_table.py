@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from sweeping.grid import Point
+from sweeping.grid import Point, Trial
 from sweeping.plot import write_plot
+from sweeping.report import describe
 from sweeping.store import Result
 from sweeping.table import SUMMARY_HEADER, TRIAL_HEADER, select, shown, summary, trial_row
 
@@ -58,6 +59,18 @@ def test_a_row_has_both_runs_in_columns_of_their_own():
         *("finished", 12, 34.6, 0.75, 7, 0.5),
         *(0.2, "finished", 12, 34.6, 0.6, 0.625, 9, 0.55),
     ]
+
+
+def test_a_data_set_with_validation_images_of_its_own_has_no_best_test_accuracy():
+    result = finished(0.75, 0.5, 0.51)
+    result.record["dataset"] = {"validation_samples": 7}
+    found = row(Point("Folder", "cosine", 0.5, 3), result)
+    assert found["paper_status"] is None and found["paper_best_test_accuracy"] is None
+    expected = (None, "finished", 0.5, 0.51)
+    names = ("val_fraction", "val_status", "val_last_accuracy", "val_test_accuracy")
+    assert tuple(found[name] for name in names) == expected
+    line = describe(Trial(Point("Folder", "cosine", 0.5, 3), "paper"), result)
+    assert "50.0 % on held-out images, 51.0 % on test images" in line
 
 
 def test_columns_of_a_run_that_was_not_wanted_or_not_finished_stay_empty():
