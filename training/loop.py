@@ -83,6 +83,9 @@ def train(run: Training) -> Metrics:
             whatever else was to be saved has been saved.
     """
     hosts.agree(run.group, lambda: content_identity(*_learned_from(run)))
+    if len(run.dataset.labels) == 1 and run.group.writes:
+        name = run.dataset.class_names[0]
+        logger.warning("There is a single class, %s: every accuracy is 1 and tells nothing", name)
     splits = training, validating, testing = _batches(run)
     try:
         with hosts.outputs_of(run.options.outputs, run.group) as outputs:

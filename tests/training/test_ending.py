@@ -97,6 +97,27 @@ def test_a_training_that_diverged_says_so(tmp_path, monkeypatch, head):
         load_model(tmp_path / "m.keras")
 
 
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [(learn_classifier, ""), (learn_image_embeddings, "--embedding onehot --cls_weight 0.1")],
+)
+def test_a_single_class_is_told_in_one_line(tmp_path, command, options):
+    fake_data.write_folder(tmp_path, classes=1, train=4, test=2)
+    common = f"--dataset Folder --data_root {tmp_path} --target_size 8 --crop_size 8 --epochs 1"
+    files = f"--architecture tiny --model_dump {tmp_path}/m.keras"
+    outcome = succeed(command, f"{common} {files} {options}")
+    assert [line for line in outcome.err.splitlines() if "class" in line] == [
+        "There is a single class, kind_1: every accuracy is 1 and tells nothing"
+    ]
+    assert "Warning" not in outcome.err and "softmax" not in outcome.err
+
+
+def test_a_single_class_of_many_is_told_too(tmp_path):
+    classes = fake_data.write_lines(tmp_path / "classes.txt", [3])
+    outcome = succeed(learn_classifier, f"{TINY} --epochs 0 --class_list {classes}")
+    assert "There is a single class, 3: every accuracy is 1" in outcome.err
+
+
 def test_a_sound_training_is_recorded_as_such(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     succeed(learn_classifier, f"{TINY} --epochs 1 --history h.csv")

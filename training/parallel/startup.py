@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -49,6 +50,8 @@ def import_backend(prepare: Callable[[], None] | None = None, show: bool = False
     except (ImportError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"the Keras backend {backend!r} cannot be used: {reason}") from error
+    # Keras warns of a single class in every trace; the training says it once.
+    warnings.filterwarnings("ignore", "You are using a softmax over axis", UserWarning)
 
 
 def backend_name() -> str:
