@@ -7,7 +7,7 @@ network that takes no memory.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -51,6 +51,7 @@ _CONFIG = "config.json"
 _LARGEST = 2**23  # bytes of JSON; 200 layers have 0.7 MB
 _MOST_LAYERS = 2000
 _LARGEST_NUMBER = 2**31 - 1  # strides and the like are 32 bits wide
+_LARGEST_SIDE = 4096  # pixels
 _LARGEST_OUTPUT = 2**28  # numbers that a layer makes of one image; wrn-28-10 at 448 pixels: 2**25
 
 
@@ -74,7 +75,7 @@ def read_configuration(path: str | Path) -> dict:
 
 
 def input_side(path: str | Path) -> int | None:
-    """Return the side of the square images that a network of Keras 2 takes; None: any size.
+    """Return the side of the square images that a network of Keras 2 takes; None: not told.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -86,7 +87,8 @@ def input_side(path: str | Path) -> int | None:
         raise UserError(f"there is no model file {path}") from error
     except Exception as error:  # h5py raises almost anything for damaged files
         raise UserError(f"{path} is not a model file of Keras 2, or is damaged") from error
-    return height if type(height) is int and height == width and height > 0 else None
+    is_square = type(height) is int and height == width
+    return height if is_square and 0 < height <= _LARGEST_SIDE else None
 
 
 def outline(network: Mapping, size: int, channels: int) -> keras.Model:
@@ -101,9 +103,19 @@ def outline(network: Mapping, size: int, channels: int) -> keras.Model:
         ValueError: a layer would make too much of an image, or the network takes something else.
         Exception: the layers do not fit each other; Keras raises almost anything.
     """
+    return without_values(lambda: _outline(network, size, channels))
+
+
+def without_values(build: Callable[[], keras.Model]) -> keras.Model:
+    """Return the network that a function builds, with weights that take no memory."""
+
+    def work() -> keras.Model:
+        with keras.StatelessScope(initialize_variables=False):
+            return build()
+
     # Keras keeps a list of variables without values per thread, and would initialize them later.
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(_outline, network, size, channels).result()
+        return pool.submit(work).result()
 
 
 def _outline(network: Mapping, size: int, channels: int) -> keras.Model:
@@ -120,8 +132,7 @@ def _outline(network: Mapping, size: int, channels: int) -> keras.Model:
             f"{channels} channels, as described"
         )
     inputs[0]["config"]["batch_shape"] = [1, size, size, channels]
-    with keras.StatelessScope(initialize_variables=False):
-        model = keras.Model.from_config(network)
+    model = keras.Model.from_config(network)
     for layer in model.layers:
         if math.prod(layer.output.shape) > _LARGEST_OUTPUT:
             raise ValueError(f"the layer {layer.name} makes far too much of an image")

@@ -15,8 +15,9 @@ import keras
 import numpy as np
 
 from models import build_network, check_architecture
+from models.files.configurations import without_values
 from models.files.description import ModelDescription, Output, find_description, read_description
-from models.files.saved import load_model, load_weights
+from models.files.saved import compare_weights, load_model, load_weights
 from models.files.weights import layer_names, open_weights
 from models.heads import NORMALIZATIONS, classifier_head, embedding_head
 from utils import UsageError, UserError, listing
@@ -24,6 +25,7 @@ from utils import UsageError, UserError, listing
 logger = logging.getLogger(__name__)
 
 _CLASSIFIERS = ("prob", "fc1000")
+_MOST = 1_000_000  # classes, dimensions and so on
 _UNNAMED = re.compile(r"batch_normalization(_\d+)?")
 
 
@@ -155,6 +157,8 @@ def _heads(path: Path, architecture: str) -> _Heads:
     names = layer_names(path)
     with open_weights(path) as stored:
         shapes = {name: weights[0].shape for name, weights in stored.items()}
+    if not all(0 < size <= _MOST for shape in shapes.values() for size in shape):
+        raise UserError(f"{path} has layers without weights, or far too many")
     classifier = next((name for name in _CLASSIFIERS if name in shapes), None)
     classes = shapes[classifier][-1] if classifier else None
     normalization = next((name for name in NORMALIZATIONS if name in names), None)
@@ -185,6 +189,21 @@ def _rebuilt(path: Path, facts: Facts) -> keras.Model:
             f"--architecture {facts.architecture}: embeddings of the published network pass a "
             "softmax, that of this project does not"
         )
+    report = compare_weights(without_values(lambda: _network(heads, facts)), path)
+    unfilled = [*report.missing, *(name for name, *_ in report.mismatched)]
+    if unfilled:
+        raise UserError(
+            f"{path} does not fill the {facts.architecture}: {len(unfilled)} layers are missing or "
+            f"have another shape, {listing(unfilled)}"
+        )
+    if report.unused:
+        logger.warning("%s: layers that are not used: %s", path, listing(report.unused))
+    model = _network(heads, facts)
+    load_weights(model, path)
+    return model
+
+
+def _network(heads: _Heads, facts: Facts) -> keras.Model:
     model = build_network(
         facts.architecture,
         heads.dimensions or heads.classes,
@@ -199,13 +218,4 @@ def _rebuilt(path: Path, facts: Facts) -> keras.Model:
         model = embedding_head(model, heads.normalization)
         if heads.classes:
             model = classifier_head(model, heads.classes)
-    report = load_weights(model, path)
-    unfilled = [*report.missing, *(name for name, *_ in report.mismatched)]
-    if unfilled:
-        raise UserError(
-            f"{path} does not fill the {facts.architecture}: {len(unfilled)} layers are missing or "
-            f"have another shape, {listing(unfilled)}"
-        )
-    if report.unused:
-        logger.warning("%s: layers that are not used: %s", path, listing(report.unused))
     return model

@@ -82,6 +82,16 @@ def _finite(values: np.ndarray, layer: str, path: str | Path) -> np.ndarray:
     return values
 
 
+def compare_weights(model: keras.Model, path: str | Path) -> LoadReport:
+    """Return the outcome that ``load_weights`` would have; no weights are read.
+
+    Raises:
+        UserError: the file cannot be read or holds no weights.
+    """
+    with open_weights(path) as stored:
+        return _compared(model, _with_prob_bn(model, stored))
+
+
 def _compared(model: keras.Model, stored: Mapping[str, list[Weight]]) -> LoadReport:
     """Return the outcome that loading would have."""
     layers = {layer.name: layer for layer in model.layers if layer.weights}

@@ -3,6 +3,7 @@
 import json
 import lzma
 import pickle
+import resource
 from pathlib import Path
 
 import h5py
@@ -280,3 +281,17 @@ def test_layers_of_another_network_are_told(folder, caplog):
     saved("less.h5", embedding_network(64, "l2norm", 0), {"conv0": "conv99"})
     with pytest.raises(UserError, match=r"less\.h5 does not fill the resnet-32: 1 layers .* conv0"):
         open_model(Path("less.h5"), Facts(**FACTS, vectors=VECTORS, labels=range(5)))
+
+
+@pytest.mark.parametrize("shape", [(0, 10**9), (64, 10**7), (1, 500_000)])
+def test_a_file_that_declares_far_too_many_classes_takes_no_memory(folder, shape):
+    """Nothing is stored of the array; the network would take up to 256 GB."""
+    with h5py.File("m.h5", "a") as file:
+        group = file["model_weights/prob/prob"]
+        del group["kernel:0"]
+        group.create_dataset("kernel:0", shape, "f4", chunks=(1, 1000) if shape[0] else None)
+    given = Facts(**FACTS, vectors=VECTORS)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=r"m\.h5 "):
+        open_model(Path("m.h5"), given)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # kilobytes
