@@ -65,13 +65,13 @@ def run(
                 import_backend(partial(prepare, args) if prepare else None, show=is_child)
             command(args)
     except UserError as error:
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        _tell(f"{parser.prog}: error: {error}")
         return error.status
     except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted", file=sys.stderr)
+        _tell(f"{parser.prog}: interrupted")
         return 130
     except Interrupted as interruption:
-        print(f"{parser.prog}: {interruption}", file=sys.stderr)
+        _tell(f"{parser.prog}: {interruption}")
         return interruption.status
     except BrokenPipeError:
         # Python flushes standard output once more at exit, and would complain again.
@@ -80,9 +80,15 @@ def run(
     finally:
         outputs.release()
     if reason := _unwritten():
-        print(f"{parser.prog}: error: cannot write standard output: {reason}", file=sys.stderr)
+        _tell(f"{parser.prog}: error: cannot write standard output: {reason}")
         return UserError.status
     return 0
+
+
+def _tell(line: str) -> None:
+    """Write to standard error; where that is full, the exit status still tells."""
+    with suppress(OSError, ValueError):
+        print(line, file=sys.stderr)
 
 
 def end_process(main: Callable[[], int]) -> NoReturn:

@@ -1,12 +1,18 @@
 """How commands end."""
 
+import argparse
+import contextlib
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from cli import console
+from utils import UsageError, UserError
 
 ROOT = Path(__file__).parents[2]
 COMMAND = """
@@ -102,3 +108,29 @@ def run_embedding(folder: Path, **streams) -> subprocess.CompletedProcess:
     script = Path(__file__).parents[2] / "compute_class_embedding.py"
     command = [sys.executable, script, "--hierarchy", "cub_flat", "--out", "e.npz"]
     return subprocess.run(command, cwd=folder, text=True, timeout=120, **streams)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(UsageError("no"), 2), (UserError("no"), 1), (KeyboardInterrupt(), 130), (None, 0)],
+)
+def test_standard_error_that_is_full_leaves_the_status(monkeypatch, error, status):
+    def command(args):
+        logging.getLogger("any").warning("lost")
+        if error:
+            raise error
+
+    with contextlib.suppress(OSError), open("/dev/full", "w", 1) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert console.run(argparse.ArgumentParser(), command, [], backend=False) == status
+
+
+def test_ctrl_c_while_libraries_are_imported_is_one_line():
+    script = "import cli; raise KeyboardInterrupt"
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True)
+    assert done.stderr == b"-c: interrupted\n" and done.returncode in (130, -2)
+    script = "import cli; raise RuntimeError('a fault of the program')"
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True)
+    assert b"Traceback" in done.stderr and done.returncode == 1

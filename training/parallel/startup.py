@@ -44,6 +44,7 @@ def import_backend(prepare: Callable[[], None] | None = None, show: bool = False
         with nullcontext() if show else _silenced(), hidden(UNNEEDED - {backend}):
             from training.parallel import devices
 
+            _use_own_types()
             if prepare:
                 prepare()
             devices.count("gpu")
@@ -55,13 +56,32 @@ def import_backend(prepare: Callable[[], None] | None = None, show: bool = False
 
 
 def backend_name() -> str:
-    """Name of the backend that Keras will take: of the variable, else of its own file."""
-    folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    """Name of the backend that Keras will take: of the variable, else of its own file.
+
+    Raises:
+        UsageError: Keras could not read the file.
+    """
+    # Unlike pathlib's, this leaves ``~`` as it is for users without a home.
+    folder = os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras"))
+    file = Path(folder, "keras.json")
     try:
-        stored = json.loads((folder / "keras.json").read_text())["backend"]
-    except (OSError, ValueError, KeyError, TypeError):
-        stored = "tensorflow"
+        settings = json.loads(file.read_text())
+    except (OSError, ValueError):  # as Keras takes it
+        settings = {}
+    except RecursionError:
+        settings = None
+    stored = settings.get("backend", "tensorflow") if isinstance(settings, dict) else None
+    if not isinstance(stored, str):
+        raise UsageError(f"{file} has no settings that Keras can read; mend or delete it")
     return os.environ.get("KERAS_BACKEND") or stored
+
+
+def _use_own_types() -> None:
+    """Undo what ``keras.json`` may say about types and the order of axes."""
+    import keras
+
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
 
 
 @contextmanager

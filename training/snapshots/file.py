@@ -7,7 +7,6 @@ as JSON, the columns of the table among them.
 
 import json
 import math
-import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -21,6 +20,7 @@ import numpy as np
 from storage.files import replacing
 from storage.hdf5 import open_hdf5
 from storage.seals import check_seal, seal
+from storage.temporary import temporary_folder
 from training.callbacks.epoch_log import Record
 from training.parallel import backend, hosts, replicas
 from utils import UserError
@@ -201,9 +201,9 @@ def restore(path: Path, model: keras.Model) -> None:
     Raises:
         UserError: they do not fit the model.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder(path) as folder:
         # Keras chooses the format by the ending, and a snapshot may have any.
-        link = Path(folder) / "snapshot.weights.h5"
+        link = folder / "snapshot.weights.h5"
         link.symlink_to(path.resolve())
         try:
             with warnings.catch_warnings():

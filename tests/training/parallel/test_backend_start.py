@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from training.parallel.startup import backend_name
+from utils import UsageError
+
 ROOT = Path(__file__).parents[3]
 START = """
 import argparse, json, sys
@@ -54,3 +57,38 @@ def test_jax_starts_without_tensorflow():
 def test_the_backend_in_the_settings_of_keras_is_found(tmp_path):
     (tmp_path / "keras.json").write_text(json.dumps({"backend": "jax"}))
     assert start(KERAS_HOME=str(tmp_path)) == ("jax", ["jax"])
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "7", 100_000 * "[", '{"backend": ["tensorflow"]}', '{"backend": null}']
+)
+def test_settings_that_keras_cannot_read_are_named(tmp_path, monkeypatch, content):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "keras.json").write_text(content)
+    with pytest.raises(UsageError, match=r"keras\.json has no settings that Keras can read"):
+        backend_name()
+
+
+def test_users_without_a_home_have_the_default_backend(monkeypatch):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 987_654_321)
+    assert backend_name() == "tensorflow"
+
+
+def test_the_types_are_those_of_the_project_whatever_the_settings_say(tmp_path):
+    settings = {"backend": "jax", "floatx": "float16", "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    script = START.replace("keras.backend.backend()", "keras.config.floatx()").replace(
+        "early]", "keras.config.image_data_format()]"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1:] == ['["float32", "channels_last"]'], done.stderr
