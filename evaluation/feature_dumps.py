@@ -25,9 +25,9 @@ import numpy as np
 
 from datasets.base import Dataset
 from storage.files import replacing
-from storage.npz import float_vectors, is_zip, read_npz
+from storage.npz import float_vectors, is_dense, is_zip, read_npz
 from storage.pickles import load_plain_pickle
-from storage.rehearsal import rehearsed
+from storage.rehearsal import rehearse
 from utils import UsageError, UserError, open_regular
 
 SUFFIXES = (".npz", ".pickle")
@@ -114,6 +114,8 @@ def read_features(path: str | Path, labels: np.ndarray | None = None) -> Feature
     path = Path(path)
     if not os.path.isfile(path):
         raise UserError(f"there is no feature dump {path} that can be read")
+    if not is_dense(path):
+        rehearse(_read, path)
     features = _read(path)
     if features.labels is None:
         if labels is None:
@@ -125,7 +127,6 @@ def read_features(path: str | Path, labels: np.ndarray | None = None) -> Feature
     return features
 
 
-@rehearsed()
 def _read(path: Path) -> Features:
     """Read what is stored; ``labels`` are None if none are."""
     content = _content(path)

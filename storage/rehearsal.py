@@ -29,7 +29,7 @@ from utils import UserError
 
 MEMORY = 2**31
 """Bytes of addresses that reading a file may take, and ``MEMORY_PER_BYTE`` for each of its own."""
-MEMORY_PER_BYTE = 20
+MEMORY_PER_BYTE = 32
 SECONDS = 5
 """Processor time that reading a file may take, and a second for each ``BYTES_PER_SECOND``."""
 BYTES_PER_SECOND = 2**24

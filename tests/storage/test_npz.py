@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from storage.npz import float_vectors, is_zip, read_member, read_npz
+from storage.npz import float_vectors, is_dense, is_zip, read_member, read_npz
 
 
 def archive(compression=zipfile.ZIP_DEFLATED, **members):
@@ -120,6 +120,18 @@ def test_members_of_archives(tmp_path):
         path.write_bytes(broken)
         with pytest.raises(ValueError):
             read_member(path, "a.npy")
+
+
+def test_archives_of_numbers_are_dense(tmp_path):
+    path = tmp_path / "a.npz"
+    for array, dense in (
+        (np.random.default_rng(0).normal(size=1000), True),
+        (np.zeros(1000), False),
+    ):
+        np.savez_compressed(path, array)
+        assert is_dense(path) is dense
+    path.write_bytes(b"PK")
+    assert not is_dense(path)
 
 
 def test_archives_are_known_by_their_first_bytes(tmp_path):
