@@ -118,7 +118,7 @@ def _taxonomy(*lines: str) -> Reader:
 
 def _check_taxonomy(found: Taxonomy, valid: Taxonomy, folder: Path) -> None:
     """Check that only the root has no parents, and that every path ends there."""
-    assert [i for i, parents in enumerate(found.parents) if not parents] == [found.root]
+    assert [i for i, parents in enumerate(found.parents) if not parents] == list(found.roots)
     assert len(found) == len(found.labels)
     for node, parents in enumerate(found.parents):
         assert all(found.depths[parent] < found.depths[node] for parent in parents)
