@@ -38,10 +38,10 @@ def find_images(paths: Sequence[Path]) -> Found:
     found = Found()
     for path in paths:
         if os.path.isdir(path):
-            below = images_below(path)
-            found.files += below.files
-            found.skipped += below.skipped
-            found.unreadable += below.unreadable
+            files, skipped, unreadable = images_below(path)
+            found.files += [path / name for name in files]
+            found.skipped += [path / name for name in skipped]
+            found.unreadable += unreadable
         elif os.path.isfile(path):
             found.files.append(path)
         else:
@@ -65,13 +65,19 @@ def _refusal(path: Path) -> UsageError:
     return UsageError(f"{path} is neither a file nor a folder")
 
 
-def images_below(top: Path) -> Found:
-    """Find the image files in a folder and its subfolders, see ``find_images``."""
-    found = Found()
+def images_below(top: Path) -> tuple[list[str], list[str], list[UserError]]:
+    """Find the image files in a folder and its subfolders, see ``find_images``.
+
+    Millions of files are no rarity, so they are text here, which is many times faster than paths.
+
+    Returns:
+        Images, then other files, both by their paths below ``top``; errors of unreadable folders.
+    """
+    images, others, unreadable = [], [], []
 
     def complain(error: OSError) -> None:
         message = f"cannot read the folder {error.filename}: {error.strerror}"
-        found.unreadable.append(UserError(message))
+        unreadable.append(UserError(message))
 
     def is_new(folder: Path) -> bool:
         if folder.name.startswith("."):
@@ -89,9 +95,11 @@ def images_below(top: Path) -> Found:
     for folder, folders, files in os.walk(top, onerror=complain, followlinks=True):
         # In place: this decides where os.walk goes, and in which order.
         folders[:] = [name for name in sorted(folders) if is_new(Path(folder, name))]
-        for path in (Path(folder, name) for name in sorted(files)):
-            (found.files if _is_image(path) else found.skipped).append(path)
-    return found
+        below = "" if folder == str(top) else f"{Path(folder).relative_to(top).as_posix()}/"
+        for name in sorted(files):
+            is_image = _is_image(name, os.path.join(folder, name))
+            (images if is_image else others).append(below + name)
+    return images, others, unreadable
 
 
 def _identity(folder: Path) -> tuple[int, int]:
@@ -99,7 +107,7 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _is_image(path: Path) -> bool:
+def _is_image(name: str, path: str) -> bool:
     """Tell by the name; a broken link is an image that is missing, a pipe or device is none."""
-    named_so = path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    named_so = os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith(".")
     return named_so and (os.path.isfile(path) or not os.path.exists(path))

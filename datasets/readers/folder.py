@@ -131,26 +131,27 @@ def _images_by_class(folder: Path) -> dict[str, list[str]]:
     if not classes:
         raise UserError(f"{folder} has no subfolders with images of one class each")
     loose = [path for path in entries if path not in classes]
-    skipped = [path for path in loose if path.suffix.lower() in IMAGE_SUFFIXES]
+    skipped = [path.name for path in loose if path.suffix.lower() in IMAGE_SUFFIXES]
     images = {}
     for entry in classes:
-        found = images_below(entry)
-        if found.unreadable:
-            raise found.unreadable[0]
-        if not found.files:
+        label = _readable(entry)
+        files, others, unreadable = images_below(entry)
+        if unreadable:
+            raise unreadable[0]
+        if not files:
             raise UserError(f"{entry} contains no images")
-        images[_readable(entry)] = [path.relative_to(folder).as_posix() for path in found.files]
-        skipped += [path for path in found.skipped if not path.name.startswith(".")]
+        images[label] = [f"{label}/{name}" for name in files]
+        skipped += [f"{label}/{name}" for name in others if not _is_hidden(name)]
     if skipped:
         logger.warning(
             "%d files in %s are left out: in no class, or no images by their names: %s",
-            *(len(skipped), folder, _names(folder, skipped)),
+            *(len(skipped), folder, printable(listing(skipped))),
         )
     return images
 
 
-def _names(folder: Path, paths: list[Path]) -> str:
-    return printable(listing(path.relative_to(folder) for path in paths))
+def _is_hidden(name: str) -> bool:
+    return name.rpartition("/")[2].startswith(".")
 
 
 def _readable(folder: Path) -> str:

@@ -5,7 +5,7 @@ import pytest
 import write_cub_splits
 from datasets import get_dataset
 from tests.commands.running import run, succeed
-from tests.datasets.readers.test_cub_splits import CUB50, LIST, distinct, lists_only, with_cub
+from tests.datasets.readers.test_cub_splits import CUB50, LIST, lists_only, trained_on, with_cub
 from tests.fake_data import write_cub
 
 
@@ -45,7 +45,7 @@ def test_the_files_change_nothing_and_what_the_user_puts_there_wins(cub):
     unused = [i for i in images if i not in used]
     mine = [next(i for i in unused if images[i].startswith(name)) for name in ("003", "007")]
     (cub / "train_test_split_2.txt").write_text("".join(f"{i} 1\n" for i in mine))
-    assert set(distinct(get_dataset("CUB-sub2", cub))) == {f"images/{images[i]}" for i in mine}
+    assert set(trained_on(get_dataset("CUB-sub2", cub))) == {f"images/{images[i]}" for i in mine}
 
 
 def test_nothing_is_replaced_unless_asked_for(cub):

@@ -26,10 +26,9 @@ def listed():
     return LIST.read_text().splitlines()
 
 
-def distinct(dataset):
-    """The training images without their repetitions."""
-    names = dataset.train.names
-    return list(names[: len(names) // dataset.repeats])
+def trained_on(dataset):
+    """Names of the training images."""
+    return list(dataset.train.names)
 
 
 def test_every_200_lines_hold_one_image_of_each_class(listed):
@@ -73,7 +72,7 @@ def test_a_folder_with_some_classes_gets_their_share_of_the_list(tmp_path, liste
     for per_class in (1, 2, 5):
         wanted = {path for path in listed[: 200 * per_class] if path[:3] in ("003", "007")}
         dataset = get_dataset(f"CUB-sub{per_class}", root)
-        assert distinct(dataset) == [f"images/{path}" for path in order if path in wanted]
+        assert trained_on(dataset) == [f"images/{path}" for path in order if path in wanted]
         assert dataset.repeats == 30 // per_class
         assert len(dataset.test) == 2
     assert "general rule" not in caplog.text
@@ -81,7 +80,7 @@ def test_a_folder_with_some_classes_gets_their_share_of_the_list(tmp_path, liste
 
 def test_another_seed_draws_other_images(tmp_path, listed):
     root = lists_only(tmp_path, 6, listed)
-    official = [set(distinct(get_dataset("CUB-sub2", root, subset_seed=s))) for s in range(4)]
+    official = [set(trained_on(get_dataset("CUB-sub2", root, subset_seed=s))) for s in range(4)]
     assert all(len(images) == 4 for images in official)
     assert len({frozenset(images) for images in official}) > 1
 
@@ -95,7 +94,7 @@ def test_other_images_than_cubs_are_drawn_by_the_rule_in_the_order_of_their_path
         seeds = [zlib.crc32(b"subset"), 0, zlib.crc32(str(label).encode())]
         expected |= {paths[i] for i in np.random.default_rng(seeds).permutation(6)[:2]}
     dataset = get_dataset("CUB-sub2", root)
-    assert distinct(dataset) == [f"images/{path}" for path in official if path in expected]
+    assert trained_on(dataset) == [f"images/{path}" for path in official if path in expected]
     assert "general rule" in caplog.text
 
 
@@ -107,12 +106,12 @@ def test_the_first_50_classes_of_the_real_cub(listed):
     seen = set()
     for per_class in PUBLISHED:
         dataset = get_dataset(f"CUB-sub{per_class}", CUB50)
-        images = {name.removeprefix("images/") for name in distinct(dataset)}
+        images = {name.removeprefix("images/") for name in trained_on(dataset)}
         assert seen < images <= training
         assert Counter(path[:3] for path in images) == {f"{i:03d}": per_class for i in range(1, 51)}
         assert images == {path for path in listed[: 200 * per_class] if int(path[:3]) <= 50}
         assert len(dataset.test) == 1389
         seen = images
     # The rule gives what the list has, and goes on from there.
-    beyond = {name.removeprefix("images/") for name in distinct(get_dataset("CUB-sub26", CUB50))}
+    beyond = {name.removeprefix("images/") for name in trained_on(get_dataset("CUB-sub26", CUB50))}
     assert seen < beyond and len(beyond) == 26 * 50
