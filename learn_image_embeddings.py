@@ -44,7 +44,8 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--cls_base",
         metavar="LAYER",
-        help="name or index of the layer that the classifier stands on (default: the embedding)",
+        help="name or index of the layer that the classifier stands on; the input is layer 0, the "
+        "normalization of pixels is not counted (default: the embedding)",
     )
 
 
