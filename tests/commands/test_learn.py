@@ -215,10 +215,10 @@ def test_features_are_the_embeddings_of_the_test_images(two_heads, digits):
         assert file["names"].tolist() == list(get_dataset("Digits").test.names)
 
 
-def test_features_of_a_classifier_are_the_input_of_its_last_layer(smoothed, digits):
+def test_features_of_a_classifier_are_taken_before_its_last_normalization(smoothed, digits):
     folder, _ = smoothed
     model = load(folder / "m.keras")
-    below = keras.Model(model.input, model.get_layer("prob").input)
+    below = keras.Model(model.input, model.get_layer("fc14").output)
     expected = below.predict(digits[0], verbose=0)
     with np.load(folder / "f.npz", allow_pickle=False) as file:
         assert file["features"].shape == (896, 512)
@@ -290,7 +290,9 @@ def test_losses_on_semantic_embeddings(tmp_path, semantic, loss):
         if loss == "mse"
         else 1 - dots[np.arange(len(true)), true]
     )
-    predicted = distances.argmin(1) if loss == "mse" else dots.argmax(1)
+    at_largest = features[:, vectors.argmax(axis=1)]
+    scores = {"mse": -distances, "softmax_corr": at_largest}.get(loss, dots)
+    predicted = scores.argmax(axis=1)
     final = record(dump)["final"]
     assert final["loss"] == pytest.approx(values.mean(), abs=1e-5)
     assert final["acc"] == pytest.approx(np.mean(predicted == true), abs=1e-6)
