@@ -3,8 +3,7 @@
 import argparse
 import logging
 from collections.abc import Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from cli import arguments, class_options, console
 from cli.arguments import positive, user_path
@@ -13,6 +12,9 @@ from embeddings.taxonomy.solvers import METHODS, normalized
 from embeddings.taxonomy.tree import Taxonomy
 from storage.outputs import claim
 from utils import UsageError, UserError, listing
+
+if TYPE_CHECKING:
+    import numpy as np
 
 results = logging.getLogger("results")
 
@@ -68,8 +70,8 @@ def compute(args: argparse.Namespace) -> None:
 
 
 def embed(
-    taxonomy: Taxonomy, similarities: np.ndarray, method: str, num_dim: int | None
-) -> np.ndarray:
+    taxonomy: Taxonomy, similarities: "np.ndarray", method: str, num_dim: int | None
+) -> "np.ndarray":
     """Compute the vectors, float64 (classes, dimensions).
 
     Raises:
@@ -88,8 +90,8 @@ def embed(
 def report(
     args: argparse.Namespace,
     taxonomy: Taxonomy,
-    vectors: np.ndarray,
-    similarities: np.ndarray,
+    vectors: "np.ndarray",
+    similarities: "np.ndarray",
 ) -> None:
     """Report what was computed, and how exact it is."""
     method = METHODS[args.method]

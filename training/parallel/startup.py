@@ -48,8 +48,8 @@ def import_backend(prepare: Callable[[], None] | None = None, show: bool = False
             if prepare:
                 prepare()
             devices.count("gpu")
-    except (ImportError, ValueError) as error:
-        reason = " ".join(str(error).split())
+    except (ImportError, ValueError, OSError, MemoryError) as error:
+        reason = " ".join(str(error).split()) or "out of memory"
         raise UsageError(f"the Keras backend {backend!r} cannot be used: {reason}") from error
     # Keras warns of a single class in every trace; the training says it once.
     warnings.filterwarnings("ignore", "You are using a softmax over axis", UserWarning)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from training.parallel.startup import backend_name
+from training.parallel.startup import backend_name, import_backend
 from utils import UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -68,6 +68,23 @@ def test_settings_that_keras_cannot_read_are_named(tmp_path, monkeypatch, conten
     (tmp_path / "keras.json").write_text(content)
     with pytest.raises(UsageError, match=r"keras\.json has no settings that Keras can read"):
         backend_name()
+
+
+@pytest.mark.parametrize(
+    ("error", "named"),
+    [
+        (FileNotFoundError(2, "No usable temporary directory found"), "No usable temporary"),
+        (MemoryError(), "out of memory"),
+        (ImportError("failed to map\nsegment"), "failed to map segment"),
+    ],
+)
+def test_a_backend_that_cannot_start_is_one_line(monkeypatch, error, named):
+    def count(kind):
+        raise error
+
+    monkeypatch.setattr("training.parallel.devices.count", count)
+    with pytest.raises(UsageError, match=f"cannot be used: .*{named}"):
+        import_backend()
 
 
 def test_users_without_a_home_have_the_default_backend(monkeypatch):
