@@ -117,14 +117,14 @@ def _taxonomy(*lines: str) -> Reader:
 
 
 def _check_taxonomy(found: Taxonomy, valid: Taxonomy, folder: Path) -> None:
-    """Check that only the root has no parents, and that every path ends there."""
+    """Check that only the roots have no parents, and that every path ends at one."""
     assert [i for i, parents in enumerate(found.parents) if not parents] == list(found.roots)
     assert len(found) == len(found.labels)
     for node, parents in enumerate(found.parents):
         assert all(found.depths[parent] < found.depths[node] for parent in parents)
         assert all(found.heights[parent] > found.heights[node] for parent in parents)
     labels = found.leaf_labels
-    if len(labels) < 100:
+    if len(labels) < 100 and len(found.roots) == 1:  # of several, some have no common ancestor
         similar = found.similarities(labels)
         assert similar.shape == (len(labels),) * 2 and (similar >= 0).all() and (similar <= 1).all()
 
