@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.hostile.damage import Damage, damaged, damages
 from utils import UserError
 
-SECONDS = 10  # processor time, since tests share their machine
+SECONDS = 10  # processor time, since tests share their machine; rehearsals are killed after 5 s
 BYTES = 2 * 2**30  # more than the process had before
 
 _LINE = 650  # characters of a message
