@@ -340,7 +340,7 @@ def _evaluate_model(
         model,
         description,
         dataset.labels,
-        entry.layer,
+        entry.layer or None,
         entry.norm,
         load_class_embeddings(entry.centroids) if entry.centroids else None,
         _COST if args.C is None else args.C,

@@ -25,6 +25,9 @@ from utils import UsageError, UserError, listing
 logger = logging.getLogger(__name__)
 
 _CLASSIFIERS = ("prob", "fc1000")
+_DENSENET = "dense_1"  # the last layer of DenseNets, whatever it is for
+_DECISIONS = {"l2norm": "dot", "softmax": "largest", None: "distance"}
+"""How an embedding is compared with class embeddings, by its normalization."""
 _MOST = 1_000_000  # classes, dimensions and so on
 _UNNAMED = re.compile(r"batch_normalization(_\d+)?")
 
@@ -68,11 +71,13 @@ class _Heads:
         dimensions: of the embedding; None: a plain classifier.
         normalization: of the embedding, a key of ``NORMALIZATIONS``, or None.
         classes: that the classifier tells apart; None: there is no classifier.
+        classifier: name of its layer.
     """
 
     dimensions: int | None
     normalization: str | None
     classes: int | None
+    classifier: str = "prob"
 
 
 def open_model(path: Path, facts: Facts | None) -> tuple[keras.Model, ModelDescription]:
@@ -112,19 +117,20 @@ def describe(path: Path, facts: Facts) -> ModelDescription:
     """Describe the model in a file of the published code.
 
     An embedding is compared with class embeddings by dot product where it is normalized, otherwise
-    by Euclidean distance; a softmax, or without class embeddings, by its largest element.
+    by Euclidean distance; a softmax by the largest element of each. Without class embeddings, they
+    are taken for one-hot.
 
     Raises:
         UsageError: the file has another number of classes or dimensions than the facts.
         UserError: the file cannot be read.
     """
-    heads = _heads(path, facts.architecture)
+    heads = _heads(path, facts)
     labels = facts.labels if facts.labels is not None else range(heads.classes or heads.dimensions)
     if heads.classes not in (None, len(labels)):
         raise UsageError(f"{path} tells {heads.classes} classes apart, not {len(labels)}")
     outputs = [_embedding_output(path, heads, facts, len(labels))] if heads.dimensions else []
     if heads.classes:
-        outputs.append(Output("prob", "output"))
+        outputs.append(Output(heads.classifier, "output"))
     return ModelDescription(
         facts.dataset,
         tuple(labels),
@@ -138,22 +144,24 @@ def describe(path: Path, facts: Facts) -> ModelDescription:
 
 def _embedding_output(path: Path, heads: _Heads, facts: Facts, classes: int) -> Output:
     name = heads.normalization or "embedding"
-    if facts.vectors is None or heads.normalization == "softmax":
+    if facts.vectors is None:
         if heads.dimensions != classes and not heads.classes:
             raise UsageError(
                 f"the embedding in {path} has {heads.dimensions} dimensions for {classes} classes: "
                 "give the class embeddings with --classes_from"
             )
+        if not heads.classes:
+            logger.warning("%s: without --classes_from, its embedding is taken for one-hot", path)
         return Output(name, "output")
     if facts.vectors.shape[1] != heads.dimensions:
         raise UsageError(
             f"the embedding in {path} has {heads.dimensions} dimensions, the class embeddings have "
             f"{facts.vectors.shape[1]}"
         )
-    return Output(name, "dot" if heads.normalization else "distance", facts.vectors)
+    return Output(name, _DECISIONS[heads.normalization], facts.vectors)
 
 
-def _heads(path: Path, architecture: str) -> _Heads:
+def _heads(path: Path, facts: Facts) -> _Heads:
     names = layer_names(path)
     with open_weights(path) as stored:
         shapes = {name: weights[0].shape for name, weights in stored.items()}
@@ -164,12 +172,18 @@ def _heads(path: Path, architecture: str) -> _Heads:
     normalization = next((name for name in NORMALIZATIONS if name in names), None)
     if "embedding" in shapes:
         return _Heads(shapes["embedding"][-1], normalization, classes)
+    family = check_architecture(facts.architecture)
+    if family == "models.backbones.densenet" and _DENSENET in shapes:
+        size = shapes[_DENSENET][-1]
+        if classes or normalization or facts.vectors is not None:
+            return _Heads(size, normalization, classes)
+        return _Heads(None, None, size, _DENSENET)
     # CIFAR ResNets may end in pooled channels. Only the batch normalization of a classifier on
     # these has no name of its own there.
-    has_names = check_architecture(architecture) == "models.backbones.cifar_resnet"
+    has_names = family == "models.backbones.cifar_resnet"
     on_embedding = has_names and any(_UNNAMED.fullmatch(name) for name in shapes)
     if classifier and not normalization and not on_embedding:
-        return _Heads(None, None, classes)
+        return _Heads(None, None, classes, classifier)
     channels = [shape[-1] for shape in shapes.values() if len(shape) == 4]
     if not channels:
         raise UserError(f"{path} has weights, but not of a network that the published code saves")
@@ -183,7 +197,7 @@ def _rebuilt(path: Path, facts: Facts) -> keras.Model:
         UsageError: images of this size do not fit the architecture.
         UserError: some layers cannot be filled.
     """
-    heads = _heads(path, facts.architecture)
+    heads = _heads(path, facts)
     if heads.dimensions and check_architecture(facts.architecture).endswith("imagenet_resnet"):
         raise UsageError(
             f"--architecture {facts.architecture}: embeddings of the published network pass a "

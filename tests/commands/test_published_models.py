@@ -256,7 +256,10 @@ AUTOMATIC = {"prob_bn": "batch_normalization_7", "prob_relu": "re_lu_3"}
         ((64, "l2norm", 0), VECTORS, [("l2norm", "dot")]),
         ((64, None, 0), VECTORS, [("embedding", "distance")]),
         ((64, None, 5), VECTORS, [("embedding", "distance"), ("prob", "output")]),
-        ((5, "softmax", 0), VECTORS[:, :5], [("softmax", "output")]),
+        ((5, "softmax", 0), VECTORS[:, :5], [("softmax", "largest")]),
+        ((5, "softmax", 0), None, [("softmax", "output")]),
+        ((64, "l2norm", 5, "densenet-100-12"), VECTORS, [("l2norm", "dot"), ("prob", "output")]),
+        ((64, None, 0, "densenet-100-12"), VECTORS, [("embedding", "distance")]),
         ((5, "l2norm", 0), None, [("l2norm", "output")]),
         ((64, None, 0, "simple"), VECTORS, [("embedding", "distance")]),
         (None, None, [("prob", "output")]),
@@ -267,8 +270,10 @@ def test_heads_are_read_off_the_names_of_the_layers(folder, network, vectors, ou
         model = build_network("resnet-32", 5, classifier=True, input_shape=(32, 32, 3))
     else:
         model = embedding_network(*network)
-    saved("other.h5", model, AUTOMATIC)
     architecture = network[3] if network and len(network) > 3 else "resnet-32"
+    # DenseNets have 99 unnamed batch normalizations of their own.
+    own = {"prob_bn": "batch_normalization_100"} if "densenet" in architecture else {}
+    saved("other.h5", model, AUTOMATIC | own)
     facts = Facts(**FACTS | {"architecture": architecture}, vectors=vectors, labels=range(5))
     description = describe(Path("other.h5"), facts)
     assert [(one.name, one.decision) for one in description.outputs] == outputs
