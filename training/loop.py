@@ -35,7 +35,7 @@ from training.record import describe_model
 from training.saving import ResultFiles, run_record
 from training.schedules import Schedule, Steps, build_schedule
 from training.snapshots.callback import Snapshot, plateau_of
-from training.snapshots.file import ALL_LAYERS, NEW_LAYERS, restore
+from training.snapshots.file import ALL_LAYERS, LAST_LAYERS, restore
 from training.snapshots.identity import content_identity, options_identity
 from training.snapshots.interruption import Interruption, ending_after_a_step, explained
 from training.snapshots.resuming import (
@@ -109,7 +109,7 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     rate = schedule.callback(Steps(len(training), per_pass, point.first_step(ALL_LAYERS)))
     point.check_epochs(schedule.epochs)
     validation = Validation(_evaluator(run), validating)
-    if point.state.phase == NEW_LAYERS:
+    if point.state.phase == LAST_LAYERS:
         point = _start_from_pretrained(run, training, validation, point)
     _compile(run, schedule.initial_lr, _decay(options, schedule, training))
     reporter = EpochReporter(schedule.epochs, point.state.records, options.outputs.history)
@@ -203,7 +203,7 @@ def _start_from_pretrained(
         elif options.finetune_init:
             _compile(run, options.schedule.sgd_lr)
             reporter = EpochReporter(
-                options.finetune_init, point.state.records, title="New layers, epoch"
+                options.finetune_init, point.state.records, title="Last layers, epoch"
             )
             snapshots = _snapshots(run, point, reporter)
             _open(run, point, snapshots)

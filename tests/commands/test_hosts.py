@@ -22,7 +22,7 @@ SCRIPT = Path(__file__).with_name("one_host.py")
 COMMAND = (
     f"{TINY} --val_batch_size 300 --epochs 2 --clipgrad 0.5 --device_type cpu --finetune_init 1"
 ).split()
-# The second epoch's second step, after three of the new layers and three of the first epoch.
+# The second epoch's second step, after three of the last layers and three of the first epoch.
 TERMINATED_AT = 8
 FILES = ("weight_dump.weights.h5", "history.csv", "feature_dump.npz")
 LIMIT = 300  # seconds, on a busy machine

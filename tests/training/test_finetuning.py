@@ -41,7 +41,7 @@ def test_layers_of_another_shape_are_told_and_start_anew(earlier, file):
     told = [line for line in outcome.err.splitlines() if "starts anew" in line]
     assert told == [f"{path}: differs in shape, starts anew: prob (network (8, 10), file (8, 3))"]
     assert [line.split(" - ")[0] for line in outcome.out.splitlines()[:2]] == [
-        "New layers, epoch 1/1",
+        "Last layers, epoch 1/1",
         "Epoch 1/1",
     ]
     assert " - lr: 0.1 - " in outcome.out.splitlines()[0]
@@ -56,7 +56,7 @@ def test_layers_that_the_file_lacks_are_told(earlier):
     )
     told = [line for line in outcome.err.splitlines() if "starts anew" in line]
     assert told == [f"{path}: not in the file, starts anew: {name}" for name in ("prob_bn", "prob")]
-    assert "New layers" not in outcome.out
+    assert "Last layers" not in outcome.out
 
 
 def test_weights_come_from_the_file_and_the_first_stage_changes_new_layers_only(earlier, tmp_path):
@@ -93,7 +93,7 @@ def test_the_last_layers_are_trained_first_whatever_the_file_has(
     outcome = succeed(
         learn_image_embeddings, f"{common} --finetune_init 1 --weight_dump {path} --clipgrad 0"
     )
-    assert outcome.out.startswith("New layers, epoch 1/1 - ")
+    assert outcome.out.startswith("Last layers, epoch 1/1 - ")
     succeed(learn_image_embeddings, f"{common} --finetune_init 0 --weight_dump {tmp_path}/0.h5")
     with open_weights(tmp_path / "0.h5") as before, open_weights(path) as after:
         different = {
@@ -115,7 +115,7 @@ def test_a_backbone_without_a_last_layer_to_train_needs_no_first_stage(tmp_path)
     succeed(learn_image_embeddings, f"{first} --weight_dump {tmp_path / 'w.h5'}")
     outcome = succeed(learn_image_embeddings, f"{first} --finetune {tmp_path / 'w.h5'}")
     assert "pooled has no weights in its last layer" in outcome.err
-    assert "New layers" not in outcome.out
+    assert "Last layers" not in outcome.out
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ _MOST_EPOCHS = 1_000_000  # an empty row of a damaged table takes nothing in the
 _MOST_STEPS = 1_000_000_000  # of an epoch
 _MOST_NUMBERS = 10_000_000
 
-NEW_LAYERS = "new layers"
+LAST_LAYERS = "last layers"
 ALL_LAYERS = "all layers"
 
 PLATEAU_STATE = ("best", "wait", "cooldown_counter")
@@ -53,7 +53,7 @@ class RunState:
         metric: name of the metric by which snapshots are chosen, or None.
         best: best value of it so far.
         step: steps of the next epoch that are done; if all are, validation is to follow.
-        phase: layers that are trained, ``NEW_LAYERS`` or ``ALL_LAYERS``.
+        phase: layers that are trained, ``LAST_LAYERS`` or ``ALL_LAYERS``.
         began: number of epochs that counted as done when the run began.
         run: unique run ID.
     """
@@ -73,7 +73,7 @@ class RunState:
     def place(self) -> str:
         """Epoch and step, for people."""
         epochs = f"epoch {self.epoch}" + (", step " + str(self.step) if self.step else "")
-        return f"{epochs} of the new layers" if self.phase == NEW_LAYERS else epochs
+        return f"{epochs} of the last layers" if self.phase == LAST_LAYERS else epochs
 
 
 def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
@@ -172,7 +172,7 @@ def _check(state: RunState) -> None:
     counts = (state.epoch, state.began, state.step)
     right = right and all(type(count) is int and 0 <= count <= _MOST_STEPS for count in counts)
     right = right and max(state.epoch, state.began) <= _MOST_EPOCHS
-    right = right and state.phase in (NEW_LAYERS, ALL_LAYERS)
+    right = right and state.phase in (LAST_LAYERS, ALL_LAYERS)
     right = right and set(state.plateau) in (set(), set(PLATEAU_STATE))
     numbers = [*state.plateau.values(), *([] if state.best is None else [state.best])]
     if not right or not all(type(x) in (int, float) and not math.isnan(x) for x in numbers):

@@ -12,7 +12,7 @@ import numpy as np
 
 from training.callbacks.epoch_log import check_history
 from training.options import OutputOptions
-from training.snapshots.file import ALL_LAYERS, NEW_LAYERS, RunState, read_metrics, read_snapshot
+from training.snapshots.file import ALL_LAYERS, LAST_LAYERS, RunState, read_metrics, read_snapshot
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def begin_or_resume(
         outputs: among them the snapshot, which no other run uses.
         identity: see ``RunState``.
         initial_epoch: number of epochs that the user counts as done.
-        finetune: whether a new run trains its new layers first.
+        finetune: whether a new run trains its last layers first.
 
     Raises:
         UserError: the snapshot is damaged, or of another run.
@@ -77,7 +77,7 @@ def begin_or_resume(
     """
     path = outputs.snapshot
     if path is None or not path.exists():
-        phase = NEW_LAYERS if finetune else ALL_LAYERS
+        phase = LAST_LAYERS if finetune else ALL_LAYERS
         epoch = 0 if finetune else initial_epoch
         state = RunState(epoch, identity, phase=phase, began=initial_epoch, run=uuid.uuid4().hex)
         return ResumePoint(state)

@@ -189,11 +189,11 @@ def test_a_run_that_started_from_other_weights_goes_on_too(tmp_path, monkeypatch
     command = f"{TINY} --finetune p.h5 --finetune_init 1 --sgd_lr 0.01"
     succeed(learn_classifier, f"{command} --epochs 2 --weight_dump whole.h5")
     first = succeed(learn_classifier, f"{command} --epochs 1 --snapshot s.weights.h5")
-    assert "New layers, epoch 1/1" in first.out
+    assert "Last layers, epoch 1/1" in first.out
     second = succeed(
         learn_classifier, f"{command} --epochs 2 --snapshot s.weights.h5 --weight_dump w.h5"
     )
-    assert "New layers" not in second.out and "Epoch 2/2" in second.out
+    assert "Last layers" not in second.out and "Epoch 2/2" in second.out
     assert same_arrays(tmp_path / "w.h5", tmp_path / "whole.h5")
 
 

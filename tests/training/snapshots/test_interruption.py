@@ -233,12 +233,12 @@ def test_new_layers_go_on_exactly_too(tmp_path, monkeypatch):
             signal_at(patch, *place, signal.SIGTERM)
             outcome = run(learn_classifier, command)
         assert outcome.status == 143
-        step = f"epoch {place[0]}, step {place[1]} of the new layers"
+        step = f"epoch {place[0]}, step {place[1]} of the last layers"
         assert step in outcome.err.splitlines()[-1] and not os.path.exists("h.csv")
     signal_at(monkeypatch, 0, 1, signal.SIGTERM)
     outcome = run(learn_classifier, command)
-    assert outcome.status == 143 and "New layers, epoch 2/2" in outcome.out
+    assert outcome.status == 143 and "Last layers, epoch 2/2" in outcome.out
     assert (state()["phase"], state()["step"]) == ("all layers", 1)
     outcome = succeed(learn_classifier, command)
-    assert "New layers" not in outcome.out
+    assert "Last layers" not in outcome.out
     assert same_arrays(tmp_path / "w.h5", tmp_path / "whole.h5")
