@@ -144,7 +144,7 @@ def _images_by_class(folder: Path) -> dict[str, list[str]]:
         skipped += [f"{label}/{name}" for name in others if not _is_hidden(name)]
     if skipped:
         logger.warning(
-            "%d files in %s are left out: in no class, or no images by their names: %s",
+            "%d files in %s are left out: in no class, or no image files: %s",
             *(len(skipped), folder, printable(listing(skipped))),
         )
     return images

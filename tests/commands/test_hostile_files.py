@@ -123,7 +123,6 @@ CASES = [
         DATA,
         "lines",
     ),
-    (learn_classifier, f"{FOLDER} --data_root data", pipe_among_images, DATA, "pipe.png"),
     (learn_classifier, f"{FOLDER} --data_root data", list_that_leads_out, DATA, "m.keras"),
     (learn_classifier, f"{TINY} --epochs 1 --finetune w.h5", linked_weights, DATA, "another file"),
     (
@@ -155,6 +154,13 @@ def test_one_line_and_nothing_else(folder, command, options, harm, status, named
     outcome = run(command, options)
     check_refused(outcome, f"{command.__name__}.py", status, named)
     assert {path: path.lstat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_pipe_among_images_is_left_out_and_named(folder):
+    pipe_among_images(folder)
+    outcome = run(learn_classifier, f"{FOLDER} --data_root data")
+    assert outcome.status == 0
+    assert "kind_1/pipe.png" in outcome.err
 
 
 def test_an_image_that_is_far_too_large_leaves_the_others(folder):

@@ -87,8 +87,9 @@ def _argument(parse: Callable[[str], object], check: Callable, valid: str) -> Re
 
 def _check_schedule(found: StepSchedule, valid: StepSchedule, folder: Path) -> None:
     *pairs, total = (folder / "text").read_text().split(",")
+    if ":" in total:  # the last pair's epoch is the total
+        pairs, total = [*pairs, total], total.split(":")[0]
     assert found.epochs == int(total) > 0
-    assert found.steps[0][0] == 0
     for (first, rate), pair in zip(found.steps, pairs, strict=True):
         assert first == int(pair.split(":")[0]) - 1 < found.epochs
         assert rate == float(pair.split(":")[1]) and 0 <= rate < math.inf
