@@ -28,6 +28,7 @@ from datasets.readers import (  # noqa: F401 (register)
     ilsvrc,
     inat,
     mit67,
+    orl,
 )
 from datasets.subsets import held_out_indices, number_of_repeats, subset_indices
 from utils import UsageError

@@ -182,6 +182,17 @@ def write_inat2019(root: Path) -> Path:
     return write_inat(root, 2019)
 
 
+def write_orl(root: Path) -> Path:
+    """The Database of Faces: gray images, as small as can be."""
+    for person in range(1, 41):
+        folder = root / f"s{person}"
+        folder.mkdir(parents=True)
+        for number in range(1, 11):
+            image = Image.new("L", (23, 28), 5 * person + number)
+            image.save(folder / f"{number}.pgm")
+    return root
+
+
 WRITERS = {
     "CIFAR-10": write_cifar10,
     "CIFAR-100": write_cifar100,
@@ -193,6 +204,7 @@ WRITERS = {
     "Cars": write_cars,
     "Flowers": write_flowers,
     "MIT67Scenes": write_mit67,
+    "ORL": write_orl,
     "Folder": write_folder,
     "ILSVRC": write_ilsvrc,
     "iNat": write_inat,

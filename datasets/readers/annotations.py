@@ -82,7 +82,9 @@ def read_class_list(path: Path) -> tuple[list[str], list[str]]:
     return [line for _, line in lines], [class_of(path, number, line) for number, line in lines]
 
 
-def file_split(root: Path, names: Sequence[str], labels: Sequence, folder: str = "") -> RawSplit:
+def file_split(
+    root: Path, names: Sequence[str], labels: Sequence, folder: str = "", channels: int = 3
+) -> RawSplit:
     """Return the split of image files, which have to exist.
 
     Args:
@@ -90,6 +92,7 @@ def file_split(root: Path, names: Sequence[str], labels: Sequence, folder: str =
         names: paths relative to ``root / folder``.
         labels: original labels.
         folder: folder within the root.
+        channels: 3 for RGB, 1 for gray.
 
     Raises:
         UserError: some of the files are missing, or would not be in the folder.
@@ -99,7 +102,7 @@ def file_split(root: Path, names: Sequence[str], labels: Sequence, folder: str =
         raise UserError(f"images have to be in {root}, but these are elsewhere: {listing(outside)}")
     names = ["/".join((*_parts(folder), *_parts(name))) for name in names]
     _check_exist(root, names)
-    return RawSplit(FileImages([root / name for name in names]), labels, names)
+    return RawSplit(FileImages([root / name for name in names], channels), labels, names)
 
 
 def _leads_outside(name: str) -> bool:
