@@ -17,6 +17,21 @@ def sgdr_epochs(base_len: int = 12, mul: int = 2, cycles: int = CYCLES) -> int:
     return sum(base_len * mul**cycle for cycle in range(cycles))
 
 
+def ends_cycle(epoch: int, base_len: int = 12, mul: int = 2) -> bool:
+    """Return whether an epoch, from 0, is the last of its cycle."""
+    start, length = _cycle(epoch, base_len, mul)
+    return epoch + 1 == start + length
+
+
+def _cycle(epoch: int, base_len: int, mul: int) -> tuple[int, int]:
+    """Return the first epoch and the length of the cycle that an epoch is in."""
+    start, length = 0, base_len
+    while epoch >= start + length:
+        start += length
+        length *= mul
+    return start, length
+
+
 def sgdr_learning_rate(
     epoch: int,
     max_lr: float = 0.1,
@@ -37,10 +52,8 @@ def sgdr_learning_rate(
         mul: factor from each cycle's length to the next one's, at least 1.
         min_lr: learning rate at the end of each cycle.
     """
-    length = base_len
-    while epoch >= length:
-        epoch -= length
-        length *= mul
+    start, length = _cycle(epoch, base_len, mul)
+    epoch -= start
     if epoch == 0:
         return max_lr
     return min_lr + (max_lr - min_lr) / 2 * (1 + math.cos(math.pi * (epoch + 1) / length))

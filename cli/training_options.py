@@ -64,6 +64,13 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         "--val_batch_size", type=positive, metavar="N", help="images (default: --batch_size)"
     )
     group.add_argument(
+        "--val_every",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="evaluate after every N-th epoch, the last one of each SGDR cycle and the last of all",
+    )
+    group.add_argument(
         "--clipgrad",
         type=non_negative_float,
         default=10.0,

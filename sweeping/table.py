@@ -74,7 +74,7 @@ def _accuracies(result: Result) -> Row:
     return {
         "best": best[name],
         "best_epoch": int(best["epoch"]),
-        "last": last[name],
+        "last": last.get(name),
         "final": result.record["final"][name.removeprefix("val_")],
     }
 

@@ -108,7 +108,7 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     per_pass = len(run.dataset.train) // options.batch_size
     rate = schedule.callback(Steps(len(training), per_pass, point.first_step(ALL_LAYERS)))
     point.check_epochs(schedule.epochs)
-    validation = Validation(_evaluator(run), validating)
+    validation = Validation(_evaluator(run), validating, options.val_every, schedule.ends_cycle)
     if point.state.phase == LAST_LAYERS:
         point = _start_from_pretrained(run, training, validation, point)
     _compile(run, schedule.initial_lr, _decay(options, schedule, training))

@@ -54,6 +54,7 @@ class TrainingOptions:
     outputs: OutputOptions = field(default_factory=OutputOptions)
     batch_size: int = 100
     val_batch_size: int | None = None  # None: batch_size
+    val_every: int = 1  # epochs
     clipgrad: float = 10.0  # norm of the whole gradient; 0: no clipping
     max_decay: float = 0.0  # factor on the learning rate at the end; 0: no decay
     nesterov: bool = False

@@ -35,27 +35,30 @@ class Schedule:
         epochs: its length.
         initial_lr: learning rate of the first epoch.
         callback: function of the ``Steps`` that returns the callback that sets the rate.
+        ends_cycle: function of an epoch, from 0: whether the rate starts anew after it.
     """
 
     epochs: int
     initial_lr: float
     callback: "Callable[[Steps], keras.callbacks.Callback]"
+    ends_cycle: Callable[[int], bool] = lambda epoch: False
 
 
 def _sgdr(options: ScheduleOptions) -> Schedule:
-    from sgdr import SGDR, sgdr_epochs
+    from sgdr import SGDR, ends_cycle, sgdr_epochs
 
     return Schedule(
         sgdr_epochs(options.sgdr_base_len, options.sgdr_mul),
         options.sgdr_max_lr,
         lambda _: SGDR(options.sgdr_max_lr, options.sgdr_base_len, options.sgdr_mul),
+        partial(ends_cycle, base_len=options.sgdr_base_len, mul=options.sgdr_mul),
     )
 
 
 def _sgd(options: ScheduleOptions) -> Schedule:
     from keras.callbacks import ReduceLROnPlateau
 
-    if options.sgd_schedule:
+    if not waits_for_validation(options):
         steps = learning_rates.parse_step_schedule(options.sgd_schedule)
         return _by_epoch(steps.epochs, partial(steps.learning_rate, before=options.sgd_lr))
     return Schedule(
@@ -99,6 +102,11 @@ SCHEDULES: dict[str, Callable[[ScheduleOptions], Schedule]] = {
     "CLR": _clr,
     "ResNet-Schedule": _resnet,
 }
+
+
+def waits_for_validation(options: ScheduleOptions) -> bool:
+    """Return whether the learning rate depends on the validation loss."""
+    return options.lr_schedule == "SGD" and not options.sgd_schedule
 
 
 def build_schedule(options: ScheduleOptions) -> Schedule:

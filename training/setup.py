@@ -9,6 +9,7 @@ from training.options import TrainingOptions
 from training.outputs import claim_outputs
 from training.parallel import backend, hosts, precision, replicas
 from training.parallel.group import Group
+from training.schedules import waits_for_validation
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,11 @@ def _check_options(options: TrainingOptions) -> None:
         raise UsageError(
             f"--steps_per_execution {options.steps_per_execution}: --lr_schedule CLR sets the rate "
             "of each single step; give --steps_per_execution 1"
+        )
+    if options.val_every > 1 and waits_for_validation(options.schedule):
+        raise UsageError(
+            f"--val_every {options.val_every}: --lr_schedule SGD waits for the validation loss of "
+            "every epoch; give --val_every 1, or --sgd_schedule"
         )
     for name in ("snapshot_best", "snapshot_minutes"):
         if getattr(options, name) is not None and not options.outputs.snapshot:

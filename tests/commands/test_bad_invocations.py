@@ -60,6 +60,8 @@ FOR_BOTH = [
     ("--target_size 32", USAGE, "Digits"),
     ("--steps_per_execution 2 --lr_schedule CLR", USAGE, "--steps_per_execution 2"),
     ("--test_fraction 0.5", USAGE, "Digits"),
+    ("--val_every 0", USAGE, "--val_every"),
+    ("--val_every 2 --lr_schedule SGD", USAGE, "--sgd_schedule"),
     ("--model_dump missing/m.keras", USAGE, "missing"),
     ("--weight_dump missing/w.h5", USAGE, "missing"),
     ("--history missing/h.csv", USAGE, "missing"),

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from sgdr import SGDR, sgdr_epochs, sgdr_learning_rate
+from sgdr import SGDR, ends_cycle, sgdr_epochs, sgdr_learning_rate
 
 
 def table(max_lr=0.1, min_lr=1e-6, lengths=(12, 24, 48, 96, 192)):
@@ -29,6 +29,11 @@ def test_cycles_start_at_the_maximum_and_end_at_the_minimum():
     for first, last in [(0, 11), (12, 35), (36, 83), (84, 179), (180, 371)]:
         assert sgdr_learning_rate(first) == 0.1
         assert sgdr_learning_rate(last) == pytest.approx(1e-6)
+
+
+def test_the_last_epoch_of_each_cycle_is_known():
+    assert [e for e in range(372) if ends_cycle(e)] == [11, 35, 83, 179, 371]
+    assert [e for e in range(65) if ends_cycle(e, base_len=5, mul=3)] == [4, 19, 64]
 
 
 def test_lengths_follow_base_and_factor():

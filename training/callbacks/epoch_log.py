@@ -40,11 +40,11 @@ def accuracy_name(record: Mapping[str, float]) -> str | None:
 
 def best_epoch(records: list[Record]) -> Record | None:
     """Return the first record with the highest accuracy, or None without any that is a number."""
-    name = accuracy_name(records[-1]) if records else None
+    name = accuracy_name({name: value for record in records for name, value in record.items()})
     if name is None:
         return None
     return max(
-        (record for record in records if math.isfinite(record[name])),
+        (record for record in records if math.isfinite(record.get(name, math.nan))),
         key=lambda record: record[name],
         default=None,
     )
@@ -158,7 +158,7 @@ def _losses(path: Path) -> list[float] | None:
 
 
 def write_history(path: Path, records: list[Record]) -> None:
-    """Write the records as CSV, whole or not at all.
+    """Write the records as CSV, whole or not at all; what was not measured is an empty cell.
 
     Raises:
         UserError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""Evaluation after every epoch."""
+"""Evaluation after epochs."""
 
 from collections.abc import Callable
 
@@ -9,25 +9,35 @@ from evaluation.classification.evaluator import Evaluator
 
 
 class Validation(keras.callbacks.Callback):
-    """Add the metrics of a split to those of each epoch, as ``val_…``.
+    """Add the metrics of a split to those of an epoch, as ``val_…``.
 
     Stands before all callbacks that read them.
 
     Args:
         evaluator: of the network.
         batches: the split.
+        every: number of epochs after which the network is evaluated, besides the last epoch.
+        ends_cycle: function of an epoch, from 0, that tells whether it is evaluated anyway.
         check: called after every batch; what it raises ends the training.
     """
 
     def __init__(
-        self, evaluator: Evaluator, batches: Batches, check: Callable[[], None] | None = None
+        self,
+        evaluator: Evaluator,
+        batches: Batches,
+        every: int = 1,
+        ends_cycle: Callable[[int], bool] = lambda epoch: False,
+        check: Callable[[], None] | None = None,
     ):
         super().__init__()
         self.evaluator = evaluator
         self.batches = batches
+        self.every = every
+        self.ends_cycle = ends_cycle
         self.check = check
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if logs is not None:
+        due = (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]
+        if logs is not None and (due or self.ends_cycle(epoch)):
             values = self.evaluator(self.batches, check=self.check).values
             logs.update({f"val_{name}": value for name, value in values.items()})

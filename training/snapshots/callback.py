@@ -27,7 +27,8 @@ class Snapshot(keras.callbacks.Callback):
         start: state at the begin of this training.
         reporter: has the metrics of all epochs.
         plateau: schedule whose state is saved too, or None.
-        metric: name; only epochs that improve it are saved, losses downwards, others upwards.
+        metric: name; only epochs that improve it are saved, losses downwards, others upwards;
+            never those that it was not measured for.
         minutes: time between snapshots within an epoch; None: only after epochs.
         interruption: checked after every step.
         group: processes that train together; the first one writes the file.
@@ -123,7 +124,7 @@ class Snapshot(keras.callbacks.Callback):
         metric, best = self.state.metric, self.state.best
         if metric is None:
             return True
-        value = float(logs[metric])
+        value = float(logs.get(metric, math.nan))  # not every epoch is evaluated
         sign = -1 if "loss" in metric else 1
         if math.isnan(value) or (best is not None and sign * value <= sign * best):
             return False

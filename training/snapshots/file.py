@@ -1,8 +1,8 @@
 """The file of a snapshot: a Keras weights file (HDF5) with entries for all else that a run needs.
 
 ``run_optimizer`` has the variables of the optimizer, ``running_metrics`` the sums of the metrics of
-an epoch under way, ``run_records`` a table of the metrics of all epochs, and ``run_state`` the rest
-as JSON, the columns of the table among them.
+an epoch under way, ``run_records`` a table of the metrics of all epochs, ``run_measured`` which of
+them there are, and ``run_state`` the rest as JSON, the columns of the table among them.
 """
 
 import json
@@ -29,6 +29,7 @@ STATE = "run_state"
 METRICS = "running_metrics"
 OPTIMIZER = "run_optimizer"
 RECORDS = "run_records"
+MEASURED = "run_measured"
 
 _MOST_EPOCHS = 1_000_000  # an empty row of a damaged table takes nothing in the file
 _MOST_STEPS = 1_000_000_000  # of an epoch
@@ -87,10 +88,11 @@ def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
     with hosts.on_its_own(), replacing(path, suffix=".weights.h5") as temporary:
         _network(model).save_weights(temporary)
         with h5py.File(temporary, "a") as file:
-            columns = list(state.records[0]) if state.records else []
+            columns = list(dict.fromkeys(name for record in state.records for name in record))
             # Of fixed length: HDF5 may take gigabytes for a damaged text of variable length.
             file[STATE] = np.bytes_(json.dumps(vars(state) | {"records": columns}))
             file[RECORDS] = _table(state.records, columns)
+            file[MEASURED] = _measured(state.records, columns)
             _store(file.create_group(OPTIMIZER), model.optimizer.variables)
             _store(file.create_group(METRICS), model.metrics_variables if state.step else [])
             seal(file)
@@ -102,19 +104,30 @@ def _table(records: Sequence[Record], columns: Sequence[str]) -> np.ndarray:
     return np.fromiter(values, np.float64).reshape(len(records), len(columns))
 
 
+def _measured(records: Sequence[Record], columns: Sequence[str]) -> np.ndarray:
+    """Return a bool array (records, columns): which values of the table there are."""
+    values = (name in record for record in records for name in columns)
+    return np.fromiter(values, bool).reshape(len(records), len(columns))
+
+
 def _records(file: h5py.File, columns: object) -> list[Record]:
-    """Return the records that ``_table`` made a table of.
+    """Return the records that ``_table`` made a table of, without what was not measured.
 
     Raises:
         ValueError: the file has no such table.
     """
-    table = file[RECORDS]
+    table, measured = file[RECORDS], file[MEASURED]
     named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
     if not named or table.dtype != np.float64 or table.shape[1:] != (len(columns),):
         raise ValueError("no table of metrics")
     if max(table.shape) > _MOST_EPOCHS or table.size > _MOST_NUMBERS:
         raise ValueError("a table of far too many numbers")
-    rows = (dict(zip(columns, row, strict=True)) for row in table[()].tolist())
+    if measured.dtype != bool or measured.shape != table.shape:
+        raise ValueError("no table of what was measured")
+    rows = (
+        {name: value for name, value, known in zip(columns, *pair, strict=True) if known}
+        for pair in zip(table[()].tolist(), measured[()].tolist(), strict=True)
+    )
     return [row | {"epoch": int(row["epoch"])} for row in rows]
 
 

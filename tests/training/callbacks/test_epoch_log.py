@@ -38,7 +38,9 @@ def test_figures_have_four_decimals_and_no_exponent(figures, text):
 
 
 def records(name, *values):
-    return [{"epoch": i, name: value} for i, value in enumerate(values, start=1)]
+    """One record for each value; None was not measured."""
+    found = [{"epoch": i, name: value} for i, value in enumerate(values, start=1)]
+    return [{k: v for k, v in record.items() if v is not None} for record in found]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,7 @@ def records(name, *values):
         ((math.nan, 0.3, math.nan), 2),
         ((0.2, math.nan), 1),
         ((math.inf, 0.3), 2),
+        ((None, 0.2, None, 0.3, None), 4),
         ((0.0,), 1),
     ],
 )

@@ -1,5 +1,6 @@
 """A run that was stopped and goes on ends exactly like one that was not."""
 
+import csv
 import json
 import math
 import tracemalloc
@@ -255,6 +256,7 @@ def test_waiting_for_the_validation_loss_goes_on(tmp_path, stop):
         ("val_acc", [0.1, float("nan"), 0.2], [1, 3]),
         ("val_loss", [float("nan"), 2.0, 3.0], [2]),
         ("val_loss", [2.0, 2.0], [1]),
+        ("val_acc", [None, 0.2, None, 0.3, 0.1], [2, 4]),
     ],
 )
 def test_which_epochs_are_the_best_so_far(tmp_path, metric, values, kept):
@@ -263,7 +265,7 @@ def test_which_epochs_are_the_best_so_far(tmp_path, metric, values, kept):
     snapshot.set_model(compiled())
     written = []
     for epoch, value in enumerate(values):
-        snapshot.on_epoch_end(epoch, {metric: value})
+        snapshot.on_epoch_end(epoch, {} if value is None else {metric: value})
         if path.exists():
             written.append(read_snapshot(path, {}).epoch)
             path.unlink()
@@ -320,6 +322,48 @@ def test_figures_come_back_as_they_were(tmp_path):
     save_snapshot(tmp_path / "s.h5", compiled(), RunState(3, {}, [{"epoch": 1, "loss": math.nan}]))
     (record,) = read_state(tmp_path / "s.h5").records
     assert math.isnan(record["loss"])
+
+
+def test_what_was_not_measured_is_not_a_number_that_is_none(tmp_path):
+    records = [
+        {"epoch": 1, "loss": 2.5},
+        {"epoch": 2, "loss": 2.0, "val_loss": math.nan},
+        {"epoch": 3, "loss": 1.5},
+    ]
+    save_snapshot(tmp_path / "s.h5", compiled(), RunState(3, {}, records))
+    found = read_state(tmp_path / "s.h5").records
+    assert [list(record) for record in found] == [list(record) for record in records]
+    assert math.isnan(found[1]["val_loss"])
+
+
+def test_epochs_that_are_not_evaluated_resume_like_others(tmp_path, monkeypatch):
+    """With cycles of 2, 4 and 8 epochs, every third, the second and sixth, and the last."""
+    monkeypatch.chdir(tmp_path)
+    command = f"{TINY} --sgdr_base_len 2 --val_every 3 --epochs 7"
+    succeed(learn_classifier, f"{command} --history whole.csv --weight_dump whole.h5")
+    with open("whole.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    measured = {name: [bool(row[name]) for row in rows] for name in rows[0]}
+    evaluated = [False, True, True, False, False, True, True]
+    assert measured.pop("val_loss") == measured.pop("val_acc") == evaluated
+    assert all(all(values) for values in measured.values())
+
+    own = f"{command} --history h.csv --weight_dump w.h5 --snapshot s.h5"
+    whole = EpochReporter.on_epoch_end
+
+    def interrupted(self, epoch, logs=None):
+        if epoch == 4:
+            raise KeyboardInterrupt
+        whole(self, epoch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochReporter, "on_epoch_end", interrupted)
+        assert run(learn_classifier, own).status == 130
+    outcome = succeed(learn_classifier, own)
+    assert Path("h.csv").read_text() == Path("whole.csv").read_text()
+    assert same_arrays(tmp_path / "w.h5", tmp_path / "whole.h5")
+    best = max(float(row["val_acc"]) for row in rows if row["val_acc"])
+    assert f"val_acc: {best:.4f}" in outcome.out.splitlines()[-1]
 
 
 def test_writing_the_figures_of_many_epochs_takes_little_memory(tmp_path):
