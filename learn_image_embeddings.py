@@ -3,15 +3,23 @@
 import argparse
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cli import console, data_options, learning, training_options
-from cli.arguments import non_negative_float
+from cli.arguments import non_negative_float, positive, positive_float
 from datasets.images.dataset import ImageDataset
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
+from embeddings.simplex import SIMPLEXES
 from training.objectives import DEFAULT_LOSS, EMBEDDING_LOSSES
 from training.options import TrainingOptions
 from training.parallel.group import Group
 from utils import UsageError
+
+if TYPE_CHECKING:
+    import keras
+
+GENERATED = ("onehot", *SIMPLEXES)
+"""The class embeddings that are made for the classes of any data set."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -25,8 +33,21 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
         required=True,
         type=os.path.expanduser,
         metavar="NAME|FILE",
-        help=f"onehot; a shipped one, {', '.join(shipped.embedding_names())}; or a file of class "
-        "embeddings (.npz or a published pickle)",
+        help=f"{', '.join(GENERATED)}; a shipped one, {', '.join(shipped.embedding_names())}; or a "
+        "file of class embeddings (.npz or a published pickle)",
+    )
+    group.add_argument(
+        "--embedding_dim",
+        type=positive,
+        metavar="K",
+        help=f"dimensions of --embedding {' and '.join(SIMPLEXES)} (default: the features of the "
+        "network)",
+    )
+    group.add_argument(
+        "--embedding_scale",
+        type=positive_float,
+        metavar="U",
+        help="factor to all class embeddings: the radius of a simplex (default: 1)",
     )
     group.add_argument(
         "--loss",
@@ -50,8 +71,8 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
 
 
 def read_data(args: argparse.Namespace) -> tuple[ImageDataset, ClassEmbeddings | None]:
-    """Return the data set with the classes that have embeddings; None for one-hot embeddings."""
-    semantic = None if args.embedding == "onehot" else load_class_embeddings(args.embedding)
+    """Return the data set with the classes that have embeddings; None for generated ones."""
+    semantic = None if args.embedding in GENERATED else load_class_embeddings(args.embedding)
     dataset = data_options.open_dataset(args)
     if semantic:
         dataset = dataset.restrict(semantic.shared_labels(dataset.labels, dataset.name))
@@ -62,15 +83,35 @@ def learn(args: argparse.Namespace) -> None:
     """Train as the options say."""
     from training import setup
 
-    if args.cls_base is not None and not args.cls_weight:
-        raise UsageError("--cls_base needs a classifier: give --cls_weight above 0")
+    _check(args)
     options = training_options.from_args(args)
     with setup.begun(options) as group:
         _learn(args, options, group)
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Refuse options of the objective that do not fit each other."""
+    if args.cls_base is not None and not args.cls_weight:
+        raise UsageError("--cls_base needs a classifier: give --cls_weight above 0")
+    if args.embedding_dim is not None and args.embedding not in SIMPLEXES:
+        raise UsageError(
+            f"--embedding_dim: the dimensions of --embedding {args.embedding} are given; only "
+            f"those of {' and '.join(SIMPLEXES)} are free"
+        )
+    normalization = EMBEDDING_LOSSES[args.loss].head
+    if args.embedding_scale is not None and normalization:
+        raise UsageError(
+            f"--embedding_scale: --loss {args.loss} compares directions, its embeddings pass "
+            f"{normalization}; give it with a loss without normalization, such as mse"
+        )
+    if args.loss == "softmax_corr" and args.embedding in SIMPLEXES:
+        raise UsageError(
+            f"--loss softmax_corr decides by the largest element of class embeddings, which two "
+            f"vectors of --embedding {args.embedding} may have in the same place"
+        )
+
+
 def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> None:
-    from models import build_network
     from models.heads import classifier_head, embedding_head
     from models.initialization import initialize
     from training.loop import Training, train
@@ -78,20 +119,39 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
 
     dataset, semantic = read_data(args)
     dataset = data_options.keep_images(args, dataset)
-    targets = semantic.restrict(dataset.labels) if semantic else onehot(dataset.labels)
-    backbone = build_network(
-        args.architecture,
-        targets.dimensions,
-        classifier=False,
-        input_shape=dataset.input_shape,
-        **dataset.input_options,
-    )
+    backbone, targets = _network_and_targets(args, dataset, semantic)
     model = embedding_head(backbone, EMBEDDING_LOSSES[args.loss].head)
     if args.cls_weight > 0:
         model = classifier_head(model, len(dataset.labels), args.cls_base)
     initialize(model, options.seed)
     objective = embedding_objective(targets, args.loss, args.cls_weight)
     train(Training(model, dataset, objective, options, vars(args), group))
+
+
+def _network_and_targets(
+    args: argparse.Namespace, dataset: ImageDataset, semantic: ClassEmbeddings | None
+) -> tuple["keras.Model", ClassEmbeddings]:
+    """Return the network up to its embedding, and class embeddings of as many dimensions."""
+    from models import build_network
+
+    def targets_in(dimensions: int | None) -> ClassEmbeddings:
+        if semantic:
+            return semantic.restrict(dataset.labels)
+        if args.embedding == "onehot":
+            return onehot(dataset.labels)
+        return SIMPLEXES[args.embedding](dataset.labels, dimensions)
+
+    follows_features = args.embedding in SIMPLEXES and args.embedding_dim is None
+    targets = None if follows_features else targets_in(args.embedding_dim)
+    network = build_network(
+        args.architecture,
+        targets and targets.dimensions,
+        classifier=False,
+        input_shape=dataset.input_shape,
+        **dataset.input_options,
+    )
+    targets = targets or targets_in(network.output_shape[-1])
+    return network, targets.scaled(args.embedding_scale or 1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -96,6 +96,14 @@ def non_negative_float(text: str) -> float:
     return _number(text, float, 0)
 
 
+def positive_float(text: str) -> float:
+    """Parse a finite number above 0."""
+    value = _number(text, float, 0)
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
 def finite_float(text: str) -> float:
     """Parse a finite number."""
     return _number(text, float, -sys.float_info.max)

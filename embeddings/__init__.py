@@ -6,6 +6,7 @@ from embeddings.class_embeddings import (
     onehot,
     save_class_embeddings,
 )
+from embeddings.simplex import simplex, simplex_centred
 from embeddings.taxonomy.files import read_taxonomy
 from embeddings.taxonomy.tree import Taxonomy
 
@@ -16,4 +17,6 @@ __all__ = [
     "onehot",
     "read_taxonomy",
     "save_class_embeddings",
+    "simplex",
+    "simplex_centred",
 ]

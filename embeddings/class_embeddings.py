@@ -3,7 +3,7 @@
 import logging
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,8 @@ class ClassEmbeddings:
     Attributes:
         vectors: float32 array of shape (classes, dimensions), row i belongs to ``labels[i]``.
         labels: the original class labels, unique.
-        is_onehot: whether the vectors are the unit vectors, so that arg-max classifies.
+        is_onehot: whether the vectors are (multiples of) the unit vectors, so that arg-max
+            classifies.
     """
 
     vectors: np.ndarray
@@ -42,6 +43,10 @@ class ClassEmbeddings:
     def dimensions(self) -> int:
         """Number of entries of each vector."""
         return self.vectors.shape[1]
+
+    def scaled(self, factor: float) -> "ClassEmbeddings":
+        """Return the embeddings with every vector so many times as long."""
+        return replace(self, vectors=self.vectors * np.float32(factor))
 
     def restrict(self, labels: Sequence[Label]) -> "ClassEmbeddings":
         """Return the embeddings of ``labels``, in that order; labels are compared as text.

@@ -48,7 +48,7 @@ def check_architecture(name: str) -> str:
 
 def build_backbone(
     name: str,
-    num_outputs: int,
+    num_outputs: int | None,
     *,
     classifier: bool,
     channels: int = 3,
@@ -62,7 +62,8 @@ def build_backbone(
 
     Args:
         name: one of ``architecture_names()``, upper or lower case.
-        num_outputs: number of classes, or dimensions of the embedding.
+        num_outputs: number of classes, or dimensions of the embedding; None: as many as the
+            architecture has features, which then are the embedding.
         classifier: whether the network ends in the softmax layer ``prob``; otherwise it ends in
             the linear layer ``embedding`` or, where an architecture has none, in ``avg_pool``.
         channels: channels of the images, whose values are 0..255.
@@ -90,7 +91,7 @@ def build_backbone(
 
 def build_network(
     name: str,
-    num_outputs: int,
+    num_outputs: int | None,
     *,
     classifier: bool,
     input_shape: Sequence[int],
@@ -100,7 +101,7 @@ def build_network(
 
     Args:
         name: one of ``architecture_names()``, upper or lower case.
-        num_outputs: number of classes, or dimensions of the embedding.
+        num_outputs: number of classes, or dimensions of the embedding; None: as the features.
         classifier: whether the network ends in the softmax layer ``prob``.
         input_shape: height, width and channels.
         input_options: of the first layer: ``channels``, ``mean``, ``std``, ``bgr``.

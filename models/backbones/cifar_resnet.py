@@ -47,11 +47,11 @@ VARIANTS |= {
 
 
 def cifar_resnet(
-    x: KerasTensor, num_outputs: int, classifier: bool, *, variant: Variant
+    x: KerasTensor, num_outputs: int | None, classifier: bool, *, variant: Variant
 ) -> KerasTensor:
     """Build a residual network whose shortcuts have no weights."""
     channels = variant.channels
-    pooled = not classifier and not variant.dense and num_outputs == channels[-1]
+    pooled = not classifier and not variant.dense and num_outputs in (None, channels[-1])
     x = _convolution(x, channels[0], "conv0", "bn0")
     x = layers.Activation(variant.activation)(x)
     for unit, width in enumerate(channels, start=1):

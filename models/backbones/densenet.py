@@ -46,7 +46,7 @@ VARIANTS = {
 
 
 def densenet(
-    x: KerasTensor, num_outputs: int, classifier: bool, *, variant: Variant
+    x: KerasTensor, num_outputs: int | None, classifier: bool, *, variant: Variant
 ) -> KerasTensor:
     """Build three dense blocks with a convolution and pooling between them."""
     names = AutomaticNames()

@@ -21,7 +21,7 @@ REPEATS = 6
 
 
 @BACKBONES.register("nasnet-a")
-def nasnet(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTensor:
+def nasnet(x: KerasTensor, num_outputs: int | None, classifier: bool) -> KerasTensor:
     """Build two reduction cells, then three times six normal cells with one more in between.
 
     Every cell takes the outputs of the last two. Sides of images are multiples of 32 pixels: the

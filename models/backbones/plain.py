@@ -18,7 +18,7 @@ BODY = (64, 64, None, 128, 128, 128, None, 256, 256, 256, None, 512)
 
 
 @BACKBONES.register("simple")
-def simple(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTensor:
+def simple(x: KerasTensor, num_outputs: int | None, classifier: bool) -> KerasTensor:
     """Build nine convolutional and three pooling layers, then two dense layers."""
     for number, channels in enumerate(BODY, start=1):
         if channels is None:

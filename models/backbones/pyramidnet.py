@@ -57,7 +57,7 @@ VARIANTS = {
 
 
 def pyramidnet(
-    x: KerasTensor, num_outputs: int, classifier: bool, *, variant: Variant
+    x: KerasTensor, num_outputs: int | None, classifier: bool, *, variant: Variant
 ) -> KerasTensor:
     """Build three stages of blocks whose shortcuts have no weights."""
     names = AutomaticNames()

@@ -81,7 +81,7 @@ def block_numbered(stage: int, index: int) -> str:
 
 
 def residual_network(
-    x: KerasTensor, num_outputs: int, classifier: bool, *, variant: Variant
+    x: KerasTensor, num_outputs: int | None, classifier: bool, *, variant: Variant
 ) -> KerasTensor:
     """Build a residual network for ImageNet upon normalized images."""
     style = variant.style

@@ -28,7 +28,7 @@ VARIANTS = {"wrn-28-10": Variant(blocks=4, width=10)}
 
 
 def wide_resnet(
-    x: KerasTensor, num_outputs: int, classifier: bool, *, variant: Variant
+    x: KerasTensor, num_outputs: int | None, classifier: bool, *, variant: Variant
 ) -> KerasTensor:
     """Build a residual network that normalizes and rectifies before most of its convolutions."""
     names = AutomaticNames()

@@ -11,7 +11,7 @@ def average_pool(x: KerasTensor, name: str = "avg_pool") -> KerasTensor:
 
 def output_layer(
     x: KerasTensor,
-    num_outputs: int,
+    num_outputs: int | None,
     classifier: bool,
     decay: float = 0.0,
     name: str | None = None,
@@ -20,11 +20,15 @@ def output_layer(
 
     Args:
         x: features, (batch, dimensions).
-        num_outputs: number of classes or dimensions of the embedding.
+        num_outputs: number of classes or dimensions of the embedding; None: the features are the
+            embedding, and there is no dense layer.
         classifier: whether it is ``prob``.
         decay: coefficient of the L2 penalty.
         name: of the layer where the published network has another.
     """
+    if num_outputs is None:
+        in_float32 = x.dtype == "float32"
+        return x if in_float32 else layers.Activation("linear", dtype="float32", name="features")(x)
     return layers.Dense(
         num_outputs,
         activation="softmax" if classifier else None,

@@ -1,0 +1,42 @@
+"""Runs with class embeddings on a simplex: which dimensions the network and its targets get."""
+
+import numpy as np
+import pytest
+
+import learn_image_embeddings
+from embeddings import simplex, simplex_centred
+from models.files.saved import load_model
+from tests.commands.running import TINY, succeed
+
+RUN = f"{TINY} --epochs 1 --model_dump m.keras"
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A function that trains and returns the network and what is known of its output."""
+    monkeypatch.chdir(tmp_path)
+
+    def start(options):
+        succeed(learn_image_embeddings, f"{RUN} {options}")
+        model, description = load_model(tmp_path / "m.keras")
+        return model, description.outputs[0]
+
+    return start
+
+
+def test_an_embedding_without_dimensions_is_that_of_the_features(trained):
+    """tiny-wide has 12 features and usually a dense layer behind them."""
+    model, output = trained(
+        "--embedding simplex --embedding_scale 3 --loss mse --architecture tiny-wide"
+    )
+    assert model.output_shape == (None, 12)
+    assert "embedding" not in {layer.name for layer in model.layers}
+    assert output.decision == "distance"
+    np.testing.assert_array_equal(output.class_vectors, simplex(range(10), 12).scaled(3).vectors)
+
+
+def test_dimensions_that_are_given_take_a_dense_layer(trained):
+    model, output = trained("--embedding simplex-centred --embedding_dim 11 --cls_weight 0.1")
+    assert model.output_names == ["l2norm", "prob"]
+    assert model.get_layer("embedding").kernel.shape == (8, 11)
+    np.testing.assert_array_equal(output.class_vectors, simplex_centred(range(10), 11).vectors)
