@@ -1,7 +1,9 @@
-"""Line styles of all plots with several curves."""
+"""Line styles and legends of all plots with several curves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import cycle
+
+from utils import printable
 
 # Distinguishable without color vision (Okabe and Ito, 2008), and by dashes without colors.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -12,3 +14,15 @@ def line_styles() -> Iterator[dict[str, str]]:
     """Yield the arguments of ``Axes.plot`` for one curve after another, endlessly."""
     for color, dashes in zip(cycle(_COLORS), cycle(_DASHES), strict=False):
         yield {"color": color, "linestyle": dashes}
+
+
+def add_legend(panel, names: Sequence[str]) -> None:
+    """Label the curves of an ``Axes`` verbatim, in the order in which they were drawn.
+
+    Matplotlib leaves labels that begin with an underscore out of legends and parses dollar signs as
+    formulas, so the text is set after the legend has been laid out.
+    """
+    legend = panel.legend(panel.get_lines(), [str(i) for i in range(len(names))], frameon=False)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(printable(name))

@@ -6,7 +6,7 @@ import io
 import re
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +90,31 @@ class FileImages(Sequence):
         return load_image(self.paths[index], self.channels)
 
 
+class EncodedImages(Sequence):
+    """Encoded image files in memory, decoded on access like those of ``FileImages``.
+
+    Args:
+        contents: the files.
+        names: what messages call them.
+        channels: 3 for RGB, 1 for gray.
+    """
+
+    def __init__(self, contents: Sequence[bytes], names: Sequence[str], channels: int = 3):
+        self.contents = contents
+        self.names = names
+        self.channels = channels
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        content = self.contents[index]
+        with _explained(self.names[index]):
+            if len(content) > _LARGE_FILE:
+                raise ValueError(f"it has more than {_LARGE_FILE:,} bytes")
+            return _decoded(content, self.channels)
+
+
 def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
     """Read an image file.
 
@@ -106,34 +131,45 @@ def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
     Raises:
         UserError: the file is missing, damaged, truncated, no image, or too large.
     """
-    _set_warning_filters()
-    try:
+    with _explained(path):
         content = read_bytes(path, _LARGEST)
         if len(content) > _LARGE_FILE:
             rehearse(load_image, path, channels)
-        if content.count(_EXIF) > _MOST_EXIF:
-            raise ValueError("it has far too many parts of metadata")
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-            _check_size(image)
-            _check_levels(image)
-            _check_work(image, content)
-            # Many threads read images; of the largest, each takes more than a gigabyte.
-            with _LARGE_IMAGE if image.width * image.height > _LARGE else contextlib.nullcontext():
-                pixels = _plain_jpeg(content, image, channels)
-                return _any_image(image, channels) if pixels is None else pixels
+        return _decoded(content, channels)
+
+
+@contextlib.contextmanager
+def _explained(name: str | Path) -> Iterator[None]:
+    """Raise UserError for whatever goes wrong with an image."""
+    try:
+        yield
     except UnidentifiedImageError as error:
-        raise UserError(f"cannot read {path}: it is not an image or is damaged") from error
+        raise UserError(f"cannot read {name}: it is not an image or is damaged") from error
     except UserError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UserError(f"cannot read {path}: more than {MAX_PIXELS:,} pixels") from error
+        raise UserError(f"cannot read {name}: more than {MAX_PIXELS:,} pixels") from error
     except FileNotFoundError as error:
-        raise UserError(f"cannot read {path}: there is no such file") from error
+        raise UserError(f"cannot read {name}: there is no such file") from error
     except Exception as error:  # each of Pillow's decoders has its own way of failing
         if isinstance(error, OSError) and error.strerror:
-            raise UserError(f"cannot read {path}: {error.strerror}") from error
+            raise UserError(f"cannot read {name}: {error.strerror}") from error
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"cannot read {path}: {reason}") from error
+        raise UserError(f"cannot read {name}: {reason}") from error
+
+
+def _decoded(content: bytes, channels: int) -> np.ndarray:
+    _set_warning_filters()
+    if content.count(_EXIF) > _MOST_EXIF:
+        raise ValueError("it has far too many parts of metadata")
+    with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+        _check_size(image)
+        _check_levels(image)
+        _check_work(image, content)
+        # Many threads read images; of the largest, each takes more than a gigabyte.
+        with _LARGE_IMAGE if image.width * image.height > _LARGE else contextlib.nullcontext():
+            pixels = _plain_jpeg(content, image, channels)
+            return _any_image(image, channels) if pixels is None else pixels
 
 
 def image_size(path: str | Path) -> tuple[int, int]:

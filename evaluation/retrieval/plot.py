@@ -1,14 +1,13 @@
 """Plot of the hierarchical precision over the number of retrieved images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from evaluation.line_styles import line_styles
+from evaluation.line_styles import add_legend, line_styles
 from evaluation.retrieval.metrics import Retrieval
 from storage.plots import save_plot
-from utils import printable
 
 _POINTS = 2000  # of a curve; more are not visible
 
@@ -32,7 +31,7 @@ def write_plot(path: Path, retrievals: Mapping[str, Retrieval], max_k: int) -> N
     for panel, similarity in zip(panels, similarities, strict=True):
         _draw(panel, similarity, retrievals, max_k)
     panels[0].set_ylabel("hierarchical precision, mean over queries")
-    _add_legend(panels[0], list(retrievals))
+    add_legend(panels[0], list(retrievals))
     save_plot(figure, path, dpi=150)
 
 
@@ -46,15 +45,3 @@ def _draw(panel, similarity: str, retrievals: Mapping[str, Retrieval], max_k: in
     panel.set_xlabel("number of retrieved images k")
     panel.grid(alpha=0.3)
     panel.spines[["top", "right"]].set_visible(False)
-
-
-def _add_legend(panel, names: Sequence[str]) -> None:
-    """Label the curves verbatim.
-
-    Matplotlib leaves labels that begin with an underscore out of legends and parses dollar signs as
-    formulas, so the text is set after the legend has been laid out.
-    """
-    legend = panel.legend(panel.get_lines(), [str(i) for i in range(len(names))], frameon=False)
-    for text, name in zip(legend.get_texts(), names, strict=True):
-        text.set_parse_math(False)
-        text.set_text(printable(name))

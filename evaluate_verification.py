@@ -1,0 +1,238 @@
+"""Evaluate whether features tell if two images show the same person: accuracy by folds, TAR at FAR.
+
+The features are those of saved models, or dumps of --feature_dump; they are compared by the
+Euclidean distance after scaling to unit length.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli import arguments, console
+from cli.arguments import fraction, non_negative_int, positive, user_path
+from storage.outputs import check_distinct, claim
+from storage.plots import check_plot_path
+from storage.records import commit, record_path, versions, write_record
+from utils import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from evaluation.verification.pairs import Pairs
+    from evaluation.verification.report import Verification
+
+results = logging.getLogger("results")
+
+_FOLDS = 10
+_FARS = (1e-3,)
+_PLOT_FORMATS = (".png", ".svg")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = arguments.build_parser(__doc__)
+    _add_pair_options(parser.add_argument_group("pairs"))
+    _add_feature_options(parser.add_argument_group("features"))
+    _add_output_options(parser.add_argument_group("output"))
+    return parser
+
+
+def _add_pair_options(group) -> None:
+    group.add_argument(
+        "--pairs",
+        type=user_path,
+        metavar="FILE",
+        help="pairs of images: text in the form of LFW's pairs.txt, or a published .bin, which "
+        "holds the images too (default: pairs.txt in --data_root)",
+    )
+    group.add_argument(
+        "--data_root",
+        type=user_path,
+        metavar="DIR",
+        help="folder with one folder of images per person, for pairs.txt with --model",
+    )
+    group.add_argument(
+        "--folds",
+        type=positive,
+        metavar="N",
+        help=f"parts of consecutive pairs (default: as pairs.txt says, otherwise {_FOLDS})",
+    )
+
+
+def _add_feature_options(group) -> None:
+    group.add_argument(
+        "--model",
+        type=user_path,
+        nargs="+",
+        action="extend",
+        metavar="FILE",
+        help="saved with --model_dump, .keras or .h5",
+    )
+    group.add_argument(
+        "--feat",
+        type=user_path,
+        nargs="+",
+        action="extend",
+        metavar="DUMP",
+        help="instead of models: feature dumps whose names of images end in PERSON/FILE",
+    )
+    group.add_argument(
+        "--label",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="name of each model in tables and plots (default: that of the file)",
+    )
+    group.add_argument(
+        "--layer", metavar="NAME", help="layer with the features (default: the embedding)"
+    )
+    group.add_argument(
+        "--mirror",
+        action="store_true",
+        help="add the features of the mirrored image to those of the image",
+    )
+    group.add_argument("--batch_size", type=positive, default=100, metavar="N", help="images")
+    group.add_argument(
+        "--read_workers",
+        type=non_negative_int,
+        default=8,
+        metavar="N",
+        help="threads that read images",
+    )
+
+
+def _add_output_options(group) -> None:
+    group.add_argument(
+        "--far",
+        type=fraction,
+        nargs="+",
+        default=list(_FARS),
+        metavar="F",
+        help="share of pairs of different people that may be accepted, for TAR at this FAR",
+    )
+    group.add_argument("--csv", type=user_path, metavar="FILE", help="write all metrics, .csv")
+    group.add_argument(
+        "--plot",
+        type=user_path,
+        metavar="FILE",
+        help=f"draw the ROC curves over all pairs, {' or '.join(_PLOT_FORMATS)}",
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    from cli.model_options import model_names
+    from evaluation.verification import report
+
+    if not args.csv:
+        console.check_standard_output("--csv FILE")
+    path = _check_inputs(args)
+    _check_outputs(args)
+    names = model_names(args.model or args.feat, args.label)
+    verified = (_verify_models if args.model else _verify_dumps)(args, path)
+    found = dict(zip(names, verified, strict=True))
+    first = next(iter(found.values()))
+    results.info("%d pairs in %d folds, in percent", first.pairs, len(first.accuracies))
+    for line in ("", *report.table(found)):
+        results.info("%s", line)
+    if args.csv:
+        report.write(args.csv, found)
+        facts = {"options": vars(args), "commit": commit(), "versions": versions()}
+        write_record(record_path(args.csv), facts | {"results": report.summary(found)})
+    if args.plot:
+        report.plot(args.plot, found)
+
+
+def _check_inputs(args: argparse.Namespace) -> Path:
+    """Return the file of pairs.
+
+    Raises:
+        UsageError: options are missing or do not go together.
+    """
+    if bool(args.model) == bool(args.feat):
+        raise UsageError("give either saved models, --model, or feature dumps, --feat")
+    path = args.pairs or (args.data_root and args.data_root / "pairs.txt")
+    if path is None:
+        raise UsageError("--pairs FILE is missing")
+    is_bin = path.suffix == ".bin"
+    if args.feat:
+        for option in ("layer", "mirror", "data_root"):
+            if getattr(args, option) and (option != "data_root" or args.pairs):
+                raise UsageError(f"--{option} is for models, and not for feature dumps")
+        if is_bin:
+            raise UsageError(f"--feat cannot be compared with {path}, whose images have no names")
+    elif is_bin and args.data_root:
+        raise UsageError(f"{path} has images of its own: leave --data_root out")
+    elif not is_bin and not args.data_root:
+        raise UsageError(f"--data_root DIR is missing: where the images are that {path} names")
+    if args.folds == 1:
+        raise UsageError("--folds 1: the threshold of a fold comes from the others; give 2 or more")
+    return path
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    outputs = []
+    if args.csv:
+        outputs += [("--csv", args.csv), ("--csv", record_path(args.csv))]
+    if args.plot:
+        check_plot_path("--plot", args.plot, _PLOT_FORMATS)
+        outputs.append(("--plot", args.plot))
+    check_distinct(outputs)
+    for option, path in outputs:
+        claim(option, path, args.overwrite)
+
+
+def _verify_dumps(args: argparse.Namespace, path: Path) -> "list[Verification]":
+    from evaluation.feature_dumps import read_features
+    from evaluation.verification.pairs import read_pairs
+
+    named, found = read_pairs(path), []
+    for dump in args.feat:
+        features = read_features(dump)
+        found.append(_verify(args, features.vectors, named.among(features.names, dump)))
+    return found
+
+
+def _verify_models(args: argparse.Namespace, path: Path) -> "list[Verification]":
+    from evaluation.verification.features import of_images
+    from evaluation.verification.pairs import open_pairs
+    from models.files.description import read_description
+    from models.files.saved import load_model
+    from training.parallel import backend
+    from training.parallel.startup import import_backend
+
+    import_backend(None)
+    backend.configure(0, mixed_precision=None)
+    for file in args.model:
+        read_description(file)
+    images, pairs = open_pairs(path, args.data_root)
+    found = []
+    for file in args.model:
+        model, description = load_model(file)
+        features = of_images(
+            *(images, model, description, args.layer, args.mirror),
+            batch_size=args.batch_size,
+            workers=args.read_workers,
+            jit_compile=backend.jit_compile("auto"),
+            verbose=int(sys.stdout.isatty() and not args.no_progress),
+        )
+        found.append(_verify(args, features, pairs))
+    return found
+
+
+def _verify(args: argparse.Namespace, features: "np.ndarray", pairs: "Pairs") -> "Verification":
+    from evaluation.verification.report import verify
+
+    return verify(features, pairs, args.folds or pairs.folds or _FOLDS, args.far)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return console.run(build_parser(), evaluate, argv, backend=False)
+
+
+if __name__ == "__main__":
+    console.end_process(main)

@@ -1,0 +1,66 @@
+"""Plots like ROC curves: what is accepted rightly over what is accepted by mistake."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.line_styles import add_legend, line_styles
+from storage.plots import save_plot
+
+PLOT_FORMATS = (".png", ".svg")
+
+Rates = tuple[np.ndarray, np.ndarray]
+"""Places and heights of a curve, both descending."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One diagram.
+
+    Attributes:
+        title: above it.
+        across: what the places are.
+        up: what the heights are.
+        curves: by name.
+        log: whether places are drawn on a logarithmic scale, on which 0 has no place.
+    """
+
+    title: str
+    across: str
+    up: str
+    curves: Mapping[str, Rates]
+    log: bool = False
+
+
+def write_rate_plot(path: Path, panels: Sequence[Panel]) -> None:
+    """Draw panels side by side, all with the same names of curves.
+
+    Args:
+        path: the file; its ending chooses the format.
+        panels: the diagrams.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6 * len(panels), 4), layout="constrained")
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        _draw(axes, panel)
+    add_legend(figure.axes[0], list(panels[0].curves))
+    save_plot(figure, path, dpi=150)
+
+
+def _draw(axes, panel: Panel) -> None:
+    for (places, heights), style in zip(panel.curves.values(), line_styles(), strict=False):
+        axes.plot(places, heights, **style)
+    if panel.log:
+        axes.set_xscale("log")
+    axes.set_title(panel.title)
+    axes.set_xlabel(panel.across)
+    axes.set_ylabel(panel.up)
+    axes.set_ylim(-0.02, 1.02)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,1 @@
+"""Verification: whether two images show the same person."""

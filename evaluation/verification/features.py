@@ -1,0 +1,69 @@
+"""Features of images that pairs are made of, by a saved model."""
+
+from copy import copy
+
+import keras
+import numpy as np
+from keras import KerasTensor, ops
+
+from datasets.base import Split
+from datasets.batches import Batches
+from datasets.images.files import EncodedImages, FileImages
+from datasets.images.preprocessing import Preprocessing
+from evaluation.features import compute, feature_tensor
+from models.files.description import ModelDescription
+from utils import UserError
+
+
+def of_images(
+    images: FileImages | EncodedImages,
+    model: keras.Model,
+    description: ModelDescription,
+    layer: str | None = None,
+    mirror: bool = False,
+    *,
+    batch_size: int = 100,
+    workers: int = 1,
+    jit_compile: bool = False,
+    verbose: int = 0,
+) -> np.ndarray:
+    """Return the features of images that are resized and cropped as test images are.
+
+    Args:
+        images: read when asked, in the colors that the network takes.
+        model: the network.
+        description: says the size of its images.
+        layer: see ``evaluation.features.feature_tensor``.
+        mirror: whether the features of the mirrored image are added.
+        batch_size: images per batch.
+        workers: threads that read images.
+        jit_compile: whether the network is compiled.
+        verbose: 1 shows a progress bar.
+
+    Returns:
+        float32 (images, dimensions).
+
+    Raises:
+        UserError: an image cannot be read, or the network yields values that are not finite.
+    """
+    images = copy(images)
+    images.channels = description.channels
+    network = keras.Model(model.inputs, feature_tensor(model, layer))
+    if mirror:
+        network = keras.Model(model.inputs, _with_mirrored(network, model.inputs[0]))
+    network.jit_compile = jit_compile
+    sizes = Preprocessing(test_size=description.target_size, crop_size=description.crop_size)
+    split = Split.whole(images, np.zeros(len(images), np.int64), map(str, range(len(images))))
+    batches = Batches(split, sizes.test, batch_size, workers=workers)
+    try:
+        (features,) = compute(network, batches, verbose)
+    finally:
+        batches.close()
+    if not np.isfinite(features).all():
+        raise UserError("the network computes features that are not finite for some images")
+    return features
+
+
+def _with_mirrored(network: keras.Model, images: KerasTensor) -> KerasTensor:
+    """Return the sum of the features of images and of the same, mirrored left and right."""
+    return ops.add(network(images), network(ops.flip(images, axis=2)))
