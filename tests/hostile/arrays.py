@@ -10,6 +10,7 @@ import numpy as np
 
 from embeddings.class_embeddings import ClassEmbeddings, load_class_embeddings
 from evaluation.feature_dumps import Features, read_features
+from evaluation.verification.pairs import Pairs, read_bin
 from storage.pickles import load_plain_pickle
 from storage.rehearsal import rehearsed
 from tests import fake_data
@@ -93,6 +94,13 @@ def _check_same_features(found: Features, valid: Features, folder: Path) -> None
     assert found.names in (valid.names, ("0", "1", "2"))
 
 
+def _check_pairs(found: tuple, valid: tuple, folder: Path) -> None:
+    images, pairs = found
+    assert all(type(content) is bytes for content in images.contents)
+    assert len(images) == 2 * len(pairs.same) == len(pairs.first) + len(pairs.second) > 0
+    assert isinstance(pairs, Pairs) and pairs.same.dtype == bool
+
+
 _LABELS = np.array([3, 1, 7])
 _NAMES = ["a.jpg", "b.jpg", "ü.jpg"]
 _EMBEDDINGS = {"embedding": VECTORS, "ind2label": _LABELS.tolist()}
@@ -126,6 +134,9 @@ READERS = {
         _npz(embedding=VECTORS, ind2label=np.array(["c", "ä", "b"])),
         load_class_embeddings,
         _check_same_embeddings,
+    ),
+    "pairs .bin": _file(
+        pickle.dumps(([b"a", b"bc", b"d", b"ef"], [True, False]), 2), read_bin, _check_pairs
     ),
     "features .pickle": _file(pickle.dumps(_DUMP, 4), read_features, _check_features),
     "features .npz": _file(

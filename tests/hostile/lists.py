@@ -13,6 +13,7 @@ from datasets.images.normalization import Normalization
 from datasets.names import DatasetName, parse_name
 from embeddings.taxonomy.files import read_taxonomy
 from embeddings.taxonomy.tree import Taxonomy
+from evaluation.verification.pairs import NamedPairs, read_pairs
 from tests import fake_data
 from tests.fake_data import write_lines
 from tests.hostile.reader import Reader
@@ -156,6 +157,12 @@ def _check_lines(found: list[str], valid: list[str], folder: Path) -> None:
     assert "".join("".join(line.split()) for line in found) == "".join(text.split())
 
 
+def _check_pairs(found: NamedPairs, valid: NamedPairs, folder: Path) -> None:
+    assert found.pairs and (found.folds is None or len(found.pairs) % (2 * found.folds) == 0)
+    for pair in found.pairs:
+        assert all("/" not in person and number >= 0 for person, number in pair)
+
+
 _IDS = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
 _NORMALIZATION = '{"mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0]}'
 _OUTLINE = ("#taxonomy", "birds", "  water", "    [1] duck", "    [2] swan", "  [3] crow")
@@ -173,6 +180,12 @@ READERS = {
         ("classes.txt",),
         lambda folder: read_lines(folder / "classes.txt"),
         _check_lines,
+    ),
+    "pairs.txt": Reader(
+        lambda folder: write_lines(folder / "pairs.txt", ["2 1", *["A 1 2", "A 2 B 1"] * 2]),
+        ("pairs.txt",),
+        lambda folder: read_pairs(folder / "pairs.txt"),
+        _check_pairs,
     ),
     "taxonomy of pairs": _taxonomy("1 2", "1 3", "2 4", "2 5", "3 6", "3 7", "7 8"),
     "taxonomy as outline": _taxonomy(*_OUTLINE),
