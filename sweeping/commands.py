@@ -63,6 +63,8 @@ class Commands:
         if loss.semantic:
             command += ["--embedding", self.embedding(point.loss, point.dataset)]
         command += ["--sgdr_max_lr", number(point.learning_rate), "--seed", str(point.seed)]
+        if point.subset_seed:
+            command += ["--subset_seed", str(point.subset_seed)]
         if trial.protocol == VALIDATION:
             command += ["--val_fraction", number(self.val_fraction)]
         command += self.options

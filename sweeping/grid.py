@@ -58,12 +58,14 @@ class Point:
         loss: a key of ``LOSSES``.
         learning_rate: ``--sgdr_max_lr``.
         seed: ``--seed``.
+        subset_seed: ``--subset_seed``; 0, its default, leaves it to the options of all trials.
     """
 
     dataset: str
     loss: str
     learning_rate: float
     seed: int
+    subset_seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,18 @@ class Trial:
     def name(self) -> str:
         """Name of its folder."""
         p = self.point
+        subset = f"_subset{p.subset_seed}" if p.subset_seed else ""
         held_out = "_val" if self.protocol == VALIDATION else ""
-        return f"{p.dataset}_{p.loss}_lr{number(p.learning_rate)}_seed{p.seed}{held_out}"
+        return f"{p.dataset}_{p.loss}_lr{number(p.learning_rate)}_seed{p.seed}{subset}{held_out}"
 
     @property
     def title(self) -> str:
         """Name in messages."""
         p = self.point
+        subset = f", subset {p.subset_seed}" if p.subset_seed else ""
         held_out = ", validation" if self.protocol == VALIDATION else ""
-        return f"{p.dataset} {p.loss}, rate {number(p.learning_rate)}, seed {p.seed}{held_out}"
+        rate = number(p.learning_rate)
+        return f"{p.dataset} {p.loss}, rate {rate}, seed {p.seed}{subset}{held_out}"
 
 
 def number(value: float) -> str:

@@ -88,7 +88,8 @@ class Report:
 def _order(trial: Trial) -> tuple:
     """Sort key: data sets and losses by name, rates from large to small, as published."""
     p = trial.point
-    return p.dataset, p.loss, -p.learning_rate, p.seed, PROTOCOLS.index(trial.protocol)
+    place = PROTOCOLS.index(trial.protocol)
+    return p.dataset, p.loss, -p.learning_rate, p.seed, p.subset_seed, place
 
 
 def describe(trial: Trial, result: Result) -> str:

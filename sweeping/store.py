@@ -23,7 +23,9 @@ FINISHED, DIVERGED, FAILED, UNFINISHED = "finished", "diverged", "failed", "unfi
 MODEL = "model.keras"
 """Trained network in the folder of a trial, if it is kept."""
 
-_SETTINGS = "sweep.json"
+SETTINGS = "sweep.json"
+"""File of the settings in the folder of a sweep."""
+
 _TRIALS = "trials"
 _LOG, _ATTEMPTS = "log.txt", "attempts.csv"
 _END = 2**16  # bytes of a log in which its last line is looked for
@@ -78,7 +80,7 @@ class Store:
             entries = {entry.name for entry in self.path.iterdir()}
         except OSError as error:
             raise UsageError(f"--out {self.path}: {error.strerror}") from error
-        if _SETTINGS not in entries and entries - {".lock"}:
+        if SETTINGS not in entries and entries - {".lock"}:
             raise UsageError(f"--out {self.path}: has files in it that are not of a sweep")
         check_folder("--out", self.path)
 
@@ -98,8 +100,8 @@ class Store:
             UsageError: trials in the folder have others.
             UserError: the file cannot be read or written.
         """
-        file = self.path / _SETTINGS
-        known = _read_settings(file) if file.exists() else {}
+        file = self.path / SETTINGS
+        known = read_settings(file) if file.exists() else {}
         different = [
             f"{name} {known[name]} instead of {value}"
             for name, value in settings.items()
@@ -163,6 +165,10 @@ class Store:
             return Result(FINISHED, seconds, options, record)
         return Result(FAILED, seconds, options)
 
+    def facts(self, trial: Trial) -> dict:
+        """Return what ``trial.json`` says; empty if there is none."""
+        return _read_facts(self.folder(trial))
+
     def has_model(self, trial: Trial) -> bool:
         """Return whether the trained network was kept."""
         return (self.folder(trial) / MODEL).exists()
@@ -183,7 +189,12 @@ class Store:
         return ""
 
 
-def _read_settings(file: Path) -> dict[str, str]:
+def read_settings(file: Path) -> dict[str, str]:
+    """Read the settings of a folder.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     settings = _read_json(file)
     if settings is None or not all(isinstance(value, str) for value in settings.values()):
         raise UserError(f"cannot read {file}: it is damaged; give another --out")
@@ -205,8 +216,9 @@ def _read_json(file: Path) -> dict | None:
 
 def _trial(facts: Mapping) -> Trial | None:
     """Return the trial of the folder with these facts, unless they are damaged."""
+    facts = {"subset_seed": 0, **facts}
     values = [facts.get(field.name) for field in fields(Point)]
-    kinds = [str, str, float, int]
+    kinds = [str, str, float, int, int]
     if [type(value) for value in values] != kinds or facts.get("protocol") not in PROTOCOLS:
         return None
     return Trial(Point(*values), facts["protocol"])

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass
 from sweeping.grid import PAPER, VALIDATION, Point, number
 from sweeping.store import FINISHED, Result
 
-POINT = ("dataset", "loss", "learning_rate", "seed")
+POINT = ("dataset", "loss", "learning_rate", "seed", "subset_seed")
 BEST_TEST, LAST_VAL, TEST = "paper_best_test_accuracy", "val_last_accuracy", "val_test_accuracy"
 TRIAL_HEADER = (
     *POINT,
@@ -37,7 +37,9 @@ def trial_row(point: Point, results: Mapping[str, Result]) -> Row:
     """
     row = dict.fromkeys(TRIAL_HEADER)
     row |= zip(POINT, astuple(point), strict=True)
-    row["options"] = next(iter(results.values())).options
+    first = next(iter(results.values()))
+    row["options"] = first.options
+    row["subset_seed"] = first.record.get("options", {}).get("subset_seed", point.subset_seed)
     if PAPER in results and _validation_samples(results[PAPER].record):
         results = {VALIDATION: results[PAPER]}
     if PAPER in results:

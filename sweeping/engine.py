@@ -1,0 +1,169 @@
+"""The engine of sweeps and studies: run the missing trials of a grid, report how each ended."""
+
+import importlib
+import logging
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from datasets.names import parse_name
+from sweeping.cluster import Job, Resources, connected
+from sweeping.commands import Commands
+from sweeping.grid import LOSSES, VALIDATION, Trial, number
+from sweeping.report import Report, describe
+from sweeping.stopping import StopRequest, stop_requests
+from training.parallel.startup import backend_name
+from training.snapshots.identity import IDENTITY
+from utils import Interrupted, UsageError, UserError
+
+logger = logging.getLogger(__name__)
+results = logging.getLogger("results")
+
+# Options that vary with the trial or are set by the sweep; the others are shared by all trials.
+_BY_TRIAL = (
+    *("dataset", "embedding", "loss", "cls_weight", "label_smoothing"),
+    *("sgdr_max_lr", "seed", "val_fraction"),
+)
+_SHARED = (
+    *(name for name in IDENTITY if name not in (*_BY_TRIAL, "finetune_init")),
+    *("epochs", "class_list", "finetune", "finetune_init"),
+)
+
+
+@dataclass(frozen=True)
+class Machines:
+    """Where trials run.
+
+    Attributes:
+        address: head of a Ray cluster; None: this machine.
+        cpus: per trial.
+        gpus: per trial; None: one if there are any.
+        max_parallel: trials at once; None: as many as fit.
+    """
+
+    address: str | None = None
+    cpus: int = 1
+    gpus: float | None = None
+    max_parallel: int | None = None
+
+
+def shared_settings(trials: Sequence[Trial], commands: Commands, program: str) -> dict[str, str]:
+    """Return the settings that all trials of a folder share.
+
+    Args:
+        trials: of the folder.
+        commands: builder of their command lines.
+        program: name of the command in messages.
+
+    Raises:
+        UsageError: the options that are passed on are not for a sweep.
+        SystemExit: they are wrong in themselves.
+    """
+    settings = {"KERAS_BACKEND": backend_name()}
+    for trial in {(t.point.loss, t.point.dataset, t.protocol): t for t in trials}.values():
+        # The same training samples whatever subset the trial draws.
+        trial = replace(trial, point=replace(trial.point, subset_seed=0))
+        settings |= _settings_of(trial, commands, program)
+    return settings
+
+
+def _settings_of(trial: Trial, commands: Commands, program: str) -> dict[str, str]:
+    loss, dataset = LOSSES[trial.point.loss], trial.point.dataset
+    parser = importlib.import_module(Path(loss.command).stem).build_parser()
+    parser.prog = f"{program}: {loss.command}"
+    parsed = vars(parser.parse_args(commands.of(trial, Path())[1:]))
+    if parsed["lr_schedule"] != "SGDR":
+        raise UsageError(
+            f"--lr_schedule {parsed['lr_schedule']} after --: a sweep varies the rate of SGDR"
+        )
+    settings = {}
+    for name in _SHARED:
+        if name in parsed:
+            differs = name == "finetune_init"  # by default
+            settings[f"{loss.command} --{name}" if differs else f"--{name}"] = str(parsed[name])
+    if trial.protocol == VALIDATION:
+        settings["--val_fraction"] = number(commands.val_fraction)
+    if parse_name(dataset).base == "Folder":  # any other is known by its name
+        if parsed["data_root"] is None:
+            raise UsageError(f"--data_root: give the folder of {dataset}")
+        settings[f"--data_root {dataset}"] = os.path.realpath(parsed["data_root"])
+    if loss.semantic:
+        settings[f"--embeddings {dataset}"] = parsed["embedding"]
+    return settings
+
+
+def show_missing(report: Report, commands: Commands) -> None:
+    """Print the command of each trial that is missing."""
+    for trial in report.trials:
+        if not report.finished(trial):
+            command = commands.of(trial, report.store.folder(trial))
+            results.info("python %s", shlex.join(command))
+
+
+def run_missing(report: Report, commands: Commands, machines: Machines) -> StopRequest:
+    """Run the missing trials of a report, and say how each ended.
+
+    Returns:
+        The request to stop, if there was one.
+
+    Raises:
+        UserError: Ray is not installed or does not start, or results cannot be written.
+    """
+    missing = {trial.name: trial for trial in report.trials if not report.finished(trial)}
+    total, done = len(report.trials), len(report.trials) - len(missing)
+    logger.info("%d trials, %d of them finished before", total, done)
+    if not missing:
+        return StopRequest()
+    resources = Resources(machines.cpus, machines.gpus)
+    with connected(machines.address, resources) as ray, stop_requests() as stopping:
+        limit = min(machines.max_parallel or len(missing), len(missing))
+        logger.info("Running %d trials, %d at once", len(missing), min(limit, ray.at_once))
+        for job, outcome in ray.run(_jobs(missing, commands, report), limit, stopping):
+            done += 1
+            _tell(report, missing[job.name], outcome, f"[{done}/{total}]")
+    return stopping
+
+
+def _jobs(trials: Mapping[str, Trial], commands: Commands, report: Report) -> list[Job]:
+    jobs = []
+    for name, trial in trials.items():
+        command = commands.of(trial, report.store.folder(trial))
+        folder = report.store.prepare(trial, command, commands.options)
+        jobs.append(Job(name, tuple(command), folder))
+    return jobs
+
+
+def _tell(report: Report, trial: Trial, outcome: int | str, count: str) -> None:
+    result = report.update(trial)
+    if report.finished(trial):
+        report.store.tidy(trial)
+        results.info("%s %s", count, describe(trial, result))
+        return
+    reason = outcome if isinstance(outcome, str) else f"exit status {outcome}"
+    last = report.store.last_line(trial)
+    results.info("%s %s: failed, %s: %s", count, trial.title, reason, last)
+
+
+def end(reports: Sequence[Report], stopping: StopRequest) -> None:
+    """Raise the error that the command ends with, unless all trials are finished.
+
+    Raises:
+        Interrupted: it was stopped before that.
+        UserError: trials failed.
+    """
+    total = sum(len(report.trials) for report in reports)
+    missing = [(r, trial) for r in reports for trial in r.trials if not r.finished(trial)]
+    if missing and stopping.signal is not None:
+        raise Interrupted(
+            stopping.signal,
+            f"{total - len(missing)} of {total} trials are finished; the same command goes on",
+        )
+    if missing:
+        logs = ", ".join(
+            f"{trial.name} ({r.store.folder(trial) / 'log.txt'})" for r, trial in missing
+        )
+        raise UserError(
+            f"{len(missing)} of {total} trials failed: {logs}; the same command tries them again"
+        )
