@@ -1,32 +1,19 @@
-"""Draw the paper's Figure 1, the losses over a 2-d feature space: python -m studies.figure_1 FILE.
+"""The picture of ``figure-1``: the losses over a 2-d feature space.
 
-The picture of the README is ``docs/losses.png``. The values come from the functions that training
-minimizes; the target is the first of two classes, (1, 0).
+The values come from the functions that training minimizes; the target is the first of two classes,
+(1, 0).
 """
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from storage.plots import save_plot
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LIMIT = 2.0  # of both features
-POINTS = 201  # along each side
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    arguments = sys.argv[1:] if argv is None else argv
-    if len(arguments) != 1:
-        print("usage: python -m studies.figure_1 FILE.svg|FILE.png", file=sys.stderr)
-        return 2
-    draw(Path(arguments[0]))
-    return 0
+POINTS = 81  # along each side
 
 
 def loss_values(features: np.ndarray) -> dict[str, np.ndarray]:
@@ -48,8 +35,8 @@ def loss_values(features: np.ndarray) -> dict[str, np.ndarray]:
     return {name: ops.convert_to_numpy(values) for name, values in losses.items()}
 
 
-def draw(path: Path) -> None:
-    """Draw all losses side by side."""
+def figure_of_losses() -> "Figure":
+    """Return a figure with all losses side by side."""
     from matplotlib.figure import Figure
 
     axis = np.linspace(-LIMIT, LIMIT, POINTS, dtype="float32")
@@ -58,7 +45,7 @@ def draw(path: Path) -> None:
     figure = Figure(figsize=(9, 2.9), layout="constrained")
     for panel, (name, values) in zip(figure.subplots(1, len(losses)), losses.items(), strict=True):
         _draw_panel(panel, axis, values.reshape(POINTS, POINTS), name)
-    save_plot(figure, path, dpi=120)
+    return figure
 
 
 def _draw_panel(panel: "Axes", axis: np.ndarray, values: np.ndarray, title: str) -> None:
@@ -68,7 +55,3 @@ def _draw_panel(panel: "Axes", axis: np.ndarray, values: np.ndarray, title: str)
     panel.annotate("", (1, 0), (0, 0), arrowprops={"arrowstyle": "->", "lw": 1.5})
     panel.set(title=title, aspect="equal", xticks=range(-2, 3), yticks=range(-2, 3))
     panel.figure.colorbar(heat, ax=panel, ticks=levels[::4], format="%.1f", shrink=0.8)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

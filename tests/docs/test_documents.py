@@ -1,16 +1,16 @@
 """README and docs/: size, links, and that every command in them exists with its options."""
 
-import csv
 import importlib
 import re
 import sys
 from pathlib import Path
-from statistics import mean, stdev
 
 import pytest
 
 from datasets import dataset_names
 from models import architecture_names
+from studies.definitions.published import ONE_HOT, TABLE_2
+from studies.pages import PAGES, rendered
 from tests.docs.documents import (
     ROOT,
     anchors,
@@ -25,12 +25,6 @@ from tests.docs.documents import (
 README = ROOT / "README.md"
 PUBLISHED = Path(__file__).parent / "published_commands.md"
 """The shell blocks of the published README, as they stand there."""
-
-TITLES = {
-    "xent": "softmax + cross-entropy",
-    "cosine+xent": "cosine + 0.1 cross-entropy, one-hot",
-}
-"""Losses of the stored sweep as the README calls them."""
 
 WRITTEN_BY_RECIPES = ("datasets/readers/garden.py", "models/backbones/two_convolutions.py")
 
@@ -122,25 +116,23 @@ def test_every_network_is_in_the_page_about_options():
     assert [name for name in architecture_names() if f"`{name}`" not in text] == []
 
 
-def test_results_of_the_readme_are_those_of_the_stored_sweep():
-    stored = ROOT / "benchmarks" / "results" / "sweep-digits-sub10" / "trials.csv"
-    with open(stored, newline="") as file:
-        trials = list(csv.DictReader(file))
-    for loss, title in TITLES.items():
-        rows = [row for row in trials if row["loss"] == loss]
-        paper = accuracy(rows, "paper_best_test_accuracy", "paper_best_test_accuracy")
-        held_out = accuracy(rows, "val_last_accuracy", "val_test_accuracy")
-        assert f"| {title} | {paper} | {held_out} |" in README.read_text()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_accuracies_of_the_pages_are_those_that_study_report_writes(page):
+    text = page.read_text()
+    assert "<!-- study.py report " in text
+    assert rendered(text) == text
 
 
-def accuracy(rows: list[dict[str, str]], chosen_by: str, reported: str) -> str:
-    """Return mean and deviation, in percent, at the learning rate with the best mean."""
-    by_rate: dict[str, list[dict[str, str]]] = {}
-    for row in rows:
-        by_rate.setdefault(row["learning_rate"], []).append(row)
-    best = max(by_rate.values(), key=lambda seeds: mean(float(row[chosen_by]) for row in seeds))
-    values = [100 * float(row[reported]) for row in best]
-    return f"{mean(values):.1f} ± {stdev(values):.1f}"
+def test_the_table_of_the_paper_in_the_readme_is_that_of_the_studies():
+    rows = [line for line in README.read_text().splitlines() if line.startswith("| ")]
+    for loss in ONE_HOT:
+        cells = [f"{TABLE_2[dataset, loss]:.1f}" for dataset in list_datasets(loss)]
+        shown = [[c.strip(" *") for c in row.strip("|").split("|")][1:] for row in rows]
+        assert cells in shown, loss
+
+
+def list_datasets(loss: str) -> list[str]:
+    return [dataset for dataset, known in TABLE_2 if known == loss]
 
 
 def test_the_published_commands_are_in_the_readme_as_published():

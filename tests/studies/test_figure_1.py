@@ -1,7 +1,6 @@
-"""The picture of the losses: its values by hand, and the file."""
+"""The picture of the losses: its values by hand, and that it is drawn."""
 
 import numpy as np
-from PIL import Image
 
 from studies import figure_1
 
@@ -20,13 +19,10 @@ def test_the_values_are_those_computed_by_hand():
         np.testing.assert_allclose(values[name], expected, atol=1e-6)
 
 
-def test_the_command_writes_a_picture(tmp_path):
-    assert figure_1.main([str(tmp_path / "losses.png")]) == 0
-    with Image.open(tmp_path / "losses.png") as image:
-        assert image.format == "PNG"
-        assert len(image.convert("RGB").getcolors(1 << 24)) > 13
-
-
-def test_without_a_file_name_it_says_how_to_call_it(capsys):
-    assert figure_1.main([]) == 2
-    assert "python -m studies.figure_1 FILE" in capsys.readouterr().err
+def test_each_loss_has_a_panel_with_its_contours():
+    figure = figure_1.figure_of_losses()
+    panels = {panel.get_title(): panel for panel in figure.axes if panel.get_title()}
+    assert list(panels) == list(BY_HAND)
+    for panel in panels.values():
+        filled, lines = panel.collections
+        assert len(filled.levels) == 13 and len(lines.levels) == 12

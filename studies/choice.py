@@ -1,0 +1,85 @@
+"""Which learning rate a protocol chooses, and what was reached with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from studies.results import Run, Runs
+from studies.study import Cell, Part
+from sweeping.grid import PAPER, VALIDATION, Trial
+from sweeping.store import DIVERGED
+from sweeping.table import select
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a loss reached on a data set by one protocol.
+
+    Attributes:
+        rate: that was chosen, or None.
+        values: accuracies of the seeds that have been run at this rate, in [0, 1].
+        tried: candidates that have a result or diverged, of how many.
+        diverged: candidates at which a training diverged.
+    """
+
+    rate: float | None
+    values: tuple[float, ...] = ()
+    tried: str = ""
+    diverged: tuple[float, ...] = ()
+
+
+def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | None:
+    """Return the learning rate that a protocol chooses.
+
+    ``paper``: that of the best test accuracy in any epoch, or the only rate. Where the part chooses
+    on held-out samples only, the paper's protocol takes that rate, too. ``validation``: that of the
+    best accuracy on the held-out samples after the last epoch.
+
+    Args:
+        part: of the study.
+        cell: data set and loss.
+        protocol: one of ``sweeping.grid.PROTOCOLS``.
+        runs: trials of the part.
+
+    Returns:
+        The rate; None if no rate has been tried with all seeds that choose.
+    """
+    rates = part.rates_of(cell[1])
+    if len(rates) == 1:
+        return rates[0] if protocol == PAPER else None
+    if protocol == PAPER and PAPER not in part.protocols:
+        protocol = VALIDATION
+    trials = part.candidates(cell, protocol)
+    rows = [{"learning_rate": t.point.learning_rate, "by": _deciding(t, runs)} for t in trials]
+    return select(rows, "by", "by").learning_rate if rows else None
+
+
+def _deciding(trial: Trial, runs: Runs) -> float | None:
+    """Return the accuracy that decides about the rate of a trial."""
+    run = runs.get(trial.name)
+    if run is None:
+        return None
+    return run.best if trial.protocol == PAPER else run.last
+
+
+def outcome(part: Part, cell: Cell, protocol: str, runs: Runs) -> Outcome:
+    """Return what a loss reached on a data set.
+
+    Both protocols report trainings on all training samples: ``paper`` the accuracy on the test
+    samples in the best epoch, ``validation`` that after the last epoch.
+    """
+    candidates = part.candidates(cell, protocol)
+    ended = {t.point.learning_rate: runs[t.name] for t in candidates if t.name in runs}
+    diverged = tuple(rate for rate, run in ended.items() if run.status == DIVERGED)
+    tried = f"{len(ended)}/{len(part.rates_of(cell[1]))}" if candidates else ""
+    rate = chosen_rate(part, cell, protocol, runs)
+    if rate is None:
+        return Outcome(None, (), tried, diverged)
+    repeated = [runs[t.name] for t in part.repeated(cell, rate) if t.name in runs]
+    if any(run.status == DIVERGED for run in repeated):
+        diverged = tuple(dict.fromkeys((*diverged, rate)))
+    return Outcome(rate, _accuracies(repeated, protocol), tried, diverged)
+
+
+def _accuracies(runs: Sequence[Run], protocol: str) -> tuple[float, ...]:
+    found = (run.best if protocol == PAPER else run.test for run in runs)
+    return tuple(value for value in found if value is not None)

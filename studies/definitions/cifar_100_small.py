@@ -1,0 +1,28 @@
+"""CIFAR-100 with 10, 50 and 100 images per class, on a small network."""
+
+from studies.study import Part, Study
+from sweeping.grid import PROTOCOLS
+
+STUDY = Study(
+    "cifar-100-small",
+    "CIFAR-100, 10, 50 and 100 images per class",
+    "The right half of Figure 2 at a size for CPUs.",
+    reduced=(
+        Part(
+            "By images per class",
+            ("CIFAR-100-sub10", "CIFAR-100-sub50", "CIFAR-100-sub100"),
+            ("xent", "cosine", "cosine+xent"),
+            (0.5, 0.1, 0.05, 0.01),
+            "--architecture resnet-32 --batch_size 100 --epochs 84",
+            seeds=(0, 1, 2),
+            new_subsets=True,
+            chosen_on="CIFAR-100-sub50",
+            protocols=PROTOCOLS,
+            val_fraction=0.2,
+            compared=("xent", "cosine+xent"),
+        ),
+    ),
+    reduced_text="resnet-32 in place of ResNet-110 of twice the width; 84 epochs in place of 372; "
+    "four learning rates in place of eight.",
+    draws=("sizes",),
+)

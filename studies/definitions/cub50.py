@@ -1,0 +1,49 @@
+"""CUB, its first 50 classes, in 64 pixels: the effect of the losses at a size for CPUs."""
+
+from studies.definitions import published as p
+from studies.study import Part, Study
+from sweeping.grid import PROTOCOLS
+
+RATES = (1.0, 0.5, 0.1, 0.05, 0.01)
+OPTIONS = (
+    "--architecture rn18 --target_size 72 --crop_size 64 --batch_size 50 --epochs 84 --cache ram"
+)
+VAL_FRACTION = 0.2
+REDUCED = (
+    "the first 50 of 200 classes; rn18 on 64 pixels in place of ResNet-50 on 448; batches of 50 in "
+    "place of 96; 84 epochs, three cycles of SGDR, in place of 372, five cycles; five learning "
+    "rates in place of eight."
+)
+_SEARCH = {"seeds": (0, 1, 2), "protocols": PROTOCOLS, "val_fraction": VAL_FRACTION}
+
+STUDY = Study(
+    "cub50",
+    "CUB, 50 classes, 30 images per class",
+    "Losses by test accuracy, and two of them by samples per class.",
+    reduced=(
+        Part(
+            "30 images per class",
+            ("CUB",),
+            ("cosine+xent", "xent", "cosine", "semantic+xent", "xent+ls", "mse"),
+            RATES,
+            OPTIONS,
+            **_SEARCH,
+            full_size=30,
+            reported=p.TABLE_2,
+            compared=("xent", "cosine+xent"),
+        ),
+        Part(
+            "By images per class",
+            ("CUB-sub5", "CUB-sub10", "CUB-sub20", "CUB"),
+            ("cosine+xent", "xent"),
+            RATES,
+            OPTIONS,
+            **_SEARCH,
+            chosen_on="CUB",
+            full_size=30,
+            compared=("xent", "cosine+xent"),
+        ),
+    ),
+    reduced_text=REDUCED,
+    draws=("curves", "sizes"),
+)

@@ -1,0 +1,28 @@
+"""ORL faces: 40 people, few images of each."""
+
+from studies.study import Part, Study
+from sweeping.grid import PROTOCOLS
+
+STUDY = Study(
+    "orl",
+    "ORL faces, 2, 3 and 5 images per person",
+    "A data set that the paper does not have, with very few images per class.",
+    reduced=(
+        Part(
+            "By images per person",
+            ("ORL-sub2", "ORL-sub3", "ORL"),
+            ("xent", "cosine", "cosine+xent"),
+            (1.0, 0.5, 0.1, 0.05, 0.01),
+            "--architecture resnet-32 --target_size 48 --crop_size 44 --batch_size 50 --epochs 84",
+            seeds=(0, 1, 2, 3, 4),
+            new_subsets=True,
+            chosen_on="ORL",
+            protocols=PROTOCOLS,
+            val_fraction=0.2,
+            full_size=5,
+            compared=("xent", "cosine+xent"),
+        ),
+    ),
+    reduced_text="not in the paper; 84 epochs, three cycles of SGDR.",
+    draws=("sizes",),
+)

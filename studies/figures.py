@@ -1,0 +1,142 @@
+"""Pictures of studies, as SVG and PNG, readable in gray."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from datasets.names import parse_name
+from evaluation.line_styles import line_styles
+from storage.plots import save_plot
+from studies.choice import outcome
+from studies.results import Run, Runs, runs_of
+from studies.study import TITLES, Part, Study
+from sweeping.grid import PAPER, PROTOCOLS, VALIDATION
+from training.parallel.startup import import_backend
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MARKERS = "osD^vX*"
+_FORMATS = (".svg", ".png")
+_PANELS = {
+    PAPER: "in the best epoch, rate chosen on test samples",
+    VALIDATION: "after the last epoch, rate chosen on held-out samples",
+}
+
+
+def draw(study: Study, runs: Sequence[Run], folder: Path) -> list[str]:
+    """Draw all pictures for which there are results.
+
+    Returns:
+        Names of the PNG files.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    parts = (*study.paper, *study.reduced)
+    found = [
+        (f"{name}-{part.folder}".rstrip("-"), figure)
+        for name in study.draws
+        if name != "losses"
+        for part in parts
+        if (figure := _DRAWN[name](part, runs_of(runs, part.folder)))
+    ]
+    if "losses" in study.draws:
+        from studies.figure_1 import figure_of_losses
+
+        import_backend()
+        found.append(("losses", figure_of_losses()))
+    for name, figure in found:
+        for suffix in _FORMATS:
+            save_plot(figure, folder / f"{name}{suffix}", dpi=120)
+    return [f"{name}.png" for name, _ in found]
+
+
+def sizes(part: Part, runs: Runs) -> "Figure | None":
+    """Plot the accuracy by samples per class, a curve per loss, a panel per protocol."""
+    curves = {
+        protocol: {loss: _by_size(part, loss, protocol, runs) for loss in part.losses}
+        for protocol in PROTOCOLS
+    }
+    curves = {p: found for p, found in curves.items() if any(len(c) > 1 for c in found.values())}
+    if not curves:
+        return None
+    figure = _figure(len(curves))
+    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+    for panel, (protocol, found) in zip(panels, curves.items(), strict=True):
+        for (loss, points), style in zip(found.items(), _styles(), strict=False):
+            if points:
+                x, mean, spread = zip(*points, strict=True)
+                panel.errorbar(x, mean, spread, label=TITLES[loss], capsize=3, **style)
+        ticks = sorted({x for points in found.values() for x, *_ in points})
+        panel.set_xscale("log")
+        panel.set_xticks(ticks, [f"{x:g}" for x in ticks])
+        panel.minorticks_off()
+        _finish(panel, "training samples per class", f"Test accuracy {_PANELS[protocol]}")
+    panels[0].legend(frameon=False)
+    return figure
+
+
+def _by_size(part: Part, loss: str, protocol: str, runs: Runs) -> list[tuple[float, float, float]]:
+    """Return size, mean and standard deviation in percent, by ascending size."""
+    points = []
+    for dataset in part.datasets:
+        size = parse_name(dataset).per_class or part.full_size
+        values = [100 * v for v in outcome(part, (dataset, loss), protocol, runs).values]
+        if size and values:
+            spread = statistics.stdev(values) if len(values) > 1 else 0.0
+            points.append((size, statistics.fmean(values), spread))
+    return sorted(points)
+
+
+def curves(part: Part, runs: Runs) -> "Figure | None":
+    """Plot the accuracy on training and test samples by epoch, at the paper's choice of rate."""
+    if len(part.datasets) > 1:
+        return None
+    found = {loss: _first_run(part, loss, runs) for loss in part.losses}
+    found = {loss: run for loss, run in found.items() if run and run.judged_curve}
+    if not found:
+        return None
+    figure = _figure(1)
+    panel = figure.subplots()
+    for (loss, run), style in zip(found.items(), _styles(), strict=False):
+        epochs = range(1, len(run.judged_curve) + 1)
+        every = {"markevery": max(len(epochs) // 8, 1), "linewidth": 1.3}
+        for curve, on, line in (
+            (run.judged_curve, "test", "-"),
+            (run.training_curve, "training", ":"),
+        ):
+            percent = [None if value is None else 100 * value for value in curve]
+            label = f"{TITLES[loss]}: {on}"
+            panel.plot(epochs, percent, label=label, **style | every | {"linestyle": line})
+    _finish(panel, "epoch", f"{part.datasets[0]}: accuracy while training, seed {part.seeds[0]}")
+    panel.legend(frameon=False, fontsize="small")
+    return figure
+
+
+def _first_run(part: Part, loss: str, runs: Runs) -> Run | None:
+    cell = (part.datasets[0], loss)
+    rate = outcome(part, cell, PAPER, runs).rate
+    return None if rate is None else runs.get(part.repeated(cell, rate)[0].name)
+
+
+def _styles() -> Iterable[dict[str, str]]:
+    for style, marker in zip(line_styles(), _MARKERS, strict=False):
+        yield style | {"marker": marker, "markersize": 5}
+
+
+def _figure(panels: int) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(6.4 * panels, 4.2), layout="constrained")
+
+
+def _finish(panel, x: str, title: str) -> None:
+    panel.set(xlabel=x, ylabel="accuracy in percent")
+    panel.set_title(title, fontsize="medium")
+    panel.grid(alpha=0.3)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+_DRAWN = {"sizes": sizes, "curves": curves}

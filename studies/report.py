@@ -1,0 +1,193 @@
+"""Report of a study: what it is, tables of what it reached, and its pictures, as Markdown."""
+
+import statistics
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from storage.files import replacing
+from studies.choice import Outcome, outcome
+from studies.results import STORED, Run, Runs, read_runs, runs_of
+from studies.study import TITLES, Cell, Part, Study, load
+from sweeping.grid import PAPER, PROTOCOLS, VALIDATION, number
+
+REPORT = "report.md"
+_NOT_RUN, _DIVERGED = "not run", "diverged"
+_PROTOCOL = {PAPER: "best epoch", VALIDATION: "held-out"}
+_EXPLANATION = (
+    "Accuracy on the test samples in percent, mean ± standard deviation over the runs. "
+    "**Best epoch**, the paper's protocol: in the best epoch, at the rate whose best epoch is "
+    "best, both by the test samples, which is optimistic. **Held-out**: after the last epoch, at "
+    "the rate that is best on held-out training samples; the test samples choose nothing."
+)
+
+
+def description(study: Study) -> list[str]:
+    """Return what a study consists of, for ``study.py show``."""
+    lines = [study.title, *filter(None, [study.text])]
+    for scale, parts in (("paper", study.paper), ("reduced", study.reduced)):
+        for part in parts:
+            lines += ["", f"--scale {scale}: {part.title}", *_contents(part)]
+    if study.reduced_in:
+        lines += ["", f"reduced scale: {', '.join(study.reduced_in)}"]
+    if study.reduced_text:
+        lines += ["", f"reduced against the paper: {study.reduced_text}"]
+    return lines
+
+
+def _contents(part: Part) -> list[str]:
+    rates = {loss: " ".join(map(number, part.rates_of(loss))) for loss in part.losses}
+    lines = [f"  data sets: {' '.join(part.datasets)}", f"  options: {part.options}"]
+    lines += [f"  {loss}: rates {rates[loss]}" for loss in part.losses]
+    chosen_on = f", chosen on {part.chosen_on}" if part.chosen_on else ""
+    lines += [f"  seeds: {' '.join(map(str, part.seeds))}{chosen_on}"]
+    return lines + [
+        f"  the paper reports: {dataset} {loss} {accuracy}"
+        for (dataset, loss), accuracy in part.reported.items()
+        if (dataset, loss) in part.cells()
+    ]
+
+
+def write_report(study: Study, folder: Path) -> list[str]:
+    """Write the report of the results in a folder, and the pictures.
+
+    Returns:
+        The lines of the report.
+
+    Raises:
+        UserError: results are damaged, or a file cannot be written.
+    """
+    from studies.figures import draw
+
+    lines = [f"# {study.title}", "", *filter(None, [study.text]), ""]
+    if study.paper or study.reduced:
+        lines += [_EXPLANATION, ""]
+    pictures = draw(study, read_runs(folder), folder)
+    lines += sections(study, folder) + _embedded(pictures)
+    for other in map(load, study.reduced_in):
+        stored = STORED / other.name
+        pictures = [f"../{other.name}/{file.name}" for file in sorted(stored.glob("*.png"))]
+        lines += sections(other, stored) + _embedded(pictures)
+    with replacing(folder / REPORT) as temporary:
+        temporary.write_text("\n".join(lines).rstrip("\n") + "\n")
+    return lines
+
+
+def _embedded(pictures: Sequence[str]) -> list[str]:
+    return [line for name in pictures for line in (f"![{Path(name).stem}]({name})", "")]
+
+
+def sections(study: Study, folder: Path) -> list[str]:
+    """Return the tables of all parts, with what was reduced and how long it took."""
+    runs, lines = read_runs(folder), []
+    for scale, parts in (("Paper", study.paper), ("Reduced", study.reduced)):
+        for part in parts:
+            of_part = runs_of(runs, part.folder)
+            lines += [f"## {scale} scale: {study.name}, {part.title}", ""]
+            lines += [*table(part, of_part), "", *comparison(part, of_part)]
+        if parts and scale == "Reduced" and study.reduced_text:
+            lines += [f"Reduced against the paper: {study.reduced_text}", ""]
+    if runs:
+        lines += [_cost(runs), ""]
+    return lines
+
+
+def _cost(runs: Sequence[Run]) -> str:
+    hours = sum(run.seconds for run in runs) / 3600
+    commits = ", ".join(sorted({(run.commit or "unknown")[:10] for run in runs}))
+    versions = {f"{k} {v}" for run in runs for k, v in run.versions.items()}
+    used = sorted(v for v in versions if v.split()[0] in ("backend", "keras", "tensorflow", "jax"))
+    return f"{len(runs)} runs, {hours:.1f} hours. Code: {commits}; {', '.join(used)}."
+
+
+def table(part: Part, runs: Runs) -> list[str]:
+    """Return ours, the paper's and the difference, a row per data set and loss, as Markdown."""
+    rows = [_row(part, cell, runs) for cell in part.cells()]
+    header = ["data", "loss", "paper", "best epoch", "difference", "rate", "rates run", "runs"]
+    header += ["held-out", "rate", "rates run", "runs"]
+    left = 2
+    if len(part.datasets) == 1:
+        header, rows, left = header[1:], [row[1:] for row in rows], 1
+    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
+    return markdown([header[i] for i in kept], [[row[i] for i in kept] for row in rows], left)
+
+
+def _row(part: Part, cell: Cell, runs: Runs) -> list[str]:
+    paper, held_out = (outcome(part, cell, protocol, runs) for protocol in PROTOCOLS)
+    reported = part.reported.get(cell)
+    difference = ""
+    if reported is not None and paper.values:
+        difference = f"{100 * statistics.fmean(paper.values) - reported:+.1f}"
+    elif part.reported:
+        difference = "–"
+    reported = "–" if reported is None and part.reported else reported
+    row = [cell[0], TITLES.get(cell[1], cell[1]), "" if reported is None else str(reported)]
+    row += [accuracy(paper), difference, *_progress(paper)]
+    if VALIDATION in part.protocols:
+        return [*row, accuracy(held_out), *_progress(held_out)]
+    return [*row, "", "", "", ""]
+
+
+def _progress(found: Outcome) -> list[str]:
+    """Return the chosen rate, how many were tried and which diverged, and the number of runs."""
+    rate = "–" if found.rate is None else number(found.rate)
+    lost = f" ({', '.join(map(number, found.diverged))} diverged)" if found.diverged else ""
+    return [rate, f"{found.tried}{lost}", str(len(found.values))]
+
+
+def accuracy(found: Outcome) -> str:
+    """Return mean ± standard deviation in percent, or why there is none."""
+    if not found.values:
+        return _DIVERGED if found.diverged else _NOT_RUN
+    values = [100 * value for value in found.values]
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.1f}{spread}"
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Return the two-sided p-value of Welch's t-test; None if there are too few values.
+
+    Two samples without any spread have none either.
+    """
+    from scipy.stats import ttest_ind
+
+    if min(len(first), len(second)) < 2 or len({*first}) == len({*second}) == 1:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # one sample without spread
+        return float(ttest_ind(first, second, equal_var=False).pvalue)
+
+
+def comparison(part: Part, runs: Runs) -> list[str]:
+    """Return the difference of two losses by data set, with Welch's t-test, as Markdown."""
+    if not part.compared:
+        return []
+    rows = [
+        [dataset, _PROTOCOL[protocol], *found]
+        for protocol in PROTOCOLS
+        for dataset in part.datasets
+        if (found := _difference(part, dataset, protocol, runs))
+    ]
+    if not rows:
+        return []
+    titles = [TITLES[loss] for loss in part.compared]
+    return [*markdown(["data", "protocol", *titles, "difference", "p (Welch)"], rows, 2), ""]
+
+
+def _difference(part: Part, dataset: str, protocol: str, runs: Runs) -> list[str]:
+    found = [outcome(part, (dataset, loss), protocol, runs) for loss in part.compared]
+    if not all(side.values for side in found):
+        return []
+    first, second = (statistics.fmean(side.values) for side in found)
+    p = welch(found[0].values, found[1].values)
+    return [
+        *map(accuracy, found),
+        f"{100 * (second - first):+.1f}",
+        "–" if p is None else f"{p:.2g}",
+    ]
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Return a Markdown table, whose first columns are left-aligned."""
+    line = ["---"] * left + ["---:"] * (len(header) - left)
+    return [f"| {' | '.join(row)} |" for row in (header, line, *rows)]

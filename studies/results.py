@@ -1,0 +1,170 @@
+"""Results of trials in one small file: what a report needs, without the trials' folders."""
+
+import csv
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from storage.files import replacing
+from studies.study import Study
+from sweeping.grid import PAPER, Trial
+from sweeping.store import FINISHED, Store
+from utils import UserError, read_text
+
+STORED = Path(__file__).parent / "results"
+"""Folder of the results that belong to the project, by study."""
+
+FILE = "results.json"
+
+_BOOKKEEPING = ("--history", "--snapshot", "--model_dump")  # options that name files of the trial
+
+
+@dataclass(frozen=True)
+class Run:
+    """Trial that has ended, with a result or diverged.
+
+    Attributes:
+        folder: of its part in the study.
+        name: of the trial.
+        status: see ``sweeping.store.Result``.
+        seconds: of all attempts.
+        command: without the files that it wrote; ``$DATA`` stands for the folder of the data.
+        commit: of the code.
+        versions: of the libraries.
+        seed: of the training.
+        epochs: number of epochs.
+        best: accuracy in the best epoch, in [0, 1], on what judged the epochs.
+        best_epoch: its number.
+        last: the same accuracy after the last epoch.
+        test: accuracy on the test samples after the last epoch.
+        training_curve: accuracy on the augmented training samples, by epoch.
+        judged_curve: accuracy on what judged the epochs; None where it was not measured.
+    """
+
+    folder: str
+    name: str
+    status: str
+    seconds: float
+    command: str
+    commit: str | None
+    versions: Mapping[str, str]
+    seed: int
+    epochs: int
+    best: float | None = None
+    best_epoch: int | None = None
+    last: float | None = None
+    test: float | None = None
+    training_curve: tuple[float | None, ...] = ()
+    judged_curve: tuple[float | None, ...] = ()
+
+
+Runs = Mapping[str, Run]
+"""Trials of one part by name."""
+
+
+def runs_of(runs: Iterable[Run], folder: str) -> Runs:
+    """Return the trials of a part."""
+    return {run.name: run for run in runs if run.folder == folder}
+
+
+def read_trials(out: Path, study: Study) -> list[Run]:
+    """Read the trials of a study that have ended.
+
+    Args:
+        out: folder of the study.
+        study: of which the trials are.
+    """
+    folders = dict.fromkeys(part.folder for part in (*study.paper, *study.reduced))
+    return [
+        run_of(store, trial, folder)
+        for folder in folders
+        for store in [Store(out / folder)]
+        for trial in store.trials()
+        if store.result(trial).final
+    ]
+
+
+def run_of(store: Store, trial: Trial, folder: str) -> Run:
+    """Return what a report needs of a trial that has ended."""
+    result, path = store.result(trial), store.folder(trial)
+    record, name = result.record, result.record.get("epochs_judged_by")
+    run = Run(
+        folder,
+        trial.name,
+        result.status,
+        round(result.seconds),
+        public_command(str(store.facts(trial).get("command", ""))),
+        record.get("commit"),
+        record.get("versions", {}),
+        trial.point.seed,
+        int(record["last_epoch"]["epoch"]),
+    )
+    if result.status != FINISHED or name is None:
+        return run
+    history = read_text(path / "history.csv").rstrip("\n").split("\n")
+    rows = list(csv.DictReader(history))
+    measured = {
+        "best": record["best_epoch"][name] if trial.protocol == PAPER else None,
+        "best_epoch": int(record["best_epoch"]["epoch"]),
+        "last": record["last_epoch"][name],
+        "test": round(record["final"][name.removeprefix("val_")], 7),
+        "training_curve": _curve(rows, name.removeprefix("val_")),
+        "judged_curve": _curve(rows, name),
+    }
+    return Run(**{**vars(run), **measured})
+
+
+def _curve(rows: list[dict[str, str]], name: str) -> tuple[float | None, ...]:
+    return tuple(round(float(row[name]), 5) if row.get(name) else None for row in rows)
+
+
+def public_command(command: str) -> str:
+    """Leave out of a command what is of one machine: the files that it wrote, where the data is."""
+    words, kept = iter(shlex.split(command)), []
+    for word in words:
+        if word in _BOOKKEEPING:
+            next(words, None)
+        elif word == "--data_root":
+            kept += [word, "$DATA"]
+            next(words, None)
+        elif word != "--overwrite":
+            kept.append(word)
+    return " ".join(kept)
+
+
+def write_runs(folder: Path, runs: Iterable[Run]) -> None:
+    """Write the results, one trial a line, so that differences can be read.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    lines = [json.dumps(asdict(run)) for run in sorted(runs, key=lambda r: (r.folder, r.name))]
+    with replacing(folder / FILE) as temporary:
+        temporary.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def read_runs(folder: Path) -> list[Run]:
+    """Read results; none if there is no file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    file = folder / FILE
+    if not file.exists():
+        return []
+    names = {field.name for field in fields(Run)}
+    try:
+        return [Run(**{k: v for k, v in entry.items() if k in names}) for entry in _load(file)]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"cannot read {file}: it is damaged") from error
+
+
+def _load(file: Path) -> list[dict]:
+    return json.loads(read_text(file))
+
+
+def merged(stored: Iterable[Run], new: Iterable[Run]) -> list[Run]:
+    """Return both; of a trial that both have, the new one."""
+    return list({(run.folder, run.name): run for run in (*stored, *new)}.values())

@@ -1,0 +1,190 @@
+"""Run the trainings of a study with the engine of the sweeps."""
+
+import logging
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+from datasets.names import parse_name
+from storage.outputs import check_folder
+from studies.choice import chosen_rate
+from studies.results import Runs, run_of
+from studies.study import Part, Study
+from sweeping.commands import Commands
+from sweeping.engine import Machines, end, run_missing, shared_settings, show_missing
+from sweeping.grid import PROTOCOLS, Trial
+from sweeping.report import Report
+from sweeping.stopping import StopRequest
+from sweeping.store import SETTINGS, Store, read_settings
+from utils import UsageError
+
+logger = logging.getLogger(__name__)
+
+_STUDY = "study"  # name of the setting by which a folder belongs to a study
+_WITHOUT_FOLDER = ("Digits", "ORL")  # data sets that come with a package
+
+
+@dataclass(frozen=True)
+class Request:
+    """What of a study is run, and where.
+
+    Attributes:
+        out: folder of all results.
+        machines: that run the trials.
+        data_roots: folders by data set, see ``Commands``.
+        weights: that fine-tuned networks start from; without it, these are left out.
+        only: patterns of the names of trials; none: all.
+    """
+
+    out: Path
+    machines: Machines = field(default_factory=Machines)
+    data_roots: Mapping[str, str] = field(default_factory=dict)
+    weights: Path | None = None
+    only: tuple[str, ...] = ()
+
+    def wanted(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Return those that the patterns ask for."""
+        return [t for t in trials if not self.only or any(fnmatch(t.name, p) for p in self.only)]
+
+    def folder(self, part: Part) -> Path:
+        """Return the folder of a part."""
+        return self.out / part.folder
+
+
+def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) -> None:
+    """Run what is missing: the search for the best rates, then all seeds at these.
+
+    Args:
+        study: to be run.
+        scale: one of ``SCALES``.
+        request: what of it, and where.
+        finish: called when no more trials run, however that came about.
+
+    Raises:
+        UsageError: the folder has other results, or no trial could work.
+        UserError: trials failed.
+        Interrupted: a signal stopped it.
+    """
+    parts = _runnable(study, scale, request)
+    _check_folder(study, scale, request.out)
+    settings = {part: _settings(study, scale, part, request) for part in parts}
+    _make_folder(request.out)
+    reports, stopping = [], StopRequest()
+    try:
+        for part in parts:
+            if stopping.signal is None:
+                stopping = _run_part(part, settings[part], request, reports)
+    finally:
+        finish()
+    end(reports, stopping)
+
+
+def show(study: Study, scale: str, request: Request) -> None:
+    """Print the command of each trial of the search that is missing, and of fixed rates."""
+    for part in study.parts(scale):
+        report = Report(Store(request.folder(part)), request.wanted(part.search()))
+        show_missing(report, _commands(part, request))
+
+
+def _run_part(
+    part: Part, settings: Mapping[str, str], request: Request, reports: list[Report]
+) -> StopRequest:
+    store, commands = Store(request.folder(part)), _commands(part, request)
+    machines = request.machines
+    if machines.gpus is None and part.gpus is not None:
+        machines = replace(machines, gpus=part.gpus)
+    with store.opened():
+        store.agree(settings)
+        search = Report(store, request.wanted(part.search()))
+        reports.append(search)
+        stopping = run_missing(search, commands, machines)
+        if stopping.signal is None:
+            runs = {
+                t.name: run_of(store, t, part.folder) for t, r in search.results.items() if r.final
+            }
+            further = request.wanted(repetitions(part, runs))
+            reports.append(Report(store, [t for t in further if t not in search.trials]))
+            stopping = run_missing(reports[-1], commands, machines)
+    return stopping
+
+
+def repetitions(part: Part, runs: Runs) -> list[Trial]:
+    """Return the trials with all seeds, one seed after the other, at the rates chosen so far."""
+    found: dict[Trial, None] = {}
+    for cell in part.cells():
+        for protocol in PROTOCOLS:
+            rate = chosen_rate(part, cell, protocol, runs)
+            if rate is not None:
+                found |= dict.fromkeys(part.repeated(cell, rate))
+    return sorted(found, key=lambda trial: trial.point.seed)
+
+
+def _runnable(study: Study, scale: str, request: Request) -> list[Part]:
+    """Return the parts that can be run; say which are left out."""
+    parts = [part for part in study.parts(scale) if request.weights or not part.weights]
+    for part in study.parts(scale):
+        if part not in parts:
+            logger.warning("%s: left out without --finetune FILE", part.title)
+    for part in parts:
+        for dataset in part.datasets:
+            root = _commands(part, request).data_root(dataset)
+            base = parse_name(dataset).base
+            if not root and base not in _WITHOUT_FOLDER:
+                raise UsageError(f"--data_root {base}=DIR: give the folder of {base}")
+            if root and not request.machines.address and not Path(root).is_dir():
+                raise UsageError(f"--data_root {root}: there is no such folder")
+    return parts
+
+
+def _commands(part: Part, request: Request) -> Commands:
+    options = part.options
+    if part.weights:
+        options += f" --finetune {shlex.quote(str(request.weights or 'WEIGHTS.h5'))}"
+    gpus = request.machines.gpus or part.gpus or 1
+    return Commands(
+        tuple(shlex.split(options)),
+        request.data_roots,
+        part.embeddings,
+        part.val_fraction,
+        max(int(gpus), 1),
+    )
+
+
+def _settings(study: Study, scale: str, part: Part, request: Request) -> dict[str, str]:
+    # Trials that choose the rate have all options that the others have.
+    common = shared_settings(part.search(), _commands(part, request), "study.py")
+    return {_STUDY: _label(study, scale), **common}
+
+
+def _label(study: Study, scale: str) -> str:
+    return f"{study.name} ({scale})"
+
+
+def _check_folder(study: Study, scale: str, out: Path) -> None:
+    """Refuse a folder with the results of another study.
+
+    Raises:
+        UsageError: it has them.
+    """
+    for file in sorted([out / SETTINGS, *out.glob(f"*/{SETTINGS}")]):
+        found = read_settings(file).get(_STUDY) if file.exists() else None
+        if found not in (None, _label(study, scale)):
+            raise UsageError(
+                f"--out {out}: has results of {found}, not {_label(study, scale)}; "
+                "give another folder"
+            )
+
+
+def _make_folder(out: Path) -> None:
+    """Create the folder, whose parent has to exist.
+
+    Raises:
+        UsageError: it cannot be created.
+    """
+    check_folder("--out", out.absolute().parent)
+    try:
+        out.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out}: {error.strerror}") from error

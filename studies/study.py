@@ -1,0 +1,163 @@
+"""Studies as data: parts of trainings with shared options, and what the paper reports of each."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sweeping.grid import PAPER, PROTOCOLS, Point, Trial, grid
+from utils import UsageError, unknown_name
+
+NAMES = (
+    *("table-2", "table-3", "figure-1", "figure-2", "figure-3", "overfitting"),
+    *("cub50", "orl", "cifar-100-small", "digits"),
+)
+"""The paper's tables and figures, and studies of a size that CPUs can do."""
+
+SCALES = ("paper", "reduced")
+
+TITLES = {
+    "mse": "MSE",
+    "xent": "softmax + cross-entropy",
+    "xent+ls": "… with label smoothing 0.1",
+    "cosine": "cosine, one-hot",
+    "cosine+xent": "cosine + 0.1 cross-entropy, one-hot",
+    "semantic": "cosine, semantic",
+    "semantic+xent": "cosine + 0.1 cross-entropy, semantic",
+}
+"""Losses as the tables call them."""
+
+Cell = tuple[str, str]
+"""Data set and loss."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Trainings that share their options: one folder of a sweep, one table of the report.
+
+    First each loss is trained at all its rates, with the first seeds only, and the best rate is
+    chosen: by the best test accuracy (the paper's protocol), and on held-out training samples. Then
+    it is trained with all seeds at the rates that were chosen.
+
+    Attributes:
+        title: of the table.
+        datasets: names with suffixes.
+        losses: keys of ``sweeping.grid.LOSSES``.
+        rates: candidates for ``--sgdr_max_lr``, for all losses or by loss; a single one is fixed.
+        options: of all trainings.
+        folder: in that of the study; ``""``: the study has no other part.
+        seeds: of the trainings that are reported.
+        search_seeds: how many of them choose the rate.
+        new_subsets: whether every seed selects training samples of its own, ``--subset_seed``.
+        chosen_on: data set on which the rate is chosen for all; None: on each by itself.
+        protocols: by which it is chosen.
+        val_fraction: of the training samples, held out to choose.
+        gpus: per training.
+        embeddings: class embeddings by data set, for semantic losses.
+        weights: whether the trainings start from weights, which the user has to give.
+        full_size: training samples per class of a data set without ``-subN``.
+        reported: what the paper reports, in percent.
+        compared: two losses whose means are compared by Welch's t-test.
+    """
+
+    title: str
+    datasets: tuple[str, ...]
+    losses: tuple[str, ...]
+    rates: tuple[float, ...] | Mapping[str, tuple[float, ...]]
+    options: str
+    folder: str = ""
+    seeds: tuple[int, ...] = (0,)
+    search_seeds: int = 1
+    new_subsets: bool = False
+    chosen_on: str | None = None
+    protocols: tuple[str, ...] = (PAPER,)
+    val_fraction: float | None = None
+    gpus: int | None = None
+    embeddings: Mapping[str, str] = field(default_factory=dict)
+    weights: bool = False
+    full_size: int | None = None
+    reported: Mapping[Cell, float] = field(default_factory=dict)
+    compared: tuple[str, str] | None = None
+
+    def rates_of(self, loss: str) -> tuple[float, ...]:
+        """Return the candidates of a loss."""
+        return self.rates[loss] if isinstance(self.rates, Mapping) else self.rates
+
+    def cells(self) -> list[Cell]:
+        """Return all data sets and losses, in the order of the table."""
+        return [(dataset, loss) for dataset in self.datasets for loss in self.losses]
+
+    def candidates(self, cell: Cell, protocol: str) -> list[Trial]:
+        """Return the trials that choose the rate of a cell; none if it is fixed."""
+        dataset, loss = self.chosen_on or cell[0], cell[1]
+        if protocol not in self.protocols or len(self.rates_of(loss)) == 1:
+            return []
+        points = grid([dataset], [loss], self.rates_of(loss), self.seeds[: self.search_seeds])
+        return [Trial(self._drawn(point), protocol) for point in points]
+
+    def repeated(self, cell: Cell, rate: float) -> list[Trial]:
+        """Return the trials of a cell at the chosen rate."""
+        return [Trial(self._drawn(Point(*cell, rate, seed)), PAPER) for seed in self.seeds]
+
+    def search(self) -> list[Trial]:
+        """Return the trials that choose the rates of all cells, and those at fixed rates."""
+        found = {}
+        for protocol in PROTOCOLS:
+            for cell in self.cells():
+                found |= dict.fromkeys(self.candidates(cell, protocol))
+        for cell in self.cells():
+            if len(self.rates_of(cell[1])) == 1:
+                found |= dict.fromkeys(self.repeated(cell, self.rates_of(cell[1])[0]))
+        return sorted(found, key=lambda trial: trial.point.seed)
+
+    def _drawn(self, point: Point) -> Point:
+        subset = point.seed if self.new_subsets else 0
+        return Point(point.dataset, point.loss, point.learning_rate, point.seed, subset)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Question that the paper, or this project, answers by trainings.
+
+    Attributes:
+        name: of the study.
+        title: in one line.
+        text: what is compared, for the report.
+        paper: its trainings as published.
+        reduced: its trainings at a size that CPUs can do.
+        reduced_in: other studies that are its reduced scale.
+        reduced_text: what was reduced against the paper.
+        draws: functions of ``studies.figures`` that draw it.
+    """
+
+    name: str
+    title: str
+    text: str = ""
+    paper: tuple[Part, ...] = ()
+    reduced: tuple[Part, ...] = ()
+    reduced_in: tuple[str, ...] = ()
+    reduced_text: str = ""
+    draws: tuple[str, ...] = ()
+
+    def parts(self, scale: str) -> tuple[Part, ...]:
+        """Return the trainings of a scale.
+
+        Raises:
+            UsageError: it has none.
+        """
+        parts = self.paper if scale == "paper" else self.reduced
+        if not parts:
+            where = ", ".join(self.reduced_in) if scale == "reduced" else ""
+            hint = f"; its reduced scale is {where}" if where else ""
+            raise UsageError(f"{self.name}: has no trainings at --scale {scale}{hint}")
+        return parts
+
+
+def load(name: str) -> Study:
+    """Return a study by name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in NAMES:
+        raise unknown_name("study", name, NAMES)
+    return importlib.import_module(f"studies.definitions.{name.replace('-', '_')}").STUDY
