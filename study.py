@@ -92,8 +92,6 @@ def _run(args: argparse.Namespace) -> None:
     if args.dry_run:
         show(found, args.scale, request)
         return
-    if args.out is None:
-        out.parent.mkdir(exist_ok=True)
     run(found, args.scale, request, lambda: _write(found, out))
 
 

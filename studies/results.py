@@ -8,15 +8,18 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from storage.files import replacing
-from studies.study import Study
+from studies.study import Cell, Study
 from sweeping.grid import PAPER, Trial
-from sweeping.store import FINISHED, Store
-from utils import UserError, read_text
+from sweeping.store import FINISHED, SETTINGS, Store, read_settings
+from utils import UsageError, UserError, read_text
 
 STORED = Path(__file__).parent / "results"
 """Folder of the results that belong to the project, by study."""
 
 FILE = "results.json"
+
+STUDY = "study"
+"""Setting of a folder of trials that names the study."""
 
 _BOOKKEEPING = ("--history", "--snapshot", "--model_dump")  # options that name files of the trial
 
@@ -69,20 +72,42 @@ def runs_of(runs: Iterable[Run], folder: str) -> Runs:
     return {run.name: run for run in runs if run.folder == folder}
 
 
+def check_study(study: Study, out: Path) -> None:
+    """Refuse a folder with the results of another study.
+
+    Raises:
+        UsageError: it has them.
+        UserError: its settings are damaged.
+    """
+    for file in sorted([out / SETTINGS, *out.glob(f"*/{SETTINGS}")]):
+        found = read_settings(file).get(STUDY) if file.exists() else None
+        if found not in (None, study.name):
+            raise UsageError(
+                f"--out {out}: has results of the study {found}, not of {study.name}; "
+                "give another folder"
+            )
+
+
 def read_trials(out: Path, study: Study) -> list[Run]:
     """Read the trials of a study that have ended.
 
     Args:
         out: folder of the study.
-        study: of which the trials are.
+        study: of which the trials are; others in the folder are left out.
+
+    Raises:
+        UsageError: the folder has the results of another study.
     """
-    folders = dict.fromkeys(part.folder for part in (*study.paper, *study.reduced))
+    check_study(study, out)
+    cells: dict[str, set[Cell]] = {}
+    for part in (*study.paper, *study.reduced):
+        cells.setdefault(part.folder, set()).update(part.cells())
     return [
         run_of(store, trial, folder)
-        for folder in folders
+        for folder, wanted in cells.items()
         for store in [Store(out / folder)]
         for trial in store.trials()
-        if store.result(trial).final
+        if (trial.point.dataset, trial.point.loss) in wanted and store.result(trial).final
     ]
 
 

@@ -8,21 +8,19 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from datasets.names import parse_name
-from storage.outputs import check_folder
 from studies.choice import chosen_rate
-from studies.results import Runs, run_of
+from studies.results import STUDY, Runs, check_study, run_of
 from studies.study import Part, Study
 from sweeping.commands import Commands
 from sweeping.engine import Machines, end, run_missing, shared_settings, show_missing
 from sweeping.grid import PROTOCOLS, Trial
 from sweeping.report import Report
 from sweeping.stopping import StopRequest
-from sweeping.store import SETTINGS, Store, read_settings
+from sweeping.store import Store
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
 
-_STUDY = "study"  # name of the setting by which a folder belongs to a study
 _WITHOUT_FOLDER = ("Digits", "ORL")  # data sets that come with a package
 
 
@@ -68,9 +66,12 @@ def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) 
         Interrupted: a signal stopped it.
     """
     parts = _runnable(study, scale, request)
-    _check_folder(study, scale, request.out)
-    settings = {part: _settings(study, scale, part, request) for part in parts}
-    _make_folder(request.out)
+    check_study(study, request.out)
+    settings = {part: _settings(study, part, request) for part in parts}
+    try:
+        request.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {request.out}: {error.strerror}") from error
     reports, stopping = [], StopRequest()
     try:
         for part in parts:
@@ -83,9 +84,11 @@ def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) 
 
 def show(study: Study, scale: str, request: Request) -> None:
     """Print the command of each trial of the search that is missing, and of fixed rates."""
+    shown: set[tuple[str, Trial]] = set()
     for part in study.parts(scale):
-        report = Report(Store(request.folder(part)), request.wanted(part.search()))
-        show_missing(report, _commands(part, request))
+        trials = [t for t in request.wanted(part.search()) if (part.folder, t) not in shown]
+        show_missing(Report(Store(request.folder(part)), trials), _commands(part, request))
+        shown |= {(part.folder, trial) for trial in trials}
 
 
 def _run_part(
@@ -152,39 +155,7 @@ def _commands(part: Part, request: Request) -> Commands:
     )
 
 
-def _settings(study: Study, scale: str, part: Part, request: Request) -> dict[str, str]:
+def _settings(study: Study, part: Part, request: Request) -> dict[str, str]:
     # Trials that choose the rate have all options that the others have.
     common = shared_settings(part.search(), _commands(part, request), "study.py")
-    return {_STUDY: _label(study, scale), **common}
-
-
-def _label(study: Study, scale: str) -> str:
-    return f"{study.name} ({scale})"
-
-
-def _check_folder(study: Study, scale: str, out: Path) -> None:
-    """Refuse a folder with the results of another study.
-
-    Raises:
-        UsageError: it has them.
-    """
-    for file in sorted([out / SETTINGS, *out.glob(f"*/{SETTINGS}")]):
-        found = read_settings(file).get(_STUDY) if file.exists() else None
-        if found not in (None, _label(study, scale)):
-            raise UsageError(
-                f"--out {out}: has results of {found}, not {_label(study, scale)}; "
-                "give another folder"
-            )
-
-
-def _make_folder(out: Path) -> None:
-    """Create the folder, whose parent has to exist.
-
-    Raises:
-        UsageError: it cannot be created.
-    """
-    check_folder("--out", out.absolute().parent)
-    try:
-        out.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--out {out}: {error.strerror}") from error
+    return {STUDY: study.name, **common}

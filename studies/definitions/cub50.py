@@ -8,14 +8,12 @@ RATES = (1.0, 0.5, 0.1, 0.05, 0.01)
 OPTIONS = (
     "--architecture rn18 --target_size 72 --crop_size 64 --batch_size 50 --epochs 84 --cache ram"
 )
-VAL_FRACTION = 0.2
+SEARCH = {"seeds": (0, 1, 2), "protocols": PROTOCOLS, "val_fraction": 0.2}
 REDUCED = (
     "the first 50 of 200 classes; rn18 on 64 pixels in place of ResNet-50 on 448; batches of 50 in "
     "place of 96; 84 epochs, three cycles of SGDR, in place of 372, five cycles; five learning "
     "rates in place of eight."
 )
-_SEARCH = {"seeds": (0, 1, 2), "protocols": PROTOCOLS, "val_fraction": VAL_FRACTION}
-
 STUDY = Study(
     "cub50",
     "CUB, 50 classes, 30 images per class",
@@ -27,7 +25,7 @@ STUDY = Study(
             ("cosine+xent", "xent", "cosine", "semantic+xent", "xent+ls", "mse"),
             RATES,
             OPTIONS,
-            **_SEARCH,
+            **SEARCH,
             full_size=30,
             reported=p.TABLE_2,
             compared=("xent", "cosine+xent"),
@@ -38,7 +36,7 @@ STUDY = Study(
             ("cosine+xent", "xent"),
             RATES,
             OPTIONS,
-            **_SEARCH,
+            **SEARCH,
             chosen_on="CUB",
             full_size=30,
             compared=("xent", "cosine+xent"),

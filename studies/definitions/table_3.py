@@ -25,8 +25,7 @@ STUDY = Study(
     "Test accuracy with class embeddings that know more and more of the taxonomy of birds.",
     paper=tuple(_part(t, LEARNING_RATES, p.FINE_GRAINED, gpus=4) for t in _TITLES),
     reduced=tuple(
-        _part(t, cub50.RATES, cub50.OPTIONS, val_fraction=cub50.VAL_FRACTION)
-        for t in ("flat", "wikispecies")
+        _part(t, cub50.RATES, cub50.OPTIONS, **cub50.SEARCH) for t in ("flat", "wikispecies")
     ),
     reduced_in=("cub50",),
     reduced_text=cub50.REDUCED,

@@ -1,0 +1,254 @@
+"""Choice of rates, tables, Welch's t-test and stored results, from hand-made trials."""
+
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import study
+from studies import results
+from studies.choice import chosen_rate, outcome
+from studies.figures import curves, sizes
+from studies.report import comparison, table, welch
+from studies.results import Run, merged, public_command, read_runs, read_trials, write_runs
+from studies.running import repetitions
+from studies.study import Part, Study
+from sweeping.grid import PAPER, PROTOCOLS, VALIDATION, Point, Trial
+from sweeping.store import Store
+from tests.commands.running import run
+from utils import UserError
+
+PART = Part(
+    "by images",
+    ("Digits-sub2", "Digits-sub5"),
+    ("xent", "cosine"),
+    (0.5, 0.1),
+    "--epochs 3",
+    seeds=(0, 1, 2),
+    chosen_on="Digits-sub5",
+    protocols=PROTOCOLS,
+    val_fraction=0.2,
+    reported={("Digits-sub5", "cosine"): 60.0},
+    compared=("xent", "cosine"),
+)
+STUDY = Study("digits", "Made by hand", reduced=(PART,), draws=("sizes", "curves"))
+SMALL, LARGE = "Digits-sub2", "Digits-sub5"
+
+
+def ended(dataset, loss, rate, seed, best=None, test=None, held_out=None):
+    """A trial with some accuracies; one without any has diverged."""
+    protocol = PAPER if held_out is None else VALIDATION
+    name = Trial(Point(dataset, loss, rate, seed), protocol).name
+    status = "diverged" if best is None and held_out is None else "finished"
+    figures = {"best": best, "test": test, "last": test if held_out is None else held_out}
+    return Run("", name, status, 60, "python learn.py", "0123456789ab", {}, seed, 3, **figures)
+
+
+RUNS = [
+    ended(LARGE, "xent", 0.5, 0),  # diverged
+    ended(LARGE, "xent", 0.1, 0, best=0.50, test=0.45),
+    ended(LARGE, "xent", 0.1, 1, best=0.54, test=0.53),
+    ended(LARGE, "xent", 0.1, 2, best=0.58, test=0.49),
+    ended(LARGE, "cosine", 0.5, 0, best=0.70, test=0.60),
+    ended(LARGE, "cosine", 0.5, 1, best=0.66, test=0.58),
+    ended(LARGE, "cosine", 0.1, 0, best=0.62, test=0.62),
+    ended(LARGE, "cosine", 0.1, 1, best=0.99, test=0.60),  # only seed 0 chooses
+    ended(LARGE, "cosine", 0.5, 0, test=0.1, held_out=0.40),
+    ended(LARGE, "cosine", 0.1, 0, test=0.1, held_out=0.50),
+    ended(SMALL, "cosine", 0.5, 0, best=0.30, test=0.20),
+]
+BY_NAME = {run.name: run for run in RUNS}
+
+
+def test_each_protocol_chooses_by_its_own_trials():
+    assert chosen_rate(PART, (LARGE, "cosine"), PAPER, BY_NAME) == 0.5
+    assert chosen_rate(PART, (LARGE, "cosine"), VALIDATION, BY_NAME) == 0.1
+    assert chosen_rate(PART, (SMALL, "cosine"), PAPER, BY_NAME) == 0.5  # chosen at the other size
+    assert chosen_rate(PART, (LARGE, "xent"), VALIDATION, BY_NAME) is None
+
+
+def test_a_diverged_rate_is_told_and_never_chosen():
+    found = outcome(PART, (LARGE, "xent"), PAPER, BY_NAME)
+    assert (found.rate, found.diverged, found.tried) == (0.1, (0.5,), "2/2")
+    alone = {run.name: run for run in RUNS[:1]}
+    assert outcome(PART, (LARGE, "xent"), PAPER, alone).rate is None
+    row = next(line for line in table(PART, alone) if line.startswith(f"| {LARGE} | softmax"))
+    assert "| diverged |" in row and "(0.5 diverged)" in row
+
+
+def test_protocols_report_trainings_on_all_samples_in_columns_of_their_own():
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table(PART, BY_NAME)]
+    assert rows[0] == [
+        *("data", "loss", "paper", "best epoch", "difference", "rate", "rates run", "runs"),
+        *("held-out", "rate", "rates run", "runs"),
+    ]
+    best, after = np.array([70, 66.0]), np.array([62, 60.0])  # the rates are 0.5 and 0.1
+    (cosine,) = [row for row in rows if row[:2] == [LARGE, "cosine, one-hot"]]
+    assert cosine[2:] == [
+        *("60.0", f"{best.mean():.1f} ± {best.std(ddof=1):.1f}", "+8.0", "0.5", "2/2", "2"),
+        *(f"{after.mean():.1f} ± {after.std(ddof=1):.1f}", "0.1", "2/2", "2"),
+    ]
+    (small,) = [row for row in rows if row[:2] == [SMALL, "cosine, one-hot"]]
+    assert small[2:8] == ["–", "30.0", "–", "0.5", "2/2", "1"]
+    (missing,) = [row for row in rows if row[:2] == [LARGE, "softmax + cross-entropy"]]
+    assert missing[8:] == ["not run", "–", "0/2", "0"]
+
+
+def test_what_is_repeated_are_all_seeds_at_the_rates_of_both_protocols():
+    found = repetitions(PART, BY_NAME)
+    cosine = {(t.point.learning_rate, t.point.seed) for t in found if t.point.loss == "cosine"}
+    assert cosine == {(rate, seed) for rate in (0.5, 0.1) for seed in (0, 1, 2)}
+    assert {t.point.learning_rate for t in found if t.point.loss == "xent"} == {0.1}
+    assert {t.protocol for t in found} == {PAPER}
+    assert [t.point.seed for t in found] == sorted(t.point.seed for t in found)
+
+
+def test_p_of_welch_by_its_formula():
+    first, second = np.array([0.50, 0.54, 0.58]), np.array([0.70, 0.66])
+    a, b = first.var(ddof=1) / 3, second.var(ddof=1) / 2
+    t = (first.mean() - second.mean()) / math.sqrt(a + b)
+    freedom = (a + b) ** 2 / (a**2 / 2 + b**2 / 1)
+    expected = 2 * stats.t.sf(abs(t), freedom)
+    assert welch(first, second) == pytest.approx(expected, rel=1e-9)
+    assert f"| +14.0 | {expected:.2g} |" in "\n".join(comparison(PART, BY_NAME))
+    assert welch([0.5], [0.6, 0.7]) is None and welch([0.5, 0.5], [0.6, 0.6]) is None
+
+
+def test_pictures_show_means_deviations_and_curves():
+    (panel,) = sizes(PART, BY_NAME).axes
+    labels = panel.get_legend_handles_labels()[1]
+    assert labels == ["softmax + cross-entropy", "cosine, one-hot"]
+    line = panel.containers[1][0]
+    np.testing.assert_allclose(line.get_xdata(), [2, 5])
+    np.testing.assert_allclose(line.get_ydata(), [30, 68])
+    styles = {(c[0].get_marker(), c[0].get_linestyle()) for c in panel.containers}
+    assert len(styles) == 2
+    one = Part("one", (LARGE,), ("xent", "cosine"), (0.5, 0.1), "")
+    assert curves(one, BY_NAME) is None
+    drawn = {**vars(RUNS[4]), "training_curve": (0.5, 0.9), "judged_curve": (None, 0.7)}
+    figure = curves(one, {RUNS[4].name: Run(**drawn)})
+    test, training = figure.axes[0].lines
+    assert training.get_ydata().tolist() == [50, 90] and test.get_ydata()[1] == 70
+
+
+def test_results_are_kept_and_only_replaced_by_the_same_trial(tmp_path):
+    write_runs(tmp_path, RUNS[:3])
+    assert {run.name: run.best for run in read_runs(tmp_path)} == {
+        run.name: run.best for run in RUNS[:3]
+    }
+    new = Run(**{**vars(RUNS[1]), "best": 0.9})
+    both = merged(read_runs(tmp_path), [new])
+    assert len(both) == 3 and {run.best for run in both} == {None, 0.9, 0.54}
+    for damage in ("[{", '{"a": 1}', "[1]", '[{"name": 1}]'):
+        (tmp_path / "results.json").write_text(damage)
+        with pytest.raises(UserError, match=r"results\.json: it is damaged"):
+            read_runs(tmp_path)
+
+
+def test_commands_are_stored_without_what_is_of_one_machine():
+    command = (
+        "python learn_classifier.py --dataset CUB --data_root '/home/me/my birds' --seed 0 "
+        "--history /home/me/h.csv --snapshot /home/me/s.h5 --overwrite"
+    )
+    kept = "python learn_classifier.py --dataset CUB --data_root $DATA --seed 0"
+    assert public_command(command) == kept
+
+
+HISTORY = {"acc": [0.25, 0.5, 0.75], "val_acc": [0.2, 0.6, 0.4]}
+
+
+def write_trial(store, point, protocol=PAPER, diverged=False, attempt=1):
+    """A trial of three epochs in a store, as a training leaves it."""
+    trial = Trial(point, protocol)
+    folder = store.prepare(trial, ["learn_classifier.py", "--history", "h"], ("--epochs", "3"))
+    rows = [f"{i + 1},{a},{v}" for i, (a, v) in enumerate(zip(*HISTORY.values(), strict=True))]
+    (folder / "history.csv").write_text("\n".join(["epoch,acc,val_acc", *rows]) + "\n")
+    record = {
+        "commit": "c0ffee",
+        "versions": {"keras": "3.15.1"},
+        "epochs_judged_by": "val_acc",
+        "best_epoch": {"epoch": 2, "val_acc": 0.6},
+        "last_epoch": {"epoch": 3, "val_acc": 0.4},
+        "final": {"acc": 0.4},
+        "diverged": diverged,
+    }
+    (folder / "history.csv.run.json").write_text(json.dumps(record))
+    (folder / "attempts.csv").write_text("started,seconds,status,host\n1,7200,0,here\n")
+
+
+@pytest.fixture
+def out(tmp_path):
+    store = Store(tmp_path / "out")
+    with store.opened():
+        store.agree({"--epochs": "3"})
+    write_trial(store, Point(LARGE, "xent", 0.5, 0))
+    write_trial(store, Point(LARGE, "xent", 0.1, 0), diverged=True)
+    write_trial(store, Point("Digits", "xent", 0.1, 0))  # not of the study
+    return store.path
+
+
+def test_trials_that_were_run_before_are_read_with_their_curves(out):
+    diverged, finished = sorted(read_trials(out, STUDY), key=lambda run: run.name)
+    assert (diverged.status, diverged.best, diverged.judged_curve) == ("diverged", None, ())
+    assert (finished.best, finished.best_epoch, finished.last, finished.test) == (0.6, 2, 0.4, 0.4)
+    assert finished.training_curve == (0.25, 0.5, 0.75)
+    assert finished.judged_curve == (0.2, 0.6, 0.4)
+    assert (finished.seconds, finished.commit, finished.epochs) == (7200, "c0ffee", 3)
+    assert finished.command == "python learn_classifier.py"
+
+
+@pytest.fixture
+def made_by_hand(monkeypatch, tmp_path):
+    monkeypatch.setattr(study, "load", lambda name: STUDY)
+    monkeypatch.setattr(results, "STORED", tmp_path / "stored")
+    monkeypatch.setattr("studies.pages.PAGES", ())
+
+
+def test_a_report_of_a_folder_needs_no_ray_and_leaves_the_project_alone(
+    out, made_by_hand, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    reported = run(study, f"report digits --out {out}")
+    assert reported.status == 0, reported.err
+    row = "| Digits-sub5 | softmax + cross-entropy | – | 60.0 | – | 0.5 | 2/2 (0.1 diverged) | 1 |"
+    assert row in reported.out and row in (out / "report.md").read_text()
+    assert "2 runs, 4.0 hours. Code: c0ffee; keras 3.15.1." in reported.out
+    assert len(read_runs(out)) == 2
+    assert not results.STORED.exists()
+
+
+def test_results_become_those_of_the_project_and_are_reported_from_there(out, made_by_hand):
+    stored = results.STORED / "digits"
+    assert run(study, f"report digits --out {out} --store").status == 0
+    first = (stored / "report.md").read_text()
+    reported = run(study, "report digits")
+    assert reported.status == 0 and reported.out.rstrip("\n") == first.rstrip("\n")
+    assert (stored / "report.md").read_text() == first
+
+
+def test_another_study_s_folder_is_refused(out, made_by_hand):
+    settings = json.loads((out / "sweep.json").read_text())
+    (out / "sweep.json").write_text(json.dumps({**settings, "study": "cub50"}))
+    for action in ("report", "run"):
+        refused = run(study, f"{action} digits --out {out}")
+        assert refused.status == 2
+        assert "has results of the study cub50, not of digits" in refused.err.splitlines()[-1]
+    (out / "sweep.json").write_text("{")
+    refused = run(study, f"run digits --out {out}")
+    assert refused.status == 1 and "sweep.json: it is damaged" in refused.err
+
+
+def test_pages_have_what_the_results_say(monkeypatch, out):
+    from studies import pages
+
+    monkeypatch.setattr(pages, "load", lambda name: STUDY)
+    monkeypatch.setattr(pages, "STORED", out.parent)
+    (out.parent / "digits").mkdir()
+    write_runs(out.parent / "digits", read_trials(out, STUDY))
+    page = "a\n<!-- study.py report digits -->\nold 99.9\n<!-- end -->\nb\n"
+    once = pages.rendered(page)
+    assert "| 60.0 |" in once and "99.9" not in once and once.startswith("a\n<!-- study.py")
+    assert once.endswith("<!-- end -->\nb\n") and pages.rendered(once) == once

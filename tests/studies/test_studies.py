@@ -1,0 +1,182 @@
+"""Studies as data: their grids, and the commands of the paper's scale as published."""
+
+import importlib
+import shlex
+
+import pytest
+
+import study
+from datasets import dataset_names
+from studies.definitions.published import BEST_RATES, TABLE_2, TABLE_2_FINE_TUNED
+from studies.study import NAMES, Part, load
+from sweeping.grid import LEARNING_RATES, LOSSES, PAPER, PROTOCOLS, VALIDATION, dataset_key
+from tests.commands.running import run
+from utils import UsageError
+
+PARTS = [
+    pytest.param(part, id=f"{name}-{scale}-{part.title}")
+    for name in NAMES
+    for scale in ("paper", "reduced")
+    for part in getattr(load(name), scale)
+]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_name_what_exists(part):
+    if "AG-News" in part.title.replace(" ", "-") and "AG-News" not in dataset_names():
+        pytest.skip("AG News is not there yet")
+    assert [dataset_key(name) for name in part.datasets] == list(part.datasets)
+    assert set(part.losses) <= set(LOSSES)
+    assert part.chosen_on is None or dataset_key(part.chosen_on) == part.chosen_on
+    assert (VALIDATION in part.protocols) == (part.val_fraction is not None)
+    assert all(rate > 0 for loss in part.losses for rate in part.rates_of(loss))
+    assert 0 < part.search_seeds <= len(part.seeds)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parts_of_a_scale_share_a_folder_only_with_the_same_options(name):
+    for parts in (load(name).paper, load(name).reduced):
+        options = {}
+        for part in parts:
+            same = (part.options, part.gpus, part.val_fraction)
+            assert options.setdefault(part.folder, same) == same
+        assert "" not in options or len(options) == 1
+
+
+def test_published_figures_are_those_of_the_paper():
+    assert len(TABLE_2) == 5 * 6 + 2 * 3 and len(TABLE_2_FINE_TUNED) == 3 * 5
+    assert TABLE_2["CUB", "cosine+xent"] == 68.0 and TABLE_2["CIFAR-100", "xent+ls"] == 77.5
+    assert TABLE_2["NAB-large", "semantic+xent"] == 73.8
+    assert TABLE_2_FINE_TUNED["MIT67Scenes-caffe", "cosine"] == 74.3
+    assert BEST_RATES["CIFAR-100"]["cosine"] == (0.05,)
+
+
+def two_stages() -> Part:
+    return Part(
+        "two stages",
+        ("Digits-sub2", "Digits-sub5"),
+        ("xent", "cosine"),
+        {"xent": (0.1, 0.5), "cosine": (0.3,)},
+        "--epochs 1",
+        seeds=(0, 1, 2),
+        new_subsets=True,
+        chosen_on="Digits-sub5",
+        protocols=PROTOCOLS,
+        val_fraction=0.2,
+    )
+
+
+def test_rates_are_searched_with_the_first_seed_at_one_size_and_fixed_ones_not_at_all():
+    names = [trial.name for trial in two_stages().search()]
+    assert names == [
+        "Digits-sub5_xent_lr0.1_seed0",
+        "Digits-sub5_xent_lr0.5_seed0",
+        "Digits-sub5_xent_lr0.1_seed0_val",
+        "Digits-sub5_xent_lr0.5_seed0_val",
+        "Digits-sub2_cosine_lr0.3_seed0",
+        "Digits-sub5_cosine_lr0.3_seed0",
+        "Digits-sub2_cosine_lr0.3_seed1_subset1",
+        "Digits-sub5_cosine_lr0.3_seed1_subset1",
+        "Digits-sub2_cosine_lr0.3_seed2_subset2",
+        "Digits-sub5_cosine_lr0.3_seed2_subset2",
+    ]
+
+
+def test_a_cell_is_repeated_with_all_seeds_on_all_training_samples():
+    trials = two_stages().repeated(("Digits-sub2", "xent"), 0.5)
+    assert {trial.protocol for trial in trials} == {PAPER}
+    assert [(t.point.seed, t.point.subset_seed) for t in trials] == [(0, 0), (1, 1), (2, 2)]
+
+
+ROOT_OPTION = "--data_root data/{dataset}"
+PUBLISHED = {
+    ("CUB", "xent"): "learn_classifier.py --dataset CUB --data_root data/CUB",
+    ("NAB-large", "xent+ls"): "learn_classifier.py --dataset NAB-large --data_root data/NAB "
+    "--label_smoothing 0.1",
+    ("Flowers", "cosine"): "learn_image_embeddings.py --dataset Flowers "
+    "--data_root data/Flowers --embedding onehot",
+    ("Cars", "cosine+xent"): "learn_image_embeddings.py --dataset Cars --data_root data/Cars "
+    "--embedding onehot --cls_weight 0.1",
+    ("CUB", "semantic+xent"): "learn_image_embeddings.py --dataset CUB --data_root data/CUB "
+    "--embedding cub_deep --cls_weight 0.1",
+    ("CIFAR-100", "cosine"): "learn_image_embeddings.py --dataset CIFAR-100 "
+    "--data_root data/CIFAR-100 --embedding onehot",
+}
+FOUR_GPUS = (
+    "--architecture resnet-50 --batch_size 96 --gpus 4 --read_workers 16 --queue_size 32 "
+    "--gpu_merge"
+)
+ONE_GPU = "--architecture resnet-110-wfc --batch_size 100"
+BOOKKEEPING = ("history", "snapshot", "overwrite")
+
+
+@pytest.fixture(scope="module")
+def table_2(tmp_path_factory):
+    out = tmp_path_factory.mktemp("study") / "out"
+    shown = run(study, f"run table-2 --scale paper --dry_run --out {out} {ROOT_OPTION}")
+    assert shown.status == 0, shown.err
+    assert not out.exists()
+    return shown.out.splitlines()
+
+
+@pytest.mark.parametrize("cell", PUBLISHED, ids="-".join)
+@pytest.mark.parametrize("rate", [2.5, 0.005])
+def test_the_paper_scale_prints_the_published_commands(table_2, cell, rate):
+    options = ONE_GPU if cell[0] == "CIFAR-100" else FOUR_GPUS
+    expected = parsed(f"{PUBLISHED[cell]} {options} --sgdr_max_lr {rate}")
+    name = f"{cell[0]}_{cell[1]}_lr{rate}_seed0/history.csv"
+    (line,) = [line for line in table_2 if f"/{name}" in line]
+    found = parsed(line.removeprefix("python "))
+    assert {k: v for k, v in found.items() if k not in BOOKKEEPING} == {
+        k: v for k, v in expected.items() if k not in BOOKKEEPING
+    }
+
+
+def parsed(command: str) -> dict[str, object]:
+    script, *arguments = shlex.split(command)
+    parser = importlib.import_module(script.removesuffix(".py")).build_parser()
+    return vars(parser.parse_args(arguments))
+
+
+def test_table_2_has_a_command_for_every_loss_data_set_and_rate(table_2):
+    cells = len(TABLE_2) + len(TABLE_2_FINE_TUNED)
+    assert len(table_2) == cells * len(LEARNING_RATES) == len({*table_2})
+    assert sum("--finetune WEIGHTS.h5" in line for line in table_2) == 15 * 8
+
+
+def test_what_studies_there_are_and_what_they_consist_of():
+    listed = run(study, "list")
+    assert [line.split()[0] for line in listed.out.splitlines()] == list(NAMES)
+    shown = run(study, "show table-3")
+    assert "the paper reports: CUB semantic+xent 69.9" in shown.out
+
+
+REFUSED = [
+    ("show table-4", "unknown study 'table-4'; known are: table-2, "),
+    ("run", "give the name of a study"),
+    ("list cub50", "takes no name"),
+    ("run cub50 --scale paper --data_root .", "cub50: has no trainings at --scale paper"),
+    ("run table-2 --data_root .", "its reduced scale is cub50"),
+    ("run figure-1", "figure-1: has no trainings"),
+    ("run cub50", "--data_root CUB=DIR: give the folder of CUB"),
+    ("run cub50 --data_root nowhere", "--data_root nowhere: there is no such folder"),
+    ("run digits --gpus_per_trial 1.5", "--gpus_per_trial 1.5"),
+    ("report digits --store", "--store: give --out DIR"),
+    ("report digits --out nowhere", "--out nowhere: has no finished trials of digits"),
+    ("run digits --scale huge", "huge"),
+]
+
+
+@pytest.mark.parametrize(("command", "named"), REFUSED)
+def test_what_cannot_work_is_one_line(tmp_path, monkeypatch, command, named):
+    monkeypatch.chdir(tmp_path)
+    outcome = run(study, command)
+    assert outcome.status == 2 and outcome.out == ""
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("study.py: ") and named in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_name_is_told_with_the_known_ones():
+    with pytest.raises(UsageError, match="known are: table-2"):
+        load("table2")
