@@ -186,13 +186,14 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 
 def _verify_dumps(args: argparse.Namespace, path: Path) -> "list[Verification]":
+    from datasets.readers.faces import read_pairs
     from evaluation.feature_dumps import read_features
-    from evaluation.verification.pairs import read_pairs
+    from evaluation.verification.pairs import find_pairs
 
     named, found = read_pairs(path), []
     for dump in args.feat:
         features = read_features(dump)
-        found.append(_verify(args, features.vectors, named.among(features.names, dump)))
+        found.append(_verify(args, features.vectors, find_pairs(named, features.names, dump)))
     return found
 
 

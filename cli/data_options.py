@@ -61,8 +61,8 @@ def add_source_options(
         "--test_fraction",
         type=fraction,
         metavar="F",
-        help="share of the images to test on, for --dataset Folder without a test folder "
-        "(default there: 0.2)",
+        help="share of the images to test on, for --dataset Faces, and Folder without a test "
+        "folder (default there: 0.2)",
     )
     return group
 

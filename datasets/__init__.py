@@ -23,12 +23,16 @@ from datasets.readers import (  # noqa: F401 (register)
     cifar,
     cub_nab,
     digits,
+    faces,
     flowers,
     folder,
     ilsvrc,
     inat,
     mit67,
+    mnist,
     orl,
+    svhn,
+    tiny_imagenet,
 )
 from datasets.subsets import held_out_indices, number_of_repeats, subset_indices
 from utils import UsageError
@@ -64,7 +68,7 @@ def get_dataset(
             those for validation by ``val_fraction``.
         repeats: passes over the training images in an epoch; None: one, and over subsets so many
             that an epoch has about as many iterations as with the whole data.
-        test_fraction: for a folder without a split, the part of the images used for testing.
+        test_fraction: for folders without a split, the part of the images used for testing.
         target_size: pixels of the shorter side, or a range (low, high) to draw it from in
             training; then tests use low.
         crop_size: pixels of the cropped square; None: as published, or 7/8 of ``target_size``.
@@ -101,7 +105,7 @@ def _check_arguments(
         raise UsageError(f"the seed of the subset must not be negative, it is {subset_seed}")
     if repeats is not None and repeats < 1:
         raise UsageError(f"an epoch must pass over the data at least once, not {repeats} times")
-    if test_fraction is not None and parsed.base != "Folder":
+    if test_fraction is not None and parsed.base not in ("Faces", "Folder"):
         raise UsageError(f"{parsed.base} has a fixed split, so there can be no test fraction")
     if test_fraction is not None and not 0 < test_fraction < 1:
         raise UsageError(f"the test fraction must lie between 0 and 1, it is {test_fraction}")

@@ -3,6 +3,7 @@
 Every writer takes the root folder, fills it with random images and returns it.
 """
 
+import gzip
 import json
 import pickle
 from pathlib import Path
@@ -127,6 +128,63 @@ def write_cifar100(root: Path, classes: int = 3, train: int = 4, test: int = 2) 
     return root
 
 
+def write_mnist(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """MNIST in its idx files, of which those with labels are compressed."""
+    for part, count in (("train", train), ("t10k", test)):
+        labels = np.tile(np.arange(classes, dtype=np.uint8), count)
+        images = np.random.default_rng(count).integers(0, 256, (len(labels), 28, 28), np.uint8)
+        (root / f"{part}-images-idx3-ubyte").parent.mkdir(parents=True, exist_ok=True)
+        (root / f"{part}-images-idx3-ubyte").write_bytes(_idx(images))
+        (root / f"{part}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(_idx(labels)))
+    return root
+
+
+def _idx(values: np.ndarray) -> bytes:
+    return bytes((0, 0, 8, values.ndim)) + np.array(values.shape, ">i4").tobytes() + bytes(values)
+
+
+def write_svhn(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """SVHN's cropped digits: the pixels of an image in columns; a zero is called ten."""
+    from scipy.io import savemat
+
+    root.mkdir(parents=True, exist_ok=True)
+    for file, count in (("train_32x32.mat", train), ("test_32x32.mat", test)):
+        labels = np.tile(np.arange(1, classes + 1), count)
+        labels[labels == 1] = 10
+        pixels = np.random.default_rng(count).integers(0, 256, (32, 32, 3, len(labels)), np.uint8)
+        savemat(root / file, {"X": pixels, "y": np.uint8(labels)[:, np.newaxis]})
+    return root
+
+
+def write_tiny_imagenet(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """Tiny-ImageNet: classes are not listed in the order of their synsets; images of tests, too."""
+    synsets = [f"n{1440000 + 7 * i % 10:08d}" for i in range(classes)]
+    rows = []
+    for i, (label, is_train) in enumerate(_rows(classes, train, test)):
+        synset = synsets[label - 1]
+        if is_train:
+            write_image(root / "train" / synset / "images" / f"{synset}_{i}.JPEG", i, (64, 64))
+        else:
+            write_image(root / "val" / "images" / f"val_{i}.JPEG", i, (64, 64))
+            rows.append(f"val_{i}.JPEG\t{synset}\t0\t32\t44\t62")
+    write_lines(root / "val" / "val_annotations.txt", rows)
+    write_lines(root / "wnids.txt", synsets)
+    names = (f"{synset}\tthing {i}, other name" for i, synset in enumerate(synsets))
+    write_lines(root / "words.txt", [*names, "n00000000\tsomething else"])
+    write_lines(root / "train" / synsets[0] / f"{synsets[0]}_boxes.txt", ["x.JPEG 0 0 1 1"])
+    write_image(root / "test" / "images" / "test_0.JPEG")
+    return root
+
+
+def write_faces(root: Path, people: int = 3, train: int = 4, test: int = 2) -> Path:
+    """Faces of people to learn, and of two others who are in pairs.txt."""
+    for person in (*(f"Person_{i}" for i in range(people)), "Ann", "Bo"):
+        for number in range(1, train + test + 1):
+            write_image(root / person / f"{person}_{number:04d}.png", number)
+    write_lines(root / "pairs.txt", ["2 1", *["Ann 1 2", "Ann 1 Bo 1"] * 2])
+    return root
+
+
 def write_folder(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
     """A folder with subfolders for training and testing."""
     for i, (label, is_train) in enumerate(_rows(classes, train, test)):
@@ -205,6 +263,11 @@ WRITERS = {
     "Flowers": write_flowers,
     "MIT67Scenes": write_mit67,
     "ORL": write_orl,
+    "MNIST": write_mnist,
+    "Fashion-MNIST": write_mnist,
+    "SVHN": write_svhn,
+    "Tiny-ImageNet": write_tiny_imagenet,
+    "Faces": write_faces,
     "Folder": write_folder,
     "ILSVRC": write_ilsvrc,
     "iNat": write_inat,

@@ -42,7 +42,7 @@ def read_folder(args: ReaderArgs) -> RawImageDataset:
     elif any(os.path.isdir(root / part) for part in _PARTS):
         splits = _from_parts(root, args)
     else:
-        splits = _from_classes(root, args)
+        splits = random_split(root, args)
     train, test, validation = (*splits, None)[:3]
     warn_of_duplicates(train, test, validation)
     return RawImageDataset(
@@ -104,11 +104,25 @@ def _refuse_fraction(root: Path, args: ReaderArgs) -> None:
         raise UsageError(f"{root} has a fixed split, so there can be no test fraction")
 
 
-def _from_classes(root: Path, args: ReaderArgs) -> list[RawSplit]:
+def random_split(
+    root: Path, args: ReaderArgs, without: frozenset[str] = frozenset()
+) -> list[RawSplit]:
+    """Return training and test images of ``root/CLASS/…``, a random part of each class for testing.
+
+    Args:
+        root: the folder.
+        args: have the part and the seed.
+        without: classes that are left out.
+
+    Raises:
+        UserError: there is no class, or one has fewer than two images or cannot be read.
+    """
     fraction = args.test_fraction or DEFAULT_TEST_FRACTION
     names: tuple[list[str], list[str]] = ([], [])
     labels: tuple[list[str], list[str]] = ([], [])
     for label, files in _images_by_class(root).items():
+        if label in without:
+            continue
         if len(files) < 2:
             raise UserError(f"class {label} in {root} has fewer than 2 images: it cannot be split")
         count = min(max(1, round(fraction * len(files))), len(files) - 1)

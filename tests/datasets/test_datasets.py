@@ -21,7 +21,8 @@ REPOSITORY = Path(__file__).parents[2]
 SHARED = REPOSITORY.parent / "shared"
 SUFFIXES = ("", "-large", "-ilsvrcmean", "-caffe", "-sub2", "-SUB2-Caffe")
 ERASED = ("CUB", "NAB", "Cars", "Flowers", "MIT67Scenes", "Folder", "ORL")
-FILES = (*ERASED, "ILSVRC", "iNat", "iNat2018", "iNat2019")
+FILES = (*ERASED, "ILSVRC", "iNat", "iNat2018", "iNat2019", "Tiny-ImageNet", "Faces")
+GRAY = ("Digits", "ORL", "MNIST", "Fashion-MNIST")
 
 # Training size, test size, crop; mean and standard deviation; from the published implementation.
 SIZES = {
@@ -42,6 +43,11 @@ SIZES = {
     "iNat2019": ((256, 480), 256, 224),
     "Digits": (None, None, None),
     "ORL": (92, 92, 80),
+    "MNIST": (None, None, None),
+    "Fashion-MNIST": (None, None, None),
+    "SVHN": (None, None, None),
+    "Tiny-ImageNet": (64, 64, 64),
+    "Faces": (112, 112, 112),
 }
 STATISTICS = {
     "CUB": ([123.82988033, 127.35116805, 110.25606303], [59.2230949, 58.0736071, 67.80251684]),
@@ -71,7 +77,7 @@ def test_all_data_sets_are_registered():
 @pytest.mark.parametrize("name", sorted(SIZES))
 def test_every_data_set_with_every_suffix(name, suffix, roots):
     fits = not ("large" in suffix and name not in FILES)
-    fits &= not (("mean" in suffix or "affe" in suffix) and name in ("Digits", "ORL"))
+    fits &= not (("mean" in suffix or "affe" in suffix) and name in GRAY)
     if not fits:
         with pytest.raises(UsageError, match=name):
             get_dataset(name + suffix, roots.get(name))
@@ -107,8 +113,8 @@ def test_sizes_are_the_published_ones(name, roots):
     settings = get_dataset(name, roots.get(name)).preprocessing
     assert (settings.train_size, settings.test_size, settings.crop_size) == SIZES[name]
     assert settings.erasing == (0.5 if name in ERASED else 0)
-    assert settings.flip == (0 if name == "Digits" else 0.5)
-    assert settings.shift == (0 if name in FILES else 0.15)
+    assert settings.flip == (0 if name in ("Digits", "MNIST", "SVHN") else 0.5)
+    assert settings.shift == (0 if name in FILES and name != "Tiny-ImageNet" else 0.15)
     assert settings.zoom == ((0.75, 1.25) if name == "CIFAR-10" else None)
 
 

@@ -38,12 +38,13 @@ def _npz(**arrays) -> bytes:
     return file.getvalue()
 
 
-def _file(content: bytes, read: Callable, check: Callable) -> Reader:
+def _file(content: bytes, read: Callable, check: Callable, **more) -> Reader:
     return Reader(
         lambda folder: (folder / "a.file").write_bytes(content),
         ("a.file",),
         lambda folder: read(folder / "a.file"),
         check,
+        **more,
     )
 
 
@@ -106,6 +107,8 @@ _NAMES = ["a.jpg", "b.jpg", "ü.jpg"]
 _EMBEDDINGS = {"embedding": VECTORS, "ind2label": _LABELS.tolist()}
 _DUMP = {"feat": VECTORS, "labels": _LABELS.tolist(), "names": _NAMES}
 _FLOWERS = ("imagelabels.mat", "setid.mat")
+_SVHN = ("train_32x32.mat", "test_32x32.mat")
+_MNIST = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 
 READERS = {
     "Cars .mat": dataset_reader("Cars", ("cars_annos.mat",)),
@@ -113,6 +116,8 @@ READERS = {
     "compressed Flowers .mat": dataset_reader(
         "Flowers", _FLOWERS, write=fake_data.write_flowers_compressed
     ),
+    "SVHN .mat": dataset_reader("SVHN", _SVHN, examples=50),
+    "MNIST idx": dataset_reader("MNIST", _MNIST),
     "CIFAR-10 pickles": dataset_reader("CIFAR-10", ("data_batch_1", "test_batch", "batches.meta")),
     "CIFAR-100 pickles": dataset_reader("CIFAR-100", ("train", "test", "meta")),
     **{
@@ -136,7 +141,10 @@ READERS = {
         _check_same_embeddings,
     ),
     "pairs .bin": _file(
-        pickle.dumps(([b"a", b"bc", b"d", b"ef"], [True, False]), 2), read_bin, _check_pairs
+        pickle.dumps(([b"a", b"bc", b"d", b"ef"], [True, False]), 2),
+        read_bin,
+        _check_pairs,
+        examples=50,
     ),
     "features .pickle": _file(pickle.dumps(_DUMP, 4), read_features, _check_features),
     "features .npz": _file(

@@ -11,9 +11,9 @@ from datasets.images.dataset import ImageDataset
 from datasets.images.files import FileImages
 from datasets.images.normalization import Normalization
 from datasets.names import DatasetName, parse_name
+from datasets.readers.faces import NamedPairs, read_pairs
 from embeddings.taxonomy.files import read_taxonomy
 from embeddings.taxonomy.tree import Taxonomy
-from evaluation.verification.pairs import NamedPairs, read_pairs
 from tests import fake_data
 from tests.fake_data import write_lines
 from tests.hostile.reader import Reader
@@ -164,6 +164,7 @@ def _check_pairs(found: NamedPairs, valid: NamedPairs, folder: Path) -> None:
 
 
 _IDS = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
+_TINY_IMAGENET = ("wnids.txt", "words.txt", "val/val_annotations.txt")
 _NORMALIZATION = '{"mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0]}'
 _OUTLINE = ("#taxonomy", "birds", "  water", "    [1] duck", "    [2] swan", "  [3] crow")
 
@@ -174,6 +175,7 @@ READERS = {
         "CUB-sub2", ("train_test_split_2.txt", *_IDS), write=_write_subset
     ),
     "MIT67 lists": dataset_reader("MIT67Scenes", ("TrainImages.txt", "TestImages.txt")),
+    "Tiny-ImageNet lists": dataset_reader("Tiny-ImageNet", _TINY_IMAGENET, examples=50),
     "Folder lists": dataset_reader("Folder", ("train.txt", "test.txt"), write=_write_folder),
     "class list": Reader(
         lambda folder: write_lines(folder / "classes.txt", ["3 three", "", "17 seventeen"]),
@@ -186,6 +188,7 @@ READERS = {
         ("pairs.txt",),
         lambda folder: read_pairs(folder / "pairs.txt"),
         _check_pairs,
+        examples=50,
     ),
     "taxonomy of pairs": _taxonomy("1 2", "1 3", "2 4", "2 5", "3 6", "3 7", "7 8"),
     "taxonomy as outline": _taxonomy(*_OUTLINE),

@@ -1,0 +1,105 @@
+"""Faces: a folder with one folder of images per person.
+
+``pairs.txt``, if there is one, has the form of Labeled Faces in the Wild
+(http://vis-www.cs.umass.edu/lfw/): a first line with the number of folds and of pairs of each kind
+in a fold, then one line per pair, ``PERSON N1 N2`` of the same person or ``PERSON1 N1 PERSON2 N2``
+of different ones, separated by tabs or spaces. The first line may be missing.
+"""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets.base import DATASETS, ReaderArgs, require_root
+from datasets.images.dataset import RawImageDataset
+from datasets.images.preprocessing import Preprocessing
+from datasets.readers.folder import random_split
+from utils import UserError, read_lines
+
+_PAIRS = "pairs.txt"
+_SIDE = 112  # pixels, as networks for faces have
+
+Image = tuple[str, int]
+"""Person and number."""
+
+
+@dataclass(frozen=True)
+class NamedPairs:
+    """Pairs as ``pairs.txt`` names them.
+
+    Attributes:
+        path: the file.
+        pairs: two images each.
+        folds: number of folds that the file says to have, each of consecutive pairs, or None.
+    """
+
+    path: Path
+    pairs: Sequence[tuple[Image, Image]]
+    folds: int | None
+
+    @property
+    def people(self) -> list[str]:
+        """All people, by name."""
+        return sorted({person for pair in self.pairs for person, _ in pair})
+
+
+@DATASETS.register("Faces")
+def read_faces(args: ReaderArgs) -> RawImageDataset:
+    """Read all people but those of ``pairs.txt``, who are left for ``evaluate_verification.py``.
+
+    A random part of the images of each person is for testing.
+    """
+    root = require_root(args, "Faces")
+    has_pairs = os.path.isfile(root / _PAIRS)
+    tested = read_pairs(root / _PAIRS).people if has_pairs else ()
+    splits = random_split(root, args, without=frozenset(tested))
+    if not splits[0].labels:
+        raise UserError(
+            f"{root / _PAIRS} names all people of {root}, so that nobody is left to train on: keep "
+            "those pairs only whose people shall be tested"
+        )
+    return RawImageDataset(*splits, preprocessing=Preprocessing(_SIDE, _SIDE, _SIDE))
+
+
+def read_pairs(path: Path) -> NamedPairs:
+    """Read ``pairs.txt``.
+
+    Raises:
+        UserError: the file cannot be read, a line is malformed, or there are more or fewer pairs
+            than the first line says.
+    """
+    rows = [line.split("\t") if "\t" in line else line.split() for line in read_lines(path)]
+    header = rows[0] if rows and len(rows[0]) < 3 else None
+    pairs = [_pair(path, row) for row in (rows[1:] if header else rows)]
+    if not pairs:
+        raise UserError(f"{path} has no pairs")
+    return NamedPairs(path, pairs, _folds(path, header, len(pairs)) if header else None)
+
+
+def _pair(path: Path, row: Sequence[str]) -> tuple[Image, Image]:
+    row = [field.strip() for field in row]
+    people, numbers = row[::2] if len(row) == 4 else row[:1] * 2, row[1::2]
+    if len(row) == 3:
+        numbers = row[1:]
+    if len(row) not in (3, 4) or not all(re.fullmatch("[0-9]{1,9}", n) for n in numbers):
+        raise UserError(
+            f"{path}: expected PERSON N1 N2 or PERSON1 N1 PERSON2 N2, found {' '.join(row)!r}"
+        )
+    if any(person in ("", ".", "..") or "/" in person for person in people):
+        raise UserError(f"{path}: {' '.join(row)!r} names no folder of a person")
+    first, second = zip(people, map(int, numbers), strict=True)
+    return first, second
+
+
+def _folds(path: Path, header: Sequence[str], pairs: int) -> int:
+    if not all(re.fullmatch("[0-9]{1,9}", field) for field in header):
+        raise UserError(f"{path}: the first line is no number of folds and of pairs in each")
+    folds, of_each_kind = map(int, ["1", *header][-2:])
+    if pairs != folds * 2 * of_each_kind:
+        raise UserError(
+            f"{path}: the first line says {folds} folds of 2 x {of_each_kind} pairs, but there are "
+            f"{pairs} pairs"
+        )
+    return folds
