@@ -10,7 +10,7 @@ from cli.arguments import non_negative_float, positive, positive_float
 from datasets.images.dataset import ImageDataset
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
 from embeddings.simplex import SIMPLEXES
-from training.objectives import DEFAULT_LOSS, EMBEDDING_LOSSES
+from training.objectives import DEFAULT_LOSS, EMBEDDING_LOSSES, LOSSES
 from training.options import TrainingOptions
 from training.parallel.group import Group
 from utils import UsageError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 GENERATED = ("onehot", *SIMPLEXES)
 """The class embeddings that are made for the classes of any data set."""
 
+WITH_MARGIN = [name for name, loss in LOSSES.items() if "margin" in loss.takes]
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
@@ -28,6 +30,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_objective(group: argparse._ArgumentGroup) -> None:
+    scaled = [
+        f"{name} {f'{loss.scale:g}' if loss.scale else 'the number of classes'}"
+        for name, loss in EMBEDDING_LOSSES.items()
+        if loss.scale != 1
+    ]
     group.add_argument(
         "--embedding",
         required=True,
@@ -47,13 +54,21 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
         "--embedding_scale",
         type=positive_float,
         metavar="U",
-        help="factor to all class embeddings: the radius of a simplex (default: 1)",
+        help="factor to all class embeddings: the radius of a simplex (default: 1; with --loss "
+        f"{', '.join(scaled)})",
     )
     group.add_argument(
         "--loss",
         choices=tuple(EMBEDDING_LOSSES),
         default=DEFAULT_LOSS,
         help="; ".join(f"{name}: {loss.help}" for name, loss in EMBEDDING_LOSSES.items()),
+    )
+    group.add_argument(
+        "--margin",
+        type=non_negative_float,
+        metavar="M",
+        help=f"of {' and '.join(WITH_MARGIN)}, in squared distance (default: a tenth of the "
+        f"distance of two class embeddings; {LOSSES['dsc_open'].margin:g})",
     )
     group.add_argument(
         "--cls_weight",
@@ -98,6 +113,8 @@ def _check(args: argparse.Namespace) -> None:
             f"--embedding_dim: the dimensions of --embedding {args.embedding} are given; only "
             f"those of {' and '.join(SIMPLEXES)} are free"
         )
+    if args.margin is not None and args.loss not in WITH_MARGIN:
+        raise UsageError(f"--margin is for --loss {' and '.join(WITH_MARGIN)}, not {args.loss}")
     normalization = EMBEDDING_LOSSES[args.loss].head
     if args.embedding_scale is not None and normalization:
         raise UsageError(
@@ -124,7 +141,7 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
     if args.cls_weight > 0:
         model = classifier_head(model, len(dataset.labels), args.cls_base)
     initialize(model, options.seed)
-    objective = embedding_objective(targets, args.loss, args.cls_weight)
+    objective = embedding_objective(targets, args.loss, args.cls_weight, args.margin)
     train(Training(model, dataset, objective, options, vars(args), group))
 
 
@@ -151,7 +168,8 @@ def _network_and_targets(
         **dataset.input_options,
     )
     targets = targets or targets_in(network.output_shape[-1])
-    return network, targets.scaled(args.embedding_scale or 1)
+    scale = args.embedding_scale or EMBEDDING_LOSSES[args.loss].scale or len(dataset.labels)
+    return network, targets.scaled(scale)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -66,23 +66,21 @@ class Classifier:
         Returns:
             Class positions, int64 (images, k), and their scores, float32 (images, k).
         """
-        outputs = self.outputs(images)
-        ranking = self._ranking(outputs)
+        outputs, vectors = self.outputs(images), self.output.class_vectors
+        ranking = ops.convert_to_numpy(self._decision.scores(outputs, vectors))
         # Stable, so that the first of equal classes wins, as with argmax in the evaluation.
         best = np.argsort(-ranking, axis=1, kind="stable")[:, :k]
-        return best, np.take_along_axis(ranking, best, axis=1) + self._decision.offset(outputs)
+        scores = ops.convert_to_numpy(self._decision.complete(outputs, vectors))
+        return best, np.take_along_axis(scores, best, axis=1)
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         """Return the scores of all classes, float32 (images, classes)."""
         outputs = self.outputs(images)
-        return self._ranking(outputs) + self._decision.offset(outputs)
+        return ops.convert_to_numpy(self._decision.complete(outputs, self.output.class_vectors))
 
     def score_tensor(self, tensor: KerasTensor) -> KerasTensor:
         """Return the scores as plain layers on ``tensor``, the output of a network."""
         return self._decision.score_tensor(tensor, self.output.class_vectors)
-
-    def _ranking(self, outputs: np.ndarray) -> np.ndarray:
-        return ops.convert_to_numpy(self._decision.scores(outputs, self.output.class_vectors))
 
 
 def output_position(description: ModelDescription, name: str | None = None) -> int:

@@ -11,6 +11,12 @@ PROBABILITY = "probability"
 COSINE = "cosine similarity"
 DOT = "dot product"
 DISTANCE = "negative squared distance"
+DISTANCE_COSINE = "negative distance / (2 + cosine)"
+
+Finish = Callable[[KerasTensor, KerasTensor, np.ndarray], KerasTensor]
+
+
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
@@ -18,18 +24,20 @@ class Decision:
     """A rule: the class with the largest score wins, the first of several.
 
     Attributes:
-        kind: what the scores of ``complete_scores`` are.
+        kind: what the scores of ``complete`` are.
         affine: function of class vectors, float32 (classes, dimensions), that returns the kernel
             (dimensions, classes) and the bias (classes,) of the scores; None: the outputs are the
             scores.
-        less_squared_norm: whether ``scores`` leave out -||p||² of each output p, which is the same
-            for every class.
+        finish: function of affine scores (samples, classes), outputs (samples, dimensions) and
+            class vectors that returns what is shown; None: the affine scores.
+        ranks: whether the affine scores of a sample have the order of what is shown.
         comparison: how the rule compares, for tables.
     """
 
     kind: str
     affine: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
-    less_squared_norm: bool = False
+    finish: Finish | None = None
+    ranks: bool = True
     comparison: str = ""
 
     @property
@@ -47,28 +55,28 @@ class Decision:
         if self.affine is None:
             return outputs
         kernel, bias = self.affine(class_vectors)
-        return ops.matmul(outputs, kernel) + bias
+        scores = ops.matmul(outputs, kernel) + bias
+        return scores if self.ranks else self.finish(scores, outputs, class_vectors)
 
-    def offset(self, outputs: np.ndarray) -> np.ndarray:
-        """Return what ``scores`` leave out, (samples, 1)."""
-        if not self.less_squared_norm:
-            return np.zeros((len(outputs), 1), np.float32)
-        return -np.square(outputs).sum(axis=1, keepdims=True)
+    def complete(self, outputs: KerasTensor, class_vectors: np.ndarray | None) -> KerasTensor:
+        """Return the scores that are shown, and can be compared between samples."""
+        scores = self.scores(outputs, class_vectors)
+        finished = self.finish is None or not self.ranks
+        return scores if finished else self.finish(scores, outputs, class_vectors)
 
     def score_tensor(self, tensor: KerasTensor, class_vectors: np.ndarray | None) -> KerasTensor:
-        """Return scores and offset together, as plain layers that every export format can hold."""
+        """Return what ``complete`` does, as layers that every export format can hold."""
         if self.affine is None:
             return tensor
         kernel, bias = self.affine(np.asarray(class_vectors, np.float32))
         dense = layers.Dense(len(bias), dtype="float32", name="class_scores")
         dense.build((None, len(kernel)))
         dense.set_weights([kernel, bias])
-        if not self.less_squared_norm:
-            return dense(tensor)
-        return ops.subtract(dense(tensor), ops.sum(ops.square(tensor), axis=1, keepdims=True))
+        scores = dense(tensor)
+        return self.finish(scores, tensor, class_vectors) if self.finish else scores
 
     def score_kind(self, layer: keras.Layer, class_vectors: np.ndarray | None) -> str:
-        """Return what the scores with their offset are, given the layer that puts out p."""
+        """Return what the scores of ``complete`` are, given the layer that puts out p."""
         if self.affine is None and is_softmax(layer):
             return PROBABILITY
         unit = isinstance(layer, layers.UnitNormalization) and _are_unit_vectors(class_vectors)
@@ -82,6 +90,37 @@ def _dot(class_vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _distance(class_vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """-||p - c||² = 2 p·c - ||c||² - ||p||²."""
     return 2 * class_vectors.T, -np.square(class_vectors).sum(axis=1)
+
+
+def _less_squared_norm(scores: KerasTensor, outputs: KerasTensor, _: np.ndarray) -> KerasTensor:
+    return ops.subtract(scores, ops.sum(ops.square(outputs), axis=1, keepdims=True))
+
+
+def _cosine(class_vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return _dot(class_vectors / np.maximum(_norms(class_vectors), _TINY))
+
+
+def _by_norm(scores: KerasTensor, outputs: KerasTensor, _: np.ndarray) -> KerasTensor:
+    return scores / _lengths(outputs)
+
+
+def _distance_by_cosine(
+    scores: KerasTensor, outputs: KerasTensor, class_vectors: np.ndarray
+) -> KerasTensor:
+    """-||p - c|| / (2 + cos(p, c)), from the scores of ``_distance``."""
+    norms = _norms(class_vectors)[:, 0]
+    cosines = (scores + norms**2) / 2 / np.maximum(norms, _TINY) / _lengths(outputs)
+    squared = ops.relu(ops.negative(_less_squared_norm(scores, outputs, class_vectors)))
+    return ops.negative(ops.sqrt(squared)) / (cosines + 2)
+
+
+def _norms(class_vectors: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(class_vectors, axis=1, keepdims=True).astype(np.float32)
+
+
+def _lengths(outputs: KerasTensor) -> KerasTensor:
+    squares = ops.sum(ops.square(outputs), axis=1, keepdims=True)
+    return ops.sqrt(ops.maximum(squares, _TINY**2))
 
 
 def _largest(class_vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,5 +146,11 @@ DECISIONS = {
     "output": Decision(DOT),  # each output stands for one class: softmax, one-hot embeddings
     "largest": Decision(DOT, _largest),  # by arg-max of the output and of the class vectors
     "dot": Decision(DOT, _dot, comparison="dot"),
-    "distance": Decision(DISTANCE, _distance, less_squared_norm=True, comparison="L2"),
+    "distance": Decision(DISTANCE, _distance, _less_squared_norm, comparison="L2"),
+    "cosine": Decision(COSINE, _cosine, _by_norm, comparison="cosine"),
+    "distance_cosine": Decision(
+        *(DISTANCE_COSINE, _distance, _distance_by_cosine),
+        ranks=False,
+        comparison="L2 / (2 + cosine)",
+    ),
 }

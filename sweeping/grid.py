@@ -33,20 +33,20 @@ _CLASSIFIER, _EMBEDDINGS = "learn_classifier.py", "learn_image_embeddings.py"
 _ONEHOT, _CLS = ("--embedding", "onehot"), ("--cls_weight", "0.1")
 
 
-def _on_onehot(name: str) -> Loss:
+def _on_generated(name: str) -> Loss:
     option = () if name == DEFAULT_LOSS else ("--loss", name)
-    return Loss(_EMBEDDINGS, (*_ONEHOT, *option))
+    return Loss(_EMBEDDINGS, ("--embedding", EMBEDDING_LOSSES[name].embedding, *option))
 
 
 LOSSES = {
-    **{loss.title: _on_onehot(name) for name, loss in EMBEDDING_LOSSES.items()},
+    **{loss.title: _on_generated(name) for name, loss in EMBEDDING_LOSSES.items()},
     "xent": Loss(_CLASSIFIER),
     "xent+ls": Loss(_CLASSIFIER, ("--label_smoothing", "0.1")),
     "cosine+xent": Loss(_EMBEDDINGS, (*_ONEHOT, *_CLS)),
     "semantic": Loss(_EMBEDDINGS, semantic=True),
     "semantic+xent": Loss(_EMBEDDINGS, _CLS, semantic=True),
 }
-"""The losses of the table on one-hot embeddings, and the others of the paper (Table 2)."""
+"""The losses of the table on the embeddings it names, and the others of the paper (Table 2)."""
 
 
 @dataclass(frozen=True)

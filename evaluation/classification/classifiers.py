@@ -8,7 +8,7 @@ classes), of which the largest is the decision.
 import logging
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import keras
@@ -141,6 +141,17 @@ def own_decision(request: Request) -> Classifier:
     return Comparison(
         request.model.outputs[-1], output.decision, output.class_vectors, _columns(request)
     )
+
+
+def other_decisions(classifier: Classifier) -> dict[str, Classifier]:
+    """Return what else compares outputs of any length with class vectors, by decision.
+
+    They are for models that classify by distance; the published code of the Deep Simplex
+    Classifier always evaluates all three.
+    """
+    if not isinstance(classifier, Comparison) or classifier.decision != "distance":
+        return {}
+    return {name: replace(classifier, decision=name) for name in ("cosine", "distance_cosine")}
 
 
 def nearest_centroid(request: Request) -> Classifier:

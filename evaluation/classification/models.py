@@ -10,7 +10,13 @@ from datasets.base import Split
 from datasets.batches import Batches
 from datasets.images.dataset import ImageDataset
 from evaluation.classification.accuracy import all_accuracies
-from evaluation.classification.classifiers import METHODS, Request, method_name
+from evaluation.classification.classifiers import (
+    METHODS,
+    Classifier,
+    Request,
+    method_name,
+    other_decisions,
+)
 from evaluation.classification.evaluator import Evaluator, Head
 from utils import UserError
 
@@ -88,8 +94,12 @@ def evaluate_model(
             raise UserError(f"{file} computes values that are not finite for some images")
         return features
 
-    head = Head(name, classifier.tensor, lambda features: classifier.scores(finite(features)))
-    evaluator = Evaluator(request.model, [head], jit_compile=loader.jit_compile)
+    def head(name: str, by: Classifier) -> Head:
+        return Head(name, by.tensor, lambda features: by.scores(finite(features)))
+
+    others = other_decisions(classifier) if method == "own" else {}
+    heads = [*(head(*each) for each in others.items()), head(name, classifier)]
+    evaluator = Evaluator(request.model, heads, jit_compile=loader.jit_compile)
 
     def run(run_pass: Callable, split: Split, transform: Callable, epoch: int = 0) -> object:
         batches = Batches(
@@ -115,6 +125,8 @@ def evaluate_model(
         ]
         features = finite(np.concatenate(passes))
         classifier.fit(features, np.tile(dataset.train.labels, len(passes)))
-    scores = run(evaluator, dataset.test, dataset.test_transform).scores
+    found = run(evaluator, dataset.test, dataset.test_transform)
+    scores = found.scores
     metrics = all_accuracies(scores, dataset.test.labels, similarities)
+    metrics |= {f"accuracy_{other}": found.values[f"{other}_acc"] for other in others}
     return Result(name, file, method_name(method, request), metrics, scores.argmax(axis=1))

@@ -27,6 +27,8 @@ _TITLES = {
     "average_accuracy": "average",
     "hierarchical_accuracy_lcs": "hier. (LCS)",
     "hierarchical_accuracy_wup": "hier. (WUP)",
+    "accuracy_cosine": "by cosine",
+    "accuracy_distance_cosine": "by L2 / (2 + cosine)",
 }
 
 
@@ -76,13 +78,18 @@ class Outputs:
 
 def table(results: Sequence[Result]) -> list[str]:
     """Return aligned lines, one per model: accuracies in percent, blank where undefined."""
-    names = list(results[0].metrics)
+    names = _metric_names(results)
     header = ["model", "classified by", *(_TITLES[name] for name in names)]
     rows = [
-        [one.name, one.method, *(_percent(value) for value in one.metrics.values())]
+        [one.name, one.method, *(_percent(one.metrics.get(name)) for name in names)]
         for one in results
     ]
     return aligned(header, rows, left=2)
+
+
+def _metric_names(results: Sequence[Result]) -> list[str]:
+    """Return the names of the metrics that any of the models has."""
+    return list(dict.fromkeys(name for one in results for name in one.metrics))
 
 
 def _percent(value: float | None) -> str:
@@ -121,9 +128,13 @@ def write_files(
 
 
 def _write_metrics(path: Path, results: Sequence[Result], dataset: Dataset) -> None:
-    header = ["model", "file", "method", "dataset", "images", "classes", *results[0].metrics]
+    names = _metric_names(results)
+    header = ["model", "file", "method", "dataset", "images", "classes", *names]
     size = (dataset.name, len(dataset.test), dataset.num_classes)
-    rows = [[one.name, one.file, one.method, *size, *one.metrics.values()] for one in results]
+    rows = [
+        [one.name, one.file, one.method, *size, *(one.metrics.get(name) for name in names)]
+        for one in results
+    ]
     write_csv(path, header, rows)
 
 

@@ -59,6 +59,15 @@ def at_largest(p: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     return np.array([[x[list(y).index(max(y))] for y in vectors] for x in p])
 
 
+def cosines(outputs, vectors):
+    lengths = [np.outer(np.linalg.norm(a, axis=1), [1]) for a in (outputs, vectors)]
+    return outputs @ vectors.T / lengths[0] / lengths[1].T
+
+
+def by_both(outputs, vectors):
+    return -np.sqrt(-distances(outputs, vectors)) / (2 + cosines(outputs, vectors))
+
+
 # The last layer, the decision rule, its class vectors; the kind of the scores and their formula.
 TABLE = [
     ("prob", "output", None, "probability", None),
@@ -71,6 +80,8 @@ TABLE = [
     ("softmax", "dot", UNIT, "dot product", correlations),
     ("softmax", "largest", UNIT, "dot product", at_largest),
     ("embedding", "distance", PLAIN, "negative squared distance", distances),
+    ("embedding", "cosine", PLAIN, "cosine similarity", cosines),
+    *[("embedding", "distance_cosine", PLAIN, "negative distance / (2 + cosine)", by_both)],
 ]
 
 

@@ -18,6 +18,11 @@ class Loss:
         decision: how classes follow from that layer, a key of ``models.decisions.DECISIONS``.
         title: what sweeps call it.
         help: what it is, for ``--help``.
+        takes: what the function needs besides targets and outputs: ``"class_vectors"`` of all
+            classes, a ``"margin"``.
+        margin: its default; None: a tenth of the distance of two class vectors.
+        scale: default length of generated class vectors; None: the number of classes.
+        embedding: class embeddings that sweeps combine it with.
     """
 
     function: str
@@ -25,6 +30,10 @@ class Loss:
     decision: str
     title: str
     help: str
+    takes: tuple[str, ...] = ()
+    margin: float | None = None
+    scale: float | None = 1.0
+    embedding: str = "onehot"
 
 
 LOSSES = {
@@ -36,6 +45,27 @@ LOSSES = {
     "softmax_corr": Loss(
         *("negative_correlation", "softmax", "largest", "softmax_corr"),
         "cosine loss with softmax instead of normalization",
+    ),
+    "dsc": Loss(
+        *("mean_squared_difference", None, "distance", "dsc"),
+        "mean squared difference, of the Deep Simplex Classifier like all dsc losses",
+        **{"scale": 1000.0, "embedding": "simplex"},
+    ),
+    "dsc_hinge": Loss(
+        *("hinged_distance", None, "distance", "dsc_hinge"),
+        "a quarter of the squared distance beyond a margin",
+        **{"takes": ("margin",), "scale": 5.0, "embedding": "simplex"},
+    ),
+    "dsc_softmax": Loss(
+        *("similarity_cross_entropy", None, "distance", "dsc_softmax"),
+        "cross-entropy of the dot products with all class embeddings, divided by their number",
+        **{"takes": ("class_vectors",), "scale": 5.0, "embedding": "simplex"},
+    ),
+    "dsc_open": Loss(
+        *("distance_margins", None, "distance", "dsc_open"),
+        "squared distance, and margins to the distances from all other classes",
+        **{"takes": ("class_vectors", "margin"), "margin": 48.0, "scale": None},
+        embedding="simplex",
     ),
     "xent": Loss("cross_entropy", "prob", "output", "xent", "cross-entropy of a classifier"),
 }

@@ -1,5 +1,6 @@
 """Loss functions of backend tensors; one value per sample."""
 
+import numpy as np
 from keras import KerasTensor, ops
 
 SMALLEST_PROBABILITY = 1e-7
@@ -20,6 +21,60 @@ def squared_distance(targets: KerasTensor, embeddings: KerasTensor) -> KerasTens
     at which learning rates mean something else.
     """
     return ops.sum(ops.square(embeddings - targets), axis=-1)
+
+
+def mean_squared_difference(targets: KerasTensor, embeddings: KerasTensor) -> KerasTensor:
+    """Return the MEAN of the squared differences over all dimensions, shape (batch,).
+
+    The default loss of the Deep Simplex Classifier (https://arxiv.org/abs/2212.11747).
+    """
+    return ops.mean(ops.square(embeddings - targets), axis=-1)
+
+
+def hinged_distance(targets: KerasTensor, embeddings: KerasTensor, margin: float) -> KerasTensor:
+    """Return a quarter of what the squared distance exceeds the margin by, shape (batch,)."""
+    return ops.relu(squared_distance(targets, embeddings) - margin) / 4
+
+
+def similarity_cross_entropy(
+    targets: KerasTensor, embeddings: KerasTensor, class_vectors: np.ndarray
+) -> KerasTensor:
+    """Return the cross-entropy of the dot products with all class vectors, shape (batch,).
+
+    The published code takes the mean over the classes of the one-hot target too, so the
+    cross-entropy is divided by their number.
+
+    Args:
+        targets: class vectors of the samples, (batch, dimensions).
+        embeddings: (batch, dimensions).
+        class_vectors: (classes, dimensions).
+    """
+    logits = ops.matmul(embeddings, class_vectors.T)
+    own = ops.sum(targets * embeddings, axis=-1)
+    return (ops.logsumexp(logits, axis=-1) - own) / len(class_vectors)
+
+
+def distance_margins(
+    targets: KerasTensor, embeddings: KerasTensor, class_vectors: np.ndarray, margin: float
+) -> KerasTensor:
+    """Return half the mean squared difference plus half the mean hinge of all other classes.
+
+    The hinge of a class is what its squared distance lacks to exceed that of the true class by the
+    margin. Shape (batch,); the first two of the three terms of the open-set loss.
+
+    Args:
+        targets: class vectors of the samples, (batch, dimensions).
+        embeddings: (batch, dimensions).
+        class_vectors: (classes, dimensions).
+        margin: of squared distances.
+    """
+    # Without the squared norm of the embedding, which cancels in differences of distances.
+    closeness = 2 * ops.matmul(embeddings, class_vectors.T) - np.square(class_vectors).sum(axis=1)
+    own = ops.sum((2 * embeddings - targets) * targets, axis=-1, keepdims=True)
+    hinges = ops.sum(ops.relu(margin + closeness - own), axis=-1)
+    others = hinges - margin  # the true class exceeds itself by nothing
+    intra = mean_squared_difference(targets, embeddings) / 2
+    return intra + others / (2 * len(class_vectors))
 
 
 def cross_entropy(targets: KerasTensor, probabilities: KerasTensor) -> KerasTensor:

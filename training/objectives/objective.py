@@ -4,9 +4,10 @@ All that differs between the methods of the paper is data of this form; the trai
 of them by name.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from evaluation.classification.evaluator import Head
 from models.decisions import DECISIONS
 from training.objectives import DEFAULT_LOSS, LOSSES, losses
 from training.objectives.metrics import ClassAccuracy, accuracy_metrics, class_positions
+from utils import UsageError
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,10 @@ def cross_entropy_objective(num_classes: int, label_smoothing: float = 0.0) -> O
 
 
 def embedding_objective(
-    class_embeddings: ClassEmbeddings, loss: str = DEFAULT_LOSS, cls_weight: float = 0.0
+    class_embeddings: ClassEmbeddings,
+    loss: str = DEFAULT_LOSS,
+    cls_weight: float = 0.0,
+    margin: float | None = None,
 ) -> Objective:
     """Return a loss on embeddings, plus cross-entropy of a classifier if it has a weight.
 
@@ -129,8 +134,12 @@ def embedding_objective(
         class_embeddings: the targets.
         loss: a key of ``training.objectives.EMBEDDING_LOSSES``.
         cls_weight: lambda of paper, equation (7); 0: the network has no classifier.
+        margin: of losses that have one; None: as published.
+
+    Raises:
+        UsageError: the targets have no such margin.
     """
-    on_embedding = _term(loss, class_embeddings.vectors)
+    on_embedding = _term(loss, class_embeddings.vectors, margin)
     if class_embeddings.is_onehot:
         on_embedding = replace(on_embedding, decision="output")
     if cls_weight <= 0:
@@ -139,6 +148,50 @@ def embedding_objective(
     return Objective((on_embedding, replace(on_classifier, weight=cls_weight)))
 
 
-def _term(name: str, class_vectors: np.ndarray) -> Term:
+def _term(name: str, class_vectors: np.ndarray, margin: float | None = None) -> Term:
     row = LOSSES[name]
-    return Term(getattr(losses, row.function), class_vectors, row.decision)
+    function = getattr(losses, row.function)
+    if row.takes:
+        values = {"class_vectors": class_vectors}
+        if "margin" in row.takes:
+            values["margin"] = margin_between(name, class_vectors, margin)
+        function = partial(function, **{argument: values[argument] for argument in row.takes})
+    return Term(function, class_vectors, row.decision)
+
+
+def margin_between(name: str, class_vectors: np.ndarray, margin: float | None) -> float:
+    """Return the margin of a loss: the given or the published one.
+
+    Args:
+        name: a key of ``LOSSES``.
+        class_vectors: of all classes, (classes, dimensions).
+        margin: that is given, or None.
+
+    Raises:
+        UsageError: there is no published one for such class vectors, or no two of them are so far
+            apart.
+    """
+    distances = _squared_distances(class_vectors)
+    margin = LOSSES[name].margin if margin is None else margin
+    if margin is None:
+        if distances.size and not np.allclose(distances, distances.mean(), rtol=1e-3):
+            raise UsageError(
+                f"--loss {name} has a published margin for class embeddings that are equally far "
+                f"from each other; these have squared distances from {distances.min():.4g} to "
+                f"{distances.max():.4g}: give --margin"
+            )
+        return math.sqrt(distances.mean()) / 10 if distances.size else 0.0
+    if distances.size and margin > distances.max():
+        raise UsageError(
+            f"--margin {margin:g}: the largest squared distance of two class embeddings is "
+            f"{distances.max():.4g}, so no classes can be so far apart; give a smaller --margin or "
+            "a larger --embedding_scale"
+        )
+    return margin
+
+
+def _squared_distances(vectors: np.ndarray) -> np.ndarray:
+    """Return those of all pairs of different classes, (pairs,)."""
+    norms = np.square(vectors).sum(axis=1)
+    squared = norms[:, None] + norms - 2 * vectors @ vectors.T
+    return np.maximum(squared[np.triu_indices(len(vectors), 1)], 0)

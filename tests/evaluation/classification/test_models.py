@@ -10,7 +10,7 @@ import pytest
 
 from datasets import get_dataset
 from embeddings import ClassEmbeddings
-from evaluation.classification import matching
+from evaluation.classification import matching, reports
 from evaluation.classification.classifiers import (
     LinearSVM,
     Request,
@@ -136,6 +136,37 @@ def test_probabilities_are_taken_as_they_are(network):
     )
     assert classifier.tensor is network.outputs[1]
     np.testing.assert_array_equal(classifier.scores(np.array([[1, 2, 3, 4.0]])), [[3, 1, 2]])
+
+
+def test_a_model_that_goes_by_distance_is_judged_by_angles_too(digits):
+    """Class vectors of several lengths, by which the three rules differ."""
+    rng = np.random.default_rng(4)
+    vectors = (rng.normal(size=(10, 64)) * np.geomspace(20, 90, 10)[:, None]).astype(np.float32)
+    inputs = keras.Input((8, 8, 1))
+    outputs = keras.layers.Flatten(name="embedding")(inputs)
+    network = keras.Model(inputs, outputs)
+    images = np.stack(list(digits.test)).reshape(-1, 64).astype(float)
+    distance = np.linalg.norm(images[:, None] - vectors, axis=2)
+    lengths = np.linalg.norm(images, axis=1)[:, None] * np.linalg.norm(vectors, axis=1)
+    cosine = images @ vectors.T / lengths
+    costs = {"": distance, "_cosine": -cosine, "_distance_cosine": distance / (2 + cosine)}
+    expected = {
+        f"accuracy{name}": np.mean(cost.argmin(axis=1) == digits.test.labels)
+        for name, cost in costs.items()
+    }
+    assert len({*expected.values()}) == 3
+
+    def metrics(decision):
+        description = described(range(10), outputs=(Output("embedding", decision, vectors),))
+        wanted = Request(network, description, tuple(digits.labels))
+        return evaluate_model("a", A, "own", wanted, digits, {}, LoaderOptions(workers=0))
+
+    found = metrics("distance")
+    for name, value in expected.items():
+        assert found.metrics[name] == pytest.approx(value), name
+    both = reports.table([metrics("dot"), found])
+    assert both[0].split("  ")[-1].strip() == "by L2 / (2 + cosine)"
+    assert len(both[1].split()) == len(both[2].split()) - 2
 
 
 @pytest.mark.parametrize("decision", ["dot", "output", "distance"])

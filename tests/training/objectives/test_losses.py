@@ -105,13 +105,14 @@ def nearest(predictions, vectors, rule):
     if rule == "largest":
         places = [v.argmax() for v in vectors]
         return np.array([max(range(len(places)), key=lambda c: p[places[c]]) for p in predictions])
-    best = []
-    for p in predictions:
-        if rule == "dot":
-            best.append(max(range(len(vectors)), key=lambda c: float(p @ vectors[c])))
-        else:
-            best.append(min(range(len(vectors)), key=lambda c: np.linalg.norm(p - vectors[c])))
-    return np.array(best)
+    norm = np.linalg.norm
+    cost = {
+        "dot": lambda p, c: -float(p @ c),
+        "distance": lambda p, c: norm(p - c),
+        "cosine": lambda p, c: -float(p @ c) / norm(c),
+        "distance_cosine": lambda p, c: norm(p - c) / (2 + p @ c / norm(p) / norm(c)),
+    }[rule]
+    return np.array([np.argmin([cost(p, c) for c in vectors]) for p in predictions])
 
 
 @pytest.mark.parametrize("rule", sorted(DECISIONS))
@@ -135,7 +136,10 @@ def test_the_rules_disagree_where_lengths_differ():
         rule: int(keras.ops.argmax(decision.scores(prediction, vectors), axis=-1)[0])
         for rule, decision in DECISIONS.items()
     }
-    assert chosen == {"output": 0, "largest": 0, "dot": 1, "distance": 0}
+    assert chosen == {
+        **{"output": 0, "largest": 0, "dot": 1, "distance": 0},
+        **{"cosine": 0, "distance_cosine": 0},
+    }
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (4, 6), (4, 3)])

@@ -20,7 +20,10 @@ def test_functions_heads_and_decisions_exist(name):
 
 
 def test_the_published_losses_on_embeddings():
-    assert set(EMBEDDING_LOSSES) == {"inv_corr", "unnorm_corr", "softmax_corr", "mse"}
+    published = {"inv_corr", "unnorm_corr", "softmax_corr", "mse"}
+    simplex_losses = {"dsc", "dsc_hinge", "dsc_softmax", "dsc_open"}
+    assert set(EMBEDDING_LOSSES) == published | simplex_losses
+    assert {LOSSES[name].scale for name in published} == {1}
     assert LOSSES[DEFAULT_LOSS].head == "l2norm"
 
 
