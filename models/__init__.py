@@ -26,6 +26,10 @@ FAMILIES = {
     "models.backbones.resnet": ("resnet-50", "resnet-101", "resnet-152"),
     "models.backbones.imagenet_resnet": ("rn18", "rn34", "rn50", "rn101", "rn152", "rn200"),
     "models.backbones.nasnet": ("nasnet-a",),
+    "models.backbones.cifar_resnet_18": ("cifar-resnet-18",),
+    "models.backbones.lenet": ("lenet-2d", "lenet"),
+    "models.backbones.classifier32": ("classifier32",),
+    "models.backbones.iresnet": ("iresnet-50", "iresnet-100"),
 }
 
 

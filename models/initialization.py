@@ -62,8 +62,8 @@ def draw(
     """Return a float32 array distributed as ``initializer`` says.
 
     Args:
-        initializer: ``RandomUniform``, ``Orthogonal`` or of the ``VarianceScaling`` family, e.g.
-            ``HeNormal``.
+        initializer: ``RandomUniform``, ``RandomNormal``, ``Orthogonal`` or of the
+            ``VarianceScaling`` family, e.g. ``HeNormal``.
         shape: of a weight; the last two axes of a kernel are the input and the output channels.
         rng: source of the random numbers.
 
@@ -72,6 +72,8 @@ def draw(
     """
     if isinstance(initializer, initializers.RandomUniform):
         return rng.uniform(initializer.minval, initializer.maxval, shape).astype(np.float32)
+    if isinstance(initializer, initializers.RandomNormal):
+        return rng.normal(initializer.mean, initializer.stddev, shape).astype(np.float32)
     if isinstance(initializer, initializers.Orthogonal):
         return _orthogonal(rng, shape, initializer.gain)
     if not isinstance(initializer, initializers.VarianceScaling):

@@ -12,6 +12,10 @@ from keras import KerasTensor
 # As in TensorFlow's own fused_batch_norm: cuDNN requires more than 1e-5 (cudnn.h).
 SMALLEST_EPSILON = 1.001e-5
 
+PYTORCH = {"momentum": 0.9, "epsilon": SMALLEST_EPSILON}
+"""PyTorch's defaults; its epsilon of 1e-5 would not take the fused kernel, which, like PyTorch,
+follows the unbiased variance."""
+
 
 class BatchNormalization(keras.layers.BatchNormalization):
     """``keras.layers.BatchNormalization`` by TensorFlow's fused kernel, for images and vectors.
@@ -31,9 +35,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return super().call(inputs, training, mask)
         learning = bool(training) and self.trainable
         flat = len(inputs.shape) == 2
+        scale = self.gamma.value if self.scale else tf.ones_like(self.beta.value)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs[:, None, None, :] if flat else inputs,
-            scale=self.gamma.value,
+            scale=scale,
             offset=self.beta.value,
             mean=self.moving_mean.value,
             variance=self.moving_variance.value,

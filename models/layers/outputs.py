@@ -15,6 +15,8 @@ def output_layer(
     classifier: bool,
     decay: float = 0.0,
     name: str | None = None,
+    features_fit: bool = False,
+    **options: object,
 ) -> KerasTensor:
     """Apply the last dense layer, in float32: ``prob`` with softmax or a linear ``embedding``.
 
@@ -25,8 +27,10 @@ def output_layer(
         classifier: whether it is ``prob``.
         decay: coefficient of the L2 penalty.
         name: of the layer where the published network has another.
+        features_fit: whether features of as many dimensions are the embedding, too.
+        **options: others of ``keras.layers.Dense``.
     """
-    if num_outputs is None:
+    if num_outputs is None or (features_fit and not classifier and num_outputs == x.shape[-1]):
         in_float32 = x.dtype == "float32"
         return x if in_float32 else layers.Activation("linear", dtype="float32", name="features")(x)
     return layers.Dense(
@@ -35,4 +39,5 @@ def output_layer(
         kernel_regularizer=keras.regularizers.L2(decay) if decay else None,
         dtype="float32",
         name=name or ("prob" if classifier else "embedding"),
+        **options,
     )(x)

@@ -98,6 +98,9 @@ COMPUTED = (
 # one that is built in an entry of a table.
 ELSEWHERE = ("nasnet-a", "resnet-110-selu", "resnet-110-fc-selu", "resnet-110-wfc-selu")
 
+# Of PyTorch, see test_torch_networks.py.
+TORCH = ("cifar-resnet-18", "lenet-2d", "lenet", "classifier32", "iresnet-50", "iresnet-100")
+
 
 @pytest.fixture(autouse=True)
 def _no_garbage_collection():
@@ -133,7 +136,9 @@ def with_100_outputs(model, total, outputs):
     return total - (features + 1) * (outputs - 100)
 
 
-@pytest.mark.parametrize("name", [n for n in models.architecture_names() if n not in ELSEWHERE])
+@pytest.mark.parametrize(
+    "name", [n for n in models.architecture_names() if n not in (*ELSEWHERE, *TORCH)]
+)
 def test_classifier(name):
     """All that is checked of a whole network: it is built once, which takes seconds."""
     model = build(name, 100) if name in COMPUTED else outline(name, 100)
@@ -227,7 +232,7 @@ def test_saved_networks_are_accepted_and_compute_the_same(family, tmp_path):
 
 
 def test_every_architecture_has_its_tables():
-    names = set(models.architecture_names())
+    names = set(models.architecture_names()) - {*TORCH}
 
     assert PARAMETERS.keys() | TRAINABLE.keys() == names
     # NASNet is compared with Keras'.

@@ -150,8 +150,8 @@ def test_constant_kernels_stay():
 
 
 def test_unknown_initializer_names_the_layer():
-    with pytest.raises(ValueError, match=r"kernel of layer 'odd'.*RandomNormal"):
-        initialize(dense_model("random_normal"), 0)
+    with pytest.raises(ValueError, match=r"kernel of layer 'odd'.*TruncatedNormal"):
+        initialize(dense_model("truncated_normal"), 0)
 
 
 class Scale(keras.layers.Layer):

@@ -1,0 +1,35 @@
+"""Dense layers on whole feature maps, and initial weights as PyTorch draws them by default."""
+
+from keras import KerasTensor, initializers
+
+from models.layers.convolution import conv2d
+from models.layers.outputs import average_pool
+
+DENSE_ON_MAP = "fc"
+"""Name of the layer with which a backbone turns its last feature map into features."""
+
+
+def dense_on_map(x: KerasTensor, units: int, side: int, name: str = DENSE_ON_MAP) -> KerasTensor:
+    """Return what a dense layer makes of a flattened feature map, float32 (batch, units).
+
+    It is a convolution with a kernel of the map's size, so that larger images are possible too:
+    of these, the mean over all places.
+
+    Args:
+        x: feature map.
+        units: dimensions of the result.
+        side: of the map that the layer is made for, pixels.
+        name: of the layer.
+    """
+    options = torch_initializers(side * side * x.shape[-1])
+    x = conv2d(units, side, padding="valid", name=name, **options)(x)
+    return average_pool(x, f"{name}_places")
+
+
+def torch_initializers(fan_in: int) -> dict[str, initializers.Initializer]:
+    """Return the initializers of kernel and bias, both uniform within ± 1 / sqrt(fan_in)."""
+    limit = fan_in**-0.5
+    return {
+        "kernel_initializer": initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
+        "bias_initializer": initializers.RandomUniform(-limit, limit),
+    }
