@@ -101,15 +101,13 @@ def curves(part: Part, runs: Runs) -> "Figure | None":
     figure = _figure(1)
     panel = figure.subplots()
     for (loss, run), style in zip(found.items(), _styles(), strict=False):
-        epochs = range(1, len(run.judged_curve) + 1)
-        every = {"markevery": max(len(epochs) // 8, 1), "linewidth": 1.3}
         for curve, on, line in (
             (run.judged_curve, "test", "-"),
             (run.training_curve, "training", ":"),
         ):
-            percent = [None if value is None else 100 * value for value in curve]
-            label = f"{TITLES[loss]}: {on}"
-            panel.plot(epochs, percent, label=label, **style | every | {"linestyle": line})
+            points = [(i, 100 * v) for i, v in enumerate(curve, start=1) if v is not None]
+            looks = style | {"linestyle": line, "markevery": max(len(points) // 8, 1)}
+            panel.plot(*zip(*points, strict=True), label=f"{TITLES[loss]}: {on}", **looks)
     _finish(panel, "epoch", f"{part.datasets[0]}: accuracy while training, seed {part.seeds[0]}")
     panel.legend(frameon=False, fontsize="small")
     return figure
