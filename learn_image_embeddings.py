@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cli import console, data_options, learning, training_options
-from cli.arguments import non_negative_float, positive, positive_float
+from cli.arguments import non_negative_float, non_negative_int, positive, positive_float
 from datasets.images.dataset import ImageDataset
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
 from embeddings.simplex import SIMPLEXES
@@ -48,7 +48,7 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
         type=positive,
         metavar="K",
         help=f"dimensions of --embedding {' and '.join(SIMPLEXES)} (default: the features of the "
-        "network)",
+        "network; with --projection, the number of classes)",
     )
     group.add_argument(
         "--embedding_scale",
@@ -62,6 +62,19 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
         choices=tuple(EMBEDDING_LOSSES),
         default=DEFAULT_LOSS,
         help="; ".join(f"{name}: {loss.help}" for name, loss in EMBEDDING_LOSSES.items()),
+    )
+    group.add_argument(
+        "--projection",
+        choices=("dam", "linear"),
+        help="dam: dense layers that raise the dimension of the features; linear: one dense layer "
+        "on the whole last feature map (default: a dense layer on the features if their number "
+        "differs from that of the embedding)",
+    )
+    group.add_argument(
+        "--projection_layers",
+        type=non_negative_int,
+        metavar="L",
+        help="dam: hidden layers in front of the last one (default: 1)",
     )
     group.add_argument(
         "--margin",
@@ -113,6 +126,8 @@ def _check(args: argparse.Namespace) -> None:
             f"--embedding_dim: the dimensions of --embedding {args.embedding} are given; only "
             f"those of {' and '.join(SIMPLEXES)} are free"
         )
+    if args.projection_layers is not None and args.projection != "dam":
+        raise UsageError("--projection_layers are those of --projection dam")
     if args.margin is not None and args.loss not in WITH_MARGIN:
         raise UsageError(f"--margin is for --loss {' and '.join(WITH_MARGIN)}, not {args.loss}")
     normalization = EMBEDDING_LOSSES[args.loss].head
@@ -150,6 +165,7 @@ def _network_and_targets(
 ) -> tuple["keras.Model", ClassEmbeddings]:
     """Return the network up to its embedding, and class embeddings of as many dimensions."""
     from models import build_network
+    from models.projections import project
 
     def targets_in(dimensions: int | None) -> ClassEmbeddings:
         if semantic:
@@ -158,15 +174,20 @@ def _network_and_targets(
             return onehot(dataset.labels)
         return SIMPLEXES[args.embedding](dataset.labels, dimensions)
 
-    follows_features = args.embedding in SIMPLEXES and args.embedding_dim is None
-    targets = None if follows_features else targets_in(args.embedding_dim)
+    dimensions = args.embedding_dim or (len(dataset.labels) if args.projection else None)
+    follows_features = args.embedding in SIMPLEXES and dimensions is None
+    targets = None if follows_features else targets_in(dimensions)
     network = build_network(
         args.architecture,
-        targets and targets.dimensions,
+        None if args.projection or not targets else targets.dimensions,
         classifier=False,
         input_shape=dataset.input_shape,
         **dataset.input_options,
     )
+    if args.projection:
+        depth = 1 if args.projection_layers is None else args.projection_layers
+        size = (targets.dimensions, depth, dataset.input_shape)
+        network = project(network, args.projection, *size)
     targets = targets or targets_in(network.output_shape[-1])
     scale = args.embedding_scale or EMBEDDING_LOSSES[args.loss].scale or len(dataset.labels)
     return network, targets.scaled(scale)

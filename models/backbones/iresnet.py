@@ -31,7 +31,7 @@ def iresnet(
     for stage, (channels, count) in enumerate(zip(CHANNELS, blocks, strict=True), start=1):
         for block in range(1, count + 1):
             x = _block(x, channels, 2 if block == 1 else 1, f"{stage}_{block}")
-    x = dense_on_map(batch_normalization("bn2", **PYTORCH)(x), FEATURES, SIDE)
+    x = dense_on_map(batch_normalization("bn2", **PYTORCH)(x), FEATURES, (SIDE, SIDE))
     # Its factor is fixed at 1.
     x = batch_normalization("features", scale=False, dtype="float32", **PYTORCH)(x)
     options = torch_initializers(FEATURES)

@@ -36,7 +36,7 @@ def lenet(
         # "same" as for even sides, and enough for images of 28 pixels.
         x = layers.MaxPooling2D(2, padding="same", data_format="channels_last")(x)
     width = features or (not classifier and num_outputs) or DEFAULT_FEATURES
-    x = _prelu("features", [1], dtype="float32")(dense_on_map(x, width, SIDE))
+    x = _prelu("features", [1], dtype="float32")(dense_on_map(x, width, (SIDE, SIDE)))
     options = torch_initializers(width)
     return output_layer(x, num_outputs, classifier, features_fit=True, **options)
 

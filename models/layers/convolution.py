@@ -33,12 +33,14 @@ class Conv2D(keras.layers.Conv2D):
         return outputs if self.activation is None else self.activation(outputs)
 
 
-def conv2d(filters: int, size: int, stride: int = 1, **options: object) -> keras.Layer:
+def conv2d(
+    filters: int, size: int | tuple[int, int], stride: int = 1, **options: object
+) -> keras.Layer:
     """Return a convolution of images whose channels come last, the faster one where it can.
 
     Args:
         filters: number of output channels.
-        size: side of the kernel, pixels.
+        size: side of the kernel, or its height and width, pixels.
         stride: pixels.
         **options: others of ``keras.layers.Conv2D``.
     """

@@ -1,5 +1,7 @@
 """Dense layers on whole feature maps, and initial weights as PyTorch draws them by default."""
 
+import math
+
 from keras import KerasTensor, initializers
 
 from models.layers.convolution import conv2d
@@ -9,7 +11,9 @@ DENSE_ON_MAP = "fc"
 """Name of the layer with which a backbone turns its last feature map into features."""
 
 
-def dense_on_map(x: KerasTensor, units: int, side: int, name: str = DENSE_ON_MAP) -> KerasTensor:
+def dense_on_map(
+    x: KerasTensor, units: int, sides: tuple[int, int], name: str = DENSE_ON_MAP
+) -> KerasTensor:
     """Return what a dense layer makes of a flattened feature map, float32 (batch, units).
 
     It is a convolution with a kernel of the map's size, so that larger images are possible too:
@@ -18,11 +22,11 @@ def dense_on_map(x: KerasTensor, units: int, side: int, name: str = DENSE_ON_MAP
     Args:
         x: feature map.
         units: dimensions of the result.
-        side: of the map that the layer is made for, pixels.
+        sides: of the map that the layer is made for, pixels.
         name: of the layer.
     """
-    options = torch_initializers(side * side * x.shape[-1])
-    x = conv2d(units, side, padding="valid", name=name, **options)(x)
+    options = torch_initializers(math.prod(sides) * x.shape[-1])
+    x = conv2d(units, sides, padding="valid", name=name, **options)(x)
     return average_pool(x, f"{name}_places")
 
 

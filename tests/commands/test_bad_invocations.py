@@ -121,6 +121,8 @@ FOR_EMBEDDINGS = [
     ("--embedding simplex-centred", USAGE, "the embedding has 8"),  # features of the network
     ("--embedding simplex --embedding_scale 5", USAGE, "--loss inv_corr compares directions"),
     ("--embedding simplex --embedding_dim 9 --loss softmax_corr", USAGE, "--loss softmax_corr"),
+    ("--embedding onehot --projection_layers 2", USAGE, "--projection dam"),
+    ("--embedding simplex --projection dam --embedding_dim 8", USAGE, "10 classes need a simplex"),
     ("--embedding onehot --margin 1", USAGE, "--margin is for --loss dsc_hinge and dsc_open"),
     (
         *("--embedding simplex --embedding_dim 20 --loss dsc_open --margin 500", USAGE),

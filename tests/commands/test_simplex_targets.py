@@ -40,3 +40,10 @@ def test_dimensions_that_are_given_take_a_dense_layer(trained):
     assert model.output_names == ["l2norm", "prob"]
     assert model.get_layer("embedding").kernel.shape == (8, 11)
     np.testing.assert_array_equal(output.class_vectors, simplex_centred(range(10), 11).vectors)
+
+
+def test_a_projection_has_as_many_dimensions_as_there_are_classes(trained):
+    model, output = trained("--embedding simplex --projection dam --projection_layers 2 --loss dsc")
+    shapes = [model.get_layer(name).kernel.shape for name in ("dam1", "dam2", "embedding")]
+    assert shapes == [(8, 9), (9, 10), (10, 10)]
+    np.testing.assert_array_equal(output.class_vectors, simplex(range(10), 10).scaled(1000).vectors)

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 IDENTITY = (
     *("dataset", "subset_seed", "repeats", "test_fraction", "val_fraction"),
     *("target_size", "crop_size"),
-    *("architecture", "loss", "margin", "cls_weight", "cls_base", "label_smoothing"),
+    *(
+        "architecture",
+        "projection",
+        "projection_layers",
+        "loss",
+        "margin",
+        "cls_weight",
+        "cls_base",
+        "label_smoothing",
+    ),
     *("seed", "batch_size", "finetune_init", "mixed_precision", "top_k_acc"),
     *("clipgrad", "max_decay", "nesterov", "lr_schedule", "sgd_patience", "sgd_lr", "sgd_min_lr"),
     *("sgd_schedule", "sgdr_base_len", "sgdr_mul", "sgdr_max_lr"),

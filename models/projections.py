@@ -1,0 +1,82 @@
+"""Modules between the features of any backbone and an embedding of many more dimensions.
+
+Source: Cevikalp and Saribas, https://arxiv.org/abs/2212.11747, whose simplex needs at least as many
+dimensions as classes, less one.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import keras
+from keras import KerasTensor, initializers, layers
+
+from models.layers.batch_normalization import PYTORCH, batch_normalization
+from models.layers.dense_maps import DENSE_ON_MAP, dense_on_map, torch_initializers
+from models.layers.network import Network
+
+
+def project(
+    backbone: keras.Model, kind: str, dimensions: int, depth: int, input_shape: Sequence[int]
+) -> keras.Model:
+    """Put a module behind a backbone that ends in its features.
+
+    Args:
+        backbone: ``models.build_network`` without a number of outputs.
+        kind: a key of ``PROJECTIONS``.
+        dimensions: of the embedding.
+        depth: hidden layers of the module, if it has any.
+        input_shape: height, width and channels of the images.
+    """
+    embedding = PROJECTIONS[kind](backbone, dimensions, depth, input_shape)
+    return Network(backbone.input, embedding, name=backbone.name)
+
+
+def _dam(backbone: keras.Model, dimensions: int, depth: int, _: Sequence[int]) -> KerasTensor:
+    """Raise the dimension step by step, the dimension augmentation module; then a dense layer."""
+    x = backbone.output
+    for number, width in enumerate(dam_widths(x.shape[-1], dimensions, depth), start=1):
+        x = _dense(x, width, f"dam{number}")
+        slope = initializers.Constant(0.25)
+        x = layers.PReLU(slope, shared_axes=[1], dtype="float32", name=f"dam{number}_prelu")(x)
+        x = batch_normalization(f"dam{number}_bn", dtype="float32", **PYTORCH)(x)
+    return _dense(x, dimensions, "embedding")
+
+
+def dam_widths(features: int, dimensions: int, depth: int) -> list[int]:
+    """Return the widths of the hidden layers: growing by equal factors, never beyond the last.
+
+    Args:
+        features: dimensions to start from.
+        dimensions: to arrive at.
+        depth: number of layers.
+    """
+    widths, width = [], features
+    ratio = max(dimensions / features, features / dimensions) ** (1 / max(depth, 1))
+    for _ in range(depth):
+        width = dimensions if width * ratio > dimensions else math.ceil(width * ratio)
+        widths.append(width)
+    return widths
+
+
+def _dense(x: KerasTensor, units: int, name: str) -> KerasTensor:
+    options = torch_initializers(x.shape[-1])
+    return layers.Dense(units, dtype="float32", name=name, **options)(x)
+
+
+def _linear(
+    backbone: keras.Model, dimensions: int, _: int, input_shape: Sequence[int]
+) -> KerasTensor:
+    """Replace all behind the last feature map by one dense layer on the whole of it."""
+    names = [layer.name for layer in backbone.layers]
+    if DENSE_ON_MAP in names:
+        x = backbone.get_layer(DENSE_ON_MAP).input
+    else:
+        x = next(la.output for la in reversed(backbone.layers) if len(la.output.shape) == 4)
+    sides = keras.Model(backbone.input, x).compute_output_shape((1, *input_shape))[1:3]
+    return dense_on_map(x, dimensions, sides, "embedding")
+
+
+PROJECTIONS: dict[str, Callable[[keras.Model, int, int, Sequence[int]], KerasTensor]] = {
+    "dam": _dam,
+    "linear": _linear,
+}
