@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from storage.files import replacing
+from studies.claims import claims_table
 from studies.report import comparison, table
 from studies.results import STORED, read_runs, runs_of
 from studies.study import load
@@ -12,6 +13,7 @@ from utils import read_text
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
 
+CLAIMS = "claims"
 _BLOCK = re.compile(r"(<!-- study\.py report (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -31,13 +33,16 @@ def update_pages() -> None:
 def rendered(text: str) -> str:
     """Return a page with what its blocks have to say.
 
-    A block stands between ``<!-- study.py report NAME -->`` and ``<!-- end -->``.
+    A block stands between ``<!-- study.py report NAME -->`` and ``<!-- end -->``. NAME is that of
+    a study, or ``claims``.
     """
     return _BLOCK.sub(lambda found: f"{found[1]}{_content(found[2])}{found[3]}", text)
 
 
 def _content(name: str) -> str:
-    """Return the tables of a study's reduced scale that have results."""
+    """Return the tables of a study's reduced scale, or of the paper's claims."""
+    if name == CLAIMS:
+        return "\n" + "\n".join(claims_table()) + "\n\n"
     runs, lines = read_runs(STORED / name), []
     for part in load(name).reduced:
         of_part = runs_of(runs, part.folder)

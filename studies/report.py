@@ -12,7 +12,7 @@ from studies.study import TITLES, Cell, Part, Study, load
 from sweeping.grid import PAPER, PROTOCOLS, VALIDATION, number
 
 REPORT = "report.md"
-_NOT_RUN, _DIVERGED = "not run", "diverged"
+NOT_RUN, DIVERGED = "not run", "diverged"
 _PROTOCOL = {PAPER: "best epoch", VALIDATION: "held-out"}
 _EXPLANATION = (
     "Accuracy on the test samples in percent, mean ± standard deviation over the runs. "
@@ -138,7 +138,7 @@ def _progress(found: Outcome) -> list[str]:
 def accuracy(found: Outcome) -> str:
     """Return mean ± standard deviation in percent, or why there is none."""
     if not found.values:
-        return _DIVERGED if found.diverged else _NOT_RUN
+        return DIVERGED if found.diverged else NOT_RUN
     values = [100 * value for value in found.values]
     spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.1f}{spread}"
