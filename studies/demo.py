@@ -1,10 +1,21 @@
-"""Trains on few digits with the two commands and prints what they reached, side by side."""
+"""Trains on few digits with the two commands: accuracies, curves and both models, side by side."""
 
 import json
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+from storage.plots import save_plot
+from storage.records import record_path
+from studies.choice import Outcome, outcome
+from studies.claims import SIGNIFICANT
+from studies.figures import draw_curves, first_runs, new_figure
+from studies.report import accuracy, welch
+from studies.results import STORED, Run, read_run, read_runs, runs_of
+from studies.study import TITLES, load
+from sweeping.grid import PAPER
+from sweeping.store import FINISHED
 
 FOLDER = Path("demo")
 DATA = "Digits-sub10"
@@ -14,45 +25,88 @@ COMMON = (
 )
 # Of 0.1, 0.05 and 0.01, a learning rate with which each loss had its best epoch on the test images.
 RUNS = {
-    "cross-entropy": f"learn_classifier.py {COMMON} --sgdr_max_lr 0.01",
-    "cosine + 0.1 cross-entropy": (
+    "xent": f"learn_classifier.py {COMMON} --sgdr_max_lr 0.01",
+    "cosine+xent": (
         f"learn_image_embeddings.py --embedding onehot --cls_weight 0.1 {COMMON} --sgdr_max_lr 0.1"
     ),
 }
+ELSEWHERE = "cub50"
+"""Study whose stored curves are shown beside those of the demo."""
 
 
 def main() -> int:
-    """Trains both, and returns the exit status of the first that fails, or 0."""
+    """Train both, and return the exit status of the first that fails, or 0."""
     FOLDER.mkdir(exist_ok=True)
-    rows = []
+    runs: dict[str, Run] = {}
     for loss, command in RUNS.items():
-        model = FOLDER / f"{loss.replace(' ', '')}.keras"
-        command += f" --model_dump {model} --history {model.with_suffix('.csv')}"
+        model = FOLDER / f"{loss}.keras"
+        history = model.with_suffix(".csv")
+        command += f" --model_dump {model} --history {history}"
         print(f"\n$ python {command}\n", flush=True)
         status = subprocess.run([sys.executable, *shlex.split(command)]).returncode
         if status:
             return status
-        rows.append((loss, read_result(Path(f"{model}.run.json"))))
-    print(table(rows))
+        record = json.loads(record_path(history).read_text())
+        facts = {"folder": "", "name": loss, "seconds": 0, "command": command, "seed": 0}
+        runs[loss] = read_run(history, record, status=FINISHED, **facts)
+    draw(FOLDER / "curves.png", runs)
+    print("\n".join([*table(runs), "", *meaning()]))
     return 0
 
 
-def read_result(path: Path) -> tuple[float, float, Path]:
-    """Test accuracy at the end and in the best epoch, and the file that says so."""
-    record = json.loads(path.read_text())
-    final, best = record["final"], record["best_epoch"]
-    return (
-        final.get("prob_acc", final.get("acc")),
-        best.get("val_prob_acc", best.get("val_acc")),
-        path,
-    )
+def draw(path: Path, runs: dict[str, Run]) -> None:
+    """Draw the curves of the demo and, if they are stored, those of a study beside them."""
+    panels = {f"This demo: {DATA}": runs}
+    part = load(ELSEWHERE).reduced[0]
+    stored = first_runs(part, runs_of(read_runs(STORED / ELSEWHERE), part.folder))
+    if all(loss in stored for loss in runs):
+        panels[f"Stored results: {load(ELSEWHERE).title}"] = {loss: stored[loss] for loss in runs}
+    figure = new_figure(len(panels))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (title, shown) in zip(axes, panels.items(), strict=True):
+        draw_curves(axis, shown, title)
+    save_plot(figure, path, dpi=120)
 
 
-def table(rows: list[tuple[str, tuple[float, float, Path]]]) -> str:
-    """The accuracies as text."""
-    lines = [f"\n{DATA}: accuracy on the test images", f"{'loss':28}{'final':>8}{'best':>8}  file"]
-    lines += [f"{loss:28}{final:8.4f}{best:8.4f}  {path}" for loss, (final, best, path) in rows]
-    return "\n".join(lines)
+def table(runs: dict[str, Run]) -> list[str]:
+    """Return the accuracies as text."""
+    lines = [f"\n{DATA}: accuracy on the test images", f"{'loss':38}{'final':>8}{'best':>8}  model"]
+    return lines + [
+        f"{TITLES[loss]:38}{run.test:8.4f}{run.best:8.4f}  {FOLDER / loss}.keras"
+        for loss, run in runs.items()
+    ]
+
+
+def meaning() -> list[str]:
+    """Say what the demo shows, and what it does not, by the stored results."""
+    lines = [
+        f"Both losses train, and both models load with Keras. Curves: {FOLDER / 'curves.png'}."
+    ]
+    digits, found = reached("digits")
+    if digits:
+        p = welch(*(side.values for side in found))
+        apart = p is not None and p < SIGNIFICANT
+        lines.append(
+            f"Single runs say little: over {len(found[0].values)} seeds the digits have {digits}, "
+            f"which {'separates' if apart else 'does not separate'} the two losses."
+        )
+    elsewhere, _ = reached(ELSEWHERE)
+    if elsewhere:
+        lines.append(
+            f"Beside them, as stored: {load(ELSEWHERE).title}, 64 pixels, has {elsewhere}."
+        )
+    return lines
+
+
+def reached(study: str) -> tuple[str, list[Outcome]]:
+    """Return what a study stores about both losses, in words; ``""`` unless it has both."""
+    part = load(study).reduced[0]
+    runs = runs_of(read_runs(STORED / study), part.folder)
+    found = {loss: outcome(part, (part.datasets[0], loss), PAPER, runs) for loss in RUNS}
+    if not all(side.values for side in found.values()):
+        return "", []
+    shown = [f"{TITLES[loss]} {accuracy(side)} %" for loss, side in found.items()]
+    return f"{' and '.join(shown)} in the best epoch", list(found.values())
 
 
 if __name__ == "__main__":

@@ -1,20 +1,21 @@
 """Pictures of studies, as SVG and PNG, readable in gray."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.names import parse_name
 from evaluation.line_styles import line_styles
 from storage.plots import save_plot
-from studies.choice import outcome
+from studies.choice import chosen_rate, outcome
 from studies.results import Run, Runs, runs_of
 from studies.study import TITLES, Part, Study
 from sweeping.grid import PAPER, PROTOCOLS, VALIDATION
 from training.parallel.startup import import_backend
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MARKERS = "osD^vX*"
@@ -62,7 +63,7 @@ def sizes(part: Part, runs: Runs) -> "Figure | None":
     curves = {p: found for p, found in curves.items() if any(len(c) > 1 for c in found.values())}
     if not curves:
         return None
-    figure = _figure(len(curves))
+    figure = new_figure(len(curves))
     panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
     for panel, (protocol, found) in zip(panels, curves.items(), strict=True):
         for (loss, points), style in zip(found.items(), _styles(), strict=False):
@@ -94,13 +95,24 @@ def curves(part: Part, runs: Runs) -> "Figure | None":
     """Plot the accuracy on training and test samples by epoch, at the paper's choice of rate."""
     if len(part.datasets) > 1:
         return None
-    found = {loss: _first_run(part, loss, runs) for loss in part.losses}
-    found = {loss: run for loss, run in found.items() if run and run.judged_curve}
+    found = first_runs(part, runs)
     if not found:
         return None
-    figure = _figure(1)
-    panel = figure.subplots()
-    for (loss, run), style in zip(found.items(), _styles(), strict=False):
+    figure = new_figure(1)
+    title = f"{part.datasets[0]}: accuracy while training, seed {part.seeds[0]}"
+    draw_curves(figure.subplots(), found, title)
+    return figure
+
+
+def draw_curves(panel: "Axes", runs: Mapping[str, Run], title: str) -> None:
+    """Draw the accuracy on training and test samples by epoch.
+
+    Args:
+        panel: of a figure.
+        runs: by loss.
+        title: of the panel.
+    """
+    for (loss, run), style in zip(runs.items(), _styles(), strict=False):
         for curve, on, line in (
             (run.judged_curve, "test", "-"),
             (run.training_curve, "training", ":"),
@@ -108,15 +120,20 @@ def curves(part: Part, runs: Runs) -> "Figure | None":
             points = [(i, 100 * v) for i, v in enumerate(curve, start=1) if v is not None]
             looks = style | {"linestyle": line, "markevery": max(len(points) // 8, 1)}
             panel.plot(*zip(*points, strict=True), label=f"{TITLES[loss]}: {on}", **looks)
-    _finish(panel, "epoch", f"{part.datasets[0]}: accuracy while training, seed {part.seeds[0]}")
+    _finish(panel, "epoch", title)
     panel.legend(frameon=False, fontsize="small")
-    return figure
 
 
-def _first_run(part: Part, loss: str, runs: Runs) -> Run | None:
-    cell = (part.datasets[0], loss)
-    rate = outcome(part, cell, PAPER, runs).rate
-    return None if rate is None else runs.get(part.repeated(cell, rate)[0].name)
+def first_runs(part: Part, runs: Runs) -> dict[str, Run]:
+    """Return a run per loss with curves, at the paper's choice of rate, with the first seed."""
+    found = {}
+    for loss in part.losses:
+        cell = (part.datasets[0], loss)
+        rate = chosen_rate(part, cell, PAPER, runs)
+        run = None if rate is None else runs.get(part.repeated(cell, rate)[0].name)
+        if run and run.judged_curve:
+            found[loss] = run
+    return found
 
 
 def _styles() -> Iterable[dict[str, str]]:
@@ -124,7 +141,8 @@ def _styles() -> Iterable[dict[str, str]]:
         yield style | {"marker": marker, "markersize": 5}
 
 
-def _figure(panels: int) -> "Figure":
+def new_figure(panels: int) -> "Figure":
+    """Return a figure for a row of panels."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(6.4 * panels, 4.2), layout="constrained")

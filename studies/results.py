@@ -113,32 +113,44 @@ def read_trials(out: Path, study: Study) -> list[Run]:
 
 def run_of(store: Store, trial: Trial, folder: str) -> Run:
     """Return what a report needs of a trial that has ended."""
-    result, path = store.result(trial), store.folder(trial)
-    record, name = result.record, result.record.get("epochs_judged_by")
-    run = Run(
-        folder,
-        trial.name,
-        result.status,
-        round(result.seconds),
-        public_command(str(store.facts(trial).get("command", ""))),
-        record.get("commit"),
-        record.get("versions", {}),
-        trial.point.seed,
-        int(record["last_epoch"]["epoch"]),
+    result = store.result(trial)
+    return read_run(
+        store.folder(trial) / "history.csv",
+        result.record,
+        folder=folder,
+        name=trial.name,
+        status=result.status,
+        seconds=round(result.seconds),
+        command=public_command(str(store.facts(trial).get("command", ""))),
+        seed=trial.point.seed,
+        chooses_epoch=trial.protocol == PAPER,
     )
-    if result.status != FINISHED or name is None:
-        return run
-    history = read_text(path / "history.csv").rstrip("\n").split("\n")
-    rows = list(csv.DictReader(history))
-    measured = {
-        "best": record["best_epoch"][name] if trial.protocol == PAPER else None,
-        "best_epoch": int(record["best_epoch"]["epoch"]),
-        "last": record["last_epoch"][name],
-        "test": round(record["final"][name.removeprefix("val_")], 7),
-        "training_curve": _curve(rows, name.removeprefix("val_")),
-        "judged_curve": _curve(rows, name),
-    }
-    return Run(**{**vars(run), **measured})
+
+
+def read_run(history: Path, record: Mapping, chooses_epoch: bool = True, **known: object) -> Run:
+    """Return what a report needs of a training.
+
+    Args:
+        history: metrics of its epochs.
+        record: beside it, see ``training.saving.run_record``.
+        chooses_epoch: whether the best epoch by the test samples counts.
+        **known: fields of ``Run`` that do not follow from these.
+    """
+    name = record.get("epochs_judged_by")
+    known |= {"commit": record.get("commit"), "versions": record.get("versions", {})}
+    known["epochs"] = int(record["last_epoch"]["epoch"])
+    if known["status"] != FINISHED or name is None:
+        return Run(**known)
+    rows = list(csv.DictReader(read_text(history).rstrip("\n").split("\n")))
+    return Run(
+        **known,
+        best=record["best_epoch"][name] if chooses_epoch else None,
+        best_epoch=int(record["best_epoch"]["epoch"]),
+        last=record["last_epoch"][name],
+        test=round(record["final"][name.removeprefix("val_")], 7),
+        training_curve=_curve(rows, name.removeprefix("val_")),
+        judged_curve=_curve(rows, name),
+    )
 
 
 def _curve(rows: list[dict[str, str]], name: str) -> tuple[float | None, ...]:

@@ -1,0 +1,65 @@
+"""What the demo says and draws, from hand-made trainings and results."""
+
+from dataclasses import replace
+
+import pytest
+from scipy import stats
+
+from studies import demo
+from studies.results import write_runs
+from studies.study import load
+from tests.studies.test_results import ended
+
+LOSSES = ("xent", "cosine+xent")
+
+
+def trained(dataset, loss, rate, seed, best):
+    run = ended(dataset, loss, rate, seed, best=best, test=best)
+    return replace(run, training_curve=(0.2, 0.9), judged_curve=(0.1, best))
+
+
+@pytest.fixture
+def stored(tmp_path, monkeypatch):
+    """A function that stores accuracies of both losses at one rate as a study's."""
+    monkeypatch.setattr(demo, "STORED", tmp_path)
+
+    def store(study, *values):
+        dataset = load(study).reduced[0].datasets[0]
+        (tmp_path / study).mkdir()
+        runs = [
+            trained(dataset, loss, 0.05, seed, value)
+            for loss, accuracies in zip(LOSSES, values, strict=True)
+            for seed, value in enumerate(accuracies)
+        ]
+        write_runs(tmp_path / study, runs)
+
+    return store
+
+
+@pytest.mark.parametrize(
+    ("second", "told"), [((0.93, 0.91), "does not separate"), ((0.31, 0.29), "separates")]
+)
+def test_it_says_what_the_stored_digits_say(stored, second, told):
+    first = (0.92, 0.94)
+    assert (stats.ttest_ind(first, second, equal_var=False).pvalue < 0.05) == (told == "separates")
+    stored("digits", first, second)
+    lines = demo.meaning()
+    assert len(lines) == 2 and "softmax + cross-entropy 93.0 ± 1.4 %" in lines[1]
+    assert lines[1].endswith(f"which {told} the two losses.")
+
+
+def test_curves_of_another_study_stand_beside_its_own(stored, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(demo, "save_plot", lambda figure, *_, **__: drawn.append(figure))
+    runs = {loss: trained("Digits-sub10", loss, 0.1, 0, 0.9) for loss in LOSSES}
+    demo.draw(tmp_path / "curves.png", runs)
+    stored("cub50", (0.30,), (0.36,))
+    demo.draw(tmp_path / "curves.png", runs)
+    alone, both = drawn
+    assert len(alone.axes) == 1 and len(both.axes) == 2
+    test = both.axes[1].lines[2]
+    assert test.get_label() == "cosine + 0.1 cross-entropy, one-hot: test"
+    assert test.get_xydata().tolist() == [[1, 10], [2, 36]]
+    (line,) = [line for line in demo.meaning() if "64 pixels" in line]
+    assert "cross-entropy 30.0 %" in line and "one-hot 36.0 %" in line
+    assert demo.table(runs)[-1].endswith("0.9000  0.9000  demo/cosine+xent.keras")
