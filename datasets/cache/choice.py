@@ -170,6 +170,7 @@ def with_cache(dataset: ImageDataset, where: str | Path, threads: int = 1) -> Im
         **{
             name: replace(split, samples=kept.get(name, kept[TRAIN]))
             for name, split in dataset.splits.items()
+            if name != TEST or TEST in kept
         },
     )
 
@@ -209,17 +210,18 @@ def _on_disk(name: str, selection: _Selection, folder: Path, threads: int) -> St
 def _selections(dataset: ImageDataset) -> dict[str, _Selection]:
     """Return what to cache, by split; validation images with those for training if they can be.
 
-    Those for training have them in any case, so that runs share a file whatever they hold out.
+    Those for training have them in any case, so that runs share a file whatever they hold out. Test
+    images that are read once, since there are others for validation, are not kept: one that is
+    damaged must not end the run before it is trained.
     """
     sizes = dataset.preprocessing
     train_size = sizes.train_size if isinstance(sizes.train_size, int) else None
     validation = [] if dataset.validation is None else [dataset.validation]
     held_out = [split for split in validation if split.samples is dataset.train.samples]
-    selections = {
-        TRAIN: _selection([dataset.train, *held_out], train_size),
-        TEST: _selection([dataset.test], sizes.test_size),
-    }
-    if validation and not (held_out and train_size == sizes.test_size):
+    selections = {TRAIN: _selection([dataset.train, *held_out], train_size)}
+    if not validation:
+        selections[TEST] = _selection([dataset.test], sizes.test_size)
+    elif not (held_out and train_size == sizes.test_size):
         selections[VALIDATION] = _selection(validation, sizes.test_size)
     return selections
 

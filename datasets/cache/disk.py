@@ -6,7 +6,8 @@ of every image file, the size that they were resized to and the versions of the 
 that another user could have written is made again.
 Files whose key is no longer used stay until somebody deletes them. Layout, in little-endian order:
 
-    header   32 bytes   the magic word, the number of images, the number of channels
+    header   64 bytes   the magic word, SHA-256 of the file's own name, the number of images, the
+                        number of channels
     index    n rows     first byte, height, width and CRC-32 of each image, int64
     pixels              one image after the other, uint8 (height, width, channels)
 """
@@ -38,9 +39,11 @@ from utils import UsageError, UserError, open_regular, read_bytes
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 2  # of the files, and of what their pixels, mean and standard deviation are
-_MAGIC = b"cosine-loss images 1\n".ljust(24, b"\0")
-_HEADER = np.dtype([("magic", "V24"), ("images", "<i4"), ("channels", "<i4")])
+_FORMAT = 3  # of the files, and of what their pixels, mean and standard deviation are
+_MAGIC = b"cosine-loss images 2\n".ljust(24, b"\0")
+_HEADER = np.dtype(
+    [("magic", "V24"), ("name", "V32"), ("images", "<i4"), ("channels", "<i4")]
+)
 _ROW = np.dtype([("start", "<i8"), ("height", "<i8"), ("width", "<i8"), ("crc", "<i8")])
 _CHUNK = 64  # images in memory while a file is written
 _TELL_EVERY = 10  # seconds
@@ -75,7 +78,8 @@ class StoredImages(Sequence):
         weakref.finalize(self, os.close, self._file)
         self._length = os.fstat(self._file).st_size
         header = self._part(0, _HEADER, 1)[0]
-        if bytes(header["magic"]) != _MAGIC or header["images"] != len(positions):
+        known = bytes(header["magic"]) == _MAGIC and bytes(header["name"]) == _digest(path.name)
+        if not known or header["images"] != len(positions):
             raise ValueError("it is not a file of these images")
         self._channels = int(header["channels"])
         self._rows = self._part(_HEADER.itemsize, _ROW, len(positions))
@@ -234,6 +238,10 @@ def _key(paths: Sequence[Path]) -> str:
     return digest.hexdigest()[:_KEY_LENGTH]
 
 
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(os.fsencode(name)).digest()
+
+
 def _check_writers(status: os.stat_result) -> None:
     """Refuse a file that anybody but this user and root can write to.
 
@@ -292,7 +300,7 @@ def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int, lo
         file.seek(start)
         for row, pixels in enumerate(_read_all(images, positions, threads)):
             rows[row] = start, *pixels.shape[:2], zlib.crc32(pixels)
-            header[0] = _MAGIC, len(positions), pixels.shape[2]
+            header[0] = _MAGIC, _digest(path.name), len(positions), pixels.shape[2]
             start += file.write(pixels)
             if row % _CHUNK == 0:
                 lock.touch()

@@ -34,10 +34,10 @@ ABOUT = Path("assets.extra", "model.json")
 """File in a SavedModel for facts about the network; TensorFlow ignores its folder."""
 
 SAVED_MODEL_FILES = (
-    *("saved_model.pb", "fingerprint.pb", "keras_metadata.pb", "variables/variables.*"),
-    *("assets/*", str(ABOUT)),
+    *("saved_model.pb", "fingerprint.pb", "keras_metadata.pb", "variables/variables.index"),
+    *("variables/variables.data-?????-of-?????", str(ABOUT)),
 )
-"""Files that a SavedModel may consist of."""
+"""Files of a SavedModel that may be replaced: those that are written here, which has no assets."""
 
 REQUIREMENTS = "requirements-export.txt"
 

@@ -18,7 +18,7 @@ from datasets.cache.choice import with_cache, with_normalization
 from datasets.cache.disk import stored_images
 from storage.locks import locked
 from tests.datasets.reference import resize_shorter_side
-from tests.fake_data import write_classes, write_cub, write_image
+from tests.fake_data import write_classes, write_cub, write_folder, write_image
 from tests.permissions import folder_for_all, ordinary_user
 from utils import UsageError, UserError
 
@@ -81,7 +81,7 @@ def test_subsets_are_kept(root, tmp_path, where):
     np.testing.assert_array_equal(cached.train.labels, dataset.train.labels)
     if where == "folder":
         (path,) = (tmp_path / "cache").glob("*train*.images")
-        header = np.frombuffer(path.read_bytes()[24:32], "<i4")
+        header = np.frombuffer(path.read_bytes()[56:64], "<i4")
         assert header.tolist() == [4, 3]  # two classes, two images each, three channels
 
 
@@ -191,10 +191,10 @@ def damage(path, how):
         "empty": b"",
         "cut": content[:-1],
         "longer": content + b"x",
-        "header only": content[:40],
+        "header only": content[:72],
         "foreign": os.urandom(len(content)),
-        "index": content[:40] + os.urandom(8) + content[48:],
-        "huge": content[:24] + b"\xff" * 8 + content[32:],
+        "index": content[:72] + os.urandom(8) + content[80:],
+        "huge": content[:56] + b"\xff" * 8 + content[64:],
     }[how]
 
 
@@ -208,6 +208,34 @@ def test_damaged_files_are_made_again(root, tmp_path, caplog, how):
         path.write_bytes(damage(path, how))
     check_equal(epochs(with_cache(dataset, folder)), epochs(dataset))
     assert caplog.text.count("is made again") >= 2
+
+
+def test_files_that_took_the_names_of_each_other_are_made_again(root, tmp_path, caplog):
+    dataset, folder = birds(root), tmp_path / "cache"
+    with_cache(dataset, folder)
+    (old,) = (path for path in files(folder) if "train" in path.name)
+    write_image(root / dataset.train.names[0], 99, (50, 50))  # as large as before, once resized
+    with_cache(birds(root), folder)
+    (new,) = (path for path in files(folder) if "train" in path.name and path != old)
+    new.write_bytes(old.read_bytes())
+    check_equal(epochs(with_cache(birds(root), folder)), epochs(birds(root)))
+    assert caplog.text.count("not a file of these images): it is made again") >= 1
+
+
+@pytest.mark.parametrize("damage", [b"no image", None])
+def test_test_images_that_are_judged_once_are_not_kept_and_bar_no_training(tmp_path, damage):
+    write_folder(tmp_path / "data", train=6, test=2)
+    image = next((tmp_path / "data/test").glob("*/*.png"))
+    image.unlink()
+    image.write_bytes(damage) if damage else image.symlink_to("nowhere")
+    options = {"val_fraction": 0.5, "target_size": 32, "crop_size": 28}
+    dataset = get_dataset("Folder", tmp_path / "data", **options)
+    kept = with_cache(with_normalization(dataset, "off"), tmp_path / "cache")
+    (path,) = files(tmp_path / "cache")
+    assert "-train-" in path.name and kept.test.samples is dataset.test.samples
+    assert kept.train.samples is kept.validation.samples and len(kept.validation[0]) == 32
+    with pytest.raises(UserError, match=image.name):
+        kept.test[dataset.test.names.index(str(image.relative_to(tmp_path / "data")))]
 
 
 def test_damaged_pixels_are_refused(root, tmp_path):
