@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +38,12 @@ class _Claim:
 
     state: of what this process may replace.
     aside: where the output is written once another file has its name.
+    tell: see ``announce``.
     """
 
     state: State
     aside: Path | None = None
+    tell: Callable[[Path], None] | None = None
 
 
 _claims: dict[Path, _Claim] = {}
@@ -101,6 +103,12 @@ def note(path: Path) -> None:
     _claims[_key(path)] = _Claim(_state(path))
 
 
+def announce(path: Path, tell: Callable[[Path], None]) -> None:
+    """Let ``place`` call a function with what is about to get the name of a claimed output."""
+    if claimed := _claims.get(_key(path)):
+        claimed.tell = tell
+
+
 def release() -> None:
     """End all claims of this process."""
     _claims.clear()
@@ -122,6 +130,8 @@ def place(new: Path, path: Path) -> None:
         there = _state(path)
         if there and there != claimed.state:
             raise FileExistsError
+        if claimed.tell:
+            claimed.tell(new)
         _rename(new, path, bool(there))
     except FileExistsError:
         aside = _put_aside(new, path, claimed)

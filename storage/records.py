@@ -3,6 +3,7 @@
 Imports nothing heavy, so that commands without a network can leave records too.
 """
 
+import hashlib
 import importlib.metadata
 import json
 import platform
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from storage.files import replacing
 from storage.outputs import RECORD
+from utils import open_regular
 
 LIBRARIES = (
     "keras",
@@ -24,6 +26,9 @@ LIBRARIES = (
     "pillow",
     "ray",
 )
+
+DIGEST = "sha256"
+"""Entry of a record with the ``digest`` of its file."""
 
 
 def commit() -> str | None:
@@ -51,6 +56,12 @@ def versions() -> dict[str, str]:
 def record_path(path: Path) -> Path:
     """Path of the record of a file: ``FILE.run.json``."""
     return path.with_name(path.name + RECORD)
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, which tells it from others in its record."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_record(path: Path, content: Mapping[str, object]) -> None:

@@ -389,9 +389,9 @@ def _evaluate_and_save(
     Returns:
         The metrics, and what could not be written.
     """
-    files = ResultFiles(run.options.outputs, [reporter.history] if reporter.written else [])
-    files.save_network(run.model, describe_model(run.model, run.dataset, run.objective))
     facts = _facts(run, point, reporter)
+    files = ResultFiles(run.options.outputs, facts, [reporter.history] if reporter.written else [])
+    files.save_network(run.model, describe_model(run.model, run.dataset, run.objective))
     files.write_records(facts)
     metrics = evaluator(testing, int(run.options.progress))
     _report(run, metrics, reporter)

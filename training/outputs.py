@@ -1,9 +1,9 @@
 """The files of a run: which it may write, and the record beside each that tells whose it is.
 
 ``FILE.run.json`` is written beside every output when training begins, and once more at the end. It
-has the unique ID of the run, as the snapshot does. A run that is resumed so knows its own files,
-which it writes again; all others are refused without ``--overwrite``, and keep their record until
-they are replaced.
+has the unique ID of the run, as the snapshot does, and the digest of the result, once there is one.
+A run that is resumed so knows its own files, which it writes again; all others are refused without
+``--overwrite``, and keep their record until they are replaced.
 """
 
 import importlib.util
@@ -11,6 +11,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import keras
 from evaluation.feature_dumps import check_features_path
 from models.files.saved import check_model_path, check_weights_path
 from storage.outputs import check_distinct, check_folder, claim, hold
-from storage.records import record_path
+from storage.records import DIGEST, digest, record_path
 from storage.temporary import remove_leftovers
 from training.callbacks.epoch_log import EpochReporter
 from training.options import OutputOptions
@@ -61,10 +62,10 @@ def claim_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
         claim("--snapshot", path, True)
     owner = _Owner(outputs.snapshot, epochs)
     for name, path in files.items():
-        own = owner.owns(record_path(path), of_any_length=name == "history")
+        own = owner.began(record_path(path)) if name == "history" else owner.owns_result(path)
         claim(f"--{name}", path, outputs.overwrite or own)
     if outputs.log_dir:
-        own = owner.owns(folder_record(outputs.log_dir), of_any_length=True)
+        own = owner.began(folder_record(outputs.log_dir))
         _claim_log_dir(outputs.log_dir, outputs.overwrite or own)
 
 
@@ -84,17 +85,18 @@ class _Owner:
         self.run = read_state(snapshot).run if known else ""
         self.epochs = epochs
 
-    def owns(self, record: Path, of_any_length: bool) -> bool:
-        """Whether a record is of this run.
+    def began(self, record: Path) -> bool:
+        """Whether a record is of this run, which goes on with its history and log."""
+        return bool(self.run) and _run_of(record) == self.run
 
-        Args:
-            record: the file.
-            of_any_length: whether it counts if the run had fewer epochs then: it goes on with its
-                history and log, but a result of fewer epochs is another result.
-        """
-        if of_any_length:
-            return bool(self.run) and _run_of(record) == self.run
-        return bool(self.run) and _is_of(record, self.run, self.epochs)
+    def owns_result(self, path: Path) -> bool:
+        """Whether this run wrote a file, as a run of as many epochs: of fewer, it is another."""
+        record = record_path(path)
+        if not self.run or not _is_of(record, self.run, self.epochs):
+            return False
+        with suppress(OSError):  # a file that cannot be read is none of this run
+            return _read(record).get(DIGEST) == digest(path)
+        return False
 
 
 def _claim_log_dir(folder: Path, may_exist: bool) -> None:

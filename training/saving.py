@@ -10,7 +10,8 @@ from datasets.base import Dataset
 from evaluation.feature_dumps import Features, write_features
 from models.files.description import ModelDescription
 from models.files.saved import save_model, save_weights
-from storage.records import commit
+from storage.outputs import announce
+from storage.records import DIGEST, commit, digest, record_path
 from training.options import OutputOptions
 from training.outputs import records_to_write, result_paths
 from training.parallel import backend, hosts
@@ -46,15 +47,23 @@ class ResultFiles:
 
     Args:
         outputs: which are wanted.
+        record: of the run.
         written: those that the run has written already.
 
     Attributes:
         failures: what failed; each has been logged.
     """
 
-    def __init__(self, outputs: OutputOptions, written: Iterable[Path | None] = ()):
+    def __init__(
+        self,
+        outputs: OutputOptions,
+        record: Mapping[str, object],
+        written: Iterable[Path | None] = (),
+    ):
         self.failures: list[UserError] = []
         self._outputs = outputs
+        self._record = record
+        self._digests: dict[Path, dict[str, str]] = {}
         self._unchanged = set(result_paths(outputs)) - {*written}
 
     def save_network(self, model: keras.Model, description: ModelDescription) -> None:
@@ -68,11 +77,23 @@ class ResultFiles:
 
     def write_records(self, record: Mapping[str, object]) -> None:
         """Write the record beside all files; results of other runs keep theirs."""
+        self._record = record
         for path in records_to_write(self._outputs, record, self._unchanged):
-            self._succeeds(write_run_record, path, record)
+            self._write_record(path)
+
+    def _write_record(self, path: Path) -> None:
+        self._succeeds(write_run_record, path, {**self._record, **self._digests.get(path, {})})
 
     def _save(self, path: Path | None, write: Callable[[Path], None]) -> None:
-        if path and self._succeeds(write, path):
+        if not path:
+            return
+
+        def tell(new: Path) -> None:
+            self._digests[record_path(path)] = {DIGEST: digest(new)}
+            self._write_record(record_path(path))
+
+        announce(path, tell)
+        if self._succeeds(write, path):
             self._unchanged.discard(path)
 
     def _succeeds(self, write: Callable[..., None], *arguments: object) -> bool:

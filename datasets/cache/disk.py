@@ -41,9 +41,7 @@ logger = logging.getLogger(__name__)
 
 _FORMAT = 3  # of the files, and of what their pixels, mean and standard deviation are
 _MAGIC = b"cosine-loss images 2\n".ljust(24, b"\0")
-_HEADER = np.dtype(
-    [("magic", "V24"), ("name", "V32"), ("images", "<i4"), ("channels", "<i4")]
-)
+_HEADER = np.dtype([("magic", "V24"), ("name", "V32"), ("images", "<i4"), ("channels", "<i4")])
 _ROW = np.dtype([("start", "<i8"), ("height", "<i8"), ("width", "<i8"), ("crc", "<i8")])
 _CHUNK = 64  # images in memory while a file is written
 _TELL_EVERY = 10  # seconds

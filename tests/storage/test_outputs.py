@@ -154,6 +154,47 @@ def test_folders_are_replaced_whole(tmp_path, monkeypatch, exchange):
     assert sorted(os.listdir(tmp_path)) == [".model.old", "model"]
 
 
+KILLED = """
+import ctypes, os, signal, sys
+from pathlib import Path
+from storage.files import replacing
+
+renamed, rename = int(sys.argv[1]), Path.rename
+
+def killed(self, target):
+    global renamed
+    if not renamed:
+        os.kill(os.getpid(), signal.SIGKILL)
+    renamed -= 1
+    return rename(self, target)
+
+Path.rename, ctypes.CDLL = killed, lambda *args, **named: None  # no renameat2
+with replacing("model") as temporary:
+    temporary.mkdir()
+    (temporary / "part").write_text("new")
+"""
+
+
+@pytest.mark.parametrize(("renamed", "left"), [(0, "old"), (1, "old"), (2, "new")])
+def test_a_kill_while_folders_change_places_leaves_a_whole_one(tmp_path, renamed, left):
+    """Where the system cannot exchange them: before, between and behind the renamings."""
+    path = tmp_path / "model"
+    folder_with(path, "old")
+    folder_with(tmp_path / ".model.old", "mine")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", KILLED, str(renamed)]
+    assert subprocess.run(command, cwd=tmp_path, env=environment).returncode == -signal.SIGKILL
+    seen = [found.read_text() for found in tmp_path.glob("model*/part")]
+    assert left in seen and path.exists() == (renamed != 1)
+    assert (tmp_path / ".model.old" / "part").read_text() == "mine"
+    remove_leftovers(path)
+    with replacing(path) as temporary:
+        folder_with(temporary, "newest")
+    assert (path / "part").read_text() == "newest"
+    kept = [found.read_text() for found in tmp_path.glob("model.*/part")]
+    assert kept == ([] if renamed == 0 else ["old"])
+
+
 @pytest.mark.parametrize("below", [".", "inner"])
 def test_files_that_are_put_into_a_folder_meanwhile_stay(tmp_path, below):
     from storage.outputs import hold, note

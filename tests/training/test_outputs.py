@@ -99,6 +99,30 @@ def test_any_file_may_lie_where_a_record_is_going_to_be(tmp_path, content):
     assert record(tmp_path / "w.h5")["final"]
 
 
+@pytest.mark.parametrize("name", ["w.h5", "m.keras", "f.npz"])
+def test_a_run_that_goes_on_keeps_what_took_the_place_of_its_result(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    files = "--snapshot s.h5 --weight_dump w.h5 --model_dump m.keras --feature_dump f.npz"
+    command = f"{TINY} --epochs 1 {files}"
+    with monkeypatch.context() as patch:
+        patch.setattr(saving.ResultFiles, "write_records", interrupted)
+        assert run(learn_classifier, command).status == 130
+    assert sorted(p.name for p in tmp_path.glob("[mw].*")) == [
+        *("m.keras", "m.keras.run.json", "w.h5", "w.h5.run.json")
+    ]
+    succeed(learn_classifier, command)  # it knows its own
+    Path(name).write_text("somebody's")
+    outcome = run(learn_classifier, command)
+    assert outcome.status == 2 and f"{name}: exists already" in outcome.err.splitlines()[-1]
+    assert Path(name).read_text() == "somebody's"
+    Path(name).unlink()
+    succeed(learn_classifier, command)
+
+
+def interrupted(*arguments):
+    raise KeyboardInterrupt
+
+
 def test_a_finished_run_writes_the_history_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     succeed(learn_classifier, f"{TINY} --epochs 1 --seed 1 --history h.csv")

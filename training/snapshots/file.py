@@ -187,6 +187,8 @@ def _check(state: RunState) -> None:
     right = right and max(state.epoch, state.began) <= _MOST_EPOCHS
     right = right and state.phase in (LAST_LAYERS, ALL_LAYERS)
     right = right and set(state.plateau) in (set(), set(PLATEAU_STATE))
+    waits = [state.plateau.get(name, 0) for name in PLATEAU_STATE[1:]]
+    right = right and all(0 <= wait <= _MOST_EPOCHS and wait == int(wait) for wait in waits)
     numbers = [*state.plateau.values(), *([] if state.best is None else [state.best])]
     if not right or not all(type(x) in (int, float) and not math.isnan(x) for x in numbers):
         raise ValueError("an entry that cannot be")
@@ -214,6 +216,7 @@ def restore(path: Path, model: keras.Model) -> None:
     Raises:
         UserError: they do not fit the model.
     """
+    _check_numbers(path)
     with temporary_folder(path) as folder:
         # Keras chooses the format by the ending, and a snapshot may have any.
         link = folder / "snapshot.weights.h5"
@@ -229,13 +232,26 @@ def restore(path: Path, model: keras.Model) -> None:
     variables, values = model.optimizer.variables, _read(path, OPTIMIZER)
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
         raise UserError(f"--snapshot {path}: its optimizer is not that of this run")
-    if not all(np.isfinite(value).all() for value in values):
-        raise UserError(
-            f"--snapshot {path}: its optimizer has values that are not finite; "
-            "move it away to start anew"
-        )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def _check_numbers(path: Path) -> None:
+    """Raise UserError unless all variables in a snapshot are finite numbers, as float32 too."""
+
+    def wrong(name: str, item: h5py.Group | h5py.Dataset) -> str | None:
+        if not isinstance(item, h5py.Dataset) or name in (STATE, RECORDS):
+            return None
+        with np.errstate(all="ignore"):
+            values = item[()].astype(np.float32) if item.dtype.kind in "biuf" else np.nan
+        return None if np.isfinite(values).all() else name.split("/")[0]
+
+    with open_hdf5(path) as file:
+        if part := file.visititems(wrong):
+            raise UserError(
+                f"--snapshot {path}: {part} has values that are not finite numbers; "
+                "move it away to start anew"
+            )
 
 
 def read_metrics(path: Path) -> list[np.ndarray]:
