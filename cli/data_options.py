@@ -7,10 +7,12 @@ import argparse
 from pathlib import Path
 
 from cli.arguments import fraction, known, non_negative_int, positive, seed, user_path
+from cli.class_options import read_class_list
 from datasets import dataset_names, get_dataset
 from datasets.cache.choice import with_cache, with_normalization
 from datasets.images.dataset import ImageDataset
 from datasets.names import parse_name
+from datasets.open_sets import parse_split, published_split
 
 CACHES = ("auto", "ram", "off")
 
@@ -83,6 +85,33 @@ def _add_split_options(group: argparse._ArgumentGroup) -> None:
         help="times that an epoch passes over the training images (default with -subN: as many "
         "as keep the iterations per epoch about constant; otherwise 1)",
     )
+    add_known_options(group)
+
+
+def add_known_options(group: argparse._ArgumentGroup, several: bool = False) -> None:
+    """Add the options that say which classes are known, the others being unknown.
+
+    Args:
+        group: gets the options.
+        several: whether there is one split for each of several models.
+    """
+    each = ", one for all models or one for each" if several else ""
+    exclusive = group.add_mutually_exclusive_group()
+    exclusive.add_argument(
+        "--split",
+        type=known(parse_split),
+        metavar="arpl:N",
+        help="known classes of a published open-set split, N from 0 to 4, of MNIST, SVHN, CIFAR-10 "
+        "or Tiny-ImageNet; arpl+10:N and arpl+50:N of CIFAR-10, with unknown classes of "
+        f"CIFAR-100{each}",
+        **({"nargs": "+", "action": "extend"} if several else {}),
+    )
+    exclusive.add_argument(
+        "--known",
+        type=user_path,
+        metavar="FILE",
+        help="list of the known classes: the first word of each line is a class label",
+    )
 
 
 def _add_reading_options(parser: argparse.ArgumentParser) -> None:
@@ -130,7 +159,21 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
 
 
 def open_dataset(args: argparse.Namespace) -> ImageDataset:
-    """Return the data set that the options name.
+    """Return the data set that the options name; of commands that train, with the known classes.
+
+    Raises:
+        UserError: it is unknown, missing or damaged, or has no such classes.
+    """
+    dataset = whole_dataset(args)
+    if getattr(args, "split", None):
+        return dataset.restrict(published_split(args.split, dataset).known)
+    if getattr(args, "known", None):
+        return dataset.restrict(read_class_list(args.known, dataset.labels))
+    return dataset
+
+
+def whole_dataset(args: argparse.Namespace) -> ImageDataset:
+    """Return the data set with all its classes.
 
     Raises:
         UserError: it is unknown, missing or damaged.
