@@ -198,9 +198,9 @@ def _verify_dumps(args: argparse.Namespace, path: Path) -> "list[Verification]":
 
 
 def _verify_models(args: argparse.Namespace, path: Path) -> "list[Verification]":
+    from cli.model_options import read_own
     from evaluation.verification.features import of_images
     from evaluation.verification.pairs import open_pairs
-    from models.files.description import read_description
     from models.files.saved import load_model
     from training.parallel import backend
     from training.parallel.startup import import_backend
@@ -208,7 +208,7 @@ def _verify_models(args: argparse.Namespace, path: Path) -> "list[Verification]"
     import_backend(None)
     backend.configure(0, mixed_precision=None)
     for file in args.model:
-        read_description(file)
+        read_own(file)
     images, pairs = open_pairs(path, args.data_root)
     found = []
     for file in args.model:

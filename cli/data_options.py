@@ -35,7 +35,7 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
             help="test on all images of --dataset Folder, in one subfolder per class; classes of "
             "the model may be missing",
         )
-    _add_reading_options(parser)
+    add_reading_options(parser)
 
 
 def add_source_options(
@@ -114,7 +114,8 @@ def add_known_options(group: argparse._ArgumentGroup, several: bool = False) -> 
     )
 
 
-def _add_reading_options(parser: argparse.ArgumentParser) -> None:
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how images are read."""
     group = parser.add_argument_group("reading images")
     group.add_argument(
         "--target_size",

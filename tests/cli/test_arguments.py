@@ -12,7 +12,7 @@ from cli.data_options import add_cache_option, add_data_options
 COMMANDS = (
     *("compute_class_embedding", "evaluate_classification_accuracy", "evaluate_retrieval"),
     *("export_model", "learn_classifier", "learn_image_embeddings", "plot_hierarchy", "predict"),
-    *("evaluate_verification", "study", "sweep", "write_cub_splits"),
+    *("evaluate_open_set", "evaluate_verification", "study", "sweep", "write_cub_splits"),
 )
 
 

@@ -1,0 +1,319 @@
+"""Evaluate how saved models tell images of unknown classes from those of the classes they know.
+
+The test images of the known classes should be accepted and classified correctly, those of the
+others refused, by several scores that all follow from one pass over the images. Several models are
+averaged.
+"""
+
+import argparse
+import logging
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli import arguments, class_options, console, data_options, model_options
+from cli.arguments import fraction, known, positive, user_path
+from datasets import get_dataset
+from datasets.images.dataset import ImageDataset
+from datasets.names import parse_name
+from datasets.open_sets import OpenSet, published_split
+from storage.outputs import check_distinct, claim
+from storage.plots import check_plot_path
+from storage.records import commit, record_path, write_record
+from utils import UsageError, listing
+
+if TYPE_CHECKING:
+    from evaluation.open_set.judging import Judgment
+    from models.files.description import ModelDescription
+
+logger = logging.getLogger(__name__)
+results = logging.getLogger("results")
+
+_SCORES = ("probability", "logit", "similarity", "distance", "knn")
+_NEIGHBORS = 5
+_FPRS = (0.01, 0.1)
+_PLOT_FORMATS = (".png", ".svg")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = arguments.build_parser(__doc__)
+    data_options.add_source_options(parser)
+    data_options.add_reading_options(parser)
+    parser.set_defaults(repeats=1, val_fraction=None)
+    _add_class_options(parser.add_argument_group("known and unknown classes"))
+    _add_model_options(parser.add_argument_group("models"))
+    _add_output_options(parser.add_argument_group("output"))
+    return parser
+
+
+def _add_class_options(group) -> None:
+    data_options.add_known_options(group, several=True)
+    group.add_argument(
+        "--unknown",
+        type=known(parse_name),
+        metavar="NAME",
+        help="data set of the unknown classes (default: the other classes of --dataset)",
+    )
+    group.add_argument(
+        "--unknown_root",
+        type=user_path,
+        metavar="DIR",
+        help="folder of --unknown, or of CIFAR-100 for --split arpl+10:N and arpl+50:N",
+    )
+
+
+def _add_model_options(group) -> None:
+    group.add_argument(
+        "--model",
+        type=user_path,
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="FILE",
+        help="saved with --model_dump, .keras or .h5",
+    )
+    group.add_argument(
+        "--label",
+        nargs="+",
+        action="extend",
+        metavar="NAME",
+        help="name of each model; those of one name are averaged (default: that of its file, and "
+        "all are averaged)",
+    )
+    group.add_argument(
+        "--scores",
+        nargs="+",
+        choices=_SCORES,
+        metavar="NAME",
+        help=f"some of {', '.join(_SCORES)} (default: all that a model has); knn, and distance of "
+        "models without embedding, read the training images, too",
+    )
+    group.add_argument(
+        "--neighbors",
+        type=positive,
+        default=_NEIGHBORS,
+        metavar="K",
+        help="of the score knn: the distance to the K-th nearest training image",
+    )
+    group.add_argument("--batch_size", type=positive, default=100, metavar="N", help="images")
+
+
+def _add_output_options(group) -> None:
+    group.add_argument(
+        "--fpr",
+        type=fraction,
+        nargs="+",
+        default=list(_FPRS),
+        metavar="F",
+        help="share of images of unknown classes that may be accepted, for CCR at this FPR",
+    )
+    group.add_argument("--csv", type=user_path, metavar="FILE", help="write all metrics, .csv")
+    group.add_argument(
+        "--plot",
+        type=user_path,
+        metavar="FILE",
+        help=f"draw ROC and CCR curves, {' or '.join(_PLOT_FORMATS)}",
+    )
+    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of the comparison.
+
+    Attributes:
+        name: in tables.
+        path: its file.
+        group: models of one group are averaged.
+        split: a published split, or None.
+    """
+
+    name: str
+    path: Path
+    group: str
+    split: str | None
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    from evaluation.open_set import reports
+    from training.parallel import backend
+
+    if not args.csv:
+        console.check_standard_output("--csv FILE")
+    entries = _entries(args)
+    _check_outputs(args)
+    backend.configure(0, mixed_precision=None)
+    descriptions = {entry.path: model_options.read_own(entry.path) for entry in entries}
+    dataset = data_options.whole_dataset(args)
+    pairs = [_known_and_unknown(args, e, descriptions[e.path], dataset) for e in entries]
+    judgments = []
+    for entry, (known_part, unknown_part) in zip(entries, pairs, strict=True):
+        judgments += _judge(args, entry, known_part, unknown_part)
+    results.info("Images of known and unknown classes of %s, in percent", dataset.name)
+    for line in ("", *reports.table(judgments)):
+        results.info("%s", line)
+    if means := reports.averages_table(judgments):
+        for line in ("", *means):
+            results.info("%s", line)
+    if args.csv:
+        reports.write(args.csv, judgments)
+        facts = {"options": vars(args), "commit": commit(), "versions": backend.versions()}
+        found = [{"model": j.model, "score": j.score, **j.metrics} for j in judgments]
+        facts |= {"results": found, "averages": reports.averages(judgments)}
+        write_record(record_path(args.csv), facts)
+    if args.plot:
+        reports.plot(args.plot, judgments)
+
+
+def _entries(args: argparse.Namespace) -> list[Entry]:
+    """Return the models.
+
+    Raises:
+        UsageError: numbers do not fit.
+    """
+    files = model_options.model_names(args.model, None)
+    groups = args.label or ["all models"] * len(files)
+    if len(groups) != len(files):
+        raise UsageError(f"--label: {len(groups)} names for {len(files)} models")
+    times = Counter(groups)
+    names = [
+        file if not args.label else group if times[group] == 1 else f"{group}, {file}"
+        for file, group in zip(files, groups, strict=True)
+    ]
+    splits = model_options.per_model("--split", args.split or [None], len(files))
+    return [Entry(*row) for row in zip(names, args.model, groups, splits, strict=True)]
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    outputs = []
+    if args.csv:
+        outputs += [("--csv", args.csv), ("--csv", record_path(args.csv))]
+    if args.plot:
+        check_plot_path("--plot", args.plot, _PLOT_FORMATS)
+        outputs.append(("--plot", args.plot))
+    check_distinct(outputs)
+    for option, path in outputs:
+        claim(option, path, args.overwrite)
+
+
+def _known_and_unknown(
+    args: argparse.Namespace,
+    entry: Entry,
+    description: "ModelDescription",
+    dataset: ImageDataset,
+) -> tuple[ImageDataset, ImageDataset]:
+    """Return the data sets of known and unknown classes, of images as the model takes them.
+
+    Raises:
+        UsageError: the model knows other classes, or no class is unknown.
+    """
+    from evaluation.classification import matching
+
+    classes = _classes(args, entry, description, dataset)
+    wanted, learned = (set(map(str, ls)) for ls in (classes.known, description.labels))
+    if wanted != learned:
+        raise UsageError(
+            f"{entry.path} knows {len(learned)} classes, {listing(sorted(learned))}; "
+            f"those of {entry.split or args.known} are {listing(sorted(wanted))}"
+        )
+    known_part = matching.matched(dataset, {entry.path: description})
+    if source := classes.source or args.unknown:
+        other = _open_other(source, args.unknown_root)
+        unknown_part = other.restrict(classes.unknown) if classes.source else other
+        _warn_of_shared(known_part, unknown_part)
+    elif args.unknown_root:
+        raise UsageError("--unknown_root is the folder of --unknown, which is missing")
+    elif classes.unknown:
+        unknown_part = dataset.restrict(classes.unknown)
+    else:
+        raise UsageError(
+            f"{entry.path} knows all {dataset.num_classes} classes of {dataset.name}, so that none "
+            "is unknown: give another data set with --unknown NAME"
+        )
+    sizes = description, args.target_size, args.crop_size
+    known_part, unknown_part = (
+        matching.with_sizes_of(part, *sizes) for part in (known_part, unknown_part)
+    )
+    if known_part.input_shape != unknown_part.input_shape:
+        raise UsageError(
+            f"images of {unknown_part.name} have the shape {unknown_part.input_shape}, those of "
+            f"{known_part.name} {known_part.input_shape}: the model takes images of one shape"
+        )
+    return known_part, unknown_part
+
+
+def _warn_of_shared(known_part: ImageDataset, unknown_part: ImageDataset) -> None:
+    shared = sorted({*known_part.class_names} & {*unknown_part.class_names})
+    if shared:
+        logger.warning(
+            "%d classes of %s have the names of known ones: %s",
+            *(len(shared), unknown_part.name, listing(shared)),
+        )
+
+
+def _classes(
+    args: argparse.Namespace,
+    entry: Entry,
+    description: "ModelDescription",
+    dataset: ImageDataset,
+) -> OpenSet:
+    """Return the known classes as the options say, by default those of the model."""
+    if entry.split:
+        classes = published_split(entry.split, dataset)
+        if classes.source and args.unknown not in (None, classes.source):
+            raise UsageError(f"--unknown {args.unknown}: --split {entry.split} has its own")
+        return classes
+    labels = description.labels
+    if args.known:
+        labels = dataset.restrict(class_options.read_class_list(args.known, dataset.labels)).labels
+    texts = set(map(str, labels))
+    return OpenSet(labels, tuple(label for label in dataset.labels if str(label) not in texts))
+
+
+@cache
+def _open_other(name: str, root: Path | None) -> ImageDataset:
+    try:
+        return get_dataset(name, root, repeats=1)
+    except UsageError as error:
+        raise UsageError(f"--unknown_root: {error}") from error
+
+
+def _judge(
+    args: argparse.Namespace, entry: Entry, known_part: ImageDataset, unknown_part: ImageDataset
+) -> "list[Judgment]":
+    """Load and judge one model, which is freed before the next one is loaded."""
+    from evaluation.classification.models import LoaderOptions
+    from evaluation.open_set.judging import judge
+    from evaluation.open_set.scores import scorer
+    from models.files.saved import load_model
+    from training.parallel import backend
+
+    model, description = load_model(entry.path)
+    try:
+        scores = scorer(model, description, args.scores, args.neighbors)
+    except UsageError as error:
+        raise UsageError(f"--scores: {entry.path}: {error}") from error
+    loader = LoaderOptions(
+        args.batch_size,
+        args.read_workers,
+        args.queue_size,
+        backend.jit_compile("auto"),
+        int(sys.stdout.isatty() and not args.no_progress),
+    )
+    split = entry.split or (str(args.known) if args.known else "classes of the model")
+    about = entry.name, entry.path, entry.group, split
+    return judge(about, model, scores, known_part, unknown_part, args.fpr, loader)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return console.run(build_parser(), evaluate, argv)
+
+
+if __name__ == "__main__":
+    console.end_process(main)

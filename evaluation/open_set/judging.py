@@ -1,0 +1,99 @@
+"""One model judged on images of known and of unknown classes, each of which it sees once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from datasets.base import Split, Transform
+from datasets.batches import Batches
+from datasets.images.dataset import ImageDataset
+from evaluation.classification.models import LoaderOptions
+from evaluation.features import compute
+from evaluation.open_set.metrics import Curve, evaluate
+from evaluation.open_set.scores import Scorer, Training
+from utils import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Judgment:
+    """What one model reaches by one score.
+
+    Attributes:
+        model: its name.
+        file: of the model.
+        group: models of one group are averaged.
+        split: what the known classes are, in words.
+        score: one of ``evaluation.open_set.scores.SCORES``.
+        images: of known and of unknown classes.
+        metrics: see ``evaluation.open_set.metrics.evaluate``.
+        curve: over all distinct scores.
+    """
+
+    model: str
+    file: Path
+    group: str
+    split: str
+    score: str
+    images: tuple[int, int]
+    metrics: dict[str, float]
+    curve: Curve
+
+
+def judge(
+    entry: tuple[str, Path, str, str],
+    model: keras.Model,
+    scorer: Scorer,
+    known: ImageDataset,
+    unknown: ImageDataset,
+    fprs: Sequence[float],
+    loader: LoaderOptions,
+) -> list[Judgment]:
+    """Evaluate a model by all of its scores.
+
+    Args:
+        entry: name, file, group and split, see ``Judgment``.
+        model: the network.
+        scorer: of this network.
+        known: its classes are those of the model, in the same order.
+        unknown: images of the same shape of other classes.
+        fprs: FPR at which CCR is wanted.
+        loader: how images are read; they are not augmented.
+
+    Raises:
+        UserError: an image cannot be read, or the network yields values that are not finite.
+    """
+    network = keras.Model(model.inputs, list(scorer.tensors.values()))
+    network.jit_compile = loader.jit_compile
+
+    def outputs(split: Split, transform: Transform) -> list[np.ndarray]:
+        batches = Batches(
+            split,
+            transform,
+            loader.batch_size,
+            workers=loader.workers,
+            max_queue_size=loader.queue_size,
+        )
+        try:
+            found = compute(network, batches, loader.verbose)
+        finally:
+            batches.close()
+        if not all(np.isfinite(values).all() for values in found):
+            raise UserError(f"{entry[1]} computes values that are not finite for some images")
+        return found
+
+    training = None
+    if scorer.learns:
+        features, *_ = outputs(known.train, known.test_transform)
+        training = Training.of(features, known.train.labels)
+    right = scorer.rate(outputs(known.test, known.test_transform), training)
+    wrong = scorer.rate(outputs(unknown.test, unknown.test_transform), training)
+    images = len(known.test), len(unknown.test)
+    judgments = []
+    for score, rated in right.items():
+        values = rated.scores, rated.predicted == known.test.labels, wrong[score].scores
+        metrics, curve = evaluate(*values, fprs), Curve.exact(*values)
+        judgments.append(Judgment(*entry, score, images, metrics, curve))
+    return judgments

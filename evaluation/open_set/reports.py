@@ -1,0 +1,101 @@
+"""Results of open-set recognition: tables, a CSV file, ROC and CCR curves."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+from evaluation.open_set.judging import Judgment
+from evaluation.rate_plot import Panel, write_rate_plot
+from evaluation.tables import aligned, write_csv
+
+# Metric → title of its column on the screen; the others are in the CSV file only.
+_TITLES = {
+    "accuracy": "accuracy",
+    "auroc": "AUROC",
+    "oscr": "OSCR",
+    "tnr_at_tpr95": "TNR@TPR95",
+    "detection_accuracy": "DTACC",
+    "auin": "AUIN",
+    "auout": "AUOUT",
+}
+_CCR = "ccr_at_fpr_"
+
+
+def table(judgments: Sequence[Judgment]) -> list[str]:
+    """Return aligned lines, one per model and score, in percent."""
+    names = _shown(judgments)
+    rows = [
+        [one.model, one.score, *(f"{100 * one.metrics[name]:.2f}" for name in names)]
+        for one in judgments
+    ]
+    return aligned(["model", "score", *map(_title, names)], rows, left=2)
+
+
+def averages(judgments: Sequence[Judgment]) -> list[dict[str, object]]:
+    """Return mean and standard deviation of groups of several models, one row per score.
+
+    Values are in [0, 1]; the deviation is that of a sample.
+    """
+    rows = []
+    for group, score in dict.fromkeys((one.group, one.score) for one in judgments):
+        members = [j.metrics for j in judgments if (j.group, j.score) == (group, score)]
+        if len(members) > 1:
+            values = {name: [metrics[name] for metrics in members] for name in members[0]}
+            rows.append(
+                {"models": group, "score": score, "count": len(members)}
+                | {name: (mean(found), stdev(found)) for name, found in values.items()}
+            )
+    return rows
+
+
+def averages_table(judgments: Sequence[Judgment]) -> list[str]:
+    """Return aligned lines of ``averages``, in percent; none if there are no such groups."""
+    names, rows = _shown(judgments), averages(judgments)
+    if not rows:
+        return []
+    cells = [
+        [f"{row['models']} ({row['count']})", row["score"]]
+        + ["{:.2f} ± {:.2f}".format(*(100 * value for value in row[name])) for name in names]
+        for row in rows
+    ]
+    return aligned(["mean ± sd of", "score", *map(_title, names)], cells, left=2)
+
+
+def _shown(judgments: Sequence[Judgment]) -> list[str]:
+    names = judgments[0].metrics
+    return [name for name in names if name in _TITLES or name.startswith(_CCR)]
+
+
+def _title(name: str) -> str:
+    return _TITLES.get(name) or f"CCR@FPR={name.removeprefix(_CCR)}"
+
+
+def write(path: Path, judgments: Sequence[Judgment]) -> None:
+    """Write all metrics, one row per model and score.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    header = ["models", "model", "file", "split", "score", "known_images", "unknown_images"]
+    rows = (
+        [one.group, one.model, one.file, one.split, one.score, *one.images, *one.metrics.values()]
+        for one in judgments
+    )
+    write_csv(path, [*header, *judgments[0].metrics], rows)
+
+
+def plot(path: Path, judgments: Sequence[Judgment]) -> None:
+    """Draw ROC, and CCR over FPR on a logarithmic scale, one curve per model and score.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    curves = {f"{one.model}: {one.score}": one.curve for one in judgments}
+    across = "FPR: accepted images of unknown classes"
+    roc = {name: (curve.fpr, curve.tpr) for name, curve in curves.items()}
+    ccr = {name: (curve.fpr, curve.ccr) for name, curve in curves.items()}
+    panels = [
+        Panel("ROC", across, "TPR: accepted images of known classes", roc),
+        Panel("Open-set classification", across, "CCR: … and correctly classified", ccr, log=True),
+    ]
+    write_rate_plot(path, panels)
