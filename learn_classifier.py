@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from cli import class_options, console, data_options, learning, training_options
 from cli.arguments import fraction, user_path
-from datasets.images.dataset import ImageDataset
+from datasets.base import Dataset
 from training.options import TrainingOptions
 from training.parallel.group import Group
 
@@ -31,7 +31,7 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def read_data(args: argparse.Namespace) -> ImageDataset:
+def read_data(args: argparse.Namespace) -> Dataset:
     """Return the data set with the wanted classes."""
     dataset = data_options.open_dataset(args)
     if args.class_list:
@@ -63,7 +63,7 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
         input_shape=dataset.input_shape,
         **dataset.input_options,
     )
-    initialize(model, options.seed)
+    initialize(model, options.seed, dataset.input_weights)
     objective = cross_entropy_objective(num_classes, args.label_smoothing)
     train(Training(model, dataset, objective, options, vars(args), group))
 

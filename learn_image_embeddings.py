@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cli import console, data_options, learning, training_options
 from cli.arguments import non_negative_float, non_negative_int, positive, positive_float
-from datasets.images.dataset import ImageDataset
+from datasets.base import Dataset
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
 from embeddings.simplex import SIMPLEXES
 from training.objectives import DEFAULT_LOSS, EMBEDDING_LOSSES, LOSSES
@@ -98,7 +98,7 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def read_data(args: argparse.Namespace) -> tuple[ImageDataset, ClassEmbeddings | None]:
+def read_data(args: argparse.Namespace) -> tuple[Dataset, ClassEmbeddings | None]:
     """Return the data set with the classes that have embeddings; None for generated ones."""
     semantic = None if args.embedding in GENERATED else load_class_embeddings(args.embedding)
     dataset = data_options.open_dataset(args)
@@ -155,13 +155,13 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
     model = embedding_head(backbone, EMBEDDING_LOSSES[args.loss].head)
     if args.cls_weight > 0:
         model = classifier_head(model, len(dataset.labels), args.cls_base)
-    initialize(model, options.seed)
+    initialize(model, options.seed, dataset.input_weights)
     objective = embedding_objective(targets, args.loss, args.cls_weight, args.margin)
     train(Training(model, dataset, objective, options, vars(args), group))
 
 
 def _network_and_targets(
-    args: argparse.Namespace, dataset: ImageDataset, semantic: ClassEmbeddings | None
+    args: argparse.Namespace, dataset: Dataset, semantic: ClassEmbeddings | None
 ) -> tuple["keras.Model", ClassEmbeddings]:
     """Return the network up to its embedding, and class embeddings of as many dimensions."""
     from models import build_network

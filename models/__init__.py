@@ -30,7 +30,10 @@ FAMILIES = {
     "models.backbones.lenet": ("lenet-2d", "lenet"),
     "models.backbones.classifier32": ("classifier32",),
     "models.backbones.iresnet": ("iresnet-50", "iresnet-100"),
+    "models.backbones.gru": ("gru",),
 }
+FOR_WORDS = ("gru",)
+"""Architectures that take the vectors of words; all others take images."""
 
 
 def architecture_names() -> list[str]:
@@ -55,12 +58,9 @@ def build_backbone(
     num_outputs: int | None,
     *,
     classifier: bool,
-    channels: int = 3,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    bgr: bool = False,
+    **input_options: object,
 ) -> "keras.Model":
-    """Build a network from raw images of any size to class probabilities or to an embedding.
+    """Build a network from raw images or word numbers to class probabilities or to an embedding.
 
     Its weights are drawn by Keras; ``models.initialization.initialize`` draws them from a seed.
 
@@ -70,27 +70,28 @@ def build_backbone(
             architecture has features, which then are the embedding.
         classifier: whether the network ends in the softmax layer ``prob``; otherwise it ends in
             the linear layer ``embedding`` or, where an architecture has none, in ``avg_pool``.
-        channels: channels of the images, whose values are 0..255.
-        mean: per channel, subtracted from the images; in RGB order whatever ``bgr`` says.
-        std: per channel, divides the images; in RGB order too.
-        bgr: whether the backbone sees the channels in reverse order, as Caffe's networks do.
+        input_options: arguments of ``models.layers.inputs.image_input`` or ``word_input``.
 
     Returns:
-        A model with one input, (batch, height, width, channels), and one float32 output,
-        (batch, num_outputs).
+        A model with one input, (batch, height, width, channels) or (batch, words), and one float32
+        output, (batch, num_outputs).
 
     Raises:
-        UsageError: no architecture has that name.
+        UsageError: no architecture has that name, or it takes something else.
     """
     importlib.import_module(check_architecture(name))
 
-    from models.layers.inputs import image_input
+    from models.layers.inputs import image_input, word_input
     from models.layers.network import Network
     from models.registry import BACKBONES
 
-    image, x = image_input(channels, mean, std, bgr)
+    takes_words, has_words = name.lower() in FOR_WORDS, "words" in input_options
+    if takes_words != has_words:
+        takes, has = ("documents", "images") if takes_words else ("images", "documents")
+        raise UsageError(f"--architecture {name} is for {takes}; the data set has {has}")
+    raw, x = (word_input if has_words else image_input)(**input_options)
     output = BACKBONES.get(name)(x, num_outputs, classifier)
-    return Network(image, output, name=name.lower())
+    return Network(raw, output, name=name.lower())
 
 
 def build_network(
@@ -101,14 +102,14 @@ def build_network(
     input_shape: Sequence[int],
     **input_options: object,
 ) -> "keras.Model":
-    """Return the backbone for images of one shape; see ``build_backbone``.
+    """Return the backbone for samples of one shape; see ``build_backbone``.
 
     Args:
         name: one of ``architecture_names()``, upper or lower case.
         num_outputs: number of classes, or dimensions of the embedding; None: as the features.
         classifier: whether the network ends in the softmax layer ``prob``.
-        input_shape: height, width and channels.
-        input_options: of the first layer: ``channels``, ``mean``, ``std``, ``bgr``.
+        input_shape: height, width and channels, or the number of words.
+        input_options: of the first layer.
 
     Raises:
         UsageError: no architecture has that name, the images are too small for it, or have sides
@@ -118,6 +119,6 @@ def build_network(
     try:
         network.compute_output_shape((1, *input_shape))
     except ValueError as error:
-        height, width, _ = input_shape
+        height, width, *_ = input_shape
         raise UsageError(f"images of {width}x{height} pixels do not fit {name}") from error
     return network

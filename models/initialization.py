@@ -6,7 +6,7 @@ depend on how many layers were made before. These do not.
 
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
@@ -20,15 +20,17 @@ TRUNCATED_STD = 0.87962566103423978
 CONSTANT = (initializers.Zeros, initializers.Ones, initializers.Constant)
 
 
-def initialize(model: keras.Model, seed: int) -> None:
+def initialize(model: keras.Model, seed: int, given: Sequence[np.ndarray] = ()) -> None:
     """Draw every weight anew, as its own initializer prescribes; constant ones stay.
 
     Each weight has a random generator of its own that depends on the seed, the name of its layer
     and its position there, so two networks share the weights of the layers they have in common.
+    The random states of dropout are drawn in the same way.
 
     Args:
         model: the network, changed in place.
         seed: a non-negative integer.
+        given: weights of the first layer that has any, which take the place of drawn ones.
 
     Raises:
         ValueError: a weight has no initializer that is known here.
@@ -42,6 +44,21 @@ def initialize(model: keras.Model, seed: int) -> None:
                 weight.assign(draw(initializer, tuple(weight.shape), rng))
             except TypeError as error:
                 raise ValueError(f"{weight.name} of layer {layer.name!r}: {error}") from error
+
+    for state, name in random_states(model):
+        rng = generator("dropout", seed, zlib.crc32(name.encode()))
+        state.assign(rng.integers(2**32, size=tuple(state.shape), dtype=np.uint32))
+    if given:
+        next(layer for layer in model.layers if layer.weights).set_weights(given)
+
+
+def random_states(model: keras.Model) -> Iterator[tuple[keras.Variable, str]]:
+    """Yield the states of random numbers, which are no weights to Keras, and names of layers."""
+    for layer in model.layers:
+        weights = {id(weight) for weight in layer.weights}
+        for variable in layer.variables:
+            if id(variable) not in weights:
+                yield variable, layer.name
 
 
 def _initializers(layer: keras.Layer) -> Iterator[tuple[keras.Variable, object]]:

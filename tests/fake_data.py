@@ -251,6 +251,33 @@ def write_orl(root: Path) -> Path:
     return root
 
 
+def write_ag_news(root: Path, train: int = 6, test: int = 3) -> Path:
+    """AG News: documents of four words, of which the second tells the class."""
+    root.mkdir(parents=True, exist_ok=True)
+    for part, count in (("train", train), ("test", test)):
+        lines = [
+            f'"{label}","The {TOPICS[label - 1]}","today,\\{part} no. {i}"'
+            for i in range(count)
+            for label in range(1, 5)
+        ]
+        write_lines(root / f"{part}.csv", lines)
+    write_lines(root / "classes.txt", ["World", "Sports", "Business", "Sci/Tech"])
+    return root
+
+
+TOPICS = ("war", "game", "bank", "web")
+
+
+def write_word_vectors(path: Path, dimensions: int = 3) -> Path:
+    """Vectors of the topics and two more words, as GloVe's text."""
+    rng = np.random.default_rng(0)
+    words = ("the", ",", *TOPICS, "today")
+    rows = rng.normal(size=(len(words), dimensions)).round(4).tolist()
+    return write_lines(
+        path, (" ".join([w, *map(str, row)]) for w, row in zip(words, rows, strict=True))
+    )
+
+
 WRITERS = {
     "CIFAR-10": write_cifar10,
     "CIFAR-100": write_cifar100,

@@ -20,7 +20,7 @@ from utils import UserError
 LAYERS = frozenset(
     """
     Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose
-    Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten GaussianDropout GaussianNoise
+    Cropping2D Dense DepthwiseConv2D Dropout ELU Embedding Flatten GRU GaussianDropout GaussianNoise
     GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization InputLayer LayerNormalization
     LeakyReLU MaxPooling2D Maximum Minimum Multiply Normalization PReLU RMSNormalization ReLU
     Rescaling Reshape SeparableConv2D Softmax SpatialDropout2D Subtract UnitNormalization
@@ -28,6 +28,9 @@ LAYERS = frozenset(
     """.split()
 )
 """Keras' layers that a model may have; a new backbone may need another one."""
+
+OPERATIONS = frozenset(("NotEqual",))
+"""Operations between layers: Keras makes the mask of an ``Embedding`` by one."""
 
 _OTHERS = {
     "keras": ("DTypePolicy",),
@@ -41,6 +44,7 @@ _OTHERS = {
 }
 _MODULES = {
     **dict.fromkeys(LAYERS, "keras.layers"),
+    **dict.fromkeys(OPERATIONS, "keras.src.ops.numpy"),
     **{name: module for module, names in _OTHERS.items() for name in names},
 }
 _MODELS = ("Functional", "Model")
@@ -91,19 +95,18 @@ def input_side(path: str | Path) -> int | None:
     return height if is_square and 0 < height <= _LARGEST_SIDE else None
 
 
-def outline(network: Mapping, size: int, channels: int) -> keras.Model:
-    """Build the network for a batch of one image, with weights that take no memory.
+def outline(network: Mapping, shape: tuple[int, ...]) -> keras.Model:
+    """Build the network for a batch of one sample, with weights that take no memory.
 
     Args:
         network: see ``read_configuration``.
-        size: pixels of the images' sides.
-        channels: of the images.
+        shape: of the sample: height, width and channels, or the number of words.
 
     Raises:
-        ValueError: a layer would make too much of an image, or the network takes something else.
+        ValueError: a layer would make too much of it, or the network takes something else.
         Exception: the layers do not fit each other; Keras raises almost anything.
     """
-    return without_values(lambda: _outline(network, size, channels))
+    return without_values(lambda: _outline(network, shape))
 
 
 def without_values(build: Callable[[], keras.Model]) -> keras.Model:
@@ -118,24 +121,22 @@ def without_values(build: Callable[[], keras.Model]) -> keras.Model:
         return pool.submit(work).result()
 
 
-def _outline(network: Mapping, size: int, channels: int) -> keras.Model:
+def _outline(network: Mapping, sample: tuple[int, ...]) -> keras.Model:
     network = json.loads(json.dumps(network))  # from_config changes what it gets
     inputs = [layer for layer in network["layers"] if layer["class_name"] == "InputLayer"]
     if len(inputs) != 1:
         raise ValueError(f"it has {len(inputs)} inputs")
     shape = inputs[0]["config"].get("batch_shape")
-    taken = shape if isinstance(shape, list) and len(shape) == 4 else [0] * 4
-    fits = all(n in (None, size) for n in taken[1:3])
-    if taken[0] is not None or taken[3] != channels or not fits:
-        raise ValueError(
-            f"it takes an input of shape {shape}, not images of {size} x {size} pixels and "
-            f"{channels} channels, as described"
-        )
-    inputs[0]["config"]["batch_shape"] = [1, size, size, channels]
+    # Whatever the size of the images, their channels are fixed.
+    allowed = [(None,), *((None, n) for n in sample[:2]), *((n,) for n in sample[2:])]
+    taken = shape if isinstance(shape, list) else []
+    if len(taken) != len(allowed) or any(n not in ns for n, ns in zip(taken, allowed, strict=True)):
+        raise ValueError(f"it takes an input of shape {shape}, not of {sample}, as described")
+    inputs[0]["config"]["batch_shape"] = [1, *sample]
     model = keras.Model.from_config(network)
     for layer in model.layers:
         if math.prod(layer.output.shape) > _LARGEST_OUTPUT:
-            raise ValueError(f"the layer {layer.name} makes far too much of an image")
+            raise ValueError(f"the layer {layer.name} makes far too much of a sample")
     return model
 
 
@@ -168,7 +169,7 @@ def _checked_layers(layers: object) -> list[dict]:
         name, nodes = layer.get("name"), layer.get("inbound_nodes")
         if not isinstance(name, str) or not isinstance(nodes, list) or name in calls:
             raise ValueError(f"a layer is damaged: {str(name)[:50]!r}")
-        if layer.get("class_name") not in LAYERS:
+        if layer.get("class_name") not in LAYERS | OPERATIONS:
             raise ValueError(f"it has a layer {str(layer.get('class_name'))[:50]!r}")
         _check_objects(layer, calls)
         calls[name] = max(1, len(nodes))
@@ -200,7 +201,10 @@ def _check_object(value: Mapping, calls: Mapping[str, int]) -> None:
     if not isinstance(kind, str) or kind not in _MODULES:
         raise ValueError(f"it asks for {str(kind)[:50]!r}, which is no part of a network here")
     # Files of the old format name no modules of layers.
-    if value.get("module", _MODULES[kind]) != _MODULES[kind] or value.get("registered_name"):
+    registered = kind if kind in OPERATIONS else None
+    if value.get("module", _MODULES[kind]) != _MODULES[kind] or (
+        value.get("registered_name") not in (None, registered)
+    ):
         raise ValueError(f"it asks for {str(kind)[:50]!r} from elsewhere than Keras")
     if not isinstance(value.get("config"), Mapping):
         raise ValueError(f"{kind} has no configuration")

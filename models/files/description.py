@@ -1,4 +1,4 @@
-"""Description of a saved model: its classes, the size of its images, how it classifies.
+"""Description of a saved model: its classes, its images or words, how it classifies.
 
 The description is stored inside the model's file as ``.npz``: text as JSON, class embeddings as
 arrays. Keras ignores it, so the file still loads anywhere.
@@ -22,7 +22,8 @@ from utils import UserError
 MEMBER = "description.npz"
 """Name of the description in the archive (``.keras``) or among the HDF5 data sets (``.h5``)."""
 
-_LARGEST = 2**28  # bytes; the 1,000 classes of ImageNet need 4 MB
+_LARGEST = 2**28  # bytes; the 1,000 classes of ImageNet need 4 MB, a million words some 50
+_MOST_WORDS = 2**24  # of a document
 _MAX_SIDE = 2**16  # pixels, the limit of JPEG
 
 
@@ -44,25 +45,36 @@ class Output:
 
 @dataclass(frozen=True, eq=False)
 class ModelDescription:
-    """All that is needed to classify images with a saved model.
+    """All that is needed to classify images or documents with a saved model.
 
     Attributes:
         dataset: name of the data set it was trained on.
         labels: original label of each class.
         class_names: name of each class.
-        channels: 3 for RGB, 1 for gray.
+        channels: 3 for RGB, 1 for gray; None for documents, like the next two.
         target_size: pixels to which the shorter side of an image is resized.
         crop_size: pixels of the side of the center crop.
         outputs: one for each output of the network; the last one classifies.
+        words: those that the network knows, see ``datasets.text.vocabulary``; None for images.
+        length: words of a document that are read; None for images.
     """
 
     dataset: str
     labels: tuple[int, ...] | tuple[str, ...]
     class_names: tuple[str, ...]
-    channels: int
-    target_size: int
-    crop_size: int
-    outputs: tuple[Output, ...]
+    channels: int | None = None
+    target_size: int | None = None
+    crop_size: int | None = None
+    outputs: tuple[Output, ...] = ()
+    words: tuple[str, ...] | None = None
+    length: int | None = None
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of a sample: height, width and channels, or the number of words."""
+        if self.words is not None:
+            return (self.length,)
+        return self.crop_size, self.crop_size, self.channels
 
     @property
     def classifying(self) -> Output:
@@ -71,7 +83,9 @@ class ModelDescription:
 
 
 _VECTORS = "class_vectors_{}"
-_PLAIN = ("dataset", "labels", "class_names", "channels", "target_size", "crop_size")
+_PLAIN = ("dataset", "labels", "class_names")
+_OF_IMAGES = ("channels", "target_size", "crop_size")
+_OF_TEXTS = ("words", "length")
 
 
 def attach(description: ModelDescription, path: str | Path) -> None:
@@ -150,7 +164,8 @@ def _read_hdf5(path: Path) -> bytes | None:
 
 
 def _encode(description: ModelDescription) -> bytes:
-    plain = {name: getattr(description, name) for name in _PLAIN}
+    kind = _OF_IMAGES if description.words is None else _OF_TEXTS
+    plain = {name: getattr(description, name) for name in (*_PLAIN, *kind)}
     plain["labels"] = [_plain_label(label) for label in description.labels]
     plain["outputs"] = [[output.name, output.decision] for output in description.outputs]
     vectors = {
@@ -177,12 +192,25 @@ def _decode(content: bytes) -> ModelDescription:
         raise ValueError("labels are whole numbers or text")
     if not _are(str, [plain["dataset"], *class_names]):
         raise ValueError("names are text")
-    sizes = [plain[name] for name in ("channels", "target_size", "crop_size")]
+    outputs = _outputs(content, plain, len(labels))
+    kind = _of_texts(plain) if "words" in plain else _of_images(plain)
+    return ModelDescription(plain["dataset"], labels, class_names, outputs=outputs, **kind)
+
+
+def _of_images(plain: Mapping) -> dict[str, object]:
+    sizes = [plain[name] for name in _OF_IMAGES]
     if not (_are(int, sizes) and sizes[0] in (1, 3) and 0 < min(sizes) <= max(sizes) < _MAX_SIDE):
         raise ValueError(f"{sizes} are no channels and sizes of images")
-    return ModelDescription(
-        plain["dataset"], labels, class_names, *sizes, _outputs(content, plain, len(labels))
-    )
+    return dict(zip(_OF_IMAGES, sizes, strict=True))
+
+
+def _of_texts(plain: Mapping) -> dict[str, object]:
+    words, length = _list(plain, "words"), plain["length"]
+    if not _are(str, words) or len(set(words)) < len(words):
+        raise ValueError("words are texts that differ")
+    if not _are(int, [length]) or not 0 < length <= _MOST_WORDS:
+        raise ValueError(f"{length!r} is no number of words that are read")
+    return {"words": words, "length": length}
 
 
 def _json(content: bytes) -> dict:

@@ -187,7 +187,7 @@ def load_model(path: str | Path) -> tuple[keras.Model, ModelDescription]:
     description = read_description(path)
     try:
         network = read_configuration(path)
-        _check_fit(outline(network, description.crop_size, description.channels), description, path)
+        _check_fit(outline(network, description.input_shape), description, path)
         model = keras.Model.from_config(network)
         load_weights(model, path)
     except UserError:
@@ -212,11 +212,21 @@ def _check_fit(model: keras.Model, description: ModelDescription, path: str | Pa
                 f"{path}: its output {output.name!r} has the shape {tensor.shape[1:]}, "
                 f"its description needs {size} numbers"
             )
+    if description.words is not None:
+        _check_words(model, description, path)
     with open_weights(path) as stored:
         report = _compared(model, stored)
     wrong = [*report.missing, *(name for name, *_ in report.mismatched), *report.unused]
     if wrong:
         raise UserError(f"{path}: its weights do not fit its layers {', '.join(wrong[:5])}")
+
+
+def _check_words(model: keras.Model, description: ModelDescription, path: str | Path) -> None:
+    """Raise UserError unless there is a vector for each number of a word."""
+    behind = next((layer for layer in model.layers if layer.weights), None)
+    rows = len(description.words) + 2  # no word, and unknown ones
+    if not isinstance(behind, keras.layers.Embedding) or behind.input_dim != rows:
+        raise UserError(f"{path} does not have vectors of the {rows - 2} words it describes")
 
 
 def save_weights(model: keras.Model, path: str | Path) -> None:

