@@ -17,7 +17,7 @@ from sweeping.grid import PROTOCOLS, Trial
 from sweeping.report import Report
 from sweeping.stopping import StopRequest
 from sweeping.store import Store
-from utils import UsageError
+from utils import Interrupted, UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Request:
         machines: that run the trials.
         data_roots: folders by data set, see ``Commands``.
         weights: that fine-tuned networks start from; without it, these are left out.
-        only: patterns of the names of trials; none: all.
+        only: patterns of the names of trials, which may leave the search incomplete; none: all.
     """
 
     out: Path
@@ -79,6 +79,10 @@ def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) 
                 stopping = _run_part(part, settings[part], request, reports)
     finally:
         finish()
+    if stopping.signal is not None:  # there may be more to run than has been planned so far
+        ended = sum(report.finished(trial) for report in reports for trial in report.trials)
+        hint = f"{ended} trials are finished; the same command goes on"
+        raise Interrupted(stopping.signal, hint)
     end(reports, stopping)
 
 
@@ -107,18 +111,25 @@ def _run_part(
             runs = {
                 t.name: run_of(store, t, part.folder) for t, r in search.results.items() if r.final
             }
-            further = request.wanted(repetitions(part, runs))
+            further = request.wanted(repetitions(part, runs, partial=bool(request.only)))
             reports.append(Report(store, [t for t in further if t not in search.trials]))
             stopping = run_missing(reports[-1], commands, machines)
     return stopping
 
 
-def repetitions(part: Part, runs: Runs) -> list[Trial]:
-    """Return the trials with all seeds, one seed after the other, at the rates chosen so far."""
+def repetitions(part: Part, runs: Runs, partial: bool = False) -> list[Trial]:
+    """Return the trials with all seeds, one seed after the other, at the rates that were chosen.
+
+    Args:
+        part: of a study.
+        runs: its trials that have ended.
+        partial: whether to choose among the rates that have been tried so far.
+    """
     found: dict[Trial, None] = {}
     for cell in part.cells():
         for protocol in PROTOCOLS:
-            rate = chosen_rate(part, cell, protocol, runs)
+            complete = all(trial.name in runs for trial in part.candidates(cell, protocol))
+            rate = chosen_rate(part, cell, protocol, runs) if complete or partial else None
             if rate is not None:
                 found |= dict.fromkeys(part.repeated(cell, rate))
     return sorted(found, key=lambda trial: trial.point.seed)

@@ -99,6 +99,9 @@ def test_protocols_report_trainings_on_all_samples_in_columns_of_their_own():
 
 def test_what_is_repeated_are_all_seeds_at_the_rates_of_both_protocols():
     found = repetitions(PART, BY_NAME)
+    assert {t.point.loss for t in found} == {"xent", "cosine"}
+    assert {t.point.loss for t in repetitions(PART, {r.name: r for r in RUNS[1:]})} == {"cosine"}
+    assert repetitions(PART, {r.name: r for r in RUNS[1:]}, partial=True) == found
     cosine = {(t.point.learning_rate, t.point.seed) for t in found if t.point.loss == "cosine"}
     assert cosine == {(rate, seed) for rate in (0.5, 0.1) for seed in (0, 1, 2)}
     assert {t.point.learning_rate for t in found if t.point.loss == "xent"} == {0.1}
@@ -161,7 +164,7 @@ def test_commands_are_stored_without_what_is_of_one_machine():
 HISTORY = {"acc": [0.25, 0.5, 0.75], "val_acc": [0.2, 0.6, 0.4]}
 
 
-def write_trial(store, point, protocol=PAPER, diverged=False, attempt=1):
+def write_trial(store, point, protocol=PAPER, diverged=False, best=0.6, last=0.4):
     """A trial of three epochs in a store, as a training leaves it."""
     trial = Trial(point, protocol)
     folder = store.prepare(trial, ["learn_classifier.py", "--history", "h"], ("--epochs", "3"))
@@ -171,9 +174,9 @@ def write_trial(store, point, protocol=PAPER, diverged=False, attempt=1):
         "commit": "c0ffee",
         "versions": {"keras": "3.15.1"},
         "epochs_judged_by": "val_acc",
-        "best_epoch": {"epoch": 2, "val_acc": 0.6},
-        "last_epoch": {"epoch": 3, "val_acc": 0.4},
-        "final": {"acc": 0.4},
+        "best_epoch": {"epoch": 2, "val_acc": best},
+        "last_epoch": {"epoch": 3, "val_acc": last},
+        "final": {"acc": last},
         "diverged": diverged,
     }
     (folder / "history.csv.run.json").write_text(json.dumps(record))
