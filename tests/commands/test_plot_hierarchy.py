@@ -105,12 +105,17 @@ def test_too_many_classes_for_one_picture_are_refused(folder):
     assert not (folder / "huge.png").exists()
 
 
-def test_pictures_that_would_take_gigabytes_are_refused(folder):
-    chain = [f"{i} {i + 1}" for i in range(2000)]
-    write_lines(folder / "deep.txt", [*chain, *(f"{i} {100_000 + i}" for i in range(2000))])
-    outcome = run(plot_hierarchy, "--hierarchy deep.txt --out deep.png")
+def test_pictures_that_would_take_gigabytes_are_refused(folder, monkeypatch):
+    assert 4 * plot_hierarchy.MOST_PIXELS <= 2**30  # bytes
+    succeed(plot_hierarchy, "--hierarchy hierarchy.txt --is_a --out h.png")
+    with Image.open("h.png") as picture:
+        pixels = picture.width * picture.height
+    monkeypatch.setattr(plot_hierarchy, "MOST_PIXELS", 1.02 * pixels)
+    succeed(plot_hierarchy, "--hierarchy hierarchy.txt --is_a --out same.png")
+    monkeypatch.setattr(plot_hierarchy, "MOST_PIXELS", 0.98 * pixels)
+    outcome = run(plot_hierarchy, "--hierarchy hierarchy.txt --is_a --out large.png")
     assert outcome.status == 2 and "inches are too large for .png" in outcome.err.splitlines()[-1]
-    assert not (folder / "deep.png").exists()
+    assert not (folder / "large.png").exists()
 
 
 def test_names_of_any_characters(folder):

@@ -4,6 +4,8 @@ import json
 import lzma
 import pickle
 import resource
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -15,10 +17,16 @@ from PIL import Image
 import evaluate_classification_accuracy
 import export_model
 import predict
+from cli import model_options
 from models import build_network
+from models.backbones.cifar_resnet import VARIANTS as RESNETS
+from models.backbones.cifar_resnet import cifar_resnet
+from models.backbones.densenet import VARIANTS as DENSENETS
+from models.backbones.densenet import densenet
 from models.files.published import Facts, describe, open_model
 from models.files.saved import save_model
 from models.heads import classifier_head, embedding_head
+from models.registry import BACKBONES
 from tests.commands.running import run, succeed
 from tests.models.files.test_export import needs
 from tests.models.files.test_weights import write_keras_2
@@ -174,17 +182,29 @@ def test_what_does_not_fit_is_told_in_one_line(folder, options, status, named):
     assert named in outcome.err
 
 
-def test_the_published_normalization_and_size_of_a_data_set(folder):
-    """An image of CUB's size, judged with its mean; the same as with the numbers given."""
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)).save("b.png")
-    options = "b.png --model m.h5 --architecture resnet-32 --classes_from e.pickle --crop_size 32"
-    named = succeed(predict, f"{options} --dataset CUB --target_size 36")
+def test_the_published_normalization_and_size_of_a_data_set():
+    """What follows, depends on nothing but these facts."""
+
+    def facts(options):
+        model = "b.png --model m.h5 --architecture resnet-32"
+        args = predict.build_parser().parse_args(f"{model} {options}".split())
+        return model_options.facts_from_options(args)
+
     mean = "123.82988033 127.35116805 110.25606303"
     std = "59.2230949 58.0736071 67.80251684"
-    given = succeed(predict, f"{options} --mean {mean} --std {std} --target_size 36")
-    assert named.out == given.out
-    other = succeed(predict, f"{options} --dataset CUB-caffe --target_size 36")
-    assert named.out != other.out
+    named = facts("--dataset CUB --crop_size 32 --target_size 36")
+    given = facts(f"--mean {mean} --std {std} --crop_size 32 --target_size 36")
+    assert named == replace(given, dataset="CUB")
+    assert (given.mean, given.std, given.bgr) == (numbers(mean), numbers(std), False)
+    assert (given.channels, given.crop_size, given.target_size) == (3, 32, 36)
+    whole = facts("--dataset CUB")
+    assert (whole.crop_size, whole.target_size) == (448, 512)
+    caffe = facts("--dataset CUB-caffe")
+    assert caffe.bgr and caffe.std == (1, 1, 1) and caffe.mean != named.mean
+
+
+def numbers(text):
+    return tuple(map(float, text.split()))
 
 
 def test_no_layer_of_the_file_is_made(folder, monkeypatch):
@@ -245,6 +265,20 @@ def embedding_network(dimensions, normalization, classes, architecture="resnet-3
     return classifier_head(network, classes) if classes else network
 
 
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """A working folder where ResNet-32 and DenseNet have fewer layers, of the same names."""
+    monkeypatch.chdir(tmp_path)
+    few = {
+        "resnet-32": partial(cifar_resnet, variant=RESNETS["resnet-32"]._replace(blocks=1)),
+        "densenet-100-12": partial(
+            densenet, variant=DENSENETS["densenet-100-12"]._replace(depth=2)
+        ),
+    }
+    for name, build in few.items():
+        monkeypatch.setitem(BACKBONES._entries, name, (name, build))
+
+
 VECTORS = np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32)
 AUTOMATIC = {"prob_bn": "batch_normalization_7", "prob_relu": "re_lu_3"}
 
@@ -265,14 +299,14 @@ AUTOMATIC = {"prob_bn": "batch_normalization_7", "prob_relu": "re_lu_3"}
         (None, None, [("prob", "output")]),
     ],
 )
-def test_heads_are_read_off_the_names_of_the_layers(folder, network, vectors, outputs):
+def test_heads_are_read_off_the_names_of_the_layers(small, network, vectors, outputs):
     if network is None:
         model = build_network("resnet-32", 5, classifier=True, input_shape=(32, 32, 3))
     else:
         model = embedding_network(*network)
     architecture = network[3] if network and len(network) > 3 else "resnet-32"
-    # DenseNets have 99 unnamed batch normalizations of their own.
-    own = {"prob_bn": "batch_normalization_100"} if "densenet" in architecture else {}
+    # This DenseNet has 9 unnamed batch normalizations of its own, the published one 99.
+    own = {"prob_bn": "batch_normalization_10"} if "densenet" in architecture else {}
     saved("other.h5", model, AUTOMATIC | own)
     facts = Facts(**FACTS | {"architecture": architecture}, vectors=vectors, labels=range(5))
     description = describe(Path("other.h5"), facts)
@@ -282,7 +316,7 @@ def test_heads_are_read_off_the_names_of_the_layers(folder, network, vectors, ou
     assert rebuilt.count_params() == model.count_params()
 
 
-def test_layers_of_another_network_are_told(folder, caplog):
+def test_layers_of_another_network_are_told(small, caplog):
     saved("less.h5", embedding_network(64, "l2norm", 0), {"conv0": "conv99"})
     with pytest.raises(UserError, match=r"less\.h5 does not fill the resnet-32: 1 layers .* conv0"):
         open_model(Path("less.h5"), Facts(**FACTS, vectors=VECTORS, labels=range(5)))

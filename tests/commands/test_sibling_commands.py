@@ -72,7 +72,7 @@ def outcomes(tmp_path_factory):
         patch.chdir(folder)
         found = []
         for name, options in commands():
-            words = shlex.split(options.replace(" A ", " simple "))
+            words = shlex.split(options.replace(" A ", " tiny "))
             found.append(succeed(MODULES[name], "", *words, *more.get(name, [])))
         yield folder, found
 
