@@ -10,7 +10,7 @@ from cli.arguments import positive, user_path
 from embeddings.class_embeddings import SUFFIXES, save_class_embeddings
 from embeddings.taxonomy.solvers import METHODS, normalized
 from embeddings.taxonomy.tree import Taxonomy
-from storage.outputs import claim
+from storage.outputs import check_suffix, claim
 from utils import UsageError, UserError, listing
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def build_parser() -> argparse.ArgumentParser:
         parser, "restrict and order the classes (default: all leaves, ascending)"
     )
     embedding = parser.add_argument_group("embedding")
-    embedding.add_argument(
+    add = embedding.add_argument
+    add(
         "--method",
         choices=tuple(METHODS),
         default="unitsphere",
@@ -35,19 +36,18 @@ def build_parser() -> argparse.ArgumentParser:
         "its best approximation in fewer dimensions; spheres: points whose distances are the "
         "dissimilarities; mds: their approximation in fewer dimensions",
     )
-    embedding.add_argument(
+    add(
         "--num_dim",
         type=positive,
         metavar="D",
         help="dimensions, for approx_sim and mds (default: as many as an exact embedding needs)",
     )
-    embedding.add_argument("--norm", action="store_true", help="scale the vectors to unit length")
+    add("--norm", action="store_true", help="scale the vectors to unit length")
     output = parser.add_argument_group("output")
     output.add_argument(
         "--out",
         type=user_path,
         required=True,
-        metavar="FILE",
         help="the vectors: .npz, or .pickle in the published layout",
     )
     output.add_argument("--overwrite", action="store_true", help="replace a file that exists")
@@ -55,8 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def compute(args: argparse.Namespace) -> None:
-    if args.out.suffix not in SUFFIXES:
-        raise UsageError(f"--out {args.out}: the name has to end in {' or '.join(SUFFIXES)}")
+    check_suffix("--out", args.out, SUFFIXES)
     claim("--out", args.out, args.overwrite)
     taxonomy, labels = class_options.open_taxonomy(args)
     if len(labels) < 2:
@@ -72,11 +71,7 @@ def compute(args: argparse.Namespace) -> None:
 def embed(
     taxonomy: Taxonomy, similarities: "np.ndarray", method: str, num_dim: int | None
 ) -> "np.ndarray":
-    """Compute the vectors, float64 (classes, dimensions).
-
-    Raises:
-        UserError: there are none, for example because nodes have several parents.
-    """
+    """Compute the vectors, float64 (classes, dimensions)."""
     try:
         return METHODS[method].embed(similarities, num_dim)
     except UsageError:
@@ -88,10 +83,7 @@ def embed(
 
 
 def report(
-    args: argparse.Namespace,
-    taxonomy: Taxonomy,
-    vectors: "np.ndarray",
-    similarities: "np.ndarray",
+    args: argparse.Namespace, taxonomy: Taxonomy, vectors: "np.ndarray", similarities: "np.ndarray"
 ) -> None:
     """Report what was computed, and how exact it is."""
     method = METHODS[args.method]

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import arguments, class_options, console, data_options, model_options
-from cli.arguments import non_negative_float, non_negative_int, positive, seed, user_path
+from cli.arguments import non_negative_float, non_negative_int, positive, refuse, seed, user_path
 from datasets.cache.choice import with_normalization
 from datasets.images.dataset import ImageDataset
-from storage.outputs import claim
-from storage.records import commit, record_path, write_record
+from storage.outputs import claim_all
+from storage.records import provenance, record_path, write_record
 from utils import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -57,30 +57,29 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_model_options(group) -> None:
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--model",
         type=user_path,
         nargs="+",
         action="extend",
         required=True,
-        metavar="FILE",
         help="saved with --model_dump, .keras or .h5, or by the published code, .h5",
     )
-    group.add_argument(
+    add(
         "--label",
         nargs="+",
         action="extend",
         metavar="NAME",
         help="name of each model in tables (default: that of its file)",
     )
-    group.add_argument("--batch_size", type=positive, default=100, metavar="N", help="images")
+    add("--batch_size", type=positive, default=100, help="images")
 
 
 def _add_method_options(group) -> None:
-    group.add_argument(
-        "--svm", action="store_true", help="train a linear SVM on the embedding (or on --layer)"
-    )
-    group.add_argument(
+    add = group.add_argument
+    add("--svm", action="store_true", help="train a linear SVM on the embedding (or on --layer)")
+    add(
         "--layer",
         nargs="+",
         action="extend",
@@ -94,7 +93,7 @@ def _add_method_options(group) -> None:
         "the features are one value per class (of --layer, or the model's class probabilities), of "
         "which the largest decides",
     )
-    group.add_argument(
+    add(
         "--centroids",
         nargs="+",
         action="extend",
@@ -108,26 +107,19 @@ def _add_method_options(group) -> None:
         "scale features to unit length (SVM, centroids); otherwise the SVM divides each by its "
         "largest absolute value in training",
     )
-    group.add_argument(
+    add(
         "--C",
         type=non_negative_float,
         metavar="C",
         help=f"SVM: weight of errors, above 0 (default: {_COST})",
     )
-    group.add_argument(
+    add(
         "--augmentation_epochs",
         type=non_negative_int,
-        metavar="N",
         help="SVM: passes over the training images with random augmentation; 1, the default: one "
         "pass without",
     )
-    group.add_argument(
-        "--seed",
-        type=seed,
-        default=0,
-        metavar="N",
-        help="of the SVM and the augmentation",
-    )
+    add("--seed", type=seed, default=0, help="of the SVM and the augmentation")
 
 
 def _add_output_options(group) -> None:
@@ -138,25 +130,14 @@ def _add_output_options(group) -> None:
         ("--confusion", f"confusion matrix, .csv; {several}"),
         ("--plot_confusion", f"the same as a plot, .png, .svg or .pdf; {several}"),
     ):
-        group.add_argument(name, type=user_path, metavar="FILE", help=text)
+        group.add_argument(name, type=user_path, help=text)
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
     group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the comparison.
-
-    Attributes:
-        name: in tables.
-        path: its file.
-        architecture: of a file of the published code.
-        layer: with the features.
-        prob_features: whether they are one value per class.
-        centroids: file of vectors to compare them with.
-        norm: whether they are scaled to unit length.
-        svm: whether a support vector machine learns from them.
-    """
+    """One model of the comparison, with the options about it."""
 
     name: str
     path: Path
@@ -169,7 +150,7 @@ class Entry:
 
     @property
     def method(self) -> str:
-        """Return the key of ``evaluation.classification.classifiers.METHODS``."""
+        """Key of ``evaluation.classification.classifiers.METHODS``."""
         if self.centroids:
             return "centroids"
         if self.prob_features:
@@ -178,11 +159,7 @@ class Entry:
 
 
 def check_methods(args: argparse.Namespace, entries: Sequence[Entry]) -> None:
-    """Refuse options about classifying that contradict each other, or would do nothing.
-
-    Raises:
-        UsageError: they do.
-    """
+    """Raise UsageError for options that contradict each other, or would do nothing."""
     for entry in entries:
         options = ("centroids", "prob_features", "svm")
         chosen = [option for option in options if getattr(entry, option)]
@@ -193,21 +170,20 @@ def check_methods(args: argparse.Namespace, entries: Sequence[Entry]) -> None:
     if args.C == 0:
         raise UsageError("--C 0: the weight of errors has to be above 0")
     learning = any(entry.method == "svm" for entry in entries)
-    for option in ("C", "augmentation_epochs"):
-        if getattr(args, option) is not None and not learning:
-            raise UsageError(f"--{option} is for a linear SVM: give --svm or --layer")
-    if args.all and learning:
+    if not learning:
+        because = "is for a linear SVM: give --svm or --layer"
+        refuse(args, ("C", "augmentation_epochs"), because)
+    elif args.all:
         raise UsageError("a linear SVM needs training images, of which --all leaves none")
-    for option in ("is_a", "str_ids"):
-        if getattr(args, option) and not args.hierarchy:
-            raise UsageError(f"--{option} says how to read a hierarchy: give --hierarchy FILE")
-    for option in ("mean", "std"):
-        if getattr(args, option) and not args.architecture:
-            raise UsageError(f"--{option} is for files of the published code: give --architecture")
+    if not args.hierarchy:
+        refuse(args, ("is_a", "str_ids"), "says how to read a hierarchy: give --hierarchy FILE")
+    if not args.architecture:
+        because = "is for files of the published code: give --architecture"
+        refuse(args, ("mean", "std"), because)
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    from embeddings import load_class_embeddings
+    from embeddings import load_class_embeddings, read_taxonomy
     from evaluation.classification import matching, reports
     from models.files.description import find_description, read_description
     from models.files.published import read_or_describe
@@ -219,19 +195,19 @@ def evaluate(args: argparse.Namespace) -> None:
     check_methods(args, entries)
     names = [entry.name for entry in entries]
     outputs = reports.Outputs(names, args.csv, args.per_class, args.confusion, args.plot_confusion)
-    for option, path in outputs.files():
-        claim(option, path, args.overwrite)
+    claim_all(outputs.files(), args.overwrite)
     backend.configure(args.seed, mixed_precision=None)
     for entry in entries:  # before the data set, which takes longer
         (find_description if entry.architecture else read_description)(entry.path)
-    taxonomy = _read_taxonomy(args)
+    taxonomy = read_taxonomy(args.hierarchy, args.is_a, args.str_ids) if args.hierarchy else None
     dataset = data_options.open_dataset(args)
     embeddings = load_class_embeddings(args.classes_from) if args.classes_from else None
     facts = _facts(args, entries, dataset, embeddings)
     models = {entry.path: read_or_describe(entry.path, facts[entry]) for entry in entries}
     wanted = _wanted_classes(args, dataset, embeddings)
     dataset = matching.matched(dataset, models, wanted)
-    similarities = _similarities(taxonomy, dataset)
+    kinds = {"lcs": taxonomy.similarities, "wup": taxonomy.wup} if taxonomy else {}
+    similarities = {name: compute(dataset.labels) for name, compute in kinds.items()}
     found, failures = [], []
     for entry in entries:
         try:
@@ -256,35 +232,36 @@ def _report(
     from evaluation.classification import reports
     from evaluation.classification.confusion import arrange
 
-    size = (len(dataset.test), dataset.num_classes)
-    results.info("%d test images of %d classes, accuracies in percent", *size)
+    results.info(
+        "%d test images of %d classes, accuracies in percent",
+        len(dataset.test),
+        dataset.num_classes,
+    )
     for line in ("", *reports.table(models)):
         results.info("%s", line)
     arrangement = arrange(taxonomy, dataset.labels) if taxonomy else None
     reports.write_files(outputs, models, dataset, arrangement)
     if args.csv:
         found = {model.name: {"method": model.method, **model.metrics} for model in models}
-        write_record(record_path(args.csv), _record(args, dataset) | {"results": found})
+        facts = {
+            "dataset": {"name": dataset.name, "test_samples": len(dataset.test)},
+            "results": found,
+        }
+        write_record(record_path(args.csv), provenance(vars(args)) | facts)
 
 
 def _entries(args: argparse.Namespace) -> list[Entry]:
-    """Return each model with its options.
-
-    Raises:
-        UsageError: numbers do not fit, or two models have the same name.
-    """
     count = len(args.model)
+    names = model_options.model_names(args.model, args.label)
     columns = [
-        model_options.model_names(args.model, args.label),
-        args.model,
         model_options.per_model("--architecture", args.architecture or [None], count),
         model_options.per_model("--layer", args.layer or [None], count),
         model_options.yes_or_no("--prob_features", args.prob_features, count),
         model_options.per_model("--centroids", args.centroids or [None], count),
         model_options.yes_or_no("--norm", args.norm, count),
-        [args.svm] * count,
     ]
-    return [Entry(*row) for row in zip(*columns, strict=True)]
+    rows = zip(names, args.model, *columns, strict=True)
+    return [Entry(*row, svm=args.svm) for row in rows]
 
 
 def _facts(
@@ -296,21 +273,21 @@ def _facts(
     """Return what files of the published code do not say; None for models of this project."""
     from models.files.description import find_description
 
+    facts = dict.fromkeys(entries)
     published = [e for e in entries if e.architecture and find_description(e.path) is None]
     if published and not args.mean and not args.all:
         dataset = with_normalization(dataset, "off")
-    return {
-        entry: model_options.facts_from_dataset(args, entry.architecture, dataset, embeddings)
-        if entry in published
-        else None
-        for entry in entries
-    }
+    for entry in published:
+        facts[entry] = model_options.facts_from_dataset(
+            args, entry.architecture, dataset, embeddings
+        )
+    return facts
 
 
 def _wanted_classes(
     args: argparse.Namespace, dataset: ImageDataset, embeddings: "ClassEmbeddings | None"
 ) -> list[str] | None:
-    """Return the labels of the classes to test on, or None for those of the models."""
+    """Return the labels of the classes to test on; None: those of the models."""
     if args.class_list:
         return class_options.read_class_list(args.class_list, dataset.labels)
     if embeddings and not args.all:
@@ -358,30 +335,6 @@ def _evaluate_model(
     return models.evaluate_model(
         entry.name, entry.path, entry.method, request, dataset, similarities, loader
     )
-
-
-def _read_taxonomy(args: argparse.Namespace) -> "Taxonomy | None":
-    from embeddings import read_taxonomy
-
-    return read_taxonomy(args.hierarchy, args.is_a, args.str_ids) if args.hierarchy else None
-
-
-def _similarities(taxonomy: "Taxonomy | None", dataset: ImageDataset) -> "dict[str, np.ndarray]":
-    if taxonomy is None:
-        return {}
-    return {"lcs": taxonomy.similarities(dataset.labels), "wup": taxonomy.wup(dataset.labels)}
-
-
-def _record(args: argparse.Namespace, dataset: ImageDataset) -> dict[str, object]:
-    """Return the provenance of the metrics, like the record that training writes."""
-    from training.parallel import backend
-
-    return {
-        "options": vars(args),
-        "commit": commit(),
-        "versions": backend.versions(),
-        "dataset": {"name": dataset.name, "test_samples": len(dataset.test)},
-    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,9 +21,7 @@ from datasets import get_dataset
 from datasets.images.dataset import ImageDataset
 from datasets.names import parse_name
 from datasets.open_sets import OpenSet, published_split
-from storage.outputs import check_distinct, claim
-from storage.plots import check_plot_path
-from storage.records import commit, record_path, write_record
+from storage.records import claim_reports, provenance, record_path, write_record
 from utils import UsageError, listing
 
 if TYPE_CHECKING:
@@ -36,7 +34,6 @@ results = logging.getLogger("results")
 _SCORES = ("probability", "logit", "similarity", "distance", "knn")
 _NEIGHBORS = 5
 _FPRS = (0.01, 0.1)
-_PLOT_FORMATS = (".png", ".svg")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -116,7 +113,7 @@ def _add_output_options(group) -> None:
         "--plot",
         type=user_path,
         metavar="FILE",
-        help=f"draw ROC and CCR curves, {' or '.join(_PLOT_FORMATS)}",
+        help="draw ROC and CCR curves, .png or .svg",
     )
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
     group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
@@ -146,7 +143,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if not args.csv:
         console.check_standard_output("--csv FILE")
     entries = _entries(args)
-    _check_outputs(args)
+    claim_reports(args.csv, args.plot, args.overwrite)
     backend.configure(0, mixed_precision=None)
     descriptions = {entry.path: model_options.read_own(entry.path) for entry in entries}
     dataset = data_options.whole_dataset(args)
@@ -162,10 +159,9 @@ def evaluate(args: argparse.Namespace) -> None:
             results.info("%s", line)
     if args.csv:
         reports.write(args.csv, judgments)
-        facts = {"options": vars(args), "commit": commit(), "versions": backend.versions()}
         found = [{"model": j.model, "score": j.score, **j.metrics} for j in judgments]
-        facts |= {"results": found, "averages": reports.averages(judgments)}
-        write_record(record_path(args.csv), facts)
+        facts = {"results": found, "averages": reports.averages(judgments)}
+        write_record(record_path(args.csv), provenance(vars(args)) | facts)
     if args.plot:
         reports.plot(args.plot, judgments)
 
@@ -187,18 +183,6 @@ def _entries(args: argparse.Namespace) -> list[Entry]:
     ]
     splits = model_options.per_model("--split", args.split or [None], len(files))
     return [Entry(*row) for row in zip(names, args.model, groups, splits, strict=True)]
-
-
-def _check_outputs(args: argparse.Namespace) -> None:
-    outputs = []
-    if args.csv:
-        outputs += [("--csv", args.csv), ("--csv", record_path(args.csv))]
-    if args.plot:
-        check_plot_path("--plot", args.plot, _PLOT_FORMATS)
-        outputs.append(("--plot", args.plot))
-    check_distinct(outputs)
-    for option, path in outputs:
-        claim(option, path, args.overwrite)
 
 
 def _known_and_unknown(

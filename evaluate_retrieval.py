@@ -2,15 +2,13 @@
 
 import argparse
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cli import arguments, class_options, console, data_options
-from cli.arguments import non_negative_int, positive, user_path
+from cli.arguments import non_negative_int, positive, refuse, user_path
 from embeddings.taxonomy.tree import Taxonomy
-from storage.outputs import check_distinct, claim
-from storage.plots import check_plot_path
-from storage.records import commit, record_path, versions, write_record
+from storage.records import claim_reports, provenance, record_path, write_record
 from utils import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
 results = logging.getLogger("results")
 
-_PLOT_FORMATS = (".png", ".svg")
 _KS = (1, 10, 50, 100)
 _MAX_K = 250
 _SIMILARITIES = {
@@ -42,7 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_feature_options(group) -> None:
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--feat",
         type=user_path,
         nargs="+",
@@ -52,14 +50,14 @@ def _add_feature_options(group) -> None:
         help="feature dump of each model, .npz or pickle, all of the same images; those without "
         "labels need --dataset",
     )
-    group.add_argument(
+    add(
         "--label",
         nargs="+",
         action="extend",
         metavar="NAME",
         help="name of each model in tables and plots (default: that of the file)",
     )
-    group.add_argument(
+    add(
         "--norm",
         nargs="+",
         action="extend",
@@ -70,37 +68,31 @@ def _add_feature_options(group) -> None:
 
 
 def _add_output_options(group) -> None:
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--k",
         type=positive,
         nargs="+",
         metavar="K",
         help="retrieved images for which the table has HP@K (default: 1 10 50 100)",
     )
-    group.add_argument(
-        "--clip_ahp", type=positive, metavar="K", help="also compute AHP@K, K from 2"
-    )
-    group.add_argument(
+    add("--clip_ahp", type=positive, metavar="K", help="also compute AHP@K, K from 2")
+    add(
         "--plot_max",
         "--max_k",
         type=non_negative_int,
         metavar="K",
         help=f"largest k in the CSV file and the plot (default: {_MAX_K}); 0: no plot",
     )
-    group.add_argument(
+    add(
         "--prec_type",
         choices=tuple(_SIMILARITIES),
         help="the similarity of classes: by the height of their lowest common ancestor, or that "
         "of Wu and Palmer (default: both)",
     )
-    group.add_argument("--csv", type=user_path, metavar="FILE", help="write all metrics, .csv")
-    group.add_argument(
-        "--plot",
-        type=user_path,
-        metavar="FILE",
-        help=f"draw HP@k over k, {' or '.join(_PLOT_FORMATS)}",
-    )
-    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    add("--csv", type=user_path, help="write all metrics, .csv")
+    add("--plot", type=user_path, help="draw HP@k over k, .png or .svg")
+    add("--overwrite", action="store_true", help="replace files that exist")
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -112,7 +104,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
     if not args.csv:
         console.check_standard_output("--csv FILE")
-    _check_outputs(args)
+    claim_reports(args.csv, args.plot, args.overwrite)
     names = model_names(args.feat, args.label)
     norms = per_model("--norm", args.norm or ["no"], len(names))
     gallery = _open_gallery(args)
@@ -128,34 +120,15 @@ def evaluate(args: argparse.Namespace) -> None:
         results.info("%s", line)
     if args.csv:
         write_csv(args.csv, HEADER, rows(retrievals, max_k, args.clip_ahp))
-        _write_record(args, gallery, rows(retrievals, 0, args.clip_ahp))
+        facts = {
+            "dataset": {"images": gallery.images, "classes": len(gallery.classes)},
+            "results": [
+                dict(zip(HEADER, row, strict=True)) for row in rows(retrievals, 0, args.clip_ahp)
+            ],
+        }
+        write_record(record_path(args.csv), provenance(vars(args)) | facts)
     if args.plot and max_k:
         write_plot(args.plot, retrievals, max_k)
-
-
-def _write_record(args: argparse.Namespace, gallery: "Gallery", found: Iterable[tuple]) -> None:
-    from evaluation.retrieval.report import HEADER
-
-    facts = {
-        "options": vars(args),
-        "commit": commit(),
-        "versions": versions(),
-        "dataset": {"images": gallery.images, "classes": len(gallery.classes)},
-        "results": [dict(zip(HEADER, row, strict=True)) for row in found],
-    }
-    write_record(record_path(args.csv), facts)
-
-
-def _check_outputs(args: argparse.Namespace) -> None:
-    outputs = []
-    if args.csv:
-        outputs += [("--csv", args.csv), ("--csv", record_path(args.csv))]
-    if args.plot:
-        check_plot_path("--plot", args.plot, _PLOT_FORMATS)
-        outputs.append(("--plot", args.plot))
-    check_distinct(outputs)
-    for option, path in outputs:
-        claim(option, path, args.overwrite)
 
 
 def _open_gallery(args: argparse.Namespace) -> "Gallery":
@@ -175,9 +148,8 @@ def _labels(args: argparse.Namespace) -> "np.ndarray | None":
     from evaluation.feature_dumps import test_labels
 
     if not args.dataset:
-        for option in ("data_root", "classes_from", "test_fraction"):
-            if getattr(args, option) is not None:
-                raise UsageError(f"--{option} is for the images of --dataset, which is missing")
+        options = ("data_root", "classes_from", "test_fraction")
+        refuse(args, options, "is for the images of --dataset, which is missing")
         return None
     dataset = data_options.open_dataset(args)
     if args.classes_from:

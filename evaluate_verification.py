@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 
 from cli import arguments, console
 from cli.arguments import fraction, non_negative_int, positive, user_path
-from storage.outputs import check_distinct, claim
-from storage.plots import check_plot_path
-from storage.records import commit, record_path, versions, write_record
+from storage.records import claim_reports, provenance, record_path, write_record
 from utils import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +26,6 @@ results = logging.getLogger("results")
 
 _FOLDS = 10
 _FARS = (1e-3,)
-_PLOT_FORMATS = (".png", ".svg")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -40,37 +37,36 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_pair_options(group) -> None:
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--pairs",
         type=user_path,
-        metavar="FILE",
         help="pairs of images: text in the form of LFW's pairs.txt, or a published .bin, which "
         "holds the images too (default: pairs.txt in --data_root)",
     )
-    group.add_argument(
+    add(
         "--data_root",
         type=user_path,
         metavar="DIR",
         help="folder with one folder of images per person, for pairs.txt with --model",
     )
-    group.add_argument(
+    add(
         "--folds",
         type=positive,
-        metavar="N",
         help=f"parts of consecutive pairs (default: as pairs.txt says, otherwise {_FOLDS})",
     )
 
 
 def _add_feature_options(group) -> None:
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--model",
         type=user_path,
         nargs="+",
         action="extend",
-        metavar="FILE",
         help="saved with --model_dump, .keras or .h5",
     )
-    group.add_argument(
+    add(
         "--feat",
         type=user_path,
         nargs="+",
@@ -78,49 +74,40 @@ def _add_feature_options(group) -> None:
         metavar="DUMP",
         help="instead of models: feature dumps whose names of images end in PERSON/FILE",
     )
-    group.add_argument(
+    add(
         "--label",
         nargs="+",
         action="extend",
         metavar="NAME",
         help="name of each model in tables and plots (default: that of the file)",
     )
-    group.add_argument(
-        "--layer", metavar="NAME", help="layer with the features (default: the embedding)"
-    )
-    group.add_argument(
+    add("--layer", metavar="NAME", help="layer with the features (default: the embedding)")
+    add(
         "--mirror",
         action="store_true",
         help="add the features of the mirrored image to those of the image",
     )
-    group.add_argument("--batch_size", type=positive, default=100, metavar="N", help="images")
-    group.add_argument(
-        "--read_workers",
-        type=non_negative_int,
-        default=8,
-        metavar="N",
-        help="threads that read images",
-    )
+    add("--batch_size", type=positive, default=100, help="images")
+    add("--read_workers", type=non_negative_int, default=8, help="threads that read images")
 
 
 def _add_output_options(group) -> None:
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--far",
         type=fraction,
         nargs="+",
         default=list(_FARS),
-        metavar="F",
         help="share of pairs of different people that may be accepted, for TAR at this FAR",
     )
-    group.add_argument("--csv", type=user_path, metavar="FILE", help="write all metrics, .csv")
-    group.add_argument(
+    add("--csv", type=user_path, help="write all metrics, .csv")
+    add(
         "--plot",
         type=user_path,
-        metavar="FILE",
-        help=f"draw the ROC curves over all pairs, {' or '.join(_PLOT_FORMATS)}",
+        help="draw the ROC curves over all pairs, .png or .svg",
     )
-    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
+    add("--overwrite", action="store_true", help="replace files that exist")
+    add("--no_progress", action="store_true", help="no progress bar on terminals")
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -130,7 +117,7 @@ def evaluate(args: argparse.Namespace) -> None:
     if not args.csv:
         console.check_standard_output("--csv FILE")
     path = _check_inputs(args)
-    _check_outputs(args)
+    claim_reports(args.csv, args.plot, args.overwrite)
     names = model_names(args.model or args.feat, args.label)
     verified = (_verify_models if args.model else _verify_dumps)(args, path)
     found = dict(zip(names, verified, strict=True))
@@ -140,8 +127,9 @@ def evaluate(args: argparse.Namespace) -> None:
         results.info("%s", line)
     if args.csv:
         report.write(args.csv, found)
-        facts = {"options": vars(args), "commit": commit(), "versions": versions()}
-        write_record(record_path(args.csv), facts | {"results": report.summary(found)})
+        write_record(
+            record_path(args.csv), provenance(vars(args)) | {"results": report.summary(found)}
+        )
     if args.plot:
         report.plot(args.plot, found)
 
@@ -171,18 +159,6 @@ def _check_inputs(args: argparse.Namespace) -> Path:
     if args.folds == 1:
         raise UsageError("--folds 1: the threshold of a fold comes from the others; give 2 or more")
     return path
-
-
-def _check_outputs(args: argparse.Namespace) -> None:
-    outputs = []
-    if args.csv:
-        outputs += [("--csv", args.csv), ("--csv", record_path(args.csv))]
-    if args.plot:
-        check_plot_path("--plot", args.plot, _PLOT_FORMATS)
-        outputs.append(("--plot", args.plot))
-    check_distinct(outputs)
-    for option, path in outputs:
-        claim(option, path, args.overwrite)
 
 
 def _verify_dumps(args: argparse.Namespace, path: Path) -> "list[Verification]":

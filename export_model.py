@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from models.files.description import ModelDescription
     from models.files.export import Run
 
+Function = Callable[[np.ndarray], np.ndarray]
+
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
 
@@ -37,40 +39,38 @@ PREPROCESSING = (
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = arguments.build_parser(__doc__)
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--model",
         required=True,
         type=user_path,
-        metavar="FILE",
         help="what --model_dump wrote, here or with the published code",
     )
     model_options.add_published_options(parser)
-    parser.add_argument("--format", required=True, choices=FORMATS, help="what to write")
-    parser.add_argument(
+    add("--format", required=True, choices=FORMATS, help="what to write")
+    add(
         "--out",
         required=True,
         type=user_path,
         metavar="PATH",
         help="file (ONNX), folder (SavedModel)",
     )
-    parser.add_argument(
+    add(
         "--output",
         choices=OUTPUTS,
         default="scores",
         help="scores of all classes, which are probabilities if the model has a classifier "
         "(to require that, ask for probabilities); the embedding; or both",
     )
-    parser.add_argument(
-        "--input_type", choices=("uint8", "float32"), default="uint8", help="of the pixels"
-    )
-    parser.add_argument(
+    add("--input_type", choices=("uint8", "float32"), default="uint8", help="of the pixels")
+    add(
         "--opset",
         type=_opset,
         default=17,
         metavar="N",
         help="version of ONNX's operators, {} to {}".format(*OPSETS),
     )
-    parser.add_argument(
+    add(
         "--check_images",
         nargs="+",
         type=user_path,
@@ -78,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="image files or folders to compare the two models on, besides random images",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace PATH if it exists")
+    add("--overwrite", action="store_true", help="replace PATH if it exists")
     return parser
 
 
@@ -112,8 +112,12 @@ def export_model(args: argparse.Namespace) -> None:
         logger.info("%s was trained in half precision; it is exported in float32", args.model)
         model = plain
     classifier = Classifier(model, description)
-    exported = _graph(args, plain, classifier)
-    reference = _reference(args, model, classifier)
+    outputs = _outputs(args, model, plain, classifier)
+    tensors = {name: tensor for name, (tensor, _) in outputs.items()}
+    exported = export.with_pixel_input(plain.input, tensors, description.crop_size, args.input_type)
+
+    def reference(pixels: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: np.asarray(compute(pixels)) for name, (_, compute) in outputs.items()}
 
     def check(run: "Run") -> None:
         _check(run, reference, _batches(description, images))
@@ -124,52 +128,28 @@ def export_model(args: argparse.Namespace) -> None:
     results.info("%s: %s %s -> %s", args.out, args.input_type, exported.input_shape, shapes)
 
 
-def _graph(
-    args: argparse.Namespace, plain: "keras.Model", classifier: "Classifier"
-) -> "keras.Model":
-    from evaluation.features import feature_tensor
-    from models.files.export import with_pixel_input
-
-    tensors = {
-        _scores_name(classifier): lambda: classifier.score_tensor(plain.outputs[-1]),
-        "embedding": lambda: feature_tensor(plain),
-    }
-    wanted = {name: tensors[name]() for name in _output_names(args, classifier)}
-    size = classifier.description.crop_size
-    return with_pixel_input(plain.input, wanted, size, args.input_type)
-
-
-def _reference(
-    args: argparse.Namespace, model: "keras.Model", classifier: "Classifier"
-) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """Return a function of images that computes the same outputs by the saved model."""
+def _outputs(
+    args: argparse.Namespace, model: "keras.Model", plain: "keras.Model", classifier: "Classifier"
+) -> "dict[str, tuple[keras.KerasTensor, Function]]":
+    """Return the wanted outputs by name: a tensor to export, and a function of the saved model."""
     import keras
 
     from evaluation.features import feature_tensor
-
-    embedding = keras.Model(model.inputs, feature_tensor(model))
-    functions = {
-        _scores_name(classifier): classifier.scores,
-        "embedding": embedding.predict_on_batch,
-    }
-    names = _output_names(args, classifier)
-    return lambda images: {name: np.asarray(functions[name](images)) for name in names}
-
-
-def _scores_name(classifier: "Classifier") -> str:
     from models.decisions import PROBABILITY
 
-    return "probabilities" if classifier.score_kind == PROBABILITY else "scores"
-
-
-def _output_names(args: argparse.Namespace, classifier: "Classifier") -> list[str]:
-    scores = _scores_name(classifier)
+    scores = "probabilities" if classifier.score_kind == PROBABILITY else "scores"
     if args.output == "probabilities" != scores:
         raise UsageError(
             f"--output probabilities: {args.model} has none, its scores are "
             f"{classifier.score_kind} values; give --output scores"
         )
-    return {"embedding": ["embedding"], "both": [scores, "embedding"]}.get(args.output, [scores])
+    embedding = keras.Model(model.inputs, feature_tensor(model)).predict_on_batch
+    outputs = {
+        scores: (classifier.score_tensor(plain.outputs[-1]), classifier.scores),
+        "embedding": (feature_tensor(plain), embedding),
+    }
+    left_out = {"embedding": scores, "both": None}.get(args.output, "embedding")
+    return {name: output for name, output in outputs.items() if name != left_out}
 
 
 def _facts(description: "ModelDescription", score_kind: str) -> dict[str, object]:

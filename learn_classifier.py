@@ -19,7 +19,6 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--class_list",
         type=user_path,
-        metavar="FILE",
         help="restrict and order the classes: the first word of each line is a class label",
     )
     group.add_argument(

@@ -8,7 +8,7 @@ from pathlib import Path
 from cli import arguments, class_options, console
 from cli.arguments import user_path
 from embeddings.taxonomy.drawing import FORMATS, draw
-from storage.outputs import claim
+from storage.outputs import check_suffix, claim
 from storage.plots import save_plot
 from utils import UsageError, UserError, read_lines
 
@@ -27,22 +27,20 @@ def build_parser() -> argparse.ArgumentParser:
     class_options.add_class_list(
         parser, "restrict and order the classes (default: all leaves, ascending)"
     )
-    output = parser.add_argument_group("picture")
-    output.add_argument(
+    add = parser.add_argument_group("picture").add_argument
+    add(
         "--names",
         type=user_path,
-        metavar="FILE",
         help="text for the nodes: an id and a name per line, like classes.txt of NABirds",
     )
-    output.add_argument("--title", metavar="TEXT", help="(default: the name of the taxonomy)")
-    output.add_argument("--out", type=user_path, required=True, metavar="FILE", help=".svg or .png")
-    output.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    add("--title", metavar="TEXT", help="(default: the name of the taxonomy)")
+    add("--out", type=user_path, required=True, help=".svg or .png")
+    add("--overwrite", action="store_true", help="replace a file that exists")
     return parser
 
 
 def plot(args: argparse.Namespace) -> None:
-    if args.out.suffix not in FORMATS:
-        raise UsageError(f"--out {args.out}: the name has to end in {' or '.join(FORMATS)}")
+    check_suffix("--out", args.out, FORMATS)
     claim("--out", args.out, args.overwrite)
     taxonomy, labels = class_options.open_taxonomy(args)
     if not labels:
@@ -68,11 +66,7 @@ def plot(args: argparse.Namespace) -> None:
 
 
 def read_names(path: Path) -> dict[str, str]:
-    """Read names by id: the first word of each line and the rest of it.
-
-    Raises:
-        UserError: the file cannot be read, or a line has a single word.
-    """
+    """Read names by id: the first word of each line and the rest of it."""
     pairs = [line.split(maxsplit=1) for line in read_lines(path)]
     short = [pair for pair in pairs if len(pair) < 2]
     if short:

@@ -8,14 +8,13 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from cli import arguments, console, model_options
 from cli.arguments import positive, user_path
 from storage.files import growing, partial_path, write_errors
-from storage.outputs import claim
+from storage.outputs import claim_all
 from utils import UsageError, UserError, printable
 
 if TYPE_CHECKING:
@@ -28,57 +27,36 @@ logger = logging.getLogger(__name__)
 def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = arguments.build_parser(__doc__)
-    parser.add_argument(
-        "paths", nargs="+", type=user_path, metavar="PATH", help="image file or folder"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("paths", nargs="+", type=user_path, metavar="PATH", help="image file or folder")
+    add(
         "--model",
         required=True,
         type=user_path,
-        metavar="FILE",
         help="what --model_dump wrote, here or with the published code",
     )
     model_options.add_published_options(parser)
-    parser.add_argument(
+    add(
         "--output",
         metavar="NAME",
         help="output of the network that classifies (default: the classifier if there is one, "
         "otherwise the embedding)",
     )
-    parser.add_argument(
-        "--top_k",
-        type=positive,
-        default=1,
-        metavar="K",
-        help="classes to name, best first",
-    )
-    parser.add_argument(
+    add("--top_k", type=positive, default=1, metavar="K", help="classes to name, best first")
+    add(
         "--format",
         choices=tuple(FORMATS),
         default="table",
         help="table: to read; csv: a line per class; jsonl: a JSON object per image",
     )
-    parser.add_argument("--out", type=user_path, metavar="FILE", help="instead of standard output")
-    parser.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
-    parser.add_argument(
-        "--batch_size",
-        type=positive,
-        default=32,
-        metavar="N",
-        help="images computed at once",
-    )
-    parser.add_argument(
-        "--read_workers",
-        type=positive,
-        default=8,
-        metavar="N",
-        help="threads that read images",
-    )
+    add("--out", type=user_path, help="instead of standard output")
+    add("--overwrite", action="store_true", help="replace FILE if it exists")
+    add("--batch_size", type=positive, default=32, help="images computed at once")
+    add("--read_workers", type=positive, default=8, help="threads that read images")
     return parser
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(NamedTuple):
     """A class predicted for an image, with its score."""
 
     label: int | str
@@ -86,67 +64,58 @@ class Prediction:
     score: float
 
 
-class Table:
-    """Aligned columns: image, class and score; further classes follow below the first.
+Add = Callable[[str, Sequence[Prediction]], None]
+"""Function that writes the predictions for one image, given its name."""
+
+
+def table(stream: TextIO, score_kind: str, names: Sequence[str], class_names: Sequence[str]) -> Add:
+    """Write aligned columns: image, class and score; further classes follow below the first.
 
     Args:
         stream: output.
         score_kind: what the scores are.
         names: of the images, for the width of the column.
-        class_names: of all classes, for the width of the column.
+        class_names: of all classes, likewise.
     """
+    longest = (max(len(printable(text)) for text in column) for column in (names, class_names))
+    first, second = (min(80, length) for length in longest)
 
-    def __init__(
-        self, stream: TextIO, score_kind: str, names: Sequence[str], class_names: Sequence[str]
-    ):
-        self._stream = stream
-        columns = ([printable(text) for text in column] for column in (names, class_names))
-        self._widths = [min(80, max(map(len, column))) for column in columns]
-        self._line("image", "class", score_kind)
+    def line(name: str, class_name: str, score: str) -> None:
+        text = f"{printable(name):<{first}}  {printable(class_name):<{second}}  {score}"
+        print(text, file=stream)
 
-    def add(self, name: str, predictions: Sequence[Prediction]) -> None:
-        """Write the predictions for one image."""
+    def add(name: str, predictions: Sequence[Prediction]) -> None:
         for i, one in enumerate(predictions):
-            self._line("" if i else name, one.class_name, f"{one.score:.4f}")
+            line("" if i else name, one.class_name, f"{one.score:.4f}")
 
-    def _line(self, name: str, class_name: str, score: str) -> None:
-        first, second = self._widths
-        line = f"{printable(name):<{first}}  {printable(class_name):<{second}}  {score}"
-        print(line, file=self._stream)
+    line("image", "class", score_kind)
+    return add
 
 
-class Csv:
-    """Comma-separated values, one line per image and class; arguments as for ``Table``."""
+def comma_separated(stream: TextIO, score_kind: str, *_: Sequence[str]) -> Add:
+    """Write one line per image and class; arguments as for ``table``."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("image", "rank", "label", "class_name", "score", "score_kind"))
 
-    def __init__(self, stream: TextIO, score_kind: str, *_: Sequence[str]):
-        self._writer = csv.writer(stream, lineterminator="\n")
-        self._score_kind = score_kind
-        self._writer.writerow(("image", "rank", "label", "class_name", "score", "score_kind"))
+    def add(name: str, predictions: Sequence[Prediction]) -> None:
+        writer.writerows((name, rank, *one, score_kind) for rank, one in enumerate(predictions, 1))
 
-    def add(self, name: str, predictions: Sequence[Prediction]) -> None:
-        """Write the predictions for one image."""
-        for rank, one in enumerate(predictions, 1):
-            row = (name, rank, one.label, one.class_name, one.score, self._score_kind)
-            self._writer.writerow(row)
+    return add
 
 
-class JsonLines:
-    """One JSON object per image; arguments as for ``Table``."""
+def json_lines(stream: TextIO, score_kind: str, *_: Sequence[str]) -> Add:
+    """Write one JSON object per image; arguments as for ``table``."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
 
-    def __init__(self, stream: TextIO, score_kind: str, *_: Sequence[str]):
-        self._stream = stream
-        self._score_kind = score_kind
-        encoding = getattr(stream, "encoding", None) or "utf-8"
-        self._ascii = not encoding.lower().startswith("utf")
+    def add(name: str, predictions: Sequence[Prediction]) -> None:
+        found = [one._asdict() for one in predictions]
+        content = {"image": name, "score_kind": score_kind, "predictions": found}
+        print(json.dumps(content, ensure_ascii=not encoding.lower().startswith("utf")), file=stream)
 
-    def add(self, name: str, predictions: Sequence[Prediction]) -> None:
-        """Write the predictions for one image."""
-        found = [vars(one) for one in predictions]
-        content = {"image": name, "score_kind": self._score_kind, "predictions": found}
-        print(json.dumps(content, ensure_ascii=self._ascii), file=self._stream)
+    return add
 
 
-FORMATS: dict[str, Callable] = {"table": Table, "csv": Csv, "jsonl": JsonLines}
+FORMATS = {"table": table, "csv": comma_separated, "jsonl": json_lines}
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -155,16 +124,16 @@ def predict(args: argparse.Namespace) -> None:
     if not args.out:
         console.check_standard_output("--out FILE")
     else:
-        claim("--out", args.out, args.overwrite)
-        claim("--out", partial_path(args.out), args.overwrite)
+        claim_all((("--out", args.out), ("--out", partial_path(args.out))), args.overwrite)
     found = find_images(args.paths)
     classifier = _load(args)
     names = [_text(path) for path in found.files]
-    with _output(args.out) as stream:
+    output = growing(args.out) if args.out else contextlib.nullcontext(sys.stdout)
+    with output as stream:
         kind, class_names = classifier.score_kind, classifier.description.class_names
         with write_errors(args.out or "standard output"):
-            writer = FORMATS[args.format](stream, kind, names or [""], class_names)
-        damaged = _classify(args, found, classifier, writer, stream)
+            add = FORMATS[args.format](stream, kind, names or [""], class_names)
+        damaged = _classify(args, found, classifier, add, stream)
     if found.skipped:
         logger.info("Skipped in folders, as no images: %d", len(found.skipped))
     if found.unreadable:
@@ -194,11 +163,7 @@ def _load(args: argparse.Namespace) -> "Classifier":
 
 
 def _classify(
-    args: argparse.Namespace,
-    found: "Found",
-    classifier: "Classifier",
-    writer: Table | Csv | JsonLines,
-    stream: TextIO,
+    args: argparse.Namespace, found: "Found", classifier: "Classifier", add: Add, stream: TextIO
 ) -> int:
     """Write all predictions and return the number of damaged files."""
     from datasets.images.unlabeled import image_batches, image_reader
@@ -215,7 +180,7 @@ def _classify(
             predictions = list(_predictions(classifier, batch.images, args.top_k))
             with write_errors(args.out or "standard output"):
                 for path, best in zip(batch.paths, predictions, strict=True):
-                    writer.add(_text(path), best)
+                    add(_text(path), best)
                 stream.flush()
         damaged += len(batch.damaged)
         done += len(batch.paths) + len(batch.damaged)
@@ -231,15 +196,6 @@ def _predictions(classifier: "Classifier", images, top_k: int) -> Iterator[list[
             Prediction(labels[c], names[c], float(str(score)))
             for c, score in zip(classes, scores, strict=True)
         ]
-
-
-@contextlib.contextmanager
-def _output(path: Path | None) -> Iterator[TextIO]:
-    if path is None:
-        yield sys.stdout
-        return
-    with growing(path) as file:
-        yield file
 
 
 def _show_progress(args: argparse.Namespace, done: int, total: int) -> None:

@@ -21,7 +21,7 @@ from cli.sweep_options import (
     embeddings,
     machines,
 )
-from storage.records import commit, record_path, versions, write_record
+from storage.records import provenance, record_path, write_record
 from sweeping.commands import Commands, check_options
 from sweeping.engine import end, run_missing, shared_settings, show_missing
 from sweeping.grid import (
@@ -192,8 +192,7 @@ def _warn_of_missing_models(report: Report) -> None:
 
 def _write_record(args: argparse.Namespace, store: Store) -> None:
     whole = f"{args.command_line} -- {shlex.join(args.options)}"
-    options = vars(args) | {"command_line": whole}
-    facts = {"options": options, "commit": commit(), "versions": versions()}
+    facts = provenance(vars(args) | {"command_line": whole})
     write_record(record_path(store.path / "trials.csv"), facts)
 
 

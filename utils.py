@@ -4,6 +4,7 @@ Imports nothing of this project and nothing heavy, so that ``--help`` stays quic
 """
 
 import errno
+import logging
 import os
 import re
 import signal
@@ -143,6 +144,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {kind} {name!r}; known are: {', '.join(known)}")
 
 
+def one_line(error: BaseException) -> str:
+    """Return what the system or a library says about an error, in one line."""
+    told = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return told or type(error).__name__
+
+
 def listing(items: Iterable[object]) -> str:
     """Return the first few items as text, with an ellipsis if there are more."""
     items = [str(item) for item in items]
@@ -270,6 +277,21 @@ def read_lines(path: str | Path) -> list[str]:
     """
     text = read_text(path)
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+@contextmanager
+def without_log(name: str, word: str) -> Iterator[None]:
+    """Drop the messages with this word from a logger within the ``with`` block."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return word not in record.getMessage()
+
+    logger = logging.getLogger(name)
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 @contextmanager

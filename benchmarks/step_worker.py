@@ -82,6 +82,7 @@ def keras_network(configuration: dict, images: np.ndarray, labels: np.ndarray) -
 
     from models import build_backbone
     from models.initialization import initialize
+    from storage.records import versions
     from training.objectives.objective import cross_entropy_objective
     from training.optimizer import build_optimizer
     from training.parallel import backend
@@ -125,7 +126,7 @@ def keras_network(configuration: dict, images: np.ndarray, labels: np.ndarray) -
             model.fit(Same(count), callbacks=[clock], verbose=0, shuffle=False)
         return time.perf_counter() - clock.start
 
-    return train, backend.versions()
+    return train, versions()
 
 
 if __name__ == "__main__":

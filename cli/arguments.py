@@ -6,7 +6,7 @@ import itertools
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from utils import UsageError
@@ -16,54 +16,49 @@ class Parser(argparse.ArgumentParser):
     """Answers a wrong command line with one line and exit status 2."""
 
     def parse_known_args(
-        self,
-        args: Sequence[str] | None = None,
-        namespace: argparse.Namespace | None = None,
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """See argparse; unknown options are told first."""
         args = sys.argv[1:] if args is None else list(args)
         if not {"-h", "--help"} & {*args}:
-            self._refuse_unknown(args)
-            self._refuse_repeated(args)
+            self._check_names([*itertools.takewhile(lambda text: text != "--", args)])
         return super().parse_known_args(args, namespace)
 
-    def _refuse_unknown(self, args: Sequence[str]) -> None:
-        """Names an option that does not exist: argparse would first ask for the one that is meant.
-
-        What has a space in it may be a value.
-        """
+    def _check_names(self, args: Sequence[str]) -> None:
+        """Refuse what argparse tells too late, or not: unknown options, and lists given twice."""
         known = self._option_string_actions
-        for text in itertools.takewhile(lambda text: text != "--", args):
+        given = Counter(text.split("=")[0] for text in args)
+        for text in args:
             name = text.split("=")[0]
+            # What has a space in it may be a value.
             if name.startswith("--") and name not in known and " " not in text:
                 close = difflib.get_close_matches(name, known, 1)
                 hint = f"; did you mean {close[0]}?" if close else ""
                 self.error(f"unrecognized arguments: {text}{hint}")
-
-    def _refuse_repeated(self, args: Sequence[str]) -> None:
-        """Refuse a list that is given twice, of which argparse would drop the first."""
-        given = (
-            text.split("=")[0] for text in itertools.takewhile(lambda text: text != "--", args)
-        )
-        for name, count in Counter(given).items():
-            action = self._option_string_actions.get(name)
+        for name, action in known.items():
             extends = isinstance(action, argparse._ExtendAction)
-            if action and action.nargs == "+" and count > 1 and not extends:
-                self.error(f"argument {name}: given {count} times; give all values behind one")
+            if action.nargs == "+" and given[name] > 1 and not extends:
+                times = given[name]
+                self.error(f"argument {name}: given {times} times; give all values behind one")
 
     def error(self, message: str) -> None:
         self.exit(UsageError.status, f"{self.prog}: error: {message} (see --help)\n")
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults, but not that something is absent, nor what the text says itself."""
+    """Shows defaults, but not that something is absent, nor what the text says itself.
+
+    Without a ``metavar``, arguments are called by their type.
+    """
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         told = "(default" in (action.help or "")
         absent = action.default is None or action.default is False or action.default == []
-        if told or absent:
-            return action.help
-        return super()._get_help_string(action)
+        return action.help if told or absent else super()._get_help_string(action)
+
+    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
+        known = {positive: "N", non_negative_int: "N", seed: "N", fraction: "F", user_path: "FILE"}
+        return known.get(action.type) or super()._get_default_metavar_for_optional(action)
 
 
 def build_parser(description: str) -> Parser:
@@ -132,6 +127,14 @@ def user_path(text: str) -> Path:
     No shell does so in ``--option=~/file``. Without a home folder the text stays as it is.
     """
     return Path(os.path.expanduser(text))
+
+
+def refuse(args: argparse.Namespace, options: Iterable[str], because: str) -> None:
+    """Refuse options that would do nothing, or contradict others."""
+    for option in options:
+        value = getattr(args, option)
+        if value is not None and value is not False:
+            raise UsageError(f"--{option} {because}")
 
 
 def known(check: Callable[[str], object]) -> Callable[[str], str]:

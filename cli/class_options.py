@@ -13,31 +13,23 @@ from utils import read_lines
 
 def add_hierarchy_options(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add the options that name a taxonomy."""
-    group = parser.add_argument_group("taxonomy")
-    group.add_argument(
+    add = parser.add_argument_group("taxonomy").add_argument
+    add(
         "--hierarchy",
         required=required,
         metavar="NAME|FILE",
         help=f"a shipped taxonomy, {', '.join(taxonomy_names())}; or a file: an outline like "
         "those, or one pair of ids per line, parent child",
     )
-    group.add_argument(
-        "--is_a", action="store_true", help="pairs are child parent instead of parent child"
-    )
-    group.add_argument("--str_ids", action="store_true", help="ids are text instead of numbers")
+    add("--is_a", action="store_true", help="pairs are child parent instead of parent child")
+    add("--str_ids", action="store_true", help="ids are text instead of numbers")
 
 
 def add_class_list(parser: argparse.ArgumentParser, meaning: str) -> None:
-    """Add the option that names a list of classes.
-
-    Args:
-        parser: extended by it.
-        meaning: purpose of the list, for the help text.
-    """
+    """Add the option that names a list of classes, with its ``meaning`` as help text."""
     parser.add_argument(
         "--class_list",
         type=user_path,
-        metavar="FILE",
         help=f"{meaning}; the first word of each line is a class label",
     )
 
@@ -52,11 +44,7 @@ def add_classes_from(parser: argparse._ActionsContainer, meaning: str) -> None:
 
 
 def open_taxonomy(args: argparse.Namespace) -> tuple[Taxonomy, tuple[Label, ...]]:
-    """Read the taxonomy that the options name, and the labels of the wanted classes.
-
-    Raises:
-        UserError: it cannot be read, or lacks a class.
-    """
+    """Read the taxonomy that the options name, and the labels of the wanted classes."""
     taxonomy = read_taxonomy(args.hierarchy, args.is_a, args.str_ids)
     if not args.class_list:
         return taxonomy, taxonomy.leaf_labels
@@ -68,12 +56,7 @@ def open_taxonomy(args: argparse.Namespace) -> tuple[Taxonomy, tuple[Label, ...]
 def read_class_list(path: Path, labels: Sequence[int | str]) -> list[str]:
     """Read class labels: the first word of each line, or the whole line where that is a label.
 
-    Args:
-        path: the file.
-        labels: of the data set, which may contain spaces.
-
-    Raises:
-        UserError: the file cannot be read.
+    ``labels`` are those of the data set, which may contain spaces.
     """
     known = {str(label) for label in labels}
     return [line if line in known else line.split()[0] for line in read_lines(path)]

@@ -49,7 +49,6 @@ def run(
         SIGTERM; 141 when whoever read standard output has gone.
     """
     _open_streams()
-    _show_all_characters()
     argv = sys.argv[1:] if argv is None else list(argv)
     args = parser.parse_args(argv)
     args.command_line = shlex.join(["python", parser.prog, *argv])
@@ -57,21 +56,31 @@ def run(
     if is_child:
         supervision.follow_parent()
     _set_up_logging()
-    try:
+
+    def work() -> int:
         if in_child and in_child(args) and _own_process and not is_child:
             return supervision.run_in_child(show=LOG_LEVEL in os.environ)
         with handling(signal.SIGTERM, _raise):
             if backend:
                 import_backend(partial(prepare, args) if prepare else None, show=is_child)
             command(args)
+        return 0
+
+    return _status(parser.prog, work)
+
+
+def _status(name: str, work: Callable[[], int]) -> int:
+    """Return the exit status of what a command does, after its failures have been told."""
+    try:
+        status = work()
     except UserError as error:
-        _tell(f"{parser.prog}: error: {error}")
+        _tell(f"{name}: error: {error}")
         return error.status
     except KeyboardInterrupt:
-        _tell(f"{parser.prog}: interrupted")
+        _tell(f"{name}: interrupted")
         return 130
     except Interrupted as interruption:
-        _tell(f"{parser.prog}: {interruption}")
+        _tell(f"{name}: {interruption}")
         return interruption.status
     except BrokenPipeError:
         # Python flushes standard output once more at exit, and would complain again.
@@ -79,10 +88,10 @@ def run(
         return 141
     finally:
         outputs.release()
-    if reason := _unwritten():
-        _tell(f"{parser.prog}: error: cannot write standard output: {reason}")
+    if status == 0 and (reason := _unwritten()):
+        _tell(f"{name}: error: cannot write standard output: {reason}")
         return UserError.status
-    return 0
+    return status
 
 
 def _tell(line: str) -> None:
@@ -96,9 +105,6 @@ def end_process(main: Callable[[], int]) -> NoReturn:
 
     By itself Python would end its other threads first. Where a training was broken off, that may
     leave a thread of TensorFlow waiting for a batch, and Python waiting for that thread, for ever.
-
-    Args:
-        main: of the command.
     """
     global _own_process
     _own_process = True
@@ -125,12 +131,6 @@ def _leave(status: list[int]) -> None:
 
 def _raise(number: int, frame: object) -> None:
     raise Interrupted(number)
-
-
-def _show_all_characters() -> None:
-    """Write what standard output cannot encode as ``\\xff``, as standard error does."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 class _Handler(logging.StreamHandler):
@@ -165,11 +165,8 @@ def _unwritten() -> str | None:
 def check_standard_output(instead: str) -> None:
     """Refuse to compute results for a standard output that is closed.
 
-    Args:
-        instead: option that writes them elsewhere.
-
     Raises:
-        UsageError: it is closed.
+        UsageError: it is closed; give the option ``instead``.
     """
     if "stdout" in _closed:
         raise UsageError(f"standard output is closed: give {instead}")
@@ -182,6 +179,9 @@ def _open_streams() -> None:
         if getattr(sys, name) is None:
             _closed.add(name)
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    # What standard output cannot encode is written as \xff, as on standard error.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _set_up_logging() -> None:

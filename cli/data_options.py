@@ -23,9 +23,7 @@ _TEXT_OPTIONS = ("word_vectors", "max_words", "max_length")  # of commands that 
 def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
     """Add the options that choose the images and how they are read.
 
-    Args:
-        parser: gets the options.
-        training: whether the command trains: training images may be repeated and held out.
+    For a command that trains, images may be repeated and held out.
     """
     group = add_source_options(parser)
     if training:
@@ -47,7 +45,8 @@ def add_source_options(
 ) -> argparse._ArgumentGroup:
     """Add the options that choose the images, and return their group."""
     group = parser.add_argument_group("data")
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--dataset",
         required=required,
         type=known(parse_name),
@@ -55,18 +54,16 @@ def add_source_options(
         help=f"one of {', '.join(dataset_names())}; optionally followed by -large, -ilsvrcmean, "
         "-caffe, and -subN for N training images per class",
     )
-    group.add_argument("--data_root", type=user_path, metavar="DIR", help="folder of the data set")
-    group.add_argument(
+    add("--data_root", type=user_path, metavar="DIR", help="folder of the data set")
+    add(
         "--subset_seed",
         type=seed,
         default=0,
-        metavar="N",
         help="which images -subN draws, and which are held out for testing and validation",
     )
-    group.add_argument(
+    add(
         "--test_fraction",
         type=fraction,
-        metavar="F",
         help="share of the images to test on, for --dataset Faces, and Folder without a test "
         "folder (default there: 0.2)",
     )
@@ -77,7 +74,6 @@ def _add_split_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--val_fraction",
         type=fraction,
-        metavar="F",
         help="share of the training images of each class to hold out: every epoch is judged on "
         "these, and only the trained network on the test images (default: none held out, every "
         "epoch is judged on the test images)",
@@ -85,7 +81,6 @@ def _add_split_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--repeats",
         type=positive,
-        metavar="N",
         help="times that an epoch passes over the training images (default with -subN: as many "
         "as keep the iterations per epoch about constant; otherwise 1)",
     )
@@ -93,12 +88,7 @@ def _add_split_options(group: argparse._ArgumentGroup) -> None:
 
 
 def add_known_options(group: argparse._ArgumentGroup, several: bool = False) -> None:
-    """Add the options that say which classes are known, the others being unknown.
-
-    Args:
-        group: gets the options.
-        several: whether there is one split for each of several models.
-    """
+    """Add the options that say which classes are known, of one model or several."""
     each = ", one for all models or one for each" if several else ""
     exclusive = group.add_mutually_exclusive_group()
     exclusive.add_argument(
@@ -113,37 +103,28 @@ def add_known_options(group: argparse._ArgumentGroup, several: bool = False) -> 
     exclusive.add_argument(
         "--known",
         type=user_path,
-        metavar="FILE",
         help="list of the known classes: the first word of each line is a class label",
     )
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how images are read."""
-    group = parser.add_argument_group("reading images")
-    group.add_argument(
+    add = parser.add_argument_group("reading images").add_argument
+    add(
         "--target_size",
         type=positive,
         metavar="PX",
         help="shorter side that image files are resized to (default: that of the data set)",
     )
-    group.add_argument(
+    add(
         "--crop_size",
         type=positive,
         metavar="PX",
         help="side of the square that is cut out (default: that of the data set, or 7/8 of "
         "--target_size)",
     )
-    group.add_argument(
-        "--read_workers",
-        type=non_negative_int,
-        default=8,
-        metavar="N",
-        help="threads that read images",
-    )
-    group.add_argument(
-        "--queue_size", type=positive, default=100, metavar="N", help="batches read in advance"
-    )
+    add("--read_workers", type=non_negative_int, default=8, help="threads that read images")
+    add("--queue_size", type=positive, default=100, help="batches read in advance")
 
 
 def _add_text_options(parser: argparse.ArgumentParser) -> None:
@@ -189,11 +170,7 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
 
 
 def open_dataset(args: argparse.Namespace) -> Dataset:
-    """Return the data set that the options name; of commands that train, with the known classes.
-
-    Raises:
-        UserError: it is unknown, missing or damaged, or has no such classes.
-    """
+    """Return the data set that the options name; of commands that train, with the known classes."""
     dataset = whole_dataset(args)
     if getattr(args, "split", None):
         return dataset.restrict(published_split(args.split, dataset).known)
@@ -203,11 +180,7 @@ def open_dataset(args: argparse.Namespace) -> Dataset:
 
 
 def whole_dataset(args: argparse.Namespace) -> Dataset:
-    """Return the data set with all its classes.
-
-    Raises:
-        UserError: it is unknown, missing or damaged.
-    """
+    """Return the data set with all its classes."""
     return get_dataset(
         args.dataset,
         args.data_root,
@@ -226,9 +199,6 @@ def keep_images(args: argparse.Namespace, dataset: Dataset) -> Dataset:
     """Return the data set with mean and standard deviation, and cached as ``--cache`` says.
 
     Documents are in memory anyway.
-
-    Raises:
-        UserError: the images do not fit, or cannot be read or written.
     """
     if not isinstance(dataset, ImageDataset):
         return dataset

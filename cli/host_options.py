@@ -4,7 +4,6 @@ import argparse
 import dataclasses
 import os
 
-from cli import training_options
 from cli.arguments import known, non_negative_int, positive
 from storage.records import commit, versions
 from training.options import HostOptions, OutputOptions
@@ -28,9 +27,7 @@ def add_host_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "several machines", "The same command on each; the first one writes. JAX backend only."
     )
-    group.add_argument(
-        "--hosts", type=positive, default=defaults.hosts, metavar="N", help="number of machines"
-    )
+    group.add_argument("--hosts", type=positive, default=defaults.hosts, help="number of machines")
     group.add_argument(
         "--host_rank", type=non_negative_int, metavar="I", help="number of this one, from 0"
     )
@@ -64,7 +61,9 @@ def start_devices(args: argparse.Namespace) -> None:
         UsageError: something is missing or contradicts.
         UserError: the other machines cannot be joined.
     """
-    training_options.choose_devices(args)
+    from training.parallel import devices
+
+    devices.choose(args.device_type, args.gpus)
     if several(args):
         from training.parallel import hosts
 
@@ -74,11 +73,7 @@ def start_devices(args: argparse.Namespace) -> None:
 
 
 def host_options(args: argparse.Namespace) -> HostOptions:
-    """Return which machines train together, by the options or by Slurm.
-
-    Raises:
-        UsageError: something is missing or contradicts.
-    """
+    """Return which machines train together, by the options or by Slurm."""
     timeouts = {"join_timeout": args.join_timeout, "lost_timeout": args.lost_timeout}
     given = {"host_rank": args.host_rank, "coordinator": args.coordinator}
     if args.slurm:

@@ -7,9 +7,7 @@ from cli import arguments, console, data_options, host_options, training_options
 
 
 def build_parser(
-    description: str,
-    finetune_init: int,
-    add_objective: Callable[[argparse._ArgumentGroup], None],
+    description: str, finetune_init: int, add_objective: Callable[[argparse._ArgumentGroup], None]
 ) -> argparse.ArgumentParser:
     """Return the parser of a training command.
 
@@ -36,16 +34,7 @@ def run(
     learn: Callable[[argparse.Namespace], None],
     argv: Sequence[str] | None,
 ) -> int:
-    """Run a training command, on several machines if the options say so.
-
-    Args:
-        parser: of the command.
-        learn: trains, given the parsed arguments.
-        argv: the command line; None: that of the process.
-
-    Returns:
-        Its exit status.
-    """
+    """Run a training command, on several machines if the options say so; return its exit status."""
 
     def learn_together(args: argparse.Namespace) -> None:
         from training.parallel import hosts

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from cli import class_options
-from cli.arguments import finite_float, known, positive
+from cli.arguments import finite_float, known, positive, refuse
 from datasets.images.dataset import ImageDataset, published_input
 from datasets.images.normalization import Normalization
 from datasets.names import parse_name
@@ -25,12 +25,7 @@ _ONLY_PUBLISHED = ("mean", "std", "dataset", "classes_from", "target_size", "cro
 
 
 def add_architecture_options(parser: argparse.ArgumentParser, several: bool) -> None:
-    """Add the options that say what the files of the published code do not say.
-
-    Args:
-        parser: gets the options.
-        several: whether there is an architecture for each of several models.
-    """
+    """Add the options for what files of the published code do not say, of one model or several."""
     group = parser.add_argument_group("model files of the published code")
     group.add_argument(
         "--architecture",
@@ -58,19 +53,16 @@ def add_published_options(parser: argparse.ArgumentParser) -> None:
     class_options.add_classes_from(
         group, "the classes that the model was trained for (default: numbered from 0)"
     )
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--dataset",
         type=known(parse_name),
         metavar="NAME",
         help="data set that it was trained on, which does not have to be there: its mean, standard "
         "deviation and image size, if published",
     )
-    group.add_argument(
-        "--target_size", type=positive, metavar="PX", help="shorter side that images get"
-    )
-    group.add_argument(
-        "--crop_size", type=positive, metavar="PX", help="side of the square that is cut out"
-    )
+    add("--target_size", type=positive, metavar="PX", help="shorter side that images get")
+    add("--crop_size", type=positive, metavar="PX", help="side of the square that is cut out")
 
 
 def facts_from_options(args: argparse.Namespace) -> "Facts | None":
@@ -84,11 +76,8 @@ def facts_from_options(args: argparse.Namespace) -> "Facts | None":
     from models.files.published import Facts
 
     if not args.architecture:
-        for option in _ONLY_PUBLISHED:
-            if getattr(args, option) is not None:
-                raise UsageError(
-                    f"--{option} is for model files of the published code, with --architecture"
-                )
+        because = "is for model files of the published code, with --architecture"
+        refuse(args, _ONLY_PUBLISHED, because)
         return None
     published = published_input(args.dataset) if args.dataset else None
     normalization = _normalization(args, published and published.normalization)
@@ -122,10 +111,7 @@ def facts_from_dataset(
         args: have ``mean`` and ``std``.
         architecture: name of the network.
         dataset: with all its classes, and mean and standard deviation if they are known.
-        embeddings: of the classes that the model was trained for, or None: all of the data set.
-
-    Raises:
-        UsageError: mean or standard deviation are unknown.
+        embeddings: of the classes that the model was trained for; None: all of the data set.
     """
     from models.files.published import Facts
 
@@ -191,11 +177,7 @@ def add_yes_no(group, name: str, text: str) -> None:
 
 
 def yes_or_no(option: str, values: Sequence[str] | None, models: int) -> list[bool]:
-    """Return the values of an option of ``add_yes_no``, one for each model.
-
-    Raises:
-        UsageError: there are neither one value nor ``models`` values.
-    """
+    """Return the values of an option of ``add_yes_no``, one for each model."""
     if values is None:
         return [False] * models
     return [value == "yes" for value in per_model(option, values or ["yes"], models)]

@@ -27,65 +27,54 @@ DEVICE_TYPES = ("auto", "gpu", "cpu")
 
 def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> None:
     """Which network, and from which weights it starts."""
-    group = parser.add_argument_group("network")
-    group.add_argument(
+    add = parser.add_argument_group("network").add_argument
+    add(
         "--architecture",
         type=known(check_architecture),
         default="simple",
         metavar="NAME",
         help=f"one of {', '.join(architecture_names())}",
     )
-    group.add_argument(
+    add(
         "--finetune",
         type=user_path,
-        metavar="FILE",
         help="start from these weights, matched by layer name: .h5 of Keras 2, .weights.h5, .keras",
     )
-    group.add_argument(
+    add(
         "--finetune_init",
         type=non_negative_int,
         default=finetune_init,
-        metavar="N",
         help="epochs in which only the last layers are trained, at --sgd_lr",
     )
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """How long and how it is trained."""
-    group = parser.add_argument_group("training")
-    group.add_argument(
-        "--epochs",
-        type=non_negative_int,
-        metavar="N",
-        help="(default: as many as the schedule has)",
-    )
-    group.add_argument("--batch_size", type=positive, default=100, metavar="N", help="images")
-    group.add_argument(
-        "--val_batch_size", type=positive, metavar="N", help="images (default: --batch_size)"
-    )
-    group.add_argument(
+    add = parser.add_argument_group("training").add_argument
+    add("--epochs", type=non_negative_int, help="(default: as many as the schedule has)")
+    add("--batch_size", type=positive, default=100, help="images")
+    add("--val_batch_size", type=positive, help="images (default: --batch_size)")
+    add(
         "--val_every",
         type=positive,
         default=1,
-        metavar="N",
         help="evaluate after every N-th epoch, the last one of each SGDR cycle and the last of all",
     )
-    group.add_argument(
+    add(
         "--clipgrad",
         type=non_negative_float,
         default=10.0,
         metavar="NORM",
         help="largest norm of the whole gradient; 0: any",
     )
-    group.add_argument(
+    add(
         "--max_decay",
         type=fraction,
         default=0.0,
-        metavar="F",
         help="time-based decay on top of the schedule that reaches factor F at the end; 0: none",
     )
-    group.add_argument("--nesterov", action="store_true", help="use Nesterov momentum")
-    group.add_argument(
+    add("--nesterov", action="store_true", help="use Nesterov momentum")
+    add(
         "--top_k_acc",
         type=positive,
         nargs="+",
@@ -93,50 +82,44 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="also report the top-K accuracy",
     )
-    group.add_argument("--seed", type=seed, default=0, metavar="N", help="of all randomness")
-    group.add_argument(
+    add("--seed", type=seed, default=0, help="of all randomness")
+    add(
         "--initial_epoch",
         type=non_negative_int,
         default=0,
-        metavar="N",
         help="epochs to count as done (a snapshot knows by itself)",
     )
-    group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
+    add("--no_progress", action="store_true", help="no progress bar on terminals")
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
     """What computes it, and in which precision."""
-    group = parser.add_argument_group("devices")
-    group.add_argument(
-        "--gpus", type=positive, default=1, metavar="N", help="GPUs to share every batch"
-    )
-    group.add_argument(
-        "--gpu_merge", action="store_true", help="merge replicas on the GPUs instead of the CPU"
-    )
-    group.add_argument(
+    add = parser.add_argument_group("devices").add_argument
+    add("--gpus", type=positive, default=1, help="GPUs to share every batch")
+    add("--gpu_merge", action="store_true", help="merge replicas on the GPUs instead of the CPU")
+    add(
         "--device_type",
         choices=DEVICE_TYPES,
         default="auto",
         help="cpu: have the CPU act as so many GPUs; auto: GPUs, or the CPU if there is none",
     )
-    group.add_argument(
+    add(
         "--mixed_precision",
         nargs="?",
         const="bfloat16",
         choices=("bfloat16", "float16"),
         help="compute in half precision, keep weights in float32",
     )
-    group.add_argument(
+    add(
         "--jit",
         choices=("auto", "on", "off"),
         default="auto",
         help="compile the training step; auto: where it pays",
     )
-    group.add_argument(
+    add(
         "--steps_per_execution",
         type=positive,
         default=1,
-        metavar="N",
         help="steps that the device does in one go; changes no result, may be faster on GPUs",
     )
 
@@ -197,13 +180,6 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         help="keep only the snapshot of the best epoch by METRIC (val_loss if not given)",
     )
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
-
-
-def choose_devices(args: argparse.Namespace) -> None:
-    """Has the backend see the devices that the options want; before it looks at the machine."""
-    from training.parallel import devices
-
-    devices.choose(args.device_type, args.gpus)
 
 
 def from_args(args: argparse.Namespace) -> TrainingOptions:

@@ -28,24 +28,18 @@ from storage.files import replacing
 from storage.npz import float_vectors, is_dense, is_zip, read_npz
 from storage.pickles import load_plain_pickle
 from storage.rehearsal import rehearse
-from utils import UsageError, UserError, open_regular
+from utils import UserError, open_regular
 
 SUFFIXES = (".npz", ".pickle")
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Features of images.
+    """Features of images."""
 
-    Attributes:
-        vectors: float32 (images, dimensions), finite.
-        labels: (images,) original class labels, all int or all str.
-        names: file name or index of each image.
-    """
-
-    vectors: np.ndarray
-    labels: np.ndarray
-    names: tuple[str, ...]
+    vectors: np.ndarray  # float32 (images, dimensions), finite
+    labels: np.ndarray  # (images,) original class labels, all int or all str
+    names: tuple[str, ...]  # file name or index of each image
 
 
 def of_test_split(vectors: np.ndarray, dataset: Dataset) -> Features:
@@ -61,22 +55,8 @@ def test_labels(dataset: Dataset) -> np.ndarray:
     return labels[dataset.test.labels]
 
 
-def check_features_path(option: str, path: Path) -> None:
-    """Refuse a file name whose suffix is none of ``SUFFIXES``.
-
-    Raises:
-        UsageError: the layout is unknown; the message starts with ``option``.
-    """
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"{option} {path}: the name has to end in {' or '.join(SUFFIXES)}")
-
-
 def write_features(path: Path, features: Features) -> None:
-    """Write a dump in the layout of the file's suffix.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
+    """Write a dump in the layout of the file's suffix."""
     write = _write_pickle if path.suffix == ".pickle" else _write_npz
     with replacing(path) as temporary, open(temporary, "wb") as file:
         write(file, features)
@@ -84,10 +64,7 @@ def write_features(path: Path, features: Features) -> None:
 
 def _write_npz(file, features: Features) -> None:
     np.savez_compressed(
-        file,
-        features=features.vectors,
-        labels=features.labels,
-        names=np.asarray(features.names),
+        file, features=features.vectors, labels=features.labels, names=np.asarray(features.names)
     )
 
 
@@ -103,9 +80,7 @@ def _write_pickle(file, features: Features) -> None:
 def read_features(path: str | Path, labels: np.ndarray | None = None) -> Features:
     """Read a dump of either layout; nothing in the file is executed.
 
-    Args:
-        path: the file.
-        labels: original class labels of the images by index, for dumps that have none.
+    ``labels`` are the original class labels of the images by index, for dumps that have none.
 
     Raises:
         UserError: the file is missing or damaged, lacks features or labels, has other labels than
@@ -128,7 +103,6 @@ def read_features(path: str | Path, labels: np.ndarray | None = None) -> Feature
 
 
 def _read(path: Path) -> Features:
-    """Read what is stored; ``labels`` are None if none are."""
     content = _content(path)
     if content.get("features") is None:
         raise UserError(f"{path} lacks features: not a feature dump")
@@ -140,15 +114,12 @@ def _read(path: Path) -> Features:
 
 def _content(path: Path) -> dict[str, object]:
     try:
-        return _npz_content(path) if is_zip(path) else _pickle_content(path)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _npz_content(path: Path) -> dict[str, object]:
-    try:
+        if not is_zip(path):
+            return _pickle_content(path)
         with open_regular(path) as file:
             return read_npz(file, ("features", "labels", "names"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
         raise UserError(f"{path} cannot be read as .npz: {error}") from error
 

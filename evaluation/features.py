@@ -1,8 +1,6 @@
 """Features: the tensors of a network that hold them, and one pass over a split."""
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -11,33 +9,27 @@ from keras import KerasTensor, layers, ops
 from datasets.batches import Batches
 from models.decisions import is_softmax
 from models.heads import layer_output
+from utils import without_log
 
 
 def feature_tensor(model: keras.Model, layer: str | None = None) -> KerasTensor:
     """Return the tensor of the features of an image, (batch, dimensions).
 
-    Args:
-        model: the network.
-        layer: name or index of the layer whose output they are, as text; feature maps are
-            averaged over all places. By default the embedding; for a plain classifier, the input
-            of its last layer or of a batch normalization in front of that.
-
-    Raises:
-        UsageError: there is no such layer.
+    They are the output of a layer, given by name or by index as text, feature maps averaged over
+    all places. By default the embedding; for a plain classifier, the input of its last layer or of
+    a batch normalization in front of that.
     """
     if layer is not None:
         return _flat(layer_output(model, layer))
-    return model.outputs[0] if has_embedding(model) else _unnormalized(model)
-
-
-def _unnormalized(model: keras.Model) -> KerasTensor:
+    if has_embedding(model):
+        return model.outputs[0]
     tensor = _first_layer(model).input
     before = next(layer for layer in model.layers if layer.output is tensor)
     return before.input if isinstance(before, layers.BatchNormalization) else tensor
 
 
 def has_embedding(model: keras.Model) -> bool:
-    """Tell whether the first output is an embedding; otherwise it is that of a classifier."""
+    """Tell whether the first output is an embedding, not that of a classifier."""
     first = _first_layer(model)
     return not (isinstance(first, layers.Dense) and is_softmax(first))
 
@@ -76,7 +68,8 @@ def compute(
     """
     progress = keras.utils.Progbar(len(batches), verbose=verbose)
     size, found = None, []
-    with _without_retracing_warning():
+    # TensorFlow advises against it, but every network has to be traced once.
+    with without_log("tensorflow", "retracing"):
         for index in range(len(batches)):
             images = batches[index][0]
             size = size or len(images)
@@ -92,7 +85,6 @@ def compute(
 
 
 def _filled(images: np.ndarray, size: int) -> np.ndarray:
-    """Append copies of the first image up to that number."""
     missing = size - len(images)
     return np.concatenate([images, np.repeat(images[:1], missing, axis=0)]) if missing else images
 
@@ -101,21 +93,6 @@ def _shares(values: np.ndarray, number: int, processes: int) -> np.ndarray:
     """Return the first values of each process' share of a batch, without those that filled it."""
     shares = values.reshape(processes, -1, *values.shape[1:])
     return shares[:, :number].reshape(-1, *values.shape[1:])
-
-
-@contextmanager
-def _without_retracing_warning() -> Iterator[None]:
-    """Drop TensorFlow's advice against retracing: every network has to be traced once."""
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return "retracing" not in record.getMessage()
-
-    logger = logging.getLogger("tensorflow")
-    logger.addFilter(is_other)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_other)
 
 
 def normalized(features: np.ndarray) -> np.ndarray:

@@ -23,8 +23,7 @@ class Classifier:
 
     Attributes:
         output: the description of the output in use.
-        score_kind: what the scores are: ``"probability"``, ``"cosine similarity"``,
-            ``"dot product"`` (of output and class embedding) or ``"negative squared distance"``.
+        score_kind: what the scores are, see ``models.decisions``.
     """
 
     def __init__(
@@ -84,11 +83,7 @@ class Classifier:
 
 
 def output_position(description: ModelDescription, name: str | None = None) -> int:
-    """Return the position of an output among those of the network; by default the last.
-
-    Raises:
-        UsageError: there is none of that name.
-    """
+    """Return the position of an output among those of the network; by default the last."""
     names = [output.name for output in description.outputs]
     if name is None:
         return len(names) - 1

@@ -17,21 +17,13 @@ Rates = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Panel:
-    """One diagram.
+    """One diagram."""
 
-    Attributes:
-        title: above it.
-        across: what the places are.
-        up: what the heights are.
-        curves: by name.
-        log: whether places are drawn on a logarithmic scale, on which 0 has no place.
-    """
-
-    title: str
-    across: str
-    up: str
-    curves: Mapping[str, Rates]
-    log: bool = False
+    title: str  # above it
+    across: str  # what the places are
+    up: str  # what the heights are
+    curves: Mapping[str, Rates]  # by name
+    log: bool = False  # whether places are drawn on a logarithmic scale, on which 0 has no place
 
 
 def write_rate_plot(path: Path, panels: Sequence[Panel]) -> None:

@@ -8,13 +8,7 @@ from storage.files import replacing
 
 
 def aligned(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> list[str]:
-    """Return lines with columns of equal width.
-
-    Args:
-        header: of the columns.
-        rows: their cells.
-        left: number of left-aligned columns; the others are right-aligned.
-    """
+    """Return lines with columns of equal width, ``left`` of which are left-aligned."""
     cells = [list(header), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [
@@ -30,9 +24,6 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     """Write a CSV file, with numbers in full precision and None as an empty cell.
 
     Bytes of file names that are not UTF-8 are written as ``\\udcff``.
-
-    Raises:
-        UserError: the file cannot be written.
     """
     text = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
     with replacing(path) as temporary, open(temporary, "w", **text) as file:

@@ -42,11 +42,7 @@ def architecture_names() -> list[str]:
 
 
 def check_architecture(name: str) -> str:
-    """Return the module that registers an architecture.
-
-    Raises:
-        UsageError: no architecture has that name.
-    """
+    """Return the module that registers an architecture."""
     for module, names in FAMILIES.items():
         if name.lower() in (known.lower() for known in names):
             return module
@@ -95,27 +91,17 @@ def build_backbone(
 
 
 def build_network(
-    name: str,
-    num_outputs: int | None,
-    *,
-    classifier: bool,
-    input_shape: Sequence[int],
-    **input_options: object,
+    name: str, num_outputs: int | None, *, input_shape: Sequence[int], **options: object
 ) -> "keras.Model":
-    """Return the backbone for samples of one shape; see ``build_backbone``.
+    """Return the backbone for samples of one shape: height, width, channels; or number of words.
 
-    Args:
-        name: one of ``architecture_names()``, upper or lower case.
-        num_outputs: number of classes, or dimensions of the embedding; None: as the features.
-        classifier: whether the network ends in the softmax layer ``prob``.
-        input_shape: height, width and channels, or the number of words.
-        input_options: of the first layer.
+    The other arguments are those of ``build_backbone``.
 
     Raises:
         UsageError: no architecture has that name, the images are too small for it, or have sides
             that it cannot halve.
     """
-    network = build_backbone(name, num_outputs, classifier=classifier, **input_options)
+    network = build_backbone(name, num_outputs, **options)
     try:
         network.compute_output_shape((1, *input_shape))
     except ValueError as error:

@@ -21,24 +21,17 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class Decision:
-    """A rule: the class with the largest score wins, the first of several.
+    """A rule: the class with the largest score wins, the first of several."""
 
-    Attributes:
-        kind: what the scores of ``complete`` are.
-        affine: function of class vectors, float32 (classes, dimensions), that returns the kernel
-            (dimensions, classes) and the bias (classes,) of the scores; None: the outputs are the
-            scores.
-        finish: function of affine scores (samples, classes), outputs (samples, dimensions) and
-            class vectors that returns what is shown; None: the affine scores.
-        ranks: whether the affine scores of a sample have the order of what is shown.
-        comparison: how the rule compares, for tables.
-    """
-
-    kind: str
+    kind: str  # what the scores of complete are
+    # Function of class vectors, float32 (classes, dimensions), that returns the kernel (dimensions,
+    # classes) and the bias (classes,) of the scores; None: the outputs are the scores
     affine: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
+    # Function of affine scores (samples, classes), outputs (samples, dimensions) and class vectors
+    # that returns what is shown; None: the affine scores
     finish: Finish | None = None
-    ranks: bool = True
-    comparison: str = ""
+    ranks: bool = True  # whether the affine scores of a sample have the order of what is shown
+    comparison: str = ""  # how the rule compares, for tables
 
     @property
     def compares(self) -> bool:
@@ -46,11 +39,9 @@ class Decision:
         return self.affine is not None
 
     def scores(self, outputs: KerasTensor, class_vectors: np.ndarray | None) -> KerasTensor:
-        """Return the scores that decide, (samples, classes).
+        """Return the scores that decide, (samples, classes), from outputs (samples, dimensions).
 
-        Args:
-            outputs: (samples, dimensions).
-            class_vectors: (classes, dimensions), or None where the outputs are the scores.
+        Class vectors are (classes, dimensions), or None where the outputs are the scores.
         """
         if self.affine is None:
             return outputs
@@ -130,13 +121,11 @@ def _largest(class_vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def is_softmax(layer: keras.Layer) -> bool:
-    """Tell whether a layer puts out probabilities."""
     activation = getattr(layer, "activation", None)
     return isinstance(layer, layers.Softmax) or activation is keras.activations.softmax
 
 
 def _are_unit_vectors(class_vectors: np.ndarray | None) -> bool:
-    """Whether class vectors have unit length; None stands for one-hot vectors, which have."""
     if class_vectors is None:
         return True
     return bool(np.allclose(np.linalg.norm(class_vectors, axis=1), 1, atol=1e-5))

@@ -8,7 +8,7 @@ from keras import KerasTensor, layers
 from models.layers.batch_normalization import batch_normalization
 from models.layers.inputs import IMAGE_LAYERS
 from models.layers.network import Network
-from utils import UsageError, unknown_name
+from utils import UsageError
 
 NORMALIZATIONS = {"l2norm": layers.UnitNormalization, "softmax": layers.Softmax}
 """Layers through which embeddings may pass before they are compared, by layer name."""
@@ -20,29 +20,22 @@ PROB_BN = "prob_bn"
 
 
 def embedding_head(backbone: keras.Model, normalization: str | None) -> keras.Model:
-    """Normalize the embedding.
+    """Normalize the embedding, the output (batch, dimensions) of a backbone.
 
-    Args:
-        backbone: a model with one output, (batch, dimensions).
-        normalization: a key of ``NORMALIZATIONS``; None leaves the embedding as it is.
-
-    Raises:
-        UsageError: the normalization is unknown.
+    ``normalization`` is a key of ``NORMALIZATIONS``; None leaves the embedding as it is.
     """
     if normalization is None:
         return backbone
-    if normalization not in NORMALIZATIONS:
-        raise unknown_name("normalization", normalization, NORMALIZATIONS)
     layer = NORMALIZATIONS[normalization](axis=-1, dtype="float32", name=normalization)
     output = layer(backbone.output)
     return Network(backbone.input, output, name=backbone.name)
 
 
 def classifier_head(model: keras.Model, num_classes: int, base: str | None = None) -> keras.Model:
-    """Add a softmax classifier beside the embedding.
+    """Add a softmax classifier beside the embedding, which is the only output of the model.
 
     Args:
-        model: a model with one output, the embedding.
+        model: the network.
         num_classes: number of classes.
         base: name or index of the layer from which classes are predicted, see ``layer_output``.
             The embedding by default.
@@ -50,9 +43,6 @@ def classifier_head(model: keras.Model, num_classes: int, base: str | None = Non
     Returns:
         A model with two outputs: the embedding and, from the layer ``prob``, the probabilities,
         (batch, num_classes).
-
-    Raises:
-        UsageError: the model has no layer ``base``.
     """
     x = model.output if base is None else layer_output(model, base)
     if len(x.shape) == 4:
@@ -70,15 +60,10 @@ def classifier_head(model: keras.Model, num_classes: int, base: str | None = Non
 
 
 def layer_output(model: keras.Model, base: str) -> KerasTensor:
-    """Return the output of a layer.
+    """Return the output of a layer, given by its name or, as text, its index.
 
-    Args:
-        model: the network.
-        base: name or index of the layer, as text. The input has index 0, and the normalization
-            of pixels is not counted; negative indices count from the end.
-
-    Raises:
-        UsageError: there is no such layer.
+    The input has index 0, and the normalization of pixels is not counted; negative indices count
+    from the end.
     """
     by_name = {layer.name: layer for layer in model.layers}
     if base in by_name:
@@ -99,7 +84,7 @@ def layer_output(model: keras.Model, base: str) -> KerasTensor:
 
 
 def _counted(model: keras.Model) -> list[keras.Layer]:
-    """Return the layers of a network without those that normalize pixels, as published."""
+    """Layers of a network without those that normalize pixels, which published models lack."""
     names = [layer.name for layer in model.layers]
     first = 1 + max((names.index(name) for name in IMAGE_LAYERS if name in names), default=0)
     return [model.layers[0], *model.layers[first:]]

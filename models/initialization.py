@@ -27,10 +27,7 @@ def initialize(model: keras.Model, seed: int, given: Sequence[np.ndarray] = ()) 
     and its position there, so two networks share the weights of the layers they have in common.
     The random states of dropout are drawn in the same way.
 
-    Args:
-        model: the network, changed in place.
-        seed: a non-negative integer.
-        given: weights of the first layer that has any, which take the place of drawn ones.
+    ``given`` are weights of the first layer that has any, which take the place of drawn ones.
 
     Raises:
         ValueError: a weight has no initializer that is known here.

@@ -1,1 +1,4 @@
-"""Files: written whole or not at all, locked, recorded; read without executing anything."""
+"""Files: written whole or not at all, locked, recorded; read without executing anything.
+
+What cannot be written is a ``UserError`` of ``utils``, in all rooms.
+"""

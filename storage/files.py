@@ -10,7 +10,7 @@ from typing import TextIO
 
 from storage.outputs import discard, place
 from storage.temporary import temporary_folder
-from utils import UserError
+from utils import UserError, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -26,15 +26,8 @@ def replacing(path: str | Path, suffix: str | None = None) -> Iterator[Path]:
     """Yield a temporary name for a file or folder, which gets its own when the block succeeds.
 
     The block should do nothing but write, since every OSError in it is reported as a failure to.
-    What is replaced is what ``storage.outputs.place`` allows.
-
-    Args:
-        path: what to write.
-        suffix: of the temporary name, by which libraries choose formats; that of ``path`` by
-            default.
-
-    Raises:
-        UserError: it cannot be written.
+    What is replaced is what ``storage.outputs.place`` allows. Libraries choose formats by suffix:
+    that of the temporary name is that of ``path`` by default.
     """
     path = Path(path)
     ending = suffix or (path.suffix if len(os.fsencode(path.suffix)) < _LONG_SUFFIX else "")
@@ -86,9 +79,6 @@ def growing(path: Path) -> Iterator[TextIO]:
     Until then it is ``partial_path(path)``, a new file. If the block fails after something
     was flushed, it keeps that name, and a warning says so. Errors of the block pass unchanged; it
     puts ``write_errors`` around what writes.
-
-    Raises:
-        UserError: the file cannot be written.
     """
     partial = partial_path(path)
     with write_errors(path):
@@ -144,6 +134,5 @@ def write_errors(
 
 def _reason(error: Exception) -> str:
     """Message of the system, unwrapped from that of HDF5."""
-    text = " ".join(str(error).split())
-    wrapped = re.search(r"error message = '([^']+)'", text)
-    return wrapped[1] if wrapped else getattr(error, "strerror", None) or text
+    wrapped = re.search(r"error message = '([^']+)'", str(error))
+    return wrapped[1] if wrapped else one_line(error)

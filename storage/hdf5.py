@@ -15,28 +15,20 @@ import numpy as np
 
 from storage.npz import read_member
 from storage.rehearsal import rehearse
-from utils import UserError, open_regular
+from utils import UserError, one_line, open_regular
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 def is_hdf5(path: str | Path) -> bool:
-    """Return whether a file begins with the signature of HDF5.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
+    """Return whether a file begins with the signature of HDF5."""
     with open_regular(path) as file:
         return file.read(len(_SIGNATURE)) == _SIGNATURE
 
 
 @contextlib.contextmanager
 def open_hdf5(path: str | Path, member: str | None = None) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading.
-
-    Args:
-        path: the file.
-        member: of a zip archive at ``path``, if the file is one.
+    """Open an HDF5 file, or the member of a zip archive that is one, for reading.
 
     Raises:
         UserError: it refers to other files, is damaged, or has far more content than bytes.
@@ -48,11 +40,7 @@ def open_hdf5(path: str | Path, member: str | None = None) -> Iterator[h5py.File
 
 
 def text_list(group: h5py.Group, name: str) -> list[str]:
-    """Return an attribute that is a list of texts.
-
-    Raises:
-        ValueError: it is something else.
-    """
+    """Return an attribute that is a list of texts; raise ValueError if it is something else."""
     values = np.asarray(group.attrs[name])
     texts = [one.decode() if isinstance(one, bytes) else one for one in values.ravel().tolist()]
     if values.ndim != 1 or not all(isinstance(one, str) for one in texts):
@@ -61,12 +49,7 @@ def text_list(group: h5py.Group, name: str) -> list[str]:
 
 
 def text(group: h5py.Group, name: str) -> str:
-    """Return an attribute that is one text.
-
-    Raises:
-        KeyError: there is none.
-        ValueError: it is something else.
-    """
+    """Return an attribute that is one text; raise ValueError if it is something else."""
     value = group.attrs[name]
     if not isinstance(value, str | bytes):
         raise ValueError(f"{name} is no text")
@@ -112,8 +95,7 @@ def read_all(path: str, member: str | None) -> None:
     except UserError:
         raise
     except Exception as error:  # h5py raises almost anything for damaged files
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UserError(f"cannot read {path}: {reason}") from error
+        raise UserError(f"cannot read {path}: {one_line(error)}") from error
 
 
 def _content(dataset: h5py.Dataset) -> np.ndarray:

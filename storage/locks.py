@@ -42,9 +42,6 @@ class Lock:
 
         Returns:
             Whether it is locked now; None: the file system cannot lock, nobody is kept out.
-
-        Raises:
-            OSError: the file cannot be opened once more after its holder removed it.
         """
         while True:
             try:

@@ -14,10 +14,7 @@ _MOST_VALUES = 2**24  # numbers in a list; ImageNet has 1.3 million images
 def load_mat(path: Path, *variables: str, optional: str | None = None) -> list[np.ndarray]:
     """Read variables of a MATLAB file, each as a one-dimensional array.
 
-    Args:
-        path: the file, of MATLAB 5 to 7.2.
-        *variables: required variables.
-        optional: a variable that may be missing; it is empty then.
+    The ``optional`` one may be missing; it is empty then.
 
     Raises:
         UserError: the file is missing or damaged, or lacks a variable.
@@ -31,11 +28,7 @@ def load_mat(path: Path, *variables: str, optional: str | None = None) -> list[n
 
 
 def whole_numbers(path: Path, name: str, values: np.ndarray) -> list[int]:
-    """Return a variable of a MATLAB file as a list of integers.
-
-    Raises:
-        UserError: its values are no whole numbers.
-    """
+    """Return a variable of a MATLAB file as a list of integers."""
     values = np.asarray(values)
     if values.ndim != 1 or values.dtype.kind not in "iuf" or values.size > _MOST_VALUES:
         raise UserError(f"{path}: {name} is no list of whole numbers")

@@ -6,24 +6,21 @@ Nothing in them is executed. How much a small archive unpacks to is left to ``st
 import os
 import warnings
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from storage.rehearsal import rehearsed
-from utils import open_regular
+from utils import one_line, open_regular
 
 _KINDS = "biufSU"  # of dtypes: numbers and text
 
 
 def is_zip(path: str | Path) -> bool:
-    """Return whether a file begins like a zip archive, damaged ones included.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
+    """Return whether a file begins like a zip archive, damaged ones included."""
     with open_regular(path) as file:
         return file.read(2) == b"PK"
 
@@ -45,31 +42,34 @@ def is_dense(path: str | Path) -> bool:
 def read_npz(
     file: BinaryIO, names: Iterable[str], limit: int | None = None
 ) -> dict[str, np.ndarray]:
-    """Read arrays of numbers and text from an ``.npz`` archive.
+    """Read those of the named arrays, of numbers or text, that an ``.npz`` archive has.
 
-    Args:
-        file: the archive.
-        names: of the arrays; the result has those that exist.
-        limit: of the size that they say to have, in bytes, where reading is not rehearsed.
+    ``limit`` is that of the size that they say to have, in bytes, where reading is not rehearsed.
 
     Raises:
         ValueError: the archive is damaged, or holds arrays of other types.
         MemoryError: it unpacks to too much.
     """
+    with _opened(file) as archive:
+        members = {name: f"{name}.npy" for name in names}
+        sizes = {member.filename: member.file_size for member in archive.infolist()}
+        found = {name: file for name, file in members.items() if file in sizes}
+        if limit is not None and sum(sizes[file] for file in found.values()) > limit:
+            raise MemoryError
+        return {name: _array(archive, file) for name, file in found.items()}
+
+
+@contextmanager
+def _opened(file: BinaryIO) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(file) as archive, warnings.catch_warnings():
             # NumPy warns about headers of Python 2, Python about damaged ones that it parses.
             warnings.simplefilter("ignore")
-            members = {name: f"{name}.npy" for name in names}
-            sizes = {member.filename: member.file_size for member in archive.infolist()}
-            found = {name: file for name, file in members.items() if file in sizes}
-            if limit is not None and sum(sizes[file] for file in found.values()) > limit:
-                raise MemoryError
-            return {name: _array(archive, file) for name, file in found.items()}
+            yield archive
     except MemoryError:
         raise
     except Exception as error:  # damaged archives and headers may raise anything
-        raise ValueError(_reason(error)) from error
+        raise ValueError(one_line(error)) from error
 
 
 @rehearsed()
@@ -81,14 +81,8 @@ def read_member(path: str | Path, name: str) -> bytes | None:
         ValueError: the archive is damaged.
         MemoryError: it unpacks to too much.
     """
-    with open_regular(path) as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                return archive.read(name) if name in archive.namelist() else None
-        except MemoryError:
-            raise
-        except Exception as error:  # damaged archives may raise anything
-            raise ValueError(_reason(error)) from error
+    with open_regular(path) as file, _opened(file) as archive:
+        return archive.read(name) if name in archive.namelist() else None
 
 
 def float_vectors(value: object) -> np.ndarray:
@@ -105,11 +99,7 @@ def float_vectors(value: object) -> np.ndarray:
 
 
 def check_text(array: np.ndarray) -> None:
-    """Refuse an array of text with invalid code points, which NumPy accepts.
-
-    Raises:
-        ValueError: there are some.
-    """
+    """Raise ValueError for an array of text with invalid code points, which NumPy accepts."""
     if array.dtype.kind == "U" and array.size and array.dtype.itemsize:
         code_points = array.reshape(-1).view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
         if code_points.max() > 0x10FFFF:
@@ -125,7 +115,3 @@ def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         raise ValueError(f"its arrays have to be numbers and text, one is {array.dtype}")
     check_text(array)
     return array
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,16 +34,9 @@ State = tuple[tuple, ...]
 
 @dataclass
 class _Claim:
-    """Attributes.
-
-    state: of what this process may replace.
-    aside: where the output is written once another file has its name.
-    tell: see ``announce``.
-    """
-
-    state: State
-    aside: Path | None = None
-    tell: Callable[[Path], None] | None = None
+    state: State  # of what this process may replace
+    aside: Path | None = None  # where the output is written once another file has its name
+    tell: Callable[[Path], None] | None = None  # see ``announce``
 
 
 _claims: dict[Path, _Claim] = {}
@@ -53,12 +46,7 @@ _held = ExitStack()
 def claim(option: str, path: Path, overwrite: bool) -> None:
     """Refuse an output before hours of training end in an error; keep other commands off it.
 
-    What killed commands left of it is removed.
-
-    Args:
-        option: flag that named the file, for messages.
-        path: the file.
-        overwrite: whether an existing file may be replaced.
+    What killed commands left of it is removed. ``option`` is the flag that named the file.
 
     Raises:
         UsageError: the folder is missing or not writable, the file exists or is none, or its name
@@ -134,20 +122,17 @@ def place(new: Path, path: Path) -> None:
             claimed.tell(new)
         _rename(new, path, bool(there))
     except FileExistsError:
-        aside = _put_aside(new, path, claimed)
+        claimed.aside = claimed.aside or _free_name(path)
+        os.replace(new, claimed.aside)
         raise UserError(
             f"cannot write {path}: another file has this name since the command began, and "
-            f"stays; what was to be written is in {aside}"
+            f"stays; what was to be written is in {claimed.aside}"
         ) from None
     claimed.state = _state(path)
 
 
 def discard(path: Path) -> None:
-    """Remove a file that had this name already when it was claimed.
-
-    Raises:
-        OSError: it cannot be removed.
-    """
+    """Remove a file that had this name already when it was claimed."""
     claimed = _claims.get(_key(path))
     if claimed and claimed.state and claimed.state == _state(path):
         path.unlink()
@@ -184,13 +169,6 @@ def _exchange(new: Path, path: Path) -> None:
     path.rename(old)  # a visible name: it is the only model until the next line
     new.rename(path)
     old.rename(new)
-
-
-def _put_aside(new: Path, path: Path, claimed: _Claim) -> Path:
-    if claimed.aside is None:
-        claimed.aside = _free_name(path)
-    os.replace(new, claimed.aside)
-    return claimed.aside
 
 
 def _free_name(path: Path) -> Path:
@@ -234,15 +212,25 @@ def _check_file(option: str, path: Path, overwrite: bool) -> None:
         raise UsageError(f"{option} {path}: {error.strerror}") from error
 
 
+def check_suffix(
+    option: str, path: str | Path, suffixes: Sequence[str], any_case: bool = False
+) -> None:
+    """Refuse a file name whose suffix is none of ``suffixes``."""
+    suffix = Path(path).suffix
+    if (suffix.lower() if any_case else suffix) not in suffixes:
+        raise UsageError(f"{option} {path}: the name has to end in {' or '.join(suffixes)}")
+
+
+def claim_all(outputs: Iterable[tuple[str, Path | None]], overwrite: bool) -> None:
+    """Claim several outputs; a path that is None is not wanted."""
+    wanted = [(option, path) for option, path in outputs if path]
+    check_distinct(wanted)
+    for option, path in wanted:
+        claim(option, path, overwrite)
+
+
 def check_distinct(outputs: Iterable[tuple[str, Path]]) -> None:
-    """Refuse two outputs in one file, of which the later would replace the earlier.
-
-    Args:
-        outputs: option and path of each file.
-
-    Raises:
-        UsageError: two paths are those of the same file.
-    """
+    """Refuse two outputs, option and path, in one file: the later would replace the earlier."""
     seen: dict[str, str] = {}
     for option, path in outputs:
         real = os.path.realpath(path)
@@ -252,11 +240,7 @@ def check_distinct(outputs: Iterable[tuple[str, Path]]) -> None:
 
 
 def check_folder(option: str, folder: Path) -> None:
-    """Refuse a folder in which no file can be created.
-
-    Raises:
-        UsageError: it is missing or not writable.
-    """
+    """Refuse a folder in which no file can be created."""
     try:
         # Permissions alone do not tell: root passes them, read-only file systems do not.
         tempfile.TemporaryFile(dir=folder).close()

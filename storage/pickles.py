@@ -14,7 +14,7 @@ import numpy as np
 from numpy._core import multiarray
 
 from storage.npz import check_text
-from utils import UserError, open_regular
+from utils import UserError, one_line, open_regular
 
 
 class _ForbiddenGlobal(Exception):
@@ -160,5 +160,4 @@ def load_plain_pickle(path: str | Path, encoding: str = "latin1"):
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     except Exception as error:  # damaged pickles may raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path} is not a complete pickle file: {reason}") from error
+        raise UserError(f"{path} is not a complete pickle file: {one_line(error)}") from error

@@ -2,12 +2,10 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage.files import replacing
-from utils import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,28 +13,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def check_plot_path(option: str, path: Path, formats: Sequence[str]) -> None:
-    """Refuse a file name whose suffix is none of ``formats``, e.g. ``(".png", ".svg")``.
-
-    Raises:
-        UsageError: the format is unknown; the message starts with ``option``.
-    """
-    if path.suffix.lower() not in formats:
-        raise UsageError(f"{option} {path}: the name has to end in {' or '.join(formats)}")
-
-
 def save_plot(figure: "Figure", path: Path, **options: object) -> None:
-    """Save a Matplotlib figure in the format of the file's suffix.
+    """Save a Matplotlib figure in the format of the file's suffix; text in SVG can be searched.
 
-    SVG keeps text as text, so that it can be searched.
-
-    Args:
-        figure: the plot.
-        path: the file.
-        **options: arguments of ``Figure.savefig``.
-
-    Raises:
-        UserError: the file cannot be written.
+    ``options`` are arguments of ``Figure.savefig``.
     """
     import matplotlib
 

@@ -8,24 +8,16 @@ import importlib.metadata
 import json
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from storage.files import replacing
-from storage.outputs import RECORD
+from storage.outputs import RECORD, check_suffix, claim_all
 from utils import open_regular
 
-LIBRARIES = (
-    "keras",
-    "tensorflow",
-    "jax",
-    "torch",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "pillow",
-    "ray",
-)
+LIBRARIES = "keras tensorflow jax torch numpy scipy scikit-learn pillow ray".split()
 
 DIGEST = "sha256"
 """Entry of a record with the ``digest`` of its file."""
@@ -43,14 +35,19 @@ def commit() -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that a result may depend on."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of the libraries, and the backend if Keras is in use."""
+    keras = sys.modules.get("keras")
+    found = {"backend": keras.backend.backend()} if keras else {}
+    found["python"] = platform.python_version()
     for library in LIBRARIES:
-        try:
+        with suppress(importlib.metadata.PackageNotFoundError):
             found[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found
+
+
+def provenance(options: Mapping[str, object]) -> dict[str, object]:
+    """Return where a result comes from: the options of the command, the code, the libraries."""
+    return {"options": options, "commit": commit(), "versions": versions()}
 
 
 def record_path(path: Path) -> Path:
@@ -64,15 +61,15 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def claim_reports(csv: Path | None, plot: Path | None, overwrite: bool) -> None:
+    """Claim the files of --csv, with its record, and of --plot, .png or .svg; None: not wanted."""
+    if plot:
+        check_suffix("--plot", plot, (".png", ".svg"), any_case=True)
+    record = csv and record_path(csv)
+    claim_all((("--csv", csv), ("--csv", record), ("--plot", plot)), overwrite)
+
+
 def write_record(path: Path, content: Mapping[str, object]) -> None:
-    """Write a record as JSON.
-
-    Args:
-        path: of the record itself.
-        content: entries; values that JSON does not know are written as text.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
+    """Write a record as JSON; values that JSON does not know are written as text."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, default=str) + "\n")

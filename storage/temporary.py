@@ -28,9 +28,6 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside ``path``, which only this user can read, and remove it at the end.
 
     Nobody can foresee its name or put a link into it.
-
-    Raises:
-        OSError: it cannot be created.
     """
     folder = Path(tempfile.mkdtemp(prefix=hidden(path), suffix=_END, dir=path.absolute().parent))
     try:

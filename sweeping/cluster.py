@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils import UsageError, UserError
+from utils import UsageError, UserError, one_line
 
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -187,10 +187,10 @@ def _start(ray, address: str | None) -> None:
     try:
         ray.init(address or "local", **quiet, **({} if address else local))
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        reason = " ".join(str(error).split())
+        told = one_line(error)
         if address:
-            raise UsageError(f"--address {address}: no Ray cluster answers: {reason}") from error
-        raise UserError(f"Ray does not start: {reason}") from error
+            raise UsageError(f"--address {address}: no Ray cluster answers: {told}") from error
+        raise UserError(f"Ray does not start: {told}") from error
 
 
 def _check_address(address: str) -> None:

@@ -12,14 +12,13 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import keras
 
-from evaluation.feature_dumps import check_features_path
+from evaluation.feature_dumps import SUFFIXES
 from models.files.saved import check_model_path, check_weights_path
-from storage.outputs import check_distinct, check_folder, claim, hold
+from storage.outputs import check_distinct, check_folder, check_suffix, claim, hold
 from storage.records import DIGEST, digest, record_path
 from storage.temporary import remove_leftovers
 from training.callbacks.epoch_log import EpochReporter
@@ -35,7 +34,7 @@ _LARGEST = 2**26  # bytes of a record
 _FORMATS = {
     "model_dump": check_model_path,
     "weight_dump": check_weights_path,
-    "feature_dump": partial(check_features_path, "--feature_dump"),
+    "feature_dump": lambda path: check_suffix("--feature_dump", path, SUFFIXES),
 }
 _RESULTS = (*_FORMATS, "history")
 """What replaces results of other runs, if ``--overwrite`` is given."""

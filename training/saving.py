@@ -11,10 +11,10 @@ from evaluation.feature_dumps import Features, write_features
 from models.files.description import ModelDescription
 from models.files.saved import save_model, save_weights
 from storage.outputs import announce
-from storage.records import DIGEST, commit, digest, record_path
+from storage.records import DIGEST, digest, provenance, record_path
 from training.options import OutputOptions
 from training.outputs import records_to_write, result_paths
-from training.parallel import backend, hosts
+from training.parallel import hosts
 from training.record import describe_dataset, write_run_record
 from utils import UserError
 
@@ -33,9 +33,7 @@ def run_record(
         **results_so_far: further entries.
     """
     return {
-        "options": command,
-        "commit": commit(),
-        "versions": backend.versions(),
+        **provenance(command),
         "dataset": describe_dataset(dataset),
         "parameters": model.count_params(),
         **results_so_far,

@@ -14,7 +14,7 @@ import simplejpeg
 from PIL import Image, UnidentifiedImageError, _imaging
 
 from storage.rehearsal import rehearse
-from utils import UserError, open_regular, read_bytes
+from utils import UserError, one_line, open_regular, read_bytes
 
 IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .jp2 .j2k "
@@ -154,8 +154,7 @@ def _explained(name: str | Path) -> Iterator[None]:
     except Exception as error:  # each of Pillow's decoders has its own way of failing
         if isinstance(error, OSError) and error.strerror:
             raise UserError(f"cannot read {name}: {error.strerror}") from error
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"cannot read {name}: {reason}") from error
+        raise UserError(f"cannot read {name}: {one_line(error)}") from error
 
 
 def _decoded(content: bytes, channels: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.images import pillow_resizing
+from utils import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def pixel_loops() -> ModuleType:
             return numba_resizing
         reason = "it would change pixels"
     except Exception as error:  # there are many reasons, and none keeps Pillow from working
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
     logger.warning("Images are resized slowly, without Numba: %s", reason)
     return pillow_resizing
 

@@ -1,4 +1,8 @@
-"""Accuracy of predicted classes: plain, top-k, balanced, per class and hierarchical."""
+"""Accuracy of predicted classes: plain, top-k, balanced, per class and hierarchical.
+
+``predicted`` and ``labels`` are predicted and true class positions, int (samples,); ``scores`` are
+(samples, classes), the largest is the decision. Accuracies are in [0, 1].
+"""
 
 from collections.abc import Mapping
 
@@ -8,55 +12,27 @@ TOP_K = 5
 
 
 def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of samples whose class is predicted, in [0, 1].
-
-    Args:
-        predicted: class positions, shape (samples,).
-        labels: true class positions, shape (samples,).
-    """
+    """Return the share of samples whose class is predicted."""
     return float(np.mean(predicted == labels))
 
 
 def average_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean over classes of the accuracy within each class, in [0, 1].
-
-    Classes without a test sample do not count.
-
-    Args:
-        predicted: class positions, shape (samples,).
-        labels: true class positions, shape (samples,).
-    """
+    """Return the mean accuracy within a class, over all classes that have samples."""
     return float(np.nanmean(accuracy_per_class(predicted, labels, int(labels.max()) + 1)))
 
 
 def accuracy_per_class(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return the accuracy within each class, in [0, 1]; NaN for a class without a test sample.
-
-    Args:
-        predicted: class positions, shape (samples,).
-        labels: true class positions, shape (samples,).
-        num_classes: number of classes.
-
-    Returns:
-        float64 (num_classes,).
-    """
+    """Return the accuracy within each class, float64 (num_classes,); NaN where no sample is."""
     samples = np.bincount(labels, minlength=num_classes)
     hits = np.bincount(labels, weights=predicted == labels, minlength=num_classes)
     return np.divide(hits, samples, out=np.full(len(samples), np.nan), where=samples > 0)
 
 
 def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = TOP_K) -> float | None:
-    """Return the share of samples whose class is among the k with the largest scores, in [0, 1].
+    """Return the share of samples whose class is among the k with the largest scores.
 
-    Of classes with equal scores the first counts as larger, as for ``argmax``.
-
-    Args:
-        scores: shape (samples, classes).
-        labels: true class positions, shape (samples,).
-        k: how many classes may be named.
-
-    Returns:
-        None when there are fewer than k classes.
+    Of classes with equal scores the first counts as larger, as for ``argmax``. None when there are
+    fewer than k classes.
     """
     if scores.shape[1] < k:
         return None
@@ -70,16 +46,11 @@ def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = TOP_K) -> fl
 def hierarchical_accuracy(
     predicted: np.ndarray, labels: np.ndarray, similarities: np.ndarray
 ) -> float:
-    """Return the mean similarity of predicted and true class, in [0, 1].
+    """Return the mean similarity of predicted and true class.
 
-    With 1 - height(lowest common ancestor) / height(root) as similarity, this is how close wrong
-    predictions come in a taxonomy (Barz and Denzler, "Hierarchy-based Image Embeddings for
-    Semantic Image Retrieval", https://arxiv.org/abs/1809.09924).
-
-    Args:
-        predicted: class positions, shape (samples,).
-        labels: true class positions, shape (samples,).
-        similarities: of each two classes, shape (classes, classes), 1 on the diagonal.
+    With 1 - height(lowest common ancestor) / height(root) as similarity, (classes, classes), this
+    is how close wrong predictions come in a taxonomy (Barz and Denzler, "Hierarchy-based Image
+    Embeddings for Semantic Image Retrieval", https://arxiv.org/abs/1809.09924).
     """
     return float(np.mean(similarities[labels, predicted]))
 
@@ -87,12 +58,9 @@ def hierarchical_accuracy(
 def all_accuracies(
     scores: np.ndarray, labels: np.ndarray, similarities: Mapping[str, np.ndarray]
 ) -> dict[str, float | None]:
-    """Return every accuracy by name, each in [0, 1]; None where it has no meaning.
+    """Return every accuracy by name; None where it has no meaning.
 
-    Args:
-        scores: one for each class, shape (samples, classes); the largest is the decision.
-        labels: true class positions, shape (samples,).
-        similarities: matrices (classes, classes) by the name of the similarity; may be empty.
+    There is a hierarchical one for each of ``similarities``, matrices by name.
     """
     predicted = scores.argmax(axis=1)
     return {

@@ -1,15 +1,14 @@
 """Ways to classify with a trained network: each turns features of images into scores of classes.
 
 A classifier has ``tensor``, the tensor of the network that it looks at; ``learns``, whether it has
-to see training images; ``fit(features, labels)``; and ``scores(features)``, float (images,
+to see training images, for ``fit(features, labels)``; and ``scores(features)``, float (images,
 classes), of which the largest is the decision.
 """
 
 import logging
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -26,61 +25,32 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Request:
-    """What the user wants to classify with.
+    """What the user wants to classify with."""
 
-    Attributes:
-        model: the network.
-        description: of its classes and outputs.
-        labels: original labels of the classes to choose from, in the order of the scores.
-        layer: name or index of the layer with the features, as text; None: the embedding.
-        norm: whether features are scaled to unit length.
-        centroids: one vector per class to compare features with, or None.
-        cost: C of the support vector machine.
-        seed: of the support vector machine.
-    """
-
-    model: keras.Model
-    description: ModelDescription
+    model: keras.Model  # the network
+    description: ModelDescription  # of its classes and outputs
+    # Original labels of the classes to choose from, in the order of the scores
     labels: tuple[int | str, ...]
+    # Name or index of the layer with the features, as text; None: the embedding
     layer: str | None = None
-    norm: bool = False
+    norm: bool = False  # whether features are scaled to unit length
+    # One vector per class to compare features with, or None
     centroids: ClassEmbeddings | None = None
-    cost: float = 0.1
-    seed: int = 0
-
-
-class Classifier(Protocol):
-    """See the module's docstring."""
-
-    tensor: KerasTensor
-    learns: bool
-
-    def fit(self, features: np.ndarray, labels: np.ndarray) -> None: ...
-
-    def scores(self, features: np.ndarray) -> np.ndarray: ...
+    cost: float = 0.1  # C of the support vector machine
+    seed: int = 0  # of the support vector machine
 
 
 @dataclass
 class Comparison:
-    """Scores by a fixed rule, mostly by comparing features with one vector per class.
+    """Scores by a fixed rule, mostly by comparing features with one vector per class."""
 
-    Attributes:
-        tensor: what is compared.
-        decision: a key of ``DECISIONS``.
-        vectors: float32 (all classes, dimensions), or None for the rule ``"output"``.
-        columns: int (classes,), which scores count and in which order.
-        norm: whether features are scaled to unit length first.
-    """
+    tensor: KerasTensor  # what is compared
+    decision: str  # a key of DECISIONS
+    vectors: np.ndarray | None  # float32 (all classes, dimensions), or None for the rule "output"
+    columns: np.ndarray  # int (classes,), which scores count and in which order
+    norm: bool = False  # whether features are scaled to unit length first
 
-    tensor: KerasTensor
-    decision: str
-    vectors: np.ndarray | None
-    columns: np.ndarray
-    norm: bool = False
-    learns: bool = field(default=False, init=False)
-
-    def fit(self, features: np.ndarray, labels: np.ndarray) -> None:
-        """Do nothing: there is nothing to learn."""
+    learns = False
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         features = normalized(features) if self.norm else features
@@ -90,28 +60,19 @@ class Comparison:
 
 @dataclass
 class LinearSVM:
-    """A linear support vector machine, one class against the rest (scikit-learn's LinearSVC).
+    """A linear support vector machine, one class against the rest (scikit-learn's LinearSVC)."""
 
-    Attributes:
-        tensor: its features.
-        cost: C, the weight of errors against that of the margin.
-        seed: of the order in which it sees the images.
-        norm: whether features are scaled to unit length first; otherwise each is divided by its
-            largest absolute value in training.
-    """
-
-    tensor: KerasTensor
-    cost: float
-    seed: int
+    tensor: KerasTensor  # its features
+    cost: float  # C, the weight of errors against that of the margin
+    seed: int  # of the order in which it sees the images
+    # Whether features are scaled to unit length first; otherwise each is divided by its largest
+    # absolute value in training
     norm: bool = False
-    learns: bool = field(default=True, init=False)
+
+    learns = True
 
     def fit(self, features: np.ndarray, labels: np.ndarray) -> None:
-        """Learn from features (images, dimensions) and class positions (images,).
-
-        Raises:
-            UsageError: there is only one class.
-        """
+        """Learn from features (images, dimensions) and class positions (images,)."""
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.svm import LinearSVC
 
@@ -133,6 +94,9 @@ class LinearSVM:
 
     def _prepared(self, features: np.ndarray) -> np.ndarray:
         return normalized(features) if self.norm else features / self._scale
+
+
+Classifier = Comparison | LinearSVM
 
 
 def own_decision(request: Request) -> Classifier:
@@ -186,13 +150,15 @@ def largest_value(request: Request) -> Classifier:
     Raises:
         UsageError: the model has no probabilities, or the layer another number of values.
     """
-    if request.layer is None and not _has_probabilities(request.model):
+    if request.layer is not None:
+        tensor = feature_tensor(request.model, request.layer)
+    elif _has_probabilities(request.model):
+        tensor = request.model.outputs[-1]
+    else:
         raise UsageError(
             "--prob_features: the model has no class probabilities, "
             f"it classifies by its layer {request.description.classifying.name}"
         )
-    last = request.model.outputs[-1]
-    tensor = last if request.layer is None else feature_tensor(request.model, request.layer)
     classes = len(request.description.labels)
     if tensor.shape[-1] != classes:
         raise UsageError(

@@ -16,13 +16,7 @@ _SAME = 1e-9  # difference up to which similarities are equal
 def confusion_matrix(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Count the samples of each class (row) that were classified as each class (column).
 
-    Args:
-        predicted: class positions, shape (samples,).
-        labels: true class positions, shape (samples,).
-        num_classes: number of classes.
-
-    Returns:
-        int64 (num_classes, num_classes).
+    ``predicted`` and ``labels`` are class positions, int (samples,).
     """
     cells = np.bincount(labels * num_classes + predicted, minlength=num_classes**2)
     return cells.reshape(num_classes, num_classes)
@@ -37,24 +31,15 @@ def row_shares(confusion: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Classes in an order that puts related ones side by side.
+    """Classes in an order that puts related ones side by side."""
 
-    Attributes:
-        order: positions of all classes.
-        groups: name and size of each group of related classes, in that order.
-    """
-
-    order: tuple[int, ...]
+    order: tuple[int, ...]  # positions of all classes
+    # Name and size of each group of related classes, in that order
     groups: tuple[tuple[str, int], ...] = ()
 
 
 def arrange(taxonomy: Taxonomy, labels: Sequence[Label]) -> Arrangement:
-    """Group classes by a taxonomy, such that most groups are large enough to be named.
-
-    Args:
-        taxonomy: has all classes.
-        labels: of the classes, in the order of their positions.
-    """
+    """Group the classes with these labels, mostly in groups large enough to be named."""
     order = taxonomy.arrange(labels)
     ancestors = taxonomy.lowest_common_ancestors(labels)
     groups = _divide(list(order), taxonomy.similarities(labels))

@@ -42,9 +42,6 @@ def plot_confusion(
         class_names: of each class.
         arrangement: order and groups of the classes; by default the order of ``confusion``.
         title: shown above.
-
-    Raises:
-        UserError: the file cannot be written.
     """
     from matplotlib.figure import Figure
 

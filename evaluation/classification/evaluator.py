@@ -20,39 +20,29 @@ from evaluation.features import compute
 
 @dataclass(frozen=True)
 class Head:
-    """A tensor of a network that classifies.
+    """A tensor of a network that classifies."""
 
-    Attributes:
-        name: prefix of its metrics where there are several.
-        tensor: (batch, dimensions).
-        scores: function of its values, float32 (samples, dimensions); returns (samples, classes),
-            of which the largest is the decision.
-        loss: function of class positions and values; returns one value per sample.
-        weight: of the loss in the sum.
-    """
-
-    name: str
-    tensor: KerasTensor
+    name: str  # prefix of its metrics where there are several
+    tensor: KerasTensor  # (batch, dimensions)
+    # Function of its values, float32 (samples, dimensions); returns (samples, classes), of which
+    # the largest is the decision
     scores: Callable[[np.ndarray], np.ndarray]
+    # Function of class positions and values; returns one value per sample
     loss: Callable[[np.ndarray, KerasTensor], KerasTensor] | None = None
-    weight: float = 1.0
+    weight: float = 1.0  # of the loss in the sum
 
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
-    """What a network reaches on a split.
+    """What a network reaches on a split."""
 
-    Attributes:
-        values: losses, and accuracies in [0, 1], by the names they have in training; accuracies
-            are NaN if any output or score is not finite.
-        average_accuracy: mean over classes of the accuracy within each, of the last head; or NaN.
-        scores: of the last head, (samples, classes).
-        features: float32 (samples, dimensions), or None where none are wanted.
-    """
-
+    # Losses, and accuracies in [0, 1], by the names they have in training; accuracies are NaN if
+    # any output or score is not finite
     values: dict[str, float]
+    # Mean over classes of the accuracy within each, of the last head; or NaN
     average_accuracy: float
-    scores: np.ndarray
+    scores: np.ndarray  # of the last head, (samples, classes)
+    # (samples, dimensions), or None where none are wanted
     features: np.ndarray | None = None
 
     @property
@@ -114,13 +104,7 @@ class Evaluator:
     def compute(
         self, batches: Batches, verbose: int = 0, check: Callable[[], None] | None = None
     ) -> list[np.ndarray]:
-        """Return the values of all tensors for a whole split, in its order.
-
-        Args:
-            batches: the split in order.
-            verbose: 1 shows a progress bar.
-            check: called after every batch; what it raises ends the evaluation.
-        """
+        """Return the values of all tensors for a split, see ``evaluation.features``."""
         return compute(self._network, batches, verbose, check, self._shard)
 
     def forget_trainability(self) -> None:

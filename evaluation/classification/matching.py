@@ -32,23 +32,35 @@ def matched(
     first, *_ = models
     labels = list(map(str, class_list or models[first].labels))
     for path, description in models.items():
-        known = set(map(str, description.labels))
-        if missing := [label for label in labels if label not in known]:
-            raise UsageError(
-                f"{path} does not know the classes {listing(missing)} of "
-                f"{'--class_list' if class_list else first}; it knows {listing(sorted(known))}"
-            )
-        if not class_list and len(known) > len(labels):
-            raise UsageError(
-                f"{path} knows {len(known)} classes, {first} {len(labels)} of them: to compare "
-                "both, list those in a file for --class_list"
-            )
+        _check_known(labels, path, description, None if class_list else first)
     if dataset.train is None:
         dataset = _with_absent_classes(dataset, labels, models[first])
-    restricted = _restricted(dataset, labels, first)
+    try:
+        restricted = dataset.restrict(labels)
+    except UsageError as error:
+        raise UsageError(
+            f"{error}. They are those of {first}, or of --class_list, which restricts both"
+        ) from error
     for path, description in models.items():
         _check_same_kind(restricted, path, description)
     return restricted
+
+
+def _check_known(
+    labels: Sequence[str], path: Path, description: ModelDescription, first: Path | None
+) -> None:
+    """Refuse a model that lacks a class or, where the first model has those, knows more."""
+    known = set(description.names)
+    if missing := [label for label in labels if label not in known]:
+        raise UsageError(
+            f"{path} does not know the classes {listing(missing)} of "
+            f"{first or '--class_list'}; it knows {listing(sorted(known))}"
+        )
+    if first and len(known) > len(labels):
+        raise UsageError(
+            f"{path} knows {len(known)} classes, {first} {len(labels)} of them: to compare "
+            "both, list those in a file for --class_list"
+        )
 
 
 def _with_absent_classes(
@@ -64,22 +76,12 @@ def _with_absent_classes(
             "images of %d classes of %s that the models do not know are left out: %s",
             *(len(unknown), dataset.name, listing(unknown)),
         )
-    names = dict(zip(map(str, description.labels), description.class_names, strict=True))
     absent = tuple(label for label in labels if label not in present)
     return replace(
         dataset,
         labels=dataset.labels + absent,
-        class_names=dataset.class_names + tuple(names[label] for label in absent),
+        class_names=dataset.class_names + tuple(description.names[label] for label in absent),
     )
-
-
-def _restricted(dataset: ImageDataset, labels: Sequence[str], path: Path) -> ImageDataset:
-    try:
-        return dataset.restrict(labels)
-    except UsageError as error:
-        raise UsageError(
-            f"{error}. They are those of {path}, or of --class_list, which restricts both"
-        ) from error
 
 
 def _check_same_kind(dataset: ImageDataset, path: Path, description: ModelDescription) -> None:
@@ -89,7 +91,7 @@ def _check_same_kind(dataset: ImageDataset, path: Path, description: ModelDescri
             f"{path} takes images with {description.channels} channels; those of {dataset.name} "
             f"have {dataset.channels}"
         )
-    names = dict(zip(map(str, description.labels), description.class_names, strict=True))
+    names = description.names
     pairs = [
         (names[str(label)], name)
         for label, name in zip(dataset.labels, dataset.class_names, strict=True)
@@ -113,15 +115,9 @@ def with_sizes_of(
     target_size: int | None = None,
     crop_size: int | None = None,
 ) -> ImageDataset:
-    """Return the data set with images of the size that the model was trained on.
+    """Return the data set with images of the size that the model, or the user, asks for.
 
     Data sets of small images, which are neither resized nor cropped, stay as they are.
-
-    Args:
-        dataset: with images of any size.
-        description: of the model.
-        target_size: pixels to take instead of those of the model.
-        crop_size: the same.
     """
     sizes = dataset.preprocessing
     wanted = (target_size or description.target_size, crop_size or description.crop_size)

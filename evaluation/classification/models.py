@@ -1,12 +1,13 @@
 """Classification by saved models; training images are read for classifiers that learn from them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from datasets.base import Split
+from datasets.base import Split, Transform
 from datasets.batches import Batches
 from datasets.images.dataset import ImageDataset
 from evaluation.classification.accuracy import all_accuracies
@@ -23,44 +24,39 @@ from utils import UserError
 
 @dataclass(frozen=True)
 class LoaderOptions:
-    """How images are read and the network is run.
+    """How images are read and the network is run."""
 
-    Attributes:
-        batch_size: images per batch.
-        workers: threads that read images.
-        queue_size: batches read in advance.
-        jit_compile: whether the network is compiled.
-        verbose: 1 shows progress bars.
-        augmentation_epochs: augmented passes over the training images; 1: one without.
-        seed: of the augmentation.
-    """
+    batch_size: int = 100  # images per batch
+    workers: int = 1  # threads that read images
+    queue_size: int = 10  # batches read in advance
+    jit_compile: bool = False  # whether the network is compiled
+    verbose: int = 0  # 1 shows progress bars
+    augmentation_epochs: int = 1  # augmented passes over the training images; 1: one without
+    seed: int = 0  # of the augmentation
 
-    batch_size: int = 100
-    workers: int = 1
-    queue_size: int = 10
-    jit_compile: bool = False
-    verbose: int = 0
-    augmentation_epochs: int = 1
-    seed: int = 0
+    def batches(self, split: Split, transform: Transform, epoch: int = 0) -> closing[Batches]:
+        """Return the batches of a split, in order, for a ``with`` block."""
+        batches = Batches(
+            split,
+            transform,
+            self.batch_size,
+            seed=self.seed,
+            workers=self.workers,
+            max_queue_size=self.queue_size,
+        )
+        batches.set_epoch(epoch)
+        return closing(batches)
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Evaluation results of one model.
+    """Evaluation results of one model."""
 
-    Attributes:
-        name: of the model in tables.
-        file: of the model.
-        method: how it classified, in words.
-        metrics: accuracies in [0, 1] by name, None where there is none.
-        predicted: class positions, int (test images,).
-    """
-
-    name: str
-    file: Path
-    method: str
-    metrics: dict[str, float | None]
-    predicted: np.ndarray
+    name: str  # of the model in tables
+    file: Path  # of the model
+    method: str  # how it classified, in words
+    metrics: dict[str, float | None]  # accuracies in [0, 1] by name, None where there is none
+    predicted: np.ndarray  # class positions, int (test images,)
 
 
 def evaluate_model(
@@ -78,9 +74,9 @@ def evaluate_model(
         name: of the model in tables.
         file: of the model.
         method: a key of ``METHODS``.
-        request: the model and what to classify with.
-        dataset: its classes are those of the request.
-        similarities: of classes by name, see ``evaluation.classification.accuracy.all_accuracies``.
+        request: the model, and what to classify with.
+        dataset: with the classes of the request.
+        similarities: see ``all_accuracies``.
         loader: how images are read.
 
     Raises:
@@ -100,33 +96,24 @@ def evaluate_model(
     others = other_decisions(classifier) if method == "own" else {}
     heads = [*(head(*each) for each in others.items()), head(name, classifier)]
     evaluator = Evaluator(request.model, heads, jit_compile=loader.jit_compile)
-
-    def run(run_pass: Callable, split: Split, transform: Callable, epoch: int = 0) -> object:
-        batches = Batches(
-            split,
-            transform,
-            loader.batch_size,
-            seed=loader.seed,
-            workers=loader.workers,
-            max_queue_size=loader.queue_size,
-        )
-        batches.set_epoch(epoch)
-        try:
-            return run_pass(batches, loader.verbose)
-        finally:
-            batches.close()
-
     if classifier.learns:
-        augmented = loader.augmentation_epochs > 1
-        transform = dataset.train_transform if augmented else dataset.test_transform
-        passes = [
-            run(evaluator.compute, dataset.train, transform, epoch)[0]
-            for epoch in range(loader.augmentation_epochs)
-        ]
-        features = finite(np.concatenate(passes))
-        classifier.fit(features, np.tile(dataset.train.labels, len(passes)))
-    found = run(evaluator, dataset.test, dataset.test_transform)
+        features = finite(_training_features(evaluator, dataset, loader))
+        classifier.fit(features, np.tile(dataset.train.labels, loader.augmentation_epochs))
+    with loader.batches(dataset.test, dataset.test_transform) as batches:
+        found = evaluator(batches, loader.verbose)
     scores = found.scores
     metrics = all_accuracies(scores, dataset.test.labels, similarities)
     metrics |= {f"accuracy_{other}": found.values[f"{other}_acc"] for other in others}
     return Result(name, file, method_name(method, request), metrics, scores.argmax(axis=1))
+
+
+def _training_features(
+    evaluator: Evaluator, dataset: ImageDataset, loader: LoaderOptions
+) -> np.ndarray:
+    augmented = loader.augmentation_epochs > 1
+    transform = dataset.train_transform if augmented else dataset.test_transform
+    passes = []
+    for epoch in range(loader.augmentation_epochs):
+        with loader.batches(dataset.train, transform, epoch) as batches:
+            passes += evaluator.compute(batches, loader.verbose)
+    return np.concatenate(passes)

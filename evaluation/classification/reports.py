@@ -13,8 +13,7 @@ from evaluation.classification.confusion import Arrangement, confusion_matrix
 from evaluation.classification.confusion_plot import plot_confusion
 from evaluation.classification.models import Result
 from evaluation.tables import aligned, write_csv
-from storage.outputs import check_distinct
-from storage.plots import check_plot_path
+from storage.outputs import check_suffix
 from storage.records import record_path
 
 _PLOT_FORMATS = (".png", ".svg", ".pdf")
@@ -34,39 +33,25 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Outputs:
-    """Output files; None: not wanted.
+    """Output files; None: not wanted."""
 
-    Attributes:
-        names: of all models, including those whose evaluation will fail.
-        csv: all metrics, one row per model.
-        per_class: accuracy within each class, one row per class and one column per model.
-        confusion: confusion matrix; one file per model.
-        plot_confusion: the same as a plot.
-    """
-
-    names: Sequence[str]
-    csv: Path | None = None
+    names: Sequence[str]  # of all models, including those whose evaluation will fail
+    csv: Path | None = None  # all metrics, one row per model
+    # Accuracy within each class, one row per class and one column per model
     per_class: Path | None = None
-    confusion: Path | None = None
-    plot_confusion: Path | None = None
+    confusion: Path | None = None  # confusion matrix; one file per model
+    plot_confusion: Path | None = None  # the same as a plot
 
-    def files(self) -> list[tuple[str, Path]]:
-        """Return option and path of every file that may be written.
-
-        Raises:
-            UsageError: two are the same file, or a plot has an unknown format.
-        """
-        found = []
+    def files(self) -> list[tuple[str, Path | None]]:
+        """Return option and path of every file that may be written; None: not wanted."""
+        found = [("--csv", self.csv), ("--per_class", self.per_class)]
         if self.csv:
-            found += [("--csv", self.csv), ("--csv", record_path(self.csv))]
-        if self.per_class:
-            found.append(("--per_class", self.per_class))
+            found.append(("--csv", record_path(self.csv)))
         if self.confusion:
             found += [("--confusion", self.of_model(self.confusion, name)) for name in self.names]
         if path := self.plot_confusion:
-            check_plot_path("--plot_confusion", path, _PLOT_FORMATS)
+            check_suffix("--plot_confusion", path, _PLOT_FORMATS, any_case=True)
             found += [("--plot_confusion", self.of_model(path, name)) for name in self.names]
-        check_distinct(found)
         return found
 
     def of_model(self, path: Path, name: str) -> Path:
@@ -102,17 +87,7 @@ def write_files(
     dataset: Dataset,
     arrangement: Arrangement | None = None,
 ) -> None:
-    """Write every wanted file.
-
-    Args:
-        outputs: the files.
-        results: of the models.
-        dataset: what they were evaluated on.
-        arrangement: order of the classes in plots.
-
-    Raises:
-        UserError: a file cannot be written.
-    """
+    """Write every wanted file; the arrangement orders the classes in plots."""
     if outputs.csv:
         _write_metrics(outputs.csv, results, dataset)
     if outputs.per_class:

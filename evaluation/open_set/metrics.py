@@ -24,17 +24,11 @@ _TPR = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Numbers of images that are accepted, by ascending cut-off: from all to none.
+    """Numbers of images that are accepted, by ascending cut-off: from all to none."""
 
-    Attributes:
-        known: int (cut-offs,), of known classes.
-        correct: int (cut-offs,), of these, the correctly classified ones.
-        unknown: int (cut-offs,), of unknown classes.
-    """
-
-    known: np.ndarray
-    correct: np.ndarray
-    unknown: np.ndarray
+    known: np.ndarray  # int (cut-offs,), of known classes
+    correct: np.ndarray  # int (cut-offs,), of these, the correctly classified ones
+    unknown: np.ndarray  # int (cut-offs,), of unknown classes
 
     @classmethod
     def exact(cls, known: np.ndarray, correct: np.ndarray, unknown: np.ndarray) -> Self:

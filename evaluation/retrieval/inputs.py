@@ -13,17 +13,11 @@ from utils import UsageError, UserError, listing
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Features of the same images by several models, each in its own order of the images.
+    """Features of the same images by several models, each in its own order of the images."""
 
-    Attributes:
-        classes: unique original class labels, as text.
-        vectors: (images, dimensions) of each model.
-        positions: int (images,) of each model, positions in ``classes``.
-    """
-
-    classes: tuple[str, ...]
-    vectors: tuple[np.ndarray, ...]
-    positions: tuple[np.ndarray, ...]
+    classes: tuple[str, ...]  # unique original class labels, as text
+    vectors: tuple[np.ndarray, ...]  # (images, dimensions) of each model
+    positions: tuple[np.ndarray, ...]  # int (images,) of each model, positions in classes
 
     @property
     def images(self) -> int:
@@ -34,9 +28,7 @@ class Gallery:
 def read_gallery(paths: Sequence[Path], known: np.ndarray | None = None) -> Gallery:
     """Read the dumps of models that saw the same images.
 
-    Args:
-        paths: the dumps.
-        known: original class labels of the images, for dumps without.
+    ``known`` are the original class labels of the images, for dumps without.
 
     Raises:
         UserError: a dump cannot be read, or two do not have the same number of images of each
@@ -56,11 +48,7 @@ def read_gallery(paths: Sequence[Path], known: np.ndarray | None = None) -> Gall
 
 
 def restrict(gallery: Gallery, wanted: Sequence[str]) -> Gallery:
-    """Keep the images of some classes.
-
-    Raises:
-        UsageError: one of them has no images.
-    """
+    """Keep the images of some classes."""
     unknown = [label for label in wanted if label not in gallery.classes]
     if unknown:
         raise UsageError(

@@ -13,7 +13,6 @@ semantic image retrieval", WACV 2019).
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 
@@ -24,15 +23,12 @@ _COST_BITS = 40
 
 @dataclass(frozen=True, eq=False)
 class Retrieval:
-    """Metrics of one set of features, as means over all queries.
+    """Metrics of one set of features, as means over all queries."""
 
-    Attributes:
-        precision: HP@k for k = 1 … images - 1, in [0, 1], by the name of the similarity.
-        mean_average_precision: of retrieving the query's class, in [0, 1]; NaN if no class has
-            two images. Images without another of their class do not count as queries.
-    """
-
+    # HP@k for k = 1 … images - 1, in [0, 1], by the name of the similarity
     precision: dict[str, np.ndarray]
+    # Of retrieving the query's class, in [0, 1]; NaN if no class has two images. Images without
+    # another of their class do not count as queries
     mean_average_precision: float
 
 
@@ -61,9 +57,10 @@ def evaluate(
         for total in totals.values():
             total.add(label, ranked)
         average_precisions.append(_average_precision(ranked == label))
+    found = np.concatenate(average_precisions)
     return Retrieval(
         {name: total.precision() for name, total in totals.items()},
-        _mean(np.concatenate(average_precisions)),
+        float(found.mean()) if len(found) else float("nan"),
     )
 
 
@@ -71,11 +68,7 @@ def area(precision: np.ndarray, k: int | None = None) -> float:
     """Return average hierarchical precision: the area under HP@1 … HP@k by trapezoids.
 
     AHP@k = 1/k * (sum of HP@1 … HP@k - (HP@1 + HP@k) / 2) (Barz and Denzler, WACV 2019). A perfect
-    curve reaches (k - 1) / k.
-
-    Args:
-        precision: HP@1, HP@2, …
-        k: last rank, at most ``len(precision)``; None: all.
+    curve reaches (k - 1) / k. Without k, it is the last rank of ``precision``.
     """
     clipped = precision[:k]
     return float((clipped.sum() - (clipped[0] + clipped[-1]) / 2) / len(clipped))
@@ -163,7 +156,9 @@ def _nearest(features: np.ndarray, squares: np.ndarray, block: np.ndarray) -> np
     Distance and position are packed into one number for sorting: faster than ``argsort``, and ties
     keep the order of positions.
     """
-    numexpr = _numexpr()
+    logging.getLogger("numexpr").setLevel(logging.WARNING)  # it tells its number of threads
+    import numexpr
+
     images = len(features)
     bits = (images - 1).bit_length()
     scale = float(2 ** min(_COST_BITS, _MANTISSA - 1 - bits))
@@ -186,22 +181,11 @@ def _nearest(features: np.ndarray, squares: np.ndarray, block: np.ndarray) -> np
     return keys[:, :-1].astype(np.int64) & (2**bits - 1)
 
 
-def _numexpr() -> ModuleType:
-    """Import numexpr without its log message about the number of threads."""
-    logging.getLogger("numexpr").setLevel(logging.WARNING)
-    import numexpr
-
-    return numexpr
-
-
 def _average_precision(hits: np.ndarray) -> np.ndarray:
-    """Return average precision of each query: the mean precision at the ranks of relevant images.
+    """Return the mean precision at the ranks of relevant images, (queries,).
 
-    Args:
-        hits: bool (queries, ranks), the same number of True in each row.
-
-    Returns:
-        (queries,), or (0,) if nothing is relevant.
+    ``hits`` is bool (queries, ranks), with the same number of True in each row; without any, there
+    is nothing to return.
     """
     queries = len(hits)
     ranks = np.nonzero(hits)[1].reshape(queries, -1) + 1
@@ -209,7 +193,3 @@ def _average_precision(hits: np.ndarray) -> np.ndarray:
     if not relevant:
         return np.zeros(0)
     return (np.arange(1, relevant + 1) / ranks).mean(axis=1)
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else float("nan")

@@ -15,13 +15,7 @@ _POINTS = 2000  # of a curve; more are not visible
 def write_plot(path: Path, retrievals: Mapping[str, Retrieval], max_k: int) -> None:
     """Plot HP@1 … HP@max_k, one panel per similarity and one curve per model.
 
-    Args:
-        path: the file; its ending chooses the format.
-        retrievals: by the name of the model, all with the same similarities.
-        max_k: largest number of retrieved images.
-
-    Raises:
-        UserError: the file cannot be written.
+    The suffix of the file chooses the format; ``retrievals`` are by the name of the model.
     """
     from matplotlib.figure import Figure
 

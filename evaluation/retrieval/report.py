@@ -16,10 +16,7 @@ def tables(
 ) -> list[str]:
     """Return aligned lines: a table per similarity and one of mAP, with one row per model.
 
-    Args:
-        retrievals: by the name of the model, all with the same similarities.
-        ks: the columns HP@k.
-        clip_ahp: K of the column AHP@K; None: no such column.
+    ``ks`` are the columns HP@k, ``clip_ahp`` the K of a column AHP@K.
     """
     lines = []
     for similarity in next(iter(retrievals.values())).precision:

@@ -20,15 +20,10 @@ _STEP, _FINE_STEP = 0.01, 0.001
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """Distances of pairs, by fold.
+    """Distances of pairs, by fold."""
 
-    Attributes:
-        same: float (pairs,) of each fold, of the same person, ascending.
-        different: likewise, of different people.
-    """
-
-    same: Sequence[np.ndarray]
-    different: Sequence[np.ndarray]
+    same: Sequence[np.ndarray]  # float (pairs,) of each fold, of the same person, ascending
+    different: Sequence[np.ndarray]  # likewise, of different people
 
     @classmethod
     def divide(cls, distances: np.ndarray, same: np.ndarray, count: int) -> Self:

@@ -25,18 +25,12 @@ _NUMBER = re.compile(r"[0-9]{1,9}(?=\.[^.]*$|$)")  # in front of the suffix
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pairs of images of a sequence.
+    """Pairs of images of a sequence."""
 
-    Attributes:
-        first: int (pairs,), positions of images.
-        second: int (pairs,), likewise.
-        same: bool (pairs,), whether both show the same person.
-        folds: number of folds that the file says to have, each of consecutive pairs, or None.
-    """
-
-    first: np.ndarray
-    second: np.ndarray
-    same: np.ndarray
+    first: np.ndarray  # int (pairs,), positions of images
+    second: np.ndarray  # int (pairs,), likewise
+    same: np.ndarray  # bool (pairs,), whether both show the same person
+    # Number of folds that the file says to have, each of consecutive pairs, or None
     folds: int | None = None
 
 

@@ -16,23 +16,14 @@ _HEADER = ("model", "measure", "far", "fold", "value")
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """What the features of one model reach.
+    """What the features of one model reach."""
 
-    Attributes:
-        pairs: their number.
-        accuracies: in [0, 1], (folds,).
-        thresholds: of squared distances, (folds,).
-        tars: TAR in [0, 1], (folds,), by the FAR of the other folds.
-        roc: FAR and TAR of every threshold over all pairs, descending.
-        auc: area under that curve.
-    """
-
-    pairs: int
-    accuracies: np.ndarray
-    thresholds: np.ndarray
-    tars: dict[float, np.ndarray]
-    roc: Rates
-    auc: float
+    pairs: int  # their number
+    accuracies: np.ndarray  # in [0, 1], (folds,)
+    thresholds: np.ndarray  # of squared distances, (folds,)
+    tars: dict[float, np.ndarray]  # TAR in [0, 1], (folds,), by the FAR of the other folds
+    roc: Rates  # FAR and TAR of every threshold over all pairs, descending
+    auc: float  # area under that curve
 
 
 def verify(

@@ -19,20 +19,14 @@ DECAY = 2e-4
 
 
 class Variant(NamedTuple):
-    """What sets one of the networks apart.
+    """What sets one of the networks apart."""
 
-    Attributes:
-        blocks: blocks in each of the three units.
-        channels: channels of each unit.
-        dense: whether embeddings always come from a dense layer; otherwise the pooled features are
-            the embedding where they have its number of dimensions.
-        activation: after every batch normalization.
-    """
-
-    blocks: int
-    channels: tuple[int, int, int]
+    blocks: int  # blocks in each of the three units
+    channels: tuple[int, int, int]  # channels of each unit
+    # Whether embeddings always come from a dense layer; otherwise the pooled features are the
+    # embedding where they have its number of dimensions
     dense: bool
-    activation: str = "relu"
+    activation: str = "relu"  # after every batch normalization
 
 
 VARIANTS = {
@@ -86,12 +80,7 @@ def _convolution(
     x: KerasTensor, channels: int, name: str, norm: str, stride: int = 1
 ) -> KerasTensor:
     x = conv2d(
-        channels,
-        3,
-        stride,
-        padding="same",
-        kernel_regularizer=regularizers.L2(DECAY),
-        name=name,
+        channels, 3, stride, padding="same", kernel_regularizer=regularizers.L2(DECAY), name=name
     )(x)
     return batch_normalization(norm)(x)
 

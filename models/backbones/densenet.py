@@ -21,21 +21,13 @@ BLOCKS = 3
 
 
 class Variant(NamedTuple):
-    """What sets one of the networks apart.
+    """What sets one of the networks apart."""
 
-    Attributes:
-        growth: channels that every layer adds.
-        depth: layers in each block.
-        first: channels of the first convolution.
-        bottleneck: whether a 1x1 convolution to four times the growth precedes each 3x3 one.
-        compression: share of the channels that is left between two blocks.
-    """
-
-    growth: int
-    depth: int
-    first: int
-    bottleneck: bool
-    compression: float
+    growth: int  # channels that every layer adds
+    depth: int  # layers in each block
+    first: int  # channels of the first convolution
+    bottleneck: bool  # whether a 1x1 convolution to four times the growth precedes each 3x3 one
+    compression: float  # share of the channels that is left between two blocks
 
 
 VARIANTS = {

@@ -48,30 +48,24 @@ def nasnet(x: KerasTensor, num_outputs: int | None, classifier: bool) -> KerasTe
 
 
 class Cell(NamedTuple):
-    """A cell of the network.
+    """A cell of the network."""
 
-    Attributes:
-        label: ends the names of its layers.
-        channels: of each of its convolutions.
-        names: of the layers without a name.
-    """
-
-    label: str
-    channels: int
-    names: AutomaticNames
+    label: str  # ends the names of its layers
+    channels: int  # of each of its convolutions
+    names: AutomaticNames  # of the layers without a name
 
     def normal(self, x: KerasTensor, previous: KerasTensor) -> KerasTensor:
         """Build the cell that keeps the size (Figure 4, left)."""
         p = self._adjusted(previous)
         h = self._squeezed(x, "normal")
-        sums = [
+        sums = (
             (self._separable(h, 5, "normal_left1"), self._separable(p, 3, "normal_right1")),
             (self._separable(p, 5, "normal_left2"), self._separable(p, 3, "normal_right2")),
             (self._average(h, "normal_left3"), p),
             (self._average(p, "normal_left4"), self._average(p, "normal_right4")),
             (self._separable(h, 3, "normal_left5"), h),
-        ]
-        added = [self._add(pair, f"normal_add_{i}") for i, pair in enumerate(sums, start=1)]
+        )
+        added = [self._add(f"normal_add_{i}", *pair) for i, pair in enumerate(sums, start=1)]
         return layers.Concatenate(name=self._name("normal_concat"))([p, *added])
 
     def reduction(self, x: KerasTensor, previous: KerasTensor) -> KerasTensor:
@@ -79,32 +73,19 @@ class Cell(NamedTuple):
         p = self._adjusted(previous)
         h = self._squeezed(x, "reduction")
         padded = self._padded(h, 3, "reduction_pad_1")
-        one = self._add(
-            (
-                self._separable(h, 5, "reduction_left1", stride=2),
-                self._separable(p, 7, "reduction_right1", stride=2),
-            ),
-            "reduction_add_1",
-        )
-        two = self._add(
-            (
-                self._maximum(padded, "reduction_left2"),
-                self._separable(p, 7, "reduction_right2", stride=2),
-            ),
-            "reduction_add_2",
-        )
-        three = self._add(
-            (
-                self._average(padded, "reduction_left3", stride=2),
-                self._separable(p, 5, "reduction_right3", stride=2),
-            ),
-            "reduction_add3",
-        )
+        left = self._separable(h, 5, "reduction_left1", stride=2)
+        right = self._separable(p, 7, "reduction_right1", stride=2)
+        one = self._add("reduction_add_1", left, right)
+        left = self._maximum(padded, "reduction_left2")
+        right = self._separable(p, 7, "reduction_right2", stride=2)
+        two = self._add("reduction_add_2", left, right)
+        left = self._average(padded, "reduction_left3", stride=2)
+        right = self._separable(p, 5, "reduction_right3", stride=2)
+        three = self._add("reduction_add3", left, right)
         four = layers.Add(name=self.names("add"))([two, self._average(one, "reduction_left4")])
-        five = self._add(
-            (self._separable(one, 3, "reduction_left4"), self._maximum(padded, "reduction_right5")),
-            "reduction_add4",
-        )
+        left = self._separable(one, 3, "reduction_left4")
+        right = self._maximum(padded, "reduction_right5")
+        five = self._add("reduction_add4", left, right)
         return layers.Concatenate(name=self._name("reduction_concat"))([two, three, four, five])
 
     def _adjusted(self, p: KerasTensor) -> KerasTensor:
@@ -128,10 +109,7 @@ class Cell(NamedTuple):
         halves = []
         for number, pixels in enumerate((p, shifted), start=1):
             half = layers.AveragePooling2D(
-                1,
-                2,
-                data_format="channels_last",
-                name=self._name(f"adjust_avg_pool_{number}"),
+                1, 2, data_format="channels_last", name=self._name(f"adjust_avg_pool_{number}")
             )(pixels)
             halves.append(self._convolution(half, self.channels // 2, f"adjust_conv_{number}"))
         p = layers.Concatenate(name=self.names("concatenate"))(halves)
@@ -192,7 +170,7 @@ class Cell(NamedTuple):
     def _relu(self, x: KerasTensor) -> KerasTensor:
         return layers.Activation("relu", name=self.names("activation"))(x)
 
-    def _add(self, pair: tuple[KerasTensor, KerasTensor], part: str) -> KerasTensor:
+    def _add(self, part: str, *pair: KerasTensor) -> KerasTensor:
         return layers.Add(name=self._name(part))(list(pair))
 
     def _name(self, part: str) -> str:

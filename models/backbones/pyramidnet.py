@@ -23,31 +23,25 @@ FIRST_CHANNELS = 16
 
 def basic(x: KerasTensor, channels: int, stride: int, names: AutomaticNames) -> KerasTensor:
     """Build the convolutions of a block of two."""
-    y = _convolution(_normalize(x, names), channels, 3, stride, names)
-    y = _convolution(_activate(y, names), channels, 3, 1, names)
+    y = _convolution(_normalize(x, names), channels, 3, stride, names("conv2d"))
+    y = _convolution(_activate(y, names), channels, 3, 1, names("conv2d"))
     return _normalize(y, names)
 
 
 def bottleneck(x: KerasTensor, channels: int, stride: int, names: AutomaticNames) -> KerasTensor:
     """Build the convolutions of a block of 1x1, 3x3 and 1x1; the 3x3 one has the stride."""
-    y = _convolution(_normalize(x, names), channels, 1, 1, names)
-    y = _convolution(_activate(y, names), channels, 3, stride, names)
-    y = _convolution(_activate(y, names), 4 * channels, 1, 1, names)
+    y = _convolution(_normalize(x, names), channels, 1, 1, names("conv2d"))
+    y = _convolution(_activate(y, names), channels, 3, stride, names("conv2d"))
+    y = _convolution(_activate(y, names), 4 * channels, 1, 1, names("conv2d"))
     return _normalize(y, names)
 
 
 class Variant(NamedTuple):
-    """What sets one of the networks apart.
+    """What sets one of the networks apart."""
 
-    Attributes:
-        branch: ``basic`` or ``bottleneck``.
-        blocks: blocks in each of the three stages.
-        widening: channels that all blocks together add to the first 16.
-    """
-
-    branch: Callable
-    blocks: int
-    widening: int
+    branch: Callable  # basic or bottleneck
+    blocks: int  # blocks in each of the three stages
+    widening: int  # channels that all blocks together add to the first 16
 
 
 VARIANTS = {
@@ -61,7 +55,7 @@ def pyramidnet(
 ) -> KerasTensor:
     """Build three stages of blocks whose shortcuts have no weights."""
     names = AutomaticNames()
-    x = _named_convolution(x, FIRST_CHANNELS, 3, 1, "conv0")
+    x = _convolution(x, FIRST_CHANNELS, 3, 1, "conv0")
     x = batch_normalization("bn0")(x)
     channels = float(FIRST_CHANNELS)
     for stage in range(STAGES):
@@ -92,15 +86,7 @@ def _normalize(x: KerasTensor, names: AutomaticNames) -> KerasTensor:
     return batch_normalization(names("batch_normalization"))(x)
 
 
-def _convolution(
-    x: KerasTensor, channels: int, size: int, stride: int, names: AutomaticNames
-) -> KerasTensor:
-    return _named_convolution(x, channels, size, stride, names("conv2d"))
-
-
-def _named_convolution(
-    x: KerasTensor, channels: int, size: int, stride: int, name: str
-) -> KerasTensor:
+def _convolution(x: KerasTensor, channels: int, size: int, stride: int, name: str) -> KerasTensor:
     return conv2d(
         channels,
         size,

@@ -23,46 +23,33 @@ STAGE_CHANNELS = (64, 128, 256, 512)
 
 
 class Style(NamedTuple):
-    """How a package makes and names the layers of its ResNets.
+    """How a package makes and names the layers of its ResNets."""
 
-    Attributes:
-        use_bias: whether convolutions have a bias.
-        epsilon: of batch normalization.
-        first_initializer: of the first convolution.
-        initializer: of all others.
-        padded_stem: whether 3 pixels surround the image and 1 the maps before pooling; otherwise
-            both are padded by TensorFlow's "same".
-        stem: names of the first convolution and its batch normalization.
-        branch: the same of all others, with places for block and branch.
-        branches: names of the shortcut and of the convolutions of a block.
-        classifier: names of pooling and output layer of a classifier.
-    """
-
-    use_bias: bool
-    epsilon: float
-    first_initializer: str
-    initializer: str
+    use_bias: bool  # whether convolutions have a bias
+    epsilon: float  # of batch normalization
+    first_initializer: str  # of the first convolution
+    initializer: str  # of all others
+    # Whether 3 pixels surround the image and 1 the maps before pooling; otherwise both are padded
+    # by TensorFlow's "same"
     padded_stem: bool = True
+    # Names of the first convolution and its batch normalization
     stem: tuple[str, str] = ("conv1", "bn_conv1")
+    # The same of all others, with places for block and branch
     branch: tuple[str, str] = ("res{}_branch{}", "bn{}_branch{}")
+    # Names of the shortcut and of the convolutions of a block
     branches: tuple[str, str, str, str] = ("1", "2a", "2b", "2c")
+    # Names of pooling and output layer of a classifier
     classifier: tuple[str, str] = ("avg_pool", "prob")
 
 
 class Variant(NamedTuple):
-    """What sets one of the networks apart.
+    """What sets one of the networks apart."""
 
-    Attributes:
-        blocks: number of blocks in each of the four stages.
-        block: ``bottleneck`` or a function like it.
-        label: name of a block from its stage (2…5) and its index in the stage (0…).
-        style: how its layers are made.
-    """
-
-    blocks: tuple[int, int, int, int]
-    block: Callable
+    blocks: tuple[int, int, int, int]  # number of blocks in each of the four stages
+    block: Callable  # bottleneck or a function like it
+    # Name of a block from its stage (2…5) and its index in the stage (0…)
     label: Callable[[int, int], str]
-    style: Style
+    style: Style  # how its layers are made
 
 
 def lettered(stage: int, index: int) -> str:
@@ -121,24 +108,11 @@ def bottleneck(
 
 
 def branch(
-    x: KerasTensor,
-    channels: int,
-    size: int,
-    stride: int,
-    label: str,
-    position: int,
-    style: Style,
+    x: KerasTensor, channels: int, size: int, stride: int, label: str, position: int, style: Style
 ) -> KerasTensor:
     """Convolve and normalize in a block; 3x3 convolutions pad their input by 1 pixel.
 
-    Args:
-        x: the input.
-        channels: of the output.
-        size: side of the kernel, pixels.
-        stride: pixels.
-        label: name of the block.
-        position: 0 for the shortcut, 1…3 for the convolutions.
-        style: how the layers are made.
+    ``position`` is 0 for the shortcut, 1…3 for the convolutions.
     """
     names = tuple(name.format(label, style.branches[position]) for name in style.branch)
     padding = "valid" if size == 1 else "same"

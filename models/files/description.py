@@ -17,7 +17,7 @@ import numpy as np
 from models.decisions import DECISIONS
 from storage.hdf5 import is_hdf5, open_hdf5
 from storage.npz import float_vectors, read_member, read_npz
-from utils import UserError
+from utils import UserError, one_line
 
 MEMBER = "description.npz"
 """Name of the description in the archive (``.keras``) or among the HDF5 data sets (``.h5``)."""
@@ -29,45 +29,29 @@ _MAX_SIDE = 2**16  # pixels, the limit of JPEG
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """One output of a network.
+    """One output of a network."""
 
-    Attributes:
-        name: of the layer.
-        decision: how scores of classes follow, a key of ``models.decisions.DECISIONS``.
-        class_vectors: float32 (classes, dimensions) for decisions that compare the output with
-            class embeddings, or None.
-    """
-
-    name: str
-    decision: str
+    name: str  # of the layer
+    decision: str  # how scores of classes follow, a key of models.decisions.DECISIONS
+    # float32 (classes, dimensions) for decisions that compare the output with class embeddings, or
+    # None
     class_vectors: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class ModelDescription:
-    """All that is needed to classify images or documents with a saved model.
+    """All that is needed to classify images or documents with a saved model."""
 
-    Attributes:
-        dataset: name of the data set it was trained on.
-        labels: original label of each class.
-        class_names: name of each class.
-        channels: 3 for RGB, 1 for gray; None for documents, like the next two.
-        target_size: pixels to which the shorter side of an image is resized.
-        crop_size: pixels of the side of the center crop.
-        outputs: one for each output of the network; the last one classifies.
-        words: those that the network knows, see ``datasets.text.vocabulary``; None for images.
-        length: words of a document that are read; None for images.
-    """
-
-    dataset: str
-    labels: tuple[int, ...] | tuple[str, ...]
-    class_names: tuple[str, ...]
-    channels: int | None = None
-    target_size: int | None = None
-    crop_size: int | None = None
-    outputs: tuple[Output, ...] = ()
+    dataset: str  # name of the data set it was trained on
+    labels: tuple[int, ...] | tuple[str, ...]  # original label of each class
+    class_names: tuple[str, ...]  # name of each class
+    channels: int | None = None  # 3 for RGB, 1 for gray; None for documents, like the next two
+    target_size: int | None = None  # pixels to which the shorter side of an image is resized
+    crop_size: int | None = None  # pixels of the side of the center crop
+    outputs: tuple[Output, ...] = ()  # one for each output of the network; the last one classifies
+    # Words that the network knows, see datasets.text.vocabulary; None for images
     words: tuple[str, ...] | None = None
-    length: int | None = None
+    length: int | None = None  # words of a document that are read; None for images
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -78,8 +62,12 @@ class ModelDescription:
 
     @property
     def classifying(self) -> Output:
-        """Output that classifies."""
         return self.outputs[-1]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Name of each class by its label as text."""
+        return dict(zip(map(str, self.labels), self.class_names, strict=True))
 
 
 _VECTORS = "class_vectors_{}"
@@ -89,12 +77,7 @@ _OF_TEXTS = ("words", "length")
 
 
 def attach(description: ModelDescription, path: str | Path) -> None:
-    """Add the description to a model file that has none yet.
-
-    Args:
-        description: of the model.
-        path: the file, just written by Keras; named ``.keras`` or ``.h5``.
-    """
+    """Add the description to a model file that Keras has just written, ``.keras`` or ``.h5``."""
     content = _encode(description)
     if Path(path).suffix == ".h5":
         with h5py.File(path, "a") as file:
@@ -126,7 +109,8 @@ def find_description(path: str | Path) -> ModelDescription | None:
         UserError: the file is missing or damaged.
     """
     try:
-        content = _read(Path(path))
+        is_hdf5_file = Path(path).suffix == ".h5"
+        content = _read_hdf5(path) if is_hdf5_file else read_member(path, MEMBER)
     except FileNotFoundError as error:
         raise UserError(f"there is no model file {path}") from error
     except OSError as error:
@@ -143,11 +127,7 @@ def find_description(path: str | Path) -> ModelDescription | None:
         raise UserError(f"the description in {path} is damaged: {error}") from error
 
 
-def _read(path: Path) -> bytes | None:
-    return _read_hdf5(path) if path.suffix == ".h5" else read_member(path, MEMBER)
-
-
-def _read_hdf5(path: Path) -> bytes | None:
+def _read_hdf5(path: str | Path) -> bytes | None:
     if not is_hdf5(path):
         raise ValueError("it is no HDF5 file")
     try:
@@ -159,14 +139,13 @@ def _read_hdf5(path: Path) -> bytes | None:
                 raise ValueError("its description is of another kind")
             return stored[()].tobytes()
     except Exception as error:  # h5py raises almost anything for damaged files
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(reason) from error
+        raise ValueError(one_line(error)) from error
 
 
 def _encode(description: ModelDescription) -> bytes:
     kind = _OF_IMAGES if description.words is None else _OF_TEXTS
     plain = {name: getattr(description, name) for name in (*_PLAIN, *kind)}
-    plain["labels"] = [_plain_label(label) for label in description.labels]
+    plain["labels"] = [x.item() if isinstance(x, np.generic) else x for x in description.labels]
     plain["outputs"] = [[output.name, output.decision] for output in description.outputs]
     vectors = {
         _VECTORS.format(i): output.class_vectors
@@ -176,10 +155,6 @@ def _encode(description: ModelDescription) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, text=np.array(json.dumps(plain)), **vectors)
     return buffer.getvalue()
-
-
-def _plain_label(label: int | str | np.generic) -> int | str:
-    return label.item() if isinstance(label, np.generic) else label
 
 
 def _decode(content: bytes) -> ModelDescription:

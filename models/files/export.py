@@ -5,7 +5,6 @@ and any batch size, in an input named ``image``.
 """
 
 import contextlib
-import copy
 import importlib.util
 import json
 import logging
@@ -24,7 +23,7 @@ from keras import KerasTensor, layers, ops
 
 from storage.files import replacing
 from storage.outputs import check_folder, claim, hold, note
-from utils import UsageError, UserError
+from utils import UsageError, UserError, one_line
 
 if TYPE_CHECKING:
     import onnx
@@ -69,13 +68,13 @@ def is_half_precision(model: keras.Model) -> bool:
 def with_pixel_input(
     image: KerasTensor, outputs: Mapping[str, KerasTensor], size: int, dtype: str = "uint8"
 ) -> keras.Model:
-    """Build a network with named outputs and an input of fixed size for raw pixels.
+    """Build a network from raw pixels, ``"uint8"`` or ``"float32"``, to named outputs.
 
     Args:
         image: the float32 input of a network.
         outputs: tensors computed from it, by name.
-        size: height and width of the images.
-        dtype: of the pixels, ``"uint8"`` or ``"float32"``, with values from 0 to 255.
+        size: height and width of the images, which is fixed then.
+        dtype: of the pixels.
     """
     pixels = keras.Input((size, size, image.shape[-1]), dtype=dtype, name=INPUT)
     network = keras.Model(image, dict(outputs))
@@ -83,14 +82,7 @@ def with_pixel_input(
 
 
 class Format(NamedTuple):
-    """An export format.
-
-    Attributes:
-        libraries: required besides the project's own.
-        claim: ``(option, path, overwrite)`` claims the path, see ``storage.outputs``.
-        write: writes ``(model, path, facts, opset)``.
-        load: returns a function that runs the written model.
-    """
+    """An export format: libraries besides the project's own, and what claims, writes, runs it."""
 
     libraries: tuple[str, ...]
     claim: Callable[[str, Path, bool], None]
@@ -99,13 +91,9 @@ class Format(NamedTuple):
 
 
 def check_export(kind: str, option: str, path: Path, overwrite: bool) -> None:
-    """Refuse an export that cannot work before a model is loaded.
+    """Claim the path of an export, and refuse what cannot work before a model is loaded.
 
-    Args:
-        kind: a key of ``FORMATS``.
-        option: the flag that named the path, for messages.
-        path: what to write.
-        overwrite: whether it may be replaced.
+    ``kind`` is a key of ``FORMATS``; see ``storage.outputs.claim`` for the rest.
 
     Raises:
         UsageError: the path cannot be written, a library is missing, or the backend is not
@@ -144,7 +132,7 @@ def export(
         check: raises UserError if the result is not good enough.
 
     Raises:
-        UserError: the network cannot be converted, the file not be written, or ``check`` says so.
+        UserError: the network cannot be converted, or the file not be written.
     """
     chosen = FORMATS[kind]
     with replacing(path.absolute()) as final, _named_in_utf_8(final) as temporary, _quiet():
@@ -154,8 +142,8 @@ def export(
         except OSError:
             raise  # the disk, not the network
         except Exception as error:  # converters raise whatever they like
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(f"cannot convert the model to {kind}: {reason[:300]}") from error
+            told = one_line(error)[:300]
+            raise UserError(f"cannot convert the model to {kind}: {told}") from error
         check(run)
 
 
@@ -177,10 +165,7 @@ def _write_onnx(model: keras.Model, path: Path, facts: Mapping[str, object], ops
 def _name_outputs(graph: "onnx.GraphProto", names: list[str]) -> None:
     """Give the outputs their names, in this order: TensorFlow sorts the keys of dictionaries."""
     new = {output.name: name for output, name in zip(graph.output, sorted(names), strict=True)}
-    ordered = sorted(graph.output, key=lambda output: names.index(new[output.name]))
-    ordered = [copy.deepcopy(output) for output in ordered]
-    del graph.output[:]
-    graph.output.extend(ordered)
+    graph.output.sort(key=lambda output: names.index(new[output.name]))
     for output in graph.output:
         output.name = new[output.name]
         output.type.tensor_type.shape.dim[0].dim_param = "batch"
@@ -230,12 +215,6 @@ def _load_saved_model(path: Path) -> Run:
 def _claim_saved_model(option: str, path: Path, overwrite: bool) -> None:
     """Claim a path that is free, an empty folder or, to overwrite, a SavedModel."""
     path = path.absolute()
-    _check_saved_model(option, path, overwrite)
-    hold(option, path)
-    note(path)
-
-
-def _check_saved_model(option: str, path: Path, overwrite: bool) -> None:
     if os.path.exists(path) and not os.path.isdir(path):
         raise UsageError(f"{option} {path}: is a file, but a SavedModel is a folder")
     try:
@@ -255,6 +234,8 @@ def _check_saved_model(option: str, path: Path, overwrite: bool) -> None:
                 "move them away or name another folder"
             )
     check_folder(option, path.parent)
+    hold(option, path)
+    note(path)
 
 
 def _not_of_a_saved_model(path: Path) -> list[str]:
@@ -281,15 +262,14 @@ def _named_in_utf_8(path: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence the converters' own warnings, and TensorFlow's of retracing during the check."""
-    loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
-    levels = [logger.level for logger in loggers]
+    levels = {logger: logger.level for logger in map(logging.getLogger, ("tf2onnx", "tensorflow"))}
     try:
         with warnings.catch_warnings(action="ignore"):
-            for logger in loggers:
+            for logger in levels:
                 logger.setLevel(logging.ERROR)
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
+        for logger, level in levels.items():
             logger.setLevel(level)
 
 

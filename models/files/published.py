@@ -34,50 +34,31 @@ _UNNAMED = re.compile(r"batch_normalization(_\d+)?")
 
 @dataclass(frozen=True)
 class Facts:
-    """What a file of the published code does not say.
+    """What a file of the published code does not say."""
 
-    Attributes:
-        architecture: name of the network.
-        dataset: name of the data set it was trained on.
-        channels: of the images.
-        mean: of the pixels per channel, in RGB order, 0 to 255.
-        std: likewise.
-        bgr: whether the network sees the channels in reverse order.
-        target_size: pixels to which the shorter side of an image is resized.
-        crop_size: pixels of the side of the center crop.
-        labels: original label of each class; None: they are numbered from 0.
-        class_names: name of each class by its label as text; others are named by their label.
-        vectors: class embeddings, (classes, dimensions); None: one-hot.
-    """
-
-    architecture: str
-    dataset: str
-    channels: int
-    mean: Sequence[float]
-    std: Sequence[float]
-    bgr: bool
-    target_size: int
-    crop_size: int
+    architecture: str  # name of the network
+    dataset: str  # name of the data set it was trained on
+    channels: int  # of the images
+    mean: Sequence[float]  # of the pixels per channel, in RGB order, 0 to 255
+    std: Sequence[float]  # likewise
+    bgr: bool  # whether the network sees the channels in reverse order
+    target_size: int  # pixels to which the shorter side of an image is resized
+    crop_size: int  # pixels of the side of the center crop
+    # Original label of each class; None: they are numbered from 0
     labels: Sequence[int | str] | None = None
+    # Name of each class by its label as text; others are named by their label
     class_names: Mapping[str, str] = field(default_factory=dict)
-    vectors: np.ndarray | None = None
+    vectors: np.ndarray | None = None  # class embeddings, (classes, dimensions); None: one-hot
 
 
 @dataclass(frozen=True)
 class _Heads:
-    """What the network ends in.
+    """What the network ends in."""
 
-    Attributes:
-        dimensions: of the embedding; None: a plain classifier.
-        normalization: of the embedding, a key of ``NORMALIZATIONS``, or None.
-        classes: that the classifier tells apart; None: there is no classifier.
-        classifier: name of its layer.
-    """
-
-    dimensions: int | None
-    normalization: str | None
-    classes: int | None
-    classifier: str = "prob"
+    dimensions: int | None  # of the embedding; None: a plain classifier
+    normalization: str | None  # of the embedding, a key of NORMALIZATIONS
+    classes: int | None  # that the classifier tells apart; None: there is no classifier
+    classifier: str = "prob"  # name of its layer
 
 
 def open_model(path: Path, facts: Facts | None) -> tuple[keras.Model, ModelDescription]:
@@ -96,18 +77,13 @@ def open_model(path: Path, facts: Facts | None) -> tuple[keras.Model, ModelDescr
 
 
 def check_name(path: Path, model: keras.Model, architecture: str) -> None:
-    """Raise UsageError if the network in a file of this project has another architecture."""
+    """Raise UsageError if a network of this project has another architecture."""
     if model.name != architecture.lower():
         raise UsageError(f"--architecture {architecture}: the network of {path} is a {model.name}")
 
 
 def read_or_describe(path: Path, facts: Facts | None) -> ModelDescription:
-    """Return the description in the file or, given facts, that of a published model.
-
-    Raises:
-        UsageError: see ``describe``.
-        UserError: the file cannot be read, or has no description and there are no facts.
-    """
+    """Return the description in the file or, given facts, that of a published model."""
     if facts is None:
         return read_description(path)
     return find_description(path) or describe(path, facts)
@@ -191,12 +167,6 @@ def _heads(path: Path, facts: Facts) -> _Heads:
 
 
 def _rebuilt(path: Path, facts: Facts) -> keras.Model:
-    """Build the network and fill it.
-
-    Raises:
-        UsageError: images of this size do not fit the architecture.
-        UserError: some layers cannot be filled.
-    """
     heads = _heads(path, facts)
     if heads.dimensions and check_architecture(facts.architecture).endswith("imagenet_resnet"):
         raise UsageError(
@@ -204,8 +174,7 @@ def _rebuilt(path: Path, facts: Facts) -> keras.Model:
             "softmax, that of this project does not"
         )
     report = compare_weights(without_values(lambda: _network(heads, facts)), path)
-    unfilled = [*report.missing, *(name for name, *_ in report.mismatched)]
-    if unfilled:
+    if unfilled := report.unfilled:
         raise UserError(
             f"{path} does not fill the {facts.architecture}: {len(unfilled)} layers are missing or "
             f"have another shape, {listing(unfilled)}"

@@ -1,9 +1,7 @@
 """Save and load whole models and weights; weights are matched by the names of layers."""
 
-import contextlib
-import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -18,11 +16,9 @@ from models.files.weights import Weight, open_weights
 from models.heads import PROB_BN
 from models.layers.network import with_plain_layers
 from storage.files import replacing
+from storage.outputs import check_suffix
 from storage.seals import seal
-from utils import UsageError, UserError
-
-MODEL_SUFFIXES = (".keras", ".h5")
-WEIGHTS_SUFFIX = ".h5"
+from utils import UserError, one_line, without_log
 
 _NUMBERED = re.compile(r"batch_normalization_(\d{1,9})")
 
@@ -31,32 +27,29 @@ Shape = tuple[int, ...] | None
 
 @dataclass
 class LoadReport:
-    """Outcome of loading weights, by layer name.
+    """Outcome of loading weights, by layer name."""
 
-    Attributes:
-        loaded: layers that got their weights from the file.
-        missing: layers that have weights, but not in the file.
-        mismatched: layers whose weights have another shape in the file: the name, then the first
-            pair of shapes that differ, model and file; ``None`` where one has fewer arrays.
-        unused: layers that only the file has.
-    """
-
-    loaded: list[str] = field(default_factory=list)
+    loaded: list[str] = field(default_factory=list)  # layers that got their weights from the file
+    # Layers that have weights, but not in the file
     missing: list[str] = field(default_factory=list)
+    # Layers whose weights have another shape in the file: the name, then the first pair of shapes
+    # that differ, model and file; None where one has fewer arrays
     mismatched: list[tuple[str, Shape, Shape]] = field(default_factory=list)
-    unused: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)  # layers that only the file has
+
+    @property
+    def unfilled(self) -> list[str]:
+        """Layers that keep their weights."""
+        return [*self.missing, *(name for name, *_ in self.mismatched)]
 
 
 def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
     """Load weights into the layers whose names are in a file.
 
-    Layers that the file lacks, or has in another shape, keep their weights. See
-    ``models.files.weights.open_weights`` for the formats. In files of the published code, the
-    batch normalization of the classifier has a number instead of a name, see ``_with_prob_bn``.
-
-    Args:
-        model: the network, changed in place, unless the file turns out to be damaged.
-        path: the file.
+    Layers that the file lacks, or has in another shape, keep their weights; all do if the file
+    turns out to be damaged. See ``models.files.weights.open_weights`` for the formats. In files of
+    the published code, the batch normalization of the classifier has a number instead of a name,
+    see ``_with_prob_bn``.
 
     Raises:
         UserError: the file cannot be read, holds no weights, or those of a training that diverged.
@@ -65,35 +58,27 @@ def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
         stored = _with_prob_bn(model, stored)
         report = _compared(model, stored)
         values = [
-            (variable, _finite(weight.read(), name, path))
+            (name, variable, weight.read())
             for name in report.loaded
             for variable, weight in zip(model.get_layer(name).weights, stored[name], strict=True)
         ]
-    for variable, value in values:
+    for name, _, value in values:
+        if not np.isfinite(value).all():
+            raise UserError(
+                f"{path} has weights of the layer {name} that are not finite: its training diverged"
+            )
+    for _, variable, value in values:
         variable.assign(value)
     return report
 
 
-def _finite(values: np.ndarray, layer: str, path: str | Path) -> np.ndarray:
-    if not np.isfinite(values).all():
-        raise UserError(
-            f"{path} has weights of the layer {layer} that are not finite: its training diverged"
-        )
-    return values
-
-
 def compare_weights(model: keras.Model, path: str | Path) -> LoadReport:
-    """Return the outcome that ``load_weights`` would have; no weights are read.
-
-    Raises:
-        UserError: the file cannot be read or holds no weights.
-    """
+    """Return the outcome that ``load_weights`` would have; no weights are read."""
     with open_weights(path) as stored:
         return _compared(model, _with_prob_bn(model, stored))
 
 
 def _compared(model: keras.Model, stored: Mapping[str, list[Weight]]) -> LoadReport:
-    """Return the outcome that loading would have."""
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     report = LoadReport(unused=[name for name in stored if name not in layers])
     for name, layer in layers.items():
@@ -138,16 +123,12 @@ def _first_difference(layer: keras.Layer, stored: list[Weight]) -> tuple[Shape, 
 
 def check_model_path(path: str | Path) -> None:
     """Raise UsageError unless the suffix is one that ``save_model`` writes."""
-    if Path(path).suffix not in MODEL_SUFFIXES:
-        raise UsageError(
-            f"cannot save a model as {path}: the name has to end in {' or '.join(MODEL_SUFFIXES)}"
-        )
+    check_suffix("cannot save a model as", path, (".keras", ".h5"))
 
 
 def check_weights_path(path: str | Path) -> None:
     """Raise UsageError unless the suffix is the one that ``save_weights`` writes."""
-    if Path(path).suffix != WEIGHTS_SUFFIX:
-        raise UsageError(f"cannot save weights as {path}: the name has to end in {WEIGHTS_SUFFIX}")
+    check_suffix("cannot save weights as", path, (".h5",))
 
 
 def save_model(
@@ -155,19 +136,13 @@ def save_model(
 ) -> None:
     """Save architecture and weights; ``keras.models.load_model`` reads the file anywhere.
 
-    Optimizer, loss and metrics are left out: they may not exist where the model is loaded.
-
-    Args:
-        model: the network.
-        path: ends in ``.keras`` or, for the old HDF5 format, in ``.h5``.
-        description: of the model, for ``load_model``.
-
-    Raises:
-        UsageError: the path ends in something else.
-        UserError: the file cannot be written.
+    Optimizer, loss and metrics are left out: they may not exist where the model is loaded. The path
+    ends in ``.keras`` or, for the old HDF5 format, in ``.h5``; the description is for
+    ``load_model`` here.
     """
     check_model_path(path)
-    with replacing(path) as temporary, _without_legacy_warning():
+    # Keras warns that .h5 is a legacy format, which the user asked for.
+    with replacing(path) as temporary, without_log("absl", "legacy"):
         _uncompiled(model).save(temporary)
         if description:
             attach(description, temporary)
@@ -193,13 +168,12 @@ def load_model(path: str | Path) -> tuple[keras.Model, ModelDescription]:
     except UserError:
         raise
     except Exception as error:  # Keras raises almost anything for damaged files
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path} is not a model that can be loaded: {reason[:300]}") from error
+        told = one_line(error)[:300]
+        raise UserError(f"{path} is not a model that can be loaded: {told}") from error
     return model, description
 
 
 def _check_fit(model: keras.Model, description: ModelDescription, path: str | Path) -> None:
-    """Raise UserError unless network, description and stored weights fit each other."""
     if len(model.outputs) != len(description.outputs):
         raise UserError(
             f"{path} describes {len(description.outputs)} outputs but has {len(model.outputs)}"
@@ -216,8 +190,7 @@ def _check_fit(model: keras.Model, description: ModelDescription, path: str | Pa
         _check_words(model, description, path)
     with open_weights(path) as stored:
         report = _compared(model, stored)
-    wrong = [*report.missing, *(name for name, *_ in report.mismatched), *report.unused]
-    if wrong:
+    if wrong := [*report.unfilled, *report.unused]:
         raise UserError(f"{path}: its weights do not fit its layers {', '.join(wrong[:5])}")
 
 
@@ -230,16 +203,7 @@ def _check_words(model: keras.Model, description: ModelDescription, path: str | 
 
 
 def save_weights(model: keras.Model, path: str | Path) -> None:
-    """Save the weights in the format of Keras 3.
-
-    Args:
-        model: the network.
-        path: ends in ``.h5``.
-
-    Raises:
-        UsageError: the path ends in something else.
-        UserError: the file cannot be written.
-    """
+    """Save the weights in the format of Keras 3, in a file whose name ends in ``.h5``."""
     check_weights_path(path)
     # Keras accepts no other ending than .weights.h5, so it gets one before the file is renamed.
     with replacing(path, ".weights.h5") as temporary:
@@ -253,21 +217,5 @@ def _seal(path: Path) -> None:
 
 
 def _uncompiled(model: keras.Model) -> keras.Model:
-    """Return an uncompiled model of Keras' own layers."""
     # In this order: cloning a compiled model would clone its optimizer too.
     return with_plain_layers(keras.Model(model.input, model.output, name=model.name))
-
-
-@contextlib.contextmanager
-def _without_legacy_warning() -> Iterator[None]:
-    """Drop Keras' log message that ``.h5`` is a legacy format: the user asked for it."""
-
-    def is_other(record: logging.LogRecord) -> bool:
-        return "legacy" not in record.getMessage()
-
-    logger = logging.getLogger("absl")
-    logger.addFilter(is_other)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_other)

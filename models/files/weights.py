@@ -14,7 +14,7 @@ import numpy as np
 from storage.hdf5 import is_hdf5, open_hdf5, text, text_list
 from storage.npz import is_zip
 from storage.seals import check_seal
-from utils import UserError
+from utils import UserError, one_line
 
 _WEIGHTS = "model.weights.h5"
 
@@ -82,8 +82,7 @@ def _open(path: str | Path) -> Iterator[h5py.File]:
     except UserError:
         raise
     except Exception as error:  # h5py and zipfile raise almost anything for damaged files
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UserError(f"cannot read weights from {path}: {reason}") from error
+        raise UserError(f"cannot read weights from {path}: {one_line(error)}") from error
 
 
 def _member(path: str | Path) -> str | None:

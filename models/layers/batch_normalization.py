@@ -55,14 +55,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 def batch_normalization(
     name: str, momentum: float = 0.99, epsilon: float = 1e-3, **options: object
 ) -> keras.Layer:
-    """Return a batch normalization over channels, fused where possible; defaults as in Keras 2.
-
-    Args:
-        name: of the layer.
-        momentum: fraction of the moving statistics that a step keeps.
-        epsilon: added to the variance.
-        **options: others of ``keras.layers.BatchNormalization``, but not its axis.
-    """
+    """Return a batch normalization over channels, fused where possible; defaults as in Keras 2."""
     fused = keras.backend.backend() == "tensorflow" and epsilon >= SMALLEST_EPSILON
     kind = BatchNormalization if fused else keras.layers.BatchNormalization
     return kind(momentum=momentum, epsilon=epsilon, name=name, **options)

@@ -38,11 +38,7 @@ def conv2d(
 ) -> keras.Layer:
     """Return a convolution of images whose channels come last, the faster one where it can.
 
-    Args:
-        filters: number of output channels.
-        size: side of the kernel, or its height and width, pixels.
-        stride: pixels.
-        **options: others of ``keras.layers.Conv2D``.
+    The size is the side of the kernel, or its height and width.
     """
     fused = keras.backend.backend() == "tensorflow" and not PLAIN_ONLY & options.keys()
     kind = Conv2D if fused else keras.layers.Conv2D

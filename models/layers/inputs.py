@@ -20,16 +20,10 @@ def image_input(
     std: Sequence[float] | None = None,
     bgr: bool = False,
 ) -> tuple[KerasTensor, KerasTensor]:
-    """Return the input, for raw pixels 0..255, and the normalized images.
+    """Return the input, for raw pixels 0..255, and the images normalized by channel, in RGB order.
 
     The input is float32 because Keras casts images to the type of the input: uint8 would
-    truncate images that are float already.
-
-    Args:
-        channels: number of channels.
-        mean: per channel in RGB order, 0 by default.
-        std: per channel in RGB order, 1 by default.
-        bgr: whether to reverse the channels after the normalization.
+    truncate images that are float already. The channels may be reversed after the normalization.
     """
     image = keras.Input((None, None, channels), dtype="float32", name="image")
     x = image

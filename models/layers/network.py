@@ -51,11 +51,9 @@ def _penalty(coefficient: float, weights: list[keras.Variable]) -> KerasTensor:
 
 
 def _traced_once(step: Callable, fallback: Callable) -> Callable:
-    """Return a function that takes one batch from an iterator and does the step.
+    """Return a function that takes one batch from an iterator and does the step with it.
 
-    Args:
-        step: function of a batch.
-        fallback: Keras' function of an iterator, for distributed data.
+    ``fallback`` is Keras' function of an iterator, for distributed data.
     """
     import tensorflow as tf
 

@@ -9,12 +9,11 @@ import pytest
 from datasets import get_dataset
 from evaluation.feature_dumps import (
     Features,
-    check_features_path,
     of_test_split,
     read_features,
     write_features,
 )
-from utils import UsageError, UserError
+from utils import UserError
 
 VECTORS = np.array([[1, 2.5], [0, -3], [7, 1e-3]], dtype=np.float32)
 NAMES = ("a/1.jpg", "b/2 ü.jpg", "17")
@@ -189,10 +188,3 @@ def test_damaged_and_missing_files_are_refused(tmp_path, features):
     for absent in (tmp_path / "absent.npz", tmp_path):
         with pytest.raises(UserError, match="no feature dump"):
             read_features(absent)
-
-
-def test_the_name_has_to_say_the_layout():
-    for good in ("f.npz", "f.pickle"):
-        check_features_path("--feature_dump", Path(good))
-    with pytest.raises(UsageError, match=r"--feature_dump f\.csv: .*\.npz or \.pickle"):
-        check_features_path("--feature_dump", Path("f.csv"))

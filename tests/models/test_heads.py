@@ -62,11 +62,6 @@ def test_without_normalization_the_embedding_stays(backbone):
     assert model.layers[-1].name == "embedding"
 
 
-def test_an_unknown_normalization_lists_the_known(backbone):
-    with pytest.raises(UsageError, match=r"'cosine'.*l2norm.*softmax"):
-        embedding_head(backbone, "cosine")
-
-
 def test_classifier_rectifies_normalizes_and_classifies(backbone, images):
     model = classifier_head(embedding_head(backbone, "l2norm"), 5)
     norm, dense = model.get_layer("prob_bn"), model.get_layer("prob")

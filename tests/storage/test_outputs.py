@@ -14,7 +14,7 @@ import pytest
 import compute_class_embedding
 import learn_classifier
 from storage.files import growing, partial_path, replacing
-from storage.outputs import check_folder, claim, release
+from storage.outputs import check_folder, check_suffix, claim, claim_all, release
 from storage.temporary import leftovers, remove_leftovers
 from tests.commands.running import TINY, run
 from tests.permissions import folder_for_all, ordinary_user
@@ -307,6 +307,21 @@ def test_outputs_that_cannot_be_written_are_refused(tmp_path):
         claim("--history", tmp_path / "pipe", overwrite=True)
     with pytest.raises(UsageError, match=r"--history: there is no folder .*none"):
         claim("--history", tmp_path / "none" / "a.csv", overwrite=True)
+
+
+def test_the_name_has_to_say_the_format():
+    check_suffix("--out", Path("a.npz"), (".npz", ".pickle"))
+    check_suffix("--plot", Path("a.SVG"), (".png", ".svg"), any_case=True)
+    for name, any_case in (("f.csv", True), ("f.NPZ", False), ("npz", False)):
+        with pytest.raises(UsageError, match=rf"--out {name}: .*\.npz or \.pickle"):
+            check_suffix("--out", Path(name), (".npz", ".pickle"), any_case)
+
+
+def test_two_outputs_are_never_one_file(tmp_path):
+    path = tmp_path / "a.csv"
+    same = tmp_path / "." / ".." / tmp_path.name / "a.csv"
+    with pytest.raises(UsageError, match="--csv and --plot name the same file"):
+        claim_all((("--csv", path), ("--per_class", None), ("--plot", same)), overwrite=True)
 
 
 def test_a_folder_in_which_nothing_can_be_created_is_refused(tmp_path, monkeypatch):

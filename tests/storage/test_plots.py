@@ -1,13 +1,11 @@
 """Plot files: known formats, the same bytes each time, no warnings."""
 
 import logging
-from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
 
-from storage.plots import check_plot_path, save_plot
-from utils import UsageError
+from storage.plots import save_plot
 
 
 def plot(text):
@@ -24,12 +22,6 @@ def test_the_same_plot_is_the_same_file(tmp_path, suffix):
     assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
     if suffix == ".svg":
         assert "blue tit" in (tmp_path / "a.svg").read_text()
-
-
-def test_a_suffix_in_any_case_names_the_format():
-    check_plot_path("--plot", Path("a.SVG"), (".png", ".svg"))
-    with pytest.raises(UsageError, match=r"--plot a\.bmp: .*\.png or \.svg"):
-        check_plot_path("--plot", Path("a.bmp"), (".png", ".svg"))
 
 
 def test_characters_that_the_font_lacks_are_told_once(tmp_path, caplog):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import keras
 from keras import KerasTensor
 
-from storage import records
 from training.parallel import devices, replicas
 from training.parallel.startup import hidden
 from utils import UsageError
@@ -110,11 +109,6 @@ def momentum_steps(
 
 def _handle(variable: "keras.Variable | tf.Variable") -> "tf.Tensor":
     return getattr(variable, "value", variable).handle
-
-
-def versions() -> dict[str, str]:
-    """Return the backend, and the versions of Python and of the libraries."""
-    return {"backend": keras.backend.backend(), **records.versions()}
 
 
 @contextmanager

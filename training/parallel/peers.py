@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from training.parallel.supervision import explain_aborts
-from utils import UsageError, UserError
+from utils import UsageError, UserError, one_line
 
 _POLL = 1.0  # seconds between two looks at the store
 _NOTICE = 2.5 * _POLL  # within which all have looked
@@ -101,7 +101,7 @@ class Peers:
 
     def announce(self, error: BaseException) -> None:
         """Tell the others that this process ends, and why."""
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = one_line(error)
         status = UsageError.status if isinstance(error, UsageError) else UserError.status
         with suppress(Exception):  # whoever cannot be told finds out by itself
             self._client.key_value_set(f"{_ENDED}/{self.rank}", json.dumps([status, text]))

@@ -25,7 +25,7 @@ from storage.seals import check_seal, seal
 from storage.temporary import temporary_folder
 from training.callbacks.epoch_log import Record
 from training.parallel import backend, hosts, replicas
-from utils import UserError
+from utils import UserError, one_line
 
 STATE = "run_state"
 METRICS = "running_metrics"
@@ -231,8 +231,8 @@ def restore(path: Path, model: keras.Model) -> None:
                 warnings.simplefilter("error", UserWarning)
                 _network(model).load_weights(link)
         except (OSError, RuntimeError, ValueError, KeyError, UserWarning) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"--snapshot {path}: does not fit this network: {reason}") from error
+            told = one_line(error)
+            raise UserError(f"--snapshot {path}: does not fit this network: {told}") from error
     variables, values = model.optimizer.variables, _read(path, OPTIMIZER)
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
         raise UserError(f"--snapshot {path}: its optimizer is not that of this run")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from datasets.base import Dataset, Split
+from storage.records import versions
 from utils import UserError, open_regular
 
 if TYPE_CHECKING:
@@ -69,10 +70,8 @@ def content_identity(
         objective: the targets of all classes.
         finetune: weights that the run starts from.
     """
-    from training.parallel import backend
-
-    versions = backend.versions()
-    used = [name for name in BACKENDS if name == versions["backend"]]
+    found = versions()
+    used = [name for name in BACKENDS if name == found["backend"]]
     targets = [term.class_vectors for term in objective.terms]
     weights = [str(term.weight) for term in objective.terms]
     held_out, given = dataset.validation, dataset.input_weights
@@ -86,7 +85,7 @@ def content_identity(
         "input layer": _options(dataset.input_options),
         **({"input weights": _summary(len(given), given)} if given else {}),
         "start": _file(finetune) if finetune else "random weights",
-        **{name: versions.get(name, "unknown") for name in [*LIBRARIES, *used]},
+        **{name: found.get(name, "unknown") for name in [*LIBRARIES, *used]},
     }
 
 
