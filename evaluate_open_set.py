@@ -64,16 +64,16 @@ def _add_class_options(group) -> None:
 
 
 def _add_model_options(group) -> None:
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--model",
         type=user_path,
         nargs="+",
         action="extend",
         required=True,
-        metavar="FILE",
         help="saved with --model_dump, .keras or .h5",
     )
-    group.add_argument(
+    add(
         "--label",
         nargs="+",
         action="extend",
@@ -81,7 +81,7 @@ def _add_model_options(group) -> None:
         help="name of each model; those of one name are averaged (default: that of its file, and "
         "all are averaged)",
     )
-    group.add_argument(
+    add(
         "--scores",
         nargs="+",
         choices=_SCORES,
@@ -89,34 +89,29 @@ def _add_model_options(group) -> None:
         help=f"some of {', '.join(_SCORES)} (default: all that a model has); knn, and distance of "
         "models without embedding, read the training images, too",
     )
-    group.add_argument(
+    add(
         "--neighbors",
         type=positive,
         default=_NEIGHBORS,
         metavar="K",
         help="of the score knn: the distance to the K-th nearest training image",
     )
-    group.add_argument("--batch_size", type=positive, default=100, metavar="N", help="images")
+    add("--batch_size", type=positive, default=100, help="images")
 
 
 def _add_output_options(group) -> None:
-    group.add_argument(
+    add = group.add_argument
+    add(
         "--fpr",
         type=fraction,
         nargs="+",
         default=list(_FPRS),
-        metavar="F",
         help="share of images of unknown classes that may be accepted, for CCR at this FPR",
     )
-    group.add_argument("--csv", type=user_path, metavar="FILE", help="write all metrics, .csv")
-    group.add_argument(
-        "--plot",
-        type=user_path,
-        metavar="FILE",
-        help="draw ROC and CCR curves, .png or .svg",
-    )
-    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
+    add("--csv", type=user_path, help="write all metrics, .csv")
+    add("--plot", type=user_path, help="draw ROC and CCR curves, .png or .svg")
+    add("--overwrite", action="store_true", help="replace files that exist")
+    add("--no_progress", action="store_true", help="no progress bar on terminals")
 
 
 @dataclass(frozen=True)
@@ -186,10 +181,7 @@ def _entries(args: argparse.Namespace) -> list[Entry]:
 
 
 def _known_and_unknown(
-    args: argparse.Namespace,
-    entry: Entry,
-    description: "ModelDescription",
-    dataset: ImageDataset,
+    args: argparse.Namespace, entry: Entry, description: "ModelDescription", dataset: ImageDataset
 ) -> tuple[ImageDataset, ImageDataset]:
     """Return the data sets of known and unknown classes, of images as the model takes them.
 
@@ -241,10 +233,7 @@ def _warn_of_shared(known_part: ImageDataset, unknown_part: ImageDataset) -> Non
 
 
 def _classes(
-    args: argparse.Namespace,
-    entry: Entry,
-    description: "ModelDescription",
-    dataset: ImageDataset,
+    args: argparse.Namespace, entry: Entry, description: "ModelDescription", dataset: ImageDataset
 ) -> OpenSet:
     """Return the known classes as the options say, by default those of the model."""
     if entry.split:

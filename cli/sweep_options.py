@@ -43,9 +43,7 @@ def add_machine_options(group: argparse._ArgumentGroup) -> None:
         help="head of a running Ray cluster, or auto for that of this machine; its machines need "
         "the same paths (default: start Ray on this machine only)",
     )
-    group.add_argument(
-        "--cpus_per_trial", type=positive, default=1, metavar="N", help="CPU cores of each"
-    )
+    group.add_argument("--cpus_per_trial", type=positive, default=1, help="CPU cores of each")
     group.add_argument(
         "--gpus_per_trial",
         type=non_negative_float,
@@ -55,7 +53,6 @@ def add_machine_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--max_parallel",
         type=positive,
-        metavar="N",
         help="trials at once (default: as many as fit)",
     )
 
