@@ -19,7 +19,7 @@ from cli.arguments import (
 )
 from models import architecture_names, check_architecture
 from training.learning_rates import parse_step_schedule
-from training.options import OutputOptions, ScheduleOptions, TrainingOptions
+from training.options import OPTIMIZERS, OutputOptions, ScheduleOptions, TrainingOptions
 from training.schedules import SCHEDULES
 
 DEVICE_TYPES = ("auto", "gpu", "cpu")
@@ -74,6 +74,20 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         help="time-based decay on top of the schedule that reaches factor F at the end; 0: none",
     )
     add("--nesterov", action="store_true", help="use Nesterov momentum")
+    add(
+        "--optimizer",
+        choices=OPTIMIZERS,
+        default="sgd",
+        help="sgd: stochastic gradient descent with a momentum of 0.9; adam: Adam",
+    )
+    add(
+        "--weight_decay",
+        type=non_negative_float,
+        default=0.0,
+        metavar="D",
+        help="add D times the weights to their clipped gradients, as PyTorch does; it comes on top "
+        "of the penalties that a network has",
+    )
     add(
         "--top_k_acc",
         type=positive,
@@ -151,6 +165,11 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     add("--clr_step_len", positive, "CLR: epochs from the lowest to the highest rate; 20 in all")
     add("--clr_min_lr", non_negative_float, "CLR: lowest learning rate")
     add("--clr_max_lr", non_negative_float, "CLR: highest learning rate")
+    add("--cosine_max_lr", non_negative_float, "Cosine: learning rate of the first step")
+    add("--cosine_min_lr", non_negative_float, "Cosine: learning rate after the last step")
+    add("--step_lr", non_negative_float, "Step: first learning rate")
+    add("--step_len", positive, "Step: epochs with the same rate")
+    add("--step_factor", non_negative_float, "Step: factor to the rate after so many epochs")
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,8 @@ from utils import UsageError
 RESNET_EPOCHS = 164
 CLR_CYCLES = 10
 SGD_EPOCHS = 200
+COSINE_EPOCHS = 100
+STEP_EPOCHS = 100
 _MOST_EPOCHS = 10**9
 
 
@@ -36,6 +38,26 @@ def clr_learning_rate(
     """
     position = iteration % (2 * half_cycle) / half_cycle
     return min_lr + (max_lr - min_lr) * (1 - abs(1 - position))
+
+
+def cosine_learning_rate(
+    iteration: int, iterations: int, max_lr: float = 0.1, min_lr: float = 0.0
+) -> float:
+    """Return the rate of one half wave over the whole training (Loshchilov, Hutter, ICLR 2017).
+
+    Args:
+        iteration: batches trained so far.
+        iterations: batches of the whole training.
+        max_lr: rate of the first batch.
+        min_lr: rate that the last ones approach.
+    """
+    share = min(iteration / max(iterations, 1), 1)
+    return min_lr + (max_lr - min_lr) * (1 + math.cos(math.pi * share)) / 2
+
+
+def stepped_learning_rate(epoch: int, first_lr: float, length: int, factor: float) -> float:
+    """Return the rate that is multiplied by ``factor`` after every ``length`` epochs, from 0."""
+    return first_lr * factor ** (epoch // length)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from training.parallel.group import ALONE, Group
 from training.parallel.replicas import AveragedStatistics
 from training.record import describe_model
 from training.saving import ResultFiles, run_record
-from training.schedules import Schedule, Steps, build_schedule
+from training.schedules import STRETCHED, Schedule, Steps, build_schedule
 from training.snapshots.callback import Snapshot, plateau_of
 from training.snapshots.file import ALL_LAYERS, LAST_LAYERS, restore
 from training.snapshots.identity import content_identity, options_identity
@@ -173,8 +173,9 @@ def _evaluator(run: Training) -> Evaluator:
 def _identity(run: Training, epochs: int) -> dict[str, str]:
     if run.options.outputs.snapshot is None:
         return {}
-    # The rate decays over all epochs.
-    more = {"epochs": str(epochs)} if run.options.max_decay else {}
+    # The rate falls over all epochs.
+    whole = run.options.max_decay or run.options.schedule.lr_schedule in STRETCHED
+    more = {"epochs": str(epochs)} if whole else {}
     content = content_identity(*_learned_from(run))
     if run.dataset.validation is not None:
         del content["test images"]  # they have no part in the training
@@ -219,7 +220,10 @@ def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
     """
     options = run.options
     run.model.compile(
-        optimizer=build_optimizer(learning_rate, options.clipgrad, options.nesterov, decay),
+        optimizer=build_optimizer(
+            *(learning_rate, options.clipgrad, options.nesterov, decay),
+            *(options.optimizer, options.weight_decay),
+        ),
         jit_compile=backend.jit_compile(options.jit),
         steps_per_execution=options.steps_per_execution,
         **run.objective.compile_arguments(options.top_k_acc),

@@ -1,7 +1,8 @@
-"""The optimizer of all experiments: SGD with momentum 0.9, clipped by the norm of the gradient."""
+"""Optimizers, clipped by the norm of the gradient: SGD with momentum 0.9, of the paper; Adam."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import keras
 from keras import KerasTensor, ops
@@ -24,20 +25,40 @@ _NOT_FUSED = {
 }
 
 
-class SGD(keras.optimizers.SGD):
-    """SGD whose steps can shrink by 1 / (1 + decay * iterations), whatever the schedule sets.
-
-    Keras 2 optimizers had this as ``decay``; Keras 3 dropped it.
+class _Decaying:
+    """Two kinds of decay that Keras' optimizers do not have, for any of them.
 
     Args:
-        decay: per iteration.
-        **kwargs: arguments of ``keras.optimizers.SGD``.
+        decay: per iteration: steps shrink by 1 / (1 + decay * iterations), whatever the schedule
+            sets. Keras 2 optimizers had this; Keras 3 dropped it.
+        penalty: this times the weights is added to their clipped gradients, as the
+            ``weight_decay`` of PyTorch's SGD and Adam. That of Keras takes it off the weights,
+            beside the step.
+        **kwargs: arguments of the optimizer.
     """
 
-    def __init__(self, decay: float = 0.0, **kwargs: object):
+    def __init__(self, decay: float = 0.0, penalty: float = 0.0, **kwargs: object):
         super().__init__(**kwargs)
         self.decay = decay
-        self._warned = False
+        self.penalty = penalty
+
+    def update_step(
+        self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor
+    ) -> None:
+        if self.penalty:
+            gradient = gradient + self.penalty * ops.cast(variable, gradient.dtype)
+        super().update_step(gradient, variable, self._decayed(learning_rate))
+
+    def _decayed(self, learning_rate: KerasTensor) -> KerasTensor:
+        if not self.decay:
+            return learning_rate
+        return learning_rate / (1 + self.decay * ops.cast(self.iterations, "float32"))
+
+
+class SGD(_Decaying, keras.optimizers.SGD):
+    """SGD in few operations where the backend has them."""
+
+    _warned = False
 
     def apply(
         self,
@@ -71,6 +92,7 @@ class SGD(keras.optimizers.SGD):
             self.momentum,
             self.nesterov,
             self.global_clipnorm,
+            self.penalty,
         )
         self.iterations.assign_add(1)
 
@@ -96,15 +118,16 @@ class SGD(keras.optimizers.SGD):
             self._warned = True
             logger.warning("%s: steps in Keras' own way, which is slower", ", ".join(lacking))
 
-    def update_step(
-        self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor
-    ) -> None:
-        super().update_step(gradient, variable, self._decayed(learning_rate))
 
-    def _decayed(self, learning_rate: KerasTensor) -> KerasTensor:
-        if not self.decay:
-            return learning_rate
-        return learning_rate / (1 + self.decay * ops.cast(self.iterations, "float32"))
+class Adam(_Decaying, keras.optimizers.Adam):
+    """Adam (Kingma and Ba, https://arxiv.org/abs/1412.6980)."""
+
+
+OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
+    "sgd": partial(SGD, momentum=MOMENTUM),
+    "adam": partial(Adam, epsilon=1e-8),  # PyTorch's
+}
+"""Functions of the learning rate, the norm to clip at, and the arguments of ``_Decaying``."""
 
 
 class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
@@ -130,23 +153,30 @@ def decay_per_iteration(final_factor: float, iterations: int) -> float:
 
 
 def build_optimizer(
-    learning_rate: float, clip_norm: float = 10.0, nesterov: bool = False, decay: float = 0.0
+    learning_rate: float,
+    clip_norm: float = 10.0,
+    nesterov: bool = False,
+    decay: float = 0.0,
+    name: str = "sgd",
+    weight_decay: float = 0.0,
 ) -> keras.optimizers.Optimizer:
-    """Return SGD as published, with a scaled loss where networks compute in float16.
+    """Return an optimizer, SGD as published by default; with a scaled loss in float16.
 
     Args:
         learning_rate: until the schedule sets another.
         clip_norm: the gradient of all weights together is scaled down to this norm. Keras 2 called
             it ``clipnorm``; in Keras 3 that name clips each weight by itself. 0: no clipping.
-        nesterov: Nesterov momentum.
-        decay: see ``SGD``.
+        nesterov: Nesterov momentum, of SGD.
+        decay: of the learning rate, see ``_Decaying``.
+        name: a key of ``OPTIMIZERS``.
+        weight_decay: the penalty of ``_Decaying``.
     """
-    optimizer = SGD(
-        decay,
+    optimizer = OPTIMIZERS[name](
+        decay=decay,
+        penalty=weight_decay,
         learning_rate=learning_rate,
-        momentum=MOMENTUM,
-        nesterov=nesterov,
         global_clipnorm=clip_norm or None,
+        **({"nesterov": True} if nesterov else {}),
     )
     if keras.config.dtype_policy().compute_dtype == "float16":
         # Named as Keras does, which would wrap the optimizer otherwise.

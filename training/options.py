@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+OPTIMIZERS = ("sgd", "adam")
+"""The keys of ``training.optimizer.OPTIMIZERS``, repeated here for commands without Keras."""
+
 
 @dataclass(frozen=True)
 class ScheduleOptions:
@@ -20,6 +23,11 @@ class ScheduleOptions:
     clr_step_len: int = 12  # epochs of half a cycle
     clr_min_lr: float = 1e-5
     clr_max_lr: float = 0.1
+    cosine_max_lr: float = 0.1
+    cosine_min_lr: float = 0.0
+    step_lr: float = 0.1
+    step_len: int = 30  # epochs
+    step_factor: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,8 @@ class TrainingOptions:
     clipgrad: float = 10.0  # norm of the whole gradient; 0: no clipping
     max_decay: float = 0.0  # factor on the learning rate at the end; 0: no decay
     nesterov: bool = False
+    optimizer: str = "sgd"  # one of OPTIMIZERS
+    weight_decay: float = 0.0  # part of the gradient, after clipping; 0: none
     initial_epoch: int = 0
     snapshot_minutes: float | None = None  # between snapshots within an epoch; None: after epochs
     snapshot_best: str | None = None  # metric; None: a snapshot after every epoch

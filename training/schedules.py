@@ -71,15 +71,53 @@ def _sgd(options: ScheduleOptions) -> Schedule:
 
 
 def _clr(options: ScheduleOptions) -> Schedule:
-    from training.callbacks.cyclical import CyclicalLearningRate
+    from training.callbacks.step_rates import LearningRateOfSteps
+
+    def rate(steps: Steps) -> Callable[[int], float]:
+        # Half a cycle is measured in images as published: without repetitions.
+        half_cycle = options.clr_step_len * max(steps.per_pass, 1)
+        return partial(
+            learning_rates.clr_learning_rate,
+            half_cycle=half_cycle,
+            min_lr=options.clr_min_lr,
+            max_lr=options.clr_max_lr,
+        )
 
     return Schedule(
         learning_rates.CLR_CYCLES * 2 * options.clr_step_len,
         options.clr_min_lr,
-        # Half a cycle is measured in images as published: without repetitions.
-        lambda steps: CyclicalLearningRate(
-            *(options.clr_step_len * max(steps.per_pass, 1), steps.per_epoch),
-            *(options.clr_min_lr, options.clr_max_lr, steps.done),
+        lambda steps: LearningRateOfSteps(rate(steps), steps.per_epoch, steps.done),
+    )
+
+
+def _cosine(options: ScheduleOptions) -> Schedule:
+    from training.callbacks.step_rates import LearningRateOfSteps
+
+    epochs = learning_rates.COSINE_EPOCHS if options.epochs is None else options.epochs
+
+    def rate(steps: Steps) -> Callable[[int], float]:
+        return partial(
+            learning_rates.cosine_learning_rate,
+            iterations=epochs * steps.per_epoch,
+            max_lr=options.cosine_max_lr,
+            min_lr=options.cosine_min_lr,
+        )
+
+    return Schedule(
+        epochs,
+        options.cosine_max_lr,
+        lambda steps: LearningRateOfSteps(rate(steps), steps.per_epoch, steps.done),
+    )
+
+
+def _step(options: ScheduleOptions) -> Schedule:
+    return _by_epoch(
+        learning_rates.STEP_EPOCHS,
+        partial(
+            learning_rates.stepped_learning_rate,
+            first_lr=options.step_lr,
+            length=options.step_len,
+            factor=options.step_factor,
         ),
     )
 
@@ -101,7 +139,15 @@ SCHEDULES: dict[str, Callable[[ScheduleOptions], Schedule]] = {
     "SGDR": _sgdr,
     "CLR": _clr,
     "ResNet-Schedule": _resnet,
+    "Cosine": _cosine,
+    "Step": _step,
 }
+
+PER_STEP = ("CLR", "Cosine")
+"""The schedules that set the rate of every single step."""
+
+STRETCHED = ("Cosine",)
+"""The schedules in which the rate of an epoch depends on how many there are in all."""
 
 
 def waits_for_validation(options: ScheduleOptions) -> bool:

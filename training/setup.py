@@ -9,7 +9,7 @@ from training.options import TrainingOptions
 from training.outputs import claim_outputs
 from training.parallel import backend, hosts, precision, replicas
 from training.parallel.group import Group
-from training.schedules import waits_for_validation
+from training.schedules import PER_STEP, waits_for_validation
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
@@ -48,10 +48,20 @@ def _check_options(options: TrainingOptions) -> None:
         raise UsageError(f"--finetune {options.finetune}: there is no such file")
     if options.schedule.sgd_schedule and options.schedule.lr_schedule != "SGD":
         logger.warning("--sgd_schedule has no effect without --lr_schedule SGD")
-    if options.steps_per_execution > 1 and options.schedule.lr_schedule == "CLR":
+    if options.steps_per_execution > 1 and options.schedule.lr_schedule in PER_STEP:
         raise UsageError(
-            f"--steps_per_execution {options.steps_per_execution}: --lr_schedule CLR sets the rate "
-            "of each single step; give --steps_per_execution 1"
+            f"--steps_per_execution {options.steps_per_execution}: --lr_schedule "
+            f"{options.schedule.lr_schedule} sets the rate of each single step; give "
+            "--steps_per_execution 1"
+        )
+    if options.optimizer != "sgd" and options.nesterov:
+        raise UsageError(
+            f"--nesterov: there is no such momentum in --optimizer {options.optimizer}"
+        )
+    if options.optimizer != "sgd" and replicas.several():
+        raise UsageError(
+            f"--optimizer {options.optimizer}: several GPUs under TensorFlow train with sgd only; "
+            "give --gpus 1, or use the JAX backend"
         )
     if options.val_every > 1 and waits_for_validation(options.schedule):
         raise UsageError(

@@ -96,6 +96,8 @@ FOR_BOTH = [
     ("--max_decay 1.5", USAGE, "1.5"),
     ("--lr_schedule Adam", USAGE, "Adam"),
     ("--no_such_option", USAGE, "--no_such_option"),
+    ("--optimizer adam --nesterov", USAGE, "--optimizer adam"),
+    ("--steps_per_execution 2 --lr_schedule Cosine", USAGE, "--lr_schedule Cosine"),
 ]
 FOR_CLASSIFIER = [
     ("--class_list classes.txt", USAGE, "17"),

@@ -1,6 +1,7 @@
 """Schedules besides SGDR."""
 
 import csv
+import math
 
 import keras
 import pytest
@@ -64,7 +65,15 @@ def test_malformed_step_schedules_are_refused(text):
 
 @pytest.mark.parametrize(
     ("name", "epochs", "initial"),
-    [("SGDR", 372, 0.1), ("SGD", 200, 0.1), ("CLR", 240, 1e-5), ("ResNet-Schedule", 164, 0.01)],
+    [
+        *[
+            ("SGDR", 372, 0.1),
+            ("SGD", 200, 0.1),
+            ("CLR", 240, 1e-5),
+            ("ResNet-Schedule", 164, 0.01),
+        ],
+        *[("Cosine", 100, 0.1), ("Step", 100, 0.1)],
+    ],
 )
 def test_published_lengths(name, epochs, initial):
     schedule = build_schedule(ScheduleOptions(lr_schedule=name))
@@ -88,6 +97,26 @@ def test_clr_has_ten_cycles(step_len, epochs):
 )
 def test_clr_counts_whole_batches_of_images_without_repetitions(steps, half_cycle):
     options = ScheduleOptions("CLR", clr_step_len=2, clr_min_lr=1.0, clr_max_lr=2.0)
+    triangle = [*range(half_cycle), *range(half_cycle, 0, -1)] * 9
+    wanted = [1 + step / half_cycle for step in triangle][steps.done : 3 * steps.per_epoch]
+    assert rates_of_steps(options, steps) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("done", [0, 3])
+def test_cosine_is_half_a_wave_over_all_steps(done):
+    options = ScheduleOptions("Cosine", epochs=3, cosine_max_lr=2.0, cosine_min_lr=0.5)
+    found = rates_of_steps(options, Steps(per_epoch=4, per_pass=4, done=done))
+    wanted = [0.5 + 1.5 * (1 + math.cos(math.pi * step / 12)) / 2 for step in range(done, 12)]
+    assert found == pytest.approx(wanted)
+
+
+def test_step_decay():
+    options = ScheduleOptions("Step", epochs=7, step_lr=0.8, step_len=3, step_factor=0.5)
+    assert rates_of(build_schedule(options)) == pytest.approx([0.8] * 3 + [0.4] * 3 + [0.2])
+
+
+def rates_of_steps(options, steps):
+    """The rates of all steps of three epochs, as the callback sets them."""
     callback = build_schedule(options).callback(steps)
     callback.set_model(model := keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]))
     model.compile(keras.optimizers.SGD(0.5))
@@ -98,9 +127,7 @@ def test_clr_counts_whole_batches_of_images_without_repetitions(steps, half_cycl
             callback.on_train_batch_begin(batch)
             found.append(float(model.optimizer.learning_rate))
         callback.on_epoch_end(epoch)
-    triangle = [*range(half_cycle), *range(half_cycle, 0, -1)] * 9
-    wanted = [1 + step / half_cycle for step in triangle][steps.done : 3 * steps.per_epoch]
-    assert found == pytest.approx(wanted)
+    return found
 
 
 def test_clr_of_a_repeated_subset(tmp_path):

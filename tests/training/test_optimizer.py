@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from training.optimizer import SGD, build_optimizer, decay_per_iteration
+from training.optimizer import OPTIMIZERS, SGD, build_optimizer, decay_per_iteration
+from training.options import OPTIMIZERS as NAMES
 from training.parallel import replicas
 from utils import UsageError
 
@@ -56,6 +57,35 @@ def test_steps(clip, nesterov, decay):
     expected = numpy_steps(start, gradients, 0.05, clip, nesterov, decay)
     for variable, value in zip(variables, expected, strict=True):
         np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), value, atol=2e-6)
+
+
+@pytest.mark.parametrize("clip", [10.0, 1.0, 0.0])
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_weight_decay_is_part_of_the_clipped_gradient_as_in_pytorch(name, clip):
+    rng = np.random.default_rng(4)
+    w = rng.normal(size=(4, 3)).astype("float32")
+    variable = keras.Variable(w)
+    optimizer = build_optimizer(0.05, clip, decay=0.1, name=name, weight_decay=0.3)
+    w, velocity, mean, square = w.astype(float), 0.0, 0.0, 0.0
+    for step in range(1, 6):
+        gradient = rng.normal(size=w.shape).astype("float32")
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        norm = np.sqrt((gradient.astype(float) ** 2).sum())
+        total = (min(1, clip / norm) if clip else 1) * gradient + 0.3 * w
+        rate = 0.05 / (1 + 0.1 * (step - 1))
+        if name == "sgd":
+            velocity = 0.9 * velocity - rate * total
+            w = w + velocity
+        else:
+            mean = 0.9 * mean + 0.1 * total
+            square = 0.999 * square + 0.001 * total**2
+            unbiased = mean / (1 - 0.9**step), square / (1 - 0.999**step)
+            w = w - rate * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), w, atol=3e-6)
+
+
+def test_the_names_are_those_that_commands_list():
+    assert tuple(OPTIMIZERS) == NAMES
 
 
 def test_decay_reaches_the_wanted_factor_at_the_end():

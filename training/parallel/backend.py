@@ -81,12 +81,13 @@ def momentum_steps(
     momentum: float,
     nesterov: bool,
     clip_norm: float | None,
+    penalty: float = 0.0,
 ) -> None:
     """Apply SGD with momentum in two TensorFlow operations per variable instead of fourteen.
 
     The velocity accumulates learning rate times gradient, so the rate is scaled when the
     norm of all gradients together exceeds ``clip_norm``. Every replica does the same with its own
-    copy of the variables.
+    copy of the variables. The ``penalty`` times the weights is added to the scaled gradients.
     """
     import tensorflow as tf
 
@@ -94,7 +95,13 @@ def momentum_steps(
     if clip_norm:
         norm = tf.sqrt(2 * tf.add_n([tf.nn.l2_loss(gradient) for gradient in gradients]))
         # The difference is 0, or NaN after an overflow, which then shows in every weight.
-        rate *= clip_norm / tf.maximum(norm, clip_norm) + (norm - norm)
+        factor = clip_norm / tf.maximum(norm, clip_norm) + (norm - norm)
+        if penalty:
+            gradients = [factor * gradient for gradient in gradients]
+        else:
+            rate *= factor
+    if penalty:
+        gradients = [g + penalty * v for g, v in zip(gradients, variables, strict=True)]
     momentum = tf.constant(momentum, rate.dtype)
     for variable, velocity, gradient in zip(variables, velocities, gradients, strict=True):
         tf.raw_ops.ResourceApplyKerasMomentum(

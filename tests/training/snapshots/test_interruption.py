@@ -30,7 +30,13 @@ RUN = (
 
 CLR = f"{RUN} --lr_schedule CLR --clr_step_len 1"
 PASSES = CLR.replace("--repeats 1", "--repeats 2")
+ADAM = (
+    f"{RUN.replace(' --max_decay 0.1', '')} --lr_schedule Cosine --cosine_max_lr 0.01 "
+    "--optimizer adam --weight_decay 0.01"
+)
 SGD = f"{RUN} --lr_schedule SGD --sgd_patience 1 --log_dir log"
+
+COMMANDS = (RUN, CLR, PASSES, ADAM, SGD)
 
 
 def state(path="s.h5") -> dict:
@@ -63,7 +69,7 @@ def sigint():
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     """Folders of whole runs, by their commands."""
-    folders = {command: tmp_path_factory.mktemp("whole") for command in (RUN, CLR, PASSES, SGD)}
+    folders = {command: tmp_path_factory.mktemp("whole") for command in COMMANDS}
     for command, folder in folders.items():
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
@@ -108,6 +114,7 @@ def check_same(folder, expected):
         (CLR, signal.SIGINT, 130, 1, 1),
         (CLR, signal.SIGINT, 130, 0, 3),
         (PASSES, signal.SIGTERM, 143, 1, 4),  # within the second of two passes
+        (ADAM, signal.SIGTERM, 143, 1, 2),
         (SGD, signal.SIGTERM, 143, 1, 3),
     ],
 )
@@ -128,6 +135,9 @@ def test_a_signal_ends_the_step_and_the_same_command_goes_on_exactly(
     )
     assert (state()["epoch"], state()["step"]) == (epoch, step)
     assert not os.path.exists(".s.h5.lock") and not os.path.exists("w.h5")
+    if command == ADAM:  # every rate depends on the number of epochs
+        longer = run(learn_image_embeddings, command.replace("--epochs 3", "--epochs 4"))
+        assert longer.status == 1 and "epochs '3' instead of '4'" in longer.err
     outcome = succeed(learn_image_embeddings, command)
     assert f"Going on from s.h5 after epoch {epoch}, step {step}\n" in outcome.err
     check_same(tmp_path, uninterrupted[command])

@@ -1,38 +1,26 @@
 """A learning rate that changes with every step."""
 
-from functools import partial
+from collections.abc import Callable
 
 import keras
 
-from training.learning_rates import clr_learning_rate
 from training.parallel import backend
 
 
-class CyclicalLearningRate(keras.callbacks.Callback):
-    """Set the triangular learning rate before every step.
+class LearningRateOfSteps(keras.callbacks.Callback):
+    """Set the learning rate before every step.
 
     Args:
-        half_cycle: steps from the lowest to the highest rate.
+        rate: function of the number of steps so far.
         steps_per_epoch: batches of an epoch.
-        min_lr: lowest rate.
-        max_lr: highest rate.
         first_step: steps of its first epoch that a resumed run has done.
     """
 
-    def __init__(
-        self,
-        half_cycle: int,
-        steps_per_epoch: int,
-        min_lr: float,
-        max_lr: float,
-        first_step: int = 0,
-    ):
+    def __init__(self, rate: Callable[[int], float], steps_per_epoch: int, first_step: int = 0):
         super().__init__()
+        self.rate = rate
         self.steps_per_epoch = steps_per_epoch
         self.first_step = first_step
-        self.learning_rate = partial(
-            clr_learning_rate, half_cycle=half_cycle, min_lr=min_lr, max_lr=max_lr
-        )
         self.epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -48,4 +36,4 @@ class CyclicalLearningRate(keras.callbacks.Callback):
     def _set(self, step: int) -> None:
         backend.sync_variables(self.model)  # or the step would not see the rate
         iteration = self.epoch * self.steps_per_epoch + step
-        self.model.optimizer.learning_rate = self.learning_rate(iteration)
+        self.model.optimizer.learning_rate = self.rate(iteration)
