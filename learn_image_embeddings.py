@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cli import console, data_options, learning, training_options
-from cli.arguments import non_negative_float, non_negative_int, positive, positive_float
+from cli.arguments import non_negative_float, non_negative_int, positive, positive_float, user_path
 from datasets.base import Dataset
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot, shipped
 from embeddings.simplex import SIMPLEXES
@@ -18,9 +18,12 @@ from utils import UsageError
 if TYPE_CHECKING:
     import keras
 
+    from datasets.base import Split
+
 GENERATED = ("onehot", *SIMPLEXES)
 """The class embeddings that are made for the classes of any data set."""
 
+WITH_BACKGROUND = [name for name, loss in LOSSES.items() if loss.background]
 WITH_MARGIN = [name for name, loss in LOSSES.items() if "margin" in loss.takes]
 
 
@@ -84,6 +87,18 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
         f"distance of two class embeddings; {LOSSES['dsc_open'].margin:g})",
     )
     group.add_argument(
+        "--background",
+        metavar="DIR|DATASET",
+        help=f"images of none of the classes that every batch gets as many of, for "
+        f"{' and '.join(WITH_BACKGROUND)}: a folder, or a data set",
+    )
+    group.add_argument(
+        "--background_root",
+        type=user_path,
+        metavar="DIR",
+        help="folder of the data set --background (default: --data_root)",
+    )
+    group.add_argument(
         "--cls_weight",
         type=non_negative_float,
         default=0.0,
@@ -130,6 +145,10 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--projection_layers are those of --projection dam")
     if args.margin is not None and args.loss not in WITH_MARGIN:
         raise UsageError(f"--margin is for --loss {' and '.join(WITH_MARGIN)}, not {args.loss}")
+    if args.background is not None and args.loss not in WITH_BACKGROUND:
+        raise UsageError(
+            f"--background is for --loss {' and '.join(WITH_BACKGROUND)}, not {args.loss}"
+        )
     normalization = EMBEDDING_LOSSES[args.loss].head
     if args.embedding_scale is not None and normalization:
         raise UsageError(
@@ -150,14 +169,27 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
     from training.objectives.objective import embedding_objective
 
     dataset, semantic = read_data(args)
+    background = _background(args, dataset, group)
     dataset = data_options.keep_images(args, dataset)
     backbone, targets = _network_and_targets(args, dataset, semantic)
     model = embedding_head(backbone, EMBEDDING_LOSSES[args.loss].head)
     if args.cls_weight > 0:
         model = classifier_head(model, len(dataset.labels), args.cls_base)
     initialize(model, options.seed, dataset.input_weights)
-    objective = embedding_objective(targets, args.loss, args.cls_weight, args.margin)
-    train(Training(model, dataset, objective, options, vars(args), group))
+    objective = embedding_objective(
+        *(targets, args.loss, args.cls_weight, args.margin, background is not None)
+    )
+    train(Training(model, dataset, objective, options, vars(args), group, background))
+
+
+def _background(args: argparse.Namespace, dataset: Dataset, group: Group) -> "Split | None":
+    from datasets.background import open_background
+
+    if args.background is None:
+        return None
+    if group.replicas > 1:
+        raise UsageError("--background: its images are not shared among several GPUs or machines")
+    return open_background(args.background, args.background_root or args.data_root, dataset)
 
 
 def _network_and_targets(

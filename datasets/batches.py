@@ -10,6 +10,9 @@ import numpy as np
 from datasets.base import Split, Transform
 from utils import generator, generators
 
+BACKGROUND = -1
+"""Position of images that belong to no class."""
+
 
 class Batches(keras.utils.PyDataset):
     """Batches of transformed samples and labels, read ahead by threads.

@@ -4,11 +4,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import keras
 
-from datasets.base import Dataset
+from datasets.background import BatchesWithBackground
+from datasets.base import Dataset, Split
 from datasets.batches import Batches, SetEpoch
 from evaluation.classification.evaluator import Evaluator, Metrics
 from evaluation.feature_dumps import of_test_split
@@ -63,6 +65,7 @@ class Training:
         options: everything else.
         command: all options of the command by name, for the record.
         group: who trains together; the model was built in its scope, see ``replicas.joined``.
+        background: images of no class that every training batch gets too, or None.
     """
 
     model: keras.Model
@@ -71,6 +74,7 @@ class Training:
     options: TrainingOptions
     command: dict[str, object]
     group: Group = ALONE
+    background: Split | None = None
 
 
 def train(run: Training) -> Metrics:
@@ -141,7 +145,10 @@ def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
         "num_outputs": len(run.objective.terms),
         "part": (run.group.rank, run.group.processes),
     }
-    training = Batches(
+    background = run.background
+    with_background = partial(BatchesWithBackground, background=background)
+    kind = Batches if background is None else with_background
+    training = kind(
         dataset.train,
         dataset.train_transform,
         options.batch_size,
@@ -176,7 +183,7 @@ def _identity(run: Training, epochs: int) -> dict[str, str]:
     # The rate falls over all epochs.
     whole = run.options.max_decay or run.options.schedule.lr_schedule in STRETCHED
     more = {"epochs": str(epochs)} if whole else {}
-    content = content_identity(*_learned_from(run))
+    content = content_identity(*_learned_from(run), run.background)
     if run.dataset.validation is not None:
         del content["test images"]  # they have no part in the training
     return options_identity(run.command) | more | content

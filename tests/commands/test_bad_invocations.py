@@ -125,6 +125,16 @@ FOR_EMBEDDINGS = [
     ("--embedding simplex --embedding_dim 9 --loss softmax_corr", USAGE, "--loss softmax_corr"),
     ("--embedding onehot --projection_layers 2", USAGE, "--projection dam"),
     ("--embedding simplex --projection dam --embedding_dim 8", USAGE, "10 classes need a simplex"),
+    ("--embedding onehot --background empty", USAGE, "--background is for --loss dsc_open"),
+    *[
+        (f"--embedding simplex --loss dsc_open --margin 1 --background {source}", USAGE, named)
+        for source, named in (
+            ("empty", "there are no images"),
+            ("Digitz", "no such folder, and unknown data set 'Digitz'"),
+            ("Digits", "shares 0, 1, 2, "),
+            ("CUB", "CUB is read from files"),
+        )
+    ],
     ("--embedding onehot --margin 1", USAGE, "--margin is for --loss dsc_hinge and dsc_open"),
     (
         *("--embedding simplex --embedding_dim 20 --loss dsc_open --margin 500", USAGE),

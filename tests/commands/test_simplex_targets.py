@@ -1,12 +1,15 @@
 """Runs with class embeddings on a simplex: which dimensions the network and its targets get."""
 
+import math
+
 import numpy as np
 import pytest
 
 import learn_image_embeddings
 from embeddings import simplex, simplex_centred
 from models.files.saved import load_model
-from tests.commands.running import TINY, succeed
+from tests import fake_data
+from tests.commands.running import TINY, history, run, succeed
 
 RUN = f"{TINY} --epochs 1 --model_dump m.keras"
 
@@ -47,3 +50,18 @@ def test_a_projection_has_as_many_dimensions_as_there_are_classes(trained):
     shapes = [model.get_layer(name).kernel.shape for name in ("dam1", "dam2", "embedding")]
     assert shapes == [(8, 9), (9, 10), (10, 10)]
     np.testing.assert_array_equal(output.class_vectors, simplex(range(10), 10).scaled(1000).vectors)
+
+
+def test_background_images_are_learned_from_and_known_to_the_snapshot(trained, tmp_path):
+    for number in range(7):
+        fake_data.write_image(tmp_path / f"others/{number}.png", number)
+    options = (
+        "--embedding simplex --loss dsc_open --background others --cls_weight 0.1 --snapshot s.h5 "
+        "--history h.csv --embedding_dim 9 --epochs 2"
+    )
+    trained(options)
+    (first, _) = history(tmp_path / "h.csv")
+    assert 0 <= first["prob_acc"] <= 1 and math.isfinite(first["loss"])
+    (tmp_path / "others" / "6.png").unlink()
+    outcome = run(learn_image_embeddings, f"{RUN} {options} --overwrite")
+    assert outcome.status == 1 and "background images '7 (" in outcome.err

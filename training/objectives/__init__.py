@@ -23,6 +23,7 @@ class Loss:
         margin: its default; None: a tenth of the distance of two class vectors.
         scale: default length of generated class vectors; None: the number of classes.
         embedding: class embeddings that sweeps combine it with.
+        background: name of the function of what background images add, or None.
     """
 
     function: str
@@ -34,6 +35,7 @@ class Loss:
     margin: float | None = None
     scale: float | None = 1.0
     embedding: str = "onehot"
+    background: str | None = None
 
 
 LOSSES = {
@@ -65,7 +67,7 @@ LOSSES = {
         *("distance_margins", None, "distance", "dsc_open"),
         "squared distance, and margins to the distances from all other classes",
         **{"takes": ("class_vectors", "margin"), "margin": 48.0, "scale": None},
-        embedding="simplex",
+        **{"embedding": "simplex", "background": "background_margins"},
     ),
     "xent": Loss("cross_entropy", "prob", "output", "xent", "cross-entropy of a classifier"),
 }

@@ -77,6 +77,30 @@ def distance_margins(
     return intra + others / (2 * len(class_vectors))
 
 
+def background_margins(
+    targets: KerasTensor, embeddings: KerasTensor, known: KerasTensor, margin: float
+) -> KerasTensor:
+    """Return half the mean hinge of all background images for each known one, shape (batch,).
+
+    The hinge is what the squared distance of the background image from the class vector of the
+    known one lacks to exceed that of the known one by the margin: the third term of the open-set
+    loss. Rows of background images have values without meaning.
+
+    Args:
+        targets: class vectors of the samples, (batch, dimensions).
+        embeddings: (batch, dimensions).
+        known: which samples are known, bool (batch,); the others are background images.
+        margin: of squared distances.
+    """
+    own = squared_distance(targets, embeddings)
+    norms = ops.sum(ops.square(embeddings), axis=-1)
+    products = ops.matmul(targets, ops.transpose(embeddings))
+    distances = norms - 2 * products + ops.sum(ops.square(targets), axis=-1, keepdims=True)
+    hinges = ops.relu(margin + ops.expand_dims(own, -1) - distances)
+    background = ops.cast(ops.logical_not(known), embeddings.dtype)
+    return ops.sum(hinges * background, axis=-1) / (2 * ops.maximum(ops.sum(background), 1))
+
+
 def cross_entropy(targets: KerasTensor, probabilities: KerasTensor) -> KerasTensor:
     """Return the cross-entropy of softmax probabilities (paper, equation (2)), shape (batch,).
 

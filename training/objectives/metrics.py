@@ -34,6 +34,19 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
         super().__init__(hits, name=name, dtype="float32")
 
 
+class KnownAccuracy(ClassAccuracy):
+    """The same of batches with background images, which do not count."""
+
+    def update_state(
+        self,
+        y_true: KerasTensor,
+        y_pred: KerasTensor,
+        sample_weight: KerasTensor | None = None,
+    ) -> None:
+        known = ops.cast(class_positions(y_true) >= 0, "float32")
+        super().update_state(y_true, y_pred, sample_weight=known)
+
+
 def class_positions(labels: KerasTensor) -> KerasTensor:
     """Return labels as Keras hands them to losses, floats (batch,) or (batch, 1), as int32."""
     return ops.cast(ops.reshape(labels, (-1,)), "int32")
@@ -55,8 +68,11 @@ def _among_largest(scores: KerasTensor, positions: KerasTensor, k: int) -> Keras
 
 
 def accuracy_metrics(
-    class_vectors: np.ndarray, decision: str, top_k: tuple[int, ...] = ()
+    class_vectors: np.ndarray,
+    decision: str,
+    top_k: tuple[int, ...] = (),
+    kind: type[ClassAccuracy] = ClassAccuracy,
 ) -> list[ClassAccuracy]:
     """Return ``acc`` and, for every k, ``acc<k>``."""
     names = {1: "acc"} | {k: f"acc{k}" for k in top_k if k > 1}
-    return [ClassAccuracy(class_vectors, decision, k, name) for k, name in names.items()]
+    return [kind(class_vectors, decision, k, name) for k, name in names.items()]

@@ -17,8 +17,15 @@ from embeddings import ClassEmbeddings
 from evaluation.classification.evaluator import Head
 from models.decisions import DECISIONS
 from training.objectives import DEFAULT_LOSS, LOSSES, losses
-from training.objectives.metrics import ClassAccuracy, accuracy_metrics, class_positions
+from training.objectives.metrics import (
+    ClassAccuracy,
+    KnownAccuracy,
+    accuracy_metrics,
+    class_positions,
+)
 from utils import UsageError
+
+SMALLEST_SHARE = 1e-6  # of the known samples of a batch, which has at least one
 
 
 @dataclass(frozen=True)
@@ -30,16 +37,34 @@ class Term:
         class_vectors: float32 array (classes, dimensions): row c is the target of class c.
         decision: how the output classifies, a key of ``models.decisions.DECISIONS``.
         weight: factor in the sum.
+        with_background: whether batches have background images, see ``datasets.background``.
+        background: function of (targets, predictions, known) of what these add to each known
+            sample, or None; ``known`` tells which samples are.
     """
 
     function: Callable[[KerasTensor, KerasTensor], KerasTensor]
     class_vectors: np.ndarray
     decision: str = "output"
     weight: float = 1.0
+    with_background: bool = False
+    background: Callable[[KerasTensor, KerasTensor, KerasTensor], KerasTensor] | None = None
 
     def loss(self, positions: KerasTensor, predictions: KerasTensor) -> KerasTensor:
         """Return the loss of each sample, (batch,), given class positions, (batch,)."""
         return self.function(self._targets(class_positions(positions)), predictions)
+
+    def training_loss(self, positions: KerasTensor, predictions: KerasTensor) -> KerasTensor:
+        """Return what is minimized, (batch,): its mean is that over the known samples."""
+        if not self.with_background:
+            return self.loss(positions, predictions)
+        positions = class_positions(positions)
+        known = positions >= 0
+        targets = self._targets(ops.maximum(positions, 0))
+        losses = self.function(targets, predictions)
+        if self.background:
+            losses = losses + self.background(targets, predictions, known)
+        weights = ops.cast(known, losses.dtype)
+        return losses * weights / ops.maximum(ops.mean(weights), SMALLEST_SHARE)
 
     def _targets(self, positions: KerasTensor) -> KerasTensor:
         if self._levels is None:
@@ -67,7 +92,8 @@ class Term:
 
     def metrics(self, top_k: tuple[int, ...]) -> list[ClassAccuracy]:
         """Return new metric objects for this output."""
-        return accuracy_metrics(self.class_vectors, self.decision, top_k)
+        kind = KnownAccuracy if self.with_background else ClassAccuracy
+        return accuracy_metrics(self.class_vectors, self.decision, top_k, kind)
 
 
 @dataclass(frozen=True)
@@ -100,9 +126,9 @@ class Objective:
         """Return the arguments of ``keras.Model.compile`` that state this objective."""
         if len(self.terms) == 1:
             (only,) = self.terms
-            return {"loss": only.loss, "metrics": only.metrics(top_k)}
+            return {"loss": only.training_loss, "metrics": only.metrics(top_k)}
         return {
-            "loss": [term.loss for term in self.terms],
+            "loss": [term.training_loss for term in self.terms],
             "loss_weights": [term.weight for term in self.terms],
             "metrics": [term.metrics(top_k) for term in self.terms],
         }
@@ -127,6 +153,7 @@ def embedding_objective(
     loss: str = DEFAULT_LOSS,
     cls_weight: float = 0.0,
     margin: float | None = None,
+    with_background: bool = False,
 ) -> Objective:
     """Return a loss on embeddings, plus cross-entropy of a classifier if it has a weight.
 
@@ -135,6 +162,7 @@ def embedding_objective(
         loss: a key of ``training.objectives.EMBEDDING_LOSSES``.
         cls_weight: lambda of paper, equation (7); 0: the network has no classifier.
         margin: of losses that have one; None: as published.
+        with_background: whether batches have background images.
 
     Raises:
         UsageError: the targets have no such margin.
@@ -142,21 +170,24 @@ def embedding_objective(
     on_embedding = _term(loss, class_embeddings.vectors, margin)
     if class_embeddings.is_onehot:
         on_embedding = replace(on_embedding, decision="output")
-    if cls_weight <= 0:
-        return Objective((on_embedding,))
-    (on_classifier,) = cross_entropy_objective(len(class_embeddings.labels)).terms
-    return Objective((on_embedding, replace(on_classifier, weight=cls_weight)))
+    terms = [on_embedding]
+    if cls_weight > 0:
+        (on_classifier,) = cross_entropy_objective(len(class_embeddings.labels)).terms
+        terms.append(replace(on_classifier, weight=cls_weight))
+    return Objective(tuple(replace(term, with_background=with_background) for term in terms))
 
 
 def _term(name: str, class_vectors: np.ndarray, margin: float | None = None) -> Term:
     row = LOSSES[name]
     function = getattr(losses, row.function)
-    if row.takes:
-        values = {"class_vectors": class_vectors}
-        if "margin" in row.takes:
-            values["margin"] = margin_between(name, class_vectors, margin)
-        function = partial(function, **{argument: values[argument] for argument in row.takes})
-    return Term(function, class_vectors, row.decision)
+    background = getattr(losses, row.background) if row.background else None
+    if "class_vectors" in row.takes:
+        function = partial(function, class_vectors=class_vectors)
+    if "margin" in row.takes:
+        margin = margin_between(name, class_vectors, margin)
+        function = partial(function, margin=margin)
+        background = background and partial(background, margin=margin)
+    return Term(function, class_vectors, row.decision, background=background)
 
 
 def margin_between(name: str, class_vectors: np.ndarray, margin: float | None) -> float:

@@ -57,7 +57,10 @@ def options_identity(options: Mapping[str, object]) -> dict[str, str]:
 
 
 def content_identity(
-    dataset: Dataset, objective: "Objective", finetune: Path | None = None
+    dataset: Dataset,
+    objective: "Objective",
+    finetune: Path | None = None,
+    background: Split | None = None,
 ) -> dict[str, str]:
     """Return what two runs must agree in, beyond their options, to reach the same weights.
 
@@ -70,6 +73,7 @@ def content_identity(
         dataset: all splits.
         objective: the targets of all classes.
         finetune: weights that the run starts from.
+        background: images of no class in every batch, or None.
     """
     found = versions()
     used = [name for name in BACKENDS if name == found["backend"]]
@@ -83,6 +87,7 @@ def content_identity(
         "passes per epoch": str(dataset.repeats),
         **({} if held_out is None else {"validation images": _images(held_out)}),
         "test images": _images(dataset.test),
+        **({} if background is None else {"background images": _images(background)}),
         "input layer": _options(dataset.input_options),
         **({"input weights": _summary(len(given), given)} if given else {}),
         "start": _file(finetune) if finetune else "random weights",

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from datasets.batches import BACKGROUND
 from embeddings import ClassEmbeddings, onehot, simplex
 from training.objectives.objective import embedding_objective
 from utils import UsageError
@@ -70,6 +71,19 @@ def network(objective, rate=0.0):
     return model
 
 
+KNOWN = np.array([True, True, False, True, False, False, True, True])
+
+
+def with_background(f, labels, centers, m):
+    """The first two terms of the known images, and the third of every pair with a background."""
+    known, others = f[KNOWN], f[~KNOWN]
+    pairs = 0.0
+    for x, c in zip(known, labels[KNOWN], strict=True):
+        for g in others:
+            pairs += max(0.0, m + squared(x, centers[c]) - squared(g, centers[c]))
+    return open_set(known, labels[KNOWN], centers, m) + pairs / (2 * len(known) * len(others))
+
+
 ONE_EACH = np.eye(len(LABELS), dtype=np.float32)
 
 
@@ -99,6 +113,37 @@ def test_gradients_are_those_of_finite_differences(name, margin):
         expected[place] = (sides[0] - sides[1]) / 2e-5
     assert np.abs(expected).max() > 0.01
     np.testing.assert_allclose(FEATURES - after, expected, atol=3e-6)
+
+
+def test_background_images_are_pushed_away_and_do_not_count_otherwise():
+    objective = embedding_objective(SIMPLEX, "dsc_open", margin=60.0, with_background=True)
+    labels = np.where(KNOWN, LABELS, BACKGROUND)
+    model = network(objective, rate=1.0)
+    found = model.train_on_batch(ONE_EACH, labels, return_dict=True)
+    (after,) = model.get_weights()
+    centers, features = SIMPLEX.vectors.astype(float), FEATURES.astype(float)
+    assert with_background(features, LABELS, centers, 0) != open_set(features, LABELS, centers, 0)
+    expected = with_background(features, LABELS, centers, 60)
+    assert found["loss"] == pytest.approx(expected, rel=1e-5)
+    nearest = np.array([np.argmin([squared(f, c) for c in centers]) for f in features])
+    assert found["acc"] == pytest.approx(np.mean((nearest == LABELS)[KNOWN]))
+    gradient = np.zeros_like(features)
+    for place in np.ndindex(features.shape):
+        step = np.zeros_like(features)
+        step[place] = 1e-5
+        sides = [with_background(features + s, LABELS, centers, 60) for s in (step, -step)]
+        gradient[place] = (sides[0] - sides[1]) / 2e-5
+    assert np.abs(gradient[~KNOWN]).max() > 0.01
+    np.testing.assert_allclose(FEATURES - after, gradient, atol=3e-6)
+
+
+def test_a_classifier_beside_it_learns_from_known_images_only():
+    objective = embedding_objective(SIMPLEX, "dsc_open", 0.5, 60.0, with_background=True)
+    labels = keras.ops.convert_to_tensor(np.where(KNOWN, LABELS, BACKGROUND))
+    probabilities = RNG.dirichlet(np.ones(6), len(LABELS)).astype("float32")
+    losses = objective.terms[1].training_loss(labels, keras.ops.convert_to_tensor(probabilities))
+    expected = -np.mean(np.log(probabilities[KNOWN, LABELS[KNOWN]]))
+    assert float(keras.ops.mean(losses)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_published_margin_of_the_hinge():

@@ -14,6 +14,7 @@ from training.objectives import DEFAULT_LOSS, EMBEDDING_LOSSES, LOSSES, losses
 def test_functions_heads_and_decisions_exist(name):
     loss = LOSSES[name]
     assert callable(getattr(losses, loss.function))
+    assert loss.background is None or callable(getattr(losses, loss.background))
     assert loss.head in {None, "prob", *NORMALIZATIONS}
     assert loss.decision in DECISIONS
     assert loss.help
