@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets import get_dataset
-from datasets.base import Split
+from datasets.base import Dataset, Split
 from datasets.batches import BACKGROUND, Batches
 from datasets.images.dataset import ImageDataset
 from datasets.images.files import FileImages
@@ -59,7 +59,7 @@ class BatchesWithBackground(Batches):
         return images, np.concatenate([targets, none])
 
 
-def open_background(source: str, root: Path | None, known: ImageDataset) -> Split:
+def open_background(source: str, root: Path | None, known: Dataset) -> Split:
     """Return background images of the size and channels that the known ones have.
 
     Args:
@@ -73,6 +73,8 @@ def open_background(source: str, root: Path | None, known: ImageDataset) -> Spli
             or one of the known classes is among theirs.
         UserError: they cannot be read.
     """
+    if not isinstance(known, ImageDataset):
+        raise UsageError(f"--background {source}: {known.name} has documents, not images")
     classes, split = _of_folder(source, known) or _of_dataset(source, root, known)
     ours = {name.casefold() for name in known.class_names}
     shared = sorted(name for name in classes if name.casefold() in ours)

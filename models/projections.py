@@ -13,6 +13,7 @@ from keras import KerasTensor, initializers, layers
 from models.layers.batch_normalization import PYTORCH, batch_normalization
 from models.layers.dense_maps import DENSE_ON_MAP, dense_on_map, torch_initializers
 from models.layers.network import Network
+from utils import UsageError
 
 
 def project(
@@ -26,6 +27,9 @@ def project(
         dimensions: of the embedding.
         depth: hidden layers of the module, if it has any.
         input_shape: height, width and channels of the images.
+
+    Raises:
+        UsageError: it has no feature maps, but the module needs one.
     """
     embedding = PROJECTIONS[kind](backbone, dimensions, depth, input_shape)
     return Network(backbone.input, embedding, name=backbone.name)
@@ -71,7 +75,10 @@ def _linear(
     if DENSE_ON_MAP in names:
         x = backbone.get_layer(DENSE_ON_MAP).input
     else:
-        x = next(la.output for la in reversed(backbone.layers) if len(la.output.shape) == 4)
+        maps = [layer.output for layer in backbone.layers if len(layer.output.shape) == 4]
+        if len(maps) < 2:  # the first is the image
+            raise UsageError(f"--projection linear: {backbone.name} has no feature maps")
+        x = maps[-1]
     sides = keras.Model(backbone.input, x).compute_output_shape((1, *input_shape))[1:3]
     return dense_on_map(x, dimensions, sides, "embedding")
 

@@ -12,6 +12,7 @@ from models.layers.convolution import conv2d
 from models.layers.dense_maps import dense_on_map
 from models.layers.outputs import average_pool
 from models.projections import dam_widths, project
+from utils import UsageError
 
 RNG = np.random.default_rng(0)
 
@@ -83,6 +84,13 @@ def test_linear_is_a_dense_layer_on_the_whole_last_feature_map(dense):
     expected = flat @ kernel.reshape(-1, 7) + bias
     found = keras.ops.convert_to_numpy(model(images))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_linear_needs_a_feature_map():
+    image = keras.Input((2, 2, 3))
+    flat = keras.Model(image, keras.layers.Flatten()(image), name="flat")
+    with pytest.raises(UsageError, match="--projection linear: flat has no feature maps"):
+        project(flat, "linear", 7, 1, (2, 2, 3))
 
 
 def test_the_linear_projection_of_a_network_has_weights_of_its_own():
