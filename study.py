@@ -97,6 +97,7 @@ def _run(args: argparse.Namespace) -> None:
 
 def _report(args: argparse.Namespace) -> None:
     from studies.pages import update_pages
+    from studies.report import write_report
     from studies.results import STORED, merged, read_runs, read_trials, write_runs
 
     found = load(args.name)
@@ -112,6 +113,9 @@ def _report(args: argparse.Namespace) -> None:
         write_runs(folder, merged(read_runs(folder), new) if args.store else new)
     _write_report(found, folder)
     if folder != args.out:
+        for other in map(load, NAMES):
+            if found.name in other.reduced_in:
+                write_report(other, STORED / other.name)
         update_pages()
 
 

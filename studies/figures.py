@@ -26,11 +26,8 @@ _PANELS = {
 }
 
 
-def draw(study: Study, runs: Sequence[Run], folder: Path) -> list[str]:
+def draw(study: Study, runs: Sequence[Run], folder: Path) -> None:
     """Draw all pictures for which there are results.
-
-    Returns:
-        Names of the PNG files.
 
     Raises:
         UserError: a file cannot be written.
@@ -51,7 +48,6 @@ def draw(study: Study, runs: Sequence[Run], folder: Path) -> list[str]:
     for name, figure in found:
         for suffix in _FORMATS:
             save_plot(figure, folder / f"{name}{suffix}", dpi=120)
-    return [f"{name}.png" for name, _ in found]
 
 
 def sizes(part: Part, runs: Runs) -> "Figure | None":

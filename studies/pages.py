@@ -4,16 +4,17 @@ import re
 from pathlib import Path
 
 from storage.files import replacing
+from studies.choice import outcome
 from studies.claims import claims_table
-from studies.report import comparison, table
-from studies.results import STORED, read_runs, runs_of
-from studies.study import load
+from studies.report import comparison, summary, table
+from studies.results import STORED, Runs, read_runs, runs_of
+from studies.study import Cell, Part, load
+from sweeping.grid import PROTOCOLS
 from utils import read_text
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
 
-CLAIMS = "claims"
 _BLOCK = re.compile(r"(<!-- study\.py report (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -34,17 +35,33 @@ def rendered(text: str) -> str:
     """Return a page with what its blocks have to say.
 
     A block stands between ``<!-- study.py report NAME -->`` and ``<!-- end -->``. NAME is that of
-    a study, or ``claims``.
+    a study, or ``claims`` or ``summary``.
     """
     return _BLOCK.sub(lambda found: f"{found[1]}{_content(found[2])}{found[3]}", text)
 
 
 def _content(name: str) -> str:
-    """Return the tables of a study's reduced scale, or of the paper's claims."""
-    if name == CLAIMS:
-        return "\n" + "\n".join(claims_table()) + "\n\n"
-    runs, lines = read_runs(STORED / name), []
-    for part in load(name).reduced:
+    lines = _WHOLE[name]() if name in _WHOLE else _results(name)
+    return "\n" + "\n".join(lines).rstrip("\n") + "\n\n"
+
+
+def _results(name: str) -> list[str]:
+    """Return the tables of a study's reduced scale, as far as it has been run."""
+    study, runs = load(name), read_runs(STORED / name)
+    lines, shown = [], set()
+    for part in study.reduced:
         of_part = runs_of(runs, part.folder)
-        lines += [f"{part.title}:", "", *table(part, of_part), "", *comparison(part, of_part)]
-    return "\n" + "\n".join(lines) + "\n"
+        cells = [cell for cell in part.cells() if _has_results(part, cell, of_part)]
+        if {*cells} - shown:
+            lines += [f"{part.title}:", "", *table(part, of_part, cells), ""]
+            lines += comparison(part, of_part)
+        shown.update(cells)
+    return [study.reduced_text, "", *(lines or ["Not run yet."])]
+
+
+def _has_results(part: Part, cell: Cell, runs: Runs) -> bool:
+    found = [outcome(part, cell, protocol, runs) for protocol in PROTOCOLS]
+    return any(side.values or side.diverged for side in found)
+
+
+_WHOLE = {"claims": claims_table, "summary": summary}

@@ -8,10 +8,11 @@ from pathlib import Path
 from storage.files import replacing
 from studies.choice import Outcome, outcome
 from studies.results import STORED, Run, Runs, read_runs, runs_of
-from studies.study import TITLES, Cell, Part, Study, load
+from studies.study import NAMES, TITLES, Cell, Part, Study, load
 from sweeping.grid import PAPER, PROTOCOLS, VALIDATION, number
 
 REPORT = "report.md"
+_COMPARED = ("data", "protocol", "one loss", "another", "runs", "difference", "p (Welch)")
 NOT_RUN, DIVERGED = "not run", "diverged"
 _PROTOCOL = {PAPER: "best epoch", VALIDATION: "held-out"}
 _EXPLANATION = (
@@ -31,7 +32,7 @@ def description(study: Study) -> list[str]:
     if study.reduced_in:
         lines += ["", f"reduced scale: {', '.join(study.reduced_in)}"]
     if study.reduced_text:
-        lines += ["", f"reduced against the paper: {study.reduced_text}"]
+        lines += ["", study.reduced_text]
     return lines
 
 
@@ -59,22 +60,28 @@ def write_report(study: Study, folder: Path) -> list[str]:
     """
     from studies.figures import draw
 
-    lines = [f"# {study.title}", "", *filter(None, [study.text]), ""]
-    if study.paper or study.reduced:
-        lines += [_EXPLANATION, ""]
-    pictures = draw(study, read_runs(folder), folder)
-    lines += sections(study, folder) + _embedded(pictures)
-    for other in map(load, study.reduced_in):
-        stored = STORED / other.name
-        pictures = [f"../{other.name}/{file.name}" for file in sorted(stored.glob("*.png"))]
-        lines += sections(other, stored) + _embedded(pictures)
+    draw(study, read_runs(folder), folder)
+    lines = report(study, folder)
     with replacing(folder / REPORT) as temporary:
-        temporary.write_text("\n".join(lines).rstrip("\n") + "\n")
+        temporary.write_text("\n".join(lines) + "\n")
     return lines
 
 
-def _embedded(pictures: Sequence[str]) -> list[str]:
-    return [line for name in pictures for line in (f"![{Path(name).stem}]({name})", "")]
+def report(study: Study, folder: Path) -> list[str]:
+    """Return the lines of the report of the results in a folder, whose pictures are there."""
+    lines = [f"# {study.title}", "", *([study.text, ""] if study.text else [])]
+    if study.paper or study.reduced:
+        lines += [_EXPLANATION, ""]
+    lines += [*sections(study, folder), *_embedded(study, folder, "")]
+    for other in map(load, study.reduced_in):
+        stored = STORED / other.name
+        lines += [*sections(other, stored), *_embedded(other, stored, f"../{other.name}/")]
+    return lines[:-1]
+
+
+def _embedded(study: Study, folder: Path, path: str) -> list[str]:
+    names = [file.name for name in study.draws for file in sorted(folder.glob(f"{name}*.png"))]
+    return [line for n in names for line in (f"![{Path(n).stem}]({path}{n})", "")]
 
 
 def sections(study: Study, folder: Path) -> list[str]:
@@ -86,7 +93,7 @@ def sections(study: Study, folder: Path) -> list[str]:
             lines += [f"## {scale} scale: {study.name}, {part.title}", ""]
             lines += [*table(part, of_part), "", *comparison(part, of_part)]
         if parts and scale == "Reduced" and study.reduced_text:
-            lines += [f"Reduced against the paper: {study.reduced_text}", ""]
+            lines += [study.reduced_text, ""]
     if runs:
         lines += [_cost(runs), ""]
     return lines
@@ -97,12 +104,18 @@ def _cost(runs: Sequence[Run]) -> str:
     commits = ", ".join(sorted({(run.commit or "unknown")[:10] for run in runs}))
     versions = {f"{k} {v}" for run in runs for k, v in run.versions.items()}
     used = sorted(v for v in versions if v.split()[0] in ("backend", "keras", "tensorflow", "jax"))
-    return f"{len(runs)} runs, {hours:.1f} hours. Code: {commits}; {', '.join(used)}."
+    return f"Runs: {len(runs)}, {hours:.1f} hours. Code: {commits}; {', '.join(used)}."
 
 
-def table(part: Part, runs: Runs) -> list[str]:
-    """Return ours, the paper's and the difference, a row per data set and loss, as Markdown."""
-    rows = [_row(part, cell, runs) for cell in part.cells()]
+def table(part: Part, runs: Runs, cells: Sequence[Cell] | None = None) -> list[str]:
+    """Return ours, the paper's and the difference, a row per data set and loss, as Markdown.
+
+    Args:
+        part: of a study.
+        runs: its trials.
+        cells: the rows; None: all.
+    """
+    rows = [_row(part, cell, runs) for cell in (part.cells() if cells is None else cells)]
     header = ["data", "loss", "paper", "best epoch", "difference", "rate", "rates run", "runs"]
     header += ["held-out", "rate", "rates run", "runs"]
     left = 2
@@ -160,18 +173,30 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
 
 def comparison(part: Part, runs: Runs) -> list[str]:
     """Return the difference of two losses by data set, with Welch's t-test, as Markdown."""
+    rows = differences(part, runs)
+    return [*markdown(_COMPARED, rows, 4), ""] if rows else []
+
+
+def differences(part: Part, runs: Runs) -> list[list[str]]:
+    """Return a row per protocol and data set on which both of the compared losses were run."""
     if not part.compared:
         return []
-    rows = [
+    return [
         [dataset, _PROTOCOL[protocol], *found]
         for protocol in PROTOCOLS
         for dataset in part.datasets
         if (found := _difference(part, dataset, protocol, runs))
     ]
-    if not rows:
-        return []
-    titles = [TITLES[loss] for loss in part.compared]
-    return [*markdown(["data", "protocol", *titles, "difference", "p (Welch)"], rows, 2), ""]
+
+
+def summary() -> list[str]:
+    """Return the differences of all studies at reduced scale that are stored, as Markdown."""
+    rows: dict[tuple[str, ...], None] = {}
+    for study in map(load, NAMES):
+        runs = read_runs(STORED / study.name)
+        for part in study.reduced:
+            rows |= dict.fromkeys(map(tuple, differences(part, runs_of(runs, part.folder))))
+    return markdown(_COMPARED, list(rows), 4)
 
 
 def _difference(part: Part, dataset: str, protocol: str, runs: Runs) -> list[str]:
@@ -179,12 +204,12 @@ def _difference(part: Part, dataset: str, protocol: str, runs: Runs) -> list[str
     if not all(side.values for side in found):
         return []
     first, second = (statistics.fmean(side.values) for side in found)
-    p = welch(found[0].values, found[1].values)
-    return [
-        *map(accuracy, found),
-        f"{100 * (second - first):+.1f}",
-        "–" if p is None else f"{p:.2g}",
-    ]
+    p = welch(*(side.values for side in found))
+    pairs = zip(part.compared, found, strict=True)
+    sides = [f"{TITLES[loss]}: {accuracy(side)}" for loss, side in pairs]
+    counts = " and ".join(str(len(side.values)) for side in found)
+    shown = "–" if p is None else f"{p:.2g}"
+    return [*sides, counts, f"{100 * (second - first):+.1f}", shown]
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:

@@ -28,7 +28,8 @@ _BY_TRIAL = (
 )
 _SHARED = (
     *(name for name in IDENTITY if name not in (*_BY_TRIAL, "finetune_init")),
-    *("epochs", "class_list", "finetune", "finetune_init"),
+    *("epochs", "val_every", "class_list", "finetune", "finetune_init"),
+    *("word_vectors", "max_words", "embedding_dim", "embedding_scale", "split", "known"),
 )
 
 

@@ -22,7 +22,8 @@ STUDY = Study(
             compared=("xent", "cosine+xent"),
         ),
     ),
-    reduced_text="resnet-32 in place of ResNet-110 of twice the width; 84 epochs in place of 372; "
+    reduced_text="Reduced against the paper: "
+    "resnet-32 in place of ResNet-110 of twice the width; 84 epochs in place of 372; "
     "four learning rates in place of eight.",
     draws=("sizes",),
 )

@@ -10,6 +10,7 @@ OPTIONS = (
 )
 SEARCH = {"seeds": (0, 1, 2), "protocols": PROTOCOLS, "val_fraction": 0.2}
 REDUCED = (
+    "Reduced against the paper: "
     "the first 50 of 200 classes; rn18 on 64 pixels in place of ResNet-50 on 448; batches of 50 in "
     "place of 96; 84 epochs, three cycles of SGDR, in place of 372, five cycles; five learning "
     "rates in place of eight."

@@ -21,5 +21,5 @@ STUDY = Study(
             compared=("xent", "cosine+xent"),
         ),
     ),
-    reduced_text="not in the paper; 36 epochs, two cycles of SGDR.",
+    reduced_text="The paper does not have these data. 36 epochs, two cycles of SGDR.",
 )

@@ -42,7 +42,8 @@ STUDY = Study(
             "--word_vectors kumo --val_every 10",
         ),
     ),
-    reduced_text="word vectors of 50 dimensions in place of 300; 5 subsets in place of 10; the "
+    reduced_text="Reduced against the paper: "
+    "word vectors of 50 dimensions in place of 300; 5 subsets in place of 10; the "
     "test documents judge every tenth epoch and the last one of each cycle; subsets of 5,000 "
     "training documents without titles in place of 120,000.",
     draws=("sizes",),

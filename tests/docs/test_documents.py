@@ -11,6 +11,9 @@ from datasets import dataset_names
 from models import architecture_names
 from studies.definitions.published import ONE_HOT, TABLE_2
 from studies.pages import PAGES, rendered
+from studies.report import REPORT, report
+from studies.results import STORED
+from studies.study import NAMES, load
 from tests.docs.documents import (
     ROOT,
     anchors,
@@ -121,6 +124,12 @@ def test_accuracies_of_the_pages_are_those_that_study_report_writes(page):
     text = page.read_text()
     assert "<!-- study.py report " in text
     assert rendered(text) == text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_stored_reports_are_those_of_the_stored_results(name):
+    folder = STORED / name
+    assert (folder / REPORT).read_text().splitlines() == report(load(name), folder)
 
 
 def test_the_table_of_the_paper_in_the_readme_is_that_of_the_studies():

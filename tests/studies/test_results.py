@@ -219,7 +219,7 @@ def test_a_report_of_a_folder_needs_no_ray_and_leaves_the_project_alone(
     assert reported.status == 0, reported.err
     row = "| Digits-sub5 | softmax + cross-entropy | – | 60.0 | – | 0.5 | 2/2 (0.1 diverged) | 1 |"
     assert row in reported.out and row in (out / "report.md").read_text()
-    assert "2 runs, 4.0 hours. Code: c0ffee; keras 3.15.1." in reported.out
+    assert "Runs: 2, 4.0 hours. Code: c0ffee; keras 3.15.1." in reported.out
     assert len(read_runs(out)) == 2
     assert not results.STORED.exists()
 

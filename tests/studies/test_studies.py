@@ -6,7 +6,6 @@ import shlex
 import pytest
 
 import study
-from datasets import dataset_names
 from studies.definitions.published import BEST_RATES, TABLE_2, TABLE_2_FINE_TUNED
 from studies.study import NAMES, Part, load
 from sweeping.grid import LEARNING_RATES, LOSSES, PAPER, PROTOCOLS, VALIDATION, dataset_key
@@ -23,8 +22,6 @@ PARTS = [
 
 @pytest.mark.parametrize("part", PARTS)
 def test_parts_name_what_exists(part):
-    if "AG-News" in part.title.replace(" ", "-") and "AG-News" not in dataset_names():
-        pytest.skip("AG News is not there yet")
     assert [dataset_key(name) for name in part.datasets] == list(part.datasets)
     assert set(part.losses) <= set(LOSSES)
     assert part.chosen_on is None or dataset_key(part.chosen_on) == part.chosen_on
