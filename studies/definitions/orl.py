@@ -25,7 +25,7 @@ STUDY = Study(
             compared=("xent", "cosine+xent"),
         ),
     ),
-    reduced_text="The paper does not have these data. 84 epochs, three cycles of SGDR; the test images judge every "
-    "fourth epoch.",
+    reduced_text="The paper does not have these data. 84 epochs, three cycles of SGDR; the test "
+    "images judge every fourth epoch.",
     draws=("sizes",),
 )
