@@ -21,6 +21,7 @@ from datasets import get_dataset
 from datasets.images.dataset import ImageDataset
 from datasets.names import parse_name
 from datasets.open_sets import OpenSet, published_split
+from evaluation.open_set import SCORES
 from storage.records import claim_reports, provenance, record_path, write_record
 from utils import UsageError, listing
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
 
-_SCORES = ("probability", "logit", "similarity", "distance", "knn")
 _NEIGHBORS = 5
 _FPRS = (0.01, 0.1)
 
@@ -84,9 +84,9 @@ def _add_model_options(group) -> None:
     add(
         "--scores",
         nargs="+",
-        choices=_SCORES,
+        choices=SCORES,
         metavar="NAME",
-        help=f"some of {', '.join(_SCORES)} (default: all that a model has); knn, and distance of "
+        help=f"some of {', '.join(SCORES)} (default: all that a model has); knn, and distance of "
         "models without embedding, read the training images, too",
     )
     add(
@@ -198,19 +198,7 @@ def _known_and_unknown(
             f"those of {entry.split or args.known} are {listing(sorted(wanted))}"
         )
     known_part = matching.matched(dataset, {entry.path: description})
-    if source := classes.source or args.unknown:
-        other = _open_other(source, args.unknown_root)
-        unknown_part = other.restrict(classes.unknown) if classes.source else other
-        _warn_of_shared(known_part, unknown_part)
-    elif args.unknown_root:
-        raise UsageError("--unknown_root is the folder of --unknown, which is missing")
-    elif classes.unknown:
-        unknown_part = dataset.restrict(classes.unknown)
-    else:
-        raise UsageError(
-            f"{entry.path} knows all {dataset.num_classes} classes of {dataset.name}, so that none "
-            "is unknown: give another data set with --unknown NAME"
-        )
+    unknown_part = _unknown_part(args, entry, classes, dataset)
     sizes = description, args.target_size, args.crop_size
     known_part, unknown_part = (
         matching.with_sizes_of(part, *sizes) for part in (known_part, unknown_part)
@@ -223,13 +211,26 @@ def _known_and_unknown(
     return known_part, unknown_part
 
 
-def _warn_of_shared(known_part: ImageDataset, unknown_part: ImageDataset) -> None:
-    shared = sorted({*known_part.class_names} & {*unknown_part.class_names})
-    if shared:
-        logger.warning(
-            "%d classes of %s have the names of known ones: %s",
-            *(len(shared), unknown_part.name, listing(shared)),
+def _unknown_part(
+    args: argparse.Namespace, entry: Entry, classes: OpenSet, dataset: ImageDataset
+) -> ImageDataset:
+    if source := classes.source or args.unknown:
+        other = _open_other(source, args.unknown_root)
+        shared = sorted({*dataset.restrict(classes.known).class_names} & {*other.class_names})
+        if shared:
+            logger.warning(
+                "%d classes of %s have the names of known ones: %s",
+                *(len(shared), other.name, listing(shared)),
+            )
+        return other.restrict(classes.unknown) if classes.source else other
+    if args.unknown_root:
+        raise UsageError("--unknown_root is the folder of --unknown, which is missing")
+    if not classes.unknown:
+        raise UsageError(
+            f"{entry.path} knows all {dataset.num_classes} classes of {dataset.name}, so that none "
+            "is unknown: give another data set with --unknown NAME"
         )
+    return dataset.restrict(classes.unknown)
 
 
 def _classes(

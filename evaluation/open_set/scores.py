@@ -29,11 +29,10 @@ from scipy.spatial.distance import cdist
 from scipy.special import softmax
 
 from evaluation.features import feature_tensor, has_embedding, normalized
+from evaluation.open_set import SCORES
 from models.decisions import DECISIONS, DOT, is_softmax
 from models.files.description import ModelDescription
 from utils import UsageError
-
-SCORES = ("probability", "logit", "similarity", "distance", "knn")
 
 
 @dataclass(frozen=True, eq=False)
