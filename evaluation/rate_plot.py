@@ -49,7 +49,7 @@ def _draw(axes, panel: Panel) -> None:
     for (places, heights), style in zip(panel.curves.values(), line_styles(), strict=False):
         axes.plot(places, heights, **style)
     if panel.log:
-        axes.set_xscale("log")
+        axes.set_xscale("log", nonpositive="mask")  # no line towards 0
     axes.set_title(panel.title)
     axes.set_xlabel(panel.across)
     axes.set_ylabel(panel.up)

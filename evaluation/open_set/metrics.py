@@ -168,12 +168,13 @@ def auout(curve: Curve) -> float:
     refused_unknown = curve.unknown[0] - curve.unknown[1:]
     refused = curve.known[0] - curve.known[1:] + refused_unknown
     recall = refused_unknown / curve.unknown[0]
-    return -_area(np.r_[0.0, refused_unknown / refused, 0.5], np.r_[0.0, recall, 1.0])
+    precision = np.r_[0.0, refused_unknown / refused, 0.5]
+    return float(np.trapezoid(precision, np.r_[0.0, recall, 1.0]))
 
 
 def _area(heights: np.ndarray, descending: np.ndarray) -> float:
     """Return the area by trapezoids over places from the largest to the smallest."""
-    return float(-np.trapezoid(heights, descending))
+    return float(np.trapezoid(heights[::-1], descending[::-1]))
 
 
 def evaluate(

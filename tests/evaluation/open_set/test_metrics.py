@@ -138,6 +138,11 @@ def test_without_equal_scores_both_variants_of_auroc_agree_and_those_of_oscr_nea
     assert found["oscr"] != found["oscr_published"]
 
 
+def test_saturated_scores_are_a_draw_and_as_published_a_loss():
+    found = evaluate(*CASES["all equal"])
+    assert (found["auroc"], str(found["auroc_published"])) == (0.5, "0.0")
+
+
 def test_curves_go_from_everything_to_nothing():
     curve = Curve.exact(*CASES["ties"])
     for shares in (curve.tpr, curve.fpr, curve.ccr):

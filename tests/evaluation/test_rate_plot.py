@@ -1,0 +1,22 @@
+"""Plots of shares on a logarithmic axis."""
+
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+from evaluation import rate_plot
+from evaluation.rate_plot import Panel, write_rate_plot
+
+
+def test_no_line_leads_to_zero_on_a_logarithmic_axis():
+    """A score that is the same for all images has two points only, of which 0 has no place."""
+    curves = {"all equal": (np.array([1.0, 0.0]), np.array([0.3, 0.0]))}
+    panels = [Panel("linear", "x", "y", curves), Panel("log", "x", "y", curves, log=True)]
+    with mock.patch.object(rate_plot, "save_plot") as save:
+        write_rate_plot(Path("x.png"), panels)
+    linear, log = save.call_args.args[0].axes
+    assert np.isfinite(linear.transData.transform((0.0, 0.0))).all()
+    assert np.isfinite(log.transData.transform((1.0, 0.3))).all()
+    assert not np.isfinite(log.transData.transform((0.0, 0.0))[0])
+    assert [text.get_text() for text in linear.get_legend().get_texts()] == ["all equal"]
