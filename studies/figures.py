@@ -1,24 +1,22 @@
 """Pictures of studies, as SVG and PNG, readable in gray."""
 
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.names import parse_name
-from evaluation.line_styles import line_styles
 from storage.plots import save_plot
 from studies.choice import chosen_rate, outcome
 from studies.results import Run, Runs, runs_of
 from studies.study import TITLES, Part, Study
-from sweeping.grid import PAPER, PROTOCOLS, VALIDATION
+from sweeping.grid import PAPER, VALIDATION
+from sweeping.plot import curve_styles, finish, means, new_figure
 from training.parallel.startup import import_backend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MARKERS = "osD^vX*"
 _FORMATS = (".svg", ".png")
 _PANELS = {
     PAPER: "in the best epoch, rate chosen on test samples",
@@ -52,39 +50,24 @@ def draw(study: Study, runs: Sequence[Run], folder: Path) -> None:
 
 def sizes(part: Part, runs: Runs) -> "Figure | None":
     """Plot the accuracy by samples per class, a curve per loss, a panel per protocol."""
-    curves = {
-        protocol: {loss: _by_size(part, loss, protocol, runs) for loss in part.losses}
-        for protocol in PROTOCOLS
+    panels = {
+        f"Test accuracy {title}": {
+            TITLES[loss]: _by_size(part, loss, protocol, runs) for loss in part.losses
+        }
+        for protocol, title in _PANELS.items()
     }
-    curves = {p: found for p, found in curves.items() if any(len(c) > 1 for c in found.values())}
-    if not curves:
-        return None
-    figure = new_figure(len(curves))
-    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
-    for panel, (protocol, found) in zip(panels, curves.items(), strict=True):
-        for (loss, points), style in zip(found.items(), _styles(), strict=False):
-            if points:
-                x, mean, spread = zip(*points, strict=True)
-                panel.errorbar(x, mean, spread, label=TITLES[loss], capsize=3, **style)
-        ticks = sorted({x for points in found.values() for x, *_ in points})
-        panel.set_xscale("log")
-        panel.set_xticks(ticks, [f"{x:g}" for x in ticks])
-        panel.minorticks_off()
-        _finish(panel, "training samples per class", f"Test accuracy {_PANELS[protocol]}")
-    panels[0].legend(frameon=False)
-    return figure
+    panels = {title: found for title, found in panels.items() if max(map(len, found.values())) > 1}
+    return means(panels, "training samples per class") if panels else None
 
 
-def _by_size(part: Part, loss: str, protocol: str, runs: Runs) -> list[tuple[float, float, float]]:
-    """Return size, mean and standard deviation in percent, by ascending size."""
-    points = []
+def _by_size(part: Part, loss: str, protocol: str, runs: Runs) -> dict[float, tuple[float, ...]]:
+    found = {}
     for dataset in part.datasets:
         size = parse_name(dataset).per_class or part.full_size
-        values = [100 * v for v in outcome(part, (dataset, loss), protocol, runs).values]
+        values = outcome(part, (dataset, loss), protocol, runs).values
         if size and values:
-            spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            points.append((size, statistics.fmean(values), spread))
-    return sorted(points)
+            found[size] = values
+    return found
 
 
 def curves(part: Part, runs: Runs) -> "Figure | None":
@@ -108,7 +91,7 @@ def draw_curves(panel: "Axes", runs: Mapping[str, Run], title: str) -> None:
         runs: by loss.
         title: of the panel.
     """
-    for (loss, run), style in zip(runs.items(), _styles(), strict=False):
+    for (loss, run), style in zip(runs.items(), curve_styles(len(runs)), strict=True):
         for curve, on, line in (
             (run.judged_curve, "test", "-"),
             (run.training_curve, "training", ":"),
@@ -116,7 +99,7 @@ def draw_curves(panel: "Axes", runs: Mapping[str, Run], title: str) -> None:
             points = [(i, 100 * v) for i, v in enumerate(curve, start=1) if v is not None]
             looks = style | {"linestyle": line, "markevery": max(len(points) // 8, 1)}
             panel.plot(*zip(*points, strict=True), label=f"{TITLES[loss]}: {on}", **looks)
-    _finish(panel, "epoch", title)
+    finish(panel, "epoch", title)
     panel.legend(frameon=False, fontsize="small")
 
 
@@ -130,25 +113,6 @@ def first_runs(part: Part, runs: Runs) -> dict[str, Run]:
         if run and run.judged_curve:
             found[loss] = run
     return found
-
-
-def _styles() -> Iterable[dict[str, str]]:
-    for style, marker in zip(line_styles(), _MARKERS, strict=False):
-        yield style | {"marker": marker, "markersize": 5}
-
-
-def new_figure(panels: int) -> "Figure":
-    """Return a figure for a row of panels."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(6.4 * panels, 4.2), layout="constrained")
-
-
-def _finish(panel, x: str, title: str) -> None:
-    panel.set(xlabel=x, ylabel="accuracy in percent")
-    panel.set_title(title, fontsize="medium")
-    panel.grid(alpha=0.3)
-    panel.spines[["top", "right"]].set_visible(False)
 
 
 _DRAWN = {"sizes": sizes, "curves": curves}

@@ -1,66 +1,99 @@
-"""Plot of the accuracy over the learning rate."""
+"""Plots of accuracies: mean and standard deviation over what is varied, a curve per loss."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evaluation.line_styles import line_styles
 from storage.plots import save_plot
-from sweeping.grid import number
 from sweeping.table import BEST_TEST, LAST_VAL, Row
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MARKERS = "osD^vX*"  # with the dashes, curves are told apart in gray
 _PANELS = {
     BEST_TEST: "best test accuracy of any epoch",
     LAST_VAL: "accuracy on held-out images, last epoch",
 }
 
+Values = Mapping[float, Sequence[float]]
+"""Accuracies in [0, 1] by what is varied."""
+
 
 def write_plot(path: Path, rows: Sequence[Row]) -> None:
-    """Plot the means over seeds, one line per loss, bars of one standard deviation.
+    """Plot accuracy over learning rate, a panel for each of the two protocols that the rows have.
 
     Args:
         path: the file; its ending chooses the format.
-        rows: of one data set; each of the two protocols that they have gets a panel.
+        rows: of one data set.
 
     Raises:
         UserError: the file cannot be written.
     """
-    from matplotlib.figure import Figure
-
     columns = [name for name in _PANELS if any(row[name] is not None for row in rows)]
-    figure = Figure(figsize=(4.8 * len(columns), 3.8), layout="constrained")
-    panels = figure.subplots(1, len(columns), squeeze=False)[0]
-    for panel, column in zip(panels, columns, strict=True):
-        _draw(panel, rows, column)
-    panels[0].set_ylabel("accuracy in percent")
-    panels[0].legend(frameon=False)
+    panels = {_PANELS[name]: _by_rate(rows, name) for name in columns}
+    figure = means(panels, "largest learning rate")
     figure.suptitle(rows[0]["dataset"])
     save_plot(figure, path, dpi=150)
 
 
-def _draw(panel, rows: Sequence[Row], column: str) -> None:
-    losses = dict.fromkeys(row["loss"] for row in rows)
-    for loss, style in zip(losses, line_styles(), strict=False):
-        rates, means, stds = _curve([row for row in rows if row["loss"] == loss], column)
-        panel.errorbar(rates, means, stds, label=loss, marker="o", capsize=3, **style)
-    rates = sorted({row["learning_rate"] for row in rows})
-    panel.set_xscale("log")
-    panel.set_xticks(rates, [number(rate) for rate in rates])
-    panel.minorticks_off()
-    panel.set_xlabel("largest learning rate")
-    panel.set_title(_PANELS[column], fontsize="medium")
+def _by_rate(rows: Sequence[Row], column: str) -> dict[str, Values]:
+    values: dict[str, dict[float, list[float]]] = {}
+    for row in rows:
+        by_rate = values.setdefault(row["loss"], {})
+        if row[column] is not None:
+            by_rate.setdefault(row["learning_rate"], []).append(row[column])
+    return values
+
+
+def means(panels: Mapping[str, Mapping[str, Values]], varied: str) -> "Figure":
+    """Plot means and, as bars, standard deviations in percent over a logarithmic axis.
+
+    Args:
+        panels: accuracies by title of the panel and label of the curve.
+        varied: name of the axis.
+    """
+    figure = new_figure(len(panels))
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for panel, (title, curves) in zip(axes, panels.items(), strict=True):
+        for (label, values), style in zip(curves.items(), curve_styles(len(curves)), strict=True):
+            points = [(x, *_statistics(values[x])) for x in sorted(values)]
+            if points:
+                panel.errorbar(*zip(*points, strict=True), label=label, capsize=3, **style)
+        ticks = sorted({x for values in curves.values() for x in values})
+        panel.set_xscale("log")
+        panel.set_xticks(ticks, [f"{x:g}" for x in ticks])
+        panel.minorticks_off()
+        finish(panel, varied, title)
+    axes[0].legend(frameon=False)
+    return figure
+
+
+def _statistics(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and standard deviation in percent; 0 of a single value."""
+    percent = [100 * value for value in values]
+    return statistics.fmean(percent), statistics.stdev(percent) if len(percent) > 1 else 0.0
+
+
+def new_figure(panels: int) -> "Figure":
+    """Return a figure for a row of panels."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(6.4 * panels, 4.2), layout="constrained")
+
+
+def curve_styles(count: int) -> list[dict[str, object]]:
+    """Return the arguments of ``Axes.plot`` for each of several curves."""
+    styles = zip(line_styles(), _MARKERS * (count // len(_MARKERS) + 1), strict=False)
+    return [style | {"marker": marker, "markersize": 5} for style, marker in styles][:count]
+
+
+def finish(panel: "Axes", x: str, title: str) -> None:
+    """Label a panel of accuracies."""
+    panel.set(xlabel=x, ylabel="accuracy in percent")
+    panel.set_title(title, fontsize="medium")
     panel.grid(alpha=0.3)
     panel.spines[["top", "right"]].set_visible(False)
-
-
-def _curve(rows: Sequence[Row], column: str) -> tuple[list[float], list[float], list[float] | None]:
-    """Return rates that have been run, ascending, with mean and standard deviation in percent.
-
-    With a single seed there is no deviation.
-    """
-    values: dict[float, list[float]] = {}
-    for row in sorted(rows, key=lambda row: row["learning_rate"]):
-        if row[column] is not None:
-            values.setdefault(row["learning_rate"], []).append(100 * row[column])
-    stds = [statistics.stdev(v) if len(v) > 1 else 0.0 for v in values.values()]
-    return list(values), [statistics.fmean(v) for v in values.values()], stds if any(stds) else None
