@@ -312,7 +312,7 @@ def _evaluate_model(
     model, description = open_model(entry.path, facts)
     if entry.architecture:
         check_name(entry.path, model, entry.architecture)
-    dataset = matching.with_sizes_of(dataset, description, args.target_size, args.crop_size)
+    dataset = matching.with_input_of(dataset, description, args.target_size, args.crop_size)
     request = Request(
         model,
         description,

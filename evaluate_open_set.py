@@ -201,7 +201,7 @@ def _known_and_unknown(
     unknown_part = _unknown_part(args, entry, classes, dataset)
     sizes = description, args.target_size, args.crop_size
     known_part, unknown_part = (
-        matching.with_sizes_of(part, *sizes) for part in (known_part, unknown_part)
+        matching.with_input_of(part, *sizes) for part in (known_part, unknown_part)
     )
     if known_part.input_shape != unknown_part.input_shape:
         raise UsageError(

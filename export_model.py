@@ -34,6 +34,10 @@ PREPROCESSING = (
     "Resize the shorter side to target_size pixels (bilinear, anti-aliased), center crop of "
     "crop_size pixels; values 0 to 255, channels last, RGB or gray."
 )
+WORDS = (
+    "Lower case; ASCII punctuation and white space separate words; 0 is padding at the end, 1 an "
+    "unknown word (and a document without any), and words count from 2."
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -62,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="scores of all classes, which are probabilities if the model has a classifier "
         "(to require that, ask for probabilities); the embedding; or both",
     )
-    add("--input_type", choices=("uint8", "float32"), default="uint8", help="of the pixels")
+    add("--input_type", choices=("uint8", "float32"), help="of the pixels (default: uint8)")
     add(
         "--opset",
         type=_opset,
@@ -107,14 +111,16 @@ def export_model(args: argparse.Namespace) -> None:
     export.check_export(args.format, "--out", args.out, args.overwrite)
     images = _images(args.check_images) if args.check_images else []
     model, description = open_model(args.model, model_options.facts_from_options(args))
-    plain = export.exportable(model)
+    if images and description.words is not None:
+        raise UsageError(f"--check_images: {args.model} classifies documents")
+    plain = export.exportable(model, description.length)
     if export.is_half_precision(model):
         logger.info("%s was trained in half precision; it is exported in float32", args.model)
         model = plain
     classifier = Classifier(model, description)
     outputs = _outputs(args, model, plain, classifier)
     tensors = {name: tensor for name, (tensor, _) in outputs.items()}
-    exported = export.with_pixel_input(plain.input, tensors, description.crop_size, args.input_type)
+    exported = _with_input(args, plain.input, tensors, description)
 
     def reference(pixels: np.ndarray) -> dict[str, np.ndarray]:
         return {name: np.asarray(compute(pixels)) for name, (_, compute) in outputs.items()}
@@ -125,7 +131,27 @@ def export_model(args: argparse.Namespace) -> None:
     facts = _facts(description, classifier.score_kind)
     export.export(args.format, exported, args.out, facts, args.opset, check)
     shapes = {name: tensor.shape for name, tensor in exported.output.items()}
-    results.info("%s: %s %s -> %s", args.out, args.input_type, exported.input_shape, shapes)
+    source = exported.input
+    results.info("%s: %s %s -> %s", args.out, source.dtype, exported.input_shape, shapes)
+
+
+def _with_input(
+    args: argparse.Namespace,
+    raw: "keras.KerasTensor",
+    tensors: "dict[str, keras.KerasTensor]",
+    description: "ModelDescription",
+) -> "keras.Model":
+    import keras
+
+    from models.files import export
+
+    if description.words is None:
+        return export.with_pixel_input(
+            raw, tensors, description.crop_size, args.input_type or "uint8"
+        )
+    if args.input_type:
+        raise UsageError(f"--input_type is of pixels; {args.model} takes the numbers of words")
+    return keras.Model(raw, tensors)
 
 
 def _outputs(
@@ -153,30 +179,41 @@ def _outputs(
 
 
 def _facts(description: "ModelDescription", score_kind: str) -> dict[str, object]:
-    names = ("dataset", "labels", "class_names", "channels", "target_size", "crop_size")
+    is_text = description.words is not None
+    kind = ("words", "length") if is_text else ("channels", "target_size", "crop_size")
+    names = ("dataset", "labels", "class_names", *kind)
     facts = {name: getattr(description, name) for name in names}
-    return facts | {"score_kind": score_kind, "preprocessing": PREPROCESSING}
+    steps = WORDS if is_text else PREPROCESSING
+    return facts | {"score_kind": score_kind, "preprocessing": steps}
 
 
 def _batches(description: "ModelDescription", images: Sequence[Path]) -> Iterator[np.ndarray]:
     """Yield one random image, three more, then those in files."""
     from datasets.images.unlabeled import image_batches, image_reader
 
-    shape = (description.crop_size, description.crop_size, description.channels)
     rng = generator("export check")
+    draw = _random_image if description.words is None else _random_document
     for count in (1, 3):
-        yield np.stack([_random_image(rng, shape) for _ in range(count)])
+        yield np.stack([draw(rng, description) for _ in range(count)])
+    if not images:
+        return
     read = image_reader(description.target_size, description.crop_size, description.channels)
     for batch in image_batches(images, read, 16, workers=2):
         for error in batch.damaged:
             logger.warning("%s", error)
         if batch.paths:
-            yield batch.images
+            yield batch.samples
 
 
-def _random_image(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
+def _random_document(rng: np.random.Generator, description: "ModelDescription") -> np.ndarray:
+    numbers = rng.integers(1, len(description.words) + 2, description.length, np.int32)
+    numbers[rng.integers(1, description.length + 1) :] = 0
+    return numbers
+
+
+def _random_image(rng: np.random.Generator, description: "ModelDescription") -> np.ndarray:
     """Draw random squares: independent pixels would make all images alike to a network."""
-    height, width, channels = shape
+    height, width, channels = description.input_shape
     side = int(rng.integers(1, max(1, height // 2) + 1))
     pixels = rng.integers(0, 256, (-(-height // side), -(-width // side), channels), np.uint8)
     return pixels.repeat(side, axis=0).repeat(side, axis=1)[:height, :width]

@@ -1,4 +1,4 @@
-"""Classify image files and folders with a saved model."""
+"""Classify images or documents in files and folders with a saved model."""
 
 import argparse
 import contextlib
@@ -19,7 +19,9 @@ from utils import UsageError, UserError, printable
 
 if TYPE_CHECKING:
     from datasets.images.finding import Found
+    from datasets.images.unlabeled import Batch
     from evaluation.prediction import Classifier
+    from models.files.description import ModelDescription
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +30,15 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = arguments.build_parser(__doc__)
     add = parser.add_argument
-    add("paths", nargs="+", type=user_path, metavar="PATH", help="image file or folder")
+    add("paths", nargs="+", type=user_path, metavar="PATH", help="image, text file or folder")
+    add(
+        "--columns",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="C,…",
+        help="of CSV files, which then have a document per line: numbers from 1, or names in the "
+        "first line; several are joined",
+    )
     add(
         "--model",
         required=True,
@@ -119,46 +129,64 @@ FORMATS = {"table": table, "csv": comma_separated, "jsonl": json_lines}
 
 
 def predict(args: argparse.Namespace) -> None:
-    from datasets.images.finding import find_images
-
     if not args.out:
         console.check_standard_output("--out FILE")
     else:
         claim_all((("--out", args.out), ("--out", partial_path(args.out))), args.overwrite)
-    found = find_images(args.paths)
+    found = _find(args, _description(args))
     classifier = _load(args)
+    kind = "images" if classifier.description.words is None else "documents"
     names = [_text(path) for path in found.files]
     output = growing(args.out) if args.out else contextlib.nullcontext(sys.stdout)
     with output as stream:
-        kind, class_names = classifier.score_kind, classifier.description.class_names
+        scores, class_names = classifier.score_kind, classifier.description.class_names
         with write_errors(args.out or "standard output"):
-            add = FORMATS[args.format](stream, kind, names or [""], class_names)
+            add = FORMATS[args.format](stream, scores, names or [""], class_names)
         damaged = _classify(args, found, classifier, add, stream)
     if found.skipped:
-        logger.info("Skipped in folders, as no images: %d", len(found.skipped))
+        logger.info("Skipped in folders, as no %s: %d", kind, len(found.skipped))
     if found.unreadable:
         raise UserError(
-            f"{len(found.unreadable)} folders could not be listed, {damaged} images "
+            f"{len(found.unreadable)} folders could not be listed, {damaged} {kind} "
             f"of {len(found.files)} not be read; the others are done"
         )
     if damaged:
-        raise UserError(f"{damaged} of {len(found.files)} images could not be read")
+        raise UserError(f"{damaged} of {len(found.files)} {kind} could not be read")
 
 
-def _load(args: argparse.Namespace) -> "Classifier":
-    """Load the model, after all checks that need only its description."""
-    from evaluation.prediction import Classifier, output_position
-    from models.files.published import open_model, read_or_describe
-    from training.parallel import backend
+def _find(args: argparse.Namespace, description: "ModelDescription") -> "Found":
+    """Return what to classify: images, or the documents of a model for these."""
+    if description.words is None:
+        from datasets.images.finding import find_images
 
-    facts = model_options.facts_from_options(args)
-    description = read_or_describe(args.model, facts)
+        if args.columns:
+            raise UsageError(f"--columns is for documents; {args.model} classifies images")
+        return find_images(args.paths)
+    from datasets.text.documents import find_documents
+
+    return find_documents(args.paths, args.columns)
+
+
+def _description(args: argparse.Namespace) -> "ModelDescription":
+    """Return the description of the model, after all checks that need no more."""
+    from evaluation.prediction import output_position
+    from models.files.published import read_or_describe
+
+    description = read_or_describe(args.model, model_options.facts_from_options(args))
     output_position(description, args.output)
     if args.top_k > len(description.labels):
         raise UsageError(
             f"--top_k {args.top_k}: {args.model} knows {len(description.labels)} classes"
         )
-    model, description = open_model(args.model, facts)
+    return description
+
+
+def _load(args: argparse.Namespace) -> "Classifier":
+    from evaluation.prediction import Classifier
+    from models.files.published import open_model
+    from training.parallel import backend
+
+    model, description = open_model(args.model, model_options.facts_from_options(args))
     return Classifier(model, description, args.output, backend.jit_compile("auto"))
 
 
@@ -166,18 +194,14 @@ def _classify(
     args: argparse.Namespace, found: "Found", classifier: "Classifier", add: Add, stream: TextIO
 ) -> int:
     """Write all predictions and return the number of damaged files."""
-    from datasets.images.unlabeled import image_batches, image_reader
-
     for error in found.unreadable:
         logger.warning("%s", error)
-    about = classifier.description
-    read = image_reader(about.target_size, about.crop_size, about.channels)
     damaged, done = 0, 0
-    for batch in image_batches(found.files, read, args.batch_size, args.read_workers):
+    for batch in _batches(args, found, classifier.description):
         for error in batch.damaged:
             logger.warning("%s", error)
         if batch.paths:
-            predictions = list(_predictions(classifier, batch.images, args.top_k))
+            predictions = list(_predictions(classifier, batch.samples, args.top_k))
             with write_errors(args.out or "standard output"):
                 for path, best in zip(batch.paths, predictions, strict=True):
                     add(_text(path), best)
@@ -186,6 +210,21 @@ def _classify(
         done += len(batch.paths) + len(batch.damaged)
         _show_progress(args, done, len(found.files))
     return damaged
+
+
+def _batches(
+    args: argparse.Namespace, found: "Found", description: "ModelDescription"
+) -> "Iterator[Batch]":
+    if description.words is None:
+        from datasets.images.unlabeled import image_batches, image_reader
+
+        size = description.target_size, description.crop_size, description.channels
+        return image_batches(found.files, image_reader(*size), args.batch_size, args.read_workers)
+    from datasets.text.documents import document_batches
+    from datasets.text.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary(description.words, description.length)
+    return document_batches(found, vocabulary, args.batch_size)
 
 
 def _predictions(classifier: "Classifier", images, top_k: int) -> Iterator[list[Prediction]]:

@@ -19,12 +19,12 @@ class Batch:
 
     Attributes:
         paths: one for each image.
-        images: uint8 (images, crop_size, crop_size, channels).
+        samples: uint8 (images, crop_size, crop_size, channels).
         damaged: one error for each file that was met on the way.
     """
 
     paths: list[Path]
-    images: np.ndarray
+    samples: np.ndarray
     damaged: list[UserError]
 
 

@@ -4,13 +4,12 @@ Zhang, Zhao & LeCun, Character-level Convolutional Networks for Text Classificat
 https://arxiv.org/abs/1509.01626; the files of the archive ``ag_news_csv``.
 """
 
-import csv
-import io
 from pathlib import Path
 
 from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
 from datasets.text.dataset import RawTextDataset
-from utils import UserError, read_lines, read_text
+from datasets.text.documents import csv_rows
+from utils import UserError, read_lines
 
 _CLASSES = "classes.txt"
 _PARTS = ("train.csv", "test.csv")
@@ -29,16 +28,12 @@ def read_ag_news(args: ReaderArgs) -> RawTextDataset:
 
 
 def _read(path: Path, classes: int) -> RawSplit:
-    rows = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     labels, texts, names = [], [], []
-    try:
-        for row in rows:
-            label, text = _parsed(f"{path}:{rows.line_num}", row, classes)
-            labels.append(label)
-            texts.append(text)
-            names.append(f"{path.name}:{rows.line_num}")
-    except csv.Error as error:
-        raise UserError(f"{path}:{rows.line_num}: {error}") from error
+    for line, row in csv_rows(path):
+        label, text = _parsed(f"{path}:{line}", row, classes)
+        labels.append(label)
+        texts.append(text)
+        names.append(f"{path.name}:{line}")
     return RawSplit(tuple(texts), labels, names)
 
 

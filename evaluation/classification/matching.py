@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from datasets.images.dataset import ImageDataset
+from datasets.base import Dataset
+from datasets.text.dataset import TextDataset
+from datasets.text.vocabulary import Vocabulary
 from models.files.description import ModelDescription
 from utils import UsageError, listing
 
@@ -13,10 +15,10 @@ logger = logging.getLogger(__name__)
 
 
 def matched(
-    dataset: ImageDataset,
+    dataset: Dataset,
     models: Mapping[Path, ModelDescription],
     class_list: Sequence[str] | None = None,
-) -> ImageDataset:
+) -> Dataset:
     """Return the data set with the classes that all models are evaluated on.
 
     Args:
@@ -64,8 +66,8 @@ def _check_known(
 
 
 def _with_absent_classes(
-    dataset: ImageDataset, labels: Sequence[str], description: ModelDescription
-) -> ImageDataset:
+    dataset: Dataset, labels: Sequence[str], description: ModelDescription
+) -> Dataset:
     """Return the data set with classes that it has no images of, and log those it has besides.
 
     They belong to the classes to choose from, or else the accuracy would be too high.
@@ -84,9 +86,13 @@ def _with_absent_classes(
     )
 
 
-def _check_same_kind(dataset: ImageDataset, path: Path, description: ModelDescription) -> None:
-    """Refuse other images or class names: labels are often numbers, which match by chance."""
-    if dataset.channels != description.channels:
+def _check_same_kind(dataset: Dataset, path: Path, description: ModelDescription) -> None:
+    """Refuse other samples or class names: labels are often numbers, which match by chance."""
+    takes_words, has_words = description.words is not None, isinstance(dataset, TextDataset)
+    if takes_words != has_words:
+        takes, has = ("documents", "images") if takes_words else ("images", "documents")
+        raise UsageError(f"{path} classifies {takes}; {dataset.name} has {has}")
+    if not has_words and dataset.channels != description.channels:
         raise UsageError(
             f"{path} takes images with {description.channels} channels; those of {dataset.name} "
             f"have {dataset.channels}"
@@ -109,16 +115,18 @@ def _check_same_kind(dataset: ImageDataset, path: Path, description: ModelDescri
     logger.warning(message)
 
 
-def with_sizes_of(
-    dataset: ImageDataset,
+def with_input_of(
+    dataset: Dataset,
     description: ModelDescription,
     target_size: int | None = None,
     crop_size: int | None = None,
-) -> ImageDataset:
-    """Return the data set with images of the size that the model, or the user, asks for.
+) -> Dataset:
+    """Return the data set with the words of the model, or images of the size that is asked for.
 
     Data sets of small images, which are neither resized nor cropped, stay as they are.
     """
+    if isinstance(dataset, TextDataset):
+        return replace(dataset, vocabulary=Vocabulary(description.words, description.length))
     sizes = dataset.preprocessing
     wanted = (target_size or description.target_size, crop_size or description.crop_size)
     if sizes.crop_size is None or (sizes.test_size, sizes.crop_size) == wanted:

@@ -28,7 +28,7 @@ from utils import UsageError, UserError, one_line
 if TYPE_CHECKING:
     import onnx
 
-INPUT = "image"
+INPUT, WORD_INPUT = "image", "words"
 ABOUT = Path("assets.extra", "model.json")
 """File in a SavedModel for facts about the network; TensorFlow ignores its folder."""
 
@@ -44,20 +44,31 @@ Run = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Function of images that returns all outputs of an exported network by name."""
 
 
-def exportable(model: keras.Model) -> keras.Model:
-    """Copy a network to float32, with layers that every format can hold."""
-    clone = keras.models.clone_model(model, clone_function=_exportable_layer)
+def exportable(model: keras.Model, length: int | None = None) -> keras.Model:
+    """Copy a network to float32, with layers that every format can hold.
+
+    Args:
+        model: the network.
+        length: words of a document; None: it takes images.
+    """
+    # Only over a fixed number of words can a recurrent layer be unrolled.
+    words = keras.Input((length,), dtype="int32", name=WORD_INPUT) if length else None
+    clone = keras.models.clone_model(model, words, clone_function=_exportable_layer)
     clone.set_weights(model.get_weights())
     return clone
 
 
-def _exportable_layer(layer: keras.Layer) -> keras.Layer:
+def _exportable_layer(layer: keras.Operation) -> keras.Operation:
     if isinstance(layer, layers.Normalization) and layer.input_mean is not None:
         # Its mean and variance are tensors outside the graph, which tf2onnx turns into inputs.
         mean, std = np.asarray(layer.input_mean), np.sqrt(np.asarray(layer.input_variance))
         scale, offset = (1 / std).tolist(), (-mean / std).tolist()
         return layers.Rescaling(scale, offset, name=layer.name, dtype="float32")
-    return type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+    if not isinstance(layer, keras.Layer):  # the operation that makes a mask
+        return type(layer).from_config(layer.get_config())
+    # A loop has no counterpart that every runtime computes; the length is fixed anyway.
+    unrolled = {"unroll": True} if isinstance(layer, layers.RNN) else {}
+    return type(layer).from_config(layer.get_config() | {"dtype": "float32"} | unrolled)
 
 
 def is_half_precision(model: keras.Model) -> bool:
@@ -151,7 +162,7 @@ def _write_onnx(model: keras.Model, path: Path, facts: Mapping[str, object], ops
     import onnx
 
     pixels = model.input
-    spec = keras.InputSpec(shape=pixels.shape, dtype=pixels.dtype, name=INPUT)
+    spec = keras.InputSpec(shape=pixels.shape, dtype=pixels.dtype, name=pixels.name)
     model.export(path, format="onnx", verbose=False, input_signature=[spec], opset_version=opset)
     proto = onnx.load(path)
     _name_outputs(proto.graph, list(model.output))
@@ -174,13 +185,20 @@ def _name_outputs(graph: "onnx.GraphProto", names: list[str]) -> None:
             names_of[:] = [new.get(name, name) for name in names_of]
 
 
+_ONNX_TYPES = {
+    "tensor(uint8)": np.uint8,
+    "tensor(float)": np.float32,
+    "tensor(int32)": np.int32,
+}
+
+
 def _load_onnx(path: Path) -> Run:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (source,) = session.get_inputs()
     names = [output.name for output in session.get_outputs()]
-    dtype = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}[source.type]
+    dtype = _ONNX_TYPES[source.type]
 
     def run(images: np.ndarray) -> dict[str, np.ndarray]:
         found = session.run(names, {source.name: images.astype(dtype)})

@@ -1,10 +1,17 @@
 """Documents from end to end: training, resuming, and what is done with the saved model."""
 
+import csv
+import json
+
 import numpy as np
 import pytest
 
+import evaluate_classification_accuracy
+import export_model
 import learn_classifier
 import learn_image_embeddings
+import predict
+from models.files.export import FORMATS
 from models.files.saved import load_model
 from tests.commands.running import arrays, history, run, same_arrays, succeed
 from tests.fake_data import write_ag_news, write_word_vectors
@@ -98,3 +105,88 @@ def test_word_vectors_have_to_be_given(trained, monkeypatch):
     assert outcome.status == 2 and "give --word_vectors FILE" in outcome.err.splitlines()[-1]
     outcome = run(learn_classifier, "--dataset Digits --architecture gru")
     assert outcome.status == 2 and "gru is for documents" in outcome.err.splitlines()[-1]
+
+
+DOCUMENTS = ("The war today", "game, game", "", "Bank!")
+
+
+def expected_scores(folder):
+    """Probabilities by the saved model, of words that are numbered here."""
+    numbers = {w: i for i, w in enumerate(["the", ",", "war", "game", "bank", "web", "today"], 2)}
+    rows = [["the", "war", "today"], ["game", "game"], ["?"], ["bank"]]
+    coded = np.zeros((4, 4), np.int32)
+    for row, words in zip(coded, rows, strict=True):
+        row[: len(words)] = [numbers.get(word, 1) for word in words]
+    return coded, np.asarray(load_model(folder / "m.keras")[0](coded)[-1])
+
+
+def test_documents_are_classified_from_text_files_and_columns(trained, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for i, text in enumerate(DOCUMENTS):
+        (folder / f"{i}.txt").write_text(text)
+    (folder / "no text.bin").write_bytes(b"\xff")
+    with open("d.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("id", "body"), *enumerate(DOCUMENTS)])
+    _, scores = expected_scores(trained)
+    model = f"--model {trained / 'm.keras'} --format jsonl --top_k 4"
+    for options in ("docs", "d.csv --columns body"):
+        found = [
+            json.loads(line) for line in succeed(predict, f"{options} {model}").out.split("\n")[:-1]
+        ]
+        assert len(found) == 4
+        for one, row in zip(found, scores, strict=True):
+            by_label = {p["label"]: p["score"] for p in one["predictions"]}
+            np.testing.assert_allclose([by_label[i] for i in range(1, 5)], row, rtol=1e-5)
+        assert found[0]["predictions"][0]["class_name"] in (
+            "World",
+            "Sports",
+            "Business",
+            "Sci/Tech",
+        )
+    assert found[1]["image"] == "d.csv:3"
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        ("d.csv --columns text", 1, "d.csv:1: there is no column 'text', only id, body"),
+        ("d.csv --columns 3", 1, "d.csv:1: expected at least 3 columns, found 2"),
+        ("empty", 2, "no documents in empty"),
+        ("b.txt", 1, "1 of 1 documents could not be read"),
+    ],
+)
+def test_documents_that_are_none(trained, monkeypatch, tmp_path, options, status, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "d.csv").write_text("id,body\n1,war\n")
+    (tmp_path / "b.txt").write_bytes(b"\xff\xfe")
+    outcome = run(predict, f"{options} --model {trained / 'm.keras'}")
+    assert outcome.status == status and message in outcome.err.splitlines()[-1]
+
+
+def test_evaluation_needs_no_word_vectors(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    evaluate = evaluate_classification_accuracy
+    outcome = succeed(
+        evaluate, "--dataset AG-News --data_root news --model m.keras --csv a.csv --overwrite"
+    )
+    with open("a.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    last = history(trained / "h.csv")[-1]
+    assert float(row["accuracy"]) == pytest.approx(last["val_prob_acc"], abs=1e-6), outcome.out
+    outcome = run(evaluate, "--dataset Digits --model m.keras")
+    assert outcome.status == 2
+
+
+@pytest.mark.parametrize("kind", ["onnx", "saved_model"])
+def test_an_exported_model_takes_word_numbers(trained, tmp_path, kind):
+    if kind == "onnx":
+        pytest.importorskip("tf2onnx")
+    command = f"--model {trained / 'm.keras'} --format {kind} --out {tmp_path / 'out'}"
+    outcome = succeed(export_model, command)
+    assert "int32 (None, 4) -> {'probabilities': (None, 4)}" in outcome.out
+    coded, scores = expected_scores(trained)
+    found = FORMATS[kind].load(tmp_path / "out")(coded)["probabilities"]
+    np.testing.assert_allclose(found, scores, rtol=1e-4)

@@ -158,7 +158,7 @@ def test_batches_are_full_in_order_and_without_gaps(count, workers):
     assert [int(path.name) for batch in batches for path in batch.paths] == good
     for batch in batches:
         values = [int(path.name) for path in batch.paths]
-        assert [image.ravel().tolist() for image in batch.images] == [[v] * 4 for v in values]
+        assert [image.ravel().tolist() for image in batch.samples] == [[v] * 4 for v in values]
     errors = [str(error) for batch in batches for error in batch.damaged]
     assert errors == [f"cannot read {i}" for i in range(3, count, 4)]
 

@@ -87,12 +87,12 @@ def test_equal_labels_of_other_classes_are_noticed(tmp_path, caplog):
 def test_images_have_the_size_that_the_model_was_trained_on(tmp_path, digits):
     folder = get_dataset("Folder", fake_data.write_folder(tmp_path))
     small = described([1], target_size=20, crop_size=16)
-    sizes = matching.with_sizes_of(folder, small).preprocessing
+    sizes = matching.with_input_of(folder, small).preprocessing
     assert (sizes.train_size, sizes.test_size, sizes.crop_size) == (20, 20, 16)
-    assert matching.with_sizes_of(digits, small).preprocessing == digits.preprocessing
+    assert matching.with_input_of(digits, small).preprocessing == digits.preprocessing
     birds = get_dataset("NAB", fake_data.write_nab(tmp_path / "nab"))
     published = described([1], target_size=256, crop_size=224)
-    assert matching.with_sizes_of(birds, published).preprocessing.train_size == (256, 480)
+    assert matching.with_input_of(birds, published).preprocessing.train_size == (256, 480)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,125 @@
+"""Documents in files: rows of CSV, text files, what is unlabeled in either."""
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from datasets.text.vocabulary import Vocabulary
+from utils import UsageError, UserError, read_text
+
+TEXT_SUFFIX = ".txt"
+
+
+def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a CSV file, each with the number of the line it ends in.
+
+    Raises:
+        UserError: the file cannot be read, or a row is damaged.
+    """
+    rows = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        for row in rows:
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise UserError(f"{path}:{rows.line_num}: {error}") from error
+
+
+@dataclass
+class Documents:
+    """Unlabeled documents; the counterpart of ``datasets.images.finding.Found``.
+
+    Attributes:
+        files: names of all: a path, of rows with the number of the line.
+        texts: by name, of those that could be read.
+        damaged: one error for each of the others.
+        skipped: files in folders that are no documents.
+        unreadable: folders that cannot be listed; none, since they hold no documents then.
+    """
+
+    files: list[str] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    damaged: list[UserError] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+    unreadable: tuple[UserError, ...] = ()
+
+
+class Batch(NamedTuple):
+    """Documents and errors, see ``datasets.images.unlabeled.Batch``."""
+
+    paths: list[str]
+    samples: np.ndarray
+    damaged: list[UserError]
+
+
+def document_batches(found: Documents, vocabulary: Vocabulary, batch_size: int) -> Iterator[Batch]:
+    """Yield word numbers of documents in batches; errors stand in the first one."""
+    names, damaged = list(found.texts), found.damaged
+    for start in range(0, max(len(names), 1), batch_size):
+        part = names[start : start + batch_size]
+        yield Batch(part, vocabulary.encode([found.texts[name] for name in part]), damaged)
+        damaged = []
+
+
+def find_documents(paths: Sequence[Path], columns: Sequence[str] = ()) -> Documents:
+    """Read text files by name, those that end in ``.txt`` in folders, or columns of CSV files.
+
+    Args:
+        paths: files and folders.
+        columns: of CSV files, joined to one document: numbers from 1, or names in the first line;
+            empty: each file is one document.
+
+    Raises:
+        UsageError: a path does not exist, or there is no document at all.
+        UserError: a CSV file is damaged or lacks a column.
+    """
+    found = Documents()
+    for path in paths:
+        if not os.path.exists(path):
+            raise UsageError(f"{path} does not exist")
+        if columns:
+            _add_rows(found, path, columns)
+            continue
+        below = sorted(path.rglob("*")) if os.path.isdir(path) else [path]
+        for file in below:
+            if file == path or file.suffix == TEXT_SUFFIX:
+                _add_file(found, file)
+            elif not os.path.isdir(file):
+                found.skipped.append(file)
+    if not found.files:
+        raise UsageError(f"no documents in {', '.join(map(str, paths))}")
+    return found
+
+
+def _add_file(found: Documents, path: Path) -> None:
+    found.files.append(str(path))
+    try:
+        found.texts[str(path)] = read_text(path)
+    except UserError as error:
+        found.damaged.append(error)
+
+
+def _add_rows(found: Documents, path: Path, columns: Sequence[str]) -> None:
+    rows = csv_rows(path)
+    if all(column.isdecimal() for column in columns):
+        positions = [int(column) - 1 for column in columns]
+    else:
+        _, header = next(rows, (1, []))
+        missing = [column for column in columns if column not in header]
+        if missing:
+            raise UserError(
+                f"{path}:1: there is no column {missing[0]!r}, only {', '.join(header)[:200]}"
+            )
+        positions = [header.index(column) for column in columns]
+    for line, row in rows:
+        if len(row) <= max(positions):
+            raise UserError(
+                f"{path}:{line}: expected at least {max(positions) + 1} columns, found {len(row)}"
+            )
+        found.files.append(f"{path}:{line}")
+        found.texts[found.files[-1]] = " ".join(row[position] for position in positions)
