@@ -84,20 +84,11 @@ def evaluate_model(
         UserError: an image cannot be read, or the network yields values that are not finite.
     """
     classifier = METHODS[method](request)
-
-    def finite(features: np.ndarray) -> np.ndarray:
-        if not np.isfinite(features).all():
-            raise UserError(f"{file} computes values that are not finite for some images")
-        return features
-
-    def head(name: str, by: Classifier) -> Head:
-        return Head(name, by.tensor, lambda features: by.scores(finite(features)))
-
     others = other_decisions(classifier) if method == "own" else {}
-    heads = [*(head(*each) for each in others.items()), head(name, classifier)]
+    heads = [_head(*each, file) for each in (*others.items(), (name, classifier))]
     evaluator = Evaluator(request.model, heads, jit_compile=loader.jit_compile)
     if classifier.learns:
-        features = finite(_training_features(evaluator, dataset, loader))
+        features = _finite(_training_features(evaluator, dataset, loader), file)
         classifier.fit(features, np.tile(dataset.train.labels, loader.augmentation_epochs))
     with loader.batches(dataset.test, dataset.test_transform) as batches:
         found = evaluator(batches, loader.verbose)
@@ -105,6 +96,16 @@ def evaluate_model(
     metrics = all_accuracies(scores, dataset.test.labels, similarities)
     metrics |= {f"accuracy_{other}": found.values[f"{other}_acc"] for other in others}
     return Result(name, file, method_name(method, request), metrics, scores.argmax(axis=1))
+
+
+def _head(name: str, classifier: Classifier, file: Path) -> Head:
+    return Head(name, classifier.tensor, lambda values: classifier.scores(_finite(values, file)))
+
+
+def _finite(values: np.ndarray, file: Path) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise UserError(f"{file} computes values that are not finite for some images")
+    return values
 
 
 def _training_features(

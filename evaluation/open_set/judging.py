@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from datasets.base import Split, Transform
-from datasets.batches import Batches
 from datasets.images.dataset import ImageDataset
 from evaluation.classification.models import LoaderOptions
 from evaluation.features import compute
@@ -19,27 +18,16 @@ from utils import UserError
 
 @dataclass(frozen=True, eq=False)
 class Judgment:
-    """What one model reaches by one score.
+    """What one model reaches by one score."""
 
-    Attributes:
-        model: its name.
-        file: of the model.
-        group: models of one group are averaged.
-        split: what the known classes are, in words.
-        score: one of ``evaluation.open_set.scores.SCORES``.
-        images: of known and of unknown classes.
-        metrics: see ``evaluation.open_set.metrics.evaluate``.
-        curve: over all distinct scores.
-    """
-
-    model: str
-    file: Path
-    group: str
-    split: str
-    score: str
-    images: tuple[int, int]
-    metrics: dict[str, float]
-    curve: Curve
+    model: str  # its name
+    file: Path  # of the model
+    group: str  # models of one group are averaged
+    split: str  # what the known classes are, in words
+    score: str  # one of evaluation.open_set.scores.SCORES
+    images: tuple[int, int]  # of known and of unknown classes
+    metrics: dict[str, float]  # see evaluation.open_set.metrics.evaluate
+    curve: Curve  # over all distinct scores
 
 
 def judge(
@@ -69,17 +57,8 @@ def judge(
     network.jit_compile = loader.jit_compile
 
     def outputs(split: Split, transform: Transform) -> list[np.ndarray]:
-        batches = Batches(
-            split,
-            transform,
-            loader.batch_size,
-            workers=loader.workers,
-            max_queue_size=loader.queue_size,
-        )
-        try:
+        with loader.batches(split, transform) as batches:
             found = compute(network, batches, loader.verbose)
-        finally:
-            batches.close()
         if not all(np.isfinite(values).all() for values in found):
             raise UserError(f"{entry[1]} computes values that are not finite for some images")
         return found

@@ -37,30 +37,19 @@ from utils import UsageError
 
 @dataclass(frozen=True, eq=False)
 class Rated:
-    """Images rated by one score.
+    """Images rated by one score."""
 
-    Attributes:
-        scores: float (images,).
-        predicted: int (images,), positions of known classes.
-    """
-
-    scores: np.ndarray
-    predicted: np.ndarray
+    scores: np.ndarray  # float (images,)
+    predicted: np.ndarray  # int (images,), positions of known classes
 
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """Features of training images.
+    """Features of training images."""
 
-    Attributes:
-        means: float (known classes, dimensions), of each class.
-        unit: float (images, dimensions), scaled to unit length.
-        labels: int (images,), positions of known classes.
-    """
-
-    means: np.ndarray
-    unit: np.ndarray
-    labels: np.ndarray
+    means: np.ndarray  # float (known classes, dimensions), of each class
+    unit: np.ndarray  # float (images, dimensions), scaled to unit length
+    labels: np.ndarray  # int (images,), positions of known classes
 
     @classmethod
     def of(cls, features: np.ndarray, labels: np.ndarray) -> Self:
@@ -76,17 +65,12 @@ Rule = Callable[[dict[str, np.ndarray], Training | None], Rated]
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """The scores that a model has.
+    """The scores that a model has."""
 
-    Attributes:
-        tensors: of the network, by name: what is computed for every image; ``"features"`` first.
-        rules: by the name of the score.
-        learns: whether some of them need training images.
-    """
-
+    # Of the network, by name: what is computed for every image; "features" first
     tensors: dict[str, KerasTensor]
-    rules: dict[str, Rule]
-    learns: bool
+    rules: dict[str, Rule]  # by the name of the score
+    learns: bool  # whether some of them need training images
 
     def rate(
         self, outputs: Sequence[np.ndarray], training: Training | None = None
