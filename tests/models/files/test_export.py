@@ -212,15 +212,15 @@ def test_a_saved_model_replaces_nothing_but_its_like(tmp_path):
     with pytest.raises(UsageError, match="--overwrite"):
         check("--out", path, False)
     check("--out", path, True)
-    for foreign in ("notes.txt", "variables/notes.txt", "assets.extra/notes.txt"):
+    for foreign in ("notes.txt", "variables/variables.txt", "assets.extra/notes.txt"):
         (path / foreign).touch()
         with pytest.raises(UsageError, match=f"not of a SavedModel, like {foreign}"):
             check("--out", path, True)
         (path / foreign).unlink()
-    (path / "variables" / "variables.data-of-the-older-one").touch()
+    (path / "variables" / "variables.data-00001-of-00002").touch()
     check("--out", path, True)
     write("saved_model", small(), path)
-    assert not (path / "variables" / "variables.data-of-the-older-one").exists()
+    assert not (path / "variables" / "variables.data-00001-of-00002").exists()
     assert list(tmp_path.iterdir()) == [path]
 
     (path / "saved_model.pb").unlink()
