@@ -115,7 +115,7 @@ class _Difference:
 def _difference(claim: Claim, dataset: str, protocol: str) -> _Difference | None:
     runs = read_runs(STORED / claim.study)
     for part in load(claim.study).reduced:
-        of_part = runs_of(runs, part.folder)
+        of_part = runs_of(runs, part)
         cells = [(dataset, loss) for loss in (claim.worse, claim.better)]
         worse, better = (
             outcome(part, cell, protocol, of_part).values if cell in part.cells() else ()

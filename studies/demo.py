@@ -59,7 +59,7 @@ def draw(path: Path, runs: dict[str, Run]) -> None:
     """Draw the curves of the demo and, if they are stored, those of a study beside them."""
     panels = {f"This demo: {DATA}": runs}
     part = load(ELSEWHERE).reduced[0]
-    stored = first_runs(part, runs_of(read_runs(STORED / ELSEWHERE), part.folder))
+    stored = first_runs(part, runs_of(read_runs(STORED / ELSEWHERE), part))
     if all(loss in stored for loss in runs):
         panels[f"Stored results: {load(ELSEWHERE).title}"] = {loss: stored[loss] for loss in runs}
     figure = new_figure(len(panels))
@@ -102,7 +102,7 @@ def meaning() -> list[str]:
 def reached(study: str) -> tuple[str, list[Outcome]]:
     """Return what a study stores about both losses, in words; ``""`` unless it has both."""
     part = load(study).reduced[0]
-    runs = runs_of(read_runs(STORED / study), part.folder)
+    runs = runs_of(read_runs(STORED / study), part)
     found = {loss: outcome(part, (part.datasets[0], loss), PAPER, runs) for loss in RUNS}
     if not all(side.values for side in found.values()):
         return "", []

@@ -36,7 +36,7 @@ def draw(study: Study, runs: Sequence[Run], folder: Path) -> None:
         for name in study.draws
         if name != "losses"
         for part in parts
-        if (figure := _DRAWN[name](part, runs_of(runs, part.folder)))
+        if (figure := _DRAWN[name](part, runs_of(runs, part)))
     ]
     if "losses" in study.draws:
         from studies.figure_1 import figure_of_losses

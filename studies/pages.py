@@ -50,7 +50,7 @@ def _results(name: str) -> list[str]:
     study, runs = load(name), read_runs(STORED / name)
     lines, shown = [], set()
     for part in study.reduced:
-        of_part = runs_of(runs, part.folder)
+        of_part = runs_of(runs, part)
         cells = [cell for cell in part.cells() if _has_results(part, cell, of_part)]
         if {*cells} - shown:
             lines += [f"{part.title}:", "", *table(part, of_part, cells), ""]

@@ -89,7 +89,7 @@ def sections(study: Study, folder: Path) -> list[str]:
     runs, lines = read_runs(folder), []
     for scale, parts in (("Paper", study.paper), ("Reduced", study.reduced)):
         for part in parts:
-            of_part = runs_of(runs, part.folder)
+            of_part = runs_of(runs, part)
             lines += [f"## {scale} scale: {study.name}, {part.title}", ""]
             lines += [*table(part, of_part), "", *comparison(part, of_part)]
         if parts and scale == "Reduced" and study.reduced_text:
@@ -195,7 +195,7 @@ def summary() -> list[str]:
     for study in map(load, NAMES):
         runs = read_runs(STORED / study.name)
         for part in study.reduced:
-            rows |= dict.fromkeys(map(tuple, differences(part, runs_of(runs, part.folder))))
+            rows |= dict.fromkeys(map(tuple, differences(part, runs_of(runs, part))))
     return markdown(_COMPARED, list(rows), 4)
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from storage.files import replacing
-from studies.study import Cell, Study
+from studies.study import Cell, Part, Study
 from sweeping.grid import PAPER, Trial
 from sweeping.store import FINISHED, SETTINGS, Store, read_settings
 from utils import UsageError, UserError, read_text
@@ -67,9 +67,10 @@ Runs = Mapping[str, Run]
 """Trials of one part by name."""
 
 
-def runs_of(runs: Iterable[Run], folder: str) -> Runs:
-    """Return the trials of a part."""
-    return {run.name: run for run in runs if run.folder == folder}
+def runs_of(runs: Iterable[Run], part: Part) -> Runs:
+    """Return the trials of a part: those in its folder that were trained with its options."""
+    of_folder = (run for run in runs if run.folder == part.folder)
+    return {run.name: run for run in of_folder if f" {part.options} " in f"{run.command} "}
 
 
 def check_study(study: Study, out: Path) -> None:
@@ -177,7 +178,9 @@ def write_runs(folder: Path, runs: Iterable[Run]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    lines = [json.dumps(asdict(run)) for run in sorted(runs, key=lambda r: (r.folder, r.name))]
+    lines = [
+        json.dumps(asdict(run)) for run in sorted(runs, key=lambda r: (r.folder, r.name, r.command))
+    ]
     with replacing(folder / FILE) as temporary:
         temporary.write_text("[\n" + ",\n".join(lines) + "\n]\n")
 
@@ -203,5 +206,5 @@ def _load(file: Path) -> list[dict]:
 
 
 def merged(stored: Iterable[Run], new: Iterable[Run]) -> list[Run]:
-    """Return both; of a trial that both have, the new one."""
-    return list({(run.folder, run.name): run for run in (*stored, *new)}.values())
+    """Return both; of a trial that both have, with the same options, the new one."""
+    return list({(run.folder, run.name, run.command): run for run in (*stored, *new)}.values())

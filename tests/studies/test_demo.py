@@ -13,8 +13,8 @@ from tests.studies.test_results import ended
 LOSSES = ("xent", "cosine+xent")
 
 
-def trained(dataset, loss, rate, seed, best):
-    run = ended(dataset, loss, rate, seed, best=best, test=best)
+def trained(dataset, loss, rate, seed, best, options=""):
+    run = ended(dataset, loss, rate, seed, best=best, test=best, options=options)
     return replace(run, training_curve=(0.2, 0.9), judged_curve=(0.1, best))
 
 
@@ -24,10 +24,10 @@ def stored(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, "STORED", tmp_path)
 
     def store(study, *values):
-        dataset = load(study).reduced[0].datasets[0]
+        part = load(study).reduced[0]
         (tmp_path / study).mkdir()
         runs = [
-            trained(dataset, loss, 0.05, seed, value)
+            trained(part.datasets[0], loss, 0.05, seed, value, part.options)
             for loss, accuracies in zip(LOSSES, values, strict=True)
             for seed, value in enumerate(accuracies)
         ]

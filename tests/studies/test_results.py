@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from studies import results
 from studies.choice import chosen_rate, outcome
 from studies.figures import curves, sizes
 from studies.report import comparison, table, welch
-from studies.results import Run, merged, public_command, read_runs, read_trials, write_runs
+from studies.results import Run, merged, public_command, read_runs, read_trials, runs_of, write_runs
 from studies.running import repetitions
 from studies.study import Part, Study
 from sweeping.grid import PAPER, PROTOCOLS, VALIDATION, Point, Trial
@@ -38,13 +39,15 @@ STUDY = Study("digits", "Made by hand", reduced=(PART,), draws=("sizes", "curves
 SMALL, LARGE = "Digits-sub2", "Digits-sub5"
 
 
-def ended(dataset, loss, rate, seed, best=None, test=None, held_out=None):
+def ended(dataset, loss, rate, seed, best=None, test=None, held_out=None, options="--epochs 3"):
     """A trial with some accuracies; one without any has diverged."""
     protocol = PAPER if held_out is None else VALIDATION
     name = Trial(Point(dataset, loss, rate, seed), protocol).name
     status = "diverged" if best is None and held_out is None else "finished"
     figures = {"best": best, "test": test, "last": test if held_out is None else held_out}
-    return Run("", name, status, 60, "python learn.py", "0123456789ab", {}, seed, 3, **figures)
+    return Run(
+        "", name, status, 60, f"python learn.py {options}", "0123456789ab", {}, seed, 3, **figures
+    )
 
 
 RUNS = [
@@ -138,6 +141,13 @@ def test_pictures_show_means_deviations_and_curves():
     assert test.get_xydata().tolist() == [[2, 70]]  # no epoch without a figure
 
 
+def test_trials_with_other_options_are_of_another_part():
+    other = replace(RUNS[1], command="python learn.py --epochs 30", best=0.9)
+    assert list(runs_of([other, RUNS[2]], PART)) == [RUNS[2].name]
+    assert runs_of([other], replace(PART, options="--epochs 30"))
+    assert len(merged([RUNS[1]], [other])) == 2  # neither is lost
+
+
 def test_results_are_kept_and_only_replaced_by_the_same_trial(tmp_path):
     write_runs(tmp_path, RUNS[:3])
     assert {run.name: run.best for run in read_runs(tmp_path)} == {
@@ -167,7 +177,9 @@ HISTORY = {"acc": [0.25, 0.5, 0.75], "val_acc": [0.2, 0.6, 0.4]}
 def write_trial(store, point, protocol=PAPER, diverged=False, best=0.6, last=0.4):
     """A trial of three epochs in a store, as a training leaves it."""
     trial = Trial(point, protocol)
-    folder = store.prepare(trial, ["learn_classifier.py", "--history", "h"], ("--epochs", "3"))
+    folder = store.prepare(
+        trial, "learn_classifier.py --epochs 3 --history h".split(), ("--epochs", "3")
+    )
     rows = [f"{i + 1},{a},{v}" for i, (a, v) in enumerate(zip(*HISTORY.values(), strict=True))]
     (folder / "history.csv").write_text("\n".join(["epoch,acc,val_acc", *rows]) + "\n")
     record = {
@@ -201,7 +213,7 @@ def test_trials_that_were_run_before_are_read_with_their_curves(out):
     assert finished.training_curve == (0.25, 0.5, 0.75)
     assert finished.judged_curve == (0.2, 0.6, 0.4)
     assert (finished.seconds, finished.commit, finished.epochs) == (7200, "c0ffee", 3)
-    assert finished.command == "python learn_classifier.py"
+    assert finished.command == "python learn_classifier.py --epochs 3"
 
 
 @pytest.fixture
