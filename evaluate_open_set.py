@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from cli import arguments, class_options, console, data_options, model_options
 from cli.arguments import fraction, known, positive, user_path
 from datasets import get_dataset
+from datasets.base import Dataset
 from datasets.images.dataset import ImageDataset
 from datasets.names import parse_name
 from datasets.open_sets import OpenSet, published_split
@@ -141,7 +142,7 @@ def evaluate(args: argparse.Namespace) -> None:
     claim_reports(args.csv, args.plot, args.overwrite)
     backend.configure(0, mixed_precision=None)
     descriptions = {entry.path: model_options.read_own(entry.path) for entry in entries}
-    dataset = data_options.whole_dataset(args)
+    dataset = _of_images(data_options.whole_dataset(args))
     pairs = [_known_and_unknown(args, e, descriptions[e.path], dataset) for e in entries]
     judgments = []
     for entry, (known_part, unknown_part) in zip(entries, pairs, strict=True):
@@ -178,6 +179,12 @@ def _entries(args: argparse.Namespace) -> list[Entry]:
     ]
     splits = model_options.per_model("--split", args.split or [None], len(files))
     return [Entry(*row) for row in zip(names, args.model, groups, splits, strict=True)]
+
+
+def _of_images(dataset: Dataset) -> ImageDataset:
+    if not isinstance(dataset, ImageDataset):
+        raise UsageError(f"{dataset.name} has documents, not images")
+    return dataset
 
 
 def _known_and_unknown(
@@ -252,7 +259,7 @@ def _classes(
 @cache
 def _open_other(name: str, root: Path | None) -> ImageDataset:
     try:
-        return get_dataset(name, root, repeats=1)
+        return _of_images(get_dataset(name, root, repeats=1))
     except UsageError as error:
         raise UsageError(f"--unknown_root: {error}") from error
 

@@ -52,6 +52,7 @@ def folder(tmp_path_factory):
     fake_data.write_lines(path / "known.txt", [f"{label} a digit" for label in KNOWN])
     fake_data.write_lines(path / "other.txt", ["1", "2"])
     fake_data.write_mnist(path / "mnist")
+    fake_data.write_ag_news(path / "news")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         for seed, name in enumerate(("first", "second")):
@@ -195,6 +196,7 @@ def test_a_published_split_with_unknown_classes_of_another_data_set(folder, tmp_
         ("--model first.keras --unknown_root .", "--unknown_root is the folder of --unknown"),
         ("--model first.keras second.keras --label a", "--label: 1 names for 2 models"),
         ("--model first.keras --unknown MNIST --unknown_root mnist", "have the shape (28, 28, 1)"),
+        ("--model first.keras --unknown AG-News --unknown_root news", "documents, not images"),
         ("--model first.keras --plot x.pdf", "--plot x.pdf: the name has to end in"),
     ],
 )
