@@ -1,24 +1,31 @@
-"""TensorBoard logs that do not end a training when they cannot be written."""
+"""Logs for TensorBoard, which do not end a training when they cannot be written."""
 
 import logging
-from collections.abc import Callable, Mapping
-from functools import cache
+import os
+import socket
+import time
+from collections import defaultdict
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import keras
-import numpy as np
 
 from storage.files import write_errors
 from utils import UserError
 
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.event_pb2 import Event
+
 logger = logging.getLogger(__name__)
 
 
-class Logs(keras.callbacks.TensorBoard):
-    """Log every epoch for TensorBoard; stop logging after a failure.
+class Logs(keras.callbacks.Callback):
+    """Log the network and the metrics of every epoch, as Keras does; stop logging after a failure.
 
-    Keras' own makes four messages of Protocol Buffers to describe each metric of each epoch, and
-    with every 10,000th message that library returns all free memory of the process to the system.
+    Keras' own callback needs TensorFlow under any backend, and leaks memory with every step. It
+    also makes many messages of Protocol Buffers, and with every 10,000th one that library returns
+    all free memory of the process to the system.
 
     Args:
         folder: where it goes.
@@ -28,59 +35,54 @@ class Logs(keras.callbacks.TensorBoard):
     """
 
     def __init__(self, folder: Path):
-        super().__init__(str(folder))
+        super().__init__()
         self.folder = folder
         self.error: UserError | None = None
-
-    def set_model(self, model: keras.Model) -> None:
-        self._try(super().set_model, model)
+        self._paths: dict[str, Path] = {}
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self._try(super().on_train_begin, logs)
-
-    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        """Do nothing: only epochs are logged, and what Keras does here leaks memory."""
-
-    on_train_batch_end = on_train_batch_begin
+        event = _event(step=0)
+        drawing = event.summary.value.add(tag="keras")
+        drawing.metadata.plugin_data.plugin_name = "graph_keras_model"
+        drawing.metadata.plugin_data.content = b"1"  # version of what follows
+        drawing.tensor.dtype = 7  # DT_STRING
+        drawing.tensor.string_val.append(self.model.to_json().encode())
+        self._write("train", event)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Log the same metrics as Keras, under the same names."""
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
-        self._try(self._log, epoch, {**(logs or {}), "learning_rate": rate})
+        events = defaultdict(partial(_event, step=epoch))
+        for name, value in {**(logs or {}), "learning_rate": rate}.items():
+            part = "validation" if name.startswith("val_") else "train"
+            tag = f"epoch_{name.removeprefix('val_')}"
+            events[part].summary.value.add(tag=tag, simple_value=float(value))
+        for part, event in events.items():
+            self._write(part, event)
 
-    def on_train_end(self, logs: dict | None = None) -> None:
-        self._try(super().on_train_end, logs)
-
-    def _log(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        import tensorflow as tf
-
-        for name, value in metrics.items():
-            validation = name.startswith("val_")
-            with (self._val_writer if validation else self._train_writer).as_default():
-                # TensorFlow keeps a constant for each number of Python's that it has ever seen.
-                tf.summary.write(
-                    f"epoch_{name.removeprefix('val_')}",
-                    np.float32(value),
-                    step=np.int64(epoch),
-                    metadata=_scalar(),
-                )
-
-    def _try(self, step: Callable[..., None], *arguments: object) -> None:
+    def _write(self, part: str, *events: "Event") -> None:
         if self.error:
             return
-        import tensorflow as tf
+        from tensorboard.summary.writer.record_writer import RecordWriter
 
         try:
-            with write_errors(self.folder, (OSError, tf.errors.OpError)):
-                step(*arguments)
+            with write_errors(self.folder):
+                if part not in self._paths:
+                    self._paths[part] = _new_path(self.folder / part)
+                    events = _event(file_version="brain.Event:2"), *events
+                with open(self._paths[part], "ab") as file:
+                    for event in events:
+                        RecordWriter(file).write(event.SerializeToString())
         except UserError as error:
             logger.error("%s; training goes on without a log", error)
             self.error = error
 
 
-@cache
-def _scalar() -> bytes:
-    """Return the metadata of a scalar in an event file."""
-    from tensorboard.plugins.scalar import metadata
+def _event(**fields: object) -> "Event":
+    from tensorboard.compat.proto.event_pb2 import Event
 
-    return metadata.create_summary_metadata(None, None).SerializeToString()
+    return Event(wall_time=time.time(), **fields)
+
+
+def _new_path(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"events.out.tfevents.{time.time_ns()}.{socket.gethostname()}.{os.getpid()}"

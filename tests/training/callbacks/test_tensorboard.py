@@ -1,5 +1,6 @@
-"""TensorBoard's log has what Keras logs, and is written without anything new for every epoch."""
+"""TensorBoard reads from our log what it reads from Keras'; an epoch makes few messages."""
 
+import json
 import sys
 from pathlib import Path
 from unittest import mock
@@ -10,8 +11,10 @@ import pytest
 
 from training.callbacks.tensorboard import Logs
 
-tf = pytest.importorskip("tensorflow")
-metadata = pytest.importorskip("tensorboard.plugins.scalar.metadata")
+pytest.importorskip("tensorflow")  # for Keras' own
+loader = pytest.importorskip("tensorboard.backend.event_processing.event_file_loader")
+event_pb2 = pytest.importorskip("tensorboard.compat.proto.event_pb2")
+tensor_util = pytest.importorskip("tensorboard.util.tensor_util")
 
 EPOCHS = [
     {"loss": 2.5, "l2norm_acc": 0.25, "val_loss": 2.75, "val_l2norm_acc": 0.125},
@@ -20,10 +23,16 @@ EPOCHS = [
 ]
 
 
-def written(callback: keras.callbacks.TensorBoard, epochs: list[dict]) -> None:
-    """The callback's part of a training whose learning rate halves with every epoch."""
+@pytest.fixture(scope="module")
+def model():
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.8), "mse")
+    model.compile(keras.optimizers.SGD(), "mse")
+    return model
+
+
+def written(callback: keras.callbacks.Callback, model: keras.Model, epochs: list[dict]) -> None:
+    """The callback's part of a training whose learning rate halves with every epoch."""
+    model.optimizer.learning_rate = 0.8
     callback.set_model(model)
     callback.on_train_begin()
     for epoch, figures in enumerate(epochs):
@@ -32,40 +41,38 @@ def written(callback: keras.callbacks.TensorBoard, epochs: list[dict]) -> None:
     callback.on_train_end()
 
 
-def read(folder: Path) -> dict[tuple[str, str, int], float]:
-    """Part, name and epoch of every figure in the event files, with its value."""
-    figures = {}
+def read(folder: Path) -> dict[tuple[str, str, str, int], object]:
+    """What TensorBoard makes of the files: by part, plugin, tag and step."""
+    found = {}
     for path in folder.rglob("events.out*"):
-        for record in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
+        for event in loader.EventFileLoader(str(path)).Load():
             for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name == "scalars":
-                    number = float(tf.make_ndarray(value.tensor))
-                    figures[path.parent.name, value.tag, event.step] = number
-    return figures
+                key = (path.parent.name, value.metadata.plugin_data.plugin_name, value.tag)
+                found[(*key, event.step)] = tensor_util.make_ndarray(value.tensor).tolist()
+    return found
 
 
-def test_the_log_has_what_keras_logs(tmp_path):
-    written(keras.callbacks.TensorBoard(str(tmp_path / "keras")), EPOCHS)
-    written(Logs(tmp_path / "ours"), EPOCHS)
+def test_the_log_has_what_keras_logs(tmp_path, model):
+    written(keras.callbacks.TensorBoard(str(tmp_path / "keras")), model, EPOCHS)
+    written(Logs(tmp_path / "ours"), model, EPOCHS)
     ours = read(tmp_path / "ours")
     assert ours == read(tmp_path / "keras")
-    assert len(ours) == 13
-    assert ours["validation", "epoch_l2norm_acc", 2] == 0.75
-    assert ours["train", "epoch_learning_rate", 2] == np.float32(0.2)
+    assert len(ours) == 13 + 1
+    assert ours["validation", "scalars", "epoch_l2norm_acc", 2] == 0.75
+    assert ours["train", "scalars", "epoch_learning_rate", 2] == np.float32(0.2)
+    (drawing,) = ours["train", "graph_keras_model", "keras", 0]
+    assert json.loads(drawing)["config"]["name"] == model.name
 
 
-def test_no_epoch_makes_messages_that_describe_its_figures(tmp_path):
+def test_an_epoch_makes_two_messages(tmp_path, model):
     # Of every 10,000 of them, the last gives back all free memory of the process.
-    with mock.patch.object(
-        metadata, "create_summary_metadata", wraps=metadata.create_summary_metadata
-    ) as made:
-        written(Logs(tmp_path), [EPOCHS[0]] * 20)
-    assert made.call_count <= 1
+    with mock.patch.object(event_pb2, "Event", wraps=event_pb2.Event) as made:
+        written(Logs(tmp_path), model, [EPOCHS[0]] * 20)
+    assert made.call_count == 2 * 20 + 3  # the network, and the version at the top of two files
 
 
-def test_no_number_is_kept(tmp_path):
+def test_no_number_is_kept(tmp_path, model):
     figures = {"loss": 0.123456789, "val_loss": 0.987654321}
     before = [sys.getrefcount(value) for value in figures.values()]
-    written(Logs(tmp_path), [figures] * 3)
+    written(Logs(tmp_path), model, [figures] * 3)
     assert [sys.getrefcount(value) for value in figures.values()] == before
