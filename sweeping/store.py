@@ -40,7 +40,7 @@ class Result:
             ``UNFINISHED``.
         seconds: running time of all attempts.
         options: passed on to the command.
-        record: of a run with all its epochs, see ``training.saving.run_record``; else empty.
+        record: of a run with all its epochs, see ``training.record.run_record``; else empty.
     """
 
     status: str

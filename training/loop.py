@@ -22,7 +22,7 @@ from training.callbacks.epoch_log import (
     best_epoch,
     format_metrics,
 )
-from training.callbacks.garbage import GarbageOfEpochs, all_objects_looked_at
+from training.callbacks.garbage import GarbageOfEpochs
 from training.callbacks.tensorboard import Logs
 from training.callbacks.validation import Validation
 from training.finetuning import last_layers, load_pretrained, training_only
@@ -33,13 +33,13 @@ from training.outputs import HistoryRecord, begin_records
 from training.parallel import backend, hosts
 from training.parallel.group import ALONE, Group
 from training.parallel.replicas import AveragedStatistics
-from training.record import describe_model
-from training.saving import ResultFiles, run_record
-from training.schedules import STRETCHED, Schedule, Steps, build_schedule
-from training.snapshots.callback import Snapshot, plateau_of
+from training.record import describe_model, run_record
+from training.saving import ResultFiles
+from training.schedules import STRETCHED, Steps, build_schedule
+from training.snapshots.callback import Snapshot, explained
 from training.snapshots.file import ALL_LAYERS, LAST_LAYERS, restore
 from training.snapshots.identity import content_identity, options_identity
-from training.snapshots.interruption import Interruption, ending_after_a_step, explained
+from training.snapshots.interruption import Interruption
 from training.snapshots.resuming import (
     RestOfEpoch,
     ResumePoint,
@@ -105,24 +105,24 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     options = run.options
     _check_metric(run)
     schedule = build_schedule(options.schedule)
-    identity = _identity(run, schedule.epochs)
     point = begin_or_resume(
-        options.outputs, identity, options.initial_epoch, bool(options.finetune)
+        *(options.outputs, _identity(run, schedule.epochs)),
+        *(options.initial_epoch, bool(options.finetune)),
     )
-    per_pass = len(run.dataset.train) // options.batch_size
-    rate = schedule.callback(Steps(len(training), per_pass, point.first_step(ALL_LAYERS)))
     point.check_epochs(schedule.epochs)
     validation = Validation(_evaluator(run), validating, options.val_every, schedule.ends_cycle)
     if point.state.phase == LAST_LAYERS:
         point = _start_from_pretrained(run, training, validation, point)
-    _compile(run, schedule.initial_lr, _decay(options, schedule, training))
+    per_pass = len(run.dataset.train) // options.batch_size
+    rate = schedule.callback(Steps(len(training), per_pass, point.state.step))
+    decay = decay_per_iteration(options.max_decay, schedule.epochs * len(training))
+    _compile(run, schedule.initial_lr, decay)
     reporter = EpochReporter(schedule.epochs, point.state.records, options.outputs.history)
-    snapshots = _snapshots(run, point, reporter, plateau_of((rate,)))
+    snapshots = _snapshots(run, point, reporter, rate)
     logs = [Logs(options.outputs.log_dir)] if options.outputs.log_dir else []
-    record = _open(run, point, snapshots)
-    watching = [rate, reporter, HistoryRecord(reporter, record)]
-    watching += [*snapshots, *logs]
-    _fit(run, training, validation, point, schedule.epochs, watching)
+    record = HistoryRecord(reporter, _open(run, point, snapshots))
+    watching = [rate, reporter, record, *snapshots, *logs]
+    _fit(run, training, validation, point, schedule.epochs, watching, snapshots)
     with explained(snapshots):
         reporter.complete()
         failures = [c.error for c in (reporter, *snapshots, *logs) if c.error]
@@ -137,7 +137,7 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
 
 def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
     """Return training batches, shuffled every epoch, and validation and test batches in order."""
-    options, dataset = run.options, run.dataset
+    options, dataset, background = run.options, run.dataset, run.background
     loading = {
         "workers": options.read_workers,
         "max_queue_size": options.queue_size,
@@ -145,24 +145,20 @@ def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
         "num_outputs": len(run.objective.terms),
         "part": (run.group.rank, run.group.processes),
     }
-    background = run.background
-    with_background = partial(BatchesWithBackground, background=background)
-    kind = Batches if background is None else with_background
+    kind = Batches if background is None else partial(BatchesWithBackground, background=background)
     training = kind(
-        dataset.train,
-        dataset.train_transform,
-        options.batch_size,
+        *(dataset.train, dataset.train_transform, options.batch_size),
         seed=options.seed,
         shuffle=True,
         repeats=dataset.repeats,
         **loading,
     )
-    val_batch_size = run.group.rounded_up(options.val_batch_size or options.batch_size)
-    testing = Batches(dataset.test, dataset.test_transform, val_batch_size, **loading)
+    size = run.group.rounded_up(options.val_batch_size or options.batch_size)
+    in_order = partial(Batches, transform=dataset.test_transform, batch_size=size, **loading)
+    testing = in_order(dataset.test)
     if dataset.validation is None:
         return training, testing, testing
-    validating = Batches(dataset.validation, dataset.test_transform, val_batch_size, **loading)
-    return training, validating, testing
+    return training, in_order(dataset.validation), testing
 
 
 def _evaluator(run: Training) -> Evaluator:
@@ -196,11 +192,7 @@ def _learned_from(run: Training) -> tuple[Dataset, Objective, Path | None]:
 def _start_from_pretrained(
     run: Training, training: Batches, validation: Validation, point: ResumePoint
 ) -> ResumePoint:
-    """Load the weights and train the last layers alone.
-
-    Returns:
-        The starting point of the training of all layers.
-    """
+    """Load the weights, train the last layers alone, return the starting point of all layers."""
     options = run.options
     load_pretrained(run.model, options.finetune)
     with training_only(run.model, last_layers(run.model)):
@@ -215,16 +207,13 @@ def _start_from_pretrained(
             )
             snapshots = _snapshots(run, point, reporter)
             _open(run, point, snapshots)
-            _fit(run, training, validation, point, options.finetune_init, [reporter, *snapshots])
+            watching = [reporter, *snapshots]
+            _fit(run, training, validation, point, options.finetune_init, watching, snapshots)
     validation.evaluator.forget_trainability()
     return point.with_all_layers()
 
 
 def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
-    """Compile, and build the optimizer at once.
-
-    TensorFlow traces the step twice if the optimizer creates its variables in it.
-    """
     options = run.options
     run.model.compile(
         optimizer=build_optimizer(
@@ -235,18 +224,15 @@ def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
         steps_per_execution=options.steps_per_execution,
         **run.objective.compile_arguments(options.top_k_acc),
     )
+    # TensorFlow traces the step twice if the optimizer creates its variables in it.
     run.model.optimizer.build(run.model.trainable_variables)
-
-
-def _decay(options: TrainingOptions, schedule: Schedule, training: Batches) -> float:
-    return decay_per_iteration(options.max_decay, schedule.epochs * len(training))
 
 
 def _snapshots(
     run: Training,
     point: ResumePoint,
     reporter: EpochReporter,
-    plateau: keras.callbacks.ReduceLROnPlateau | None = None,
+    rate: keras.callbacks.Callback | None = None,
 ) -> list[Snapshot]:
     options = run.options
     if options.outputs.snapshot is None:
@@ -254,20 +240,16 @@ def _snapshots(
     best = options.snapshot_best if point.state.phase == ALL_LAYERS else None
     return [
         Snapshot(
-            *(options.outputs.snapshot, point.state, reporter, plateau, best),
-            options.snapshot_minutes,
-            group=run.group,
+            *(options.outputs.snapshot, point.state, reporter, rate, best),
+            *(options.snapshot_minutes, run.group),
         )
     ]
 
 
 def _open(run: Training, point: ResumePoint, snapshots: list[Snapshot]) -> dict[str, object]:
-    """Restore the snapshot, or write the first one; then the records.
+    """Restore the snapshot, or write the first one; then write and return the record of the run.
 
     The first one tells that whatever else the run writes is its own.
-
-    Returns:
-        The record.
     """
     for snapshot in snapshots:
         snapshot.set_model(run.model)
@@ -295,22 +277,19 @@ def _fit(
     validation: Validation,
     point: ResumePoint,
     epochs: int,
-    callbacks: list[keras.callbacks.Callback],
+    watching: list[keras.callbacks.Callback],
+    snapshots: list[Snapshot],
 ) -> None:
     """Train from the starting point to the end of the last epoch."""
-    snapshots = [callback for callback in callbacks if isinstance(callback, Snapshot)]
-    interruption = Interruption(hosts.all_reduce_max) if snapshots else Interruption()
-    for snapshot in snapshots:
-        snapshot.interruption = interruption
+    interruption = Interruption(hosts.all_reduce_max if snapshots else int)
     validation.check = interruption.check
     if point.sums:
         build_metrics(run.model)
-
     callbacks = [
         SetEpoch(training, point.state.step),
         RestOfEpoch(point.state, point.sums),
         *(FirstStep(), AveragedStatistics(), validation),
-        *(*callbacks, GarbageOfEpochs(), *_last_checks(interruption, snapshots)),
+        *(*watching, GarbageOfEpochs(), interruption),
     ]
 
     def fit() -> None:
@@ -329,30 +308,16 @@ def _fit(
             verbose=int(run.options.progress),
         )
 
+    def keep() -> None:
+        for snapshot in snapshots:
+            snapshot.keep()
+        hosts.barrier()
+
     start = time.perf_counter()
-    ending = ending_after_a_step(interruption, snapshots, hosts.barrier)
-    with (
-        explained(snapshots),
-        ending,
-        shorter_epoch_expected(),
-        backend.untuned_reading(),
-        all_objects_looked_at(),
-    ):
+    ending = interruption.after_a_step(keep) if snapshots else interruption.immediate()
+    with explained(snapshots), ending, shorter_epoch_expected(), backend.untuned_reading():
         _original_errors(training, fit)
     logger.info("Trained for %.0f s", time.perf_counter() - start)
-
-
-def _last_checks(
-    interruption: Interruption, snapshots: list[Snapshot]
-) -> list[keras.callbacks.Callback]:
-    """Return what ends the training after a step on a signal; snapshots do so themselves."""
-    if snapshots:
-        return []
-
-    def check(batch: int, logs: dict | None = None) -> None:
-        interruption.check()
-
-    return [keras.callbacks.LambdaCallback(on_train_batch_end=check)]
 
 
 def _original_errors(batches: Batches, fit: Callable[[], None]) -> None:
@@ -393,12 +358,9 @@ def _evaluate_and_save(
     testing: Batches,
     reporter: EpochReporter,
 ) -> tuple[Metrics, list[UserError]]:
-    """Save the network, evaluate it, and save the rest.
+    """Save the network, evaluate it, save the rest; return the metrics and what failed.
 
     In this order, since one damaged test image ends the evaluation.
-
-    Returns:
-        The metrics, and what could not be written.
     """
     facts = _facts(run, point, reporter)
     files = ResultFiles(run.options.outputs, facts, [reporter.history] if reporter.written else [])

@@ -51,103 +51,72 @@ def claim_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
         UsageError: a path is not one of a new file, or of one that the run may replace.
         UserError: the snapshot is damaged, or another run is writing an output.
     """
-    files = {name: path for name in _RESULTS if (path := getattr(outputs, name))}
+    files = {name: path for name in (*_RESULTS, "snapshot") if (path := getattr(outputs, name))}
     for name, check in _FORMATS.items():
         if name in files:
             check(files[name])
-    snapshot = {"snapshot": outputs.snapshot} if outputs.snapshot else {}
-    check_distinct((f"--{name}", path) for name, path in {**files, **snapshot}.items())
-    for path in snapshot.values():
-        claim("--snapshot", path, True)
-    owner = _Owner(outputs.snapshot, epochs)
+    check_distinct((f"--{name}", path) for name, path in files.items())
+    run = None  # before there is a snapshot, no file is this run's own
+    if snapshot := files.pop("snapshot", None):
+        claim("--snapshot", snapshot, True)
+        run = read_state(snapshot).run if os.path.exists(snapshot) else None
     for name, path in files.items():
-        own = owner.began(record_path(path)) if name == "history" else owner.owns_result(path)
-        claim(f"--{name}", path, outputs.overwrite or own)
-    if outputs.log_dir:
-        own = owner.began(folder_record(outputs.log_dir))
-        _claim_log_dir(outputs.log_dir, outputs.overwrite or own)
+        # A run goes on with its history.
+        own = _run_of(record_path(path)) == run if name == "history" else _wrote(run, epochs, path)
+        claim(f"--{name}", path, outputs.overwrite or bool(run and own))
+    if folder := outputs.log_dir:
+        own = run and _run_of(folder_record(folder)) == run
+        _claim_log_dir(folder, outputs.overwrite or bool(own))
 
 
-class _Owner:
-    """The run that a snapshot is of; before there is a snapshot, no file is its own.
-
-    Args:
-        snapshot: the file.
-        epochs: number that the command asks for.
-
-    Raises:
-        UserError: the file is no snapshot, or is damaged.
-    """
-
-    def __init__(self, snapshot: Path | None, epochs: int | None):
-        known = snapshot is not None and os.path.exists(snapshot)
-        self.run = read_state(snapshot).run if known else ""
-        self.epochs = epochs
-
-    def began(self, record: Path) -> bool:
-        """Whether a record is of this run, which goes on with its history and log."""
-        return bool(self.run) and _run_of(record) == self.run
-
-    def owns_result(self, path: Path) -> bool:
-        """Whether this run wrote a file, as a run of as many epochs: of fewer, it is another."""
-        record = record_path(path)
-        if not self.run or not _is_of(record, self.run, self.epochs):
-            return False
-        with suppress(OSError):  # a file that cannot be read is none of this run
-            return _read(record).get(DIGEST) == digest(path)
+def _wrote(run: str | None, epochs: int | None, path: Path) -> bool:
+    """Whether a run wrote a file, as a run of as many epochs: of fewer, it is another."""
+    record = record_path(path)
+    if not _is_of(record, run, epochs):
         return False
+    with suppress(OSError):  # a file that cannot be read is none of this run
+        return _read(record).get(DIGEST) == digest(path)
+    return False
 
 
 def _claim_log_dir(folder: Path, may_exist: bool) -> None:
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise UsageError(f"--log_dir {folder}: is a file, not a folder")
-    for library in ("tensorflow", "tensorboard"):
-        if importlib.util.find_spec(library) is None:
-            raise UsageError(f"--log_dir {folder}: needs {library}, which is not installed")
+    if importlib.util.find_spec("tensorboard") is None:
+        raise UsageError(f"--log_dir {folder}: needs tensorboard, which is not installed")
     check_folder(f"--log_dir {folder}", folder if os.path.exists(folder) else folder.parent)
     hold("--log_dir", folder)
     remove_leftovers(folder_record(folder))
-    if os.path.isdir(folder) and not may_exist and _entries(folder):
+    try:
+        used = os.path.isdir(folder) and any(folder.iterdir())
+    except OSError as error:
+        raise UsageError(f"--log_dir {folder}: cannot be read: {error.strerror}") from error
+    if used and not may_exist:
         raise UsageError(
             f"--log_dir {folder}: has files in it already; give --overwrite to add to them"
         )
 
 
-def _entries(folder: Path) -> set[Path]:
-    try:
-        return {*folder.iterdir()}
-    except OSError as error:
-        raise UsageError(f"--log_dir {folder}: cannot be read: {error.strerror}") from error
-
-
 def records_to_write(
-    outputs: OutputOptions, record: Mapping[str, object], unchanged: Iterable[Path | None]
+    outputs: OutputOptions, record: Mapping[str, object], unchanged: Iterable[Path]
 ) -> list[Path]:
     """Return where the record of a run belongs: beside all outputs except results of other runs.
 
     Args:
         outputs: of the run.
-        record: see ``training.saving.run_record``.
+        record: see ``training.record.run_record``.
         unchanged: results that the run has not written, which may be of another run.
     """
     foreign = {
         record_path(path)
         for path in unchanged
-        if path and os.path.exists(path) and not _is_record_of(record_path(path), record)
+        if os.path.exists(path) and not _is_record_of(record_path(path), record)
     }
     return [path for path in record_paths(outputs) if path not in foreign]
 
 
 def begin_records(outputs: OutputOptions, record: Mapping[str, object]) -> None:
-    """Write the record of a run that begins beside all that it is going to save.
-
-    Args:
-        outputs: of the run.
-        record: see ``training.saving.run_record``.
-
-    Raises:
-        UserError: a file cannot be written.
-    """
+    """Write the record of a run that begins beside all that it is going to save."""
     for path in records_to_write(outputs, record, result_paths(outputs)):
         write_run_record(path, record)
 
@@ -156,10 +125,6 @@ class HistoryRecord(keras.callbacks.Callback):
     """Write the record beside the history once this run has replaced that of another one.
 
     Stands behind the reporter, which writes the history, in the list of callbacks.
-
-    Args:
-        reporter: of the run.
-        record: see ``training.saving.run_record``.
     """
 
     def __init__(self, reporter: EpochReporter, record: Mapping[str, object]):
@@ -196,7 +161,6 @@ def _is_of(record: Path, run: str, epochs: int | None) -> bool:
 
 
 def _run_of(record: Path) -> str | None:
-    """Run ID of a record; None if there is no record."""
     return _read(record).get("run")
 
 

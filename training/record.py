@@ -9,7 +9,7 @@ from datasets.base import Dataset
 from models.decisions import DECISIONS
 from models.files.description import ModelDescription, Output
 from storage.files import write_errors
-from storage.records import record_path, write_record
+from storage.records import provenance, record_path, write_record
 from training.objectives.objective import Objective
 from training.options import OutputOptions
 
@@ -20,10 +20,8 @@ def record_paths(outputs: OutputOptions) -> list[Path]:
         *(outputs.model_dump, outputs.weight_dump, outputs.feature_dump),
         *(outputs.history, outputs.snapshot),
     )
-    paths = [record_path(path) for path in files if path]
-    if outputs.log_dir:
-        paths.append(folder_record(outputs.log_dir))
-    return paths
+    folder = [folder_record(outputs.log_dir)] if outputs.log_dir else []
+    return [record_path(path) for path in files if path] + folder
 
 
 def folder_record(folder: Path) -> Path:
@@ -42,24 +40,28 @@ def write_run_record(path: Path, record: Mapping[str, object]) -> None:
     write_record(path, record)
 
 
-def describe_dataset(dataset: Dataset) -> dict[str, object]:
-    """Return the facts about a data set for the record: classes, sizes, normalization."""
+def run_record(
+    model: keras.Model, dataset: Dataset, command: dict[str, object], **results_so_far: object
+) -> dict[str, object]:
+    """Return the record of a run: all options of the command, versions, data, and results."""
     return {
-        "name": dataset.name,
-        "train_samples": len(dataset.train.labels),
-        "validation_samples": 0 if dataset.validation is None else len(dataset.validation.labels),
-        "test_samples": len(dataset.test.labels),
-        "labels": list(dataset.labels),
-        "class_names": list(dataset.class_names),
-        **dataset.input_options,
+        **provenance(command),
+        "dataset": {
+            "name": dataset.name,
+            "train_samples": len(dataset.train),
+            "validation_samples": 0 if dataset.validation is None else len(dataset.validation),
+            "test_samples": len(dataset.test),
+            "labels": list(dataset.labels),
+            "class_names": list(dataset.class_names),
+            **dataset.input_options,
+        },
+        "parameters": model.count_params(),
+        **results_so_far,
     }
 
 
 def describe_model(model: keras.Model, dataset: Dataset, objective: Objective) -> ModelDescription:
-    """Return what a saved model needs to know of its training in order to classify images.
-
-    Data sets of small images, which are neither resized nor cropped, ask for images of that size.
-    """
+    """Return what a saved model needs to know of its training in order to classify images."""
     return ModelDescription(
         dataset.name,
         dataset.labels,

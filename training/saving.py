@@ -6,7 +6,6 @@ from pathlib import Path
 
 import keras
 
-from datasets.base import Dataset
 from evaluation.feature_dumps import Features, write_features
 from models.files.description import ModelDescription
 from models.files.saved import save_model, save_weights
@@ -15,29 +14,10 @@ from storage.records import DIGEST, digest, provenance, record_path
 from training.options import OutputOptions
 from training.outputs import records_to_write, result_paths
 from training.parallel import hosts
-from training.record import describe_dataset, write_run_record
+from training.record import write_run_record
 from utils import UserError
 
 logger = logging.getLogger(__name__)
-
-
-def run_record(
-    model: keras.Model, dataset: Dataset, command: dict[str, object], **results_so_far: object
-) -> dict[str, object]:
-    """Return the record of a run: options, versions, data, and results so far.
-
-    Args:
-        model: the network.
-        dataset: what it is trained on.
-        command: all options of the command by name.
-        **results_so_far: further entries.
-    """
-    return {
-        **provenance(command),
-        "dataset": describe_dataset(dataset),
-        "parameters": model.count_params(),
-        **results_so_far,
-    }
 
 
 class ResultFiles:

@@ -1,8 +1,6 @@
 """Garbage collection that keeps the memory of long runs constant."""
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import keras
 
@@ -16,21 +14,10 @@ class GarbageOfEpochs(keras.callbacks.Callback):
     objects of an epoch takes a millisecond.
     """
 
-    def __init__(self):
-        super().__init__()
-        self.set_apart = False
-
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        if not self.set_apart:
-            self.set_apart = True
+        if not gc.get_freeze_count():
             gc.freeze()
         gc.collect()
 
-
-@contextmanager
-def all_objects_looked_at() -> Iterator[None]:
-    """Let Python collect all objects again after the ``with`` block."""
-    try:
-        yield
-    finally:
+    def on_train_end(self, logs: dict | None = None) -> None:
         gc.unfreeze()

@@ -2,7 +2,10 @@
 
 import logging
 import math
+import signal
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +14,7 @@ import keras
 from training.callbacks.epoch_log import EpochReporter
 from training.parallel.group import ALONE, Group
 from training.snapshots.file import PLATEAU_STATE, RunState, save_snapshot
-from training.snapshots.interruption import Interruption
-from utils import UserError
+from utils import Interrupted, UserError
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +28,10 @@ class Snapshot(keras.callbacks.Callback):
         path: the file.
         start: state at the begin of this training.
         reporter: has the metrics of all epochs.
-        plateau: schedule whose state is saved too, or None.
+        schedule: of the learning rate; of ``ReduceLROnPlateau``, the state is saved too.
         metric: name; only epochs that improve it are saved, losses downwards, others upwards;
             never those that it was not measured for.
         minutes: time between snapshots within an epoch; None: only after epochs.
-        interruption: checked after every step.
         group: processes that train together; the first one writes the file.
 
     Attributes:
@@ -44,19 +45,18 @@ class Snapshot(keras.callbacks.Callback):
         path: Path,
         start: RunState,
         reporter: EpochReporter,
-        plateau: keras.callbacks.ReduceLROnPlateau | None = None,
+        schedule: keras.callbacks.Callback | None = None,
         metric: str | None = None,
         minutes: float | None = None,
-        interruption: Interruption | None = None,
         group: Group = ALONE,
     ):
         super().__init__()
         self.path = path
         self.start = start
         self.reporter = reporter
-        self.plateau = plateau
+        waits = isinstance(schedule, keras.callbacks.ReduceLROnPlateau)
+        self.plateau = schedule if waits else None
         self.seconds = math.inf if minutes is None else 60 * minutes
-        self.interruption = interruption or Interruption()
         self.group = group
         best = start.best if start.metric == metric else None
         self.state = replace(start, metric=metric, best=best)
@@ -97,7 +97,6 @@ class Snapshot(keras.callbacks.Callback):
         self.state = replace(self.state, step=step)
         if time.monotonic() - self._time >= self.seconds:
             self._try()
-        self.interruption.check()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         earlier = self.state.best
@@ -107,7 +106,6 @@ class Snapshot(keras.callbacks.Callback):
         self.state = replace(self.state, epoch=epoch + 1, step=0, records=records, plateau=plateau)
         if wanted and not self._try():
             self.state = replace(self.state, best=earlier)  # the best that the file has
-        self.interruption.check()
 
     def _try(self, message: str = "%s; training goes on") -> bool:
         try:
@@ -132,9 +130,25 @@ class Snapshot(keras.callbacks.Callback):
         return True
 
 
-def plateau_of(
-    callbacks: tuple[keras.callbacks.Callback, ...],
-) -> keras.callbacks.ReduceLROnPlateau | None:
-    """Return the callback that waits for the validation loss, if there is one."""
-    plateaus = [c for c in callbacks if isinstance(c, keras.callbacks.ReduceLROnPlateau)]
-    return plateaus[0] if plateaus else None
+@contextmanager
+def explained(snapshots: Sequence[Snapshot]) -> Iterator[None]:
+    """Tell whoever ends the run within the ``with`` block how to resume it.
+
+    Raises:
+        Interrupted: the block was ended by a signal.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted) as end:
+        hint = "the training is lost; with --snapshot FILE the same command again would go on"
+        for snapshot in snapshots:
+            hint = _how_to_resume(snapshot)
+        raise Interrupted(getattr(end, "number", signal.SIGINT), hint) from None
+
+
+def _how_to_resume(snapshot: Snapshot) -> str:
+    if not snapshot.group.writes:
+        return "the first host has the snapshot, from which the same commands on all hosts go on"
+    several = snapshot.group.processes > 1
+    again = "the same commands on all hosts go on" if several else "the same command again goes on"
+    return f"{snapshot.path} has the run up to {snapshot.saved.place}; {again} from there"

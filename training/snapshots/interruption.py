@@ -4,20 +4,18 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+
+import keras
 
 from utils import Interrupted, handling
-
-if TYPE_CHECKING:
-    from training.snapshots.callback import Snapshot
 
 logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interruption:
-    """Signal that is to end the training.
+class Interruption(keras.callbacks.Callback):
+    """Signal that is to end the training; comes last in the list of callbacks.
 
     Args:
         all_reduce_max: largest of the numbers that the processes of the run pass at the same place.
@@ -27,6 +25,7 @@ class Interruption:
     """
 
     def __init__(self, all_reduce_max: Callable[[int], int] = int):
+        super().__init__()
         self.number = 0
         self._all_reduce_max = all_reduce_max
 
@@ -40,6 +39,22 @@ class Interruption:
             if not self.number:
                 logger.error("Another host was told to end")
             raise Interrupted(number)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.check()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self.check()
+
+    @contextmanager
+    def after_a_step(self, keep: Callable[[], None]) -> Iterator[None]:
+        """Let signals within the ``with`` block end the training after a step, and keep that."""
+        with self.deferred():
+            try:
+                yield
+            except Interrupted:
+                keep()
+                raise
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -73,54 +88,3 @@ class Interruption:
                 signal.signal(each, signal.SIG_DFL)
         # No error, but hosts other than the first one show nothing else.
         logger.error("Ending after this step; the same signal again ends at once")
-
-
-@contextmanager
-def ending_after_a_step(
-    interruption: Interruption, snapshots: "list[Snapshot]", kept: Callable[[], None]
-) -> Iterator[None]:
-    """Let signals within the ``with`` block end the training after a step, which is kept.
-
-    Without a snapshot nothing could be kept, and signals end the training at once.
-
-    Args:
-        interruption: notes the signals.
-        snapshots: keep the step.
-        kept: called after that.
-    """
-    if not snapshots:
-        with interruption.immediate():
-            yield
-        return
-    with interruption.deferred():
-        try:
-            yield
-        except Interrupted:
-            for snapshot in snapshots:
-                snapshot.keep()
-            kept()
-            raise
-
-
-@contextmanager
-def explained(snapshots: "list[Snapshot]") -> Iterator[None]:
-    """Tell whoever ends the run within the ``with`` block how to resume it.
-
-    Raises:
-        Interrupted: the block was ended by a signal.
-    """
-    try:
-        yield
-    except (KeyboardInterrupt, Interrupted) as end:
-        hint = "the training is lost; with --snapshot FILE the same command again would go on"
-        for snapshot in snapshots:
-            hint = _how_to_resume(snapshot)
-        raise Interrupted(getattr(end, "number", signal.SIGINT), hint) from None
-
-
-def _how_to_resume(snapshot: "Snapshot") -> str:
-    if not snapshot.group.writes:
-        return "the first host has the snapshot, from which the same commands on all hosts go on"
-    several = snapshot.group.processes > 1
-    again = "the same commands on all hosts go on" if several else "the same command again goes on"
-    return f"{snapshot.path} has the run up to {snapshot.saved.place}; {again} from there"

@@ -32,19 +32,8 @@ class ResumePoint:
     resumed: bool = False
     sums: tuple[np.ndarray, ...] = ()
 
-    def first_step(self, phase: str) -> int:
-        """Number of steps of its first epoch that a phase of the training leaves out."""
-        return self.state.step if self.state.phase == phase else 0
-
     def check_epochs(self, epochs: int) -> None:
-        """Refuse to end before the starting point.
-
-        Args:
-            epochs: number that is asked for.
-
-        Raises:
-            UsageError: the run has been trained for longer.
-        """
+        """Raise UsageError if the run has been trained for longer than so many epochs."""
         begun = self.state.epoch + (self.state.step > 0)
         if self.resumed and self.state.phase == ALL_LAYERS and begun > epochs:
             raise UsageError(
