@@ -1,6 +1,7 @@
 """The log of epochs: one line for each on the screen, and the same metrics as CSV."""
 
 import csv
+import io
 import logging
 import math
 import time
@@ -8,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from storage.files import replacing
 from utils import STARTED, UsageError, UserError, read_text
@@ -137,24 +137,15 @@ def check_history(path: Path, records: list[Record]) -> None:
     """
     if not path.exists():
         return
-    losses = _losses(path)
-    own = [record["loss"] for record in records]
-    common = min(len(losses or ()), len(own))
-    # Losses of a training that failed are no numbers, and count as equal.
-    if losses is None or not np.array_equal(losses[:common], own[:common], equal_nan=True):
+    try:
+        pairs = zip(read_text(path).splitlines(), _as_csv(records).splitlines(), strict=False)
+        same = all(found == own for found, own in pairs)
+    except UserError:
+        same = False
+    if not same:
         raise UsageError(
             f"--history {path}: is not the history of this run; give --overwrite to replace it"
         )
-
-
-def _losses(path: Path) -> list[float] | None:
-    """Return the losses of all epochs in a history, or None if it is something else."""
-    try:
-        rows = csv.DictReader(read_text(path).split("\n"))
-        losses = [float(row["loss"]) for row in rows]
-    except (UserError, csv.Error, KeyError, TypeError, ValueError):
-        return None
-    return losses if "loss" in (rows.fieldnames or ["loss"]) else None
 
 
 def write_history(path: Path, records: list[Record]) -> None:
@@ -163,8 +154,14 @@ def write_history(path: Path, records: list[Record]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
+    with replacing(path) as temporary:
+        temporary.write_text(_as_csv(records), newline="")
+
+
+def _as_csv(records: list[Record]) -> str:
     names = list(dict.fromkeys(name for record in records for name in record))
-    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(records)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()

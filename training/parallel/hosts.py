@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -77,7 +77,7 @@ def joined(device_type: str, gpus: int) -> Iterator[Group]:
     """Let networks that are built and trained within the ``with`` block use all joined processes.
 
     Args:
-        device_type: ``"auto"``, ``"gpu"`` or ``"cpu"``.
+        device_type: see ``devices.chosen``.
         gpus: number of devices that each process uses.
 
     Raises:
@@ -86,7 +86,7 @@ def joined(device_type: str, gpus: int) -> Iterator[Group]:
     """
     (peers,) = _peers
     if peers.rank:
-        _log_errors_only(peers.title(peers.rank))
+        _log_errors_only(peers.names[peers.rank])
     devices = _devices(device_type, gpus, peers)
     with keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False).scope():
         yield Group(len(devices), peers.processes, peers.rank)
@@ -113,20 +113,17 @@ def _devices(device_type: str, gpus: int, peers: Peers) -> "list[jax.Device]":
     for rank in range(peers.processes):
         own = [device for device in found if device.process_index == rank]
         if len(own) < gpus:
-            raise UsageError(f"--gpus {gpus}: {peers.title(rank)} has {len(own)} devices")
+            raise UsageError(f"--gpus {gpus}: {peers.names[rank]} has {len(own)} devices")
         chosen += own[:gpus]
     return chosen
 
 
 def agree(group: Group, facts: Callable[[], Mapping[str, object]]) -> None:
-    """Refuse to go on unless all processes found the same.
+    """Refuse to go on unless all processes of the group found the same, see ``Peers.agree``.
 
     Args:
         group: of these processes.
-        facts: returns what has to be the same, by name; not called if there is one process.
-
-    Raises:
-        UsageError: names the first difference to another process.
+        facts: returns what has to be the same; not called if there is one process.
     """
     if group.processes > 1:
         _peers[0].agree("facts", facts())
@@ -154,16 +151,12 @@ def _send(path: Path, size: int, group: Group) -> None:
     """Copy a file of the first process to the others, in chunks."""
     with open(path, "rb" if group.writes else "wb") as file:
         for start in range(0, size, _CHUNK):
-            _send_chunk(file, min(_CHUNK, size - start), group)
-
-
-def _send_chunk(file: BinaryIO, size: int, group: Group) -> None:
-    own = np.zeros(size, np.uint8)
-    if group.writes:
-        own[:] = np.frombuffer(file.read(size), np.uint8)
-    sent = _all_reduce_max(own)
-    if not group.writes:
-        file.write(sent.tobytes())
+            chunk = np.zeros(min(_CHUNK, size - start), np.uint8)
+            if group.writes:
+                file.readinto(chunk)
+            sent = _all_reduce_max(chunk)
+            if not group.writes:
+                file.write(sent)
 
 
 def all_reduce_max(number: int) -> int:

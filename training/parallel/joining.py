@@ -28,11 +28,7 @@ _SHUTDOWN = 3600  # seconds; the first one writes files while the others wait
 
 
 def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
-    """Wait for the other processes; has to come before JAX looks at the machine's devices.
-
-    Args:
-        options: number, rank and address.
-        facts: options and versions that all must share, by name.
+    """Wait for the other processes, see ``hosts.join``.
 
     Raises:
         UsageError: the processes were started differently, or the port is taken.
@@ -65,9 +61,7 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
     peers = Peers(options.host_rank, options.hosts, options.lost_timeout)
     atexit.register(_leave, peers)
     with peers.together():
-        peers.watch()
-        peers.agree("options", {"--hosts": options.hosts, **facts})
-        peers.introduce()
+        peers.introduce({"--hosts": options.hosts, **facts})
     return peers
 
 

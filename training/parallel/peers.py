@@ -35,6 +35,7 @@ class Peers:
         lost_timeout: seconds after which JAX takes a silent process for lost.
 
     Attributes:
+        names: of all processes, by rank.
         verdict: why this process has to end, once another one has ended with an error.
     """
 
@@ -48,19 +49,21 @@ class Peers:
         self.lost_timeout = lost_timeout
         self.verdict: UserError | None = None
         self._client = distributed.global_state.client
-        self._names = [f"host {i}" for i in range(processes)]
+        self.names = [f"host {i}" for i in range(processes)]
         self._over = threading.Event()
         self._judged = threading.Event()
         self._explain_losses()
 
-    def watch(self) -> None:
-        """Start to look whether another process has failed."""
-        threading.Thread(target=self._watch, daemon=True).start()
+    def introduce(self, facts: Mapping[str, object]) -> None:
+        """Watch the others, compare how they were started, and learn the names of the machines.
 
-    def introduce(self) -> None:
-        """Learn the names of the machines."""
-        names = self.exchange("name", socket.gethostname())
-        self._names = [f"host {i} ({name})" for i, name in enumerate(names)]
+        Args:
+            facts: see ``agree``.
+        """
+        threading.Thread(target=self._watch, daemon=True).start()
+        self.agree("options", facts)
+        machines = self.exchange("name", socket.gethostname())
+        self.names = [f"host {i} ({machine})" for i, machine in enumerate(machines)]
         self._explain_losses()
 
     def exchange(self, topic: str, value: str) -> list[str]:
@@ -88,7 +91,7 @@ class Peers:
             for name in sorted(own.keys() | other.keys()):
                 if own.get(name) != other.get(name):
                     raise UsageError(
-                        f"started differently than {self.title(i)}: {name} is {own.get(name)} "
+                        f"started differently than {self.names[i]}: {name} is {own.get(name)} "
                         f"here and {other.get(name)} there"
                     )
 
@@ -107,25 +110,6 @@ class Peers:
             self._client.key_value_set(f"{_ENDED}/{self.rank}", json.dumps([status, text]))
             if self.rank == 0:  # the store ends with this process
                 time.sleep(_NOTICE)
-
-    def reason(self, error: BaseException) -> BaseException:
-        """Return the failure of another process if an error only comes from that.
-
-        An operation with a process that is lost may fail at once, saying little; JAX aborts this
-        process, with the name of the lost one, when heartbeats have been missing for long enough.
-        """
-        if isinstance(error, RuntimeError | ValueError):  # JAX raises either
-            self._judged.wait(self.lost_timeout + _GRACE)
-            return self.verdict or error
-        return error
-
-    def title(self, rank: int) -> str:
-        """Name of a process."""
-        return self._names[rank]
-
-    def signed(self, message: object) -> str:
-        """Put the name of this process before a message, unless it is the first one."""
-        return f"{self.title(self.rank)}: {message}" if self.rank else str(message)
 
     def barrier(self) -> None:
         """Wait until all have done their work, and look after them no longer.
@@ -153,15 +137,27 @@ class Peers:
         except BaseException as error:
             if self.done:
                 raise
-            reason = self.reason(error)
+            reason = self._reason(error)
             self._over.set()
             if reason is not self.verdict:
                 self.announce(reason)
             # Before JAX, which would wait for the others once more: the last one comes first.
-            atexit.register(os._exit, _status(reason))
+            interrupted = isinstance(reason, KeyboardInterrupt)
+            atexit.register(os._exit, getattr(reason, "status", 130 if interrupted else 1))
             if isinstance(reason, UserError):
-                raise type(reason)(self.signed(reason)) from error
+                raise self._signed(reason) from error
             raise
+
+    def _reason(self, error: BaseException) -> BaseException:
+        """Return the failure of another process if an error only comes from that.
+
+        An operation with a process that is lost may fail at once, saying little; JAX aborts this
+        process, with the name of the lost one, when heartbeats have been missing for long enough.
+        """
+        if isinstance(error, RuntimeError | ValueError):  # JAX raises either
+            self._judged.wait(self.lost_timeout + _GRACE)
+            return self.verdict or error
+        return error
 
     def _watch(self) -> None:
         """Look at the store; end this process soon after another one has failed.
@@ -174,7 +170,7 @@ class Peers:
             if self.verdict:
                 self._judged.set()
                 if not self._over.wait(_GRACE):
-                    name, message = Path(sys.argv[0]).name, self.signed(self.verdict)
+                    name, message = Path(sys.argv[0]).name, self._signed(self.verdict)
                     print(f"{name}: error: {message}", file=sys.stderr, flush=True)
                     os._exit(self.verdict.status)
 
@@ -184,25 +180,22 @@ class Peers:
             if rank != self.rank:
                 status, text = json.loads(value)
                 kind = UsageError if status == UsageError.status else UserError
-                self.verdict = kind(f"{self._names[rank]} has ended: {text}")
-                explain_aborts([("", self._signed_error(self.verdict))])
+                self.verdict = kind(f"{self.names[rank]} has ended: {text}")
+                explain_aborts([("", self._signed(self.verdict))])
                 return
 
     def _explain_losses(self) -> None:
         """Tell what JAX's messages mean from which process it is that was lost."""
         lost = [
             (rf"stopped sending heartbeats\):\s+{rank}\b", self._lost(name))
-            for rank, name in enumerate(self._names)
+            for rank, name in enumerate(self.names)
         ]
-        first = ("Failed to send RPC to coordination service", self._lost(self._names[0]))
+        first = ("Failed to send RPC to coordination service", self._lost(self.names[0]))
         explain_aborts([*lost, first, ("", self._lost("another host"))])
 
     def _lost(self, name: str) -> UserError:
-        return self._signed_error(UserError(f"lost the contact to {name}; {_ADVICE}"))
+        return self._signed(UserError(f"lost the contact to {name}; {_ADVICE}"))
 
-    def _signed_error(self, error: UserError) -> UserError:
-        return type(error)(self.signed(error))
-
-
-def _status(error: BaseException) -> int:
-    return 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "status", 1)
+    def _signed(self, error: UserError) -> UserError:
+        """Put the name of this process before a message, unless it is the first one."""
+        return type(error)(f"{self.names[self.rank]}: {error}") if self.rank else error
