@@ -1,7 +1,6 @@
 """The log of epochs: one line for each on the screen, and the same metrics as CSV."""
 
 import csv
-import io
 import logging
 import math
 import time
@@ -138,11 +137,13 @@ def check_history(path: Path, records: list[Record]) -> None:
     if not path.exists():
         return
     try:
-        pairs = zip(read_text(path).splitlines(), _as_csv(records).splitlines(), strict=False)
-        same = all(found == own for found, own in pairs)
-    except UserError:
-        same = False
-    if not same:
+        rows = csv.DictReader(read_text(path).split("\n"))
+        losses = [row["loss"] for row in rows]
+        known = "loss" in (rows.fieldnames or ["loss"])  # an empty file is of any run
+    except (UserError, csv.Error, KeyError):
+        losses, known = [], False
+    own = [str(record["loss"]) for record in records]
+    if not known or any(one != other for one, other in zip(losses, own, strict=False)):
         raise UsageError(
             f"--history {path}: is not the history of this run; give --overwrite to replace it"
         )
@@ -154,14 +155,8 @@ def write_history(path: Path, records: list[Record]) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    with replacing(path) as temporary:
-        temporary.write_text(_as_csv(records), newline="")
-
-
-def _as_csv(records: list[Record]) -> str:
     names = list(dict.fromkeys(name for record in records for name in record))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names)
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
+    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(records)
