@@ -9,14 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.base import (
-    DATASETS,
-    Dataset,
-    RawDataset,
-    ReaderArgs,
-    check_classes,
-    check_split,
-)
+from datasets.base import DATASETS, Dataset, RawDataset, ReaderArgs, check_classes, check_split
 from datasets.images.dataset import image_dataset
 from datasets.names import DatasetName, parse_name
 from datasets.readers import (  # noqa: F401 (register)
@@ -98,9 +91,9 @@ def get_dataset(
     if all_test and (parsed.base != "Folder" or parsed.per_class):
         raise UsageError(f"all images are for testing (--all) in data sets Folder, not in {name}")
     root = None if root is None else Path(root)
-    raw = DATASETS.get(parsed.base)(
-        ReaderArgs(root, parsed.per_class, subset_seed, test_fraction, parsed.part, all_test)
-    )
+    part = {"part": parsed.part} if parsed.part else {}
+    args = ReaderArgs(root, parsed.per_class, subset_seed, test_fraction, all_test)
+    raw = DATASETS.get(parsed.base)(args, **part)
     if isinstance(raw, RawTextDataset):
         if target_size is not None or crop_size is not None:
             raise UsageError(f"{name} has documents, not images of any size")
@@ -127,10 +120,9 @@ def _check_arguments(
         raise UsageError(f"an epoch must pass over the data at least once, not {repeats} times")
     if test_fraction is not None and parsed.base not in ("Faces", "Folder"):
         raise UsageError(f"{parsed.base} has a fixed split, so there can be no test fraction")
-    if test_fraction is not None and not 0 < test_fraction < 1:
-        raise UsageError(f"the test fraction must lie between 0 and 1, it is {test_fraction}")
-    if val_fraction is not None and not 0 < val_fraction < 1:
-        raise UsageError(f"the validation fraction must lie between 0 and 1, it is {val_fraction}")
+    for kind, fraction in (("test", test_fraction), ("validation", val_fraction)):
+        if fraction is not None and not 0 < fraction < 1:
+            raise UsageError(f"the {kind} fraction must lie between 0 and 1, it is {fraction}")
 
 
 def _with_subset(
@@ -140,17 +132,11 @@ def _with_subset(
     train = dataset.train
     if per_class is not None and not raw.is_subset:
         train = train.select(subset_indices(train.labels, dataset.labels, per_class, seed))
-    if repeats is None:
-        repeats = _repeats(per_class, raw, full=len(dataset.train), kept=len(train))
+    if repeats is None and raw.full_per_class is not None:
+        repeats = number_of_repeats(raw.full_per_class, per_class or raw.full_per_class)
+    elif repeats is None:
+        repeats = number_of_repeats(len(dataset.train), len(train))
     return replace(dataset, train=train, repeats=repeats)
-
-
-def _repeats(per_class: int | None, raw: RawDataset, full: int, kept: int) -> int:
-    if per_class is None:
-        return 1
-    if raw.full_per_class is not None:
-        return number_of_repeats(raw.full_per_class, per_class)
-    return number_of_repeats(full, kept)
 
 
 def _with_validation(dataset: Dataset, fraction: float, seed: int) -> Dataset:

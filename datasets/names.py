@@ -1,5 +1,6 @@
 """Names of data sets: a registered base name and suffixes that change how it is used."""
 
+import inspect
 import re
 from dataclasses import dataclass
 
@@ -10,25 +11,17 @@ _SUFFIX = re.compile(
     r"(?P<rest>.+)-(?P<suffix>ilsvrcmean|caffe|large|sub(?P<count>[0-9]{1,9}))", re.I
 )
 
-_WITH_PARTS = ("inat", "inat2018", "inat2019")
-
 
 @dataclass(frozen=True)
 class DatasetName:
-    """The parts of a name like ``CUB-sub5-caffe``.
+    """The parts of a name like ``CUB-sub5-caffe``."""
 
-    Attributes:
-        base: the name as registered.
-        normalization: ``"ilsvrcmean"``, ``"caffe"``, or None for the data set's own mean.
-        large: images are resized to 512 pixels and cropped to 448.
-        per_class: training images kept of each class, or None for all.
-        part: of the data set, like the supercategory in ``iNat_Aves``, in lower case, or None.
-    """
-
-    base: str
+    base: str  # the name as registered
+    # ``"ilsvrcmean"``, ``"caffe"``, or None for the data set's own mean
     normalization: str | None = None
-    large: bool = False
-    per_class: int | None = None
+    large: bool = False  # images are resized to 512 pixels and cropped to 448
+    per_class: int | None = None  # training images kept of each class, or None for all
+    # of the data set, like the supercategory in ``iNat_Aves``, in lower case, or None
     part: str | None = None
 
 
@@ -43,7 +36,7 @@ def parse_name(name: str) -> DatasetName:
         match = _SUFFIX.fullmatch(rest)
         if not match:
             base, _, part = rest.partition("_")
-            if not part or base.lower() not in _WITH_PARTS:
+            if not part or not _has_parts(base):
                 raise unknown_name("data set", name, DATASETS.names())
             rest, parts["part"] = base, part.lower()
             continue
@@ -54,7 +47,12 @@ def parse_name(name: str) -> DatasetName:
         parts[key] = value
     if parts.get("per_class") == 0:
         raise UsageError(f"data set {name!r} would keep no training images")
-    return DatasetName(_registered(rest), **parts)
+    base = next(known for known in DATASETS.names() if known.lower() == rest.lower())
+    return DatasetName(base, **parts)
+
+
+def _has_parts(base: str) -> bool:
+    return base in DATASETS and "part" in inspect.signature(DATASETS.get(base)).parameters
 
 
 def _meaning(match: re.Match) -> tuple[str, object]:
@@ -62,7 +60,3 @@ def _meaning(match: re.Match) -> tuple[str, object]:
         return "per_class", int(match["count"])
     suffix = match["suffix"].lower()
     return ("large", True) if suffix == "large" else ("normalization", suffix)
-
-
-def _registered(name: str) -> str:
-    return next(known for known in DATASETS.names() if known.lower() == name.lower())

@@ -14,31 +14,33 @@ from utils import UsageError, UserError, read_bytes, unknown_name
 
 
 @DATASETS.register("iNat")
-def read_inat(args: ReaderArgs) -> RawImageDataset:
+def read_inat(args: ReaderArgs, part: str | None = None) -> RawImageDataset:
     """Read iNaturalist 2018, or one supercategory of it."""
-    if args.part is None:
+    if part is None:
         return _read(args, 2018, PUBLISHED["iNat"])
-    if args.part not in INAT_2018_PARTS:
-        raise unknown_name("supercategory of iNat", args.part, INAT_2018_PARTS)
-    return _read(args, 2018, PUBLISHED[f"iNat_{args.part}"])
+    if part not in INAT_2018_PARTS:
+        raise unknown_name("supercategory of iNat", part, INAT_2018_PARTS)
+    return _read(args, 2018, PUBLISHED[f"iNat_{part}"], part)
 
 
 DATASETS.register("iNat2018")(read_inat)
 
 
 @DATASETS.register("iNat2019")
-def read_inat2019(args: ReaderArgs) -> RawImageDataset:
+def read_inat2019(args: ReaderArgs, part: str | None = None) -> RawImageDataset:
     """Read iNaturalist 2019."""
-    if args.part is not None:
+    if part is not None:
         raise UsageError("iNat2019 has no supercategories; iNat (2018) has")
     return _read(args, 2019, PUBLISHED["iNat2019"])
 
 
-def _read(args: ReaderArgs, year: int, published: PublishedInput) -> RawImageDataset:
+def _read(
+    args: ReaderArgs, year: int, published: PublishedInput, part: str | None = None
+) -> RawImageDataset:
     files = (f"train{year}.json", f"val{year}.json")
     root = require_root(args, f"iNat{year}", *files)
     contents = [_load(root / file) for file in files]
-    labels = _labels(root / files[0], contents[0], args.part)
+    labels = _labels(root / files[0], contents[0], part)
     return RawImageDataset(
         *(
             _read_split(root, root / file, content, labels)
