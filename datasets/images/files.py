@@ -59,10 +59,7 @@ _EIGHT_BIT = np.round(np.arange(2**16) / 257).astype(np.uint8)
 _WHITE = 2**16 - 1
 
 # Pillow's warnings about odd metadata concern nobody; the one about gigantic images is an error.
-_FILTERS = (
-    ("ignore", UserWarning, r"PIL\."),
-    ("error", Image.DecompressionBombWarning, ""),
-)
+_FILTERS = (("ignore", UserWarning, r"PIL\."), ("error", Image.DecompressionBombWarning, ""))
 
 
 # libtiff writes its errors to standard error, beside those that Pillow makes of them. Where Pillow
@@ -72,12 +69,7 @@ with contextlib.suppress(OSError, AttributeError):
 
 
 class FileImages(Sequence):
-    """Image files that are read on access, as uint8 (height, width, channels).
-
-    Args:
-        paths: the files.
-        channels: 3 for RGB, 1 for gray.
-    """
+    """Image files that are read on access, see ``load_image``."""
 
     def __init__(self, paths: Sequence[str | Path], channels: int = 3):
         self.paths = tuple(paths)
@@ -212,13 +204,10 @@ def _check_work(image: Image.Image, content: bytes) -> None:
 
 
 def _plain_jpeg(content: bytes, header: Image.Image, channels: int) -> np.ndarray | None:
-    """Decode a JPEG file to Pillow's pixels in half the time.
+    """Decode a JPEG file to Pillow's pixels in half the time, as Pillow copies them more often.
 
-    Both use libjpeg-turbo; Pillow copies the pixels more often.
-
-    Returns:
-        None for images that are not stored upright, whose colors have to be converted, or that are
-        not quite as they should be: Pillow knows which of these can be shown.
+    None for images that are not stored upright, whose colors have to be converted, or that are not
+    quite as they should be: Pillow knows which of these can be shown.
     """
     colors = _COLORS.get((header.mode, channels))
     if header.format != "JPEG" or _orientation(header) in _UPRIGHT or colors is None:
@@ -231,7 +220,12 @@ def _plain_jpeg(content: bytes, header: Image.Image, channels: int) -> np.ndarra
 
 def _any_image(image: Image.Image, channels: int) -> np.ndarray:
     image.load()
-    return _to_array(_upright(_rgb(image), image), channels)
+    shown = _rgb(image)
+    if (orientation := _orientation(image)) in _UPRIGHT:
+        shown = shown.transpose(_UPRIGHT[orientation])
+    if channels == 1:
+        return np.array(shown.convert("L"))[:, :, np.newaxis]
+    return np.array(shown)
 
 
 def _set_warning_filters() -> None:
@@ -250,7 +244,8 @@ def _rgb(image: Image.Image) -> Image.Image:
     """Convert to RGB as a viewer does, not yet turned upright."""
     if image.mode in _SIXTEEN_BIT:
         return Image.fromarray(_EIGHT_BIT[_sixteen_bits(image)]).convert("RGB")
-    if image.mode in _WITH_ALPHA or _has_transparent_color(image):
+    transparent = image.mode in _MAYBE_TRANSPARENT and "transparency" in image.info
+    if image.mode in _WITH_ALPHA or transparent:
         return _on_white(image)
     return image.convert("RGB")
 
@@ -280,23 +275,8 @@ def _on_white(image: Image.Image) -> Image.Image:
     return shown
 
 
-def _has_transparent_color(image: Image.Image) -> bool:
-    return image.mode in _MAYBE_TRANSPARENT and "transparency" in image.info
-
-
-def _upright(shown: Image.Image, original: Image.Image) -> Image.Image:
-    orientation = _orientation(original)
-    return shown.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else shown
-
-
 def _orientation(image: Image.Image) -> int | None:
     try:
         return image.getexif().get(_ORIENTATION)
     except Exception:  # broken metadata must not cost us a good image
         return None
-
-
-def _to_array(image: Image.Image, channels: int) -> np.ndarray:
-    if channels == 1:
-        return np.array(image.convert("L"))[:, :, np.newaxis]
-    return np.array(image)

@@ -21,9 +21,6 @@ from numba import config, int32, intp, njit, types, uint8, uintp
 if config.DISABLE_JIT:
     raise ImportError("NUMBA_DISABLE_JIT is set")
 
-MOST_REDUCTION = 64  # in one direction; more takes much memory
-MOST_CHANNELS = 4  # as many bytes are copied at a time
-
 _BITS = 22  # Pillow's PRECISION_BITS for 8-bit images
 _SHIFT = int32(_BITS)
 _HALF = int32(1 << (_BITS - 1))
@@ -40,17 +37,6 @@ _MIRROR = types.void(_READ_ONLY, intp, intp, intp, _WRITABLE)
 _inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-def suits(image: np.ndarray, shape: tuple[int, int]) -> bool:
-    """Tell whether the loops can resize the image; what they cannot is left to Pillow.
-
-    Args:
-        image: uint8 (height, width, channels).
-        shape: height and width of the whole resized image.
-    """
-    reductions = (old / new for old, new in zip(image.shape, shape, strict=False))
-    return max(reductions) <= MOST_REDUCTION and image.shape[2] <= MOST_CHANNELS
-
-
 def resize_region(
     image: np.ndarray,
     shape: tuple[int, int],
@@ -58,14 +44,7 @@ def resize_region(
     mirrored: bool,
     out: np.ndarray,
 ) -> None:
-    """Write a region of the resized image to ``out``.
-
-    Args:
-        image: uint8 (height, width, channels), that ``suits``.
-        shape: height and width of the whole resized image.
-        region: top, left, rows and columns of the part that is wanted.
-        mirrored: whether left and right of the result are exchanged.
-        out: uint8 (rows, columns, channels), contiguous.
+    """Write a region of the resized image to ``out``, see ``resizing.resize_region``.
 
     Raises:
         ValueError: the region is not within the image, or ``out`` has another shape.
@@ -78,12 +57,7 @@ def resize_region(
 
 
 def mirror_region(image: np.ndarray, region: tuple[int, int, int, int], out: np.ndarray) -> None:
-    """Write a region of the mirrored image to ``out``.
-
-    Args:
-        image: uint8 (height, width, channels), with at most ``MOST_CHANNELS`` channels.
-        region: top, left, rows and columns.
-        out: uint8 (rows, columns, channels), contiguous.
+    """Write a region (top, left, rows, columns) of the mirrored image to ``out``, contiguous.
 
     Raises:
         ValueError: the region is not within the image, or ``out`` has another shape.
@@ -109,10 +83,9 @@ def _lines(image: np.ndarray) -> np.ndarray:
 
 @_inner
 def _weights(old, new, start, count):
-    """Compute first pixel and weights of pixels ``start`` to ``start + count - 1`` of the result.
+    """Return first pixel, int64 (count,), and weights of the result's pixels from ``start`` on.
 
-    Returns:
-        int64 (count,), and int32 (count, taps), taps being even.
+    The weights are int32 (count, taps), taps being even.
     """
     scale = old / new
     stretch = max(scale, 1.0)
@@ -266,10 +239,9 @@ def _compiled(signature, function):
 
 
 def _own_folder() -> Path:
-    """Return the folder of Numba's cache: the files in it are code, which is run.
+    """Return the folder of Numba's cache, where nobody else may write: its files are code.
 
-    Raises:
-        OSError, RuntimeError: there is none, or others than the user can write there.
+    Raises OSError or RuntimeError if there is no such folder.
     """
     default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "numba")
     folder = Path(config.CACHE_DIR or default).absolute()

@@ -25,26 +25,17 @@ from datasets.images.shifting import resample
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Sizes and augmentation of images.
+    """Sizes and augmentation of images."""
 
-    Attributes:
-        train_size: pixels of the shorter side in training; a pair (low, high) is drawn from low
-            to high - 1 for each image; None: not resized.
-        test_size: pixels of the shorter side in testing; None: not resized.
-        crop_size: pixels of the cropped square; None: not cropped.
-        flip: probability of mirroring left and right, in training.
-        erasing: probability of random erasing, in training.
-        shift: largest shift in training, as a fraction of height and width.
-        zoom: range of the scale factors in training, or None.
-    """
-
+    # pixels of the shorter side in training; a pair (low, high) is drawn from low to high - 1 for
+    # each image; None: not resized
     train_size: int | tuple[int, int] | None = None
-    test_size: int | None = None
-    crop_size: int | None = None
-    flip: float = 0.5
-    erasing: float = 0.0
-    shift: float = 0.0
-    zoom: tuple[float, float] | None = None
+    test_size: int | None = None  # pixels of the shorter side in testing; None: not resized
+    crop_size: int | None = None  # pixels of the cropped square; None: not cropped
+    flip: float = 0.5  # probability of mirroring left and right, in training
+    erasing: float = 0.0  # probability of random erasing, in training
+    shift: float = 0.0  # largest shift in training, as a fraction of height and width
+    zoom: tuple[float, float] | None = None  # range of the scale factors in training, or None
 
     @property
     def train(self) -> "ImageTransform":
@@ -107,9 +98,8 @@ class ImageTransform(Transform):
         """Transform many images, the same as one by one, into (b, height, width, channels)."""
         if isinstance(images, np.ndarray):
             all_params = [self.draw(images.shape[1:], rng) for rng in generators]
-            if all(
-                params.shape == images.shape[1:3] and params.crop is None for params in all_params
-            ):
+            shape = images.shape[1:3]
+            if all(params.shape == shape and params.crop is None for params in all_params):
                 return _apply_all(images, all_params)
             return _apply_each(zip(images, all_params, strict=True), len(images))
         pairs = zip(images, generators, strict=True)
@@ -117,15 +107,9 @@ class ImageTransform(Transform):
 
 
 def apply(image: np.ndarray, params: TransformParams, out: np.ndarray | None = None) -> np.ndarray:
-    """Apply the parameters to an image.
+    """Apply the parameters to an image, uint8 (height, width, channels).
 
-    Args:
-        image: uint8 (height, width, channels).
-        params: what to do.
-        out: where the result is written, of ``params.result_shape`` and ``params.dtype``.
-
-    Returns:
-        ``out``, or a new array.
+    The result is written to ``out``, if given, of ``params.result_shape`` and ``params.dtype``.
     """
     if out is None:
         out = np.empty((*params.result_shape, image.shape[2]), params.dtype)
@@ -172,19 +156,10 @@ def _mirrored(region: Region, width: int) -> Region:
 
 def _erase(canvas: np.ndarray, patch: Patch, region: Region) -> None:
     """Fill the part of the patch within the region that the canvas shows."""
-    rows, columns = patch.pixels.shape[:2]
-    top, bottom = _overlap(patch.top, rows, region.top, region.rows)
-    left, right = _overlap(patch.left, columns, region.left, region.columns)
-    if top < bottom and left < right:
-        canvas[top - region.top : bottom - region.top, left - region.left : right - region.left] = (
-            patch.pixels[
-                top - patch.top : bottom - patch.top, left - patch.left : right - patch.left
-            ]
-        )
-
-
-def _overlap(start: int, length: int, other: int, other_length: int) -> tuple[int, int]:
-    return max(start, other), min(start + length, other + other_length)
+    top, left = patch.top - region.top, patch.left - region.left
+    pixels = patch.pixels[max(0, -top) :, max(0, -left) :]
+    shown = canvas[max(0, top) :, max(0, left) :][: pixels.shape[0], : pixels.shape[1]]
+    shown[...] = pixels[: shown.shape[0], : shown.shape[1]]
 
 
 def _finish(canvas: np.ndarray, params: TransformParams) -> np.ndarray:

@@ -74,9 +74,7 @@ def resize_region(
         return out
     if out is None:
         out = np.empty((rows, columns, image.shape[2]), np.uint8)
-    loops = pixel_loops()
-    way = loops if loops.suits(image, shape) else pillow_resizing
-    way.resize_region(image, shape, region, mirrored, out)
+    pixel_loops().resize_region(image, shape, region, mirrored, out)
     return out
 
 

@@ -66,8 +66,6 @@ def test_regions_of_random_images_are_those_of_pillow(way):
         most = int(rng.choice([3, 30, 150]))
         *sides, height, width = (int(side) for side in rng.integers(1, most + 1, 4))
         image = random_image(rng, height, width, int(rng.choice([1, 3])))
-        if not way.suits(image, sides):
-            continue
         region = random_region(rng, sides)
         check_region(way, image, tuple(sides), region, bool(rng.random() < 0.5))
         larger += sides[0] > height
@@ -106,10 +104,11 @@ def test_one_step_of_pillow_is_the_same_where_it_resizes_horizontally_first():
     np.testing.assert_array_equal(resize(image, shape), np.asarray(expected))
 
 
-def test_great_reductions_are_left_to_pillow():
-    image = random_image(np.random.default_rng(1), 1000, 3, 3)
-    assert not numba_resizing.suits(image, (10, 3))
-    np.testing.assert_array_equal(resize(image, (10, 3)), whole(image, (10, 3)))
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("old", "new"), [((1000, 3), (10, 3)), ((65, 65_536), (2, 1000))])
+def test_great_reductions(way, old, new):
+    image = random_image(np.random.default_rng(1), *old, 3)
+    check_region(way, image, new, Region(0, 0, *new), False)
 
 
 @pytest.mark.parametrize("way", WAYS)
