@@ -33,40 +33,26 @@ _GB = 1e9
 
 @dataclass(frozen=True)
 class _Selection:
-    """Image files that are cached together.
-
-    Attributes:
-        images: the files.
-        positions: those that are kept, ascending, without repetition.
-        size: shorter side of the images that are kept; None: as they are.
-    """
+    """Image files that are cached together."""
 
     images: FileImages
-    positions: np.ndarray
-    size: int | None
+    positions: np.ndarray  # of those that are kept, ascending, without repetition
+    size: int | None  # shorter side of the images that are kept; None: as they are
 
     def sizes(self) -> Iterator[int]:
         """Yield the bytes of each decoded image, by the size in the header of its file."""
         for position in self.positions:
-            yield self._bytes(self.images.paths[position])
-
-    def _bytes(self, path: Path) -> int:
-        try:
-            width, height = image_size(path)
-        except Exception:  # a damaged file: reading it later says so
-            return 0
-        if self.size:
-            height, width = resized_shape(height, width, self.size)
-        return height * width * self.images.channels
+            try:
+                width, height = image_size(self.images.paths[position])
+            except Exception:  # a damaged file: reading it later says so
+                continue
+            if self.size:
+                height, width = resized_shape(height, width, self.size)
+            yield height * width * self.images.channels
 
 
 class ResizedImages(Sequence):
-    """Images that are resized on access.
-
-    Args:
-        images: ``images[i]`` is uint8 (height, width, channels).
-        size: pixels of the shorter side; None: as they are.
-    """
+    """Images that are resized on access, by the shorter side; None: as they are."""
 
     def __init__(self, images: Sequence, size: int | None):
         self.images = images
@@ -82,11 +68,7 @@ class ResizedImages(Sequence):
 
 
 class CachedImages(Sequence):
-    """Images that stay in memory once they were read, by any number of threads.
-
-    Args:
-        images: the images to keep.
-    """
+    """Images that stay in memory once they were read, by any number of threads."""
 
     def __init__(self, images: Sequence):
         self.images = images
@@ -108,11 +90,8 @@ class CachedImages(Sequence):
 def with_normalization(dataset: ImageDataset, where: str | Path) -> ImageDataset:
     """Return the data set with mean and standard deviation, measured unless they are known.
 
-    They are those of the images as they are: call this before ``with_cache``, which resizes.
-
-    Args:
-        dataset: whose training images may have to be read.
-        where: as in ``with_cache``; in a folder, what was measured is kept for other runs.
+    They are those of the images as they are: call this before ``with_cache``, which resizes. In a
+    folder, what was measured is kept for other runs.
 
     Raises:
         UsageError: the folder cannot be written to.
@@ -152,19 +131,13 @@ def with_cache(dataset: ImageDataset, where: str | Path, threads: int = 1) -> Im
         return dataset
     selections = _selections(dataset)
     if where not in (AUTO, RAM):
-        folder = Path(where)
-        logger.info("Keeping decoded images in %s", folder)
-        kept = {
-            split: _on_disk(f"{dataset.name}-{split}", selection, folder, max(1, threads))
-            for split, selection in selections.items()
-        }
+        logger.info("Keeping decoded images in %s", where)
+        keep = partial(_on_disk, dataset.name, Path(where), max(1, threads))
     elif _fit(selections.values(), where):
-        kept = {
-            split: CachedImages(ResizedImages(selection.images, selection.size))
-            for split, selection in selections.items()
-        }
+        keep = _in_memory
     else:
         return dataset
+    kept = {split: keep(split, selection) for split, selection in selections.items()}
     return replace(
         dataset,
         **{
@@ -183,7 +156,7 @@ def _fit(selections: Iterable[_Selection], where: str) -> bool:
         needed += size
         if needed > limit:  # millions of headers take minutes: no need to read the rest
             break
-    else:
+    if needed <= limit:
         logger.info("Keeping decoded images in memory, about %.1f GB (--cache)", needed / _GB)
         return True
     if where == RAM:
@@ -199,10 +172,16 @@ def _fit(selections: Iterable[_Selection], where: str) -> bool:
     return False
 
 
-def _on_disk(name: str, selection: _Selection, folder: Path, threads: int) -> StoredImages:
+def _in_memory(split: str, selection: _Selection) -> CachedImages:
+    return CachedImages(ResizedImages(selection.images, selection.size))
+
+
+def _on_disk(
+    name: str, folder: Path, threads: int, split: str, selection: _Selection
+) -> StoredImages:
     size = f"{selection.size}px" if selection.size else "full"
     return stored_images(
-        *(folder, f"{name}-{size}", ResizedImages(selection.images, selection.size)),
+        *(folder, f"{name}-{split}-{size}", ResizedImages(selection.images, selection.size)),
         *(selection.images.paths, selection.positions, lambda: sum(selection.sizes()), threads),
     )
 

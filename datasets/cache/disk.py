@@ -23,7 +23,8 @@ import weakref
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -114,15 +115,11 @@ class StoredImages(Sequence):
     def _check_rows(self) -> None:
         """Check that the images follow each other up to the end of the file."""
         heights, widths = self._rows["height"], self._rows["width"]
-        positive = min(heights.min(), widths.min()) > 0 and self._channels in (1, 3)
-        # Whole numbers of a damaged file may be too large to be multiplied.
-        largest = (heights.astype(float) * widths).max() * self._channels
-        if not positive or largest > self._length:
-            raise ValueError("the sizes of its images are damaged")
         lengths = heights * widths * self._channels
         ends = _HEADER.itemsize + self._rows.nbytes + np.cumsum(lengths)
-        if ends[-1] != self._length:
-            raise ValueError("it is too short or too long")
+        positive = min(heights.min(), widths.min()) > 0
+        if not positive or ends[-1] != self._length:
+            raise ValueError("it is too short or too long, or the sizes of its images are damaged")
         if not np.array_equal(self._rows["start"], ends - lengths):
             raise ValueError("its index is damaged")
 
@@ -159,7 +156,10 @@ def stored_images(
     if found:
         return found
     _make(folder)
-    with _locked(path) as lock:
+    waiting = partial(logger.info, "Waiting for another run that is writing %s", path)
+    with locked(path.with_suffix(".lock"), waiting) as lock:
+        if lock.locked:
+            remove_leftovers(path)  # whoever left these is dead
         found = _open(path, positions, len(images))
         if found:
             return found
@@ -173,15 +173,7 @@ def stored_normalization(
 ) -> Normalization:
     """Return mean and standard deviation of the images, measured unless an earlier run did so.
 
-    Args:
-        folder: created if missing.
-        name: what the file name begins with.
-        paths: the image files.
-        measure: measures them.
-
-    Raises:
-        UsageError: the folder cannot be written to.
-        UserError: the file cannot be written.
+    The file is in the folder, which is created, and its name begins with ``name``.
     """
     path = folder / f"{name}-{_key(paths)}.normalization.json"
     stored = read_normalization(path)
@@ -196,11 +188,7 @@ def stored_normalization(
 
 
 def read_normalization(path: Path) -> Normalization | None:
-    """Read mean and standard deviation.
-
-    Returns:
-        None if the file is missing or damaged, or others can write to it.
-    """
+    """Read mean and standard deviation; None if the file is missing or not to be trusted."""
     with suppress(*_DAMAGED):
         _check_writers(os.stat(path))
         values = json.loads(read_bytes(path, _LARGEST_JSON))
@@ -241,11 +229,7 @@ def _digest(name: str) -> bytes:
 
 
 def _check_writers(status: os.stat_result) -> None:
-    """Refuse a file that anybody but this user and root can write to.
-
-    Raises:
-        ValueError: somebody else can.
-    """
+    """Raise ValueError if anybody but this user and root can write to the file."""
     strangers = status.st_uid not in (0, os.geteuid())
     if strangers or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ValueError("others can write to it")
@@ -265,19 +249,6 @@ def _open(path: Path, positions: np.ndarray, count: int) -> StoredImages | None:
     except (OSError, ValueError) as error:
         logger.warning("%s cannot be used (%s): it is made again", path, error)
         return None
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[Lock]:
-    """Let one run at a time write the file."""
-
-    def tell() -> None:
-        logger.info("Waiting for another run that is writing %s", path)
-
-    with locked(path.with_suffix(".lock"), tell) as lock:
-        if lock.locked:
-            remove_leftovers(path)  # whoever left these is dead
-        yield lock
 
 
 def _check_space(path: Path, estimate: float) -> None:

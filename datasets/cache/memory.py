@@ -2,34 +2,23 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 _ROOT = Path("/")  # of the system's own files
 
 
-@dataclass(frozen=True)
-class _Cgroups:
-    """A version of Linux' control groups, which limit containers, jobs and services.
+class _Cgroups(NamedTuple):
+    """A version of Linux' control groups, which limit containers, jobs and services."""
 
-    Attributes:
-        folder: of the topmost group that this process sees.
-        limit: name of the file with the limit in bytes; without one it may hold a word.
-        used: that of the memory in use.
-        cached: the line of ``memory.stat`` with what is in use but can be freed.
-    """
-
-    folder: str
-    limit: str
-    used: str
-    cached: str
+    folder: str  # of the topmost group that this process sees
+    limit: str  # file with the limit in bytes; without one it may hold a word
+    used: str  # file with the memory in use
+    cached: str  # line of ``memory.stat`` with what is in use but can be freed
 
 
 _V1 = _Cgroups(
-    "sys/fs/cgroup/memory",
-    "memory.limit_in_bytes",
-    "memory.usage_in_bytes",
-    "total_inactive_file",
+    "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
 )
 _V2 = _Cgroups("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
 
@@ -39,7 +28,8 @@ def available_memory() -> int:
 
     0 where the system does not tell.
     """
-    return max(0, int(min(_of_machine(), _of_groups())))
+    in_groups = (_left(kind, folder) for kind, folder in _groups())
+    return max(0, int(min(_of_machine(), *in_groups)))
 
 
 def _of_machine() -> int:
@@ -55,36 +45,22 @@ def _of_machine() -> int:
         return 0
 
 
-def _of_groups() -> float:
-    """Return the least that is left in any of the groups of this process."""
-    return min((_left(kind, folder) for kind, folder in _groups()), default=float("inf"))
-
-
 def _groups() -> Iterator[tuple[_Cgroups, Path]]:
     """Yield the folder of the process's own group and of all visible ones above it.
 
     Where a container hides the own path, the topmost folder is that of the container.
     """
-    for kind, own in ({_V1: "/", _V2: "/"} | _own_groups()).items():
-        parts = PurePosixPath(own).parts[1:]
-        for depth in range(len(parts) + 1) if ".." not in parts else (0,):
-            yield kind, _ROOT.joinpath(kind.folder, *parts[:depth])
-
-
-def _own_groups() -> dict[_Cgroups, str]:
-    """Read the path of the process's group, by version, from lines like ``4:cpu,memory:/path``."""
-    found = {}
     try:
         lines = (_ROOT / "proc/self/cgroup").read_text().splitlines()
     except OSError:
-        return found
-    for line in lines:
-        number, controllers, path = line.split(":", 2)
-        if "memory" in controllers.split(","):
-            found[_V1] = path
-        elif number == "0" and not controllers:
-            found[_V2] = path
-    return found
+        lines = []
+    for line in ("::/", ":memory:/", *lines):  # like ``4:cpu,memory:/path``
+        _, controllers, own = line.split(":", 2)
+        in_v1 = "memory" in controllers.split(",")
+        if in_v1 or not controllers:
+            kind, parts = _V1 if in_v1 else _V2, PurePosixPath(own).parts[1:]
+            for depth in range(len(parts) + 1) if ".." not in parts else (0,):
+                yield kind, _ROOT.joinpath(kind.folder, *parts[:depth])
 
 
 def _left(kind: _Cgroups, folder: Path) -> float:
