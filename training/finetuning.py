@@ -31,11 +31,7 @@ def load_pretrained(model: keras.Model, path: Path) -> None:
         logger.warning("%s: not in the file, starts anew: %s", path, name)
     for name, wanted, found in report.mismatched:
         logger.warning(
-            "%s: differs in shape, starts anew: %s (network %s, file %s)",
-            path,
-            name,
-            wanted,
-            found,
+            "%s: differs in shape, starts anew: %s (network %s, file %s)", path, name, wanted, found
         )
 
 

@@ -17,8 +17,7 @@ _MOST_EPOCHS = 10**9
 def resnet_learning_rate(epoch: int) -> float:
     """Return the rate of He et al. (CVPR 2016, 4.2): a first epoch at 0.01, then 0.1, 0.01, 0.001.
 
-    Args:
-        epoch: from 0; the rate falls at epochs 80 and 120.
+    The epoch counts from 0; the rate falls at epochs 80 and 120.
     """
     if epoch == 0:
         return 0.01
@@ -30,11 +29,8 @@ def clr_learning_rate(
 ) -> float:
     """Return the triangular cyclical rate (Smith, WACV 2017): up and down along straight lines.
 
-    Args:
-        iteration: batches trained so far.
-        half_cycle: batches from the lowest to the highest rate.
-        min_lr: lowest rate.
-        max_lr: highest rate.
+    The iteration is the number of batches trained so far; from the lowest to the highest rate takes
+    ``half_cycle`` batches.
     """
     position = iteration % (2 * half_cycle) / half_cycle
     return min_lr + (max_lr - min_lr) * (1 - abs(1 - position))
@@ -62,23 +58,13 @@ def stepped_learning_rate(epoch: int, first_lr: float, length: int, factor: floa
 
 @dataclass(frozen=True)
 class StepSchedule:
-    """Constant rates from given epochs on.
+    """Constant rates from given epochs on."""
 
-    Attributes:
-        steps: pairs of first epoch (from 0) and learning rate, ascending; there is at least one.
-        epochs: how many epochs the whole schedule has.
-    """
-
-    steps: tuple[tuple[int, float], ...]
-    epochs: int
+    steps: tuple[tuple[int, float], ...]  # first epoch (from 0) and rate, ascending; at least one
+    epochs: int  # of the whole schedule
 
     def learning_rate(self, epoch: int, before: float = 0.0) -> float:
-        """Return the rate of an epoch, counted from 0.
-
-        Args:
-            epoch: from 0.
-            before: rate of the epochs before the first step.
-        """
+        """Return the rate of an epoch, counted from 0; ``before`` is that before the first step."""
         return next((rate for first, rate in reversed(self.steps) if epoch >= first), before)
 
 

@@ -56,25 +56,16 @@ results = logging.getLogger("results")
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained on what, and how.
+    """What is trained on what, and how."""
 
-    Attributes:
-        model: not compiled, one output per term of the objective.
-        dataset: train and test split, and maybe one for validation.
-        objective: what is minimized.
-        options: everything else.
-        command: all options of the command by name, for the record.
-        group: who trains together; the model was built in its scope, see ``replicas.joined``.
-        background: images of no class that every training batch gets too, or None.
-    """
-
-    model: keras.Model
-    dataset: Dataset
-    objective: Objective
-    options: TrainingOptions
-    command: dict[str, object]
+    model: keras.Model  # not compiled, one output per term of the objective
+    dataset: Dataset  # train and test split, and maybe one for validation
+    objective: Objective  # what is minimized
+    options: TrainingOptions  # everything else
+    command: dict[str, object]  # all options of the command by name, for the record
+    # who trains together; the model was built in its scope, see ``replicas.joined``
     group: Group = ALONE
-    background: Split | None = None
+    background: Split | None = None  # images of no class that every training batch gets too
 
 
 def train(run: Training) -> Metrics:
@@ -341,14 +332,8 @@ def _report(run: Training, metrics: Metrics, reporter: EpochReporter) -> None:
     if best:
         name = accuracy_name(best)
         where = "" if run.dataset.validation is None else " (of the images held out for validation)"
-        results.info(
-            "Best epoch: %d/%d - %s: %.4f%s",
-            best["epoch"],
-            reporter.epochs,
-            name,
-            best[name],
-            where,
-        )
+        found = best["epoch"], reporter.epochs, name, best[name], where
+        results.info("Best epoch: %d/%d - %s: %.4f%s", *found)
 
 
 def _evaluate_and_save(

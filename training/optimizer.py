@@ -141,11 +141,9 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
 
 
 def decay_per_iteration(final_factor: float, iterations: int) -> float:
-    """Return the decay with which the rate has shrunk by ``final_factor`` after all steps.
+    """Return the decay with which the rate has shrunk by ``final_factor`` after so many steps.
 
-    Args:
-        final_factor: in (0, 1]; 0 means no decay.
-        iterations: steps of the whole training.
+    The factor is in (0, 1]; 0 means no decay.
     """
     if final_factor <= 0:
         return 0.0

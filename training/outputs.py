@@ -43,9 +43,7 @@ _RESULTS = (*_FORMATS, "history")
 def claim_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
     """Claim all outputs; refuse those that could not be written at the end of the training.
 
-    Args:
-        outputs: all files.
-        epochs: number that the command asks for.
+    ``epochs`` is the number that the command asks for.
 
     Raises:
         UsageError: a path is not one of a new file, or of one that the run may replace.
@@ -102,10 +100,7 @@ def records_to_write(
 ) -> list[Path]:
     """Return where the record of a run belongs: beside all outputs except results of other runs.
 
-    Args:
-        outputs: of the run.
-        record: see ``training.record.run_record``.
-        unchanged: results that the run has not written, which may be of another run.
+    Results that this run has left ``unchanged`` may be of another run.
     """
     foreign = {
         record_path(path)

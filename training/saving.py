@@ -10,7 +10,7 @@ from evaluation.feature_dumps import Features, write_features
 from models.files.description import ModelDescription
 from models.files.saved import save_model, save_weights
 from storage.outputs import announce
-from storage.records import DIGEST, digest, provenance, record_path
+from storage.records import DIGEST, digest, record_path
 from training.options import OutputOptions
 from training.outputs import records_to_write, result_paths
 from training.parallel import hosts
@@ -21,15 +21,10 @@ logger = logging.getLogger(__name__)
 
 
 class ResultFiles:
-    """The results of a run; a failure does not keep the others from being written.
+    """The wanted results of a run; a failure does not keep the others from being written.
 
-    Args:
-        outputs: which are wanted.
-        record: of the run.
-        written: those that the run has written already.
-
-    Attributes:
-        failures: what failed; each has been logged.
+    ``record`` is that of the run, and ``written`` are the results that it has written already. What
+    failed is in ``failures``, and has been logged.
     """
 
     def __init__(

@@ -14,33 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Steps:
-    """Steps of the training, by which some schedules measure time.
+    """Steps of the training, by which some schedules measure time."""
 
-    Attributes:
-        per_epoch: batches of an epoch.
-        per_pass: whole batches of the training images, over which an epoch may pass repeatedly.
-        done: steps of its first epoch that a resumed run has done.
-    """
-
-    per_epoch: int
-    per_pass: int
-    done: int = 0
+    per_epoch: int  # batches of an epoch
+    per_pass: int  # whole batches of the training images, over which an epoch may pass repeatedly
+    done: int = 0  # steps of its first epoch that a resumed run has done
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule as the training loop needs it.
+    """A schedule as the training loop needs it."""
 
-    Attributes:
-        epochs: its length.
-        initial_lr: learning rate of the first epoch.
-        callback: function of the ``Steps`` that returns the callback that sets the rate.
-        ends_cycle: function of an epoch, from 0: whether the rate starts anew after it.
-    """
-
-    epochs: int
-    initial_lr: float
-    callback: "Callable[[Steps], keras.callbacks.Callback]"
+    epochs: int  # its length
+    initial_lr: float  # learning rate of the first epoch
+    callback: "Callable[[Steps], keras.callbacks.Callback]"  # sets the rate
+    # of an epoch, from 0: whether the rate starts anew
     ends_cycle: Callable[[int], bool] = lambda epoch: False
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from training.options import TrainingOptions
 from training.outputs import claim_outputs
-from training.parallel import backend, hosts, precision, replicas
+from training.parallel import backend, devices, hosts, replicas
 from training.parallel.group import Group
 from training.schedules import PER_STEP, waits_for_validation
 from utils import UsageError
@@ -33,7 +33,7 @@ def begun(options: TrainingOptions) -> Iterator[Group]:
         backend.jit_compile(options.jit)
         backend.configure(options.seed, options.mixed_precision)
         if options.mixed_precision:
-            precision.warn_if_emulated(options.mixed_precision, options.device_type)
+            devices.warn_if_emulated(options.mixed_precision, options.device_type)
         yield group
 
 

@@ -7,9 +7,11 @@ import pytest
 
 import learn_classifier
 from evaluation.classification.evaluator import Evaluator
+from storage.outputs import release
 from tests.commands.running import TINY, record, run, succeed
-from training import saving
+from training import outputs, saving
 from training.callbacks.epoch_log import EpochReporter
+from training.options import OutputOptions
 from utils import UserError
 
 
@@ -94,9 +96,16 @@ def test_a_history_that_is_going_to_be_replaced_keeps_its_record_until_then(tmp_
 
 @pytest.mark.parametrize("content", ['{"options": []}', "[" * 100_000, "{}", "[]", "no JSON"])
 def test_any_file_may_lie_where_a_record_is_going_to_be(tmp_path, content):
+    wanted = OutputOptions(weight_dump=tmp_path / "w.h5")
     (tmp_path / "w.h5.run.json").write_text(content)
-    succeed(learn_classifier, f"{TINY} --epochs 0 --weight_dump", tmp_path / "w.h5")
-    assert record(tmp_path / "w.h5")["final"]
+    outputs.claim_outputs(wanted)
+    release()
+    outputs.begin_records(wanted, {"run": "one", "options": {}})
+    assert record(tmp_path / "w.h5") == {"run": "one", "options": {}}
+    (tmp_path / "w.h5").touch()  # by another command since then
+    (tmp_path / "w.h5.run.json").write_text(content)
+    outputs.begin_records(wanted, {"run": "one", "options": {}})
+    assert (tmp_path / "w.h5.run.json").read_text() == content
 
 
 @pytest.mark.parametrize("name", ["w.h5", "m.keras", "f.npz"])

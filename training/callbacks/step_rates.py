@@ -8,12 +8,9 @@ from training.parallel import backend
 
 
 class LearningRateOfSteps(keras.callbacks.Callback):
-    """Set the learning rate before every step.
+    """Set the learning rate before every step, a function of the number of steps so far.
 
-    Args:
-        rate: function of the number of steps so far.
-        steps_per_epoch: batches of an epoch.
-        first_step: steps of its first epoch that a resumed run has done.
+    ``first_step`` is the number of steps of its first epoch that a resumed run has done.
     """
 
     def __init__(self, rate: Callable[[int], float], steps_per_epoch: int, first_step: int = 0):

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 def configure(seed: int, mixed_precision: str | None) -> None:
     """Seed every random generator and set the numeric precision; call before building a network.
 
-    Args:
-        seed: of Python, NumPy and the backend.
-        mixed_precision: ``"bfloat16"``, ``"float16"`` or None for float32.
+    ``mixed_precision`` is ``"bfloat16"``, ``"float16"`` or None for float32.
     """
     # Keras imports TensorFlow, if it is installed, to seed it under any backend.
     with hidden({"tensorflow"} - {keras.backend.backend()}):

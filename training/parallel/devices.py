@@ -1,6 +1,8 @@
 """The devices of this machine: which the backend sees, and which train."""
 
 import logging
+import re
+from pathlib import Path
 
 import keras
 
@@ -8,15 +10,19 @@ from utils import UsageError
 
 logger = logging.getLogger(__name__)
 
+CPUINFO = Path("/proc/cpuinfo")
+
+# Names there, for x86 and ARM. Without them, every number is converted back and forth.
+_INSTRUCTIONS = {
+    "bfloat16": {"avx512_bf16", "amx_bf16", "bf16"},
+    "float16": {"avx512_fp16", "amx_fp16", "fphp"},
+}
+
 
 def choose(device_type: str, number: int) -> None:
     """Restrict the backend to the CPU, as so many logical devices, if ``device_type`` is ``"cpu"``.
 
     This has no effect once the backend has looked at the machine.
-
-    Args:
-        device_type: ``"auto"``, ``"gpu"`` or ``"cpu"``.
-        number: of devices.
     """
     if device_type == "cpu" and keras.backend.backend() in _CPU_DEVICES:
         try:
@@ -60,11 +66,10 @@ def _count_torch(device_type: str) -> int:
 
 
 def chosen(device_type: str, wanted: int) -> list[str]:
-    """Return the names of the devices to train on.
+    """Return the names of so many devices to train on.
 
-    Args:
-        device_type: ``"auto"``: GPUs, or for a single replica the CPU if there is none.
-        wanted: number of them.
+    ``device_type`` is ``"gpu"``, ``"cpu"``, or ``"auto"``: GPUs, or for a single replica the CPU if
+    there is none.
 
     Raises:
         UsageError: there are not that many.
@@ -82,3 +87,22 @@ def chosen(device_type: str, wanted: int) -> list[str]:
         logger.info("No GPU found: training on the CPU")
         return ["cpu:0"]
     return [f"{kind}:{i}" for i in range(wanted)]
+
+
+def warn_if_emulated(precision: str, device_type: str) -> None:
+    """Warn if half precision is slower than float32: on CPUs without instructions for it.
+
+    Without ``/proc/cpuinfo`` there is no warning.
+    """
+    if device_type != "cpu" and count("gpu"):
+        return
+    try:
+        told = re.findall(r"^(?:flags|Features)\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
+    except OSError:
+        return
+    if told and not _INSTRUCTIONS[precision] & set(told[0].split()):
+        logger.warning(
+            "--mixed_precision %s: this processor has no instructions for it; float32 is much "
+            "faster here",
+            precision,
+        )

@@ -7,17 +7,11 @@ from utils import UsageError
 
 @dataclass(frozen=True)
 class Group:
-    """Processes that train together, as one of them sees them.
+    """Processes that train together, as one of them sees them."""
 
-    Attributes:
-        replicas: of the network, in all processes together.
-        processes: number of them.
-        rank: of this one, from 0.
-    """
-
-    replicas: int = 1
-    processes: int = 1
-    rank: int = 0
+    replicas: int = 1  # of the network, in all processes together
+    processes: int = 1  # number of them
+    rank: int = 0  # of this one, from 0
 
     @property
     def writes(self) -> bool:

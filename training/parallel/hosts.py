@@ -35,9 +35,7 @@ _peers: list[Peers] = []
 def join(options: HostOptions, facts: Mapping[str, object]) -> None:
     """Wait for the other processes; call before JAX looks at the machine's devices.
 
-    Args:
-        options: number, rank and address.
-        facts: options and versions that all must share, by name.
+    ``facts`` are options and versions that all must share, by name.
 
     Raises:
         UsageError: the backend cannot do it, or the processes were started differently.
@@ -74,11 +72,7 @@ def present() -> bool:
 
 @contextmanager
 def joined(device_type: str, gpus: int) -> Iterator[Group]:
-    """Let networks that are built and trained within the ``with`` block use all joined processes.
-
-    Args:
-        device_type: see ``devices.chosen``.
-        gpus: number of devices that each process uses.
+    """Let networks built and trained within the ``with`` block use so many GPUs of each process.
 
     Raises:
         UsageError: one of them has fewer.
@@ -119,11 +113,9 @@ def _devices(device_type: str, gpus: int, peers: Peers) -> "list[jax.Device]":
 
 
 def agree(group: Group, facts: Callable[[], Mapping[str, object]]) -> None:
-    """Refuse to go on unless all processes of the group found the same, see ``Peers.agree``.
+    """Refuse to go on unless all processes found the same, see ``Peers.agree``.
 
-    Args:
-        group: of these processes.
-        facts: returns what has to be the same; not called if there is one process.
+    ``facts`` returns what has to be the same; it is not called if there is one process.
     """
     if group.processes > 1:
         _peers[0].agree("facts", facts())
@@ -160,11 +152,7 @@ def _send(path: Path, size: int, group: Group) -> None:
 
 
 def all_reduce_max(number: int) -> int:
-    """Return the largest of the numbers that all processes pass at the same place.
-
-    Args:
-        number: not negative.
-    """
+    """Return the largest of the non-negative numbers that all processes pass at the same place."""
     return int(_all_reduce_max(np.array(number, np.int32))) if _peers else number
 
 

@@ -27,11 +27,7 @@ class SharedBatches(tf.distribute.MirroredStrategy):
     ) -> object:
         """Call a function in each replica, with its share of the first dimension of all arguments.
 
-        Args:
-            fn: of tensors.
-            args: nested tensors (batch, …), whose batches are multiples of the replicas.
-            kwargs: must be empty.
-            options: see ``tf.distribute.Strategy.run``.
+        Batches have to be multiples of the replicas; see ``tf.distribute.Strategy.run``.
         """
 
         def on_replica(*batches: object) -> object:

@@ -55,11 +55,7 @@ class Peers:
         self._explain_losses()
 
     def introduce(self, facts: Mapping[str, object]) -> None:
-        """Watch the others, compare how they were started, and learn the names of the machines.
-
-        Args:
-            facts: see ``agree``.
-        """
+        """Watch the others, compare the ``facts`` of their start, and learn the machines' names."""
         threading.Thread(target=self._watch, daemon=True).start()
         self.agree("options", facts)
         machines = self.exchange("name", socket.gethostname())
@@ -76,11 +72,7 @@ class Peers:
         return [self._get(f"{topic}/{i}") for i in range(self.processes)]
 
     def agree(self, topic: str, facts: Mapping[str, object]) -> None:
-        """Refuse to go on unless all processes were started alike.
-
-        Args:
-            topic: unique name of this comparison.
-            facts: what has to be the same, by name.
+        """Refuse to go on unless all processes have the same facts, under a topic used once.
 
         Raises:
             UsageError: names the first difference to another process.
@@ -105,7 +97,7 @@ class Peers:
     def announce(self, error: BaseException) -> None:
         """Tell the others that this process ends, and why."""
         text = one_line(error)
-        status = UsageError.status if isinstance(error, UsageError) else UserError.status
+        status = getattr(error, "status", UserError.status)
         with suppress(Exception):  # whoever cannot be told finds out by itself
             self._client.key_value_set(f"{_ENDED}/{self.rank}", json.dumps([status, text]))
             if self.rank == 0:  # the store ends with this process

@@ -24,12 +24,9 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def joined(device_type: str, number: int, gpu_merge: bool = False) -> Iterator[Group]:
-    """Let networks that are built and trained within the ``with`` block use several devices.
+    """Let networks that are built and trained within the ``with`` block use so many devices.
 
-    Args:
-        device_type: see ``devices.chosen``.
-        number: of devices.
-        gpu_merge: whether gradients are summed on the devices instead of the CPU.
+    ``gpu_merge`` sums gradients on the devices instead of the CPU; see ``devices.chosen``.
 
     Raises:
         UsageError: there are fewer devices, or the backend cannot use several.

@@ -23,14 +23,11 @@ Without them resnet-32 on Digits needs 17 % less computing up to its first step.
 def import_backend(prepare: Callable[[], None] | None = None, show: bool = False) -> None:
     """Import Keras without what TensorFlow's libraries say about processors and missing GPUs.
 
-    Setting ``TF_CPP_MIN_LOG_LEVEL`` brings all of it back. TensorFlow is told to use the kernels of
-    oneDNN, which it does by itself on processors with AVX-512 only; convolutions are much faster
-    with them on others too. ``TF_ENABLE_ONEDNN_OPTS=0`` keeps them out. Freed memory is kept, see
-    ``allocation``.
-
-    Args:
-        prepare: called before the backend looks at the machine's devices.
-        show: whether what the libraries write is let through.
+    Setting ``TF_CPP_MIN_LOG_LEVEL`` brings all of it back, like ``show``. TensorFlow is told to use
+    the kernels of oneDNN, which it does by itself on processors with AVX-512 only; convolutions are
+    much faster with them on others too. ``TF_ENABLE_ONEDNN_OPTS=0`` keeps them out. Freed memory is
+    kept, see ``allocation``. ``prepare`` is called before the backend looks at the machine's
+    devices.
 
     Raises:
         UsageError: the backend that ``KERAS_BACKEND`` names cannot be used.
@@ -42,9 +39,13 @@ def import_backend(prepare: Callable[[], None] | None = None, show: bool = False
     backend = backend_name()
     try:
         with nullcontext() if show else _silenced(), hidden(UNNEEDED - {backend}):
+            import keras
+
             from training.parallel import devices
 
-            _use_own_types()
+            # Whatever ``keras.json`` says.
+            keras.config.set_floatx("float32")
+            keras.config.set_image_data_format("channels_last")
             if prepare:
                 prepare()
             devices.count("gpu")
@@ -74,14 +75,6 @@ def backend_name() -> str:
     if not isinstance(stored, str):
         raise UsageError(f"{file} has no settings that Keras can read; mend or delete it")
     return os.environ.get("KERAS_BACKEND") or stored
-
-
-def _use_own_types() -> None:
-    """Undo what ``keras.json`` may say about types and the order of axes."""
-    import keras
-
-    keras.config.set_floatx("float32")
-    keras.config.set_image_data_format("channels_last")
 
 
 @contextmanager

@@ -35,16 +35,11 @@ def is_child() -> bool:
 
 
 def run_in_child(show: bool) -> int:
-    """Run the command of this process once more, in a child.
+    """Run the command of this process once more, in a child; return its exit status.
 
     SIGINT and SIGTERM go on to the child, which has a session of its own, so that they reach it
-    once. It is killed if this process is.
-
-    Args:
-        show: whether what libraries write is passed on to standard error.
-
-    Returns:
-        The exit status.
+    once. It is killed if this process is. ``show`` passes on what libraries write to standard
+    error.
 
     Raises:
         UserError: a library aborted the child, for a reason that ``explain_aborts`` names.
@@ -120,8 +115,7 @@ def _end_with_parent() -> None:
 def explain_aborts(meanings: Sequence[Meaning]) -> None:
     """Tell the parent, if there is one, what to say if a library aborts this process.
 
-    Args:
-        meanings: the first whose pattern is found counts; an empty one always is.
+    The first meaning whose pattern is found counts; an empty pattern always is.
     """
     if _child:
         told = [(pattern, str(error), error.status) for pattern, error in meanings]

@@ -47,31 +47,19 @@ PLATEAU_STATE = ("best", "wait", "cooldown_counter")
 
 @dataclass(frozen=True)
 class RunState:
-    """Progress and identity of a run.
+    """Progress and identity of a run."""
 
-    Attributes:
-        epoch: number of epochs that are done.
-        identity: data, network, objective and libraries; only a run with the same may resume.
-        records: metrics of the epochs so far.
-        plateau: state of the schedule that waits for the validation loss.
-        metric: name of the metric by which snapshots are chosen, or None.
-        best: best value of it so far.
-        step: steps of the next epoch that are done; if all are, validation is to follow.
-        phase: layers that are trained, ``LAST_LAYERS`` or ``ALL_LAYERS``.
-        began: number of epochs that counted as done when the run began.
-        run: unique run ID.
-    """
-
-    epoch: int
-    identity: dict
-    records: list[Record] = field(default_factory=list)
+    epoch: int  # number of epochs that are done
+    identity: dict  # data, network, objective and libraries; only a run with the same may resume
+    records: list[Record] = field(default_factory=list)  # metrics of the epochs so far
+    # state of the schedule that waits for the validation loss
     plateau: dict[str, float] = field(default_factory=dict)
-    metric: str | None = None
-    best: float | None = None
-    step: int = 0
-    phase: str = ALL_LAYERS
-    began: int = 0
-    run: str = ""
+    metric: str | None = None  # name of the metric by which snapshots are chosen, or None
+    best: float | None = None  # best value of it so far
+    step: int = 0  # steps of the next epoch that are done; if all are, validation is to follow
+    phase: str = ALL_LAYERS  # layers that are trained, ``LAST_LAYERS`` or ``ALL_LAYERS``
+    began: int = 0  # number of epochs that counted as done when the run began
+    run: str = ""  # unique run ID
 
     @property
     def place(self) -> str:

@@ -44,11 +44,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def options_identity(options: Mapping[str, object]) -> dict[str, str]:
-    """Return the values of the options that the weights depend on, as texts.
-
-    Args:
-        options: all options of a training command by name.
-    """
+    """Return the values of the command's options that the weights depend on, as texts."""
     values = {name: str(options[name]) for name in IDENTITY if name in options}
     if not options["finetune"]:
         del values["finetune_init"]
@@ -66,14 +62,8 @@ def content_identity(
 
     Images in files count by name and label, those in memory pixel by pixel, and documents letter
     by letter; where mean and standard deviation are measured, these tell most other changes.
-    Libraries are those that do the
-    arithmetic: another version may round otherwise.
-
-    Args:
-        dataset: all splits.
-        objective: the targets of all classes.
-        finetune: weights that the run starts from.
-        background: images of no class in every batch, or None.
+    Libraries are those that do the arithmetic: another version may round otherwise. ``finetune``
+    has the weights to start from, ``background`` the images of no class in every batch.
     """
     found = versions()
     used = [name for name in BACKENDS if name == found["backend"]]

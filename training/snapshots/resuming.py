@@ -20,17 +20,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Starting point of a run, fresh or from a snapshot.
+    """Starting point of a run, fresh or from a snapshot."""
 
-    Attributes:
-        state: epoch, step and so on.
-        resumed: whether a snapshot holds its weights.
-        sums: of the metrics of an epoch under way; empty between epochs.
-    """
-
-    state: RunState
-    resumed: bool = False
-    sums: tuple[np.ndarray, ...] = ()
+    state: RunState  # epoch, step and so on
+    resumed: bool = False  # whether a snapshot holds its weights
+    sums: tuple[np.ndarray, ...] = ()  # of the metrics of an epoch under way; empty between epochs
 
     def check_epochs(self, epochs: int) -> None:
         """Raise UsageError if the run has been trained for longer than so many epochs."""
@@ -52,10 +46,10 @@ class ResumePoint:
 def begin_or_resume(
     outputs: OutputOptions, identity: dict[str, str], initial_epoch: int, finetune: bool
 ) -> ResumePoint:
-    """Return the starting point: a fresh run or the snapshot's.
+    """Return the starting point: a fresh run or the snapshot's, which no other run uses.
 
     Args:
-        outputs: among them the snapshot, which no other run uses.
+        outputs: among them the snapshot.
         identity: see ``RunState``.
         initial_epoch: number of epochs that the user counts as done.
         finetune: whether a new run trains its last layers first.
@@ -85,11 +79,8 @@ def begin_or_resume(
 class RestOfEpoch(keras.callbacks.Callback):
     """Make the first epoch of ``fit`` the rest of one, the others whole.
 
-    It comes first in the list of callbacks. The batches have to leave out the same steps.
-
-    Args:
-        state: at the start.
-        sums: of the metrics in the steps that are done.
+    It comes first in the list of callbacks. The batches have to leave out the same steps; ``sums``
+    are those of the metrics in these steps.
     """
 
     def __init__(self, state: RunState, sums: Sequence[np.ndarray]):
@@ -117,12 +108,6 @@ def end_epoch(
 
     ``Model.fit`` cannot: under JAX, Keras reads the logs of a last step that there was not, an
     ``UnboundLocalError``.
-
-    Args:
-        model: compiled.
-        callbacks: those for ``fit``, among them ``RestOfEpoch``.
-        state: at the start.
-        epochs: number of the last epoch.
     """
     listeners = keras.callbacks.CallbackList(
         list(callbacks), model=model, epochs=epochs, steps=state.step, verbose=0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.parallel import devices, precision
+from training.parallel import devices
 
 X86 = "processor\t: 0\nflags\t\t: fpu avx2 {}\nbugs\t\t:\n\nprocessor\t: 1\nflags\t\t: fpu\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd {}\n"
@@ -29,8 +29,8 @@ def test_a_warning_where_it_is_emulated(
 ):
     if cpuinfo is not None:
         (tmp_path / "cpuinfo").write_text(cpuinfo)
-    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(devices, "CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(devices, "count", lambda kind: gpus if kind == "gpu" else 1)
-    precision.warn_if_emulated(kind, device_type)
+    devices.warn_if_emulated(kind, device_type)
     assert [record.levelname for record in caplog.records] == ["WARNING"] * warned
     assert all(f"--mixed_precision {kind}: " in text for text in caplog.messages)
