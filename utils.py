@@ -47,12 +47,7 @@ class UserError(Exception):
 
     What a message quotes may come from anywhere: characters that would end the line or speak to
     the terminal are written as escapes, and the middle of an endless message is left out.
-
-    Args:
-        message: what is wrong, and what would be right.
-
-    Attributes:
-        status: exit status of the command, 1.
+    ``status`` is the exit status of the command.
     """
 
     status = 1
@@ -65,11 +60,7 @@ class UserError(Exception):
 
 
 class UsageError(UserError):
-    """A wrong argument: the user asked for something that does not exist or does not fit.
-
-    Attributes:
-        status: exit status of the command, 2.
-    """
+    """A wrong argument: the user asked for something that does not exist or does not fit."""
 
     status = 2
 
@@ -95,10 +86,8 @@ class Interrupted(BaseException):
 class Registry:
     """A table of functions by name.
 
-    Names are case-insensitive; ``names()`` returns them as they were registered.
-
-    Args:
-        kind: what is registered, for error messages, e.g. ``"data set"``.
+    Names are case-insensitive; ``names()`` returns them as they were registered. ``kind`` says what
+    is registered, for error messages, e.g. ``"data set"``.
     """
 
     def __init__(self, kind: str):
@@ -159,12 +148,8 @@ def listing(items: Iterable[object]) -> str:
 def generator(purpose: str, *numbers: int) -> np.random.Generator:
     """Return a random generator that depends on nothing but the arguments.
 
-    The purpose keeps streams apart that share their numbers: NumPy treats the entropy ``[1, 2]``
-    and ``[1, 2, 0]`` alike, so numbers alone would let two uses draw the same values.
-
-    Args:
-        purpose: what is drawn, e.g. ``"order"``.
-        *numbers: non-negative integers, e.g. seed and epoch.
+    The purpose keeps streams apart that share their numbers, which are not negative: NumPy treats
+    the entropy ``[1, 2]`` and ``[1, 2, 0]`` alike.
     """
     return np.random.default_rng(_seed_sequence(purpose, numbers))
 
@@ -177,11 +162,6 @@ def generators(
     A stream depends on the arguments and its position only. It is NumPy's Philox with a key from
     the arguments and a counter that starts at the position's 2**192 blocks (Salmon et al.,
     Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011).
-
-    Args:
-        purpose: what is drawn, e.g. ``"augmentation"``.
-        *numbers: non-negative integers, e.g. seed and epoch.
-        positions: non-negative integers.
 
     Yields:
         One and the same generator, set to the next stream: a new one takes longer than augmenting

@@ -19,83 +19,58 @@ logger = logging.getLogger(__name__)
 _BLANK = frozenset("\u034f\u115f\u1160\u3164\uffa0").union(map(chr, range(0xFE00, 0xFE10)))
 
 DATASETS = Registry("data set")
-"""Readers by base name: functions of a ``ReaderArgs`` that return a ``RawDataset``."""
+"""Readers by base name: functions of a ``ReaderArgs`` that return a ``RawDataset``.
+
+One with a parameter ``part`` gets what stands behind an underscore in the name, in lower case.
+"""
 
 
 @dataclass(frozen=True)
 class ReaderArgs:
-    """Arguments of a reader.
+    """Arguments of a reader."""
 
-    Attributes:
-        root: folder of the data set, or None.
-        per_class: training samples wanted of each class, or None for all; readers may ignore it.
-        subset_seed: seed of all random choices of samples.
-        test_fraction: part of the samples used for testing, in (0, 1), or None.
-        part: what stands behind an underscore in the name, in lower case: a supercategory.
-        all_test: whether all samples are for testing, so that there is no training split.
-    """
-
-    root: Path | None = None
+    root: Path | None = None  # folder of the data set, or None
+    # training samples wanted of each class, or None for all; readers may ignore it
     per_class: int | None = None
-    subset_seed: int = 0
-    test_fraction: float | None = None
-    part: str | None = None
+    subset_seed: int = 0  # seed of all random choices of samples
+    test_fraction: float | None = None  # part of the samples used for testing, in (0, 1), or None
+    # whether all samples are for testing, so that there is no training split
     all_test: bool = False
 
 
 @dataclass(frozen=True)
 class RawSplit:
-    """Samples with their original labels, as a reader finds them.
+    """Samples with their original labels, as a reader finds them."""
 
-    Attributes:
-        samples: an array, or a sequence that reads a sample when asked.
-        labels: original label of each sample, all int or all str.
-        names: file path of each sample relative to the root, or its index.
-    """
-
-    samples: Sequence
-    labels: Sequence[int] | Sequence[str]
-    names: Sequence[str]
+    samples: Sequence  # an array, or a sequence that reads a sample when asked
+    labels: Sequence[int] | Sequence[str]  # original label of each sample, all int or all str
+    names: Sequence[str]  # file path of each sample relative to the root, or its index
 
 
 @dataclass(frozen=True)
 class RawDataset:
-    """What a reader returns; each kind of samples adds its own settings.
+    """What a reader returns; each kind of samples adds its own settings."""
 
-    Attributes:
-        train: training samples, or None where all are for testing.
-        test: test samples.
-        validation: validation samples, if the data set has a part of its own for them.
-        class_names: names by original label; a class that is missing is named by its label.
-        full_per_class: size of a whole class, from which the number of repetitions of a subset
-            follows; None: it follows from the number of samples.
-        is_subset: whether the reader has already kept only ``ReaderArgs.per_class`` samples.
-    """
-
-    train: RawSplit | None
-    test: RawSplit
+    train: RawSplit | None  # training samples, or None where all are for testing
+    test: RawSplit  # test samples
     _: KW_ONLY
-    validation: RawSplit | None = None
+    validation: RawSplit | None = None  # samples of a part of its own for validation
+    # by original label; a class that is missing is named by its label
     class_names: Mapping[int | str, str] = field(default_factory=dict)
+    # size of a whole class, from which the number of repetitions of a subset follows; None: it
+    # follows from the number of samples
     full_per_class: int | None = None
-    is_subset: bool = False
+    is_subset: bool = False  # whether the reader kept only ``ReaderArgs.per_class`` samples
 
 
 @dataclass(frozen=True, eq=False)
 class Split(Sequence):
-    """Samples for training, validation or testing.
+    """Samples for training, validation or testing."""
 
-    Attributes:
-        samples: an array, or a sequence that reads a sample when asked; splits may share it.
-        positions: int64 (n,), of the split's samples within ``samples``.
-        labels: int64 (n,), class positions: indices of ``Dataset.labels``.
-        names: file path relative to the root, or the index as a string, of each sample.
-    """
-
-    samples: Sequence
-    positions: np.ndarray
-    labels: np.ndarray
-    names: Sequence[str]
+    samples: Sequence  # an array, or a sequence that reads a sample when asked; splits may share it
+    positions: np.ndarray  # int64 (n,), of the split's samples within ``samples``
+    labels: np.ndarray  # int64 (n,), class positions: indices of ``Dataset.labels``
+    names: Sequence[str]  # file path relative to the root, or the index as a string, of each sample
 
     @classmethod
     def whole(cls, samples: Sequence, labels: np.ndarray, names: Sequence[str]) -> Self:
@@ -131,33 +106,21 @@ class Transform(ABC):
     def batch(self, samples: Sequence, generators: Iterable[np.random.Generator]) -> np.ndarray:
         """Transform many samples, the same as one by one, into one array.
 
-        Args:
-            samples: an array, or a sequence that reads a sample when asked.
-            generators: one for each; used before the next one is asked for.
+        ``samples`` are an array or are read when asked; each generator is used before the next one.
         """
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Dataset(ABC):
-    """A data set for classification: all that training needs to know of it.
+    """A data set for classification: all that training needs to know of it."""
 
-    Attributes:
-        name: its name, with suffixes.
-        train: training samples, each of them once; None where all are for testing.
-        test: test samples.
-        validation: samples that judge the epochs, not trained on; or None.
-        labels: original label of each class.
-        class_names: name of each class.
-        repeats: passes over ``train`` in an epoch.
-    """
-
-    name: str
-    train: Split | None
-    test: Split
-    validation: Split | None = None
-    labels: tuple[int, ...] | tuple[str, ...]
-    class_names: tuple[str, ...]
-    repeats: int = 1
+    name: str  # its name, with suffixes
+    train: Split | None  # training samples, each of them once; None where all are for testing
+    test: Split  # test samples
+    validation: Split | None = None  # samples that judge the epochs, not trained on; or None
+    labels: tuple[int, ...] | tuple[str, ...]  # original label of each class
+    class_names: tuple[str, ...]  # name of each class
+    repeats: int = 1  # passes over ``train`` in an epoch
 
     @property
     @abstractmethod
@@ -207,8 +170,7 @@ class Dataset(ABC):
     def restrict(self, labels: Sequence[int | str]) -> Self:
         """Return the data set with only the classes of these original labels, in this order.
 
-        Args:
-            labels: original labels, compared as text, so ``"3"`` finds the class 3.
+        Labels are compared as text, so ``"3"`` finds the class 3.
 
         Raises:
             UsageError: a label does not exist or occurs twice, or none is given.
@@ -262,11 +224,7 @@ def numbered(raw: RawDataset) -> dict[str, object]:
 
 
 def _check_distinguishable(labels: tuple[int, ...] | tuple[str, ...]) -> None:
-    """Refuse labels that look the same to a person.
-
-    Raises:
-        UserError: two differ only in the form of their Unicode or in characters without an image.
-    """
+    """Refuse labels that differ only in the form of their Unicode or in invisible characters."""
     seen = {}
     for label in labels:
         other = seen.setdefault(_appearance(str(label)), label)
@@ -292,10 +250,6 @@ def check_classes(dataset: Dataset) -> None:
 
 def check_split(dataset: Dataset, name: str) -> None:
     """Check that every class can be learned; one without other samples is only reported.
-
-    Args:
-        dataset: has the split.
-        name: ``"train"``, ``"validation"`` or ``"test"``.
 
     Raises:
         UserError: the split is empty, or a class has no training sample.
@@ -329,11 +283,7 @@ def require_root(args: ReaderArgs, name: str, *files: str) -> Path:
 
 
 def require_files(root: Path, name: str, *files: str) -> None:
-    """Check that a folder is that of the data set.
-
-    Raises:
-        UserError: one of the files is missing.
-    """
+    """Raise UserError unless a folder has all files of the data set."""
     missing = [file for file in files if not os.path.isfile(root / file)]
     if missing:
         raise UserError(f"{root} does not contain {name}: there is no {listing(missing)}")

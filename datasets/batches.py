@@ -97,12 +97,7 @@ class Batches(keras.utils.PyDataset):
         return len(self) - self._state[2]
 
     def set_epoch(self, epoch: int, skip: int = 0) -> None:
-        """Start another epoch.
-
-        Args:
-            epoch: counted from 0.
-            skip: batches to leave out at the start; index 0 is then the first one after them.
-        """
+        """Start an epoch, counted from 0; index 0 is the batch after the first ``skip`` ones."""
         count = len(self.split)
         rng = generator("order", self.seed, epoch)
         padded = count + -(count % self.batch_size) % self.multiple
@@ -187,9 +182,7 @@ class Batches(keras.utils.PyDataset):
 class SetEpoch(keras.callbacks.Callback):
     """Set the epoch of ``Batches``; Keras runs callbacks before it reads any data.
 
-    Args:
-        batches: the training data given to ``fit``.
-        skip: batches of the first epoch to leave out.
+    ``skip`` is the number of batches of the first epoch to leave out.
     """
 
     def __init__(self, batches: Batches, skip: int = 0):

@@ -41,9 +41,7 @@ def subset_indices(
     if small:
         logger.warning(
             "%d classes have fewer than %d training images and keep all: %s",
-            len(small),
-            per_class,
-            listing(small),
+            *(len(small), per_class, listing(small)),
         )
     return np.sort(np.concatenate(kept))
 
@@ -54,10 +52,7 @@ def number_of_repeats(full: int, subset: int) -> int:
 
 
 def held_out_indices(
-    labels: np.ndarray,
-    names: Sequence[str],
-    fraction: float,
-    seed: int,
+    labels: np.ndarray, names: Sequence[str], fraction: float, seed: int
 ) -> np.ndarray:
     """Return the indices of the images that are held out for validation, ascending.
 
@@ -84,11 +79,7 @@ def held_out_indices(
 def first_by_name(purpose: str, seed: int, names: Iterable[str], count: int) -> frozenset[str]:
     """Return the ``count`` names that come first by the SHA-256 of purpose, seed and name.
 
-    Args:
-        purpose: ``"test"`` or ``"validation"``.
-        seed: non-negative.
-        names: all different.
-        count: how many to return.
+    The purpose is ``"test"`` or ``"validation"``; all names are different.
     """
 
     def digest(name: str) -> bytes:

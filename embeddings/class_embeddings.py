@@ -26,17 +26,11 @@ _LONGEST_LABEL = 1024  # bits; Python refuses to write numbers of 4,300 digits
 
 @dataclass(frozen=True)
 class ClassEmbeddings:
-    """Target vectors of the classes (paper, Section 3: the mapping phi).
+    """Target vectors of the classes (paper, Section 3: the mapping phi)."""
 
-    Attributes:
-        vectors: float32 array of shape (classes, dimensions), row i belongs to ``labels[i]``.
-        labels: the original class labels, unique.
-        is_onehot: whether the vectors are (multiples of) the unit vectors, so that arg-max
-            classifies.
-    """
-
-    vectors: np.ndarray
-    labels: tuple[Label, ...]
+    vectors: np.ndarray  # float32 (classes, dimensions), row i belongs to ``labels[i]``
+    labels: tuple[Label, ...]  # the original class labels, unique
+    # whether they are (multiples of) unit vectors, so that arg-max classifies
     is_onehot: bool = False
 
     @property
@@ -70,10 +64,6 @@ class ClassEmbeddings:
         The embeddings' labels restrict and order the classes of the data set. A data set with only
         some of their classes (part of CUB, say) keeps the ones it has. Classes left out on either
         side are logged.
-
-        Args:
-            labels: of the data set.
-            dataset: its name, for messages.
 
         Raises:
             UsageError: neither set of labels contains the other.
@@ -119,13 +109,10 @@ def save_class_embeddings(path: str | Path, vectors: np.ndarray, labels: Sequenc
 
 
 def load_class_embeddings(source: str | Path) -> ClassEmbeddings:
-    """Load class embeddings from ``.npz`` or from a published pickle.
+    """Load class embeddings from a file, or shipped ones by a name such as ``cub_deep``.
 
-    Both hold ``embedding``, an array of shape (classes, dimensions), and ``ind2label``, the label
-    of each row. Nothing in the file is executed, whatever it contains.
-
-    Args:
-        source: a file, or a name such as ``cub_deep``, see ``shipped.embedding_path``.
+    Files are ``.npz`` or published pickles, which hold ``embedding``, an array of shape (classes,
+    dimensions), and ``ind2label``, the label of each row. Nothing in them is executed.
 
     Raises:
         UserError: the file is missing, damaged, or lacks one of the two.
@@ -208,9 +195,9 @@ def _label_array(labels: Sequence[Label]) -> np.ndarray:
     if all(isinstance(label, str) for label in labels):
         return np.array(labels, dtype=np.str_)
     numbers = [int(label) for label in labels]
-    for dtype in (np.int64, np.uint64):
-        if np.iinfo(dtype).min <= min(numbers) and max(numbers) <= np.iinfo(dtype).max:
-            return np.array(numbers, dtype=dtype)
+    array = np.array(numbers)
+    if array.dtype.kind in "iu":
+        return array
     raise UserError(
         f"class ids beyond 64 bits, such as {max(numbers, key=abs)}, cannot be stored as numbers; "
         "give --str_ids"

@@ -24,21 +24,15 @@ class Patch(NamedTuple):
 
 
 class TransformParams(NamedTuple):
-    """Parameters of the steps for one image, in their order.
+    """Parameters of the steps for one image, in their order."""
 
-    Attributes:
-        shape: height and width after resizing.
-        mirrored: whether the image is flipped left to right.
-        erased: the erased rectangle of the resized and mirrored image, or None.
-        moved: rows and columns that the result is sampled at (see ``shifting``), or None.
-        crop: the cropped square, or None; around an image that is smaller, which is padded by
-            reflection, it begins at a negative row or column.
-    """
-
-    shape: tuple[int, int]
-    mirrored: bool = False
-    erased: Patch | None = None
+    shape: tuple[int, int]  # height and width after resizing
+    mirrored: bool = False  # whether the image is flipped left to right
+    erased: Patch | None = None  # rectangle of the resized and mirrored image
+    # rows and columns that the result is sampled at (see ``shifting``)
     moved: tuple[np.ndarray, np.ndarray] | None = None
+    # square; around an image that is smaller, which is padded by reflection, it begins at a
+    # negative row or column
     crop: Region | None = None
 
     @property
@@ -105,17 +99,14 @@ def draw_moved(
     zoom: tuple[float, float] | None,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the shifts of rows and columns, then (with ``zoom``) their scale factors.
+    """Draw where to sample the image: shifts of rows and columns, then (with ``zoom``) scales.
 
     Args:
         height: of the image, pixels.
         width: of the image, pixels.
         shift: largest shift, as a fraction of the height for rows and of the width for columns.
-        zoom: range of the factors, or None for no scaling.
+        zoom: range of the scale factors, or None for no scaling.
         rng: source of the draws.
-
-    Returns:
-        Row and column coordinates to sample the image at.
     """
     down, right = rng.uniform(-shift, shift, 2).tolist()
     tall, wide = rng.uniform(*zoom, 2).tolist() if zoom else (1.0, 1.0)

@@ -20,31 +20,21 @@ _CROP_RATIO = 7 / 8  # of all published sizes: 512 to 448, 256 to 224
 
 @dataclass(frozen=True, kw_only=True)
 class RawImageDataset(RawDataset):
-    """What a reader of images returns; samples are uint8 (height, width, channels).
+    """What a reader of images returns; samples are uint8 (height, width, channels)."""
 
-    Attributes:
-        preprocessing: default sizes and augmentation.
-        channels: 3 for RGB, 1 for gray.
-        normalization: published mean and standard deviation, or None to measure them.
-    """
-
-    preprocessing: Preprocessing
-    channels: int = 3
+    preprocessing: Preprocessing  # default sizes and augmentation
+    channels: int = 3  # 3 for RGB, 1 for gray
+    # published mean and standard deviation, or None to measure them
     normalization: Normalization | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ImageDataset(Dataset):
-    """A data set for image classification; samples are uint8 (height, width, channels).
+    """A data set for image classification; samples are uint8 (height, width, channels)."""
 
-    Attributes:
-        channels: 3 for RGB, 1 for gray.
-        preprocessing: sizes and augmentation.
-        normalization: mean and standard deviation, or None as long as they are not measured.
-    """
-
-    channels: int
-    preprocessing: Preprocessing
+    channels: int  # 3 for RGB, 1 for gray
+    preprocessing: Preprocessing  # sizes and augmentation
+    # mean and standard deviation, or None as long as they are not measured
     normalization: Normalization | None = None
 
     @property
@@ -93,12 +83,7 @@ def image_dataset(
 ) -> ImageDataset:
     """Return the data set of what a reader found, with the wanted sizes and normalization.
 
-    Args:
-        name: with suffixes, as the user wrote it.
-        parsed: the same in parts.
-        raw: what the reader found.
-        target_size: see ``get_dataset``.
-        crop_size: see ``get_dataset``.
+    ``parsed`` is the name in parts; sizes are those of ``get_dataset``.
 
     Raises:
         UsageError: a size or a suffix does not fit the images.

@@ -11,17 +11,11 @@ from utils import UsageError, UserError
 
 @dataclass
 class Found:
-    """Image files.
+    """Image files."""
 
-    Attributes:
-        files: the images, in the order in which they were asked for.
-        skipped: files in folders that are hidden or no images.
-        unreadable: folders that cannot be listed or entered, as errors to show.
-    """
-
-    files: list[Path] = field(default_factory=list)
-    skipped: list[Path] = field(default_factory=list)
-    unreadable: list[UserError] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)  # images, in the order asked for
+    skipped: list[Path] = field(default_factory=list)  # hidden or no images, in folders
+    unreadable: list[UserError] = field(default_factory=list)  # folders that cannot be listed
 
 
 def find_images(paths: Sequence[Path]) -> Found:

@@ -20,17 +20,11 @@ _LEVELS = 256  # of a uint8 pixel
 
 @dataclass(frozen=True)
 class Normalization:
-    """Mean and standard deviation per channel: pixels become (pixel - mean) / std.
+    """Mean and standard deviation per channel: pixels become (pixel - mean) / std."""
 
-    Attributes:
-        mean: one value per channel, in units of 0 to 255, in RGB order.
-        std: likewise.
-        bgr: whether the network reverses the channels after this.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    bgr: bool = False
+    mean: tuple[float, ...]  # one value per channel, in units of 0 to 255, in RGB order
+    std: tuple[float, ...]  # likewise
+    bgr: bool = False  # whether the network reverses the channels after this
 
 
 # Values of the published implementation, by the suffix that asks for them.

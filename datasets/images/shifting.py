@@ -4,15 +4,10 @@ import numpy as np
 
 
 def coordinates(side: int, fraction: float, factor: float = 1.0) -> np.ndarray:
-    """Return where each row (or column) of a shifted and zoomed image comes from.
+    """Return where each row (or column) of a shifted and zoomed image comes from, float64 (side,).
 
-    Args:
-        side: height or width in pixels.
-        fraction: shift as a fraction of the side.
-        factor: scale about the center; factors below 1 magnify.
-
-    Returns:
-        float64 (side,): row ``y`` shows row ``factor * (y - center) + center + shift``.
+    Row ``y`` shows row ``factor * (y - center) + center + fraction * side``; factors below 1
+    magnify.
     """
     center = (side - 1) / 2
     return factor * (np.arange(side) - center) + center + fraction * side

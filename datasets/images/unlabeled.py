@@ -15,17 +15,11 @@ from utils import UserError
 
 @dataclass(frozen=True)
 class Batch:
-    """Images that could be read, and errors of those that could not.
+    """Images that could be read, and errors of those that could not."""
 
-    Attributes:
-        paths: one for each image.
-        samples: uint8 (images, crop_size, crop_size, channels).
-        damaged: one error for each file that was met on the way.
-    """
-
-    paths: list[Path]
-    samples: np.ndarray
-    damaged: list[UserError]
+    paths: list[Path]  # one for each image
+    samples: np.ndarray  # uint8 (images, crop_size, crop_size, channels)
+    damaged: list[UserError]  # one error for each file that was met on the way
 
 
 def image_reader(target_size: int, crop_size: int, channels: int) -> Callable[[Path], np.ndarray]:
@@ -42,10 +36,7 @@ def image_reader(target_size: int, crop_size: int, channels: int) -> Callable[[P
 
 
 def image_batches(
-    paths: Sequence[Path],
-    read: Callable[[Path], np.ndarray],
-    batch_size: int,
-    workers: int = 8,
+    paths: Sequence[Path], read: Callable[[Path], np.ndarray], batch_size: int, workers: int = 8
 ) -> Iterator[Batch]:
     """Yield images in batches, in the given order; threads read ahead about two batches.
 

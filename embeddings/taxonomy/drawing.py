@@ -6,14 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from embeddings.taxonomy.layout import (
-    GAP,
-    Layout,
-    PlacedNode,
-    branches,
-    layout_tree,
-    lowest_nodes,
-)
+from embeddings.taxonomy.layout import GAP, Layout, PlacedNode, branches, layout_tree, lowest_nodes
 from embeddings.taxonomy.tree import Label, Taxonomy
 from utils import UserError, listing, printable
 

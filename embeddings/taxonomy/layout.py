@@ -29,42 +29,25 @@ _MOST_GROUPS = 64
 
 @dataclass(frozen=True)
 class PlacedNode:
-    """A node in the picture.
+    """A node in the picture."""
 
-    Attributes:
-        node: its number in the taxonomy.
-        text: its name.
-        y: of its line and of the middle of its text.
-        start: x of the beginning of its line, at the line of its parent.
-        text_x: x of the beginning of the text.
-        text_end: x of the end of the text.
-        end: x of the end of its line, where the children begin; ``text_end`` of a leaf.
-        children_y: y of the first and last child; None for a leaf.
-    """
-
-    node: int
-    text: str
-    y: float
-    start: float
-    text_x: float
-    text_end: float
-    end: float
-    children_y: tuple[float, float] | None
+    node: int  # its number in the taxonomy
+    text: str  # its name
+    y: float  # of its line and of the middle of its text
+    start: float  # x of the beginning of its line, at the line of its parent
+    text_x: float  # x of the beginning of the text
+    text_end: float  # x of the end of the text
+    end: float  # x of the end of its line, where the children begin; ``text_end`` of a leaf
+    children_y: tuple[float, float] | None  # y of the first and last child; None for a leaf
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Positions of all nodes in a picture.
+    """Positions of all nodes in a picture."""
 
-    Attributes:
-        placed: the nodes; ancestors occur once in each column that continues them.
-        width: of the picture.
-        height: of the picture.
-    """
-
-    placed: list[PlacedNode]
-    width: float
-    height: float
+    placed: list[PlacedNode]  # the nodes; ancestors occur once in each column that continues them
+    width: float  # of the picture
+    height: float  # of the picture
 
 
 def layout_tree(

@@ -97,19 +97,13 @@ def distances(vectors: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Method:
-    """A method to embed classes.
+    """A method to embed classes."""
 
-    Attributes:
-        embed: similarities (n, n) and number of dimensions, or None for its default → vectors.
-        realized: vectors → their dot products or distances, (n, n).
-        target: similarities → the values that ``realized`` should have, (n, n).
-        measure: name of ``realized``, for messages.
-    """
-
+    # similarities (n, n) and number of dimensions, or None for its default → vectors
     embed: Callable[[np.ndarray, int | None], np.ndarray]
-    realized: Callable[[np.ndarray], np.ndarray]
-    target: Callable[[np.ndarray], np.ndarray]
-    measure: str
+    realized: Callable[[np.ndarray], np.ndarray]  # vectors → dot products or distances (n, n)
+    target: Callable[[np.ndarray], np.ndarray]  # similarities → what ``realized`` should be
+    measure: str  # name of ``realized``, for messages
 
     def deviations(self, vectors: np.ndarray, similarities: np.ndarray) -> np.ndarray:
         """Return the absolute deviations from the target, (n, n)."""

@@ -29,8 +29,6 @@ class Taxonomy:
         source: where the taxonomy came from, for messages.
 
     Attributes:
-        labels: as given.
-        names: name of each node.
         children: node numbers of the children of each node, in the order of the edges.
         parents: node numbers of the parents of each node.
         roots: numbers of the nodes without parents.
@@ -202,14 +200,10 @@ class Taxonomy:
 
 
 def _join(parts: list[np.ndarray], found: np.ndarray, node: int) -> np.ndarray:
-    """Return the positions in all parts, after setting the ancestor of pairs across parts.
+    """Join the positions of the classes below each child of a node, and set the ancestor of pairs.
 
-    In a tree, every pair is met once, at its ancestor, so that the time is quadratic.
-
-    Args:
-        parts: positions of the classes below each child of a node.
-        found: ancestor of each pair of positions, -1 if it is not known; changed in place.
-        node: the ancestor of those that are not known.
+    ``found`` has -1 where the ancestor of a pair is not known yet; it is changed in place. In a
+    tree, every pair is met once, at its ancestor, so that the time is quadratic.
     """
     joined, *others = sorted(parts, key=len, reverse=True) or [np.empty(0, int)]
     for part in others:
