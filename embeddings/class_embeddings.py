@@ -195,9 +195,9 @@ def _label_array(labels: Sequence[Label]) -> np.ndarray:
     if all(isinstance(label, str) for label in labels):
         return np.array(labels, dtype=np.str_)
     numbers = [int(label) for label in labels]
-    array = np.array(numbers)
-    if array.dtype.kind in "iu":
-        return array
+    for dtype in (np.int64, np.uint64):
+        if np.iinfo(dtype).min <= min(numbers) and max(numbers) <= np.iinfo(dtype).max:
+            return np.array(numbers, dtype=dtype)
     raise UserError(
         f"class ids beyond 64 bits, such as {max(numbers, key=abs)}, cannot be stored as numbers; "
         "give --str_ids"

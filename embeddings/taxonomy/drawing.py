@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from embeddings.taxonomy.layout import GAP, Layout, PlacedNode, branches, layout_tree, lowest_nodes
+from embeddings.taxonomy.layout import Layout, branches, layout_tree, lowest_nodes
 from embeddings.taxonomy.tree import Label, Taxonomy
 from utils import UserError, listing, printable
 
@@ -82,24 +82,12 @@ def _draw_nodes(axes, layout: Layout, branch: Mapping[int, int]) -> None:
     segments, line_colors = [], []
     for item in layout.placed:
         color = colors[branch[item.node]] if item.node in branch else _GRAY
-        lines = _lines(item)
-        segments += lines
-        line_colors += [color] * len(lines)
-        _write(axes, item.text_x, item.y, item.text, color)
+        segments += item.lines
+        line_colors += [color] * len(item.lines)
+        _write(axes, item.x, item.y, item.text, color)
     axes.add_collection(
         LineCollection(segments, colors=line_colors, linewidths=0.8, capstyle="round")
     )
-
-
-def _lines(item: PlacedNode) -> list[list[tuple[float, float]]]:
-    """Return the lines of a node: before its text, after it, and along its children."""
-    lines = []
-    if item.text_x > item.start:
-        lines.append([(item.start, item.y), (item.text_x - GAP, item.y)])
-    if item.children_y:
-        lines.append([(item.text_end + GAP, item.y), (item.end, item.y)])
-        lines.append([(item.end, y) for y in item.children_y])
-    return lines
 
 
 def _write(axes, x: float, y: float, text: str, color, size: float = _SIZE) -> None:

@@ -10,14 +10,12 @@ Lengths are in points, y from the top down.
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from embeddings.taxonomy.tree import Taxonomy
 
-GAP = 4.0
-"""Space between a line and a text."""
-
+_GAP = 4.0  # between a line and a text
 _STUB = 8.0  # length of the shortest line
 _LEAST_ROWS = 40  # of a column, so that small trees are not cut
 _ASPECT = 1.5  # width / height of the picture, about that of a screen
@@ -27,22 +25,17 @@ _GROUP_FRACTION = 0.25  # of the leaves: a branch with more is divided into its 
 _MOST_GROUPS = 64
 
 
-@dataclass(frozen=True)
-class PlacedNode:
+class PlacedNode(NamedTuple):
     """A node in the picture."""
 
     node: int  # its number in the taxonomy
     text: str  # its name
-    y: float  # of its line and of the middle of its text
-    start: float  # x of the beginning of its line, at the line of its parent
-    text_x: float  # x of the beginning of the text
-    text_end: float  # x of the end of the text
-    end: float  # x of the end of its line, where the children begin; ``text_end`` of a leaf
-    children_y: tuple[float, float] | None  # y of the first and last child; None for a leaf
+    x: float  # of the beginning of the text
+    y: float  # of the middle of the text
+    lines: list[list[tuple[float, float]]]  # before the text, behind it, and along its children
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """Positions of all nodes in a picture."""
 
     placed: list[PlacedNode]  # the nodes; ancestors occur once in each column that continues them
@@ -81,8 +74,8 @@ def _layout(taxonomy, columns, names, text_width, row) -> Layout:
     for rows in columns:
         nodes = {node for leaf in rows for node in path_to(taxonomy, leaf)}
         texts = {node: f"… {names[node]}" if node in drawn else names[node] for node in nodes}
-        column = _place(taxonomy, rows, texts, text_width, row, left)
-        left = max(item.text_end for item in column) + _BETWEEN_COLUMNS
+        column, right = _place(taxonomy, rows, texts, text_width, row, left)
+        left = right + _BETWEEN_COLUMNS
         drawn |= nodes
         placed += column
     return Layout(placed, left - _BETWEEN_COLUMNS, row * max(map(len, columns)))
@@ -149,8 +142,8 @@ def _cut(taxonomy: Taxonomy, leaves: Sequence[int], column: int, columns: int) -
     return min(near, key=lambda i: (in_common(i), abs(i - share)))
 
 
-def _place(taxonomy, rows, texts, text_width, row, left) -> list[PlacedNode]:
-    """Place one column, of these leaves, with its left edge at ``left``; parents first."""
+def _place(taxonomy, rows, texts, text_width, row, left) -> tuple[list[PlacedNode], float]:
+    """Place one column, of these leaves, from its left edge on; return its right edge, too."""
     children: dict[int, list[int]] = {}
     for leaf in rows:
         for parent, child in pairwise(path_to(taxonomy, leaf)):
@@ -163,17 +156,20 @@ def _place(taxonomy, rows, texts, text_width, row, left) -> list[PlacedNode]:
         if node in children:
             y[node] = (y[children[node][0]] + y[children[node][-1]]) / 2
     level_end = _level_ends(taxonomy, children, texts, text_width, left)
-    placed = []
+    placed, right = [], left
     for node in order:
-        depth = taxonomy.depths[node]
-        below = children.get(node)
+        depth, middle = taxonomy.depths[node], y[node]
         start = level_end[depth - 1] if depth else left
-        text_x = start + (_STUB + GAP if depth else 0)
-        text_end = text_x + text_width(texts[node])
-        end = level_end[depth] if below else text_end
-        span = (y[below[0]], y[below[-1]]) if below else None
-        placed.append(PlacedNode(node, texts[node], y[node], start, text_x, text_end, end, span))
-    return placed
+        x = start + (_STUB + _GAP if depth else 0)
+        text_end = x + text_width(texts[node])
+        lines = [[(start, middle), (x - _GAP, middle)]] if depth else []
+        if below := children.get(node):
+            end = level_end[depth]
+            lines.append([(text_end + _GAP, middle), (end, middle)])
+            lines.append([(end, y[below[0]]), (end, y[below[-1]])])
+        placed.append(PlacedNode(node, texts[node], x, middle, lines))
+        right = max(right, text_end)
+    return placed, right
 
 
 def _level_ends(taxonomy, children, texts, text_width, left) -> list[float]:
@@ -181,6 +177,6 @@ def _level_ends(taxonomy, children, texts, text_width, left) -> list[float]:
     ends: list[float] = []
     for depth in range(1 + max(taxonomy.depths[node] for node in texts)):
         widths = [text_width(texts[node]) for node in children if taxonomy.depths[node] == depth]
-        start = ends[-1] + _STUB + GAP if ends else left
-        ends.append(start + max(widths, default=0) + GAP + _STUB)
+        start = ends[-1] + _STUB + _GAP if ends else left
+        ends.append(start + max(widths, default=0) + _GAP + _STUB)
     return ends
