@@ -395,8 +395,8 @@ def test_stored_images_may_have_different_sizes(tmp_path):
 
 def test_a_long_and_narrow_image_is_kept_too(tmp_path):
     path = tmp_path / "line.png"
-    Image.fromarray(np.arange(900, dtype=np.uint8).reshape(1, 300, 3)).save(path)
-    images = choice.ResizedImages(choice.FileImages([path]), 256)
+    Image.fromarray(np.arange(9000).astype(np.uint8).reshape(1, 3000, 3)).save(path)
+    images = choice.ResizedImages(choice.FileImages([path]), 22)  # 66,000 pixels wide
     for _ in range(2):
         stored = stored_images(tmp_path, "any", images, [path], np.array([0]), lambda: 1, 1)
         np.testing.assert_array_equal(stored[0], images[0])

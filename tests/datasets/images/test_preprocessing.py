@@ -105,6 +105,19 @@ def published_areas(height, width, count):
     return (rows * columns)[fits][:count] / (height * width)
 
 
+class WithoutPixels:
+    """A generator that leaves out to draw pixels, which come last and take most of the time."""
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def __getattr__(self, name):
+        return getattr(self.rng, name)
+
+    def bytes(self, length):
+        return bytes(length)
+
+
 # CUB's usual photographs, resized to 512 pixels; a panorama; an icon.
 @pytest.mark.parametrize(
     ("height", "width"), [(512, 683), (683, 512), (512, 512), (256, 1500), (9, 7)]
@@ -112,7 +125,7 @@ def published_areas(height, width, count):
 def test_only_the_size_of_the_erased_rectangle_is_drawn_again(height, width):
     expected = published_areas(height, width, 100_000)
     each = generators("test", positions=range(20_000))
-    patches = [draw_erased(height, width, 1, 1, rng) for rng in each]
+    patches = [draw_erased(height, width, 1, 1, WithoutPixels(rng)) for rng in each]
     measured = np.array([patch.pixels.size for patch in patches]) / (height * width)
     assert abs(measured.mean() - expected.mean()) < 0.0025
     assert abs(measured.std() - expected.std()) < 0.0025
