@@ -16,13 +16,14 @@ def line_styles() -> Iterator[dict[str, str]]:
         yield {"color": color, "linestyle": dashes}
 
 
-def add_legend(panel, names: Sequence[str]) -> None:
-    """Label the curves of an ``Axes`` verbatim, in the order in which they were drawn.
+def add_legend(owner, lines: Sequence, names: Sequence[str], **options) -> None:
+    """Label curves verbatim in the legend of an ``Axes`` or ``Figure``.
 
     Matplotlib leaves labels that begin with an underscore out of legends and parses dollar signs as
     formulas, so the text is set after the legend has been laid out.
     """
-    legend = panel.legend(panel.get_lines(), [str(i) for i in range(len(names))], frameon=False)
+    numbers = [str(i) for i in range(len(names))]
+    legend = owner.legend(lines, numbers, frameon=False, **options)
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)
         text.set_text(printable(name))

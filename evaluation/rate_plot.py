@@ -38,10 +38,12 @@ def write_rate_plot(path: Path, panels: Sequence[Panel]) -> None:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.6 * len(panels), 4), layout="constrained")
+    figure = Figure(figsize=(4.6 * len(panels), 4.4), layout="constrained")
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         _draw(axes, panel)
-    add_legend(figure.axes[0], list(panels[0].curves))
+    # Below the diagrams, in which curves may be anywhere.
+    below = {"loc": "outside lower center", "ncols": max(1, 2 * len(panels) - 1)}
+    add_legend(figure, figure.axes[0].get_lines(), list(panels[0].curves), **below)
     save_plot(figure, path, dpi=150)
 
 

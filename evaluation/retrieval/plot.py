@@ -25,7 +25,7 @@ def write_plot(path: Path, retrievals: Mapping[str, Retrieval], max_k: int) -> N
     for panel, similarity in zip(panels, similarities, strict=True):
         _draw(panel, similarity, retrievals, max_k)
     panels[0].set_ylabel("hierarchical precision, mean over queries")
-    add_legend(panels[0], list(retrievals))
+    add_legend(panels[0], panels[0].get_lines(), list(retrievals))
     save_plot(figure, path, dpi=150)
 
 

@@ -15,8 +15,9 @@ def test_no_line_leads_to_zero_on_a_logarithmic_axis():
     panels = [Panel("linear", "x", "y", curves), Panel("log", "x", "y", curves, log=True)]
     with mock.patch.object(rate_plot, "save_plot") as save:
         write_rate_plot(Path("x.png"), panels)
-    linear, log = save.call_args.args[0].axes
+    figure = save.call_args.args[0]
+    linear, log = figure.axes
     assert np.isfinite(linear.transData.transform((0.0, 0.0))).all()
     assert np.isfinite(log.transData.transform((1.0, 0.3))).all()
     assert not np.isfinite(log.transData.transform((0.0, 0.0))[0])
-    assert [text.get_text() for text in linear.get_legend().get_texts()] == ["all equal"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["all equal"]
