@@ -6,20 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cli import arguments, console, model_options
 from cli.arguments import positive, user_path
 from utils import UsageError, UserError, generator
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from evaluation.prediction import Classifier
     from models.files.description import ModelDescription
     from models.files.export import Run
 
-Function = Callable[[np.ndarray], np.ndarray]
+Function = Callable[["np.ndarray"], "np.ndarray"]
 
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
@@ -104,6 +103,8 @@ def _images(paths: Sequence[Path]) -> list[Path]:
 
 
 def export_model(args: argparse.Namespace) -> None:
+    import numpy as np
+
     from evaluation.prediction import Classifier
     from models.files import export
     from models.files.published import open_model
@@ -122,7 +123,7 @@ def export_model(args: argparse.Namespace) -> None:
     tensors = {name: tensor for name, (tensor, _) in outputs.items()}
     exported = _with_input(args, plain.input, tensors, description)
 
-    def reference(pixels: np.ndarray) -> dict[str, np.ndarray]:
+    def reference(pixels: "np.ndarray") -> "dict[str, np.ndarray]":
         return {name: np.asarray(compute(pixels)) for name, (_, compute) in outputs.items()}
 
     def check(run: "Run") -> None:
@@ -187,8 +188,10 @@ def _facts(description: "ModelDescription", score_kind: str) -> dict[str, object
     return facts | {"score_kind": score_kind, "preprocessing": steps}
 
 
-def _batches(description: "ModelDescription", images: Sequence[Path]) -> Iterator[np.ndarray]:
+def _batches(description: "ModelDescription", images: Sequence[Path]) -> "Iterator[np.ndarray]":
     """Yield one random image, three more, then those in files."""
+    import numpy as np
+
     from datasets.images.unlabeled import image_batches, image_reader
 
     rng = generator("export check")
@@ -205,30 +208,32 @@ def _batches(description: "ModelDescription", images: Sequence[Path]) -> Iterato
             yield batch.samples
 
 
-def _random_document(rng: np.random.Generator, description: "ModelDescription") -> np.ndarray:
-    numbers = rng.integers(1, len(description.words) + 2, description.length, np.int32)
+def _random_document(rng: "np.random.Generator", description: "ModelDescription") -> "np.ndarray":
+    numbers = rng.integers(1, len(description.words) + 2, description.length, "int32")
     numbers[rng.integers(1, description.length + 1) :] = 0
     return numbers
 
 
-def _random_image(rng: np.random.Generator, description: "ModelDescription") -> np.ndarray:
+def _random_image(rng: "np.random.Generator", description: "ModelDescription") -> "np.ndarray":
     """Draw random squares: independent pixels would make all images alike to a network."""
     height, width, channels = description.input_shape
     side = int(rng.integers(1, max(1, height // 2) + 1))
-    pixels = rng.integers(0, 256, (-(-height // side), -(-width // side), channels), np.uint8)
+    pixels = rng.integers(0, 256, (-(-height // side), -(-width // side), channels), "uint8")
     return pixels.repeat(side, axis=0).repeat(side, axis=1)[:height, :width]
 
 
 def _check(
     run: "Run",
-    reference: Callable[[np.ndarray], Mapping[str, np.ndarray]],
-    batches: Iterator[np.ndarray],
+    reference: "Callable[[np.ndarray], Mapping[str, np.ndarray]]",
+    batches: "Iterator[np.ndarray]",
 ) -> None:
     """Report the largest difference between exported and Keras model.
 
     Raises:
         UserError: it is larger than ``TOLERANCE``, or an output is missing.
     """
+    import numpy as np
+
     largest: dict[str, np.ndarray] = {}
     count = 0
     for images in batches:

@@ -115,12 +115,13 @@ def _ask(task: list) -> str | int:
             _server.stdin.flush()
             if line := _server.stdout.readline():
                 return json.loads(line)
-        _stop()
+        stop()
     raise UserError(f"cannot read {task[3]}: the process in which files are read first has ended")
 
 
 @atexit.register
-def _stop() -> None:
+def stop() -> None:
+    """End the server, which the next file starts anew."""
     global _server
     if _server is not None:
         with contextlib.suppress(OSError), _server:

@@ -4,16 +4,12 @@ Checksums of HDF5's own cover arrays only and need them in chunks, which take lo
 """
 
 import hashlib
-import math
 
 import h5py
 import numpy as np
 
 SEAL = "sha256"
 """Attribute of the file that has the digest of everything else in it."""
-
-_FEW = 8  # texts of a list; HDF5 may take gigabytes for a long one, and nothing here reads it
-_LARGEST = 2**28  # bytes of an attribute
 
 
 def seal(file: h5py.File) -> None:
@@ -29,7 +25,7 @@ def check_seal(file: h5py.File, required: bool = False) -> None:
     """Compare the content of a file with its digest.
 
     Args:
-        file: opened by ``open_hdf5``, which refuses cycles and content without end.
+        file: opened by ``open_hdf5``, which has rehearsed reading all of it.
         required: whether a file without a digest is refused: others than this project have none.
 
     Raises:
@@ -50,7 +46,7 @@ def _add(digest: "hashlib._Hash", item: h5py.Group | h5py.Dataset) -> None:
     """Add an item with all below it, each part behind its kind, shape and name."""
     for name in sorted(item.attrs):
         if (name, item.name) != (SEAL, "/"):
-            digest.update(repr((item.name, name, _value(item, name))).encode())
+            digest.update(repr((item.name, name, _plain(item.attrs[name]))).encode())
     if isinstance(item, h5py.Group):
         digest.update(repr((item.name, len(item))).encode())
         for name in sorted(item):
@@ -58,17 +54,11 @@ def _add(digest: "hashlib._Hash", item: h5py.Group | h5py.Dataset) -> None:
         return
     digest.update(repr((item.name, item.dtype.str, item.shape)).encode())
     if item.dtype.kind == "O":
-        digest.update(repr(item[()]).encode())
+        digest.update(repr(_plain(item[()])).encode())
     else:
         digest.update(np.ascontiguousarray(item[()]).reshape(-1).view(np.uint8))
 
 
-def _value(item: h5py.Group | h5py.Dataset, name: str) -> object:
-    attribute = item.attrs.get_id(name)
-    count = math.prod(attribute.shape or ())
-    if attribute.dtype.kind == "O" and count > _FEW:
-        return attribute.shape
-    if count * attribute.dtype.itemsize > _LARGEST:
-        raise ValueError(f"{name} is far too large")
-    value = item.attrs[name]
+def _plain(value: object) -> object:
+    """Return arrays as lists, of which nothing is left out where they are written as text."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

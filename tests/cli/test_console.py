@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import importlib.util
 import logging
 import os
@@ -9,9 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from cli import console
+from cli import console, failures
 from utils import UsageError, UserError
 
 ROOT = Path(__file__).parents[2]
@@ -126,11 +128,37 @@ def test_standard_error_that_is_full_leaves_the_status(monkeypatch, error, statu
         assert console.run(argparse.ArgumentParser(), command, [], backend=False) == status
 
 
-def test_ctrl_c_while_libraries_are_imported_is_one_line():
-    script = "import cli; raise KeyboardInterrupt"
-    root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True)
-    assert done.stderr == b"-c: interrupted\n" and done.returncode in (130, -2)
-    script = "import cli; raise RuntimeError('a fault of the program')"
-    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True)
-    assert b"Traceback" in done.stderr and done.returncode == 1
+@pytest.mark.parametrize(
+    ("failure", "line", "statuses"),
+    [
+        ("os.kill(os.getpid(), signal.SIGINT); time.sleep(9)", "interrupted", (130, -2)),
+        ("raise MemoryError", "error: out of memory", (1,)),
+        ("raise ImportError('x.so: failed to map segment')", "error: out of memory", (1,)),
+        ("raise RuntimeError('a fault')", None, (1,)),
+    ],
+)
+def test_failures_while_libraries_are_imported_are_one_line(tmp_path, failure, line, statuses):
+    (tmp_path / "numpy.py").write_text(f"import os, signal, time; {failure}")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    for script in [path for path in ROOT.glob("*.py") if "__main__" in path.read_text()]:
+        command = [sys.executable, script, "--help"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode in statuses
+        assert done.stderr == f"{script.name}: {line}\n" if line else "Traceback" in done.stderr
+        if not line:
+            break
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        np._core._exceptions._ArrayMemoryError((10**9,), np.dtype("f8")),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes"),
+        RuntimeError("OOM when allocating tensor with shape[8]"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    ],
+)
+def test_lack_of_memory_in_whatever_library_is_one_line(capsys, error):
+    failures.show(type(error), error, None)
+    assert capsys.readouterr().err.endswith(": error: out of memory\n")

@@ -1,5 +1,6 @@
 """A flipped bit is found out, or changes nothing."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -79,8 +80,6 @@ def test_every_array_of_a_snapshot_and_its_state_count(tmp_path):
 
 
 def test_files_without_a_digest_are_for_those_who_do_not_need_one(tmp_path):
-    import h5py
-
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = 1
     with open_hdf5(tmp_path / "a.h5") as file:
@@ -101,3 +100,24 @@ def test_files_without_a_digest_are_for_those_who_do_not_need_one(tmp_path):
             change(file)
         with open_hdf5(tmp_path / "a.h5") as file, pytest.raises(ValueError, match="not what was"):
             check_seal(file)
+
+
+@pytest.mark.parametrize("where", ["attribute", "array"])
+def test_every_text_of_a_long_list_counts(tmp_path, where):
+    texts = [f"layer {i}" for i in range(2000)]
+
+    def write(file, texts):
+        target = file.attrs if where == "attribute" else file
+        if "texts" in target:
+            del target["texts"]
+        target["texts"] = np.array(texts, object)
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        write(file, texts)
+        seal(file)
+    with open_hdf5(tmp_path / "a.h5") as file:
+        check_seal(file, required=True)
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        write(file, [*texts[:1000], "layer x", *texts[1001:]])
+    with open_hdf5(tmp_path / "a.h5") as file, pytest.raises(ValueError, match="not what was"):
+        check_seal(file)
