@@ -212,7 +212,8 @@ def test_a_saved_model_replaces_nothing_but_its_like(tmp_path):
     with pytest.raises(UsageError, match="--overwrite"):
         check("--out", path, False)
     check("--out", path, True)
-    for foreign in ("notes.txt", "variables/variables.txt", "assets.extra/notes.txt"):
+    theirs = ("notes.txt", "assets/words.txt", "assets.extra/notes.txt")
+    for foreign in (*theirs, "variables/notes.txt", "variables/variables.mine"):
         (path / foreign).touch()
         with pytest.raises(UsageError, match=f"not of a SavedModel, like {foreign}"):
             check("--out", path, True)
