@@ -306,6 +306,7 @@ def _evaluate_model(
     from embeddings import load_class_embeddings
     from evaluation.classification import matching, models
     from evaluation.classification.classifiers import Request
+    from evaluation.loading import LoaderOptions
     from models.files.published import check_name, open_model
     from training.parallel import backend
 
@@ -323,7 +324,7 @@ def _evaluate_model(
         _COST if args.C is None else args.C,
         args.seed,
     )
-    loader = models.LoaderOptions(
+    loader = LoaderOptions(
         args.batch_size,
         args.read_workers,
         args.queue_size,

@@ -27,7 +27,7 @@ from storage.records import claim_reports, provenance, record_path, write_record
 from utils import UsageError, listing
 
 if TYPE_CHECKING:
-    from evaluation.open_set.judging import Judgment
+    from evaluation.open_set.models import Result
     from models.files.description import ModelDescription
 
 logger = logging.getLogger(__name__)
@@ -144,22 +144,22 @@ def evaluate(args: argparse.Namespace) -> None:
     descriptions = {entry.path: model_options.read_own(entry.path) for entry in entries}
     dataset = _of_images(data_options.whole_dataset(args))
     pairs = [_known_and_unknown(args, e, descriptions[e.path], dataset) for e in entries]
-    judgments = []
+    found = []
     for entry, (known_part, unknown_part) in zip(entries, pairs, strict=True):
-        judgments += _judge(args, entry, known_part, unknown_part)
+        found += _evaluate_model(args, entry, known_part, unknown_part)
     results.info("Images of known and unknown classes of %s, in percent", dataset.name)
-    for line in ("", *reports.table(judgments)):
+    for line in ("", *reports.table(found)):
         results.info("%s", line)
-    if means := reports.averages_table(judgments):
+    if means := reports.averages_table(found):
         for line in ("", *means):
             results.info("%s", line)
     if args.csv:
-        reports.write(args.csv, judgments)
-        found = [{"model": j.model, "score": j.score, **j.metrics} for j in judgments]
-        facts = {"results": found, "averages": reports.averages(judgments)}
+        reports.write(args.csv, found)
+        rows = [{"model": one.model, "score": one.score, **one.metrics} for one in found]
+        facts = {"results": rows, "averages": reports.averages(found)}
         write_record(record_path(args.csv), provenance(vars(args)) | facts)
     if args.plot:
-        reports.plot(args.plot, judgments)
+        reports.plot(args.plot, found)
 
 
 def _entries(args: argparse.Namespace) -> list[Entry]:
@@ -264,12 +264,12 @@ def _open_other(name: str, root: Path | None) -> ImageDataset:
         raise UsageError(f"--unknown_root: {error}") from error
 
 
-def _judge(
+def _evaluate_model(
     args: argparse.Namespace, entry: Entry, known_part: ImageDataset, unknown_part: ImageDataset
-) -> "list[Judgment]":
-    """Load and judge one model, which is freed before the next one is loaded."""
-    from evaluation.classification.models import LoaderOptions
-    from evaluation.open_set.judging import judge
+) -> "list[Result]":
+    """Load and evaluate one model, which is freed before the next one is loaded."""
+    from evaluation.loading import LoaderOptions
+    from evaluation.open_set.models import evaluate_model
     from evaluation.open_set.scores import scorer
     from models.files.saved import load_model
     from training.parallel import backend
@@ -288,7 +288,7 @@ def _judge(
     )
     split = entry.split or (str(args.known) if args.known else "classes of the model")
     about = entry.name, entry.path, entry.group, split
-    return judge(about, model, scores, known_part, unknown_part, args.fpr, loader)
+    return evaluate_model(about, model, scores, known_part, unknown_part, args.fpr, loader)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

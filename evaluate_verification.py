@@ -175,6 +175,7 @@ def _verify_dumps(args: argparse.Namespace, path: Path) -> "list[Verification]":
 
 def _verify_models(args: argparse.Namespace, path: Path) -> "list[Verification]":
     from cli.model_options import read_own
+    from evaluation.loading import LoaderOptions
     from evaluation.verification.features import of_images
     from evaluation.verification.pairs import open_pairs
     from models.files.saved import load_model
@@ -186,16 +187,16 @@ def _verify_models(args: argparse.Namespace, path: Path) -> "list[Verification]"
     for file in args.model:
         read_own(file)
     images, pairs = open_pairs(path, args.data_root)
+    loader = LoaderOptions(
+        args.batch_size,
+        args.read_workers,
+        jit_compile=backend.jit_compile("auto"),
+        verbose=int(sys.stdout.isatty() and not args.no_progress),
+    )
     found = []
     for file in args.model:
         model, description = load_model(file)
-        features = of_images(
-            *(images, model, description, args.layer, args.mirror),
-            batch_size=args.batch_size,
-            workers=args.read_workers,
-            jit_compile=backend.jit_compile("auto"),
-            verbose=int(sys.stdout.isatty() and not args.no_progress),
-        )
+        features = of_images(images, model, description, args.layer, args.mirror, loader)
         found.append(_verify(args, features, pairs))
     return found
 

@@ -1,14 +1,11 @@
 """Classification by saved models; training images are read for classifiers that learn from them."""
 
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from datasets.base import Split, Transform
-from datasets.batches import Batches
 from datasets.images.dataset import ImageDataset
 from evaluation.classification.accuracy import all_accuracies
 from evaluation.classification.classifiers import (
@@ -19,33 +16,8 @@ from evaluation.classification.classifiers import (
     other_decisions,
 )
 from evaluation.classification.evaluator import Evaluator, Head
+from evaluation.loading import LoaderOptions
 from utils import UserError
-
-
-@dataclass(frozen=True)
-class LoaderOptions:
-    """How images are read and the network is run."""
-
-    batch_size: int = 100  # images per batch
-    workers: int = 1  # threads that read images
-    queue_size: int = 10  # batches read in advance
-    jit_compile: bool = False  # whether the network is compiled
-    verbose: int = 0  # 1 shows progress bars
-    augmentation_epochs: int = 1  # augmented passes over the training images; 1: one without
-    seed: int = 0  # of the augmentation
-
-    def batches(self, split: Split, transform: Transform, epoch: int = 0) -> closing[Batches]:
-        """Return the batches of a split, in order, for a ``with`` block."""
-        batches = Batches(
-            split,
-            transform,
-            self.batch_size,
-            seed=self.seed,
-            workers=self.workers,
-            max_queue_size=self.queue_size,
-        )
-        batches.set_epoch(epoch)
-        return closing(batches)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
-from evaluation.open_set.judging import Judgment
+from evaluation.open_set.models import Result
 from evaluation.rate_plot import Panel, write_rate_plot
 from evaluation.tables import aligned, write_csv
 
@@ -21,24 +21,24 @@ _TITLES = {
 _CCR = "ccr_at_fpr_"
 
 
-def table(judgments: Sequence[Judgment]) -> list[str]:
+def table(results: Sequence[Result]) -> list[str]:
     """Return aligned lines, one per model and score, in percent."""
-    names = _shown(judgments)
+    names = _shown(results)
     rows = [
         [one.model, one.score, *(f"{100 * one.metrics[name]:.2f}" for name in names)]
-        for one in judgments
+        for one in results
     ]
     return aligned(["model", "score", *map(_title, names)], rows, left=2)
 
 
-def averages(judgments: Sequence[Judgment]) -> list[dict[str, object]]:
+def averages(results: Sequence[Result]) -> list[dict[str, object]]:
     """Return mean and standard deviation of groups of several models, one row per score.
 
     Values are in [0, 1]; the deviation is that of a sample.
     """
     rows = []
-    for group, score in dict.fromkeys((one.group, one.score) for one in judgments):
-        members = [j.metrics for j in judgments if (j.group, j.score) == (group, score)]
+    for group, score in dict.fromkeys((one.group, one.score) for one in results):
+        members = [one.metrics for one in results if (one.group, one.score) == (group, score)]
         if len(members) > 1:
             values = {name: [metrics[name] for metrics in members] for name in members[0]}
             rows.append(
@@ -48,9 +48,9 @@ def averages(judgments: Sequence[Judgment]) -> list[dict[str, object]]:
     return rows
 
 
-def averages_table(judgments: Sequence[Judgment]) -> list[str]:
+def averages_table(results: Sequence[Result]) -> list[str]:
     """Return aligned lines of ``averages``, in percent; none if there are no such groups."""
-    names, rows = _shown(judgments), averages(judgments)
+    names, rows = _shown(results), averages(results)
     if not rows:
         return []
     cells = [
@@ -61,8 +61,8 @@ def averages_table(judgments: Sequence[Judgment]) -> list[str]:
     return aligned(["mean ± sd of", "score", *map(_title, names)], cells, left=2)
 
 
-def _shown(judgments: Sequence[Judgment]) -> list[str]:
-    names = judgments[0].metrics
+def _shown(results: Sequence[Result]) -> list[str]:
+    names = results[0].metrics
     return [name for name in names if name in _TITLES or name.startswith(_CCR)]
 
 
@@ -70,7 +70,7 @@ def _title(name: str) -> str:
     return _TITLES.get(name) or f"CCR@FPR={name.removeprefix(_CCR)}"
 
 
-def write(path: Path, judgments: Sequence[Judgment]) -> None:
+def write(path: Path, results: Sequence[Result]) -> None:
     """Write all metrics, one row per model and score.
 
     Raises:
@@ -79,18 +79,18 @@ def write(path: Path, judgments: Sequence[Judgment]) -> None:
     header = ["models", "model", "file", "split", "score", "known_images", "unknown_images"]
     rows = (
         [one.group, one.model, one.file, one.split, one.score, *one.images, *one.metrics.values()]
-        for one in judgments
+        for one in results
     )
-    write_csv(path, [*header, *judgments[0].metrics], rows)
+    write_csv(path, [*header, *results[0].metrics], rows)
 
 
-def plot(path: Path, judgments: Sequence[Judgment]) -> None:
+def plot(path: Path, results: Sequence[Result]) -> None:
     """Draw ROC, and CCR over FPR on a logarithmic scale, one curve per model and score.
 
     Raises:
         UserError: the file cannot be written.
     """
-    curves = {f"{one.model}: {one.score}": one.curve for one in judgments}
+    curves = {f"{one.model}: {one.score}": one.curve for one in results}
     across = "FPR: accepted images of unknown classes"
     roc = {name: (curve.fpr, curve.tpr) for name, curve in curves.items()}
     ccr = {name: (curve.fpr, curve.ccr) for name, curve in curves.items()}

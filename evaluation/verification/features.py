@@ -7,10 +7,10 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from datasets.base import Split
-from datasets.batches import Batches
 from datasets.images.files import EncodedImages, FileImages
 from datasets.images.preprocessing import Preprocessing
 from evaluation.features import compute, feature_tensor
+from evaluation.loading import LoaderOptions
 from models.files.description import ModelDescription
 from utils import UserError
 
@@ -19,13 +19,9 @@ def of_images(
     images: FileImages | EncodedImages,
     model: keras.Model,
     description: ModelDescription,
-    layer: str | None = None,
-    mirror: bool = False,
-    *,
-    batch_size: int = 100,
-    workers: int = 1,
-    jit_compile: bool = False,
-    verbose: int = 0,
+    layer: str | None,
+    mirror: bool,
+    loader: LoaderOptions,
 ) -> np.ndarray:
     """Return the features of images that are resized and cropped as test images are.
 
@@ -35,10 +31,7 @@ def of_images(
         description: says the size of its images.
         layer: see ``evaluation.features.feature_tensor``.
         mirror: whether the features of the mirrored image are added.
-        batch_size: images per batch.
-        workers: threads that read images.
-        jit_compile: whether the network is compiled.
-        verbose: 1 shows a progress bar.
+        loader: how images are read.
 
     Returns:
         float32 (images, dimensions).
@@ -51,14 +44,11 @@ def of_images(
     network = keras.Model(model.inputs, feature_tensor(model, layer))
     if mirror:
         network = keras.Model(model.inputs, _with_mirrored(network, model.inputs[0]))
-    network.jit_compile = jit_compile
+    network.jit_compile = loader.jit_compile
     sizes = Preprocessing(test_size=description.target_size, crop_size=description.crop_size)
     split = Split.whole(images, np.zeros(len(images), np.int64), map(str, range(len(images))))
-    batches = Batches(split, sizes.test, batch_size, workers=workers)
-    try:
-        (features,) = compute(network, batches, verbose)
-    finally:
-        batches.close()
+    with loader.batches(split, sizes.test) as batches:
+        (features,) = compute(network, batches, loader.verbose)
     if not np.isfinite(features).all():
         raise UserError("the network computes features that are not finite for some images")
     return features

@@ -18,8 +18,9 @@ from evaluation.classification.classifiers import (
     nearest_centroid,
     own_decision,
 )
-from evaluation.classification.models import LoaderOptions, evaluate_model
+from evaluation.classification.models import evaluate_model
 from evaluation.features import feature_tensor
+from evaluation.loading import LoaderOptions
 from models import build_backbone
 from models.files.description import ModelDescription, Output
 from tests import fake_data

@@ -1,4 +1,4 @@
-"""One model judged on images of known and of unknown classes, each of which it sees once."""
+"""Evaluation of one model on images of known and of unknown classes, in one pass over each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ import numpy as np
 
 from datasets.base import Split, Transform
 from datasets.images.dataset import ImageDataset
-from evaluation.classification.models import LoaderOptions
 from evaluation.features import compute
+from evaluation.loading import LoaderOptions
 from evaluation.open_set.metrics import Curve, evaluate
 from evaluation.open_set.scores import Scorer, Training
 from utils import UserError
 
 
 @dataclass(frozen=True, eq=False)
-class Judgment:
-    """What one model reaches by one score."""
+class Result:
+    """Evaluation results of one model by one score."""
 
     model: str  # its name
     file: Path  # of the model
@@ -30,7 +30,7 @@ class Judgment:
     curve: Curve  # over all distinct scores
 
 
-def judge(
+def evaluate_model(
     entry: tuple[str, Path, str, str],
     model: keras.Model,
     scorer: Scorer,
@@ -38,11 +38,11 @@ def judge(
     unknown: ImageDataset,
     fprs: Sequence[float],
     loader: LoaderOptions,
-) -> list[Judgment]:
+) -> list[Result]:
     """Evaluate a model by all of its scores.
 
     Args:
-        entry: name, file, group and split, see ``Judgment``.
+        entry: name, file, group and split, see ``Result``.
         model: the network.
         scorer: of this network.
         known: its classes are those of the model, in the same order.
@@ -67,12 +67,12 @@ def judge(
     if scorer.learns:
         features, *_ = outputs(known.train, known.test_transform)
         training = Training.of(features, known.train.labels)
-    right = scorer.rate(outputs(known.test, known.test_transform), training)
-    wrong = scorer.rate(outputs(unknown.test, unknown.test_transform), training)
+    accepted = scorer.rate(outputs(known.test, known.test_transform), training)
+    refused = scorer.rate(outputs(unknown.test, unknown.test_transform), training)
     images = len(known.test), len(unknown.test)
-    judgments = []
-    for score, rated in right.items():
-        values = rated.scores, rated.predicted == known.test.labels, wrong[score].scores
+    results = []
+    for score, rated in accepted.items():
+        values = rated.scores, rated.predicted == known.test.labels, refused[score].scores
         metrics, curve = evaluate(*values, fprs), Curve.exact(*values)
-        judgments.append(Judgment(*entry, score, images, metrics, curve))
-    return judgments
+        results.append(Result(*entry, score, images, metrics, curve))
+    return results
