@@ -31,7 +31,7 @@ COMMAND = (
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("backends", nargs="+", help="tensorflow, jax, torch")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def compare(args: argparse.Namespace) -> None:
-    """Runs everything and prints the table."""
+    """Run all cases and print their table."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.out or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def accuracy(command: str, backend: str, seed: int, folder: Path) -> float:
-    """Test accuracy in percent after the last epoch.
+    """Return the test accuracy in percent after the last epoch.
 
     Raises:
         UserError: the run failed; it has said why.
@@ -76,7 +76,7 @@ def accuracy(command: str, backend: str, seed: int, folder: Path) -> float:
 
 
 def table(accuracies: dict[str, list[float]], seeds: list[int]) -> str:
-    """One row per backend: accuracy by seed, mean, standard deviation."""
+    """Return a row per backend: accuracy by seed, mean, standard deviation."""
     rows = [["backend", *(f"seed {seed}" for seed in seeds), "mean", "std"]]
     for backend, values in accuracies.items():
         spread = statistics.stdev(values) if len(values) > 1 else float("nan")
@@ -85,7 +85,7 @@ def table(accuracies: dict[str, list[float]], seeds: list[int]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), compare, argv, backend=False)
 
 

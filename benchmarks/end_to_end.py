@@ -25,7 +25,7 @@ results = logging.getLogger("results")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="of both")
     parser.add_argument("--steps", type=positive, metavar="N", help="of an epoch, from its start")
@@ -35,7 +35,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     from training import loop
 
     options = learn_classifier.build_parser().parse_args(args.options)
@@ -70,11 +69,11 @@ def _measure(run, args: argparse.Namespace) -> dict[str, object]:
 
 
 def _part(batch, steps: int):
-    """The first batches of something, as data for Keras."""
+    """Return the first batches as data for Keras."""
     import keras
 
     class Part(keras.utils.PyDataset):
-        """See above."""
+        """Data set of Keras whose batches a function returns."""
 
         def __len__(self) -> int:
             return steps
@@ -86,7 +85,7 @@ def _part(batch, steps: int):
 
 
 def _epoch(model, data) -> float:
-    """Seconds of wall time of an epoch."""
+    """Return the seconds of wall time of an epoch."""
     from training.parallel import backend
 
     start = time.perf_counter()
@@ -114,7 +113,7 @@ def _show(seconds: dict[str, list[float]], images: int) -> dict[str, object]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), measure, argv)
 
 

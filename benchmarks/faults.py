@@ -30,18 +30,17 @@ COMMAND = "--epochs 3 --snapshot s.h5 --weight_dump w.h5 --model_dump m.keras --
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nothing of the run's own code handles it."""
+    """Stand-in for SIGKILL, which nothing in the run's own code handles."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
     add_output_options(parser)
     return parser
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     # Shells start programs in the background with SIGINT ignored, which runs respect.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with recorded(args) as report:
@@ -79,7 +78,7 @@ def _row(outcome, status: int, right: bool, afterwards: str) -> dict[str, object
 
 
 def _and_again(outcome, status: int, right: bool = True, options: str = COMMAND) -> dict:
-    """The row of a fault after which the same command has to reach what a whole run reaches."""
+    """Return the row of a fault after which the same command has to reach the same weights."""
     from tests.commands.running import same_arrays
 
     again = _run(options)
@@ -180,7 +179,7 @@ def _lost_permission() -> dict:
 
 
 def _refused(change: Callable[[], object], options: str = COMMAND) -> Callable[[], dict]:
-    """A snapshot after one epoch, something that happens to it, and what the next run says."""
+    """Damage the snapshot of one epoch; return what the next run says."""
 
     def fault() -> dict:
         _run("--epochs 1 --snapshot s.h5")
@@ -248,7 +247,7 @@ FAULTS: dict[str, Callable[[], dict]] = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), measure, argv)
 
 

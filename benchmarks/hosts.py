@@ -46,7 +46,7 @@ SIGNALS = ((signal.SIGKILL, 1), (signal.SIGKILL, 0), (signal.SIGTERM, 1), (signa
 
 
 class Run:
-    """Processes that train one network, and what they leave.
+    """Processes that train one network, and their files.
 
     Args:
         folder: gets the files of the first one.
@@ -81,7 +81,7 @@ class Run:
         self.times: list[float] = []
 
     def follow(self, epochs: int | None = None) -> None:
-        """Reads what the first process reports until so many epochs are done, or to its end."""
+        """Read the output of the first process until so many epochs are done, or to its end."""
         for line in self.processes[0].stdout:
             if re.match(r"Epoch \d+/", line):
                 self.times.append(time.perf_counter())
@@ -89,7 +89,7 @@ class Run:
                     return
 
     def finish(self) -> None:
-        """Waits for all processes to succeed."""
+        """Wait for all processes to succeed."""
         self.follow()
         for process in self.processes:
             _, err = process.communicate()
@@ -97,7 +97,7 @@ class Run:
                 raise SystemExit(err)
 
     def weights(self) -> dict[str, np.ndarray]:
-        """All numbers in the saved file, by their place in it."""
+        """Return all arrays of floats in the file of weights, by name."""
         found = {}
 
         def keep(name: str, item: h5py.Dataset | h5py.Group) -> None:
@@ -109,26 +109,26 @@ class Run:
         return found
 
     def figures(self) -> np.ndarray:
-        """Losses and accuracies after every epoch."""
+        """Return losses and accuracies after every epoch."""
         with open(self.folder / "history.csv", newline="") as file:
             return np.array([[float(v) for v in row.values()] for row in csv.DictReader(file)])
 
 
 def free_port() -> int:
-    """A port that nobody uses at the moment."""
+    """Return a free port."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
 
 
 def difference(one: Run, other: Run) -> float:
-    """The largest of any weight."""
+    """Return the largest absolute difference of any weight."""
     first, second = one.weights(), other.weights()
     return max(float(np.abs(first[name] - second[name]).max()) for name in first)
 
 
 def compare(folder: Path, architecture: str, counts: Sequence[int]) -> tuple[list[dict], Run]:
-    """Rows of the first table, and the run of two processes."""
+    """Return the rows of the first table, and the run of two processes."""
     runs, rows = {}, []
     folder.mkdir()
     for hosts in counts:
@@ -150,7 +150,7 @@ def compare(folder: Path, architecture: str, counts: Sequence[int]) -> tuple[lis
 def interrupt(
     folder: Path, architecture: str, whole: Run, sent: signal.Signals, victim: int
 ) -> dict[str, object]:
-    """What becomes of two processes of which one gets a signal, and of both started again."""
+    """Send a signal to one of two processes, then start both again; return how they ended."""
     target = folder / f"{sent.name}{victim}"
     snapshot = target.with_suffix(".snapshot")
     run = Run(target, architecture, 2, "--snapshot", snapshot)
@@ -178,7 +178,7 @@ def interrupt(
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--architecture", default="simple", metavar="NAME", help="of the network")
     add_output_options(parser)
@@ -186,7 +186,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     with recorded(args) as report, TemporaryDirectory() as name:
         report["trained by"] = COMMAND
         folder = Path(name)
@@ -210,7 +209,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), measure, argv, backend=False)
 
 

@@ -33,7 +33,7 @@ _CIFAR_PUBLISHED = 2000  # images of an epoch that the published way is measured
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--data_root", type=Path, metavar="DIR", help="a CUB folder")
     parser.add_argument("--cifar_root", type=Path, metavar="DIR", help="a CIFAR-100 folder")
@@ -59,7 +59,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     from utils import UsageError
 
     if not (args.data_root or args.cifar_root):
@@ -109,7 +108,7 @@ def _measure_files(args: argparse.Namespace) -> dict[str, object]:
 
 
 def _file_contestants(args, dataset, kept, stored, paths, loaders) -> dict[str, Callable]:
-    """Functions that make all batches once; those with as many workers follow each other."""
+    """Return functions that make all batches once, ordered by number of workers."""
     from benchmarks import rivals
     from datasets.cache.choice import with_cache
 
@@ -139,7 +138,7 @@ def _file_contestants(args, dataset, kept, stored, paths, loaders) -> dict[str, 
 def _torchvision(
     args: argparse.Namespace, paths: list[Path], stack: ExitStack
 ) -> dict[tuple[str, int], Callable]:
-    """torchvision's ways by name and workers, in a process that ends with the stack."""
+    """Return torchvision's loaders by name and workers, in a process that ends with the stack."""
     from benchmarks import rivals
 
     loaders = stack.enter_context(
@@ -161,7 +160,7 @@ def _threads(workers: int) -> str:
 
 
 def _against_torchvision(table: dict[str, dict]) -> list[dict]:
-    """Ratios of our first epochs to torchvision's DataLoader with as many workers."""
+    """Return the ratios of our first epochs to torchvision's DataLoader with as many workers."""
     rows = []
     for ours in (name for name in table if name.startswith("ours") and "from" not in name):
         for way in TORCHVISION:
@@ -198,7 +197,7 @@ def _consume(batches: Iterable) -> None:
 
 
 def _in_turns(contestants: dict[str, Callable], rounds: int, images: int) -> dict[str, dict]:
-    """Images per second of wall time and of computing, and the ratios to the published way."""
+    """Return images per second of wall and CPU time, and the ratios to the published loader."""
     walls: dict[str, list[float]] = {name: [] for name in contestants}
     cpus: dict[str, list[float]] = {name: [] for name in contestants}
     versions: dict[str, dict] = {name: {} for name in contestants}
@@ -230,7 +229,7 @@ def _ratio(values: list[float], references: list[float]) -> float:
 
 
 def _shares(dataset) -> dict[str, float]:
-    """Milliseconds of computing per image of each part, without a cache, on one thread."""
+    """Return milliseconds of CPU time per image of each step, without a cache, on one thread."""
     import numpy as np
 
     from datasets.images.preprocessing import apply
@@ -263,7 +262,7 @@ def _shares(dataset) -> dict[str, float]:
 
 
 def _decoding(dataset) -> float:
-    """Milliseconds of computing per image of the decoder alone, the same as torchvision's."""
+    """Return milliseconds of CPU time per image of the decoder alone, the same as torchvision's."""
     import simplejpeg
 
     paths = [dataset.train.samples.paths[i] for i in dataset.train.positions]
@@ -275,7 +274,7 @@ def _decoding(dataset) -> float:
 
 
 def _measure_cifar(args: argparse.Namespace) -> dict[str, dict]:
-    """An epoch of CIFAR-100 with flips and shifts by parts of a pixel."""
+    """Measure an epoch of CIFAR-100 with flips and shifts by fractions of a pixel."""
     from benchmarks import rivals
     from datasets import get_dataset
 
@@ -321,7 +320,7 @@ def _image_versions() -> dict[str, str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), measure, argv)
 
 

@@ -44,7 +44,7 @@ OUTPUTS = (
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--kills", type=positive, default=10, metavar="N", help="of each run")
     parser.add_argument(
@@ -61,7 +61,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     script, *options = args.run or shlex.split(COMMAND)
     command = [script, *options, *shlex.split(OUTPUTS)]
     with recorded(args) as report:
@@ -80,7 +79,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def show(backends: dict[str, dict]) -> None:
-    """Prints the table of all backends."""
+    """Print the table of all backends."""
     results.info("\n| backend | kills | arrays | that differ | largest difference | history |")
     results.info("|---|---:|---:|---:|---:|---|")
     for backend, found in backends.items():
@@ -92,7 +91,7 @@ def show(backends: dict[str, dict]) -> None:
 def compare(
     backend: str, command: list[str], folder: Path, kills: int, seed: int
 ) -> dict[str, object]:
-    """What both runs ended with, and where the second one was killed."""
+    """Return the differences of both runs, and where the second one was killed."""
     whole, killed = folder / "whole", folder / "killed"
     seconds = _whole(backend, command, whole)
     rng = generator("kills", seed)
@@ -116,7 +115,7 @@ def compare(
 
 @contextmanager
 def _started(backend: str, command: list[str], folder: Path) -> Iterator[subprocess.Popen]:
-    """The run as a process, which does not outlive the ``with`` block."""
+    """Yield the run as a process, which does not outlive the ``with`` block."""
     folder.mkdir(exist_ok=True)
     environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     with open(folder / "output.txt", "ab") as output:
@@ -135,7 +134,7 @@ def _started(backend: str, command: list[str], folder: Path) -> Iterator[subproc
 
 
 def _script(name: str) -> list[str]:
-    """How Python runs a command of this project: a file, or a module of the tests."""
+    """Return Python's arguments for a command of this project: a file, or a module of the tests."""
     return [str(ROOT / name)] if name.endswith(".py") else ["-m", name]
 
 
@@ -164,7 +163,7 @@ def _wait_for_first_step(run: subprocess.Popen, folder: Path, offset: int) -> No
 def _kill(
     backend: str, command: list[str], folder: Path, delay: float, start: bool
 ) -> dict[str, object]:
-    """Starts the run and kills it so many seconds after its start or after its first step."""
+    """Start the run and kill it so many seconds after its start or after its first step."""
     output = folder / "output.txt"
     offset = output.stat().st_size if output.exists() else 0
     with _started(backend, command, folder) as run:
@@ -199,7 +198,7 @@ def _last_line(folder: Path) -> str:
 
 
 def _differences(whole: Path, killed: Path) -> dict[str, object]:
-    """Of all arrays in snapshots (weights, optimizer) and weight files, and of the histories."""
+    """Compare all arrays in snapshots (weights, optimizer) and weight files, and the histories."""
     arrays, different, largest = 0, 0, 0.0
     for name in ("snapshot.h5", "weights.h5"):
         one, other = _arrays(whole / name), _arrays(killed / name)
@@ -230,7 +229,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), measure, argv, backend=False)
 
 

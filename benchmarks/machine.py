@@ -15,7 +15,7 @@ VARIABLES = (
 
 
 def describe(command_line: str) -> dict[str, object]:
-    """Command, date, commit, processor, its cores and load, and what the environment says."""
+    """Return command, date, commit, processor, its cores and load, and environment variables."""
     return {
         "command": command_line,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -18,7 +18,7 @@ EPSILON, MOMENTUM = 1e-3, 0.01
 
 
 class Network(nn.Module):
-    """Base of both: layers by name; pixels 0..255 to logits.
+    """Base class of both networks: layers by name; pixels 0..255 to logits.
 
     Args:
         mean: of all channels.
@@ -33,23 +33,23 @@ class Network(nn.Module):
         self.mean, self.std = mean, std
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, (batch, classes), of images (batch, height, width, 3)."""
+        """Return logits (batch, classes) of images (batch, height, width, 3)."""
         # A view: in memory the channels are last already.
         x = images.permute(0, 3, 1, 2)
         return self.body((x.float() - self.mean) / self.std)
 
     def body(self, x: Tensor) -> Tensor:
-        """Logits of normalized images."""
+        """Return logits of normalized images."""
         raise NotImplementedError
 
     def add(self, inputs: int, outputs: int, size: int, stride: int, name: str, norm: str) -> None:
-        """A convolution and its batch normalization."""
+        """Add a convolution and its batch normalization."""
         padding = size // 2 if stride == 1 else 0
         self.layers[name] = nn.Conv2d(inputs, outputs, size, stride, padding)
         self.layers[norm] = nn.BatchNorm2d(outputs, EPSILON, MOMENTUM)
 
     def normalized(self, x: Tensor, name: str, norm: str) -> Tensor:
-        """What ``add`` made, applied."""
+        """Apply a convolution and its batch normalization."""
         return self.layers[norm](self.layers[name](x))
 
 
@@ -70,7 +70,7 @@ class CifarResNet(Network):
         self.layers["prob"] = nn.Linear(inputs, classes)
 
     def plan(self) -> list[tuple[str, int, int]]:
-        """Label, channels and stride of each block."""
+        """Return label, channels and stride of each block."""
         return [
             (f"{unit}-{block}", width, 2 if unit > 1 and block == 1 else 1)
             for unit, width in enumerate(self.channels, 1)
@@ -110,7 +110,7 @@ class ResNet50(Network):
         self.layers["prob"] = nn.Linear(inputs, classes)
 
     def plan(self) -> list[tuple[str, int, int, bool]]:
-        """Label, channels, stride of each block, and whether it is the first of its stage."""
+        """Return label, channels, stride of each block, and whether it begins a stage."""
         return [
             (f"{stage + 2}{chr(ord('a') + i)}", width, 2 if stage and i == 0 else 1, i == 0)
             for stage, (width, count) in enumerate(self.STAGES)
@@ -141,7 +141,7 @@ NETWORKS = {"resnet-110-wfc": CifarResNet, "resnet-50": ResNet50}
 
 
 def copy_weights(network: Network, weights: dict[str, list[np.ndarray]]) -> None:
-    """Gives each layer what the Keras layer of that name returns from ``get_weights``."""
+    """Copy the weights of each Keras layer to the layer of the same name."""
     with torch.no_grad():
         for name, layer in network.layers.items():
             kernel, bias, *statistics = (torch.from_numpy(w) for w in weights[name])

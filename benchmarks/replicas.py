@@ -33,7 +33,7 @@ MERGES = {"tensorflow": ("cpu", "device"), "jax": ("device",)}
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--backends", nargs="+", choices=MERGES, default=list(MERGES))
     parser.add_argument("--activations", nargs="+", default=["relu", "elu"], metavar="NAME")
@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Runs all cases, prints their table and stores the figures."""
+    """Run all cases, print their table and store the measurements."""
     if args.case:
         take_steps(**json.loads(args.case))
         return
@@ -68,7 +68,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def compare(backend: str, activation: str, dtype: str, args: argparse.Namespace) -> list[dict]:
-    """The cases of one backend and network; the first is the yardstick of the others."""
+    """Compare the cases of one backend and network with the first of them."""
     environment = {"KERAS_BACKEND": backend, "JAX_ENABLE_X64": str(dtype == "float64")}
     rows, expected = [], None
     with tempfile.TemporaryDirectory() as folder:
@@ -105,7 +105,7 @@ def compare(backend: str, activation: str, dtype: str, args: argparse.Namespace)
 def take_steps(
     number: int, merge: bool, file: str, device_type: str, activation: str, dtype: str
 ) -> None:
-    """Trains one case and stores its weights and the times of its steps."""
+    """Train one case; store its weights and the times of its steps."""
 
     def choose() -> None:
         from training.parallel import devices
@@ -157,7 +157,7 @@ def take_steps(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), measure, argv, backend=False)
 
 

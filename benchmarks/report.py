@@ -14,16 +14,16 @@ from training.parallel.startup import backend_name
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Where the figures go."""
+    """Add the options of the report."""
     parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
 
 
 @contextmanager
 def recorded(args: argparse.Namespace, indent: int | None = 2) -> Iterator[dict[str, object]]:
-    """Gives a report to add figures to, and writes it when the ``with`` block has ended well.
+    """Yield a report to fill, and write it when the ``with`` block succeeds.
 
-    It begins with where, when, by what command and with which versions they were measured.
+    It begins with where, when, by what command and with which versions it was made.
 
     Args:
         args: with those of ``add_output_options``.

@@ -19,7 +19,7 @@ SHIFT = 0.15
 
 
 def published(path: Path) -> np.ndarray:
-    """One training image as the published code made it: Pillow, then float32 arrays."""
+    """Make one training image like the published code: by Pillow, then by float32 arrays."""
     with Image.open(path) as file:
         picture = file.convert("RGB")
     scale = SIZE / min(picture.size)
@@ -34,7 +34,7 @@ def published(path: Path) -> np.ndarray:
 
 
 def published_batches(paths: Sequence[Path], batch_size: int) -> Iterator[np.ndarray]:
-    """Batches of float32 (b, 448, 448, 3)."""
+    """Yield batches of float32 (b, 448, 448, 3)."""
     for start in range(0, len(paths), batch_size):
         yield np.stack([published(path) for path in paths[start : start + batch_size]])
 
@@ -56,7 +56,7 @@ def _erased(image: np.ndarray) -> np.ndarray:
 
 
 def published_cifar(images: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    """Batches of CIFAR as the published code made them: one SciPy transform per channel."""
+    """Yield batches of CIFAR like the published code: one SciPy transform per channel."""
     mean, std = images.mean((0, 1, 2)), images.std((0, 1, 2))
     for start in range(0, len(images), batch_size):
         yield np.stack(
@@ -77,7 +77,7 @@ def _moved(image: np.ndarray) -> np.ndarray:
 
 
 def tf_data(paths: Sequence[Path], batch_size: int, workers: int, keep: bool = False):
-    """A tf.data pipeline: ``decode_and_crop_jpeg`` of just the crop, resizing, flip; no erasing.
+    """Return a tf.data pipeline: ``decode_and_crop_jpeg`` of the crop, resizing, flip; no erasing.
 
     Args:
         paths: JPEG files.
@@ -142,7 +142,7 @@ class Torchvision:
         self._process.__exit__(*exception)  # closes the pipes, whereupon the process ends
 
     def measure(self, way: str, workers: int) -> dict:
-        """Seconds ``wall`` and ``cpu`` of one pass.
+        """Return the seconds ``wall`` and ``cpu`` of one pass.
 
         Raises:
             UserError: the process has ended; standard error says why.

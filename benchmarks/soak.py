@@ -44,7 +44,7 @@ SERIES = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument(
         "--minutes", type=non_negative_float, default=120, metavar="M", help="in all"
@@ -68,7 +68,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def soak(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     script, *options = args.run or shlex.split(COMMAND)
     with recorded(args, indent=None) as report:
         report["run"] = shlex.join(["python", script, *options])
@@ -80,7 +79,7 @@ def soak(args: argparse.Namespace) -> None:
 
 
 def watch(command: list[str], folder: Path, args: argparse.Namespace) -> dict[str, object]:
-    """Runs the command in the folder for the given time and samples its process."""
+    """Run the command in the folder for the given time and sample its process."""
     samples: dict[str, list[float]] = {name: [] for name in ("seconds", *SERIES)}
     started = time.monotonic()
     output = folder / "output"
@@ -102,7 +101,7 @@ def watch(command: list[str], folder: Path, args: argparse.Namespace) -> dict[st
 
 
 def _look(pid: int, output: Path) -> tuple[float, float, int, int, int]:
-    """Memory in MiB, threads, open files, and how many epochs are done.
+    """Return own and resident memory in MiB, threads, open files, and epochs done.
 
     Memory is what the process has for itself, and then all that is resident: the system drops
     pages of libraries, and reads them again, as it likes.
@@ -124,7 +123,7 @@ def _last_line(output: Path) -> str:
 
 
 def summary(samples: dict[str, list[float]], warm_up: float) -> dict[str, dict[str, float]]:
-    """First, last, lowest and highest value of each series after the warm-up; in percent, growth.
+    """Return first, last, lowest, highest value of each series after the warm-up; growth in %.
 
     Growth is from first to last, rise from first to highest, range from lowest to highest.
 
@@ -155,7 +154,7 @@ def summary(samples: dict[str, list[float]], warm_up: float) -> dict[str, dict[s
 
 
 def show(report: dict) -> None:
-    """Prints the table and how the run ended."""
+    """Print the table and how the run ended."""
     results.info("| after the warm-up | first | last | lowest | highest | growth | rise | range |")
     results.info("|---|---:|---:|---:|---:|---:|---:|---:|")
     for name, row in report["table"].items():
@@ -168,7 +167,7 @@ def show(report: dict) -> None:
 
 
 def check(table: dict[str, dict[str, float]], percent: float) -> None:
-    """Refuses growth.
+    """Raise UserError if memory, threads or open files grow.
 
     Args:
         table: see ``summary``.
@@ -189,7 +188,7 @@ def check(table: dict[str, dict[str, float]], percent: float) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), soak, argv, backend=False)
 
 

@@ -25,7 +25,7 @@ _TOLD = re.compile(r"First training step done after ([0-9.]+) s")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--runs", type=positive, default=3, metavar="N", help="one by one")
     add_output_options(parser)
@@ -34,7 +34,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     with recorded(args) as report:
         report["seconds"] = seconds = [_first_step(args.options) for _ in range(args.runs)]
     told = ", ".join(f"{value:.1f}" for value in seconds)
@@ -42,7 +41,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def _first_step(options: list[str]) -> float:
-    """Seconds that one run needed.
+    """Return the seconds that one run needed to its first step.
 
     Raises:
         UserError: it ended before its first step.
@@ -58,7 +57,7 @@ def _first_step(options: list[str]) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), measure, argv, backend=False)
 
 

@@ -25,11 +25,11 @@ results = logging.getLogger("results")
 
 
 class Done(BaseException):
-    """The run has been watched for long enough."""
+    """Ends the run after the last step that is timed."""
 
 
 class Clock:
-    """Takes the time at certain places of a run.
+    """Clock that is read at certain places of a run.
 
     Attributes:
         marks: name of the part that has just ended, and seconds of wall time and of computing since
@@ -40,12 +40,12 @@ class Clock:
         self.marks: list[tuple[str, float, float]] = []
 
     def mark(self, name: str) -> None:
-        """A part ends here, unless it ended before."""
+        """End a part here, unless it ended before."""
         if name not in (known for known, *_ in self.marks):
             self.marks.append((name, time.monotonic() - STARTED, time.process_time()))
 
     def parts(self) -> dict[str, dict[str, float]]:
-        """Seconds of each part."""
+        """Return the seconds of each part."""
         found, before = {}, (0.0, 0.0)
         for name, *now in self.marks:
             wall, computing = (b - a for a, b in zip(before, now, strict=True))
@@ -54,7 +54,7 @@ class Clock:
         return found
 
     def around(self, function: Callable, before: str | None, after: str | None) -> Callable:
-        """The function, with marks before and after each call."""
+        """Wrap a function with marks before and after each call."""
 
         def timed(*args, **kwargs):
             if before:
@@ -69,7 +69,7 @@ class Clock:
 
 @contextlib.contextmanager
 def watched(clock: Clock):
-    """Within the ``with`` block a command has its parts timed, and ends after the third step."""
+    """Time the parts of a command within the ``with`` block, and end it after the third step."""
     with contextlib.ExitStack() as patches:
 
         def time_part(owner: object, name: str, before: str | None, after: str | None) -> None:
@@ -108,7 +108,7 @@ def watched(clock: Clock):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
     add_output_options(parser)
     parser.add_argument("options", nargs="+", help="of learn_classifier.py, after --")
@@ -116,7 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Does what the command line says.
+    """Run the command and time its parts.
 
     Raises:
         UserError: the run ended before its third step.
@@ -134,14 +134,14 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def show(parts: dict[str, dict[str, float]]) -> None:
-    """Prints the table."""
+    """Print the table."""
     results.info("| part | seconds | of computing |\n|---|---:|---:|")
     for name, part in parts.items():
         results.info("| %s | %.1f | %.1f |", name, part["wall"], part["computing"])
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), measure, argv, backend=False)
 
 

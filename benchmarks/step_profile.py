@@ -45,7 +45,7 @@ OTHERS = "all others"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--case", choices=CASES, default="resnet-110-wfc", help="the network")
     parser.add_argument("--batch_size", type=positive, metavar="N", help="instead of the case's")
@@ -59,7 +59,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     if args.worker:
         print(json.dumps(trace(json.loads(args.worker), args.steps)))
         return
@@ -77,7 +76,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def _traced(name: str, case: Case, python: Path, steps: int) -> dict[str, object]:
-    """What a process of its own answers.
+    """Trace a case in a process of its own.
 
     Raises:
         UserError: it failed.
@@ -95,7 +94,7 @@ def _traced(name: str, case: Case, python: Path, steps: int) -> dict[str, object
 
 
 def trace(configuration: dict[str, object], steps: int) -> dict[str, object]:
-    """Seconds per step: as a whole, without being watched, and of each operation."""
+    """Return the seconds per step: as a whole, without a profiler, and of each operation."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     from benchmarks.step_worker import batch, keras_network, pytorch
 
@@ -110,7 +109,7 @@ def trace(configuration: dict[str, object], steps: int) -> dict[str, object]:
 
 
 def trace_tensorflow(work: Callable[[], object]) -> Counter[str]:
-    """Seconds of each operation of TensorFlow."""
+    """Return the seconds of each operation of TensorFlow."""
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf.xplane_pb2 import XSpace
 
@@ -131,7 +130,7 @@ def trace_tensorflow(work: Callable[[], object]) -> Counter[str]:
 
 
 def trace_pytorch(work: Callable[[], object]) -> Counter[str]:
-    """Seconds of each operation of PyTorch, without those that it calls."""
+    """Return the seconds of each operation of PyTorch, without those that it calls."""
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CPU]) as watched:
@@ -140,7 +139,7 @@ def trace_pytorch(work: Callable[[], object]) -> Counter[str]:
 
 
 def by_kind(operations: dict[str, float]) -> Counter[str]:
-    """Seconds of each of ``KINDS``, and of all other operations."""
+    """Sum the seconds of each of ``KINDS``, and of all other operations."""
     found: Counter[str] = Counter()
     for name, seconds in operations.items():
         fits = (kind for kind, pattern in KINDS.items() if re.search(pattern, name))
@@ -149,7 +148,7 @@ def by_kind(operations: dict[str, float]) -> Counter[str]:
 
 
 def show(kinds: dict[str, Counter[str]], traced: dict[str, dict]) -> None:
-    """Prints the table."""
+    """Print the table."""
     results.info("| seconds per step | %s |", " | ".join(kinds))
     results.info("|---|%s", "---:|" * len(kinds))
     for kind in (*KINDS, OTHERS):
@@ -163,7 +162,7 @@ def show(kinds: dict[str, Counter[str]], traced: dict[str, dict]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), measure, argv, backend=False)
 
 

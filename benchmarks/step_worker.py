@@ -22,7 +22,7 @@ CLASSES = 100
 
 
 def main(configuration: dict[str, object]) -> None:
-    """Answers until standard input ends."""
+    """Answer requests until standard input ends."""
     make = pytorch if configuration["backend"] is None else keras_network
     train, versions = make(configuration, *batch(configuration))
     train(1)
@@ -34,7 +34,7 @@ def main(configuration: dict[str, object]) -> None:
 
 
 def batch(configuration: dict[str, object]) -> tuple[np.ndarray, np.ndarray]:
-    """Random images, uint8, and class positions."""
+    """Draw random images, uint8, and class positions."""
     rng = np.random.default_rng(0)
     count, size = configuration["batch_size"], configuration["size"]
     images = rng.integers(0, 256, (count, size, size, 3), np.uint8)
@@ -42,7 +42,7 @@ def batch(configuration: dict[str, object]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def answer(figures: dict[str, object]) -> None:
-    """Writes one line; with the largest memory of the process so far, in MiB."""
+    """Write one line, with the peak memory of the process so far in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(figures | {"peak_mib": peak}), flush=True)
 
@@ -52,7 +52,7 @@ Work = tuple[Callable[[int], float], dict[str, str]]
 
 
 def pytorch(configuration: dict, images: np.ndarray, labels: np.ndarray) -> Work:
-    """The network in plain PyTorch."""
+    """Return the training function of the network in plain PyTorch."""
     import torch
 
     from benchmarks.plain_torch import NETWORKS, training_step
@@ -73,7 +73,7 @@ def pytorch(configuration: dict, images: np.ndarray, labels: np.ndarray) -> Work
 
 
 def keras_network(configuration: dict, images: np.ndarray, labels: np.ndarray) -> Work:
-    """The network as the commands build, compile and fit it."""
+    """Return the training function of the network as the commands build, compile and fit it."""
 
     from training.parallel.startup import import_backend
 
@@ -113,7 +113,7 @@ def keras_network(configuration: dict, images: np.ndarray, labels: np.ndarray) -
             return images, labels
 
     class Clock(keras.callbacks.Callback):
-        """Starts with the first step, after what ``fit`` prepares."""
+        """Clock that starts with the first step, after the preparations of ``fit``."""
 
         def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
             if batch == 0:

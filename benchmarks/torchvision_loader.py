@@ -23,18 +23,18 @@ ERASING = {"p": 0.5, "scale": (0.02, 0.3), "ratio": (0.3, 1 / 0.3)}
 
 
 def pil_image(path: str) -> Image.Image:
-    """What the default loader of torchvision's ImageFolder does."""
+    """Load an image like the default loader of torchvision's ImageFolder."""
     with open(path, "rb") as file:
         return Image.open(file).convert("RGB")
 
 
 def decoded(path: str) -> torch.Tensor:
-    """Decoded by torchvision itself."""
+    """Decode an image by torchvision itself."""
     return decode_image(path, ImageReadMode.RGB)
 
 
 def augmented_tensors() -> list:
-    """On tensors of uint8; erased parts are black, which costs less than random ones."""
+    """Return transforms of uint8 tensors; erased parts are black, which is faster than noise."""
     return [
         v2.Resize(512, antialias=True),
         v2.RandomHorizontalFlip(),
@@ -44,7 +44,7 @@ def augmented_tensors() -> list:
 
 
 def augmented_pictures() -> list:
-    """On Pillow's images, then float32, as torchvision's reference training does by default."""
+    """Return transforms of Pillow's images and of float32, as torchvision's references train."""
     return [
         v2.Resize(512),
         v2.RandomHorizontalFlip(),
@@ -79,7 +79,7 @@ class Files(torch.utils.data.Dataset):
 
 
 def cpu_seconds() -> float:
-    """Of this process and its children so far, whether they have ended or not."""
+    """Return the CPU time of this process and its children so far, running ones included."""
     children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
     tasks = [task for child in children for task in Path(f"/proc/{child}/task").iterdir()]
     spent = [int((task / "schedstat").read_text().split()[0]) for task in tasks]
@@ -87,7 +87,7 @@ def cpu_seconds() -> float:
 
 
 def timed_pass(loader) -> dict[str, float]:
-    """Seconds of one pass."""
+    """Return the seconds of one pass."""
     wall, cpu, count = time.perf_counter(), cpu_seconds(), 0
     for batch in loader:
         count += len(batch)
@@ -100,7 +100,7 @@ def timed_pass(loader) -> dict[str, float]:
 
 
 def main() -> None:
-    """Answers until the input ends."""
+    """Answer requests until standard input ends."""
     torch.set_num_threads(1)
     task, loaders = json.loads(sys.stdin.readline()), {}
     for line in sys.stdin:

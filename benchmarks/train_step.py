@@ -38,7 +38,7 @@ class Case(NamedTuple):
 
 
 class Contestant(NamedTuple):
-    """What trains.
+    """Library and settings that train.
 
     Attributes:
         backend: of Keras, or None for plain PyTorch.
@@ -72,7 +72,7 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
 
     def several(name: str, known: object, default: list[str], text: str) -> None:
@@ -95,7 +95,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Does what the command line says."""
     with recorded(args) as report:
         report["cases"] = {}
         for name in args.cases:
@@ -108,7 +107,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def _measure_case(case: Case, args: argparse.Namespace, versions: dict) -> dict[str, dict]:
-    """The rows of one table, by contestant and precision."""
+    """Return the rows of one table, by contestant and precision."""
     with contextlib.ExitStack() as stack:
         workers = {}
         for precision in args.precisions:
@@ -125,7 +124,7 @@ def _measure_case(case: Case, args: argparse.Namespace, versions: dict) -> dict[
 
 
 class Worker:
-    """A process of ``step_worker.py``.
+    """Process that runs ``step_worker.py``.
 
     Args:
         configuration: what it reads.
@@ -152,11 +151,11 @@ class Worker:
         self.turns: list[dict[str, float]] = []
 
     def begin(self) -> None:
-        """Waits for the first step."""
+        """Wait for the first step."""
         self.started = self._answer()
 
     def train(self, steps: int) -> None:
-        """Has it train, while all others wait."""
+        """Train a number of steps while all others wait."""
         print(steps, file=self.process.stdin, flush=True)
         self.turns.append(self._answer())
 
@@ -167,7 +166,7 @@ class Worker:
         raise EOFError(f"the process ended with status {self.process.wait()}")
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         self.process.kill()
         self.process.wait()
         self.process.stdin.close()
@@ -177,7 +176,7 @@ class Worker:
 def _start(
     case: Case, name: str, precision: str, torch_python: Path | None, stack: contextlib.ExitStack
 ) -> Worker | None:
-    """A process after its first step; None if it cannot be had."""
+    """Start a process and wait for its first step; return None if its library is missing."""
     contestant = CONTESTANTS[name]
     python = torch_python if contestant.needs == "torch" else None
     if python is None and importlib.util.find_spec(contestant.needs) is None:
@@ -197,7 +196,7 @@ def _start(
 
 
 def _row(key: tuple[str, str], workers: dict[tuple[str, str], Worker], images: int) -> dict:
-    """The figures of one worker, as medians of all rounds, and the ratios within them."""
+    """Return the measurements of one worker: medians of all rounds, and ratios within them."""
     turns = {other: worker.turns for other, worker in workers.items()}
     own, pytorch, full = turns[key], turns.get((PYTORCH, key[1])), turns.get((key[0], "float32"))
     return {
@@ -214,7 +213,7 @@ def _row(key: tuple[str, str], workers: dict[tuple[str, str], Worker], images: i
 
 
 def _ratio(own: list[dict], reference: list[dict] | None, kind: str) -> float | None:
-    """How many times as fast as the reference: the median of the rounds."""
+    """Return the speed relative to the reference: the median of the rounds."""
     if not reference:
         return None
     return statistics.median(b[kind] / a[kind] for a, b in zip(own, reference, strict=True))
@@ -242,7 +241,7 @@ def _show(title: str, rows: dict[str, dict]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and returns its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), measure, argv, backend=False)
 
 
