@@ -90,18 +90,12 @@ def get_dataset(
     _check_arguments(parsed, subset_seed, repeats, test_fraction, val_fraction)
     if all_test and (parsed.base != "Folder" or parsed.per_class):
         raise UsageError(f"all images are for testing (--all) in data sets Folder, not in {name}")
-    root = None if root is None else Path(root)
     part = {"part": parsed.part} if parsed.part else {}
+    root = None if root is None else Path(root)
     args = ReaderArgs(root, parsed.per_class, subset_seed, test_fraction, all_test)
     raw = DATASETS.get(parsed.base)(args, **part)
-    if isinstance(raw, RawTextDataset):
-        if target_size is not None or crop_size is not None:
-            raise UsageError(f"{name} has documents, not images of any size")
-        dataset = text_dataset(name, parsed, raw, word_vectors, max_words, max_length)
-    elif word_vectors is not None:
-        raise UsageError(f"--word_vectors {word_vectors}: {name} has images, not documents")
-    else:
-        dataset = image_dataset(name, parsed, raw, target_size, crop_size)
+    sizes, words = (target_size, crop_size), (word_vectors, max_words, max_length)
+    dataset = _of_samples(name, parsed, raw, sizes, words)
     check_classes(dataset)
     if all_test:
         return dataset
@@ -123,6 +117,19 @@ def _check_arguments(
     for kind, fraction in (("test", test_fraction), ("validation", val_fraction)):
         if fraction is not None and not 0 < fraction < 1:
             raise UsageError(f"the {kind} fraction must lie between 0 and 1, it is {fraction}")
+
+
+def _of_samples(
+    name: str, parsed: DatasetName, raw: RawDataset, sizes: tuple, words: tuple
+) -> Dataset:
+    """Return the data set of documents or images; refuse options that only the others have."""
+    if isinstance(raw, RawTextDataset):
+        if any(size is not None for size in sizes):
+            raise UsageError(f"{name} has documents, not images of any size")
+        return text_dataset(name, parsed, raw, *words)
+    if words[0] is not None:
+        raise UsageError(f"--word_vectors {words[0]}: {name} has images, not documents")
+    return image_dataset(name, parsed, raw, *sizes)
 
 
 def _with_subset(

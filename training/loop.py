@@ -283,32 +283,42 @@ def _fit(
         *(*watching, GarbageOfEpochs(), interruption),
     ]
 
-    def fit() -> None:
-        first = point.state.epoch
-        if point.state.step == len(training):
-            end_epoch(run.model, callbacks, point.state, epochs)
-            first += 1
-        run.model.fit(
-            training,
-            epochs=epochs,
-            initial_epoch=first,
-            callbacks=callbacks,
-            # The batches come in random order already; Keras would shuffle them once more, by a
-            # generator that is not seeded with the epoch.
-            shuffle=False,
-            verbose=int(run.options.progress),
-        )
-
-    def keep() -> None:
-        for snapshot in snapshots:
-            snapshot.keep()
-        hosts.barrier()
-
-    start = time.perf_counter()
+    keep = partial(_keep, snapshots)
     ending = interruption.after_a_step(keep) if snapshots else interruption.immediate()
+    start = time.perf_counter()
     with explained(snapshots), ending, shorter_epoch_expected(), backend.untuned_reading():
-        _original_errors(training, fit)
+        _original_errors(training, partial(_run_epochs, run, training, point, epochs, callbacks))
     logger.info("Trained for %.0f s", time.perf_counter() - start)
+
+
+def _run_epochs(
+    run: Training,
+    training: Batches,
+    point: ResumePoint,
+    epochs: int,
+    callbacks: list[keras.callbacks.Callback],
+) -> None:
+    """End the epoch of the snapshot if all its steps are done; then run ``fit``."""
+    first = point.state.epoch
+    if point.state.step == len(training):
+        end_epoch(run.model, callbacks, point.state, epochs)
+        first += 1
+    run.model.fit(
+        training,
+        epochs=epochs,
+        initial_epoch=first,
+        callbacks=callbacks,
+        # The batches come in random order already; Keras would shuffle them once more, by a
+        # generator that is not seeded with the epoch.
+        shuffle=False,
+        verbose=int(run.options.progress),
+    )
+
+
+def _keep(snapshots: list[Snapshot]) -> None:
+    for snapshot in snapshots:
+        snapshot.keep()
+    hosts.barrier()
 
 
 def _original_errors(batches: Batches, fit: Callable[[], None]) -> None:

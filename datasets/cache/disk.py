@@ -152,16 +152,14 @@ def stored_images(
         UserError: the file cannot be written, or an image not be read.
     """
     path = folder / f"{name}-{_key([paths[i] for i in positions])}.images"
-    found = _open(path, positions, len(images))
-    if found:
+    if found := _open(path, positions, len(images)):
         return found
     _make(folder)
     waiting = partial(logger.info, "Waiting for another run that is writing %s", path)
     with locked(path.with_suffix(".lock"), waiting) as lock:
         if lock.locked:
             remove_leftovers(path)  # whoever left these is dead
-        found = _open(path, positions, len(images))
-        if found:
+        if found := _open(path, positions, len(images)):
             return found
         _check_space(path, estimate())
         _write(path, images, positions, threads, lock)

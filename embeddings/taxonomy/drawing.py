@@ -46,24 +46,15 @@ def draw(
     """
     from matplotlib.figure import Figure
 
-    several = taxonomy.with_several_parents()
-    if several:
-        raise UserError(
-            f"{taxonomy.source} is no tree and cannot be drawn: {listing(several)} "
-            "(several parents)"
-        )
-    if len(taxonomy.roots) > 1:
-        raise UserError(
-            f"{taxonomy.source} is no tree and cannot be drawn: it has {len(taxonomy.roots)} roots"
-        )
+    _check_tree(taxonomy)
     leaves = lowest_nodes(taxonomy, taxonomy.nodes(labels))
     texts = [
         printable((names or {}).get(str(label), name))
         for label, name in zip(taxonomy.labels, taxonomy.names, strict=True)
     ]
     layout = layout_tree(taxonomy, leaves, texts, _text_width, _ROW)
-    heading = f"{title}: {len(labels)} classes, height {taxonomy.height}".removeprefix(": ")
-    heading = printable(heading)
+    about = f"{len(labels)} classes, height {taxonomy.height}"
+    heading = printable(f"{title}: {about}" if title else about)
     width = max(layout.width, _text_width(heading) * 1.5) + 2 * _MARGIN
     height = layout.height + _TITLE + 2 * _MARGIN
     figure = Figure((width / 72, height / 72), dpi=_DPI)
@@ -73,6 +64,16 @@ def draw(
     _write(axes, 0, -_TITLE + _SIZE / 2, heading, _GRAY, size=1.5 * _SIZE)
     _draw_nodes(axes, layout, branches(taxonomy, leaves))
     return figure
+
+
+def _check_tree(taxonomy: Taxonomy) -> None:
+    reason = ""
+    if several := taxonomy.with_several_parents():
+        reason = f"{listing(several)} (several parents)"
+    elif len(taxonomy.roots) > 1:
+        reason = f"it has {len(taxonomy.roots)} roots"
+    if reason:
+        raise UserError(f"{taxonomy.source} is no tree and cannot be drawn: {reason}")
 
 
 def _draw_nodes(axes, layout: Layout, branch: Mapping[int, int]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -56,13 +57,7 @@ def evaluate_model(
     network = keras.Model(model.inputs, list(scorer.tensors.values()))
     network.jit_compile = loader.jit_compile
 
-    def outputs(split: Split, transform: Transform) -> list[np.ndarray]:
-        with loader.batches(split, transform) as batches:
-            found = compute(network, batches, loader.verbose)
-        if not all(np.isfinite(values).all() for values in found):
-            raise UserError(f"{entry[1]} computes values that are not finite for some images")
-        return found
-
+    outputs = partial(_outputs, network, loader, entry[1])
     training = None
     if scorer.learns:
         features, *_ = outputs(known.train, known.test_transform)
@@ -76,3 +71,13 @@ def evaluate_model(
         metrics, curve = evaluate(*values, fprs), Curve.exact(*values)
         results.append(Result(*entry, score, images, metrics, curve))
     return results
+
+
+def _outputs(
+    network: keras.Model, loader: LoaderOptions, file: Path, split: Split, transform: Transform
+) -> list[np.ndarray]:
+    with loader.batches(split, transform) as batches:
+        found = compute(network, batches, loader.verbose)
+    if not all(np.isfinite(values).all() for values in found):
+        raise UserError(f"{file} computes values that are not finite for some images")
+    return found
