@@ -305,7 +305,7 @@ def _evaluate_model(
     """Load and evaluate one model, which is freed before the next one is loaded."""
     from embeddings import load_class_embeddings
     from evaluation.classification import matching, models
-    from evaluation.classification.classifiers import Request
+    from evaluation.classification.classifiers import MethodArgs
     from evaluation.loading import LoaderOptions
     from models.files.published import check_name, open_model
     from training.parallel import backend
@@ -314,7 +314,7 @@ def _evaluate_model(
     if entry.architecture:
         check_name(entry.path, model, entry.architecture)
     dataset = matching.with_input_of(dataset, description, args.target_size, args.crop_size)
-    request = Request(
+    method_args = MethodArgs(
         model,
         description,
         dataset.labels,
@@ -334,7 +334,7 @@ def _evaluate_model(
         args.seed,
     )
     return models.evaluate_model(
-        entry.name, entry.path, entry.method, request, dataset, similarities, loader
+        entry.name, entry.path, entry.method, method_args, dataset, similarities, loader
     )
 
 

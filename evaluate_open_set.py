@@ -39,8 +39,8 @@ _FPRS = (0.01, 0.1)
 
 def build_parser() -> argparse.ArgumentParser:
     parser = arguments.build_parser(__doc__)
-    data_options.add_source_options(parser)
-    data_options.add_reading_options(parser)
+    data_options.add_dataset_options(parser)
+    data_options.add_loader_options(parser)
     parser.set_defaults(repeats=1, val_fraction=None)
     _add_class_options(parser.add_argument_group("known and unknown classes"))
     _add_model_options(parser.add_argument_group("models"))

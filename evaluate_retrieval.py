@@ -28,7 +28,7 @@ _SIMILARITIES = {
 
 def build_parser() -> argparse.ArgumentParser:
     parser = arguments.build_parser(__doc__)
-    data_options.add_source_options(parser, required=False)
+    data_options.add_dataset_options(parser, required=False)
     parser.set_defaults(repeats=1, val_fraction=None, target_size=None, crop_size=None)
     class_options.add_classes_from(parser, "their classes, in their order, are those of --dataset")
     class_options.add_hierarchy_options(parser)

@@ -65,7 +65,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def study(args: argparse.Namespace) -> None:
-    """Do what is asked for."""
     if (args.name is None) != (args.action == "list"):
         given = "give the name of a study" if args.name is None else "takes no name"
         raise UsageError(f"{args.action}: {given}; known are: {', '.join(NAMES)}")

@@ -15,7 +15,7 @@ from models.registry import BACKBONES
 def body(
     x: KerasTensor, num_outputs: int, classifier: bool, activation: str, dtype: str
 ) -> KerasTensor:
-    """Three convolutions with an activation, and a dense layer; all with L2 penalties.
+    """Build three convolutions with an activation, and a dense layer; all with L2 penalties.
 
     Args:
         x: the normalized images.

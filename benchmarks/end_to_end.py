@@ -46,7 +46,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def _measure(run, args: argparse.Namespace) -> dict[str, object]:
-    """Epochs in turn: from the data set, and of one batch."""
+    """Time epochs in turn: from the data set, and of one batch."""
     from training import loop
 
     training, *others = loop._batches(run)

@@ -72,7 +72,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def _measure_files(args: argparse.Namespace) -> dict[str, object]:
-    """JPEG files to batches of 448 pixels."""
+    """Measure the way from JPEG files to batches of 448 pixels."""
     import tempfile
     from dataclasses import replace
 

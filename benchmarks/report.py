@@ -15,7 +15,7 @@ from training.parallel.startup import backend_name
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the report."""
-    parser.add_argument("--output", type=Path, metavar="FILE", help="all figures, .json")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="all measurements, .json")
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
 
 

@@ -13,19 +13,19 @@ from utils import UsageError
 
 
 class Parser(argparse.ArgumentParser):
-    """Answers a wrong command line with one line and exit status 2."""
+    """Parser that refuses a wrong command line in one line, with exit status 2."""
 
     def parse_known_args(
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """See argparse; unknown options are told first."""
+        """Parse as argparse does, but report unknown options before missing ones."""
         args = sys.argv[1:] if args is None else list(args)
         if not {"-h", "--help"} & {*args}:
             self._check_names([*itertools.takewhile(lambda text: text != "--", args)])
         return super().parse_known_args(args, namespace)
 
     def _check_names(self, args: Sequence[str]) -> None:
-        """Refuse what argparse tells too late, or not: unknown options, and lists given twice."""
+        """Refuse unknown options, and lists given twice, which argparse lets pass."""
         known = self._option_string_actions
         given = Counter(text.split("=")[0] for text in args)
         for text in args:
@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults, but not that something is absent, nor what the text says itself.
+    """Formatter that adds defaults, unless they are absent or the text says them itself.
 
     Without a ``metavar``, arguments are called by their type.
     """
@@ -138,7 +138,7 @@ def refuse(args: argparse.Namespace, options: Iterable[str], because: str) -> No
 
 
 def known(check: Callable[[str], object]) -> Callable[[str], str]:
-    """The type of an argument that ``check`` raises a UsageError for when it is wrong."""
+    """Return the type of an argument for which ``check`` raises a UsageError when it is wrong."""
 
     def convert(text: str) -> str:
         try:

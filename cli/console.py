@@ -157,7 +157,7 @@ class _Handler(logging.StreamHandler):
 
 
 def _unwritten() -> str | None:
-    """Reason why results could not be written, if so."""
+    """Return the reason why results could not be written, if so."""
     handlers = logging.getLogger("results").handlers
     return next((h.failure for h in handlers if isinstance(h, _Handler) and h.failure), None)
 

@@ -25,7 +25,7 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
 
     For a command that trains, images may be repeated and held out.
     """
-    group = add_source_options(parser)
+    group = add_dataset_options(parser)
     if training:
         _add_split_options(group)
         _add_text_options(parser)
@@ -37,10 +37,10 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
             help="test on all images of --dataset Folder, in one subfolder per class; classes of "
             "the model may be missing",
         )
-    add_reading_options(parser)
+    add_loader_options(parser)
 
 
-def add_source_options(
+def add_dataset_options(
     parser: argparse.ArgumentParser, required: bool = True
 ) -> argparse._ArgumentGroup:
     """Add the options that choose the images, and return their group."""
@@ -107,7 +107,7 @@ def add_known_options(group: argparse._ArgumentGroup, several: bool = False) -> 
     )
 
 
-def add_reading_options(parser: argparse.ArgumentParser) -> None:
+def add_loader_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how images are read."""
     add = parser.add_argument_group("reading images").add_argument
     add(

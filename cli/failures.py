@@ -13,7 +13,7 @@ _SIGNS = (
     *("failed to map segment", "can't start new thread", "resource_exhausted", "bad allocation"),
     *("out of memory", "oom when allocating", "unable to allocate"),
 )
-"""What libraries say for lack of memory."""
+"""Messages of libraries about lack of memory."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -26,7 +26,7 @@ DEVICE_TYPES = ("auto", "gpu", "cpu")
 
 
 def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> None:
-    """Which network, and from which weights it starts."""
+    """Add the options of the network and its initial weights."""
     add = parser.add_argument_group("network").add_argument
     add(
         "--architecture",
@@ -49,7 +49,7 @@ def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> No
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """How long and how it is trained."""
+    """Add the options of epochs, batches, optimizer and accuracies."""
     add = parser.add_argument_group("training").add_argument
     add("--epochs", type=non_negative_int, help="(default: as many as the schedule has)")
     add("--batch_size", type=positive, default=100, help="images")
@@ -107,7 +107,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
-    """What computes it, and in which precision."""
+    """Add the options of devices and precision."""
     add = parser.add_argument_group("devices").add_argument
     add("--gpus", type=positive, default=1, help="GPUs to share every batch")
     add("--gpu_merge", action="store_true", help="merge replicas on the GPUs instead of the CPU")
@@ -139,7 +139,7 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_schedule_options(parser: argparse.ArgumentParser) -> None:
-    """Which learning rate each epoch gets."""
+    """Add the options of the learning-rate schedule."""
     defaults = ScheduleOptions()
     group = parser.add_argument_group("learning rate")
     group.add_argument("--lr_schedule", choices=tuple(SCHEDULES), default=defaults.lr_schedule)
@@ -173,7 +173,7 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """What is written where."""
+    """Add the options of the output files."""
     group = parser.add_argument_group("output")
 
     def add(name: str, text: str, metavar: str = "FILE") -> None:

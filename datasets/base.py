@@ -57,7 +57,7 @@ class RawSplit:
 
 @dataclass(frozen=True)
 class RawDataset:
-    """What a reader returns; each kind of samples adds its own settings."""
+    """Return value of a reader; each kind of samples adds its own settings."""
 
     train: RawSplit | None  # training samples, or None where all are for testing
     test: RawSplit  # test samples

@@ -39,7 +39,7 @@ class ClassEmbeddings:
         return self.vectors.shape[1]
 
     def scaled(self, factor: float) -> "ClassEmbeddings":
-        """Return the embeddings with every vector so many times as long."""
+        """Return the embeddings multiplied by a factor."""
         return replace(self, vectors=self.vectors * np.float32(factor))
 
     def restrict(self, labels: Sequence[Label]) -> "ClassEmbeddings":

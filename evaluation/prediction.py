@@ -10,7 +10,7 @@ from utils import UserError, unknown_name
 
 
 class Classifier:
-    """Classifies images by one output of a network.
+    """Classifier by one output of a network.
 
     Args:
         model: the network, as ``models.files.saved.load_model`` returns it.

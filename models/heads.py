@@ -84,7 +84,7 @@ def layer_output(model: keras.Model, base: str) -> KerasTensor:
 
 
 def _counted(model: keras.Model) -> list[keras.Layer]:
-    """Layers of a network without those that normalize pixels, which published models lack."""
+    """Return the layers but those that normalize pixels, which published models lack."""
     names = [layer.name for layer in model.layers]
     first = 1 + max((names.index(name) for name in IMAGE_LAYERS if name in names), default=0)
     return [model.layers[0], *model.layers[first:]]

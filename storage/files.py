@@ -110,7 +110,7 @@ def _keep_or_remove(file: TextIO, partial: Path) -> None:
 
 
 def partial_path(path: Path) -> Path:
-    """Path at which ``growing`` writes before the file is complete."""
+    """Return the path at which ``growing`` writes before the file is complete."""
     return path.with_name(path.name + PARTIAL)
 
 
@@ -133,6 +133,6 @@ def write_errors(
 
 
 def _reason(error: Exception) -> str:
-    """Message of the system, unwrapped from that of HDF5."""
+    """Return the system's message, unwrapped from that of HDF5."""
     wrapped = re.search(r"error message = '([^']+)'", str(error))
     return wrapped[1] if wrapped else one_line(error)

@@ -12,10 +12,10 @@ from filelock import lock_descriptor
 from utils import UserError
 
 PATIENCE = 600.0
-"""Seconds that a process waits for another one that gives no sign of life."""
+"""Seconds that a process waits for another one without a heartbeat."""
 
 _HOLDER = b"process "
-"""What a lock file begins with that names its holder."""
+"""Beginning of a lock file, before the name of its holder."""
 _POLL = 0.1  # seconds
 
 
@@ -69,11 +69,11 @@ class Lock:
             os.pwrite(self._descriptor, f"{holder}\n".encode(), 0)
 
     def changed(self) -> float:
-        """Return when the holder last gave a sign of life, see ``touch``."""
+        """Return the time of the last heartbeat of the holder, see ``touch``."""
         return os.fstat(self._descriptor).st_mtime
 
     def touch(self) -> None:
-        """Give a sign of life, so that others go on waiting."""
+        """Send a heartbeat, so that others go on waiting."""
         with suppress(OSError):  # another user's
             os.utime(self._descriptor)
 
@@ -89,7 +89,7 @@ class Lock:
         self.close()
 
     def _is_named(self) -> bool:
-        """Whether the open file still has its name."""
+        """Return whether the open file still has its name."""
         try:
             return os.path.samestat(os.lstat(self.path), os.fstat(self._descriptor))
         except FileNotFoundError:
@@ -111,13 +111,13 @@ def locked(path: Path, busy: Callable[[], None], patience: float = PATIENCE) -> 
     Args:
         path: the lock file, see ``Lock``.
         busy: called if another process holds the lock; raises, or returns to wait for that process.
-        patience: seconds to wait without a sign of life.
+        patience: seconds to wait without a heartbeat.
 
     Yields:
         The lock; its ``locked`` is False if the file system cannot lock.
 
     Raises:
-        UserError: the file cannot be opened, or its holder gives no sign of life.
+        UserError: the file cannot be opened, or its holder sends no heartbeat.
     """
     try:
         lock = Lock(path)

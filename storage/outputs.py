@@ -23,13 +23,13 @@ from utils import UsageError, UserError
 logger = logging.getLogger(__name__)
 
 RECORD = ".run.json"
-"""What the name of a record has behind that of its file."""
+"""Suffix of the name of a record, behind that of its file."""
 
 _LOCK = "lock"
 _EXCHANGE, _AT_FDCWD = 2, -100  # of Linux: linux/fs.h, linux/fcntl.h
 
 State = tuple[tuple, ...]
-"""What tells a file, or all files in a folder, from others; empty: there is none."""
+"""Fingerprint of a file, or of all files in a folder; empty: there is none."""
 
 
 @dataclass

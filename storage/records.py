@@ -51,7 +51,7 @@ def provenance(options: Mapping[str, object]) -> dict[str, object]:
 
 
 def record_path(path: Path) -> Path:
-    """Path of the record of a file: ``FILE.run.json``."""
+    """Return the path of the record of a file: ``FILE.run.json``."""
     return path.with_name(path.name + RECORD)
 
 

@@ -16,7 +16,7 @@ _RANDOM = re.compile(r"[a-z0-9_]{8}" + re.escape(_END))  # what ``tempfile`` cho
 
 
 def hidden(path: Path) -> str:
-    """Return the begin of hidden names for a file, short enough for file systems that limit it."""
+    """Return the prefix of hidden names for a file, short enough for all file systems."""
     name = os.fsencode(path.name)
     if len(name) <= _LONG_NAME:
         return f".{path.name}."

@@ -12,7 +12,7 @@ from sweeping.table import select
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a loss reached on a data set by one protocol.
+    """Accuracies of a loss on a data set by one protocol.
 
     Attributes:
         rate: that was chosen, or None.
@@ -62,7 +62,7 @@ def _deciding(trial: Trial, runs: Runs) -> float | None:
 
 
 def outcome(part: Part, cell: Cell, protocol: str, runs: Runs) -> Outcome:
-    """Return what a loss reached on a data set.
+    """Return the accuracies of a loss on a data set.
 
     Both protocols report trainings on all training samples: ``paper`` the accuracy on the test
     samples in the best epoch, ``validation`` that after the last epoch.

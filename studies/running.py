@@ -26,7 +26,7 @@ _WITHOUT_FOLDER = ("Digits", "ORL")  # data sets that come with a package
 
 @dataclass(frozen=True)
 class Request:
-    """What of a study is run, and where.
+    """Parts of a study to run, and where.
 
     Attributes:
         out: folder of all results.

@@ -60,7 +60,7 @@ class Resources:
     gpus: float | None = None
 
     def environment(self) -> dict[str, str]:
-        """Environment variables that limit a process to its resources."""
+        """Return the environment variables that limit a process to its resources."""
         threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
         limits = dict.fromkeys(threads, str(self.cpus))
         if not self.gpus:

@@ -35,7 +35,7 @@ _SHARED = (
 
 @dataclass(frozen=True)
 class Machines:
-    """Where trials run.
+    """Machines that trials run on.
 
     Attributes:
         address: head of a Ray cluster; None: this machine.

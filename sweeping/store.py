@@ -139,7 +139,7 @@ class Store:
         return folder
 
     def folder(self, trial: Trial) -> Path:
-        """Folder of a trial."""
+        """Return the folder of a trial."""
         return self.path / _TRIALS / trial.name
 
     def trials(self) -> list[Trial]:
@@ -241,13 +241,13 @@ def _read_record(history: Path) -> dict | None:
     try:
         *_, last = csv.DictReader(read_text(history).rstrip("\n").split("\n"))
         complete = int(last["epoch"]) == record["last_epoch"]["epoch"] and "final" in record
-        _check_figures(record)
+        _check_metrics(record)
     except (UserError, csv.Error, AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None
     return record if complete else None
 
 
-def _check_figures(record: Mapping) -> None:
+def _check_metrics(record: Mapping) -> None:
     """Raise one of several errors unless a record has what tables show."""
     name = record.get("epochs_judged_by")
     record.get("options", {}).get("val_fraction")

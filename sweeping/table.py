@@ -68,7 +68,7 @@ def _progress(result: Result) -> Row:
 
 
 def _accuracies(result: Result) -> Row:
-    """Best and last accuracy of the epochs, and the test accuracy of the final evaluation."""
+    """Return best and last accuracy of the epochs, and test accuracy of the final evaluation."""
     name = result.record.get("epochs_judged_by")
     if result.status != FINISHED or name is None:
         return dict.fromkeys(("best", "best_epoch", "last", "final"))

@@ -56,7 +56,7 @@ results = logging.getLogger("results")
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained on what, and how."""
+    """A training: network, data set, objective and options."""
 
     model: keras.Model  # not compiled, one output per term of the objective
     dataset: Dataset  # train and test split, and maybe one for validation

@@ -97,7 +97,7 @@ class SGD(_Decaying, keras.optimizers.SGD):
         self.iterations.assign_add(1)
 
     def _lacking(self, pairs: Sequence[tuple[KerasTensor, keras.Variable]]) -> list[str]:
-        """Return what is wanted that the fused step does not do."""
+        """Return what the fused step does not support, of all that is asked for."""
         lacking = [name for name, off in _NOT_FUSED.items() if getattr(self, name) != off]
         if not self.momentum:
             lacking.append("no momentum")
@@ -141,7 +141,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
 
 
 def decay_per_iteration(final_factor: float, iterations: int) -> float:
-    """Return the decay with which the rate has shrunk by ``final_factor`` after so many steps.
+    """Return the decay that multiplies the learning rate by ``final_factor`` over all steps.
 
     The factor is in (0, 1]; 0 means no decay.
     """

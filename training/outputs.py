@@ -68,7 +68,7 @@ def claim_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
 
 
 def _wrote(run: str | None, epochs: int | None, path: Path) -> bool:
-    """Whether a run wrote a file, as a run of as many epochs: of fewer, it is another."""
+    """Return whether a run of as many epochs wrote a file; one of fewer epochs is another run."""
     record = record_path(path)
     if not _is_of(record, run, epochs):
         return False
@@ -146,7 +146,7 @@ def result_paths(outputs: OutputOptions) -> list[Path]:
 
 
 def _is_record_of(path: Path, record: Mapping[str, object]) -> bool:
-    """Whether the record in a file is of the same run, and of as many epochs, as another."""
+    """Return whether the record in a file has the run and the number of epochs of another."""
     return _is_of(path, record["run"], record["options"].get("epochs"))
 
 

@@ -20,7 +20,7 @@ _CROP_RATIO = 7 / 8  # of all published sizes: 512 to 448, 256 to 224
 
 @dataclass(frozen=True, kw_only=True)
 class RawImageDataset(RawDataset):
-    """What a reader of images returns; samples are uint8 (height, width, channels)."""
+    """Return value of a reader of images; samples are uint8 (height, width, channels)."""
 
     preprocessing: Preprocessing  # default sizes and augmentation
     channels: int = 3  # 3 for RGB, 1 for gray

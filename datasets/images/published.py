@@ -8,7 +8,7 @@ from datasets.images.preprocessing import Preprocessing
 
 
 class PublishedInput(NamedTuple):
-    """How images become the input of a network."""
+    """Sizes and normalization that make images the input of a network."""
 
     preprocessing: Preprocessing  # sizes and augmentation
     normalization: Normalization  # mean and standard deviation

@@ -15,12 +15,12 @@ from utils import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class RawTextDataset(RawDataset):
-    """What a reader of documents returns; samples are texts."""
+    """Return value of a reader of documents; samples are texts."""
 
 
 @dataclass(frozen=True)
 class Encoding(Transform):
-    """Turn documents into numbers of words; nothing is random, in training neither.
+    """Turn documents into word numbers; nothing is random, not even in training.
 
     Attributes:
         vocabulary: the words.

@@ -40,7 +40,7 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """How many numbers there are."""
+        """Number of word numbers."""
         return FIRST + len(self.words)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:

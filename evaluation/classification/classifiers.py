@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Request:
-    """What the user wants to classify with."""
+class MethodArgs:
+    """Arguments of a method to classify."""
 
     model: keras.Model  # the network
     description: ModelDescription  # of its classes and outputs
@@ -99,12 +99,10 @@ class LinearSVM:
 Classifier = Comparison | LinearSVM
 
 
-def own_decision(request: Request) -> Classifier:
+def own_decision(args: MethodArgs) -> Classifier:
     """Return the classifier that the model was trained to be."""
-    output = request.description.classifying
-    return Comparison(
-        request.model.outputs[-1], output.decision, output.class_vectors, _columns(request)
-    )
+    output = args.description.classifying
+    return Comparison(args.model.outputs[-1], output.decision, output.class_vectors, _columns(args))
 
 
 def other_decisions(classifier: Classifier) -> dict[str, Classifier]:
@@ -118,31 +116,29 @@ def other_decisions(classifier: Classifier) -> dict[str, Classifier]:
     return {name: replace(classifier, decision=name) for name in ("cosine", "distance_cosine")}
 
 
-def nearest_centroid(request: Request) -> Classifier:
+def nearest_centroid(args: MethodArgs) -> Classifier:
     """Return a classifier by the nearest centroid, in squared Euclidean distance.
 
     Raises:
         UsageError: there is no centroid for a class, or it has other dimensions than the features.
     """
-    tensor = feature_tensor(request.model, request.layer)
-    centroids = request.centroids.restrict(request.labels)
+    tensor = feature_tensor(args.model, args.layer)
+    centroids = args.centroids.restrict(args.labels)
     if tensor.shape[-1] != centroids.dimensions:
         raise UsageError(
             f"the features have {tensor.shape[-1]} dimensions, but the centroids "
             f"{centroids.dimensions}"
         )
-    return Comparison(
-        tensor, "distance", centroids.vectors, np.arange(len(request.labels)), request.norm
-    )
+    return Comparison(tensor, "distance", centroids.vectors, np.arange(len(args.labels)), args.norm)
 
 
-def svm_on_features(request: Request) -> Classifier:
+def svm_on_features(args: MethodArgs) -> Classifier:
     """Return a linear SVM on the embedding, or on another layer."""
-    tensor = feature_tensor(request.model, request.layer)
-    return LinearSVM(tensor, request.cost, request.seed, request.norm)
+    tensor = feature_tensor(args.model, args.layer)
+    return LinearSVM(tensor, args.cost, args.seed, args.norm)
 
 
-def largest_value(request: Request) -> Classifier:
+def largest_value(args: MethodArgs) -> Classifier:
     """Return a classifier by the largest of a layer's values, one for each class of the model.
 
     The layer is that of the class probabilities, unless one is named.
@@ -150,35 +146,35 @@ def largest_value(request: Request) -> Classifier:
     Raises:
         UsageError: the model has no probabilities, or the layer another number of values.
     """
-    if request.layer is not None:
-        tensor = feature_tensor(request.model, request.layer)
-    elif _has_probabilities(request.model):
-        tensor = request.model.outputs[-1]
+    if args.layer is not None:
+        tensor = feature_tensor(args.model, args.layer)
+    elif _has_probabilities(args.model):
+        tensor = args.model.outputs[-1]
     else:
         raise UsageError(
             "--prob_features: the model has no class probabilities, "
-            f"it classifies by its layer {request.description.classifying.name}"
+            f"it classifies by its layer {args.description.classifying.name}"
         )
-    classes = len(request.description.labels)
+    classes = len(args.description.labels)
     if tensor.shape[-1] != classes:
         raise UsageError(
-            f"--prob_features: the layer {request.layer} has {tensor.shape[-1]} values for "
+            f"--prob_features: the layer {args.layer} has {tensor.shape[-1]} values for "
             f"{classes} classes"
         )
-    return Comparison(tensor, "output", None, _columns(request))
+    return Comparison(tensor, "output", None, _columns(args))
 
 
-def _columns(request: Request) -> np.ndarray:
+def _columns(args: MethodArgs) -> np.ndarray:
     """Return the positions of the classes to choose from among those of the model."""
-    known = {str(label): i for i, label in enumerate(request.description.labels)}
-    return np.array([known[str(label)] for label in request.labels])
+    known = {str(label): i for i, label in enumerate(args.description.labels)}
+    return np.array([known[str(label)] for label in args.labels])
 
 
 def _has_probabilities(model: keras.Model) -> bool:
     return is_softmax(model.get_layer(model.output_names[-1]))
 
 
-METHODS: dict[str, Callable[[Request], Classifier]] = {
+METHODS: dict[str, Callable[[MethodArgs], Classifier]] = {
     "own": own_decision,
     "centroids": nearest_centroid,
     "svm": svm_on_features,
@@ -187,15 +183,15 @@ METHODS: dict[str, Callable[[Request], Classifier]] = {
 """Ways to classify by the option that asks for them; ``"own"`` without any."""
 
 
-def method_name(method: str, request: Request) -> str:
+def method_name(method: str, args: MethodArgs) -> str:
     """Return the name of the method for this model in tables."""
-    output = request.description.classifying
+    output = args.description.classifying
     if method == "own":
         if comparison := DECISIONS[output.decision].comparison:
             return f"class embedding ({comparison})"
-        return "probability" if _has_probabilities(request.model) else "largest output"
+        return "probability" if _has_probabilities(args.model) else "largest output"
     if method == "centroids":
         return "centroid (L2)"
     if method == "prob_features":
-        return f"largest of {request.layer or output.name}"
-    return f"SVM on {request.layer}" if request.layer else "SVM"
+        return f"largest of {args.layer or output.name}"
+    return f"SVM on {args.layer}" if args.layer else "SVM"

@@ -34,7 +34,7 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
-    """What a network reaches on a split."""
+    """Losses and accuracies of a network on a split."""
 
     # Losses, and accuracies in [0, 1], by the names they have in training; accuracies are NaN if
     # any output or score is not finite

@@ -11,7 +11,7 @@ from evaluation.classification.accuracy import all_accuracies
 from evaluation.classification.classifiers import (
     METHODS,
     Classifier,
-    Request,
+    MethodArgs,
     method_name,
     other_decisions,
 )
@@ -35,7 +35,7 @@ def evaluate_model(
     name: str,
     file: Path,
     method: str,
-    request: Request,
+    args: MethodArgs,
     dataset: ImageDataset,
     similarities: Mapping[str, np.ndarray],
     loader: LoaderOptions,
@@ -46,8 +46,8 @@ def evaluate_model(
         name: of the model in tables.
         file: of the model.
         method: a key of ``METHODS``.
-        request: the model, and what to classify with.
-        dataset: with the classes of the request.
+        args: the model, and what to classify with.
+        dataset: with the classes of ``args``.
         similarities: see ``all_accuracies``.
         loader: how images are read.
 
@@ -55,10 +55,10 @@ def evaluate_model(
         UsageError: the method does not fit the model.
         UserError: an image cannot be read, or the network yields values that are not finite.
     """
-    classifier = METHODS[method](request)
+    classifier = METHODS[method](args)
     others = other_decisions(classifier) if method == "own" else {}
     heads = [_head(*each, file) for each in (*others.items(), (name, classifier))]
-    evaluator = Evaluator(request.model, heads, jit_compile=loader.jit_compile)
+    evaluator = Evaluator(args.model, heads, jit_compile=loader.jit_compile)
     if classifier.learns:
         features = _finite(_training_features(evaluator, dataset, loader), file)
         classifier.fit(features, np.tile(dataset.train.labels, loader.augmentation_epochs))
@@ -67,7 +67,7 @@ def evaluate_model(
     scores = found.scores
     metrics = all_accuracies(scores, dataset.test.labels, similarities)
     metrics |= {f"accuracy_{other}": found.values[f"{other}_acc"] for other in others}
-    return Result(name, file, method_name(method, request), metrics, scores.argmax(axis=1))
+    return Result(name, file, method_name(method, args), metrics, scores.argmax(axis=1))
 
 
 def _head(name: str, classifier: Classifier, file: Path) -> Head:

@@ -24,7 +24,7 @@ _TPR = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Numbers of images that are accepted, by ascending cut-off: from all to none."""
+    """Counts of accepted images by ascending cut-off, from all to none."""
 
     known: np.ndarray  # int (cut-offs,), of known classes
     correct: np.ndarray  # int (cut-offs,), of these, the correctly classified ones

@@ -53,7 +53,7 @@ class Training:
 
     @classmethod
     def of(cls, features: np.ndarray, labels: np.ndarray) -> Self:
-        """Return what follows from features (images, dimensions) and labels, all of which occur."""
+        """Summarize features (images, dimensions) by labels, all of which occur."""
         sums = np.zeros((labels.max() + 1, features.shape[1]))
         np.add.at(sums, labels, features)
         return cls(sums / np.bincount(labels)[:, np.newaxis], normalized(features), labels)

@@ -16,7 +16,7 @@ _HEADER = ("model", "measure", "far", "fold", "value")
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """What the features of one model reach."""
+    """Verification results of the features of one model."""
 
     pairs: int  # their number
     accuracies: np.ndarray  # in [0, 1], (folds,)

@@ -19,7 +19,7 @@ DECAY = 2e-4
 
 
 class Variant(NamedTuple):
-    """What sets one of the networks apart."""
+    """Settings of one network of the family."""
 
     blocks: int  # blocks in each of the three units
     channels: tuple[int, int, int]  # channels of each unit

@@ -21,7 +21,7 @@ BLOCKS = 3
 
 
 class Variant(NamedTuple):
-    """What sets one of the networks apart."""
+    """Settings of one network of the family."""
 
     growth: int  # channels that every layer adds
     depth: int  # layers in each block

@@ -37,7 +37,7 @@ def bottleneck(x: KerasTensor, channels: int, stride: int, names: AutomaticNames
 
 
 class Variant(NamedTuple):
-    """What sets one of the networks apart."""
+    """Settings of one network of the family."""
 
     branch: Callable  # basic or bottleneck
     blocks: int  # blocks in each of the three stages

@@ -23,7 +23,7 @@ STAGE_CHANNELS = (64, 128, 256, 512)
 
 
 class Style(NamedTuple):
-    """How a package makes and names the layers of its ResNets."""
+    """Layers and layer names of the ResNets of one package."""
 
     use_bias: bool  # whether convolutions have a bias
     epsilon: float  # of batch normalization
@@ -43,7 +43,7 @@ class Style(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """What sets one of the networks apart."""
+    """Settings of one network of the family."""
 
     blocks: tuple[int, int, int, int]  # number of blocks in each of the four stages
     block: Callable  # bottleneck or a function like it

@@ -27,14 +27,14 @@ logger = logging.getLogger(__name__)
 _CLASSIFIERS = ("prob", "fc1000")
 _DENSENET = "dense_1"  # the last layer of DenseNets, whatever it is for
 _DECISIONS = {"l2norm": "dot", "softmax": "largest", None: "distance"}
-"""How an embedding is compared with class embeddings, by its normalization."""
+"""Decision that compares an embedding with class embeddings, by its normalization."""
 _MOST = 1_000_000  # classes, dimensions and so on
 _UNNAMED = re.compile(r"batch_normalization(_\d+)?")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a file of the published code does not say."""
+    """Facts that a file of the published code does not hold."""
 
     architecture: str  # name of the network
     dataset: str  # name of the data set it was trained on
@@ -53,7 +53,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class _Heads:
-    """What the network ends in."""
+    """Output layers of the network."""
 
     dimensions: int | None  # of the embedding; None: a plain classifier
     normalization: str | None  # of the embedding, a key of NORMALIZATIONS

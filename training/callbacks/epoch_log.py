@@ -118,7 +118,7 @@ class EpochReporter(keras.callbacks.Callback):
 
 
 def _ordered(metrics: Record) -> Record:
-    """Training before validation; in each the total loss, the other losses, the accuracies."""
+    """Sort training before validation; in each the total loss, other losses, accuracies."""
 
     def rank(name: str) -> tuple[bool, bool, bool]:
         return name.startswith("val_"), not name.endswith("loss"), name not in ("loss", "val_loss")

@@ -84,7 +84,7 @@ def _interruptibly(work: Callable[[], None]) -> None:
 
 
 def _leave(peers: Peers) -> None:
-    """At exit, wait for the others; if the work with them has not begun, tell them instead."""
+    """Wait for the others at exit; if the work with them has not begun, tell them instead."""
     import jax
 
     if peers.done:

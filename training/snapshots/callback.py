@@ -132,7 +132,7 @@ class Snapshot(keras.callbacks.Callback):
 
 @contextmanager
 def explained(snapshots: Sequence[Snapshot]) -> Iterator[None]:
-    """Tell whoever ends the run within the ``with`` block how to resume it.
+    """Say how to resume when a signal ends the run within the ``with`` block.
 
     Raises:
         Interrupted: the block was ended by a signal.

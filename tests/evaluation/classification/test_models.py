@@ -13,7 +13,7 @@ from embeddings import ClassEmbeddings
 from evaluation.classification import matching, reports
 from evaluation.classification.classifiers import (
     LinearSVM,
-    Request,
+    MethodArgs,
     largest_value,
     nearest_centroid,
     own_decision,
@@ -111,8 +111,8 @@ FEATURES = np.random.default_rng(2).normal(size=(30, 3)).astype(np.float32)
 VECTORS = np.random.default_rng(3).normal(size=(4, 3)).astype(np.float32) * [[1], [2], [3], [4]]
 
 
-def request(network, *outputs: Output, **more) -> Request:
-    return Request(network, described("abcd", outputs=outputs), tuple("cab"), **more)
+def method_args(network, *outputs: Output, **more) -> MethodArgs:
+    return MethodArgs(network, described("abcd", outputs=outputs), tuple("cab"), **more)
 
 
 def by_distance(features):
@@ -126,14 +126,14 @@ def by_product(features):
 @pytest.mark.parametrize(("decision", "slow"), [("dot", by_product), ("distance", by_distance)])
 def test_the_model_s_own_rule_among_some_classes(network, decision, slow):
     output = Output("embedding", decision, VECTORS.astype(np.float32))
-    found = own_decision(request(network, output)).scores(FEATURES)
+    found = own_decision(method_args(network, output)).scores(FEATURES)
     order = np.argsort(slow(FEATURES), axis=1)
     np.testing.assert_array_equal(np.argsort(found, axis=1), order)
 
 
 def test_probabilities_are_taken_as_they_are(network):
     classifier = own_decision(
-        request(network, Output("embedding", "dot"), Output("prob", "output"))
+        method_args(network, Output("embedding", "dot"), Output("prob", "output"))
     )
     assert classifier.tensor is network.outputs[1]
     np.testing.assert_array_equal(classifier.scores(np.array([[1, 2, 3, 4.0]])), [[3, 1, 2]])
@@ -159,7 +159,7 @@ def test_a_model_that_goes_by_distance_is_judged_by_angles_too(digits):
 
     def metrics(decision):
         description = described(range(10), outputs=(Output("embedding", decision, vectors),))
-        wanted = Request(network, description, tuple(digits.labels))
+        wanted = MethodArgs(network, description, tuple(digits.labels))
         return evaluate_model("a", A, "own", wanted, digits, {}, LoaderOptions(workers=0))
 
     found = metrics("distance")
@@ -173,7 +173,7 @@ def test_a_model_that_goes_by_distance_is_judged_by_angles_too(digits):
 @pytest.mark.parametrize("decision", ["dot", "output", "distance"])
 def test_centroids_are_compared_by_distance(network, decision):
     centroids = ClassEmbeddings(VECTORS.astype(np.float32), tuple("abcd"))
-    wanted = request(network, Output("embedding", decision), centroids=centroids)
+    wanted = method_args(network, Output("embedding", decision), centroids=centroids)
     with pytest.raises(UsageError, match="5 dimensions, but the centroids 3"):
         nearest_centroid(dataclasses.replace(wanted, layer="2"))
     for norm in (False, True):
@@ -183,7 +183,7 @@ def test_centroids_are_compared_by_distance(network, decision):
 
 
 def test_the_largest_value_of_a_layer(network):
-    wanted = request(network, Output("embedding", "dot"), Output("prob", "output"))
+    wanted = method_args(network, Output("embedding", "dot"), Output("prob", "output"))
     values = np.array([[1, 2, 3, 4.0]])
     for layer in (None, "prob"):
         classifier = largest_value(dataclasses.replace(wanted, layer=layer))
@@ -196,7 +196,7 @@ def test_the_largest_value_of_a_layer(network):
 def test_a_centroid_is_missing(network):
     centroids = ClassEmbeddings(VECTORS[:2].astype(np.float32), tuple("ab"))
     with pytest.raises(UsageError, match="no vector for c;"):
-        nearest_centroid(request(network, Output("embedding", "dot"), centroids=centroids))
+        nearest_centroid(method_args(network, Output("embedding", "dot"), centroids=centroids))
 
 
 def test_features_of_a_layer_are_averaged_over_all_places(network):
@@ -263,6 +263,6 @@ def test_values_that_are_not_finite_are_refused(digits):
     inputs = keras.Input((8, 8, 1))
     outputs = keras.layers.Rescaling(np.inf)(keras.layers.Flatten()(inputs))  # 0 * inf
     network = keras.Model(inputs, outputs)
-    wanted = Request(network, described(range(64)), tuple(digits.labels))
+    wanted = MethodArgs(network, described(range(64)), tuple(digits.labels))
     with pytest.raises(UserError, match=r"a\.keras computes values that are not finite"):
         evaluate_model("a", A, "own", wanted, digits, {}, LoaderOptions(workers=0))
