@@ -28,7 +28,7 @@ AUTO, RAM, OFF = "auto", "ram", "off"
 TRAIN, TEST, VALIDATION = "train", "test", "validation"
 
 _AUTO_SHARE = 0.5  # of the available memory that may be taken without being asked to
-_GB = 1e9
+_MB, _GB = 1e6, 1e9
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _fit(selections: Iterable[_Selection], where: str) -> bool:
         if needed > limit:  # millions of headers take minutes: no need to read the rest
             break
     if needed <= limit:
-        logger.info("Keeping decoded images in memory, about %.1f GB (--cache)", needed / _GB)
+        logger.info("Keeping decoded images in memory, about %.0f MB (--cache)", needed / _MB)
         return True
     if where == RAM:
         raise UsageError(

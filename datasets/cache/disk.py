@@ -152,14 +152,15 @@ def stored_images(
         UserError: the file cannot be written, or an image not be read.
     """
     path = folder / f"{name}-{_key([paths[i] for i in positions])}.images"
-    if found := _open(path, positions, len(images)):
+    if found := _open(path, positions, len(images), logging.DEBUG):
         return found
     _make(folder)
-    waiting = partial(logger.info, "Waiting for another run that is writing %s", path)
+    text = "Waiting for another run that is writing %s; --cache off needs no file"
+    waiting = partial(logger.info, text, path)
     with locked(path.with_suffix(".lock"), waiting) as lock:
         if lock.locked:
             remove_leftovers(path)  # whoever left these is dead
-        if found := _open(path, positions, len(images)):
+        if found := _open(path, positions, len(images), logging.WARNING):
             return found
         _check_space(path, estimate())
         _write(path, images, positions, threads, lock)
@@ -238,14 +239,14 @@ def _protect(path: Path) -> None:
     path.chmod(stat.S_IMODE(path.stat().st_mode) & ~(stat.S_IWGRP | stat.S_IWOTH))
 
 
-def _open(path: Path, positions: np.ndarray, count: int) -> StoredImages | None:
-    """Open the file, or return None if it is missing, damaged or not to be trusted."""
+def _open(path: Path, positions: np.ndarray, count: int, level: int) -> StoredImages | None:
+    """Open the file; return None if it is missing, or damaged or not to be trusted, and say so."""
     try:
         return StoredImages(path, positions, count)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        logger.warning("%s cannot be used (%s): it is made again", path, error)
+        logger.log(level, "%s cannot be used (%s): it is made again", path, error)
         return None
 
 

@@ -28,8 +28,8 @@ def test_the_weights_are_the_same_wherever_images_are_kept(root, tmp_path):
     folder = tmp_path / "cache"
     expected = {
         "off": None,
-        "auto": "Keeping decoded images in memory, about 0.0 GB",
-        "ram": "Keeping decoded images in memory, about 0.0 GB",
+        "auto": "Keeping decoded images in memory, about 0 MB",
+        "ram": "Keeping decoded images in memory, about 0 MB",
         folder: f"Keeping decoded images in {folder}",
     }
     for i, (where, line) in enumerate(expected.items()):
