@@ -62,9 +62,22 @@ def claim_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
         # A run goes on with its history.
         own = _run_of(record_path(path)) == run if name == "history" else _wrote(run, epochs, path)
         claim(f"--{name}", path, outputs.overwrite or bool(run and own))
+    if not outputs.overwrite:
+        _check_records({**files, "snapshot": snapshot} if snapshot else files)
     if folder := outputs.log_dir:
         own = run and _run_of(folder_record(folder)) == run
         _claim_log_dir(folder, outputs.overwrite or bool(own))
+
+
+def _check_records(files: Mapping[str, Path]) -> None:
+    """Refuse outputs by name where the file that will be their record is something else."""
+    for name, path in files.items():
+        record = record_path(path)
+        if os.path.lexists(record) and not _read(record).keys() >= {"options", "versions"}:
+            raise UsageError(
+                f"--{name} {path}: {record} exists and is not the record of a run; give "
+                "--overwrite to replace it"
+            )
 
 
 def _wrote(run: str | None, epochs: int | None, path: Path) -> bool:

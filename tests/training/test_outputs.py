@@ -1,5 +1,6 @@
 """Results and the records beside them: which are written, and which stay those of other runs."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.commands.running import TINY, record, run, succeed
 from training import outputs, saving
 from training.callbacks.epoch_log import EpochReporter
 from training.options import OutputOptions
-from utils import UserError
+from utils import UsageError, UserError
 
 
 def test_one_file_that_cannot_be_written_does_not_keep_the_others_from_being_written(
@@ -95,10 +96,18 @@ def test_a_history_that_is_going_to_be_replaced_keeps_its_record_until_then(tmp_
 
 
 @pytest.mark.parametrize("content", ['{"options": []}', "[" * 100_000, "{}", "[]", "no JSON"])
-def test_any_file_may_lie_where_a_record_is_going_to_be(tmp_path, content):
+def test_what_is_no_record_is_not_replaced_by_one_unseen(tmp_path, content):
     wanted = OutputOptions(weight_dump=tmp_path / "w.h5")
     (tmp_path / "w.h5.run.json").write_text(content)
-    outputs.claim_outputs(wanted)
+    refused = r"--weight_dump .*w\.h5: .*w\.h5\.run\.json exists and is not the record of a run"
+    with pytest.raises(UsageError, match=refused):
+        outputs.claim_outputs(wanted)
+    release()
+    with pytest.raises(UsageError, match=r"--snapshot .*s: .*s\.run\.json exists"):
+        (tmp_path / "s.run.json").symlink_to("nowhere")
+        outputs.claim_outputs(OutputOptions(snapshot=tmp_path / "s"))
+    release()
+    outputs.claim_outputs(dataclasses.replace(wanted, overwrite=True))
     release()
     outputs.begin_records(wanted, {"run": "one", "options": {}})
     assert record(tmp_path / "w.h5") == {"run": "one", "options": {}}
@@ -106,6 +115,14 @@ def test_any_file_may_lie_where_a_record_is_going_to_be(tmp_path, content):
     (tmp_path / "w.h5.run.json").write_text(content)
     outputs.begin_records(wanted, {"run": "one", "options": {}})
     assert (tmp_path / "w.h5.run.json").read_text() == content
+
+
+def test_the_record_of_a_result_that_is_gone_is_replaced(tmp_path):
+    history = tmp_path / "h.csv"
+    succeed(learn_classifier, f"{TINY} --epochs 1 --history", history)
+    history.unlink()
+    succeed(learn_classifier, f"{TINY} --epochs 1 --seed 7 --history", history)
+    assert record(history)["options"]["seed"] == 7
 
 
 @pytest.mark.parametrize("name", ["w.h5", "m.keras", "f.npz"])
