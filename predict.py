@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--columns",
         type=lambda text: text.split(","),
+        action="extend",
         default=[],
         metavar="C,…",
         help="of CSV files, which then have a document per line: numbers from 1, or names in the "

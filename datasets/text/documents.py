@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,9 +76,11 @@ def find_documents(paths: Sequence[Path], columns: Sequence[str] = ()) -> Docume
             empty: each file is one document.
 
     Raises:
-        UsageError: a path does not exist, or there is no document at all.
-        UserError: a CSV file is damaged or lacks a column.
+        UsageError: a path does not exist, there is no document at all, or a column stands twice.
+        UserError: a CSV file is damaged, lacks a column or has two of its name.
     """
+    if twice := [column for column, times in Counter(columns).items() if times > 1]:
+        raise UsageError(f"--columns: {twice[0]} stands there twice")
     found = Documents()
     for path in paths:
         if not os.path.exists(path):
@@ -106,16 +109,7 @@ def _add_file(found: Documents, path: Path) -> None:
 
 def _add_rows(found: Documents, path: Path, columns: Sequence[str]) -> None:
     rows = csv_rows(path)
-    if all(column.isdecimal() for column in columns):
-        positions = [int(column) - 1 for column in columns]
-    else:
-        _, header = next(rows, (1, []))
-        missing = [column for column in columns if column not in header]
-        if missing:
-            raise UserError(
-                f"{path}:1: there is no column {missing[0]!r}, only {', '.join(header)[:200]}"
-            )
-        positions = [header.index(column) for column in columns]
+    positions = _positions(path, rows, columns)
     for line, row in rows:
         if len(row) <= max(positions):
             raise UserError(
@@ -123,3 +117,24 @@ def _add_rows(found: Documents, path: Path, columns: Sequence[str]) -> None:
             )
         found.files.append(f"{path}:{line}")
         found.texts[found.files[-1]] = " ".join(row[position] for position in positions)
+
+
+def _positions(
+    path: Path, rows: Iterator[tuple[int, list[str]]], columns: Sequence[str]
+) -> list[int]:
+    """Return the places of columns, from 0; names are looked up in the first row, which ends it."""
+    if all(column.isdecimal() and len(column) < 10 for column in columns):
+        if not all(map(int, columns)):
+            raise UsageError("--columns 0: numbers of columns begin with 1")
+        return [int(column) - 1 for column in columns]
+    _, header = next(rows, (1, []))
+    for column in columns:
+        if column not in header:
+            raise UserError(
+                f"{path}:1: there is no column {column[:40]!r}, only {', '.join(header)[:200]}"
+            )
+        if header.count(column) > 1:
+            raise UserError(
+                f"{path}:1: {header.count(column)} columns are called {column[:40]!r}; give numbers"
+            )
+    return [header.index(column) for column in columns]

@@ -1,0 +1,44 @@
+"""Columns of CSV files as documents, and what names none or two of them."""
+
+import pytest
+
+from datasets.text.documents import find_documents
+from utils import UsageError, UserError
+
+TABLE = "id,body,body\n1,war,web\n"
+
+
+def find(tmp_path, columns):
+    path = tmp_path / "d.csv"
+    path.write_text(TABLE)
+    found = find_documents([path], columns)
+    return [found.texts[name] for name in found.files]
+
+
+@pytest.mark.parametrize(
+    ("columns", "texts"),
+    [
+        (["id"], ["1"]),
+        (["3", "2"], ["body body", "web war"]),
+        (["1"], ["id", "1"]),
+    ],
+)
+def test_columns_are_joined_in_the_order_given(tmp_path, columns, texts):
+    assert find(tmp_path, columns) == texts
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        (["id", "id"], UsageError, "--columns: id stands there twice"),
+        (["1", "2", "1"], UsageError, "--columns: 1 stands there twice"),
+        (["0"], UsageError, "--columns 0: numbers of columns begin with 1"),
+        (["body"], UserError, r"d\.csv:1: 2 columns are called 'body'; give numbers"),
+        (["text"], UserError, r"d\.csv:1: there is no column 'text', only id, body, body"),
+        (["9" * 5000], UserError, r"d\.csv:1: there is no column '9{40}', only"),
+        (["4"], UserError, r"d\.csv:1: expected at least 4 columns, found 3"),
+    ],
+)
+def test_what_names_no_single_column_is_refused(tmp_path, columns, error, message):
+    with pytest.raises(error, match=message):
+        find(tmp_path, columns)
