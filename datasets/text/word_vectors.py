@@ -1,6 +1,7 @@
 """Word vectors: GloVe's text files, arrays with a list of words, and an installed package."""
 
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -95,10 +96,11 @@ def _parsed(path: Path, number: int, line: bytes) -> tuple[str, np.ndarray]:
 
 def _from_array(path: Path, words: Sequence[str], most: int) -> WordVectors:
     try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+        with warnings.catch_warnings(action="ignore"):  # of damaged headers that Python parses
+            vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or 'it is damaged'}") from error
-    except ValueError as error:
+    except Exception as error:  # damaged headers may raise anything
         raise UserError(f"{path} is not an array of numbers in NumPy's format") from error
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or len(vectors) != len(words):
         raise UserError(

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.text.word_vectors import WordVectors, read_word_vectors
 from embeddings.class_embeddings import ClassEmbeddings, load_class_embeddings
 from evaluation.feature_dumps import Features, read_features
 from evaluation.verification.pairs import Pairs, read_bin
 from storage.pickles import load_plain_pickle
 from storage.rehearsal import rehearsed
 from tests import fake_data
+from tests.fake_data import write_lines
 from tests.hostile.lists import dataset_reader
 from tests.hostile.reader import Reader
 
@@ -102,6 +104,16 @@ def _check_pairs(found: tuple, valid: tuple, folder: Path) -> None:
     assert isinstance(pairs, Pairs) and pairs.same.dtype == bool
 
 
+def _check_words(found: WordVectors, valid: WordVectors, folder: Path) -> None:
+    assert len(set(found.words)) == len(found.words) == len(found.vectors) > 0
+    assert found.vectors.dtype == np.float32 and np.isfinite(found.vectors).all()
+
+
+def _write_words(folder: Path) -> None:
+    np.save(folder / "v.npy", VECTORS)
+    write_lines(folder / "v.txt", ["the", "of", "war"])
+
+
 _LABELS = np.array([3, 1, 7])
 _NAMES = ["a.jpg", "b.jpg", "ü.jpg"]
 _EMBEDDINGS = {"embedding": VECTORS, "ind2label": _LABELS.tolist()}
@@ -117,6 +129,20 @@ READERS = {
         "Flowers", _FLOWERS, write=fake_data.write_flowers_compressed
     ),
     "SVHN .mat": dataset_reader("SVHN", _SVHN, examples=50),
+    "word vectors as text": Reader(
+        lambda folder: fake_data.write_word_vectors(folder / "glove.txt"),
+        ("glove.txt",),
+        lambda folder: read_word_vectors(folder / "glove.txt", 100),
+        _check_words,
+        examples=50,
+    ),
+    "word vectors .npy": Reader(
+        _write_words,
+        ("v.npy", "v.txt"),
+        lambda folder: read_word_vectors(folder / "v.npy", 100),
+        _check_words,
+        examples=50,
+    ),
     "MNIST idx": dataset_reader("MNIST", _MNIST),
     "CIFAR-10 pickles": dataset_reader("CIFAR-10", ("data_batch_1", "test_batch", "batches.meta")),
     "CIFAR-100 pickles": dataset_reader("CIFAR-100", ("train", "test", "meta")),

@@ -177,6 +177,14 @@ READERS = {
     "MIT67 lists": dataset_reader("MIT67Scenes", ("TrainImages.txt", "TestImages.txt")),
     "Tiny-ImageNet lists": dataset_reader("Tiny-ImageNet", _TINY_IMAGENET, examples=50),
     "Folder lists": dataset_reader("Folder", ("train.txt", "test.txt"), write=_write_folder),
+    "AG-News lists": Reader(
+        lambda folder: fake_data.write_ag_news(folder, 3, 1),
+        ("train.csv", "test.csv", "classes.txt"),
+        lambda folder: get_dataset("AG-News", folder),
+        check_dataset,
+        named=("AG-News",),
+        examples=50,
+    ),
     "class list": Reader(
         lambda folder: write_lines(folder / "classes.txt", ["3 three", "", "17 seventeen"]),
         ("classes.txt",),

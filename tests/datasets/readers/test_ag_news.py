@@ -56,6 +56,7 @@ def test_held_out_documents_are_not_trained_on(tmp_path):
     [
         ('"1","only a title"', r"train\.csv:1: expected class, title and description, found 2"),
         ('"5","a","b"', r"train\.csv:1: expected a class from 1 to 4, found '5'"),
+        (f'"{"9" * 5000}","a","b"', r"train\.csv:1: expected a class from 1 to 4, found '9{20}'"),
         ('"x","a","b"', r"train\.csv:1: expected a class from 1 to 4, found 'x'"),
         ('"1","a","b', r"train\.csv:\d+: unexpected end of data"),
         ('"1","a"b,"c"', r"train\.csv:1: .*expected after"),
