@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import arguments, class_options, console, data_options, model_options
-from cli.arguments import non_negative_float, non_negative_int, positive, refuse, seed, user_path
+from cli.arguments import (
+    add_files,
+    add_labels,
+    non_negative_float,
+    non_negative_int,
+    positive,
+    refuse,
+    seed,
+    user_path,
+)
 from datasets.cache.choice import with_normalization
 from datasets.images.dataset import ImageDataset
 from storage.outputs import claim_all
@@ -57,23 +66,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_model_options(group) -> None:
-    add = group.add_argument
-    add(
-        "--model",
-        type=user_path,
-        nargs="+",
-        action="extend",
-        required=True,
-        help="saved with --model_dump, .keras or .h5, or by the published code, .h5",
-    )
-    add(
-        "--label",
-        nargs="+",
-        action="extend",
-        metavar="NAME",
-        help="name of each model in tables (default: that of its file)",
-    )
-    add("--batch_size", type=positive, default=100, help="images")
+    text = "saved with --model_dump, .keras or .h5, or by the published code, .h5"
+    add_files(group, "--model", text, required=True)
+    add_labels(group, "name of each model in tables (default: that of its file)")
+    group.add_argument("--batch_size", type=positive, default=100, help="images")
 
 
 def _add_method_options(group) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import arguments, class_options, console, data_options, model_options
-from cli.arguments import fraction, known, positive, user_path
+from cli.arguments import add_files, add_labels, fraction, known, positive, user_path
 from datasets import get_dataset
 from datasets.base import Dataset
 from datasets.images.dataset import ImageDataset
@@ -66,21 +66,11 @@ def _add_class_options(group) -> None:
 
 def _add_model_options(group) -> None:
     add = group.add_argument
-    add(
-        "--model",
-        type=user_path,
-        nargs="+",
-        action="extend",
-        required=True,
-        help="saved with --model_dump, .keras or .h5",
-    )
-    add(
-        "--label",
-        nargs="+",
-        action="extend",
-        metavar="NAME",
-        help="name of each model; those of one name are averaged (default: that of its file, and "
-        "all are averaged)",
+    add_files(group, "--model", "saved with --model_dump, .keras or .h5", required=True)
+    add_labels(
+        group,
+        "name of each model; those of one name are averaged (default: that of its file, and all "
+        "are averaged)",
     )
     add(
         "--scores",

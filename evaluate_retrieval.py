@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cli import arguments, class_options, console, data_options
-from cli.arguments import non_negative_int, positive, refuse, user_path
+from cli.arguments import add_files, add_labels, non_negative_int, positive, refuse, user_path
 from embeddings.taxonomy.tree import Taxonomy
 from storage.records import claim_reports, provenance, record_path, write_record
 from utils import UsageError, UserError
@@ -40,23 +40,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_feature_options(group) -> None:
     add = group.add_argument
-    add(
+    add_files(
+        group,
         "--feat",
-        type=user_path,
-        nargs="+",
-        action="extend",
-        required=True,
+        "feature dump of each model, .npz or pickle, all of the same images; those without labels "
+        "need --dataset",
         metavar="DUMP",
-        help="feature dump of each model, .npz or pickle, all of the same images; those without "
-        "labels need --dataset",
+        required=True,
     )
-    add(
-        "--label",
-        nargs="+",
-        action="extend",
-        metavar="NAME",
-        help="name of each model in tables and plots (default: that of the file)",
-    )
+    add_labels(group, "name of each model in tables and plots (default: that of the file)")
     add(
         "--norm",
         nargs="+",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import arguments, console
-from cli.arguments import fraction, non_negative_int, positive, user_path
+from cli.arguments import add_files, add_labels, fraction, non_negative_int, positive, user_path
 from storage.records import claim_reports, provenance, record_path, write_record
 from utils import UsageError
 
@@ -59,28 +59,14 @@ def _add_pair_options(group) -> None:
 
 def _add_feature_options(group) -> None:
     add = group.add_argument
-    add(
-        "--model",
-        type=user_path,
-        nargs="+",
-        action="extend",
-        help="saved with --model_dump, .keras or .h5",
-    )
-    add(
+    add_files(group, "--model", "saved with --model_dump, .keras or .h5")
+    add_files(
+        group,
         "--feat",
-        type=user_path,
-        nargs="+",
-        action="extend",
+        "instead of models: feature dumps whose names of images end in PERSON/FILE",
         metavar="DUMP",
-        help="instead of models: feature dumps whose names of images end in PERSON/FILE",
     )
-    add(
-        "--label",
-        nargs="+",
-        action="extend",
-        metavar="NAME",
-        help="name of each model in tables and plots (default: that of the file)",
-    )
+    add_labels(group, "name of each model in tables and plots (default: that of the file)")
     add("--layer", metavar="NAME", help="layer with the features (default: the embedding)")
     add(
         "--mirror",

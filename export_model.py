@@ -43,13 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = arguments.build_parser(__doc__)
     add = parser.add_argument
-    add(
-        "--model",
-        required=True,
-        type=user_path,
-        help="what --model_dump wrote, here or with the published code",
-    )
-    model_options.add_published_options(parser)
+    model_options.add_file_options(parser)
     add("--format", required=True, choices=FORMATS, help="what to write")
     add(
         "--out",

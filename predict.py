@@ -40,13 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="of CSV files, which then have a document per line: numbers from 1, or names in the "
         "first line; several are joined",
     )
-    add(
-        "--model",
-        required=True,
-        type=user_path,
-        help="what --model_dump wrote, here or with the published code",
-    )
-    model_options.add_published_options(parser)
+    model_options.add_file_options(parser)
     add(
         "--output",
         metavar="NAME",

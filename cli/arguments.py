@@ -71,6 +71,26 @@ def build_parser(description: str) -> Parser:
     )
 
 
+def add_files(
+    group, option: str, text: str, metavar: str | None = None, required: bool = False
+) -> None:
+    """Add an option that takes a file for each model."""
+    group.add_argument(
+        option,
+        type=user_path,
+        nargs="+",
+        action="extend",
+        required=required,
+        metavar=metavar,
+        help=text,
+    )
+
+
+def add_labels(group, text: str) -> None:
+    """Add the names of several models, with their meaning as help text."""
+    group.add_argument("--label", nargs="+", action="extend", metavar="NAME", help=text)
+
+
 def positive(text: str) -> int:
     """Parse an integer from 1."""
     return _number(text, int, 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from cli import class_options
-from cli.arguments import finite_float, known, positive, refuse
+from cli.arguments import finite_float, known, positive, refuse, user_path
 from datasets.images.dataset import ImageDataset, published_input
 from datasets.images.normalization import Normalization
 from datasets.names import parse_name
@@ -46,8 +46,14 @@ def add_architecture_options(parser: argparse.ArgumentParser, several: bool) -> 
         )
 
 
-def add_published_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that read a file of the published code without a data set."""
+def add_file_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--model``, and what files of the published code do not say, without a data set."""
+    parser.add_argument(
+        "--model",
+        required=True,
+        type=user_path,
+        help="what --model_dump wrote, here or with the published code",
+    )
     add_architecture_options(parser, several=False)
     group = parser.add_argument_group("more about such a file")
     class_options.add_classes_from(
