@@ -83,13 +83,13 @@ CLAIMS = (
 def claims_table() -> list[str]:
     """Return a row per claim, with a verdict by each protocol, as Markdown."""
     rows = [
-        [claim.text, claim.section, *(judged(claim, protocol) for protocol in PROTOCOLS)]
+        [claim.text, claim.section, *(verdict_on(claim, protocol) for protocol in PROTOCOLS)]
         for claim in CLAIMS
     ]
     return markdown(["claim", "section", "best epoch", "held-out"], rows, 4)
 
 
-def judged(claim: Claim, protocol: str) -> str:
+def verdict_on(claim: Claim, protocol: str) -> str:
     """Return the verdict about a claim, and the differences that it rests on.
 
     It is supported if every difference that was measured has its sign and is significant, in part

@@ -23,9 +23,9 @@ def read_flowers(args: ReaderArgs) -> RawImageDataset:
     )
     splits = []
     for ids in (train + validation, test):
-        unlabelled = [i for i in ids if not 1 <= i <= len(labels)]
-        if unlabelled:
-            raise UserError(f"{root / _LABELS} has no label for images {listing(unlabelled)}")
+        unlabeled = [i for i in ids if not 1 <= i <= len(labels)]
+        if unlabeled:
+            raise UserError(f"{root / _LABELS} has no label for images {listing(unlabeled)}")
         files = [f"image_{i:05d}.jpg" for i in ids]
         splits.append(file_split(root, files, [labels[i - 1] for i in ids], "jpg"))
     return RawImageDataset(

@@ -10,7 +10,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "end_to_end.py"
 
 
-def test_table_and_figures(tmp_path):
+def test_table_and_measurements(tmp_path):
     output = tmp_path / "storage.plots.json"
     options = "--dataset Digits-sub1 --repeats 1 --batch_size 5"
     done = subprocess.run(

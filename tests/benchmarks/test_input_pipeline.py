@@ -15,7 +15,7 @@ while read way workers; do echo '{"images": 4, "wall": 1e-9, "cpu": 2e-9}'; done
 """
 
 
-def test_table_and_figures(tmp_path, capsys):
+def test_table_and_measurements(tmp_path, capsys):
     pytest.importorskip("tensorflow")  # tf.data is one of the rivals
     python, output = tmp_path / "python", tmp_path / "storage.plots.json"
     python.write_text(LOADER)

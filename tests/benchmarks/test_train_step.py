@@ -17,7 +17,7 @@ def run(*arguments: object) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")
-def test_table_and_figures(tmp_path):
+def test_table_and_measurements(tmp_path):
     output = tmp_path / "storage.plots.json"
     done = run(
         *("--cases", "resnet-110-wfc", "--contestants", "PyTorch", "--precisions", "float32"),

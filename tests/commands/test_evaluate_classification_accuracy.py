@@ -1,4 +1,4 @@
-"""Models of the training commands judged by the command, against Keras, NumPy and scikit-learn."""
+"""Models of the training commands as the command evaluates them: Keras, NumPy, scikit-learn agree."""
 
 import csv
 import functools
@@ -121,7 +121,7 @@ def accuracies(outcome):
 
 
 @pytest.fixture(scope="module")
-def judged(folder):
+def evaluated(folder):
     options = (
         f"{DIGITS} --hierarchy digits.txt --csv a.csv --per_class p.csv "
         "--confusion c.csv --batch_size 300"
@@ -129,7 +129,7 @@ def judged(folder):
     return succeed(command, options, "--model", *FILES)
 
 
-def test_every_figure_of_every_kind_of_model(judged, digits):
+def test_every_metric_of_every_kind_of_model(evaluated, digits):
     rows = read("a.csv")
     assert [row["model"] for row in rows] == list(MODELS)
     for row in rows:
@@ -141,7 +141,7 @@ def test_every_figure_of_every_kind_of_model(judged, digits):
         assert (row["images"], row["classes"], row["dataset"]) == ("896", "10", "Digits-sub5")
 
 
-def test_the_same_as_at_the_end_of_training(judged, folder):
+def test_the_same_as_at_the_end_of_training(evaluated, folder):
     for row in read("a.csv"):
         final = record(folder / f"{row['model']}.keras")["final"]
         acc = final["prob_acc" if row["model"] == "both" else "acc"]
@@ -149,8 +149,8 @@ def test_the_same_as_at_the_end_of_training(judged, folder):
         assert float(row["average_accuracy"]) == pytest.approx(final["average_accuracy"], abs=0.003)
 
 
-def test_the_table_has_the_figures_in_percent(judged):
-    title, _, header, *lines = judged.out.splitlines()
+def test_the_table_has_the_metrics_in_percent(evaluated):
+    title, _, header, *lines = evaluated.out.splitlines()
     assert title == "896 test images of 10 classes, accuracies in percent"
     columns = ["accuracy", "top-5", "average", "hier. (LCS)", "hier. (WUP)"]
     columns += ["by cosine", "by L2 / (2 + cosine)"]  # of the models that go by distance
@@ -163,7 +163,7 @@ def test_the_table_has_the_figures_in_percent(judged):
         assert len(line) == header.index(last) + len(last)
 
 
-def test_accuracy_per_class_and_confusion(judged, digits):
+def test_accuracy_per_class_and_confusion(evaluated, digits):
     rows = read("p.csv")
     assert [(row["label"], row["name"]) for row in rows] == [(str(i),) * 2 for i in range(10)]
     assert [int(row["images"]) for row in rows] == np.bincount(digits[1][1]).tolist()
@@ -176,7 +176,7 @@ def test_accuracy_per_class_and_confusion(judged, digits):
         np.testing.assert_allclose(own, np.diag(found) / found.sum(axis=1))
 
 
-def test_a_record_beside_the_figures(judged, folder):
+def test_a_record_beside_the_metrics(evaluated, folder):
     kept = json.loads((folder / "a.csv.run.json").read_text())
     assert kept["options"]["command_line"].startswith("python evaluate_classification_accuracy.py")
     assert {"commit", "versions", "dataset"} <= kept.keys()
@@ -453,14 +453,14 @@ def test_overwrite_replaces(folder):
     assert len(read("older.csv")) == 1
 
 
-def test_the_record_of_figures_is_not_overwritten(folder):
+def test_the_record_of_metrics_is_not_overwritten(folder):
     (folder / "kept.csv.run.json").write_text("written earlier")
     for options in ("--csv kept.csv", "--csv k.csv --per_class k.csv.run.json"):
         check_refused(run(command, f"{DIGITS} --model xent.keras {options}"), USAGE, ".run.json")
     assert (folder / "kept.csv.run.json").read_text() == "written earlier"
 
 
-def test_one_model_that_fails_does_not_cost_the_figures_of_the_others(folder):
+def test_one_model_that_fails_does_not_cost_the_metrics_of_the_others(folder):
     outcome = run(
         command, f"{DIGITS} --model xent.keras mse.keras --layer prob conv99 --svm --csv part.csv"
     )

@@ -100,7 +100,7 @@ def test_weights_are_those_of_one_process(hosts):
         np.testing.assert_allclose(first[name], expected, rtol=0, atol=1e-6, err_msg=name)
 
 
-def test_figures_are_those_of_one_process(hosts):
+def test_metrics_are_those_of_one_process(hosts):
     alone, first = (history(folder / FILES[1]) for folder in hosts[:2])
     assert len(first) == 2
     for row, expected in zip(first, alone, strict=True):

@@ -153,7 +153,7 @@ def test_records_beside_every_file(two_heads):
     assert [p.name for p in folder.iterdir() if p.name.startswith(".")] == []
 
 
-def test_final_figures_are_those_of_the_saved_model(two_heads, digits):
+def test_final_metrics_are_those_of_the_saved_model(two_heads, digits):
     folder, _ = two_heads
     images, labels = digits
     model = load(folder / "m.keras")
@@ -184,7 +184,7 @@ def test_final_figures_are_those_of_the_saved_model(two_heads, digits):
         assert final[name] == pytest.approx(last[f"val_{name}"], abs=2e-5)
 
 
-def test_final_figures_of_the_classifier(smoothed, digits):
+def test_final_metrics_of_the_classifier(smoothed, digits):
     folder, outcome = smoothed
     images, labels = digits
     model = load(folder / "m.keras")

@@ -26,7 +26,7 @@ def one_by_one(tmp_path_factory):
 
 
 @pytest.mark.parametrize("steps", [2, 5])
-def test_weights_and_figures_are_those_of_single_steps(one_by_one, tmp_path, steps):
+def test_weights_and_metrics_are_those_of_single_steps(one_by_one, tmp_path, steps):
     weights, figures = train(tmp_path / "n", f"--steps_per_execution {steps}")
     assert weights.keys() == one_by_one[0].keys()
     for name, expected in one_by_one[0].items():

@@ -1,4 +1,4 @@
-"""Runs that hold out training images: epochs are judged on these, the result on the test images."""
+"""Held-out training images evaluate the epochs, test images the trained network."""
 
 import keras
 import numpy as np
@@ -35,7 +35,7 @@ def cosine_figures(folder, split):
     return np.mean(vectors.argmax(axis=1) == split.labels), loss
 
 
-def test_epochs_are_judged_on_the_held_out_images(finished, held_out):
+def test_epochs_are_evaluated_on_the_held_out_images(finished, held_out):
     folder, outcome = finished
     accuracy, loss = cosine_figures(folder, held_out.validation)
     last = history(folder / "h.csv")[-1]
@@ -70,7 +70,7 @@ def test_the_record_tells_both(finished):
     assert found["best_epoch"] == max(rows, key=lambda row: row["val_acc"])
 
 
-def test_without_held_out_images_epochs_are_judged_on_the_test_images(tmp_path):
+def test_without_held_out_images_epochs_are_evaluated_on_the_test_images(tmp_path):
     path = tmp_path / "h.csv"
     outcome = succeed(learn_classifier, f"{TINY} --epochs 1 --history", path)
     found = record(path)

@@ -15,7 +15,7 @@ IMAGES = RNG.integers(0, 256, (6, 2, 2, 3), np.uint8)
 
 
 def network(ending: str, dimensions: int) -> keras.Model:
-    """Average colours through a dense layer and what ``ending`` names."""
+    """Average colors through a dense layer and what ``ending`` names."""
     image = keras.Input((None, None, 3), name="image")
     x = keras.layers.GlobalAveragePooling2D()(image)
     x = keras.layers.Rescaling(1 / 255)(x)

@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from studies import claims
-from studies.claims import CLAIMS, Claim, claims_table, judged
+from studies.claims import CLAIMS, Claim, claims_table, verdict_on
 from studies.results import write_runs
 from studies.study import TITLES, load
 from sweeping.grid import PAPER, VALIDATION
@@ -48,20 +48,20 @@ LOW, HIGH, WIDE = (0.30, 0.31, 0.32), (0.50, 0.52, 0.51), (0.2, 0.6, 0.4)
 def test_verdicts(stored, large, small, verdict):
     pairs = zip((LARGE, LARGE, SMALL, SMALL), ("xent", "cosine") * 2, strict=True)
     stored(dict(zip(pairs, (*large, *small), strict=True)))
-    assert judged(CLAIM, PAPER).startswith(f"**{verdict}**: ")
-    assert judged(CLAIM, VALIDATION) == "not run"
+    assert verdict_on(CLAIM, PAPER).startswith(f"**{verdict}**: ")
+    assert verdict_on(CLAIM, VALIDATION) == "not run"
 
 
-def test_the_figures_that_a_verdict_rests_on(stored):
+def test_the_accuracies_that_a_verdict_rests_on(stored):
     stored({(LARGE, "xent"): LOW, (LARGE, "cosine"): HIGH[:2]})
     p = stats.ttest_ind(LOW, HIGH[:2], equal_var=False).pvalue
-    assert judged(CLAIM, PAPER).endswith(f": {LARGE} +20.0 points (3 and 2 runs, p = {p:.2g})")
+    assert verdict_on(CLAIM, PAPER).endswith(f": {LARGE} +20.0 points (3 and 2 runs, p = {p:.2g})")
 
 
 def test_nothing_is_claimed_where_nothing_was_run(stored):
     stored({})
-    assert judged(CLAIM, PAPER) == "not run"
-    assert judged(Claim("other", "5"), PAPER) == "not testable here"
+    assert verdict_on(CLAIM, PAPER) == "not run"
+    assert verdict_on(Claim("other", "5"), PAPER) == "not testable here"
     assert len(claims_table()) == 2 + len(CLAIMS)
 
 

@@ -40,7 +40,7 @@ def test_parts_of_a_scale_share_a_folder_only_with_the_same_options(name):
         assert "" not in options or len(options) == 1
 
 
-def test_published_figures_are_those_of_the_paper():
+def test_published_accuracies_are_those_of_the_paper():
     assert len(TABLE_2) == 5 * 6 + 2 * 3 and len(TABLE_2_FINE_TUNED) == 3 * 5
     assert TABLE_2["CUB", "cosine+xent"] == 68.0 and TABLE_2["CIFAR-100", "xent+ls"] == 77.5
     assert TABLE_2["NAB-large", "semantic+xent"] == 73.8

@@ -62,7 +62,7 @@ def test_every_sample_counts_the_same(batch_size):
     assert metrics.average_accuracy == pytest.approx(np.mean(per_class))
 
 
-def test_the_last_epoch_is_judged_like_the_final_network(tmp_path, monkeypatch):
+def test_the_last_epoch_is_evaluated_like_the_final_network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     succeed(
         learn_image_embeddings,

@@ -224,7 +224,7 @@ def test_files_that_took_the_names_of_each_other_are_made_again(root, tmp_path, 
 
 
 @pytest.mark.parametrize("damage", [b"no image", None])
-def test_test_images_that_are_judged_once_are_not_kept_and_bar_no_training(tmp_path, damage):
+def test_test_images_that_are_evaluated_once_are_not_kept_and_bar_no_training(tmp_path, damage):
     write_folder(tmp_path / "data", train=6, test=2)
     image = next((tmp_path / "data/test").glob("*/*.png"))
     image.unlink()

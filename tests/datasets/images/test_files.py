@@ -23,10 +23,10 @@ def pixels(*shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def on_white(colour, alpha):
+def on_white(color, alpha):
     """Pixels over a white background, as numbers."""
     opacity = alpha[..., None] / 255
-    return colour * opacity + 255 * (1 - opacity)
+    return color * opacity + 255 * (1 - opacity)
 
 
 def test_rgb_is_unchanged(tmp_path):
@@ -72,17 +72,17 @@ def test_gray_with_transparency_is_put_on_white(tmp_path):
 
 def palette_image():
     indices = pixels(5, 7) % 4
-    colours = np.array([[10, 20, 30], [200, 0, 0], [0, 200, 0], [0, 0, 200]], np.uint8)
+    colors = np.array([[10, 20, 30], [200, 0, 0], [0, 200, 0], [0, 0, 200]], np.uint8)
     image = Image.fromarray(indices, "P")
-    image.putpalette(colours.tobytes())
-    return image, indices, colours
+    image.putpalette(colors.tobytes())
+    return image, indices, colors
 
 
 @pytest.mark.parametrize("suffix", ["png", "gif"])
 def test_palettes_are_looked_up(tmp_path, suffix):
-    image, indices, colours = palette_image()
+    image, indices, colors = palette_image()
     loaded = load_image(save(image, tmp_path / f"a.{suffix}"))
-    np.testing.assert_array_equal(loaded, colours[indices])
+    np.testing.assert_array_equal(loaded, colors[indices])
 
 
 @pytest.mark.parametrize(
@@ -90,22 +90,22 @@ def test_palettes_are_looked_up(tmp_path, suffix):
     [(2, [255, 255, 0, 255]), (bytes([0, 128, 255, 64]), [0, 128, 255, 64])],
 )
 def test_palettes_with_transparency_are_put_on_white(tmp_path, transparency, alpha):
-    image, indices, colours = palette_image()
+    image, indices, colors = palette_image()
     loaded = load_image(save(image, tmp_path / "a.png", transparency=transparency))
-    expected = on_white(colours[indices], np.array(alpha)[indices])
+    expected = on_white(colors[indices], np.array(alpha)[indices])
     np.testing.assert_allclose(loaded, expected, atol=1)
 
 
-@pytest.mark.parametrize(("mode", "colour"), [("L", 77), ("RGB", (1, 2, 3))])
-def test_a_transparent_colour_becomes_white(tmp_path, mode, colour):
-    image = Image.new(mode, (4, 4), colour)
+@pytest.mark.parametrize(("mode", "color"), [("L", 77), ("RGB", (1, 2, 3))])
+def test_a_transparent_color_becomes_white(tmp_path, mode, color):
+    image = Image.new(mode, (4, 4), color)
     image.putpixel((0, 0), 0 if mode == "L" else (0, 0, 0))
-    loaded = load_image(save(image, tmp_path / "a.png", transparency=colour))
+    loaded = load_image(save(image, tmp_path / "a.png", transparency=color))
     assert (loaded[0, 0] == 0).all()
     assert (loaded[1:] == 255).all()
 
 
-def test_cmyk_has_the_colours_of_the_ink(tmp_path):
+def test_cmyk_has_the_colors_of_the_ink(tmp_path):
     for ink, expected in (
         ((255, 0, 0, 0), (0, 255, 255)),
         ((0, 255, 0, 0), (255, 0, 255)),
@@ -203,7 +203,7 @@ def test_broken_exif_does_not_cost_the_image(tmp_path):
 
 
 def test_animations_show_their_first_frame(tmp_path):
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     path = save(frames[0], tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert (load_image(path) == (255, 0, 0)).all()
 

@@ -1,4 +1,4 @@
-"""Which classes and sizes models are judged on, and what each way to classify compares."""
+"""Which classes and sizes models are evaluated on, and what each way to classify compares."""
 
 import dataclasses
 import logging
@@ -139,7 +139,7 @@ def test_probabilities_are_taken_as_they_are(network):
     np.testing.assert_array_equal(classifier.scores(np.array([[1, 2, 3, 4.0]])), [[3, 1, 2]])
 
 
-def test_a_model_that_goes_by_distance_is_judged_by_angles_too(digits):
+def test_a_model_that_goes_by_distance_is_evaluated_by_angles_too(digits):
     """Class vectors of several lengths, by which the three rules differ."""
     rng = np.random.default_rng(4)
     vectors = (rng.normal(size=(10, 64)) * np.geomspace(20, 90, 10)[:, None]).astype(np.float32)

@@ -69,7 +69,7 @@ def similarities():
 
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("block", [1, 130, 2_000_000])
-def test_all_figures_agree_with_loops(small, similarities, monkeypatch, normalize, block):
+def test_all_metrics_agree_with_loops(small, similarities, monkeypatch, normalize, block):
     monkeypatch.setattr(metrics, "_BLOCK", block)
     found = evaluate(*small, similarities, normalize=normalize)
     assert list(found.precision) == ["random", "tree"]

@@ -66,7 +66,7 @@ def test_distances_are_of_unit_vectors():
     np.testing.assert_allclose(found, [2, 4, 1, 2 - 2**0.5], rtol=1e-7)
 
 
-def test_folds_that_cannot_be_judged():
+def test_folds_that_cannot_be_evaluated():
     found, same = pairs(20)
     with pytest.raises(UsageError, match="1 folds are too few"):
         Folds.divide(found, same, 1)

@@ -21,7 +21,7 @@ from utils import UsageError, UserError
 
 
 @pytest.mark.parametrize(
-    ("figures", "text"),
+    ("metrics", "text"),
     [
         ({"val_acc": 5e-05}, "val_acc: 0.0001"),
         ({"val_acc": 4e-05}, "val_acc: 0.0000"),
@@ -33,8 +33,8 @@ from utils import UsageError, UserError
         ({}, ""),
     ],
 )
-def test_figures_have_four_decimals_and_no_exponent(figures, text):
-    assert format_metrics(figures) == text
+def test_metrics_have_four_decimals_and_no_exponent(metrics, text):
+    assert format_metrics(metrics) == text
 
 
 def records(name, *values):
@@ -91,7 +91,7 @@ LOGS = {
 }
 
 
-def test_figures_are_ordered_and_the_rate_is_that_of_the_epoch(tmp_path, caplog):
+def test_metrics_are_ordered_and_the_rate_is_that_of_the_epoch(tmp_path, caplog):
     path = tmp_path / "h.csv"
     reporter = reporter_with_model(history=path)
     reporter.on_epoch_begin(0)

@@ -75,7 +75,7 @@ def largest_difference(folder: Path, one: str, other: str) -> float:
 
 @pytest.mark.parametrize("merge", ["", "-merged"])
 @pytest.mark.parametrize("number", [2, 4])
-def test_replicas_give_the_weights_and_figures_of_one_device(trained, number, merge):
+def test_replicas_give_the_weights_and_metrics_of_one_device(trained, number, merge):
     """On 15 images in batches of four, of which the last one is filled up."""
     if trained.name == "jax" and not merge:
         pytest.skip("JAX merges in one way only")

@@ -104,7 +104,7 @@ def test_a_snapshot_may_have_any_name(tmp_path, name):
         np.testing.assert_array_equal(one, two)
 
 
-def test_a_finished_run_is_only_judged_again(tmp_path, uninterrupted, monkeypatch):
+def test_a_finished_run_is_only_evaluated_again(tmp_path, uninterrupted, monkeypatch):
     monkeypatch.chdir(tmp_path)
     expected = uninterrupted["0"]
     (tmp_path / "s.weights.h5").write_bytes((expected / "s.weights.h5").read_bytes())
@@ -310,7 +310,7 @@ def test_an_epoch_that_could_not_be_kept_is_not_the_best(tmp_path, monkeypatch):
     assert (read_snapshot(path, {}).epoch, read_snapshot(path, {}).best) == (4, 0.5)
 
 
-def test_figures_come_back_as_they_were(tmp_path):
+def test_metrics_come_back_as_they_were(tmp_path):
     records = [
         {"epoch": 1, "lr": 0.1, "loss": 2.302585, "val_acc": 0.1234567},
         {"epoch": 2, "lr": 1e-6, "loss": math.inf, "val_acc": 1.0},
@@ -366,7 +366,7 @@ def test_epochs_that_are_not_evaluated_resume_like_others(tmp_path, monkeypatch)
     assert f"val_acc: {best:.4f}" in outcome.out.splitlines()[-1]
 
 
-def test_writing_the_figures_of_many_epochs_takes_little_memory(tmp_path):
+def test_writing_the_metrics_of_many_epochs_takes_little_memory(tmp_path):
     model = compiled()
     names = [f"figure {i}" for i in range(12)]
 

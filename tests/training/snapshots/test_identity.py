@@ -101,7 +101,7 @@ def test_another_library_is_refused(tmp_path, monkeypatch, name, other):
     check_refused(learn_classifier, TINY, Path("s.h5").read_bytes(), f"{name} {other!r} instead of")
 
 
-def test_the_figures_of_all_epochs_are_the_same_ones(tmp_path, monkeypatch):
+def test_the_metrics_of_all_epochs_are_the_same_ones(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     content = snapshot_of(learn_classifier, TINY)
     check_refused(learn_classifier, f"{TINY} --top_k_acc 5", content, "top_k_acc '[]' instead of")
