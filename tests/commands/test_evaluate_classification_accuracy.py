@@ -1,4 +1,4 @@
-"""Models of the training commands as the command evaluates them: Keras, NumPy, scikit-learn agree."""
+"""The evaluation command on models of both training commands, against NumPy and scikit-learn."""
 
 import csv
 import functools
