@@ -51,7 +51,9 @@ def test_damaged_idx(tmp_path, content, message, suffix):
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(HEADER + BYTES)[:-9]])
+@pytest.mark.parametrize(
+    "content", [b"no gzip", gzip.compress(HEADER + BYTES)[:-9]], ids=["no gzip", "cut"]
+)
 def test_damaged_gzip(tmp_path, content):
     (tmp_path / "x.gz").write_bytes(content)
     with pytest.raises(UserError, match=r"cannot read .*x\.gz: "):
