@@ -239,12 +239,16 @@ def _check_numbers(path: Path) -> None:
             values = item[()].astype(np.float32) if item.dtype.kind in "biuf" else np.nan
         return None if np.isfinite(values).all() else name.split("/")[0]
 
-    with open_hdf5(path) as file:
-        if part := file.visititems(wrong):
-            raise UserError(
-                f"--snapshot {path}: {part} has values that are not finite numbers; "
-                "move it away to start anew"
-            )
+    try:
+        with open_hdf5(path) as file:
+            part = file.visititems(wrong)
+    except Exception as error:  # see ``read_state``
+        raise UserError(f"--snapshot {path}: is damaged: {error}") from error
+    if part:
+        raise UserError(
+            f"--snapshot {path}: {part} has values that are not finite numbers; "
+            "move it away to start anew"
+        )
 
 
 def read_metrics(path: Path) -> list[np.ndarray]:
