@@ -51,7 +51,7 @@ class Peers:
         self._client = distributed.global_state.client
         self.names = [f"host {i}" for i in range(processes)]
         self._over = threading.Event()
-        self._judged = threading.Event()
+        self._decided = threading.Event()
         self._explain_losses()
 
     def introduce(self, facts: Mapping[str, object]) -> None:
@@ -147,7 +147,7 @@ class Peers:
         process, with the name of the lost one, when heartbeats have been missing for long enough.
         """
         if isinstance(error, RuntimeError | ValueError):  # JAX raises either
-            self._judged.wait(self.lost_timeout + _GRACE)
+            self._decided.wait(self.lost_timeout + _GRACE)
             return self.verdict or error
         return error
 
@@ -160,7 +160,7 @@ class Peers:
             with suppress(Exception):  # the store is gone: JAX aborts this process
                 self._look()
             if self.verdict:
-                self._judged.set()
+                self._decided.set()
                 if not self._over.wait(_GRACE):
                     name, message = Path(sys.argv[0]).name, self._signed(self.verdict)
                     print(f"{name}: error: {message}", file=sys.stderr, flush=True)

@@ -40,7 +40,6 @@ IDENTITY = (
 )
 
 LIBRARIES = ("backend", "keras")
-BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def options_identity(options: Mapping[str, object]) -> dict[str, str]:
@@ -66,7 +65,6 @@ def content_identity(
     has the weights to start from, ``background`` the images of no class in every batch.
     """
     found = versions()
-    used = [name for name in BACKENDS if name == found["backend"]]
     targets = [term.class_vectors for term in objective.terms]
     weights = [str(term.weight) for term in objective.terms]
     held_out, given = dataset.validation, dataset.input_weights
@@ -81,7 +79,7 @@ def content_identity(
         "input layer": _options(dataset.input_options),
         **({"input weights": _summary(len(given), given)} if given else {}),
         "start": _file(finetune) if finetune else "random weights",
-        **{name: found.get(name, "unknown") for name in [*LIBRARIES, *used]},
+        **{name: found.get(name, "unknown") for name in (*LIBRARIES, found["backend"])},
     }
 
 

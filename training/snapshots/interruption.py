@@ -71,8 +71,8 @@ class Interruption(keras.callbacks.Callback):
     def immediate(self) -> Iterator[None]:
         """Let a signal within the ``with`` block end the training where it is.
 
-        Keras swallows what is raised while it formats the metrics of a step; then ``check`` ends
-        the training.
+        Keras swallows what is raised while it formats the metrics of a step
+        (https://github.com/keras-team/keras/pull/22485); then ``check`` ends the training.
         """
         with handling(signal.SIGINT, self._end), handling(signal.SIGTERM, self._end):
             yield
