@@ -104,7 +104,7 @@ def end_process(main: Callable[[], int]) -> NoReturn:
     """Run a command as all that this process is for, and exit with its status.
 
     By itself Python would end its other threads first. Where a training was broken off, that may
-    leave a thread of TensorFlow waiting for a batch, and Python waiting for that thread, for ever.
+    leave a thread of TensorFlow waiting for a batch, and Python waiting for that thread, forever.
     """
     global _own_process
     _own_process = True

@@ -1,6 +1,6 @@
 """Rehearse the reading of files in a process with limits of memory and time.
 
-Libraries crash on damaged files, allocate whatever these declare or compute for ever, in C, where
+Libraries crash on damaged files, allocate whatever these declare or compute forever, in C, where
 nothing in this process could stop them. So a child process reads each file first. What it read is
 thrown away: this process then reads the same bytes in the same way. Nothing of the child has to be
 trusted but how it ended.

@@ -41,7 +41,7 @@ class Peers:
 
     def __init__(self, rank: int, processes: int, lost_timeout: float):
         # JAX has no public name for its key-value store. What it has, multihost_utils, are
-        # operations of all devices, which would wait for ever for a process that has failed.
+        # operations of all devices, which would wait forever for a process that has failed.
         from jax._src import distributed
 
         self.rank = rank
