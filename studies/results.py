@@ -5,6 +5,7 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import chain, repeat
 from pathlib import Path
 
 from storage.files import replacing
@@ -196,9 +197,28 @@ def read_runs(folder: Path) -> list[Run]:
         return []
     names = {field.name for field in fields(Run)}
     try:
-        return [Run(**{k: v for k, v in entry.items() if k in names}) for entry in _load(file)]
-    except (AttributeError, TypeError, ValueError) as error:
+        runs = [Run(**{k: v for k, v in entry.items() if k in names}) for entry in _load(file)]
+        for run in runs:
+            _check_types(run)
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {file}: it is damaged") from error
+    return runs
+
+
+def _check_types(run: Run) -> None:
+    """Raise TypeError unless all values are of the types that are written."""
+    curves = run.training_curve, run.judged_curve
+    values = (
+        *zip((run.folder, run.name, run.status, run.command), repeat(str)),
+        *zip((run.seconds, run.seed, run.epochs), repeat(int | float)),
+        *zip((run.best, run.best_epoch, run.last, run.test), repeat(int | float | None)),
+        *zip(curves, repeat(list | tuple)),
+        *zip(chain(*curves), repeat(int | float | None)),
+        (run.versions, dict),
+    )
+    for value, kind in values:
+        if not isinstance(value, kind):
+            raise TypeError(f"{value!r} is not of the type {kind}")
 
 
 def _load(file: Path) -> list[dict]:
