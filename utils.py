@@ -210,8 +210,9 @@ def list_folder(folder: str | Path) -> list[Path]:
     """
     try:
         return sorted(path for path in Path(folder).iterdir() if not path.name.startswith("."))
-    except OSError as error:
-        raise UserError(f"cannot read the folder {folder}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in a name from a list
+        reason = getattr(error, "strerror", error)
+        raise UserError(f"cannot read the folder {folder}: {reason}") from error
 
 
 def read_bytes(path: str | Path, limit: int) -> bytes:

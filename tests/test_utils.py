@@ -5,7 +5,16 @@ import zlib
 import numpy as np
 import pytest
 
-from utils import Registry, UsageError, UserError, generator, generators, printable, read_lines
+from utils import (
+    Registry,
+    UsageError,
+    UserError,
+    generator,
+    generators,
+    list_folder,
+    printable,
+    read_lines,
+)
 
 
 @pytest.fixture
@@ -131,3 +140,11 @@ def test_lines_of_a_folder_cannot_be_read(tmp_path):
 def test_what_could_mislead_a_reader_is_escaped():
     assert printable("Möwe \u8349\u200d") == "Möwe \u8349\u200d"
     assert printable("a\u202egnp.exe\u200b\n\x00\udcff") == r"a\u202egnp.exe\u200b\n\x00\udcff"
+
+
+@pytest.mark.parametrize("name", ["missing", "with\0NUL", "file"])
+def test_folders_that_cannot_be_listed_are_one_line(tmp_path, name):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cannot read the folder .*: \w+") as caught:
+        list_folder(tmp_path / name)
+    assert len(str(caught.value).splitlines()) == 1
