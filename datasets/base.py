@@ -211,12 +211,12 @@ class Dataset(ABC):
         return [known[label] for label in wanted]
 
 
-def numbered(raw: RawDataset) -> dict[str, object]:
-    """Return splits, labels and class names of a data set: classes are numbered by label."""
+def numbered(name: str, raw: RawDataset) -> dict[str, object]:
+    """Return name, splits, labels and class names of a data set: classes are numbered by label."""
     parts = {"train": raw.train, "validation": raw.validation, "test": raw.test}
-    parts = {name: part for name, part in parts.items() if part is not None}
+    parts = {split: part for split, part in parts.items() if part is not None}
     labels = tuple(sorted({label for part in parts.values() for label in part.labels}))
-    _check_distinguishable(labels)
+    _check_distinguishable(name, labels)
     position = {label: i for i, label in enumerate(labels)}
 
     def split(found: RawSplit) -> Split:
@@ -224,22 +224,23 @@ def numbered(raw: RawDataset) -> dict[str, object]:
         return Split.whole(found.samples, classes, found.names)
 
     return {
+        "name": name,
         "train": None,
-        **{name: split(part) for name, part in parts.items()},
+        **{key: split(part) for key, part in parts.items()},
         "labels": labels,
         "class_names": tuple(str(raw.class_names.get(label, label)) for label in labels),
     }
 
 
-def _check_distinguishable(labels: tuple[int, ...] | tuple[str, ...]) -> None:
+def _check_distinguishable(name: str, labels: tuple[int, ...] | tuple[str, ...]) -> None:
     """Refuse labels that look alike: in form of Unicode, invisible characters or scripts."""
     seen = {}
     for label in labels:
         other = seen.setdefault(_appearance(str(label)), label)
         if other != label:
             raise UserError(
-                f"the names of the classes {other!a} and {label!a} look the same: make "
-                "them one class, or rename one"
+                f"{name}: the names of the classes {other!a} and {label!a} look the same: "
+                "make them one class, or rename one"
             )
 
 

@@ -89,8 +89,7 @@ def image_dataset(
         UsageError: a size or a suffix does not fit the images.
     """
     return ImageDataset(
-        name=name,
-        **numbered(raw),
+        **numbered(name, raw),
         channels=raw.channels,
         preprocessing=_sizes(parsed, raw.preprocessing, target_size, crop_size),
         normalization=_normalization(parsed, raw),

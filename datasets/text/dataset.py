@@ -104,7 +104,7 @@ def text_dataset(
     if parsed.large or parsed.normalization:
         raise UsageError(f"{name}: only images have sizes and normalizations")
     if word_vectors is None:
-        return TextDataset(name=name, **numbered(raw))
+        return TextDataset(**numbered(name, raw))
     words, vectors = read_word_vectors(word_vectors, max_words)
     vocabulary = Vocabulary(words, max_length)
-    return TextDataset(name=name, **numbered(raw), vocabulary=vocabulary, vectors=vectors)
+    return TextDataset(**numbered(name, raw), vocabulary=vocabulary, vectors=vectors)

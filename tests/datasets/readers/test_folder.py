@@ -182,7 +182,7 @@ def test_a_new_photo_leaves_the_random_split_as_it_is(tmp_path):
 def test_class_names_that_look_the_same_are_refused(tmp_path, first, second, shown):
     for part, label in (("train", first), ("train", second), ("test", first)):
         write_image(tmp_path / part / label / "0.png")
-    message = rf"the names of the classes {shown} look the same"
+    message = rf"Folder: the names of the classes {shown} look the same"
     with pytest.raises(UserError, match=message):
         get_dataset("Folder", tmp_path)
 
