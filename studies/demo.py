@@ -91,10 +91,11 @@ def meaning() -> list[str]:
             f"Single runs say little: over {len(found[0].values)} seeds the digits have {digits}, "
             f"which {'separates' if apart else 'does not separate'} the two losses."
         )
-    elsewhere, _ = reached(ELSEWHERE)
+    elsewhere, found = reached(ELSEWHERE)
     if elsewhere:
         lines.append(
-            f"Beside them, as stored: {load(ELSEWHERE).title}, 64 pixels, has {elsewhere}."
+            f"Beside them, as stored: {load(ELSEWHERE).title}, has {elsewhere} "
+            f"(runs: {' and '.join(str(len(side.values)) for side in found)})."
         )
     return lines
 

@@ -195,8 +195,9 @@ def summary() -> list[str]:
     for study in map(load, NAMES):
         runs = read_runs(STORED / study.name)
         for part in study.reduced:
-            rows |= dict.fromkeys(map(tuple, differences(part, runs_of(runs, part))))
-    return markdown(_COMPARED, list(rows), 4)
+            found = differences(part, runs_of(runs, part))
+            rows |= dict.fromkeys((study.title, *row) for row in found)
+    return markdown(("study", *_COMPARED), list(rows), 5)
 
 
 def _difference(part: Part, dataset: str, protocol: str, runs: Runs) -> list[str]:

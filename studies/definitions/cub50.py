@@ -17,7 +17,7 @@ REDUCED = (
 )
 STUDY = Study(
     "cub50",
-    "CUB, 50 classes, 30 images per class",
+    "CUB, 50 classes in 64 pixels",
     "Losses by test accuracy, and two of them by samples per class.",
     reduced=(
         Part(
