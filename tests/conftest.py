@@ -1,8 +1,11 @@
 """What holds for all tests, before anything imports TensorFlow."""
 
 import os
+import signal
 
 # As the commands set it: tests compare runs in this process with others, bit by bit.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # XLA spends most of a tiny run under JAX on compiling it; the results are the same up to rounding.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+# A shell makes what it starts in the background ignore SIGINT, and all processes of that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
