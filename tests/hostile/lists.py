@@ -175,7 +175,7 @@ READERS = {
         "CUB-sub2", ("train_test_split_2.txt", *_IDS), write=_write_subset
     ),
     "MIT67 lists": dataset_reader("MIT67Scenes", ("TrainImages.txt", "TestImages.txt")),
-    "Tiny-ImageNet lists": dataset_reader("Tiny-ImageNet", _TINY_IMAGENET, examples=50),
+    "Tiny-ImageNet lists": dataset_reader("Tiny-ImageNet", _TINY_IMAGENET),
     "Folder lists": dataset_reader("Folder", ("train.txt", "test.txt"), write=_write_folder),
     "AG-News lists": Reader(
         lambda folder: fake_data.write_ag_news(folder, 3, 1),
@@ -183,7 +183,6 @@ READERS = {
         lambda folder: get_dataset("AG-News", folder),
         check_dataset,
         named=("AG-News",),
-        examples=50,
     ),
     "class list": Reader(
         lambda folder: write_lines(folder / "classes.txt", ["3 three", "", "17 seventeen"]),
@@ -196,7 +195,6 @@ READERS = {
         ("pairs.txt",),
         lambda folder: read_pairs(folder / "pairs.txt"),
         _check_pairs,
-        examples=50,
     ),
     "taxonomy of pairs": _taxonomy("1 2", "1 3", "2 4", "2 5", "3 6", "3 7", "7 8"),
     "taxonomy as outline": _taxonomy(*_OUTLINE),

@@ -46,7 +46,7 @@ class Reader:
     read: Callable[[Path], object]
     check: Callable[[object, object, Path], None]
     named: tuple[str, ...] = ()
-    examples: int = 150
+    examples: int = 50
 
 
 @dataclass(frozen=True)
