@@ -21,7 +21,7 @@ from datasets import get_dataset
 from datasets.base import Dataset
 from datasets.images.dataset import ImageDataset
 from datasets.names import parse_name
-from datasets.open_sets import OpenSet, published_split
+from datasets.open_sets import OpenSet, split_classes
 from evaluation.open_set import SCORES
 from storage.records import claim_reports, provenance, record_path, write_record
 from utils import UsageError, listing
@@ -145,8 +145,7 @@ def evaluate(args: argparse.Namespace) -> None:
             results.info("%s", line)
     if args.csv:
         reports.write(args.csv, found)
-        rows = [{"model": one.model, "score": one.score, **one.metrics} for one in found]
-        facts = {"results": rows, "averages": reports.averages(found)}
+        facts = {"results": reports.summary(found), "averages": reports.averages(found)}
         write_record(record_path(args.csv), provenance(vars(args)) | facts)
     if args.plot:
         reports.plot(args.plot, found)
@@ -235,7 +234,7 @@ def _classes(
 ) -> OpenSet:
     """Return the known classes as the options say, by default those of the model."""
     if entry.split:
-        classes = published_split(entry.split, dataset)
+        classes = split_classes(entry.split, dataset)
         if classes.source and args.unknown not in (None, classes.source):
             raise UsageError(f"--unknown {args.unknown}: --split {entry.split} has its own")
         return classes

@@ -21,9 +21,16 @@ from cli.sweep_options import (
     embeddings,
     machines,
 )
+from datasets.open_sets import parse_split
 from storage.records import provenance, record_path, write_record
-from sweeping.commands import Commands, check_options
-from sweeping.engine import end, run_missing, shared_settings, show_missing
+from sweeping.commands import EVALUATIONS, Commands, check_options
+from sweeping.engine import (
+    check_evaluation,
+    end,
+    run_missing,
+    shared_settings,
+    show_missing,
+)
 from sweeping.grid import (
     LEARNING_RATES,
     LOSSES,
@@ -78,10 +85,26 @@ def _add_grid_options(group) -> None:
         nargs="+",
         default=list(LEARNING_RATES),
         metavar="LR",
-        help="values of --sgdr_max_lr (default: the published eight, from 2.5 to 0.001)",
+        help="values of --sgdr_max_lr, or of --cosine_max_lr or --step_lr where -- --lr_schedule "
+        "says so (default: the published eight, from 2.5 to 0.001)",
     )
     group.add_argument(
         "--seeds", type=seed, nargs="+", default=[0], metavar="N", help="(default: 0)"
+    )
+    group.add_argument(
+        "--splits",
+        type=known(parse_split),
+        nargs="+",
+        default=[""],
+        metavar="arpl:N",
+        help="train each point of the grid on the known classes of these open-set splits, see "
+        "--split of the trainings (default: on all classes)",
+    )
+    group.add_argument(
+        "--evaluate",
+        choices=tuple(EVALUATIONS),
+        help="evaluate the network of each trial after the training, by evaluate_open_set.py or "
+        "evaluate_verification.py, and keep it",
     )
     group.add_argument(
         "--val_fraction",
@@ -125,17 +148,18 @@ def sweep(args: argparse.Namespace) -> None:
         args.val_fraction,
         int(args.gpus_per_trial or 1),
         args.save_models,
+        (args.evaluate,) if args.evaluate else (),
     )
     where = machines(args)
     _check(args, commands)
     settings = shared_settings(trials, commands, "sweep.py")
     store = Store(args.out)
     if args.dry_run:
-        show_missing(Report(store, trials), commands)
+        show_missing(Report(store, trials, bool(args.evaluate)), commands)
         return
     with store.opened():
         store.agree(settings)
-        report = Report(store, trials)
+        report = Report(store, trials, bool(args.evaluate))
         if args.save_models:
             _warn_of_missing_models(report)
         _write_record(args, store)
@@ -163,6 +187,7 @@ def _trials(args: argparse.Namespace) -> list[Trial]:
         dict.fromkeys(args.losses),
         dict.fromkeys(args.learning_rates),
         dict.fromkeys(args.seeds),
+        dict.fromkeys(args.splits),
     )
     return [Trial(point, protocol) for point in points for protocol in dict.fromkeys(protocols)]
 
@@ -176,6 +201,7 @@ def _check(args: argparse.Namespace, commands: Commands) -> None:
     check_options(args.options)
     for name in args.datasets:
         check_data_root(commands.data_root(dataset_key(name)), args.address)
+        check_evaluation(commands, dataset_key(name), args.splits, not args.address)
 
 
 def _warn_of_missing_models(report: Report) -> None:

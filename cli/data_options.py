@@ -13,7 +13,7 @@ from datasets.base import Dataset
 from datasets.cache.choice import with_cache, with_normalization
 from datasets.images.dataset import ImageDataset
 from datasets.names import parse_name
-from datasets.open_sets import parse_split, published_split
+from datasets.open_sets import parse_split, split_classes
 from datasets.text.word_vectors import KUMO
 
 CACHES = ("auto", "ram", "off")
@@ -97,7 +97,7 @@ def add_known_options(group: argparse._ArgumentGroup, several: bool = False) -> 
         metavar="arpl:N",
         help="known classes of a published open-set split, N from 0 to 4, of MNIST, SVHN, CIFAR-10 "
         "or Tiny-ImageNet; arpl+10:N and arpl+50:N of CIFAR-10, with unknown classes of "
-        f"CIFAR-100{each}",
+        f"CIFAR-100; first:N: the first N classes of any data set{each}",
         **({"nargs": "+", "action": "extend"} if several else {}),
     )
     exclusive.add_argument(
@@ -166,7 +166,7 @@ def open_dataset(args: argparse.Namespace) -> Dataset:
     """Return the data set that the options name; of commands that train, with the known classes."""
     dataset = whole_dataset(args)
     if getattr(args, "split", None):
-        return dataset.restrict(published_split(args.split, dataset).known)
+        return dataset.restrict(split_classes(args.split, dataset).known)
     if getattr(args, "known", None):
         return dataset.restrict(read_class_list(args.known, dataset.labels))
     return dataset

@@ -1,9 +1,10 @@
-"""Published divisions of data sets into known and unknown classes.
+"""Divisions of data sets into known and unknown classes.
 
-Those of Chen et al., "Adversarial reciprocal points learning for open set recognition" (TPAMI
-2021), which later papers share: five for each data set, ``arpl:0`` to ``arpl:4`` in the order in
-which they are published. In ``arpl+10:N`` and ``arpl+50:N``, four classes of CIFAR-10 are known,
-and 10 or 50 of CIFAR-100 are unknown.
+In ``first:N``, the first N classes of a data set are known. The others are published, by Chen et
+al., "Adversarial reciprocal points learning for open set recognition" (TPAMI 2021), and shared by
+later papers: five for each data set, ``arpl:0`` to ``arpl:4`` in the order in which they are
+published. In ``arpl+10:N`` and ``arpl+50:N``, four classes of CIFAR-10 are known, and 10 or 50 of
+CIFAR-100 are unknown.
 """
 
 import re
@@ -13,10 +14,10 @@ from datasets.base import Dataset
 from datasets.names import parse_name
 from utils import UsageError
 
-_SPLIT = re.compile(r"(arpl|arpl\+10|arpl\+50):([0-4])")
+_SPLIT = re.compile(r"(arpl|arpl\+10|arpl\+50):([0-4])|(first):([1-9][0-9]{0,5})")
 _CLASSES = {"Tiny-ImageNet": 200}  # of the others, 10
-_OTHER = "CIFAR-100"
-"""Data set of the unknown classes where they are of another one."""
+OTHER = "CIFAR-100"
+"""Data set of the unknown classes of ``arpl+10:N`` and ``arpl+50:N``."""
 
 # Positions among the sorted labels, in an order in which the positions in the model follow.
 _KNOWN = {
@@ -96,7 +97,7 @@ class OpenSet:
 
 
 def parse_split(text: str) -> tuple[str, int]:
-    """Return kind and number of a published split, like ``arpl:0``.
+    """Return kind and number of a split, like ``arpl:0``.
 
     Raises:
         UsageError: there is no such split.
@@ -104,13 +105,14 @@ def parse_split(text: str) -> tuple[str, int]:
     match = _SPLIT.fullmatch(text)
     if not match:
         raise UsageError(
-            f"unknown split {text!r}; known are arpl:N, arpl+10:N and arpl+50:N, N from 0 to 4"
+            f"unknown split {text!r}; known are arpl:N, arpl+10:N and arpl+50:N, N from 0 to 4, "
+            "and first:N"
         )
-    return match[1], int(match[2])
+    return match[1] or match[3], int(match[2] or match[4])
 
 
-def published_split(text: str, dataset: Dataset) -> OpenSet:
-    """Return the classes of a published split.
+def split_classes(text: str, dataset: Dataset) -> OpenSet:
+    """Return the known and unknown classes of a split.
 
     Args:
         text: its name, see ``parse_split``.
@@ -120,6 +122,8 @@ def published_split(text: str, dataset: Dataset) -> OpenSet:
         UsageError: there is no such split of this data set, or that lacks classes.
     """
     kind, trial = parse_split(text)
+    if kind == "first":
+        return _first(trial, text, dataset)
     name = parse_name(dataset.name).base
     if (kind, name) not in _KNOWN:
         there = ", ".join(known for other, known in _KNOWN if other == kind)
@@ -134,7 +138,15 @@ def published_split(text: str, dataset: Dataset) -> OpenSet:
     if kind == "arpl":
         return OpenSet(known, tuple(label for label in dataset.labels if label not in known))
     unknown = _PLUS_10[trial] if kind == "arpl+10" else f"{_PLUS_50[trial]}, {_PLUS_10[trial]}"
-    return OpenSet(known, _numbers(unknown), _OTHER)
+    return OpenSet(known, _numbers(unknown), OTHER)
+
+
+def _first(count: int, text: str, dataset: Dataset) -> OpenSet:
+    if count > dataset.num_classes:
+        raise UsageError(
+            f"the split {text} is of {count} classes, but {dataset.name} has {dataset.num_classes}"
+        )
+    return OpenSet(dataset.labels[:count], dataset.labels[count:])
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -14,6 +14,15 @@ PLOT_FORMATS = (".png", ".svg")
 Rates = tuple[np.ndarray, np.ndarray]
 """Places and heights of a curve, both descending."""
 
+_SAMPLED = (0, 0.001, 0.002, 0.005, 0.01, 0.02, *(i / 20 for i in range(1, 21)))
+
+
+def sampled(rates: Rates) -> dict[str, float]:
+    """Return the largest height at each of some places, by the place as text."""
+    places, heights = (values[::-1] for values in rates)
+    found = np.searchsorted(places, _SAMPLED, side="right") - 1
+    return {f"{place:g}": float(heights[i]) for place, i in zip(_SAMPLED, found, strict=True)}
+
 
 @dataclass(frozen=True)
 class Panel:

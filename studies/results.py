@@ -45,6 +45,7 @@ class Run:
         test: accuracy on the test samples after the last epoch.
         training_curve: accuracy on the augmented training samples, by epoch.
         judged_curve: accuracy on what judged the epochs; None where it was not measured.
+        evaluation: metrics of the network after the training, a row per score; empty: none.
     """
 
     folder: str
@@ -62,6 +63,7 @@ class Run:
     test: float | None = None
     training_curve: tuple[float | None, ...] = ()
     judged_curve: tuple[float | None, ...] = ()
+    evaluation: tuple[Mapping[str, object], ...] = ()
 
 
 Runs = Mapping[str, Run]
@@ -126,7 +128,19 @@ def run_of(store: Store, trial: Trial, folder: str) -> Run:
         command=public_command(str(store.facts(trial).get("command", ""))),
         seed=trial.point.seed,
         chooses_epoch=trial.protocol == PAPER,
+        evaluation=tuple(map(_short, result.evaluation)),
     )
+
+
+def _short(row: Mapping[str, object]) -> dict[str, object]:
+    """Round metrics, and leave out the name of the model."""
+
+    def rounded(value: object) -> object:
+        if isinstance(value, Mapping):
+            return {key: rounded(part) for key, part in value.items()}
+        return round(value, 5) if isinstance(value, float) else value
+
+    return {name: rounded(value) for name, value in row.items() if name != "model"}
 
 
 def read_run(history: Path, record: Mapping, chooses_epoch: bool = True, **known: object) -> Run:
@@ -208,6 +222,8 @@ def read_runs(folder: Path) -> list[Run]:
 def _check_types(run: Run) -> None:
     """Raise TypeError unless all values are of the types that are written."""
     curves = run.training_curve, run.judged_curve
+    metrics = [value for row in run.evaluation for value in dict(row).values()]
+    rates = [value for values in metrics if isinstance(values, dict) for value in values.values()]
     values = (
         *zip((run.folder, run.name, run.status, run.command), repeat(str)),
         *zip((run.seconds, run.seed, run.epochs), repeat(int | float)),
@@ -215,6 +231,9 @@ def _check_types(run: Run) -> None:
         *zip(curves, repeat(list | tuple)),
         *zip(chain(*curves), repeat(int | float | None)),
         (run.versions, dict),
+        (run.evaluation, list | tuple),
+        *zip(metrics, repeat(int | float | str | dict)),
+        *zip(rates, repeat(int | float)),
     )
     for value, kind in values:
         if not isinstance(value, kind):

@@ -10,9 +10,16 @@ from pathlib import Path
 from datasets.names import parse_name
 from studies.choice import chosen_rate
 from studies.results import STUDY, Runs, check_study, run_of
-from studies.study import Part, Study
+from studies.study import Part, Study, in_order
 from sweeping.commands import Commands
-from sweeping.engine import Machines, end, run_missing, shared_settings, show_missing
+from sweeping.engine import (
+    Machines,
+    check_evaluation,
+    end,
+    run_missing,
+    shared_settings,
+    show_missing,
+)
 from sweeping.grid import PROTOCOLS, Trial
 from sweeping.report import Report
 from sweeping.stopping import StopRequest
@@ -91,7 +98,8 @@ def show(study: Study, scale: str, request: Request) -> None:
     shown: set[tuple[str, Trial]] = set()
     for part in study.parts(scale):
         trials = [t for t in request.wanted(part.search()) if (part.folder, t) not in shown]
-        show_missing(Report(Store(request.folder(part)), trials), _commands(part, request))
+        report = Report(Store(request.folder(part)), trials, bool(part.evaluation))
+        show_missing(report, _commands(part, request))
         shown |= {(part.folder, trial) for trial in trials}
 
 
@@ -104,7 +112,8 @@ def _run_part(
         machines = replace(machines, gpus=part.gpus)
     with store.opened():
         store.agree(settings)
-        search = Report(store, request.wanted(part.search()))
+        evaluated = bool(part.evaluation)
+        search = Report(store, request.wanted(part.search()), evaluated)
         reports.append(search)
         stopping = run_missing(search, commands, machines)
         if stopping.signal is None:
@@ -112,7 +121,8 @@ def _run_part(
                 t.name: run_of(store, t, part.folder) for t, r in search.results.items() if r.final
             }
             further = request.wanted(repetitions(part, runs, partial=bool(request.only)))
-            reports.append(Report(store, [t for t in further if t not in search.trials]))
+            further = [t for t in further if t not in search.trials]
+            reports.append(Report(store, further, evaluated))
             stopping = run_missing(reports[-1], commands, machines)
     return stopping
 
@@ -132,7 +142,7 @@ def repetitions(part: Part, runs: Runs, partial: bool = False) -> list[Trial]:
             rate = chosen_rate(part, cell, protocol, runs) if complete or partial else None
             if rate is not None:
                 found |= dict.fromkeys(part.repeated(cell, rate))
-    return sorted(found, key=lambda trial: trial.point.seed)
+    return sorted(found, key=in_order)
 
 
 def _runnable(study: Study, scale: str, request: Request) -> list[Part]:
@@ -149,6 +159,8 @@ def _runnable(study: Study, scale: str, request: Request) -> list[Part]:
                 raise UsageError(f"--data_root {base}=DIR: give the folder of {base}")
             if root and not request.machines.address and not Path(root).is_dir():
                 raise UsageError(f"--data_root {root}: there is no such folder")
+            here = not request.machines.address
+            check_evaluation(_commands(part, request), dataset, part.splits, here)
     return parts
 
 
@@ -163,6 +175,7 @@ def _commands(part: Part, request: Request) -> Commands:
         part.embeddings,
         part.val_fraction,
         max(int(gpus), 1),
+        evaluation=tuple(shlex.split(part.evaluation)),
     )
 
 

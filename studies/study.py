@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sweeping.grid import PAPER, PROTOCOLS, Point, Trial, grid
 from utils import UsageError, unknown_name
@@ -10,8 +10,9 @@ from utils import UsageError, unknown_name
 NAMES = (
     *("table-2", "table-3", "figure-1", "figure-2", "figure-3", "overfitting"),
     *("cub50", "orl", "cifar-100-small", "digits"),
+    *("dsc-closed-set", "dsc-dam", "open-set", "verification"),
 )
-"""The paper's tables and figures, and studies of a size that CPUs can do."""
+"""The paper's tables and figures, studies of a size that CPUs can do, those of simplex targets."""
 
 SCALES = ("paper", "reduced")
 
@@ -23,11 +24,18 @@ TITLES = {
     "cosine+xent": "cosine + 0.1 cross-entropy, one-hot",
     "semantic": "cosine, semantic",
     "semantic+xent": "cosine + 0.1 cross-entropy, semantic",
+    "dsc": "DSC",
+    "dsc_open": "DSC, open-set loss",
 }
 """Losses as the tables call them."""
 
 Cell = tuple[str, str]
 """Data set and loss."""
+
+
+def in_order(trial: Trial) -> tuple[int, str]:
+    """Sort key of trials: one seed after the other, and of a seed one split."""
+    return trial.point.seed, trial.point.split
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +65,9 @@ class Part:
         full_size: training samples per class of a data set without ``-subN``.
         reported: what the paper reports, in percent.
         compared: two losses whose means are compared by Welch's t-test.
+        splits: of known classes, ``--split``; each is trained on with every seed.
+        evaluation: of the networks after the training, see ``sweeping.commands.Commands``.
+        published: metrics of such evaluations that others report, in percent.
     """
 
     title: str
@@ -77,6 +88,9 @@ class Part:
     full_size: int | None = None
     reported: Mapping[Cell, float] = field(default_factory=dict)
     compared: tuple[str, str] | None = None
+    splits: tuple[str, ...] = ("",)
+    evaluation: str = ""
+    published: Mapping[Cell, Mapping[str, float]] = field(default_factory=dict)
 
     def rates_of(self, loss: str) -> tuple[float, ...]:
         """Return the candidates of a loss."""
@@ -91,12 +105,15 @@ class Part:
         dataset, loss = self.chosen_on or cell[0], cell[1]
         if protocol not in self.protocols or len(self.rates_of(loss)) == 1:
             return []
-        points = grid([dataset], [loss], self.rates_of(loss), self.seeds[: self.search_seeds])
+        seeds = self.seeds[: self.search_seeds]
+        points = grid([dataset], [loss], self.rates_of(loss), seeds, self.splits)
         return [Trial(self._drawn(point), protocol) for point in points]
 
     def repeated(self, cell: Cell, rate: float) -> list[Trial]:
         """Return the trials of a cell at the chosen rate."""
-        return [Trial(self._drawn(Point(*cell, rate, seed)), PAPER) for seed in self.seeds]
+        dataset, loss = cell
+        points = grid([dataset], [loss], [rate], self.seeds, self.splits)
+        return [Trial(self._drawn(point), PAPER) for point in points]
 
     def search(self) -> list[Trial]:
         """Return the trials that choose the rates of all cells, and those at fixed rates."""
@@ -107,11 +124,11 @@ class Part:
         for cell in self.cells():
             if len(self.rates_of(cell[1])) == 1:
                 found |= dict.fromkeys(self.repeated(cell, self.rates_of(cell[1])[0]))
-        return sorted(found, key=lambda trial: trial.point.seed)
+        return sorted(found, key=in_order)
 
     def _drawn(self, point: Point) -> Point:
         subset = point.seed if self.new_subsets else 0
-        return Point(point.dataset, point.loss, point.learning_rate, point.seed, subset)
+        return replace(point, subset_seed=subset)
 
 
 @dataclass(frozen=True)

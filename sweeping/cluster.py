@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from utils import UsageError, UserError, one_line
 
@@ -34,16 +35,16 @@ _FORWARDED = ("KERAS_", "TF_", "JAX_", "XLA_")  # prefixes of variables that job
 
 @dataclass(frozen=True)
 class Job:
-    """Process to run.
+    """Processes to run one after the other, up to the first that fails.
 
     Attributes:
         name: of the job.
-        command: script and arguments.
+        commands: script and arguments of each.
         folder: for ``log.txt`` and ``attempts.csv``, both continued if they exist.
     """
 
     name: str
-    command: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
     folder: Path
 
 
@@ -127,7 +128,7 @@ class Cluster:
         while (waiting or running) and not stopping():
             while waiting and len(running) < limit:
                 job = waiting.popleft()
-                running[remote.remote(job.command, str(job.folder))] = job
+                running[remote.remote(job.commands, str(job.folder))] = job
             done, _ = self._ray.wait(list(running), timeout=_POLL)
             for reference in done:
                 yield running.pop(reference), self._outcome(reference)
@@ -215,13 +216,13 @@ def _allowed_cpus() -> int | None:
     return allowed if allowed < (os.cpu_count() or 1) else None
 
 
-def _executor(limits: Mapping[str, str]) -> Callable[[Sequence[str], str], int]:
+def _executor(limits: Mapping[str, str]) -> Callable[[Sequence[Sequence[str]], str], int]:
     """Return the function that a worker runs; it is pickled, so it imports nothing from here."""
     script, here = str(Path(__file__).with_name("trial_process.py")), os.getcwd()
     python, grace = sys.executable, _GRACE
     forwarded = {k: v for k, v in os.environ.items() if k.startswith(_FORWARDED)}
 
-    def execute(command: Sequence[str], folder: str) -> int:
+    def execute(commands: Sequence[Sequence[str]], folder: str) -> int:
         import os
         import shlex
         import signal
@@ -232,7 +233,8 @@ def _executor(limits: Mapping[str, str]) -> Callable[[Sequence[str], str], int]:
         # Ray cancels by SIGINT, which is ignored if Ray was started in the background.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         started, status = time.time(), "stopped"
-        with open(os.path.join(folder, "log.txt"), "ab", buffering=0) as log:
+
+        def run(command: Sequence[str], log: IO[bytes]) -> int:
             log.write(f"$ python {shlex.join(command)}\n".encode())
             process = subprocess.Popen(
                 [python, script, str(grace), os.path.join(folder, ".lock"), *command],
@@ -246,13 +248,19 @@ def _executor(limits: Mapping[str, str]) -> Callable[[Sequence[str], str], int]:
             try:
                 while process.poll() is None:
                     time.sleep(0.2)  # cancelling raises KeyboardInterrupt here
-                status = process.returncode
+                return process.returncode
             finally:
                 process.stdin.close()
                 try:
                     process.wait(grace + 5)
                 except subprocess.TimeoutExpired:
                     process.kill()
+
+        with open(os.path.join(folder, "log.txt"), "ab", buffering=0) as log:
+            try:
+                # Up to the first that fails.
+                status = next(filter(None, (run(command, log) for command in commands)), 0)
+            finally:
                 seconds = time.time() - started
                 row = f"{started:.0f},{seconds:.1f},{status},{socket.gethostname()}\n"
                 with open(os.path.join(folder, "attempts.csv"), "a") as attempts:

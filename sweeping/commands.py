@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.names import parse_name
+from datasets.open_sets import OTHER, parse_split
 from sweeping.grid import LOSSES, VALIDATION, Trial, number
-from sweeping.store import MODEL
-from utils import UsageError
+from sweeping.store import EVALUATION, MODEL
+from utils import UsageError, listing
 
 ROOT = Path(__file__).parents[1]
 """Folder of the commands."""
@@ -17,9 +18,16 @@ EMBEDDINGS = {"CUB": "cub_deep", "NAB": "nab", "CIFAR-100": "cifar100"}
 
 DATASET = "{dataset}"
 
+RATES = {"SGDR": "--sgdr_max_lr", "Cosine": "--cosine_max_lr", "Step": "--step_lr"}
+"""Option of the learning rate by schedule."""
+
+OPEN_SET, VERIFICATION = "open-set", "verification"
+EVALUATIONS = {OPEN_SET: "evaluate_open_set.py", VERIFICATION: "evaluate_verification.py"}
+"""Commands that evaluate the network of a trial after its training."""
+
 RESERVED = frozenset(
     (
-        *("--dataset", "--data_root", "--seed", "--sgdr_max_lr", "--val_fraction"),
+        *("--dataset", "--data_root", "--seed", "--split", "--val_fraction", *RATES.values()),
         *("--embedding", "--loss", "--cls_weight", "--label_smoothing"),
         *("--model_dump", "--weight_dump", "--feature_dump", "--history", "--log_dir"),
         *("--snapshot", "--snapshot_best", "--overwrite", "--initial_epoch", "--gpus"),
@@ -38,7 +46,8 @@ class Commands:
         embeddings: class embeddings by data set, for semantic losses.
         val_fraction: of trials that hold out images.
         gpus: number per trial.
-        save_models: whether the trained networks are kept.
+        save_models: whether the trained networks are kept; those that are evaluated are.
+        evaluation: one of ``EVALUATIONS``, followed by options of its own; empty: none.
     """
 
     options: tuple[str, ...]
@@ -47,35 +56,58 @@ class Commands:
     val_fraction: float | None = None
     gpus: int = 1
     save_models: bool = False
+    evaluation: tuple[str, ...] = ()
 
     def of(self, trial: Trial, folder: Path) -> list[str]:
-        """Return script and arguments.
+        """Return script and arguments of the training.
 
         Raises:
-            UsageError: there are no class embeddings for the data set.
+            UsageError: there are no class embeddings for the data set, or the schedule has no rate
+                to vary.
         """
         loss, point = LOSSES[trial.point.loss], trial.point
         folder = _relative(folder)
-        command = [str(_relative(ROOT / loss.command)), "--dataset", point.dataset]
-        if root := self.data_root(point.dataset):
-            command += ["--data_root", root]
-        command += loss.options
+        command = [str(_relative(ROOT / loss.command)), *self._data_options(trial), *loss.options]
         if loss.semantic:
             command += ["--embedding", self.embedding(point.loss, point.dataset)]
-        command += ["--sgdr_max_lr", number(point.learning_rate), "--seed", str(point.seed)]
-        if point.subset_seed:
-            command += ["--subset_seed", str(point.subset_seed)]
+        command += [_rate_option(self.options), number(point.learning_rate)]
+        command += ["--seed", str(point.seed)]
         if trial.protocol == VALIDATION:
             command += ["--val_fraction", number(self.val_fraction)]
         command += self.options
         command += ["--history", str(folder / "history.csv")]
         command += ["--snapshot", str(folder / "snapshot.h5")]
-        if self.save_models:
+        if self.save_models or self.evaluation:
             command += ["--model_dump", str(folder / MODEL)]
         if self.gpus > 1:
             command += ["--gpus", str(self.gpus)]
         # Existing files are of the same trial: the sweep has checked that.
         return [*command, "--overwrite"]
+
+    def evaluation_of(self, trial: Trial, folder: Path) -> list[str]:
+        """Return script and arguments of the evaluation after a training; empty: there is none."""
+        if not self.evaluation:
+            return []
+        folder, (kind, *options) = _relative(folder), self.evaluation
+        command = [str(_relative(ROOT / EVALUATIONS[kind]))]
+        if kind == OPEN_SET:
+            command += self._data_options(trial)
+            split = trial.point.split
+            if split and parse_split(split)[0].startswith("arpl+"):
+                command += ["--unknown_root", str(self.data_root(OTHER))]
+        else:
+            command += ["--data_root", str(self.data_root(trial.point.dataset))]
+        command += [*options, "--model", str(folder / MODEL), "--csv", str(folder / EVALUATION)]
+        return [*command, "--overwrite"]
+
+    def _data_options(self, trial: Trial) -> list[str]:
+        point = trial.point
+        options = ["--dataset", point.dataset]
+        if root := self.data_root(point.dataset):
+            options += ["--data_root", root]
+        if point.subset_seed:
+            options += ["--subset_seed", str(point.subset_seed)]
+        return options + (["--split", point.split] if point.split else [])
 
     def data_root(self, dataset: str) -> str | None:
         """Return the folder of a data set, if one was given."""
@@ -96,6 +128,19 @@ class Commands:
                 f"--losses {loss}: give --embeddings {dataset}=NAME|FILE, its class embeddings"
             )
         return known.get(dataset) or known[base]
+
+
+def _rate_option(options: Sequence[str]) -> str:
+    """Return the option of the learning rate, by the schedule that the options name."""
+    schedules = ["SGDR"]
+    for option, value in zip(options, [*options[1:], ""], strict=True):
+        if option.split("=")[0] == "--lr_schedule":
+            schedules.append(option.partition("=")[2] or value)
+    if schedules[-1] not in RATES:
+        raise UsageError(
+            f"--lr_schedule {schedules[-1]} after --: a sweep varies the rate of {listing(RATES)}"
+        )
+    return RATES[schedules[-1]]
 
 
 def _relative(path: Path) -> Path:

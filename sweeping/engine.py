@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datasets.names import parse_name
+from datasets.open_sets import OTHER
 from sweeping.cluster import Job, Resources, connected
-from sweeping.commands import Commands
+from sweeping.commands import OPEN_SET, RATES, VERIFICATION, Commands
 from sweeping.grid import LOSSES, VALIDATION, Trial, number
 from sweeping.report import Report, describe
 from sweeping.stopping import StopRequest, stop_requests
+from sweeping.store import Store
 from training.parallel.startup import backend_name
 from training.snapshots.identity import IDENTITY
 from utils import Interrupted, UsageError, UserError
@@ -24,12 +26,12 @@ results = logging.getLogger("results")
 # Options that vary with the trial or are set by the sweep; the others are shared by all trials.
 _BY_TRIAL = (
     *("dataset", "embedding", "loss", "cls_weight", "label_smoothing"),
-    *("sgdr_max_lr", "seed", "val_fraction"),
+    *("seed", "val_fraction", *(option.removeprefix("--") for option in RATES.values())),
 )
 _SHARED = (
     *(name for name in IDENTITY if name not in (*_BY_TRIAL, "finetune_init")),
     *("epochs", "val_every", "class_list", "finetune", "finetune_init"),
-    *("word_vectors", "max_words", "embedding_dim", "embedding_scale", "split", "known"),
+    *("word_vectors", "max_words", "embedding_dim", "embedding_scale", "known"),
 )
 
 
@@ -63,9 +65,11 @@ def shared_settings(trials: Sequence[Trial], commands: Commands, program: str) -
         SystemExit: they are wrong in themselves.
     """
     settings = {"KERAS_BACKEND": backend_name()}
+    if commands.evaluation:
+        settings["--evaluate"] = shlex.join(commands.evaluation)
     for trial in {(t.point.loss, t.point.dataset, t.protocol): t for t in trials}.values():
-        # The same training samples whatever subset the trial draws.
-        trial = replace(trial, point=replace(trial.point, subset_seed=0))
+        # The same training samples whatever subset and split the trial draws.
+        trial = replace(trial, point=replace(trial.point, subset_seed=0, split=""))
         settings |= _settings_of(trial, commands, program)
     return settings
 
@@ -75,10 +79,6 @@ def _settings_of(trial: Trial, commands: Commands, program: str) -> dict[str, st
     parser = importlib.import_module(Path(loss.command).stem).build_parser()
     parser.prog = f"{program}: {loss.command}"
     parsed = vars(parser.parse_args(commands.of(trial, Path())[1:]))
-    if parsed["lr_schedule"] != "SGDR":
-        raise UsageError(
-            f"--lr_schedule {parsed['lr_schedule']} after --: a sweep varies the rate of SGDR"
-        )
     settings = {}
     for name in _SHARED:
         if name in parsed:
@@ -99,8 +99,8 @@ def show_missing(report: Report, commands: Commands) -> None:
     """Print the command of each trial that is missing."""
     for trial in report.trials:
         if not report.finished(trial):
-            command = commands.of(trial, report.store.folder(trial))
-            results.info("python %s", shlex.join(command))
+            for command in _missing_commands(trial, commands, report.store):
+                results.info("python %s", shlex.join(command))
 
 
 def run_missing(report: Report, commands: Commands, machines: Machines) -> StopRequest:
@@ -130,10 +130,43 @@ def run_missing(report: Report, commands: Commands, machines: Machines) -> StopR
 def _jobs(trials: Mapping[str, Trial], commands: Commands, report: Report) -> list[Job]:
     jobs = []
     for name, trial in trials.items():
+        missing = tuple(map(tuple, _missing_commands(trial, commands, report.store)))
         command = commands.of(trial, report.store.folder(trial))
         folder = report.store.prepare(trial, command, commands.options)
-        jobs.append(Job(name, tuple(command), folder))
+        jobs.append(Job(name, missing, folder))
     return jobs
+
+
+def _missing_commands(trial: Trial, commands: Commands, store: Store) -> list[list[str]]:
+    """Return training and evaluation; the latter alone if only that is missing."""
+    folder = store.folder(trial)
+    evaluation = commands.evaluation_of(trial, folder)
+    trained = store.trained(trial) and store.has_model(trial)
+    training = [] if evaluation and trained else commands.of(trial, folder)
+    return list(filter(None, (training, evaluation)))
+
+
+def check_evaluation(commands: Commands, dataset: str, splits: Sequence[str], here: bool) -> None:
+    """Refuse what no evaluation could work with.
+
+    Args:
+        commands: builder of the command lines.
+        dataset: of the trials.
+        splits: of the trials.
+        here: whether trials run on this machine.
+
+    Raises:
+        UsageError: no class is unknown, or a folder or file is missing.
+    """
+    kind, root = next(iter(commands.evaluation), None), commands.data_root(dataset)
+    pairs = root and os.path.join(root, "pairs.txt")
+    if kind == VERIFICATION and (not pairs or (here and not os.path.isfile(pairs))):
+        raise UsageError(f"--data_root {root or dataset}: has no pairs.txt, to verify people by")
+    if kind == OPEN_SET:
+        if not any(splits) and "--known" not in commands.options:
+            raise UsageError("--evaluate open-set: give --splits, so that classes are unknown")
+        if any(split.startswith("arpl+") for split in splits) and not commands.data_root(OTHER):
+            raise UsageError(f"--data_root {OTHER}=DIR: give the folder of the unknown classes")
 
 
 def _tell(report: Report, trial: Trial, outcome: int | str, count: str) -> None:

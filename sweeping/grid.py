@@ -7,7 +7,7 @@ from datasets.names import parse_name
 from training.objectives import DEFAULT_LOSS, EMBEDDING_LOSSES
 
 LEARNING_RATES = (2.5, 1.0, 0.5, 0.1, 0.05, 0.01, 0.005, 0.001)
-"""The published candidates for ``--sgdr_max_lr`` (published README, Section 4.4)."""
+"""The published candidates for the learning rate of SGDR (published README, Section 4.4)."""
 
 PAPER, VALIDATION = "paper", "validation"
 PROTOCOLS = (PAPER, VALIDATION)
@@ -56,9 +56,10 @@ class Point:
     Attributes:
         dataset: name in the form of ``dataset_key``.
         loss: a key of ``LOSSES``.
-        learning_rate: ``--sgdr_max_lr``.
+        learning_rate: largest one of the schedule.
         seed: ``--seed``.
         subset_seed: ``--subset_seed``; 0, its default, leaves it to the options of all trials.
+        split: ``--split``, the classes that are known; ``""``: all.
     """
 
     dataset: str
@@ -66,6 +67,7 @@ class Point:
     learning_rate: float
     seed: int
     subset_seed: int = 0
+    split: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Trial:
         """Name of its folder."""
         p = self.point
         subset = f"_subset{p.subset_seed}" if p.subset_seed else ""
+        subset += f"_{p.split.replace(':', '-')}" if p.split else ""
         held_out = "_val" if self.protocol == VALIDATION else ""
         return f"{p.dataset}_{p.loss}_lr{number(p.learning_rate)}_seed{p.seed}{subset}{held_out}"
 
@@ -93,6 +96,7 @@ class Trial:
         """Name in messages."""
         p = self.point
         subset = f", subset {p.subset_seed}" if p.subset_seed else ""
+        subset += f", {p.split}" if p.split else ""
         held_out = ", validation" if self.protocol == VALIDATION else ""
         rate = number(p.learning_rate)
         return f"{p.dataset} {p.loss}, rate {rate}, seed {p.seed}{subset}{held_out}"
@@ -123,11 +127,13 @@ def grid(
     losses: Iterable[str],
     learning_rates: Iterable[float],
     seeds: Iterable[int],
+    splits: Iterable[str] = ("",),
 ) -> list[Point]:
-    """Return all combinations, one seed after the other."""
+    """Return all combinations, one seed after the other, and of a seed one split."""
     return [
-        Point(dataset, loss, rate, seed)
+        Point(dataset, loss, rate, seed, split=split)
         for seed in seeds
+        for split in splits
         for dataset in datasets
         for loss in losses
         for rate in learning_rates

@@ -13,6 +13,7 @@ from sweeping.table import (
     TEST,
     TRIAL_HEADER,
     Row,
+    evaluation_rows,
     shown,
     summary,
     trial_row,
@@ -27,16 +28,20 @@ class Report:
     Args:
         store: folder of the sweep.
         trials: of this grid.
+        evaluated: whether networks are evaluated after the training.
     """
 
-    def __init__(self, store: Store, trials: Sequence[Trial]):
+    def __init__(self, store: Store, trials: Sequence[Trial], evaluated: bool = False):
         self.store = store
         self.trials = trials
+        self.evaluated = evaluated
         self.results = {trial: store.result(trial) for trial in [*trials, *store.trials()]}
 
     def finished(self, trial: Trial) -> bool:
-        """Return whether a trial is finished, with a result or diverged."""
-        return self.results[trial].final
+        """Return whether a trial is finished, with all results or diverged."""
+        result = self.results[trial]
+        complete = result.evaluation or result.status == DIVERGED or not self.evaluated
+        return result.final and bool(complete)
 
     def update(self, trial: Trial) -> Result:
         """Read the result of a trial that has ended, and write ``trials.csv`` again.
@@ -57,6 +62,19 @@ class Report:
         rows = self._rows(self.results)
         cells = [[row[name] for name in TRIAL_HEADER] for row in rows]
         write_csv(self.store.path / "trials.csv", TRIAL_HEADER, cells)
+        if self.evaluated:
+            self._write_evaluations()
+
+    def _write_evaluations(self) -> None:
+        """Write ``evaluations.csv``: a row per trial and score."""
+        rows = [
+            row
+            for trial in sorted(self.results, key=_order)
+            for row in evaluation_rows(trial, self.results[trial])
+        ]
+        header = dict.fromkeys(name for row in rows for name in row)
+        cells = [[row.get(name) for name in header] for row in rows]
+        write_csv(self.store.path / "evaluations.csv", tuple(header), cells)
 
     def write_summary(self) -> None:
         """Print the summary of this grid, write it as ``summary.csv`` and plot it.
@@ -89,7 +107,7 @@ def _order(trial: Trial) -> tuple:
     """Sort key: data sets and losses by name, rates from large to small, as published."""
     p = trial.point
     place = PROTOCOLS.index(trial.protocol)
-    return p.dataset, p.loss, -p.learning_rate, p.seed, p.subset_seed, place
+    return p.dataset, p.loss, -p.learning_rate, p.seed, p.subset_seed, p.split, place
 
 
 def describe(trial: Trial, result: Result) -> str:

@@ -23,6 +23,9 @@ FINISHED, DIVERGED, FAILED, UNFINISHED = "finished", "diverged", "failed", "unfi
 MODEL = "model.keras"
 """Trained network in the folder of a trial, if it is kept."""
 
+EVALUATION = "evaluation.csv"
+"""Metrics in the folder of a trial whose network is evaluated after the training."""
+
 SETTINGS = "sweep.json"
 """File of the settings in the folder of a sweep."""
 
@@ -41,12 +44,15 @@ class Result:
         seconds: running time of all attempts.
         options: passed on to the command.
         record: of a run with all its epochs, see ``training.record.run_record``; else empty.
+        evaluation: metrics of the network by an evaluation after the training, a row per score;
+            empty: there was none.
     """
 
     status: str
     seconds: float = 0.0
     options: str = ""
     record: Mapping = field(default_factory=dict)
+    evaluation: Sequence[Mapping] = ()
 
     @property
     def final(self) -> bool:
@@ -162,8 +168,14 @@ class Store:
         if record and record.get("diverged"):
             return Result(DIVERGED, seconds, options, record)
         if record and last == "0":
-            return Result(FINISHED, seconds, options, record)
+            evaluation = _read_evaluation(folder / EVALUATION)
+            return Result(FINISHED, seconds, options, record, evaluation)
         return Result(FAILED, seconds, options)
+
+    def trained(self, trial: Trial) -> bool:
+        """Return whether the training has a result, whatever became of the evaluation."""
+        record = _read_record(self.folder(trial) / "history.csv")
+        return bool(record) and not record.get("diverged")
 
     def facts(self, trial: Trial) -> dict:
         """Return what ``trial.json`` says; empty if there is none."""
@@ -216,9 +228,9 @@ def _read_json(file: Path) -> dict | None:
 
 def _trial(facts: Mapping) -> Trial | None:
     """Return the trial of the folder with these facts, unless they are damaged."""
-    facts = {"subset_seed": 0, **facts}
+    facts = {"subset_seed": 0, "split": "", **facts}
     values = [facts.get(field.name) for field in fields(Point)]
-    kinds = [str, str, float, int, int]
+    kinds = [str, str, float, int, int, str]
     if [type(value) for value in values] != kinds or facts.get("protocol") not in PROTOCOLS:
         return None
     return Trial(Point(*values), facts["protocol"])
@@ -245,6 +257,14 @@ def _read_record(history: Path) -> dict | None:
     except (UserError, csv.Error, AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return None
     return record if complete else None
+
+
+def _read_evaluation(file: Path) -> tuple[dict, ...]:
+    """Read the results in the record beside a table of metrics; none if they are damaged."""
+    rows = (_read_json(record_path(file)) or {}).get("results")
+    if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+        return tuple(rows)
+    return ()
 
 
 def _check_metrics(record: Mapping) -> None:

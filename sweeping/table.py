@@ -4,10 +4,10 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 
-from sweeping.grid import PAPER, VALIDATION, Point, number
+from sweeping.grid import PAPER, VALIDATION, Point, Trial, number
 from sweeping.store import FINISHED, Result
 
-POINT = ("dataset", "loss", "learning_rate", "seed", "subset_seed")
+POINT = ("dataset", "loss", "learning_rate", "seed", "subset_seed", "split")
 BEST_TEST, LAST_VAL, TEST = "paper_best_test_accuracy", "val_last_accuracy", "val_test_accuracy"
 TRIAL_HEADER = (
     *POINT,
@@ -54,6 +54,15 @@ def trial_row(point: Point, results: Mapping[str, Result]) -> Row:
         row[LAST_VAL], row[TEST] = found["last"], found["final"]
         row["val_best_accuracy"], row["val_best_epoch"] = found["best"], found["best_epoch"]
     return row
+
+
+def evaluation_rows(trial: Trial, result: Result) -> list[Row]:
+    """Make the rows of an evaluation after a training: the point, and metrics in [0, 1]."""
+    point = dict(zip(POINT, astuple(trial.point), strict=True)) | {"protocol": trial.protocol}
+    return [
+        point | {k: v for k, v in row.items() if k != "model" and not isinstance(v, Mapping)}
+        for row in result.evaluation
+    ]
 
 
 def _validation_samples(record: Mapping) -> int:
@@ -142,7 +151,8 @@ def summary(rows: Iterable[Row]) -> list[Row]:
     found = []
     for (dataset, loss), group in groups.items():
         line = dict.fromkeys(SUMMARY_HEADER)
-        line |= {"dataset": dataset, "loss": loss, "seeds": len({row["seed"] for row in group})}
+        seeds = len({(row["seed"], row["split"]) for row in group})
+        line |= {"dataset": dataset, "loss": loss, "seeds": seeds}
         if any(row["paper_status"] for row in group):
             s = select(group, BEST_TEST, BEST_TEST)
             values = (s.learning_rate, s.mean, s.std, s.complete)

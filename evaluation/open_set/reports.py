@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from evaluation.open_set.models import Result
-from evaluation.rate_plot import Panel, write_rate_plot
+from evaluation.rate_plot import Panel, sampled, write_rate_plot
 from evaluation.tables import aligned, write_csv
 
 # Metric → title of its column on the screen; the others are in the CSV file only.
@@ -68,6 +68,15 @@ def _shown(results: Sequence[Result]) -> list[str]:
 
 def _title(name: str) -> str:
     return _TITLES.get(name) or f"CCR@FPR={name.removeprefix(_CCR)}"
+
+
+def summary(results: Sequence[Result]) -> list[dict[str, object]]:
+    """Return all metrics by model and score, with some points of the ROC curve, for records."""
+    return [
+        {"model": one.model, "score": one.score, **one.metrics}
+        | {"roc": sampled((one.curve.fpr, one.curve.tpr))}
+        for one in results
+    ]
 
 
 def write(path: Path, results: Sequence[Result]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.rate_plot import Panel, Rates, write_rate_plot
+from evaluation.rate_plot import Panel, Rates, sampled, write_rate_plot
 from evaluation.tables import aligned, write_csv
 from evaluation.verification.metrics import Folds, distances, fold_accuracies, tar_at_far
 from evaluation.verification.pairs import Pairs
@@ -76,7 +76,7 @@ def _mean_and_deviation(values: np.ndarray) -> str:
 
 
 def summary(found: Mapping[str, Verification]) -> list[dict[str, object]]:
-    """Return means over folds by model, for records."""
+    """Return means over folds by model, with some points of the ROC curve, for records."""
     return [
         {
             "model": name,
@@ -84,6 +84,7 @@ def summary(found: Mapping[str, Verification]) -> list[dict[str, object]]:
             "accuracy": float(one.accuracies.mean()),
             "auc": one.auc,
             **{f"tar_at_far_{far:g}": float(tars.mean()) for far, tars in one.tars.items()},
+            "roc": sampled(one.roc),
         }
         for name, one in found.items()
     ]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from datasets import get_dataset
-from datasets.open_sets import parse_split, published_split
+from datasets.open_sets import parse_split, split_classes
 from utils import UsageError
 
 LISTS = Path(__file__).parents[3] / "shared/data/osr/arpl_splits_2020.json"
@@ -21,22 +21,22 @@ def named(name, labels=tuple(range(10))):
 
 
 def test_known_classes_are_in_the_published_order():
-    assert published_split("arpl:0", named("MNIST")).known == (2, 4, 5, 9, 8, 3)
-    found = published_split("arpl:4", named("SVHN"))
+    assert split_classes("arpl:0", named("MNIST")).known == (2, 4, 5, 9, 8, 3)
+    found = split_classes("arpl:4", named("SVHN"))
     assert (found.known, found.unknown) == ((4, 9, 2, 7, 1, 0), (3, 5, 6, 8))
     assert found.source is None
-    assert published_split("arpl:1", named("CIFAR-10-sub50")).known == (7, 6, 4, 9, 0, 1)
+    assert split_classes("arpl:1", named("CIFAR-10-sub50")).known == (7, 6, 4, 9, 0, 1)
 
 
 def test_classes_of_tiny_imagenet_are_counted_by_sorted_synset():
-    found = published_split("arpl:1", named("Tiny-ImageNet", TINY))
+    found = split_classes("arpl:1", named("Tiny-ImageNet", TINY))
     assert found.known[:3] == ("n00000198", "n00000161", "n00000091")
     assert len(found.known) == 20 and len(found.unknown) == 180
     assert not {*found.known} & {*found.unknown}
 
 
 def test_unknown_classes_of_cifar_100():
-    ten, fifty = (published_split(f"arpl+{n}:3", named("CIFAR-10")) for n in (10, 50))
+    ten, fifty = (split_classes(f"arpl+{n}:3", named("CIFAR-10")) for n in (10, 50))
     assert ten.known == fifty.known == (6, 4, 9, 1)
     assert ten.source == fifty.source == "CIFAR-100"
     assert ten.unknown == (95, 60, 30, 73, 46, 49, 68, 99, 8, 71) == fifty.unknown[40:]
@@ -51,11 +51,11 @@ def test_other_splits_are_refused(text):
 
 def test_data_sets_without_such_splits_or_classes():
     with pytest.raises(UsageError, match="no split arpl:0 of CUB, but of MNIST, SVHN, CIFAR-10, "):
-        published_split("arpl:0", named("CUB"))
+        split_classes("arpl:0", named("CUB"))
     with pytest.raises(UsageError, match=r"no split arpl\+10:0 of MNIST, but of CIFAR-10$"):
-        published_split("arpl+10:0", named("MNIST"))
+        split_classes("arpl+10:0", named("MNIST"))
     with pytest.raises(UsageError, match="of the 10 classes of SVHN, but here there are 3"):
-        published_split("arpl:0", named("SVHN", (0, 1, 2)))
+        split_classes("arpl:0", named("SVHN", (0, 1, 2)))
 
 
 @pytest.mark.skipif(not LISTS.is_file(), reason=f"the published lists are not in {LISTS}")
@@ -70,10 +70,10 @@ def test_all_lists_are_the_published_ones():
     ]
     for kind, name, known, unknown in wanted:
         for trial in range(5):
-            found = published_split(f"{kind}:{trial}", named(name))
+            found = split_classes(f"{kind}:{trial}", named(name))
             assert list(found.known) == known[trial]
             if unknown:
                 assert list(found.unknown) == unknown[trial]
     for trial, positions in enumerate(lists["tiny_imagenet"]):
-        found = published_split(f"arpl:{trial}", named("Tiny-ImageNet", TINY))
+        found = split_classes(f"arpl:{trial}", named("Tiny-ImageNet", TINY))
         assert [int(label[1:]) for label in found.known] == positions

@@ -55,7 +55,7 @@ def test_a_row_has_both_runs_in_columns_of_their_own():
     )
     assert tuple(found) == TRIAL_HEADER
     assert list(found.values()) == [
-        *("CUB", "cosine+xent", 0.5, 3, 0, "--epochs 12"),
+        *("CUB", "cosine+xent", 0.5, 3, 0, "", "--epochs 12"),
         *("finished", 12, 34.6, 0.75, 7, 0.5),
         *(0.2, "finished", 12, 34.6, 0.6, 0.625, 9, 0.55),
     ]
@@ -79,7 +79,7 @@ def test_columns_of_a_run_that_was_not_wanted_or_not_finished_stay_empty():
     found = row(Point("CUB", "xent", 0.5, 3), None, Result("failed", 3.0))
     assert found["val_status"] == "failed" and found["val_seconds"] == 3.0
     filled = {name for name, value in found.items() if value is not None}
-    assert filled == {*TRIAL_HEADER[:6], "val_status", "val_seconds"}
+    assert filled == {*TRIAL_HEADER[:7], "val_status", "val_seconds"}
 
 
 def test_the_best_rate_is_that_of_the_highest_mean_over_seeds(rows, accuracies):

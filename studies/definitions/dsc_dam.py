@@ -1,0 +1,39 @@
+"""The length u of class embeddings behind the dimension augmentation module (DAM)."""
+
+from studies.definitions import simplex
+from studies.study import Part, Study
+
+_LENGTHS = (24, 1000)
+
+
+def _part(scale: int, dataset: str, options: str, **more) -> Part:
+    return Part(
+        f"u = {scale}",
+        (dataset,),
+        ("dsc",),
+        (1e-4,),
+        f"--architecture lenet-2d --projection dam --projection_layers 2 --embedding_scale {scale} "
+        f"--lr_schedule Cosine --weight_decay 5e-4 --clipgrad 0 {options}",
+        f"u{scale}",
+        splits=simplex.CLASSES,
+        **more,
+    )
+
+
+STUDY = Study(
+    "dsc-dam",
+    "Simplex targets: length of the class embeddings behind the DAM, 20 classes of CIFAR-100",
+    "A network with two features, which the dimension augmentation module raises to 20, as in the "
+    "published demonstration, with class embeddings of length u at the same learning rate. "
+    f"{simplex.NO_FIGURES}",
+    paper=tuple(_part(u, "CIFAR-100", "--batch_size 64 --epochs 250", gpus=1) for u in _LENGTHS),
+    reduced=tuple(
+        _part(
+            *(u, "CIFAR-100-sub100", "--batch_size 20 --repeats 1 --epochs 24 --val_every 8"),
+            seeds=(0, 1),
+        )
+        for u in _LENGTHS
+    ),
+    reduced_text="Reduced against the publication: 100 of 500 images per class, batches of 20 in "
+    "place of 64, 24 epochs in place of 250: 2,400 steps at the published rate in place of 39,250.",
+)

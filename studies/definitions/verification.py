@@ -1,0 +1,60 @@
+"""Do features tell whether two images show the same person, whom training has not seen?"""
+
+from studies.definitions import simplex
+from studies.study import Part, Study
+
+_NETWORK = "--architecture iresnet-100 --optimizer adam --clipgrad 0"
+_STEPS = "--lr_schedule Step --step_len 5 --step_factor 0.5 --epochs 100"
+
+
+def _published(title: str, folder: str, rate: float, options: str, losses=("dsc",)) -> Part:
+    options = f"{_NETWORK} {options}"
+    more = {"folder": folder, "gpus": 1, "evaluation": "verification"}
+    return Part(title, ("Faces",), losses, (rate,), options, **more)
+
+
+STUDY = Study(
+    "verification",
+    "Verification: faces of people that training has not seen",
+    "Accuracy of ten folds on pairs of images. --data_root Faces=DIR has a folder per person, and "
+    "the pairs in pairs.txt, whose people are left out of the training: that of the publication is "
+    "a part of MS1MV3 with 12,000 people and the pairs of LFW; python -m studies.orl_pairs DIR "
+    f"writes that of the reduced scale. {simplex.NO_FIGURES}",
+    paper=(
+        _published(
+            *("DSC with dimension augmentation", "dam", 1e-4),
+            "--projection dam --projection_layers 1 --embedding_dim 12500 --batch_size 24 "
+            f"{_STEPS}",
+        ),
+        _published(
+            "DSC",
+            "dsc",
+            1e-3,
+            f"--embedding_dim 12500 --embedding_scale 256 --batch_size 8 {_STEPS}",
+        ),
+        _published(
+            *("DSC on the whole feature map", "linear", 1e-4),
+            "--projection linear --embedding_dim 12500 --embedding_scale 2000 --batch_size 12 "
+            "--lr_schedule Cosine --epochs 5",
+        ),
+        _published(
+            *("Other objectives", "others", 1e-4, f"--batch_size 24 {_STEPS}", simplex.BASELINES)
+        ),
+    ),
+    reduced=(
+        Part(
+            "ORL, 20 people for training and 20 for pairs",
+            ("Faces",),
+            ("dsc", *simplex.BASELINES),
+            {"dsc": (0.05,)} | dict.fromkeys(simplex.BASELINES, (0.1,)),
+            "--architecture resnet-32 --target_size 48 --crop_size 44 --test_fraction 0.2 "
+            "--batch_size 20 --epochs 36 --val_every 36 --lr_schedule Cosine --clipgrad 0",
+            seeds=(0, 1),
+            evaluation="verification --mirror",
+        ),
+    ),
+    reduced_text="Reduced against the publication: 20 people with 8 images each in place of 12,000 "
+    "people; resnet-32 on 44 pixels in place of iresnet-100 on 112; 36 epochs; 1,800 pairs of 20 "
+    "other people in ten folds of two. The rates are not searched.",
+    draws=("roc",),
+)
