@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from studies.choice import outcome
-from studies.report import NOT_RUN, markdown, welch
+from studies.report import welch
 from studies.results import STORED, read_runs, runs_of
 from studies.study import load
+from studies.tables import NOT_RUN, markdown
 from sweeping.grid import PROTOCOLS
 
 SIGNIFICANT = 0.05

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from datasets.names import parse_name
 from storage.plots import save_plot
 from studies.choice import chosen_rate, outcome
+from studies.evaluations import own_metrics
 from studies.results import Run, Runs, runs_of
 from studies.study import TITLES, Part, Study
 from sweeping.grid import PAPER, VALIDATION
@@ -115,4 +116,26 @@ def first_runs(part: Part, runs: Runs) -> dict[str, Run]:
     return found
 
 
-_DRAWN = {"sizes": sizes, "curves": curves}
+def roc(part: Part, runs: Runs) -> "Figure | None":
+    """Plot the ROC curves of all evaluated networks, a panel per data set."""
+    found = {
+        cell: [metrics["roc"] for metrics in own_metrics(part, cell, runs).values()]
+        for cell in (part.cells() if part.evaluation else ())
+    }
+    if not any(found.values()):
+        return None
+    figure = new_figure(len(part.datasets))
+    axes = figure.subplots(1, len(part.datasets), squeeze=False)[0]
+    for panel, dataset in zip(axes, part.datasets, strict=True):
+        for loss, style in zip(part.losses, curve_styles(len(part.losses)), strict=True):
+            for i, curve in enumerate(found[dataset, loss]):
+                points = [(100 * float(x), 100 * y) for x, y in curve.items()]
+                looks = style | {"label": f"_{i}" if i else TITLES[loss], "markevery": 5}
+                panel.plot(*zip(*points, strict=True), **looks)
+        finish(panel, "accepted by mistake, percent", dataset)
+        panel.set_ylabel("accepted rightly, percent")
+    axes[0].legend(frameon=False, fontsize="small")
+    return figure
+
+
+_DRAWN = {"sizes": sizes, "curves": curves, "roc": roc}

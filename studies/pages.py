@@ -6,6 +6,7 @@ from pathlib import Path
 from storage.files import replacing
 from studies.choice import outcome
 from studies.claims import claims_table
+from studies.evaluations import evaluation_tables
 from studies.report import comparison, summary, table
 from studies.results import STORED, Runs, read_runs, runs_of
 from studies.study import Cell, Part, load
@@ -13,7 +14,10 @@ from sweeping.grid import PROTOCOLS
 from utils import read_text
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+PAGES = (
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("results", "open-sets", "simplex-targets")),
+)
 
 _BLOCK = re.compile(r"(<!-- study\.py report (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -54,7 +58,7 @@ def _results(name: str) -> list[str]:
         cells = [cell for cell in part.cells() if _has_results(part, cell, of_part)]
         if {*cells} - shown:
             lines += [f"{part.title}:", "", *table(part, of_part, cells), ""]
-            lines += comparison(part, of_part)
+            lines += [*comparison(part, of_part), *evaluation_tables(part, of_part)]
         shown.update(cells)
     return [study.reduced_text, "", *(lines or ["Not run yet."])]
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from storage.files import replacing
 from studies.choice import Outcome, outcome
+from studies.evaluations import evaluation_tables
 from studies.results import STORED, Run, Runs, read_runs, runs_of
 from studies.study import NAMES, TITLES, Cell, Part, Study, load
+from studies.tables import NOT_RUN, markdown, percent
 from sweeping.grid import PAPER, PROTOCOLS, VALIDATION, number
 
 REPORT = "report.md"
 _COMPARED = ("data", "protocol", "one loss", "another", "runs", "difference", "p (Welch)")
-NOT_RUN, DIVERGED = "not run", "diverged"
+DIVERGED = "diverged"
 _PROTOCOL = {PAPER: "best epoch", VALIDATION: "held-out"}
 _EXPLANATION = (
     "Accuracy on the test samples in percent, mean ± standard deviation over the runs. "
@@ -92,6 +94,7 @@ def sections(study: Study, folder: Path) -> list[str]:
             of_part = runs_of(runs, part)
             lines += [f"## {scale} scale: {study.name}, {part.title}", ""]
             lines += [*table(part, of_part), "", *comparison(part, of_part)]
+            lines += evaluation_tables(part, of_part)
         if parts and scale == "Reduced" and study.reduced_text:
             lines += [study.reduced_text, ""]
     if runs:
@@ -150,11 +153,7 @@ def _progress(found: Outcome) -> list[str]:
 
 def accuracy(found: Outcome) -> str:
     """Return mean ± standard deviation in percent, or why there is none."""
-    if not found.values:
-        return DIVERGED if found.diverged else NOT_RUN
-    values = [100 * value for value in found.values]
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.1f}{spread}"
+    return percent(found.values) or (DIVERGED if found.diverged else NOT_RUN)
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
@@ -211,9 +210,3 @@ def _difference(part: Part, dataset: str, protocol: str, runs: Runs) -> list[str
     counts = " and ".join(str(len(side.values)) for side in found)
     shown = "–" if p is None else f"{p:.2g}"
     return [*sides, counts, f"{100 * (second - first):+.1f}", shown]
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Return a Markdown table, whose first columns are left-aligned."""
-    line = ["---"] * left + ["---:"] * (len(header) - left)
-    return [f"| {' | '.join(row)} |" for row in (header, line, *rows)]

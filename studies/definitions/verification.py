@@ -16,9 +16,9 @@ def _published(title: str, folder: str, rate: float, options: str, losses=("dsc"
 STUDY = Study(
     "verification",
     "Verification: faces of people that training has not seen",
-    "Accuracy of ten folds on pairs of images. --data_root Faces=DIR has a folder per person, and "
+    "Accuracy of ten folds on pairs of images. `--data_root Faces=DIR` has a folder per person and "
     "the pairs in pairs.txt, whose people are left out of the training: that of the publication is "
-    "a part of MS1MV3 with 12,000 people and the pairs of LFW; python -m studies.orl_pairs DIR "
+    "a part of MS1MV3 with 12,000 people and the pairs of LFW; `python -m studies.orl_pairs DIR` "
     f"writes that of the reduced scale. {simplex.NO_FIGURES}",
     paper=(
         _published(
@@ -48,13 +48,13 @@ STUDY = Study(
             ("dsc", *simplex.BASELINES),
             {"dsc": (0.05,)} | dict.fromkeys(simplex.BASELINES, (0.1,)),
             "--architecture resnet-32 --target_size 48 --crop_size 44 --test_fraction 0.2 "
-            "--batch_size 20 --epochs 36 --val_every 36 --lr_schedule Cosine --clipgrad 0",
+            "--batch_size 20 --epochs 24 --val_every 24 --lr_schedule Cosine --clipgrad 0",
             seeds=(0, 1),
             evaluation="verification --mirror",
         ),
     ),
     reduced_text="Reduced against the publication: 20 people with 8 images each in place of 12,000 "
-    "people; resnet-32 on 44 pixels in place of iresnet-100 on 112; 36 epochs; 1,800 pairs of 20 "
+    "people; resnet-32 on 44 pixels in place of iresnet-100 on 112; 24 epochs; 1,800 pairs of 20 "
     "other people in ten folds of two. The rates are not searched.",
     draws=("roc",),
 )
