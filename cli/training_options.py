@@ -184,6 +184,13 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     add("--feature_dump", "features of the test images at the end, .npz or .pickle")
     add("--history", "all metrics of every epoch, .csv")
     add("--log_dir", "logs for TensorBoard", "DIR")
+    add("--plot_features", "pictures of the features of test (or validation) images", "DIR")
+    group.add_argument(
+        "--plot_every",
+        type=positive,
+        metavar="N",
+        help="--plot_features after every N-th epoch and the last (default: --val_every)",
+    )
     add("--snapshot", "state after every epoch; the same command again goes on from there")
     group.add_argument(
         "--snapshot_minutes",

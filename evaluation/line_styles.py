@@ -6,13 +6,13 @@ from itertools import cycle
 from utils import printable
 
 # Distinguishable without color vision (Okabe and Ito, 2008), and by dashes without colors.
-_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _DASHES = ("-", "--", "-.", ":")
 
 
 def line_styles() -> Iterator[dict[str, str]]:
     """Yield the arguments of ``Axes.plot`` for one curve after another, endlessly."""
-    for color, dashes in zip(cycle(_COLORS), cycle(_DASHES), strict=False):
+    for color, dashes in zip(cycle(COLORS), cycle(_DASHES), strict=False):
         yield {"color": color, "linestyle": dashes}
 
 

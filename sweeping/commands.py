@@ -30,6 +30,7 @@ RESERVED = frozenset(
         *("--dataset", "--data_root", "--seed", "--split", "--val_fraction", *RATES.values()),
         *("--embedding", "--loss", "--cls_weight", "--label_smoothing"),
         *("--model_dump", "--weight_dump", "--feature_dump", "--history", "--log_dir"),
+        "--plot_features",
         *("--snapshot", "--snapshot_best", "--overwrite", "--initial_epoch", "--gpus"),
     )
 )

@@ -14,7 +14,7 @@ from datasets.base import Dataset, Split
 from datasets.batches import Batches, SetEpoch
 from evaluation.classification.evaluator import Evaluator, Metrics
 from evaluation.feature_dumps import of_test_split
-from evaluation.features import feature_tensor
+from evaluation.features import feature_tensor, has_embedding
 from training.callbacks.epoch_log import (
     EpochReporter,
     FirstStep,
@@ -22,6 +22,7 @@ from training.callbacks.epoch_log import (
     best_epoch,
     format_metrics,
 )
+from training.callbacks.feature_plots import FeaturePlots
 from training.callbacks.garbage import GarbageOfEpochs
 from training.callbacks.tensorboard import Logs
 from training.callbacks.validation import Validation
@@ -48,7 +49,7 @@ from training.snapshots.resuming import (
     end_epoch,
     shorter_epoch_expected,
 )
-from utils import UserError, unknown_name
+from utils import UsageError, UserError, unknown_name
 
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
@@ -111,6 +112,7 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     reporter = EpochReporter(schedule.epochs, point.state.records, options.outputs.history)
     snapshots = _snapshots(run, point, reporter, rate)
     logs = [Logs(options.outputs.log_dir)] if options.outputs.log_dir else []
+    logs += _feature_plots(run, validation)
     record = HistoryRecord(reporter, _open(run, point, snapshots))
     watching = [rate, reporter, record, *snapshots, *logs]
     _fit(run, training, validation, point, schedule.epochs, watching, snapshots)
@@ -235,6 +237,16 @@ def _snapshots(
             *(options.snapshot_minutes, run.group),
         )
     ]
+
+
+def _feature_plots(run: Training, validation: Validation) -> list[FeaturePlots]:
+    if (folder := run.options.outputs.plot_features) is None:
+        return []
+    if (dimensions := feature_tensor(run.model).shape[-1]) < 2:
+        raise UsageError(f"--plot_features {folder}: the network has {dimensions} feature")
+    every = run.options.plot_every or run.options.val_every
+    targets = run.objective.terms[0].class_vectors if has_embedding(run.model) else None
+    return [FeaturePlots(folder, every, validation, run.dataset.class_names, targets)]
 
 
 def _open(run: Training, point: ResumePoint, snapshots: list[Snapshot]) -> dict[str, object]:

@@ -39,6 +39,7 @@ class OutputOptions:
     feature_dump: Path | None = None
     history: Path | None = None
     log_dir: Path | None = None
+    plot_features: Path | None = None  # folder
     snapshot: Path | None = None
     overwrite: bool = False
 
@@ -68,6 +69,7 @@ class TrainingOptions:
     nesterov: bool = False
     optimizer: str = "sgd"  # one of OPTIMIZERS
     weight_decay: float = 0.0  # part of the gradient, after clipping; 0: none
+    plot_every: int | None = None  # epochs; None: val_every
     initial_epoch: int = 0
     snapshot_minutes: float | None = None  # between snapshots within an epoch; None: after epochs
     snapshot_best: str | None = None  # metric; None: a snapshot after every epoch

@@ -64,9 +64,12 @@ def claim_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
         claim(f"--{name}", path, outputs.overwrite or bool(run and own))
     if not outputs.overwrite:
         _check_records({**files, "snapshot": snapshot} if snapshot else files)
-    if folder := outputs.log_dir:
+    folders = {"--log_dir": outputs.log_dir, "--plot_features": outputs.plot_features}
+    wanted = {option: folder for option, folder in folders.items() if folder}
+    check_distinct(wanted.items())
+    for option, folder in wanted.items():
         own = run and _run_of(folder_record(folder)) == run
-        _claim_log_dir(folder, outputs.overwrite or bool(own))
+        _claim_folder(option, folder, outputs.overwrite or bool(own))
 
 
 def _check_records(files: Mapping[str, Path]) -> None:
@@ -90,21 +93,21 @@ def _wrote(run: str | None, epochs: int | None, path: Path) -> bool:
     return False
 
 
-def _claim_log_dir(folder: Path, may_exist: bool) -> None:
+def _claim_folder(option: str, folder: Path, may_exist: bool) -> None:
     if os.path.exists(folder) and not os.path.isdir(folder):
-        raise UsageError(f"--log_dir {folder}: is a file, not a folder")
-    if importlib.util.find_spec("tensorboard") is None:
-        raise UsageError(f"--log_dir {folder}: needs tensorboard, which is not installed")
-    check_folder(f"--log_dir {folder}", folder if os.path.exists(folder) else folder.parent)
-    hold("--log_dir", folder)
+        raise UsageError(f"{option} {folder}: is a file, not a folder")
+    if option == "--log_dir" and importlib.util.find_spec("tensorboard") is None:
+        raise UsageError(f"{option} {folder}: needs tensorboard, which is not installed")
+    check_folder(f"{option} {folder}", folder if os.path.exists(folder) else folder.parent)
+    hold(option, folder)
     remove_leftovers(folder_record(folder))
     try:
         used = os.path.isdir(folder) and any(folder.iterdir())
     except OSError as error:
-        raise UsageError(f"--log_dir {folder}: cannot be read: {error.strerror}") from error
+        raise UsageError(f"{option} {folder}: cannot be read: {error.strerror}") from error
     if used and not may_exist:
         raise UsageError(
-            f"--log_dir {folder}: has files in it already; give --overwrite to add to them"
+            f"{option} {folder}: has files in it already; give --overwrite to add to them"
         )
 
 

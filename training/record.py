@@ -15,22 +15,24 @@ from training.options import OutputOptions
 
 
 def record_paths(outputs: OutputOptions) -> list[Path]:
-    """Return the paths of the record: ``FILE.run.json`` beside files, ``run.json`` in the logs."""
+    """Return the paths of the record: ``FILE.run.json`` beside files, ``run.json`` in folders."""
     files = (
         *(outputs.model_dump, outputs.weight_dump, outputs.feature_dump),
         *(outputs.history, outputs.snapshot),
     )
-    folder = [folder_record(outputs.log_dir)] if outputs.log_dir else []
-    return [record_path(path) for path in files if path] + folder
+    folders = (outputs.log_dir, outputs.plot_features)
+    return [record_path(path) for path in files if path] + [
+        folder_record(folder) for folder in folders if folder
+    ]
 
 
 def folder_record(folder: Path) -> Path:
-    """Return the path of the record of a log folder."""
+    """Return the path of the record of a folder of logs or pictures."""
     return folder / "run.json"
 
 
 def write_run_record(path: Path, record: Mapping[str, object]) -> None:
-    """Write a record; create the folder of a log.
+    """Write a record; create the folder of logs or pictures.
 
     Raises:
         UserError: the file cannot be written.

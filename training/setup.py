@@ -68,6 +68,13 @@ def _check_options(options: TrainingOptions) -> None:
             f"--val_every {options.val_every}: --lr_schedule SGD waits for the validation loss of "
             "every epoch; give --val_every 1, or --sgd_schedule"
         )
+    if options.plot_every and not options.outputs.plot_features:
+        raise UsageError("--plot_every needs --plot_features DIR")
+    if (options.plot_every or 0) % options.val_every:
+        raise UsageError(
+            f"--plot_every {options.plot_every}: features are computed when the network is "
+            f"evaluated; give a multiple of --val_every {options.val_every}"
+        )
     for name in ("snapshot_best", "snapshot_minutes"):
         if getattr(options, name) is not None and not options.outputs.snapshot:
             raise UsageError(f"--{name} needs --snapshot FILE")

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.classification.confusion import Arrangement, is_large, row_shares
+from evaluation.class_axes import name_classes
+from evaluation.classification.confusion import Arrangement, row_shares
 from storage.plots import save_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
-
-MOST_NAMES = 60
-"""Up to so many classes, each has its name beside the matrix."""
 
 _MOST_NUMBERS = 20  # classes, up to which every cell states its share
 _CELL = 0.17  # inches of a class with a name
@@ -51,7 +49,7 @@ def plot_confusion(
     figure = Figure(figsize=(side + 1, side), dpi=_DOTS)
     axes = figure.add_subplot()
     image = _draw(axes, values)
-    _name_classes(axes, [class_names[i] for i in order], arrangement.groups if arrangement else ())
+    name_classes(axes, [class_names[i] for i in order], arrangement.groups if arrangement else ())
     if len(order) <= _MOST_NUMBERS:
         _write_shares(axes, values)
     axes.set_xlabel("predicted class", fontsize=9)
@@ -72,38 +70,6 @@ def _draw(axes: "Axes", values: np.ndarray) -> "AxesImage":
     image = axes.imshow(values, cmap=colors, norm=PowerNorm(_GAMMA, 0, 1), interpolation="nearest")
     axes.tick_params(labelsize=7, length=2)
     return image
-
-
-def _name_classes(axes: "Axes", names: Sequence[str], groups: Sequence[tuple[str, int]]) -> None:
-    if len(groups) > 1:
-        _separate_groups(axes, groups)
-    if len(names) <= MOST_NAMES:
-        _label_ticks(axes, range(len(names)), names)
-    elif len(groups) > 1:
-        _name_groups(axes, groups)
-
-
-def _label_ticks(axes: "Axes", positions: Sequence[float], names: Sequence[str]) -> None:
-    """Label both axes verbatim: a dollar sign does not begin a formula."""
-    axes.set_xticks(positions, names, rotation=90, parse_math=False)
-    axes.set_yticks(positions, names, parse_math=False)
-
-
-def _separate_groups(axes: "Axes", groups: Sequence[tuple[str, int]]) -> None:
-    """Draw lines around the groups that are large enough for a name; more would be clutter."""
-    sizes = [size for _, size in groups]
-    large = [is_large(size, sum(sizes)) for size in sizes]
-    for i, end in enumerate(np.cumsum(sizes)[:-1] - 0.5):
-        if large[i] or large[i + 1]:
-            axes.axhline(end, color="0.6", linewidth=0.4)
-            axes.axvline(end, color="0.6", linewidth=0.4)
-
-
-def _name_groups(axes: "Axes", groups: Sequence[tuple[str, int]]) -> None:
-    sizes = np.array([size for _, size in groups])
-    middles = np.cumsum(sizes) - sizes / 2 - 0.5
-    shown = [i for i, size in enumerate(sizes) if is_large(size, sizes.sum())]
-    _label_ticks(axes, middles[shown], [groups[i][0] for i in shown])
 
 
 def _write_shares(axes: "Axes", values: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 
 from datasets.batches import Batches
-from evaluation.classification.evaluator import Evaluator
+from evaluation.classification.evaluator import Evaluator, Metrics
 
 
 class Validation(keras.callbacks.Callback):
@@ -19,6 +19,9 @@ class Validation(keras.callbacks.Callback):
         every: number of epochs after which the network is evaluated, besides the last epoch.
         ends_cycle: function of an epoch, from 0, that tells whether it is evaluated anyway.
         check: called after every batch; what it raises ends the training.
+
+    Attributes:
+        metrics: of the epoch that ends, for callbacks after this one; None if it is not evaluated.
     """
 
     def __init__(
@@ -35,9 +38,13 @@ class Validation(keras.callbacks.Callback):
         self.every = every
         self.ends_cycle = ends_cycle
         self.check = check
+        self.metrics: Metrics | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.metrics = None  # features may be large
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         due = (epoch + 1) % self.every == 0 or epoch + 1 == self.params["epochs"]
         if logs is not None and (due or self.ends_cycle(epoch)):
-            values = self.evaluator(self.batches, check=self.check).values
-            logs.update({f"val_{name}": value for name, value in values.items()})
+            self.metrics = self.evaluator(self.batches, check=self.check)
+            logs.update({f"val_{name}": value for name, value in self.metrics.values.items()})

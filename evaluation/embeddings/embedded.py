@@ -1,0 +1,80 @@
+"""The features of one model for samples of classes that it knows and of others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import keras
+import numpy as np
+
+from datasets.base import Split, Transform
+from evaluation.features import compute, feature_tensor, has_embedding
+from evaluation.loading import LoaderOptions
+from models.decisions import DECISIONS, DISTANCE
+from models.files.description import ModelDescription
+from utils import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """Samples as a model embeds them."""
+
+    name: str  # of the model
+    vectors: np.ndarray  # float32 (samples, dimensions), finite
+    labels: np.ndarray  # int (samples,), class positions, all of which occur
+    known: np.ndarray  # bool (classes,), whether the model was trained on the class
+    # float (classes, dimensions), what features of a class are trained to be: NaN where there is
+    # nothing of the kind
+    targets: np.ndarray
+    metric: str = "euclidean"  # by which the model decides, one of METRICS
+
+    @cached_property
+    def means(self) -> np.ndarray:
+        """Mean features of the samples of each class, float64 (classes, dimensions)."""
+        sums = np.zeros((len(self.known), self.vectors.shape[1]))
+        np.add.at(sums, self.labels, self.vectors)
+        return sums / np.bincount(self.labels, minlength=len(sums))[:, np.newaxis]
+
+
+def embed(
+    name: str,
+    model: keras.Model,
+    description: ModelDescription,
+    samples: tuple[Split, Transform],
+    labels: Sequence[int | str],
+    layer: str | None,
+    loader: LoaderOptions,
+) -> Embedded:
+    """Compute the features of samples.
+
+    Args:
+        name: of the model.
+        model: the network.
+        description: says which classes it knows.
+        samples: a split, and how they are prepared.
+        labels: of the classes of the split.
+        layer: whose output the features are; None: the embedding, see ``feature_tensor``.
+        loader: how samples are read.
+
+    Raises:
+        UsageError: there is no such layer.
+        UserError: a sample cannot be read, or features are not finite.
+    """
+    network = keras.Model(model.inputs, feature_tensor(model, layer))
+    network.jit_compile = loader.jit_compile
+    with loader.batches(*samples) as batches:
+        (vectors,) = compute(network, batches, loader.verbose)
+    if not np.isfinite(vectors).all():
+        raise UserError(f"{name} computes features that are not finite for some samples")
+    position = {str(label): i for i, label in enumerate(description.labels)}
+    rows = np.array([position.get(str(label), -1) for label in labels])
+    targets = np.full((len(rows), vectors.shape[1]), np.nan)
+    metric = "euclidean"
+    if has_embedding(model) and layer is None:
+        output = description.outputs[0]
+        vectors_of_classes = output.class_vectors
+        if vectors_of_classes is None:
+            vectors_of_classes = np.eye(len(position))
+        targets[rows >= 0] = vectors_of_classes[rows[rows >= 0]]
+        metric = "euclidean" if DECISIONS[output.decision].kind == DISTANCE else "cosine"
+    return Embedded(name, vectors, samples[0].labels, rows >= 0, targets, metric)

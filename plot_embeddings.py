@@ -1,0 +1,291 @@
+"""Draw the features of saved models: samples by class, and distances between classes.
+
+Classes that a model was not trained on are told apart: all classes of the data set are drawn.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cli import arguments, class_options, console, data_options, model_options
+from cli.arguments import add_files, add_labels, positive, positive_float, refuse, user_path
+from datasets.base import Dataset, Split
+from datasets.open_sets import published_split
+from evaluation.embeddings import METRICS, PROJECTIONS
+from storage.outputs import check_suffix, claim_all
+from storage.records import provenance, record_path, write_record
+from utils import UsageError, listing
+
+if TYPE_CHECKING:
+    from evaluation.embeddings.embedded import Embedded
+    from evaluation.loading import LoaderOptions
+    from models.files.description import ModelDescription
+
+logger = logging.getLogger(__name__)
+results = logging.getLogger("results")
+
+_PICTURES, _NUMBERS = (".svg", ".png"), (".csv", ".npz")
+_OUTPUTS = ("plot", "distances", "plot_distances")
+_PERPLEXITY = 30.0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = arguments.build_parser(__doc__)
+    data_options.add_dataset_options(parser)
+    data_options.add_loader_options(parser)
+    parser.set_defaults(repeats=1, val_fraction=None)
+    _add_sample_options(parser.add_argument_group("samples"))
+    _add_model_options(parser.add_argument_group("models"))
+    _add_scatter_options(parser.add_argument_group("samples as points"))
+    _add_distance_options(parser.add_argument_group("distances of class means"))
+    class_options.add_hierarchy_options(parser, required=False)
+    group = parser.add_argument_group("output")
+    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
+    return parser
+
+
+def _add_sample_options(group) -> None:
+    data_options.add_known_options(group, several=True)
+    class_options.add_class_list(group, "draw these classes only, in this order")
+    group.add_argument(
+        "--part", choices=("test", "train"), default="test", help="which images are drawn"
+    )
+    group.add_argument(
+        "--images",
+        type=positive,
+        metavar="N",
+        help="of each class, drawn by --seed (default: all)",
+    )
+    group.add_argument("--seed", type=arguments.seed, default=0, help="of --images and t-SNE")
+
+
+def _add_model_options(group) -> None:
+    add_files(group, "--model", "saved with --model_dump, .keras or .h5", required=True)
+    add_labels(group, "name of each model in pictures and tables (default: that of the file)")
+    group.add_argument(
+        "--layer",
+        metavar="LAYER",
+        help="name or index of the layer that puts out the features (default: the embedding; of "
+        "plain classifiers, what the last layer gets)",
+    )
+    group.add_argument("--batch_size", type=positive, default=100, help="images")
+
+
+def _add_scatter_options(group) -> None:
+    group.add_argument("--plot", type=user_path, help="a point for each sample, .svg or .png")
+    group.add_argument(
+        "--projection",
+        choices=PROJECTIONS,
+        default="pca",
+        help="of features of more than two dimensions: principal components, or t-SNE",
+    )
+    group.add_argument(
+        "--perplexity",
+        type=positive_float,
+        metavar="P",
+        help=f"of t-SNE: about the number of neighbors (default: {_PERPLEXITY:g})",
+    )
+
+
+def _add_distance_options(group) -> None:
+    group.add_argument("--distances", type=user_path, help="write them, .csv or .npz")
+    group.add_argument("--plot_distances", type=user_path, help="as a heat map, .svg or .png")
+    group.add_argument(
+        "--metric",
+        choices=METRICS,
+        help="(default: as each model decides; of plain classifiers, euclidean)",
+    )
+
+
+def plot(args: argparse.Namespace) -> None:
+    """Draw what the options ask for."""
+    from embeddings import read_taxonomy
+    from evaluation.classification.confusion import arrange
+    from training.parallel import backend
+
+    _check_options(args)
+    names = model_options.model_names(args.model, args.label)
+    splits = model_options.per_model("--split", args.split or [None], len(names))
+    backend.configure(args.seed, mixed_precision=None)
+    descriptions = [model_options.read_own(path) for path in args.model]
+    taxonomy = None
+    if args.hierarchy:
+        taxonomy = read_taxonomy(args.hierarchy, args.is_a, args.str_ids)
+    whole = data_options.whole_dataset(args)
+    for path, split, description in zip(args.model, splits, descriptions, strict=True):
+        _check_known(args, path, split, description, whole)
+    dataset = _with_samples(_shown(args, whole), args.part)
+    arrangement = arrange(taxonomy, dataset.labels) if taxonomy else None
+    part = _chosen(getattr(dataset, args.part), args.images, args.seed)
+    models = [
+        _embed(args, *entry, dataset, part)
+        for entry in zip(names, args.model, descriptions, strict=True)
+    ]
+    results.info("%d %s images of %d classes", len(part), args.part, dataset.num_classes)
+    if args.plot:
+        _plot(args, models, dataset)
+    if args.distances or args.plot_distances:
+        _write_distances(args, models, dataset, arrangement)
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuse options that contradict each other or would do nothing, and files that exist."""
+    if not any(getattr(args, name) for name in _OUTPUTS):
+        wanted = ", ".join(f"--{name}" for name in _OUTPUTS)
+        raise UsageError(f"nothing to draw: give one of {wanted}")
+    if args.projection != "tsne":
+        refuse(args, ("perplexity",), "is for --projection tsne")
+    if not (args.distances or args.plot_distances):
+        because = "is for distances: give --distances or --plot_distances"
+        refuse(args, ("metric", "hierarchy"), because)
+    if not args.hierarchy:
+        refuse(args, ("is_a", "str_ids"), "says how to read a hierarchy: give --hierarchy FILE")
+    files = [(f"--{name}", getattr(args, name)) for name in _OUTPUTS]
+    for option, path in files:
+        if path:
+            check_suffix(option, path, _NUMBERS if option == "--distances" else _PICTURES)
+    record = args.distances and record_path(args.distances)
+    claim_all([*files, ("--distances", record)], args.overwrite)
+
+
+def _check_known(
+    args: argparse.Namespace,
+    path: Path,
+    split: str | None,
+    description: "ModelDescription",
+    dataset: Dataset,
+) -> None:
+    """Refuse a model of other samples, or of other classes than the options say.
+
+    Raises:
+        UsageError: see above.
+    """
+    from evaluation.classification import matching
+
+    matching.matched(dataset, {path: description})
+    if split:
+        wanted = published_split(split, dataset).known
+    elif args.known:
+        wanted = class_options.read_class_list(args.known, dataset.labels)
+    else:
+        return
+    learned, wanted = (set(map(str, labels)) for labels in (description.labels, wanted))
+    if wanted != learned:
+        raise UsageError(
+            f"{path} knows {len(learned)} classes, {listing(sorted(learned))}; "
+            f"those of {split or args.known} are {listing(sorted(wanted))}"
+        )
+
+
+def _shown(args: argparse.Namespace, dataset: Dataset) -> Dataset:
+    if not args.class_list:
+        return dataset
+    return dataset.restrict(class_options.read_class_list(args.class_list, dataset.labels))
+
+
+def _with_samples(dataset: Dataset, part: str) -> Dataset:
+    """Return the data set without classes that the part has no samples of.
+
+    Raises:
+        UsageError: fewer than two are left.
+    """
+    there = np.unique(getattr(dataset, part).labels)
+    if len(there) < 2:
+        raise UsageError(
+            f"a picture by class needs two classes or more, and {dataset.name} has {part} images "
+            f"of {len(there)} here"
+        )
+    if len(there) < dataset.num_classes:
+        dataset = dataset.restrict([dataset.labels[i] for i in there])
+    return dataset
+
+
+def _chosen(split: Split, images: int | None, seed: int) -> Split:
+    """Return some samples of each class, in their order."""
+    if images is None:
+        return split
+    mixed = np.random.default_rng(seed).permutation(len(split))
+    kept = [mixed[split.labels[mixed] == label][:images] for label in np.unique(split.labels)]
+    return split.select(np.sort(np.concatenate(kept)))
+
+
+def _embed(
+    args: argparse.Namespace,
+    name: str,
+    path: Path,
+    description: "ModelDescription",
+    dataset: Dataset,
+    part: Split,
+) -> "Embedded":
+    """Load a model, which is freed before the next one is loaded, and compute its features."""
+    from evaluation.classification import matching
+    from evaluation.embeddings.embedded import embed
+    from models.files.saved import load_model
+
+    model, _ = load_model(path)
+    sizes = args.target_size, args.crop_size
+    transform = matching.with_input_of(dataset, description, *sizes).test_transform
+    samples, labels = (part, transform), dataset.labels
+    return embed(name, model, description, samples, labels, args.layer, _loader(args))
+
+
+def _loader(args: argparse.Namespace) -> "LoaderOptions":
+    from evaluation.loading import LoaderOptions
+    from training.parallel import backend
+
+    verbose = int(sys.stdout.isatty() and not args.no_progress)
+    jit = backend.jit_compile("auto")
+    return LoaderOptions(args.batch_size, args.read_workers, args.queue_size, jit, verbose)
+
+
+def _plot(args: argparse.Namespace, models: "Sequence[Embedded]", dataset: Dataset) -> None:
+    from evaluation.embeddings.plane import in_plane
+    from evaluation.embeddings.scatter import STYLES, plot_scatter
+
+    if dataset.num_classes > STYLES:
+        logger.warning(
+            "%d classes share %d markers and colors; choose some with --class_list",
+            *(dataset.num_classes, STYLES),
+        )
+    perplexity = args.perplexity or _PERPLEXITY
+    planes = [in_plane(one, args.projection, perplexity, args.seed) for one in models]
+    titles, known = [one.name for one in models], [one.known for one in models]
+    plot_scatter(args.plot, planes, titles, models[0].labels, known, dataset.class_names)
+
+
+def _write_distances(
+    args: argparse.Namespace,
+    models: "Sequence[Embedded]",
+    dataset: Dataset,
+    arrangement: object,
+) -> None:
+    from evaluation.embeddings import distances
+
+    metrics = [args.metric or one.metric for one in models]
+    matrices = [
+        distances.class_distances(one, metric) for one, metric in zip(models, metrics, strict=True)
+    ]
+    if args.distances:
+        about = dataset.labels, dataset.class_names
+        distances.write_distances(args.distances, models, matrices, *about)
+        facts = {"metrics": dict(zip([one.name for one in models], metrics, strict=True))}
+        write_record(record_path(args.distances), provenance(vars(args)) | facts)
+    if args.plot_distances:
+        named = metrics, dataset.class_names, arrangement
+        distances.plot_distances(args.plot_distances, models, matrices, *named)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    return console.run(build_parser(), plot, argv)
+
+
+if __name__ == "__main__":
+    console.end_process(main)
