@@ -7,5 +7,7 @@ import signal
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # XLA spends most of a tiny run under JAX on compiling it; the results are the same up to rounding.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+# Nor does anything outlive the tests.
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "0")
 # A shell makes what it starts in the background ignore SIGINT, and all processes of that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

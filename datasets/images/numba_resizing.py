@@ -11,12 +11,12 @@ that each byte of the result has its summands at its own place.
 """
 
 import math
-import os
-import stat
 from pathlib import Path
 
 import numpy as np
 from numba import config, int32, intp, njit, types, uint8, uintp
+
+from storage.own_folder import own_folder, user_cache
 
 if config.DISABLE_JIT:
     raise ImportError("NUMBA_DISABLE_JIT is set")
@@ -243,17 +243,7 @@ def _own_folder() -> Path:
 
     Raises OSError or RuntimeError if there is no such folder.
     """
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "numba")
-    folder = Path(config.CACHE_DIR or default).absolute()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = folder.stat()
-    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise PermissionError(f"others can write to {folder}")
-    for parent in folder.resolve().parents:
-        mode = parent.stat().st_mode
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:  # they could replace the folder
-            raise PermissionError(f"others can write to {parent}")
-    return folder
+    return own_folder(Path(config.CACHE_DIR or user_cache() / "numba"))
 
 
 _resample = _compiled(_RESAMPLE, _resample_region)

@@ -1,0 +1,90 @@
+"""What JAX compiles is kept in files, so that the next run and all trials of a sweep begin sooner.
+
+To load such a file means to run it, so it is only read from a folder where nobody else can write:
+``$XDG_CACHE_HOME/cosine-loss``, by default in ``~/.cache``, or ``JAX_COMPILATION_CACHE_DIR``.
+``JAX_ENABLE_COMPILATION_CACHE=0`` keeps nothing. Folders are apart by version and processor: code
+that another processor compiled may use instructions that this one lacks.
+"""
+
+import hashlib
+import logging
+import os
+import platform
+from pathlib import Path
+
+from storage.files import replacing
+from storage.own_folder import own_folder, user_cache
+from utils import UserError
+
+logger = logging.getLogger(__name__)
+
+_FOLDER = "JAX_COMPILATION_CACHE_DIR"
+_LEAST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
+_SHORTEST = 0.2  # seconds of compiling that are worth a file
+
+
+def keep_compiled_code() -> None:
+    """Make JAX keep what it compiles, if there is a folder for it; call before it compiles."""
+    import jax
+
+    if not jax.config.jax_enable_compilation_cache:
+        return
+    try:
+        folder = os.environ.get(_FOLDER) or _default_folder()
+        if "://" not in str(folder):  # otherwise a service that the user has chosen
+            folder = own_folder(Path(folder))
+        _write_whole_files()
+    except (OSError, RuntimeError, ImportError, AttributeError) as error:
+        logger.warning("Compiled code is not kept for the next run: %s", error)
+        jax.config.update("jax_enable_compilation_cache", False)
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    if _LEAST not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", _SHORTEST)
+
+
+def _default_folder() -> Path:
+    import jaxlib
+
+    digest = hashlib.sha256(_processor().encode()).hexdigest()[:12]
+    return user_cache() / "cosine-loss" / f"jax-{jaxlib.__version__}-{digest}"
+
+
+def _processor() -> str:
+    """Return what the instructions of a processor depend on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    kinds = ("model name", "flags", "Features", "CPU part")
+    return "\n".join(sorted({line for line in lines if line.startswith(kinds)}))
+
+
+def _write_whole_files() -> None:
+    """Make JAX write each file under another name first, as several processes need it.
+
+    JAX writes it in place: what a killed process leaves would be read, with a warning, by every
+    later run, and never replaced. There is no public hook. For another kind of files that killed
+    processes leave, see https://github.com/jax-ml/jax/issues/39880.
+    """
+    from jax._src import compilation_cache
+    from jax._src.lru_cache import _CACHE_SUFFIX
+
+    class WholeFiles(compilation_cache.LRUCache):
+        """Cache whose files are complete or absent, and damaged ones are replaced."""
+
+        failed = False
+
+        def put(self, key: str, value: bytes) -> None:
+            if self.eviction_enabled:  # with a limit of size, which the user has set
+                super().put(key, value)
+                return
+            try:
+                with replacing(Path(self.path, f"{key}{_CACHE_SUFFIX}")) as temporary:
+                    temporary.write_bytes(value)
+            except UserError as error:
+                if not self.failed:
+                    logger.warning("Compiled code is not kept for the next run: %s", error)
+                self.failed = True
+
+    compilation_cache.LRUCache = WholeFiles
