@@ -15,7 +15,7 @@ import numpy as np
 from cli import arguments, class_options, console, data_options, model_options
 from cli.arguments import add_files, add_labels, positive, positive_float, refuse, user_path
 from datasets.base import Dataset, Split
-from datasets.open_sets import published_split
+from datasets.open_sets import split_classes
 from evaluation.embeddings import METRICS, PROJECTIONS
 from storage.outputs import check_suffix, claim_all
 from storage.records import provenance, record_path, write_record
@@ -30,7 +30,9 @@ logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
 
 _PICTURES, _NUMBERS = (".svg", ".png"), (".csv", ".npz")
-_OUTPUTS = ("plot", "distances", "plot_distances")
+_OUTPUTS = ("plot", "csv", "distances", "plot_distances")
+_SUFFIXES = {"plot": _PICTURES, "distances": _NUMBERS, "plot_distances": _PICTURES}
+_RECORDED = ("csv", "distances")
 _PERPLEXITY = 30.0
 
 
@@ -54,6 +56,11 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_sample_options(group) -> None:
     data_options.add_known_options(group, several=True)
     class_options.add_class_list(group, "draw these classes only, in this order")
+    group.add_argument(
+        "--known_only",
+        action="store_true",
+        help="leave out classes that the first model was not trained on",
+    )
     group.add_argument(
         "--part", choices=("test", "train"), default="test", help="which images are drawn"
     )
@@ -80,6 +87,7 @@ def _add_model_options(group) -> None:
 
 def _add_scatter_options(group) -> None:
     group.add_argument("--plot", type=user_path, help="a point for each sample, .svg or .png")
+    group.add_argument("--csv", type=user_path, help="write the points, .csv")
     group.add_argument(
         "--projection",
         choices=PROJECTIONS,
@@ -121,7 +129,7 @@ def plot(args: argparse.Namespace) -> None:
     whole = data_options.whole_dataset(args)
     for path, split, description in zip(args.model, splits, descriptions, strict=True):
         _check_known(args, path, split, description, whole)
-    dataset = _with_samples(_shown(args, whole), args.part)
+    dataset = _with_samples(_shown(args, whole, descriptions[0].labels), args.part)
     arrangement = arrange(taxonomy, dataset.labels) if taxonomy else None
     part = _chosen(getattr(dataset, args.part), args.images, args.seed)
     models = [
@@ -129,8 +137,8 @@ def plot(args: argparse.Namespace) -> None:
         for entry in zip(names, args.model, descriptions, strict=True)
     ]
     results.info("%d %s images of %d classes", len(part), args.part, dataset.num_classes)
-    if args.plot:
-        _plot(args, models, dataset)
+    if args.plot or args.csv:
+        _write_points(args, models, dataset)
     if args.distances or args.plot_distances:
         _write_distances(args, models, dataset, arrangement)
 
@@ -147,12 +155,12 @@ def _check_options(args: argparse.Namespace) -> None:
         refuse(args, ("metric", "hierarchy"), because)
     if not args.hierarchy:
         refuse(args, ("is_a", "str_ids"), "says how to read a hierarchy: give --hierarchy FILE")
-    files = [(f"--{name}", getattr(args, name)) for name in _OUTPUTS]
-    for option, path in files:
-        if path:
-            check_suffix(option, path, _NUMBERS if option == "--distances" else _PICTURES)
-    record = args.distances and record_path(args.distances)
-    claim_all([*files, ("--distances", record)], args.overwrite)
+    files = [(name, getattr(args, name)) for name in _OUTPUTS]
+    for name, path in files:
+        if path and name in _SUFFIXES:
+            check_suffix(f"--{name}", path, _SUFFIXES[name])
+    files += [(name, path and record_path(path)) for name, path in files if name in _RECORDED]
+    claim_all([(f"--{name}", path) for name, path in files], args.overwrite)
 
 
 def _check_known(
@@ -171,7 +179,7 @@ def _check_known(
 
     matching.matched(dataset, {path: description})
     if split:
-        wanted = published_split(split, dataset).known
+        wanted = split_classes(split, dataset).known
     elif args.known:
         wanted = class_options.read_class_list(args.known, dataset.labels)
     else:
@@ -184,10 +192,15 @@ def _check_known(
         )
 
 
-def _shown(args: argparse.Namespace, dataset: Dataset) -> Dataset:
-    if not args.class_list:
-        return dataset
-    return dataset.restrict(class_options.read_class_list(args.class_list, dataset.labels))
+def _shown(args: argparse.Namespace, dataset: Dataset, known: Sequence[int | str]) -> Dataset:
+    """Return the data set with the classes that are drawn."""
+    wanted = list(map(str, dataset.labels))
+    if args.class_list:
+        wanted = class_options.read_class_list(args.class_list, dataset.labels)
+    if args.known_only:
+        learned = set(map(str, known))
+        wanted = [label for label in wanted if label in learned]
+    return dataset.restrict(wanted)
 
 
 def _with_samples(dataset: Dataset, part: str) -> Dataset:
@@ -245,8 +258,8 @@ def _loader(args: argparse.Namespace) -> "LoaderOptions":
     return LoaderOptions(args.batch_size, args.read_workers, args.queue_size, jit, verbose)
 
 
-def _plot(args: argparse.Namespace, models: "Sequence[Embedded]", dataset: Dataset) -> None:
-    from evaluation.embeddings.plane import in_plane
+def _write_points(args: argparse.Namespace, models: "Sequence[Embedded]", dataset: Dataset) -> None:
+    from evaluation.embeddings.plane import by_class, in_plane, write_points
     from evaluation.embeddings.scatter import STYLES, plot_scatter
 
     if dataset.num_classes > STYLES:
@@ -257,7 +270,17 @@ def _plot(args: argparse.Namespace, models: "Sequence[Embedded]", dataset: Datas
     perplexity = args.perplexity or _PERPLEXITY
     planes = [in_plane(one, args.projection, perplexity, args.seed) for one in models]
     titles, known = [one.name for one in models], [one.known for one in models]
-    plot_scatter(args.plot, planes, titles, models[0].labels, known, dataset.class_names)
+    labels, names = models[0].labels, dataset.class_names
+    if args.csv:
+        rows = [
+            {"model": one.name, **row}
+            for one, plane in zip(models, planes, strict=True)
+            for row in by_class(plane, labels, one.known, names)
+        ]
+        write_points(args.csv, rows)
+        write_record(record_path(args.csv), provenance(vars(args)) | {"results": rows})
+    if args.plot:
+        plot_scatter(args.plot, planes, titles, labels, known, names)
 
 
 def _write_distances(

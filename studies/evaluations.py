@@ -8,7 +8,7 @@ from studies.choice import chosen_rate
 from studies.results import Run, Runs
 from studies.study import TITLES, Cell, Part
 from studies.tables import NOT_RUN, markdown, percent
-from sweeping.commands import OPEN_SET
+from sweeping.commands import FEATURES, OPEN_SET
 from sweeping.grid import PAPER
 
 OWN_SCORES = {
@@ -43,6 +43,8 @@ def evaluated_runs(part: Part, cell: Cell, runs: Runs) -> list[Run]:
 
 def evaluation_tables(part: Part, runs: Runs) -> list[str]:
     """Return what the evaluations of a part say, as Markdown; none if nothing is known."""
+    if part.evaluation.split()[:1] == [FEATURES]:  # which are drawn
+        return []
     if not any(evaluated_runs(part, cell, runs) for cell in part.cells()) and not part.published:
         return []
     if not is_open_set(part):

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets.names import parse_name
+from evaluation.embeddings.plane import from_rows
+from evaluation.embeddings.scatter import figure_of_features
 from storage.plots import save_plot
 from studies.choice import chosen_rate, outcome
 from studies.evaluations import own_metrics
@@ -138,4 +140,17 @@ def roc(part: Part, runs: Runs) -> "Figure | None":
     return figure
 
 
-_DRAWN = {"sizes": sizes, "curves": curves, "roc": roc}
+def features(part: Part, runs: Runs) -> "Figure | None":
+    """Plot the features of samples of the evaluated networks, a panel per loss, first seed."""
+    found = {loss: run.evaluation for loss, run in first_runs(part, runs).items()}
+    found = {loss: rows for loss, rows in found.items() if rows and "points" in rows[0]}
+    if not found:
+        return None
+    drawn = [from_rows(rows) for rows in found.values()]
+    planes, labels, known = zip(*drawn, strict=True)
+    names = [row["class"] for row in next(iter(found.values()))]
+    titles = [TITLES[loss] for loss in found]
+    return figure_of_features(planes, titles, labels[0], known, names)
+
+
+_DRAWN = {"features": features, "sizes": sizes, "curves": curves, "roc": roc}

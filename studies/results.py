@@ -138,6 +138,8 @@ def _short(row: Mapping[str, object]) -> dict[str, object]:
     def rounded(value: object) -> object:
         if isinstance(value, Mapping):
             return {key: rounded(part) for key, part in value.items()}
+        if isinstance(value, list):
+            return [rounded(part) for part in value]
         return round(value, 5) if isinstance(value, float) else value
 
     return {name: rounded(value) for name, value in row.items() if name != "model"}
@@ -232,7 +234,7 @@ def _check_types(run: Run) -> None:
         *zip(chain(*curves), repeat(int | float | None)),
         (run.versions, dict),
         (run.evaluation, list | tuple),
-        *zip(metrics, repeat(int | float | str | dict)),
+        *zip(metrics, repeat(int | float | str | dict | list)),
         *zip(rates, repeat(int | float)),
     )
     for value, kind in values:

@@ -10,7 +10,7 @@ from utils import UsageError, unknown_name
 NAMES = (
     *("table-2", "table-3", "figure-1", "figure-2", "figure-3", "overfitting"),
     *("cub50", "orl", "cifar-100-small", "digits"),
-    *("dsc-closed-set", "dsc-dam", "open-set", "verification"),
+    *("dsc-synthetic", "dsc-closed-set", "dsc-dam", "open-set", "verification"),
 )
 """The paper's tables and figures, studies of a size that CPUs can do, those of simplex targets."""
 
@@ -25,6 +25,8 @@ TITLES = {
     "semantic": "cosine, semantic",
     "semantic+xent": "cosine + 0.1 cross-entropy, semantic",
     "dsc": "DSC",
+    "dsc_hinge": "DSC, hinge loss",
+    "dsc_softmax": "DSC, softmax loss",
     "dsc_open": "DSC, open-set loss",
 }
 """Losses as the tables call them."""

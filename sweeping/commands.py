@@ -21,8 +21,12 @@ DATASET = "{dataset}"
 RATES = {"SGDR": "--sgdr_max_lr", "Cosine": "--cosine_max_lr", "Step": "--step_lr"}
 """Option of the learning rate by schedule."""
 
-OPEN_SET, VERIFICATION = "open-set", "verification"
-EVALUATIONS = {OPEN_SET: "evaluate_open_set.py", VERIFICATION: "evaluate_verification.py"}
+OPEN_SET, VERIFICATION, FEATURES = "open-set", "verification", "features"
+EVALUATIONS = {
+    OPEN_SET: "evaluate_open_set.py",
+    VERIFICATION: "evaluate_verification.py",
+    FEATURES: "plot_embeddings.py",
+}
 """Commands that evaluate the network of a trial after its training."""
 
 RESERVED = frozenset(
@@ -91,9 +95,9 @@ class Commands:
             return []
         folder, (kind, *options) = _relative(folder), self.evaluation
         command = [str(_relative(ROOT / EVALUATIONS[kind]))]
-        if kind == OPEN_SET:
+        if kind in (OPEN_SET, FEATURES):
             command += self._data_options(trial)
-            split = trial.point.split
+            split = trial.point.split if kind == OPEN_SET else ""
             if split and parse_split(split)[0].startswith("arpl+"):
                 command += ["--unknown_root", str(self.data_root(OTHER))]
         else:

@@ -1,14 +1,21 @@
 """Features in the plane: two dimensions as they are, more of them by PCA or t-SNE."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from evaluation.tables import write_csv
 from utils import UsageError, UserError
 
 if TYPE_CHECKING:
     from evaluation.embeddings.embedded import Embedded
+
+
+FEATURES = ("feature 1", "feature 2")
+"""Axes of features of two dimensions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +51,67 @@ def in_plane(
         raise UserError(f"{embedded.name} has features of one dimension, which make no plane")
     places = [np.asarray(embedded.vectors, float), embedded.means, embedded.targets]
     if dimensions == 2:
-        return Plane(*places, ("feature 1", "feature 2"))
+        return Plane(*places, FEATURES)
     if projection == "tsne":
         return Plane(*_tsne(places, perplexity, seed), ("t-SNE 1", "t-SNE 2"))
     return _principal(places, seed)
+
+
+def by_class(
+    plane: Plane, labels: np.ndarray, known: np.ndarray, class_names: Sequence[str]
+) -> list[dict[str, object]]:
+    """Return the points as a row per class, of values that JSON knows.
+
+    Args:
+        plane: the points.
+        labels: class positions of the samples, int (samples,).
+        known: whether the model was trained on the class, bool (classes,).
+        class_names: of the classes.
+    """
+    return [
+        {
+            "class": name,
+            "known": int(known[i]),
+            "mean": plane.means[i].tolist(),
+            # JSON has no NaN.
+            "target": plane.targets[i].tolist() if np.isfinite(plane.targets[i]).all() else [],
+            "points": plane.samples[labels == i].tolist(),
+        }
+        for i, name in enumerate(class_names)
+    ]
+
+
+def from_rows(rows: Sequence[Mapping]) -> tuple[Plane, np.ndarray, np.ndarray]:
+    """Return the points of two features that ``by_class`` returned as rows.
+
+    Returns:
+        The points, class positions of the samples, and whether each class is known.
+    """
+    samples = np.concatenate([np.reshape(row["points"], (-1, 2)) for row in rows])
+    labels = np.repeat(np.arange(len(rows)), [len(row["points"]) for row in rows])
+    means = np.array([row["mean"] for row in rows], float)
+    targets = np.array([row["target"] or [np.nan] * 2 for row in rows], float)
+    known = np.array([row["known"] for row in rows], bool)
+    return Plane(samples, means, targets, FEATURES), labels, known
+
+
+def write_points(path: Path, rows: Sequence[Mapping]) -> None:
+    """Write the rows of ``by_class``, with the ``model`` of each, as CSV: one point per row.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    points = (
+        (row["model"], row["class"], row["known"], kind, *point)
+        for row in rows
+        for kind, places in (
+            ("sample", row["points"]),
+            ("mean", [row["mean"]]),
+            ("target", [row["target"]] if row["target"] else []),
+        )
+        for point in places
+    )
+    write_csv(path, ("model", "class", "known", "kind", "x", "y"), points)
 
 
 def _principal(places: list[np.ndarray], seed: int) -> Plane:

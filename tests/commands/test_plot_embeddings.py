@@ -83,12 +83,37 @@ def test_distances_of_all_classes_of_the_test_images(folder):
 
 
 def test_points_of_some_training_images(folder):
-    options = "--model plane.keras net.keras --label flat deep --plot p.svg --part train"
+    options = (
+        "--model plane.keras net.keras --label flat deep --plot p.svg --part train --csv p.csv"
+    )
     outcome = succeed(command, f"{DIGITS} {options} --images 3 --class_list other.txt")
     assert outcome.out == "6 train images of 2 classes\n"
     svg = Path("p.svg").read_text()
     assert all(f">{text}<" in svg for text in ("flat", "deep", "1", "2 *", "* not trained on"))
     assert "feature 1" in svg and "component 1 (" in svg
+    data = get_dataset("Digits-sub5")
+    found = features("plane", "embedding", np.stack([data.train[i] for i in range(50)]))
+    with open("p.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["model"] == "flat"]
+    for label, known in ((1, "1"), (2, "0")):
+        own = [row for row in rows if row["class"] == str(label)]
+        kinds = ["sample"] * 3 + ["mean"] + ["target"] * int(known)
+        assert [(row["kind"], row["known"]) for row in own] == [(kind, known) for kind in kinds]
+        points = np.array([[float(row["x"]), float(row["y"])] for row in own])
+        distances = cdist(points[:3], found[data.train.labels == label])
+        assert (distances.min(axis=1) < 1e-4).all() and len(set(distances.argmin(axis=1))) == 3
+        np.testing.assert_allclose(points[3], points[:3].mean(axis=0), atol=1e-5)
+    assert points_of_target(rows) == [0, 1]
+
+
+def points_of_target(rows):
+    (row,) = [row for row in rows if row["kind"] == "target"]
+    return [float(row["x"]), float(row["y"])]
+
+
+def test_known_classes_only(folder):
+    options = "--model plane.keras --csv k.csv --known_only --images 1"
+    assert succeed(command, f"{DIGITS} {options}").out == "4 test images of 4 classes\n"
 
 
 @pytest.mark.parametrize(

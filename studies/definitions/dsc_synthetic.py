@@ -1,0 +1,48 @@
+"""Two features that can be drawn: the three losses of the Deep Simplex Classifier side by side."""
+
+from studies.study import Part, Study
+
+_LOSSES = ("dsc", "dsc_hinge", "dsc_softmax")
+_RATE = 1e-3  # of all three, as published
+_OPTIONS = (
+    "--architecture lenet-2d --embedding_scale 5 --lr_schedule Cosine --weight_decay 5e-4 "
+    "--clipgrad 0"
+)
+_CLASSES = ("first:3",)
+_DRAWN = "features --part train --known_only --images"
+
+STUDY = Study(
+    "dsc-synthetic",
+    "Simplex targets: two features, three losses of DSC, three classes of CIFAR-10",
+    "A network with two features learns the first three classes of CIFAR-10 towards the corners of "
+    "a triangle. The pictures show training images after the last epoch, the mean of each class "
+    "(white) and its class embedding (cross); the published ones, which have no means and class "
+    "embeddings, show the augmented images as the network saw them during each epoch. No "
+    "accuracies were published with them.",
+    paper=(
+        Part(
+            "three classes",
+            ("CIFAR-10",),
+            _LOSSES,
+            (_RATE,),
+            f"{_OPTIONS} --batch_size 64 --epochs 100",
+            gpus=1,
+            splits=_CLASSES,
+            evaluation=f"{_DRAWN} 1000",
+        ),
+    ),
+    reduced=(
+        Part(
+            "three classes, 300 images of each",
+            ("CIFAR-10-sub300",),
+            _LOSSES,
+            (_RATE,),
+            f"{_OPTIONS} --batch_size 8 --repeats 1 --epochs 8 --val_every 8",
+            splits=_CLASSES,
+            evaluation=f"{_DRAWN} 100",
+        ),
+    ),
+    reduced_text="Reduced against the publication: 300 of 5,000 images per class, batches of 8 in "
+    "place of 64, 8 epochs in place of 100: 900 steps at the published rate in place of 23,500.",
+    draws=("features",),
+)
