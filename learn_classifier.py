@@ -63,7 +63,9 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
         **dataset.input_options,
     )
     initialize(model, options.seed, dataset.input_weights)
-    objective = cross_entropy_objective(num_classes, args.label_smoothing)
+    objective = cross_entropy_objective(
+        num_classes, args.label_smoothing, mixed=dataset.mixing is not None
+    )
     train(Training(model, dataset, objective, options, vars(args), group))
 
 

@@ -61,7 +61,8 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
         model = classifier_head(model, len(dataset.labels), args.cls_base)
     initialize(model, options.seed, dataset.input_weights)
     objective = embedding_objective(
-        *(targets, args.loss, args.cls_weight, args.margin, background is not None)
+        *(targets, args.loss, args.cls_weight, args.margin, background is not None),
+        mixed=(args.mixed_targets or "loss") if dataset.mixing else None,
     )
     train(Training(model, dataset, objective, options, vars(args), group, background))
 

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from cli.arguments import fraction, known, non_negative_int, positive, seed, user_path
+from cli.augmentation_options import augmented
 from cli.class_options import read_class_list
 from datasets import MAX_LENGTH, MAX_WORDS, dataset_names, get_dataset
 from datasets.base import Dataset
@@ -165,6 +166,8 @@ def add_cache_option(parser: argparse.ArgumentParser) -> None:
 def open_dataset(args: argparse.Namespace) -> Dataset:
     """Return the data set that the options name; of commands that train, with the known classes."""
     dataset = whole_dataset(args)
+    if hasattr(args, "randaugment"):
+        dataset = augmented(args, dataset)
     if getattr(args, "split", None):
         return dataset.restrict(split_classes(args.split, dataset).known)
     if getattr(args, "known", None):

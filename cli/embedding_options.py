@@ -7,9 +7,16 @@ import argparse
 import os
 
 from cli.arguments import non_negative_float, non_negative_int, positive, positive_float, user_path
+from cli.augmentation_options import MIXING
 from embeddings import shipped
 from embeddings.simplex import SIMPLEXES
-from training.objectives import DEFAULT_LOSS, EMBEDDING_LOSSES, LOSSES
+from training.objectives import (
+    DEFAULT_LOSS,
+    EMBEDDING_LOSSES,
+    LOSSES,
+    MIXED_TARGETS,
+    takes_normalized,
+)
 from utils import UsageError
 
 GENERATED = ("onehot", *SIMPLEXES)
@@ -107,6 +114,28 @@ def _add_loss_options(group: argparse._ArgumentGroup) -> None:
         metavar="DIR",
         help="folder of the data set --background (default: --data_root)",
     )
+    group.add_argument(
+        "--mixed_targets",
+        choices=tuple(MIXED_TARGETS),
+        help="of images mixed by --cutmix or --mixup, "
+        + "; ".join(f"{name}: {text}" for name, text in MIXED_TARGETS.items())
+        + f" (default: {next(iter(MIXED_TARGETS))})",
+    )
+
+
+def _check_mixed_targets(args: argparse.Namespace) -> None:
+    mixed = next((name for name in MIXING if getattr(args, name)), None)
+    if args.mixed_targets is not None and mixed is None:
+        raise UsageError("--mixed_targets are those of --cutmix and --mixup")
+    if mixed and args.background is not None:
+        raise UsageError(
+            f"--{mixed}: images of --background have no class that could be mixed; leave one out"
+        )
+    if args.mixed_targets == "normalized" and not takes_normalized(EMBEDDING_LOSSES[args.loss]):
+        raise UsageError(
+            f"--mixed_targets normalized: --loss {args.loss} compares with all class embeddings, "
+            "of which a mixture is none; give --mixed_targets loss"
+        )
 
 
 def check_embedding_options(args: argparse.Namespace) -> None:
@@ -126,6 +155,7 @@ def check_embedding_options(args: argparse.Namespace) -> None:
         raise UsageError(
             f"--background is for --loss {' and '.join(WITH_BACKGROUND)}, not {args.loss}"
         )
+    _check_mixed_targets(args)
     normalization = EMBEDDING_LOSSES[args.loss].head
     if args.embedding_scale is not None and normalization:
         raise UsageError(

@@ -3,7 +3,14 @@
 import argparse
 from collections.abc import Callable, Sequence
 
-from cli import arguments, console, data_options, host_options, training_options
+from cli import (
+    arguments,
+    augmentation_options,
+    console,
+    data_options,
+    host_options,
+    training_options,
+)
 
 
 def build_parser(
@@ -19,6 +26,7 @@ def build_parser(
     parser = arguments.build_parser(description)
     data_options.add_data_options(parser)
     data_options.add_cache_option(parser)
+    augmentation_options.add_augmentation_options(parser)
     training_options.add_model_options(parser, finetune_init)
     add_objective(parser.add_argument_group("objective"))
     training_options.add_training_options(parser)
@@ -37,6 +45,7 @@ def run(
     """Run a training command, on several machines if the options say so; return its exit status."""
 
     def learn_together(args: argparse.Namespace) -> None:
+        augmentation_options.check_augmentation_options(args)
         from training.parallel import hosts
 
         with hosts.together():

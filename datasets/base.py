@@ -118,6 +118,25 @@ class Transform(ABC):
         """
 
 
+class Mixing(ABC):
+    """A way to mix the samples of a training batch with each other."""
+
+    @abstractmethod
+    def __call__(
+        self, samples: np.ndarray, partners: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, float]:
+        """Mix samples with others.
+
+        Args:
+            samples: transformed ones, (n, …); may be changed.
+            partners: of each of the first b of them the position of the other sample, (b,).
+            rng: source of the draws, which are the same for all samples.
+
+        Returns:
+            The first b samples, mixed, and the share of the others in them, in [0, 1].
+        """
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Dataset(ABC):
     """A data set for classification: all that training needs to know of it."""
@@ -129,6 +148,7 @@ class Dataset(ABC):
     labels: tuple[int, ...] | tuple[str, ...]  # original label of each class
     class_names: tuple[str, ...]  # name of each class
     repeats: int = 1  # passes over ``train`` in an epoch
+    mixing: Mixing | None = None  # of training batches; None: each sample has one label
 
     @property
     @abstractmethod

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import keras
 import numpy as np
 
-from datasets.base import Split, Transform
+from datasets.base import Mixing, Split, Transform
 from utils import generator, generators
 
 BACKGROUND = -1
@@ -26,8 +26,9 @@ class Batches(keras.utils.PyDataset):
     Call ``fit`` with ``shuffle=False``: by default Keras shuffles the batches of any ``PyDataset``
     by Python's global generator, after this class has ordered the samples.
 
-    The objective turns labels into targets. Mixed labels would be rows of two class positions and
-    the share of the second, (b, 3).
+    The objective turns labels into targets. Labels of mixed samples are rows of two class
+    positions and the share of the second, float32 (b, 3). Who is mixed with whom, and how, depends
+    on seed, epoch and the index of the batch; every host draws it for the whole batch.
 
     Keras' own queue is not used: what it has read ahead when building the model or stopping an
     epoch turns up again in a later one. The threads here read ahead too, but batches are asked
@@ -48,6 +49,7 @@ class Batches(keras.utils.PyDataset):
         num_outputs: outputs of the network that is trained; Keras wants labels for each.
         part: (i, n): of every batch, the i-th of n equal shares, in order; ``multiple`` has to be
             a multiple of n.
+        mixing: how samples are mixed, or None.
 
     Attributes:
         epoch: the epoch in effect, counted from 0.
@@ -69,6 +71,7 @@ class Batches(keras.utils.PyDataset):
         multiple: int = 1,
         num_outputs: int = 1,
         part: tuple[int, int] = (0, 1),
+        mixing: Mixing | None = None,
     ):
         super().__init__(workers=1)  # more would start Keras' queue
         self.split = split
@@ -80,6 +83,7 @@ class Batches(keras.utils.PyDataset):
         self.multiple = multiple
         self.num_outputs = num_outputs
         self.part = part
+        self.mixing = mixing
         self.error: Exception | None = None
         self._pool = ThreadPoolExecutor(workers, "batches") if workers else None
         self._ahead = max_queue_size if workers else 0
@@ -116,7 +120,10 @@ class Batches(keras.utils.PyDataset):
         return -(-len(self.split) // self.batch_size)
 
     def __getitem__(self, index: int):
-        """Return batch ``index`` of the epoch: samples (b, …) and class positions, int32 (b,)."""
+        """Return batch ``index`` of the epoch: samples (b, …) and labels.
+
+        Labels are class positions, int32 (b,), or those of mixed samples, float32 (b, 3).
+        """
         epoch, orders, skip = self._state
         index += skip
         if not skip <= index < len(self):
@@ -166,12 +173,33 @@ class Batches(keras.utils.PyDataset):
         seen = passes * len(self.split)
         number, parts = self.part
         share = len(positions) // parts
-        positions = positions[number * share : (number + 1) * share]
-        samples = self.split.batch(positions)
+        own = np.arange(number * share, (number + 1) * share)
+        if self.mixing is None:
+            samples = self._read(epoch, seen, positions[own])
+            labels = self.split.labels[positions[own]].astype(np.int32)
+        else:
+            samples, labels = self._mixed(epoch, seen, index, positions, own)
+        return samples, labels if self.num_outputs == 1 else (labels,) * self.num_outputs
+
+    def _mixed(
+        self, epoch: int, seen: int, index: int, positions: np.ndarray, own: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return mixed samples and labels of the own share of a batch of these positions."""
+        rng = generator("mixing", self.seed, epoch, index)
+        partners = rng.permutation(len(positions))[own]
+        read = np.concatenate([own, np.setdiff1d(partners, own)])
+        place = np.empty(len(positions), np.int64)
+        place[read] = np.arange(len(read))
+        samples = self._read(epoch, seen, positions[read])
+        samples, share = self.mixing(samples, place[partners], rng)
+        classes = self.split.labels[positions]
+        columns = classes[own], classes[partners], np.full(len(own), share)
+        return samples, np.stack(columns, axis=1).astype(np.float32)
+
+    def _read(self, epoch: int, seen: int, positions: np.ndarray) -> np.ndarray:
+        """Return transformed samples; ``seen`` is the number of those of earlier passes."""
         each = generators("augmentation", self.seed, epoch, positions=seen + positions)
-        labels = self.split.labels[positions].astype(np.int32)
-        targets = labels if self.num_outputs == 1 else (labels,) * self.num_outputs
-        return self._transformed(samples, each), targets
+        return self._transformed(self.split.batch(positions), each)
 
     def _transformed(self, samples: Sequence, each: Iterable[np.random.Generator]) -> np.ndarray:
         if isinstance(self.transform, Transform):

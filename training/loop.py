@@ -144,6 +144,7 @@ def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
         seed=options.seed,
         shuffle=True,
         repeats=dataset.repeats,
+        mixing=dataset.mixing,
         **loading,
     )
     size = run.group.rounded_up(options.val_batch_size or options.batch_size)
@@ -269,7 +270,6 @@ def _check_metric(run: Training) -> None:
     """Refuse a metric for ``--snapshot_best`` that no epoch would have."""
     metric = run.options.snapshot_best
     known = run.objective.metric_names(run.model.output_names, run.options.top_k_acc)
-    known += [f"val_{name}" for name in known]
     if metric is not None and metric not in known:
         raise unknown_name("metric for --snapshot_best", metric, known)
 
@@ -287,7 +287,7 @@ def _fit(
     interruption = Interruption(hosts.all_reduce_max if snapshots else int)
     validation.check = interruption.check
     if point.sums:
-        build_metrics(run.model)
+        build_metrics(run.model, run.objective.label_shape)
     callbacks = [
         SetEpoch(training, point.state.step),
         RestOfEpoch(point.state, point.sums),

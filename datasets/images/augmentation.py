@@ -1,7 +1,7 @@
 """Augmentation parameters, drawn before any pixel is touched."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,10 @@ from datasets.images.shifting import coordinates
 ERASED_AREA = (0.02, 0.3)
 ERASED_ASPECT = (0.3, 1 / 0.3)
 _ERASING_ATTEMPTS = 100  # enough for any photograph, finite for a hair-thin image
+
+# Random resized crop, as in PyTorch's ImageNet example: width to height, before it is resized.
+CROPPED_ASPECT = (3 / 4, 4 / 3)
+_CROP_ATTEMPTS = 10
 
 
 class Patch(NamedTuple):
@@ -34,6 +38,10 @@ class TransformParams(NamedTuple):
     # square; around an image that is smaller, which is padded by reflection, it begins at a
     # negative row or column
     crop: Region | None = None
+    part: Region | None = None  # of the original image, all that is used of it; None: the whole
+    flipped: bool = False  # whether the image is flipped top to bottom
+    # in this order, on what is visible of the image, before anything is erased
+    changes: Sequence[Callable[[np.ndarray], None]] = ()
 
     @property
     def padded(self) -> bool:
@@ -111,6 +119,26 @@ def draw_moved(
     down, right = rng.uniform(-shift, shift, 2).tolist()
     tall, wide = rng.uniform(*zoom, 2).tolist() if zoom else (1.0, 1.0)
     return coordinates(height, down, tall), coordinates(width, right, wide)
+
+
+def draw_part(
+    height: int, width: int, scale: tuple[float, float], rng: np.random.Generator
+) -> Region:
+    """Draw a rectangle to crop and resize: relative area uniformly, aspect ratio log-uniformly.
+
+    Both are drawn again while it does not fit. After ten times, it is the largest rectangle in the
+    center with an aspect ratio within the limits.
+    """
+    lowest, highest = CROPPED_ASPECT
+    for _ in range(_CROP_ATTEMPTS):
+        area = rng.uniform(*scale) * height * width
+        aspect = math.exp(rng.uniform(math.log(lowest), math.log(highest)))
+        rows, columns = round(math.sqrt(area / aspect)), round(math.sqrt(area * aspect))
+        if 0 < rows <= height and 0 < columns <= width:
+            top, left = (int(rng.integers(n + 1)) for n in (height - rows, width - columns))
+            return Region(top, left, rows, columns)
+    rows, columns = min(height, round(width / lowest)), min(width, round(height * highest))
+    return Region((height - rows) // 2, (width - columns) // 2, rows, columns)
 
 
 def draw_crop(height: int, width: int, size: int, rng: np.random.Generator) -> Region:

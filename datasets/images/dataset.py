@@ -39,7 +39,11 @@ class ImageDataset(Dataset):
 
     @property
     def train_transform(self) -> ImageTransform:
-        return self.preprocessing.train
+        augment = self.preprocessing.randaugment
+        if augment is None or self.normalization is None:
+            return self.preprocessing.train
+        filled = augment.with_mean(self.normalization.mean)
+        return replace(self.preprocessing, randaugment=filled).train
 
     @property
     def test_transform(self) -> ImageTransform:

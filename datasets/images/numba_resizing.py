@@ -28,13 +28,13 @@ _SLACK = 8  # bytes beyond the end of a row that may be read or written
 _ONE, _TWO, _THREE = uintp(1), uintp(2), uintp(3)
 
 # What the loops accept; fixed, so that they are compiled here and never again.
-_READ_ONLY = types.Array(uint8, 2, "C", readonly=True)
-_WRITABLE = types.Array(uint8, 2, "C")
-_RESAMPLE = types.void(_READ_ONLY, *[intp] * 7, types.boolean, _WRITABLE)
-_MIRROR = types.void(_READ_ONLY, intp, intp, intp, _WRITABLE)
+READ_ONLY = types.Array(uint8, 2, "C", readonly=True)
+WRITABLE = types.Array(uint8, 2, "C")
+_RESAMPLE = types.void(READ_ONLY, *[intp] * 7, types.boolean, WRITABLE)
+_MIRROR = types.void(READ_ONLY, intp, intp, intp, WRITABLE)
 
 # For what is called by the loops only, which makes compiling it a little faster.
-_inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def resize_region(
@@ -53,7 +53,7 @@ def resize_region(
     channels = image.shape[2]
     _check((*shape, channels), region, out)
     sizes = (*image.shape[:2], *shape, top, left)
-    _resample(_lines(image), channels, *sizes, mirrored, _lines(out))
+    _resample(lines_of(image), channels, *sizes, mirrored, lines_of(out))
 
 
 def mirror_region(image: np.ndarray, region: tuple[int, int, int, int], out: np.ndarray) -> None:
@@ -64,7 +64,7 @@ def mirror_region(image: np.ndarray, region: tuple[int, int, int, int], out: np.
     """
     top, left, _, _ = region
     _check(image.shape, region, out)
-    _mirror(_lines(image), image.shape[2], top, left, _lines(out))
+    _mirror(lines_of(image), image.shape[2], top, left, lines_of(out))
 
 
 def _check(shape: tuple[int, ...], region: tuple[int, int, int, int], out: np.ndarray) -> None:
@@ -76,12 +76,12 @@ def _check(shape: tuple[int, ...], region: tuple[int, int, int, int], out: np.nd
         raise ValueError(f"cannot write {region} of {shape} to an array of shape {out.shape}")
 
 
-def _lines(image: np.ndarray) -> np.ndarray:
+def lines_of(image: np.ndarray) -> np.ndarray:
     """View the rows as bytes; copied only if they are not contiguous."""
     return np.ascontiguousarray(image).reshape(len(image), -1)
 
 
-@_inner
+@inner
 def _weights(old, new, start, count):
     """Return first pixel, int64 (count,), and weights of the result's pixels from ``start`` on.
 
@@ -112,7 +112,7 @@ def _weights(old, new, start, count):
     return first, weights[:, : taps + taps % 2]
 
 
-@_inner
+@inner
 def _per_byte(first, weights, channels):
     """Compute the first byte of each pixel and the weights (taps, bytes) of each output byte."""
     columns, taps = weights.shape
@@ -126,24 +126,24 @@ def _per_byte(first, weights, channels):
     return offsets, byte_weights
 
 
-@_inner
+@inner
 def _mix(a, b, v, w):
     return int32(int32(int32(a) * v) + int32(int32(b) * w))
 
 
-@_inner
+@inner
 def _gray(total):
     """Round a sum to a gray level. None exceeds 255: weights sum to 1 and a bit, at any size."""
     return uint8(int32(total + _HALF) >> _SHIFT)
 
 
-@_inner
+@inner
 def _copy(source, target):
     for j in range(uintp(len(source))):
         target[j] = source[j]
 
 
-@_inner
+@inner
 def _spread(line, offsets, channels, out):
     """Gather the pixels at the given offsets; what follows the last one is arbitrary."""
     j = uintp(0)
@@ -154,7 +154,7 @@ def _spread(line, offsets, channels, out):
         j += channels
 
 
-@_inner
+@inner
 def _horizontal(line, offsets, channels, weights, spread, sums, out):
     """Resize one line to ``len(weights[0])`` bytes."""
     taps, size = weights.shape
@@ -172,7 +172,7 @@ def _horizontal(line, offsets, channels, weights, spread, sums, out):
         out[j] = _gray(sums[j])
 
 
-@_inner
+@inner
 def _vertical(ring, first, weights, sums, out):
     """Combine lines ``first``, ``first + 1``, … of the ring into one line of the result."""
     taps, size = len(weights), len(out)
@@ -228,7 +228,7 @@ def _mirror_region(lines, channels, top, left, out):
         _copy(spread[:size], out[y])
 
 
-def _compiled(signature, function):
+def compiled(signature, function):
     """Compile the function, cached in a file if there is a folder for it."""
     options = {"nogil": True, "error_model": "numpy"}
     try:
@@ -246,5 +246,5 @@ def _own_folder() -> Path:
     return own_folder(Path(config.CACHE_DIR or user_cache() / "numba"))
 
 
-_resample = _compiled(_RESAMPLE, _resample_region)
-_mirror = _compiled(_MIRROR, _mirror_region)
+_resample = compiled(_RESAMPLE, _resample_region)
+_mirror = compiled(_MIRROR, _mirror_region)

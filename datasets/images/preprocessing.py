@@ -17,8 +17,10 @@ from datasets.images.augmentation import (
     draw_crop,
     draw_erased,
     draw_moved,
+    draw_part,
     draw_shape,
 )
+from datasets.images.randaugment import RandAugment, draw_jitter
 from datasets.images.resizing import Region, resize_region, resized_shape
 from datasets.images.shifting import resample
 
@@ -36,10 +38,18 @@ class Preprocessing:
     erasing: float = 0.0  # probability of random erasing, in training
     shift: float = 0.0  # largest shift in training, as a fraction of height and width
     zoom: tuple[float, float] | None = None  # range of the scale factors in training, or None
+    # range of the relative area of a random part in training, which is resized to the square, or
+    # to the size of an image that is not cropped; instead of resizing, shifting, zooming, cropping
+    crop_scale: tuple[float, float] | None = None
+    vflip: float = 0.0  # probability of mirroring top and bottom, in training
+    randaugment: RandAugment | None = None  # in training
+    jitter: float = 0.0  # largest relative change of brightness, contrast, color, in training
 
     @property
     def train(self) -> "ImageTransform":
-        """The random augmentation: resize, mirror, erase, shift and zoom, crop, in this order.
+        """The random augmentation.
+
+        In this order: resize, mirror, RandAugment, color jitter, erase, shift and zoom, crop.
 
         The result is uint8, or float32 with values 0 to 255 where ``shift`` or ``zoom`` is
         set. Smaller images are padded by reflection before they are cropped, at a
@@ -60,13 +70,33 @@ class Preprocessing:
         Steps that are switched off draw nothing from the generator. A seed means the same images
         as long as the order of the draws stays.
         """
-        height, width = draw_shape(*shape[:2], self.train_size, rng)
+        part = draw_part(*shape[:2], self.crop_scale, rng) if self.crop_scale else None
+        height, width = self._train_shape(shape, rng)
         mirrored = bool(self.flip) and rng.random() < self.flip
+        flipped = bool(self.vflip) and rng.random() < self.vflip
         erased = draw_erased(height, width, shape[2], self.erasing, rng) if self.erasing else None
-        moves = self.shift or self.zoom
+        moves = (self.shift or self.zoom) and not part
         moved = draw_moved(height, width, self.shift, self.zoom, rng) if moves else None
-        crop = draw_crop(height, width, self.crop_size, rng) if self.crop_size else None
-        return TransformParams((height, width), mirrored, erased, moved, crop)
+        cropped = self.crop_size and not part
+        crop = draw_crop(height, width, self.crop_size, rng) if cropped else None
+        params = TransformParams((height, width), mirrored, erased, moved, crop, part, flipped)
+        if not (self.randaugment or self.jitter):
+            return params
+        return params._replace(changes=self._draw_changes(params.visible, shape[2], rng))
+
+    def _train_shape(
+        self, shape: tuple[int, int, int], rng: np.random.Generator
+    ) -> tuple[int, int]:
+        if self.crop_scale:
+            return (self.crop_size, self.crop_size) if self.crop_size else shape[:2]
+        return draw_shape(*shape[:2], self.train_size, rng)
+
+    def _draw_changes(
+        self, visible: Region, channels: int, rng: np.random.Generator
+    ) -> list[Callable[[np.ndarray], None]]:
+        shape = (visible.rows, visible.columns, channels)
+        changes = self.randaugment.draw(shape, rng) if self.randaugment else []
+        return changes + (draw_jitter(self.jitter, rng) if self.jitter else [])
 
     def test_params(
         self, shape: tuple[int, int, int], rng: np.random.Generator | None = None
@@ -99,7 +129,7 @@ class ImageTransform(Transform):
         if isinstance(images, np.ndarray):
             all_params = [self.draw(images.shape[1:], rng) for rng in generators]
             shape = images.shape[1:3]
-            if all(params.shape == shape and params.crop is None for params in all_params):
+            if all(p.shape == shape and not (p.crop or p.part) for p in all_params):
                 return _apply_all(images, all_params)
             return _apply_each(zip(images, all_params, strict=True), len(images))
         pairs = zip(images, generators, strict=True)
@@ -113,13 +143,14 @@ def apply(image: np.ndarray, params: TransformParams, out: np.ndarray | None = N
     """
     if out is None:
         out = np.empty((*params.result_shape, image.shape[2]), params.dtype)
+    if params.part:
+        top, left, rows, columns = params.part
+        image = image[top : top + rows, left : left + columns]
     region = params.visible
     direct = params.moved is None and not params.padded
     canvas = out if direct else np.empty((region.rows, region.columns, image.shape[2]), np.uint8)
-    source = _mirrored(region, params.shape[1]) if params.mirrored else region
-    resize_region(image, params.shape, source, params.mirrored, canvas)
-    if params.erased:
-        _erase(canvas, params.erased, region)
+    resize_region(image, params.shape, _source(params), params.mirrored, canvas)
+    _change(canvas, params)
     if not direct:
         out[...] = _finish(canvas, params)
     return out
@@ -141,17 +172,29 @@ def _apply_all(images: np.ndarray, all_params: list[TransformParams]) -> np.ndar
     mirrored = np.flatnonzero([params.mirrored for params in all_params])
     canvas[mirrored] = images[mirrored, :, ::-1]
     for image, params in zip(canvas, all_params, strict=True):
-        if params.erased:
-            _erase(image, params.erased, params.visible)
+        _change(image, params)
     if all_params[0].moved is None:
         return canvas
     ys, xs = (np.stack(axis) for axis in zip(*(params.moved for params in all_params), strict=True))
     return resample(canvas, ys, xs)
 
 
-def _mirrored(region: Region, width: int) -> Region:
-    """Return the region of the image that becomes this region of the mirrored image."""
-    return region._replace(left=width - region.left - region.columns)
+def _source(params: TransformParams) -> Region:
+    """Return the region of the image that becomes the visible one when it is mirrored."""
+    (height, width), region = params.shape, params.visible
+    if params.mirrored:
+        region = region._replace(left=width - region.left - region.columns)
+    return region._replace(top=height - region.top - region.rows) if params.flipped else region
+
+
+def _change(canvas: np.ndarray, params: TransformParams) -> None:
+    """Flip what is visible, apply the changes, and erase."""
+    if params.flipped:
+        canvas[...] = canvas[::-1].copy()
+    for change in params.changes:
+        change(canvas)
+    if params.erased:
+        _erase(canvas, params.erased, params.visible)
 
 
 def _erase(canvas: np.ndarray, patch: Patch, region: Region) -> None:

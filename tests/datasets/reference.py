@@ -29,6 +29,9 @@ class Preprocessing:
         erasing: probability of random erasing, in training.
         shift: largest shift in training, as a fraction of height and width.
         zoom: range of the scale factors in training, or None.
+        crop_scale: range of the relative area of a part that is resized to the square, or to the
+            size of the image, in training: instead of resizing, moving and cropping; or None.
+        vflip: probability of mirroring top and bottom, in training.
     """
 
     train_size: int | tuple[int, int] | None = None
@@ -38,6 +41,8 @@ class Preprocessing:
     erasing: float = 0.0
     shift: float = 0.0
     zoom: tuple[float, float] | None = None
+    crop_scale: tuple[float, float] | None = None
+    vflip: float = 0.0
 
     def train(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A random variant of the image: resized, mirrored, erased, moved, cropped, in this order.
@@ -47,12 +52,18 @@ class Preprocessing:
         Returns:
             uint8, or float32 with values 0 to 255 if the image was moved by ``shift`` or ``zoom``.
         """
-        if self.train_size:
+        if self.crop_scale:
+            image = random_resized_crop(image, rng, self.crop_scale, self.crop_size)
+        elif self.train_size:
             image = resize_shorter_side(image, draw_size(self.train_size, rng))
         if self.flip:
             image = random_flip(image, rng, self.flip)
+        if self.vflip and rng.random() < self.vflip:
+            image = image[::-1]
         if self.erasing:
             image = random_erasing(image, rng, self.erasing)
+        if self.crop_scale:
+            return image
         if self.shift or self.zoom:
             image = shift_zoom(image, rng, self.shift, self.zoom)
         return random_crop(image, rng, self.crop_size) if self.crop_size else image
@@ -94,6 +105,38 @@ def random_flip(
 ) -> np.ndarray:
     """Mirrors left and right with the given probability."""
     return image[:, ::-1] if rng.random() < probability else image
+
+
+def random_resized_crop(
+    image: np.ndarray, rng: np.random.Generator, scale: tuple[float, float], size: int | None
+) -> np.ndarray:
+    """Cuts out a part and resizes it to a square of this size, or to the size of the image.
+
+    Relative area and aspect ratio (width to height, its logarithm uniform from that of 3/4 to that
+    of 4/3) are drawn up to ten times; then it is the largest part in the middle.
+    """
+    height, width, channels = image.shape
+    for _ in range(10):
+        area = rng.uniform(*scale) * height * width
+        aspect = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
+        rows, columns = round((area / aspect) ** 0.5), round((area * aspect) ** 0.5)
+        if 1 <= rows <= height and 1 <= columns <= width:
+            top = int(rng.integers(height - rows + 1))
+            left = int(rng.integers(width - columns + 1))
+            break
+    else:
+        rows, columns = height, width
+        if width / height > 4 / 3:
+            columns = round(height * 4 / 3)
+        elif width / height < 3 / 4:
+            rows = round(width / (3 / 4))
+        top, left = (height - rows) // 2, (width - columns) // 2
+    part = image[top : top + rows, left : left + columns]
+    new_height, new_width = (size, size) if size else (height, width)
+    picture = Image.fromarray(part[:, :, 0] if channels == 1 else part)
+    wide = picture.resize((new_width, rows), Image.Resampling.BILINEAR)
+    resized = wide.resize((new_width, new_height), Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(new_height, new_width, channels)
 
 
 def random_erasing(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from datasets import get_dataset
-from datasets.base import Split
+from datasets.base import Mixing, Split
 from datasets.batches import Batches, SetEpoch
 from datasets.readers.cub_nab import _CUB_CLASS_SIZE
 from datasets.subsets import number_of_repeats
@@ -109,6 +109,43 @@ def test_hosts_share_the_batches_of_all_passes():
     for i in range(len(whole)):
         shares = [part[i][0] for part in parts]
         np.testing.assert_array_equal(np.concatenate(shares), whole[i][0])
+
+
+class Halves(Mixing):
+    """Pixels become sums with a random number; it remembers nothing."""
+
+    def __call__(self, samples, partners, rng):
+        return samples[: len(partners)] + 1000 * samples[partners] + rng.random(), 0.25
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_mixed_samples_have_labels_and_partners_that_follow_from_the_batch(workers):
+    options = {"shuffle": True, "repeats": 2, "seed": 4}
+    mixed = make(workers=workers, mixing=Halves(), **options)
+    plain = make(**options)
+    for batches in (mixed, plain):
+        batches.set_epoch(3)
+    for i in range(len(plain)):
+        (samples, labels), (alone, classes) = mixed[i], plain[i]
+        rng = generator("mixing", 4, 3, i)
+        partners = rng.permutation(len(classes))
+        expected = alone + 1000 * alone[partners] + rng.random()
+        np.testing.assert_array_equal(samples, expected)
+        assert labels.dtype == np.float32
+        columns = [classes, classes[partners], np.full(len(classes), 0.25)]
+        np.testing.assert_array_equal(labels, np.transpose(columns))
+    mixed.set_epoch(3, 4)
+    np.testing.assert_array_equal(mixed[len(plain) - 5][0], samples)  # skipped batches change none
+
+
+def test_hosts_share_mixed_batches():
+    options = {"batch_size": 6, "multiple": 3, "shuffle": True, "mixing": Halves()}
+    parts = [make(**options, part=(i, 3)) for i in range(3)]
+    whole = make(**options)
+    for i in range(len(whole)):
+        for content in (0, 1):
+            shares = np.concatenate([part[i][content] for part in parts])
+            np.testing.assert_array_equal(shares, whole[i][content])
 
 
 # CUB has 200 classes with 30 training images each, and 5,994 in all.

@@ -76,3 +76,14 @@ EMBEDDING_LOSSES = {name: loss for name, loss in LOSSES.items() if loss.head != 
 """The losses that compare embeddings with class embeddings."""
 
 DEFAULT_LOSS = "inv_corr"
+
+MIXED_TARGETS = {
+    "loss": "the losses of both classes, weighted by their shares",
+    "normalized": "the loss of the weighted sum of both class embeddings, of their length",
+}
+"""What is minimized where two images are mixed in each."""
+
+
+def takes_normalized(loss: Loss) -> bool:
+    """Return whether the targets of a loss may be other vectors than class embeddings."""
+    return loss.head != "prob" and "class_vectors" not in loss.takes

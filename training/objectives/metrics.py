@@ -22,16 +22,20 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
         name: name of the metric in logs.
     """
 
+    prefix = ""  # of the name in logs, by ``accuracy_metrics``
+
     def __init__(self, class_vectors: np.ndarray, decision: str, k: int = 1, name: str = "acc"):
         class_vectors = np.asarray(class_vectors, dtype=np.float32)
 
         def hits(labels: KerasTensor, predictions: KerasTensor) -> KerasTensor:
             scores = DECISIONS[decision].scores(predictions, class_vectors)
-            found = _among_largest(scores, class_positions(labels), k)
             finite = ops.logical_and(_are_finite(predictions), _are_finite(scores))
-            return ops.where(finite, ops.cast(found, "float32"), math.nan)
+            return ops.where(finite, self._hits(labels, scores, k), math.nan)
 
         super().__init__(hits, name=name, dtype="float32")
+
+    def _hits(self, labels: KerasTensor, scores: KerasTensor, k: int) -> KerasTensor:
+        return ops.cast(_among_largest(scores, class_positions(labels), k), "float32")
 
 
 class KnownAccuracy(ClassAccuracy):
@@ -45,6 +49,31 @@ class KnownAccuracy(ClassAccuracy):
     ) -> None:
         known = ops.cast(class_positions(y_true) >= 0, "float32")
         super().update_state(y_true, y_pred, sample_weight=known)
+
+
+class MixedAccuracy(ClassAccuracy):
+    """The share of the label that belongs to one of these classes, of mixed labels, (batch, 3).
+
+    Both classes of an image count with their share in it. A network that names the larger part of
+    every image does not reach 1, and this says little about images that are not mixed.
+    """
+
+    prefix = "mixed_"
+
+    def _hits(self, labels: KerasTensor, scores: KerasTensor, k: int) -> KerasTensor:
+        first, second, share = mixed_labels(labels)
+        hits = (super(MixedAccuracy, self)._hits(each, scores, k) for each in (first, second))
+        return between(*hits, share)
+
+
+def mixed_labels(labels: KerasTensor) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
+    """Return both class positions, as they are, and the share of the second, all (batch,)."""
+    return labels[:, 0], labels[:, 1], labels[:, 2]
+
+
+def between(first: KerasTensor, second: KerasTensor, share: KerasTensor) -> KerasTensor:
+    """Return the sum of both, weighted by 1 - share and share."""
+    return (1 - share) * first + share * second
 
 
 def class_positions(labels: KerasTensor) -> KerasTensor:
@@ -73,6 +102,6 @@ def accuracy_metrics(
     top_k: tuple[int, ...] = (),
     kind: type[ClassAccuracy] = ClassAccuracy,
 ) -> list[ClassAccuracy]:
-    """Return ``acc`` and, for every k, ``acc<k>``."""
+    """Return ``acc`` and, for every k, ``acc<k>``, behind the prefix of their kind."""
     names = {1: "acc"} | {k: f"acc{k}" for k in top_k if k > 1}
-    return [kind(class_vectors, decision, k, name) for k, name in names.items()]
+    return [kind(class_vectors, decision, k, kind.prefix + name) for k, name in names.items()]

@@ -20,12 +20,16 @@ from training.objectives import DEFAULT_LOSS, LOSSES, losses
 from training.objectives.metrics import (
     ClassAccuracy,
     KnownAccuracy,
+    MixedAccuracy,
     accuracy_metrics,
+    between,
     class_positions,
+    mixed_labels,
 )
 from utils import UsageError
 
 SMALLEST_SHARE = 1e-6  # of the known samples of a batch, which has at least one
+SMALLEST_NORM = 1e-7  # of a mixture of two class vectors, which may be opposite
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Term:
         with_background: whether batches have background images, see ``datasets.background``.
         background: function of (targets, predictions, known) of what these add to each known
             sample, or None; ``known`` tells which samples are.
+        mixed: what training minimizes if two samples are mixed in each, a key of
+            ``training.objectives.MIXED_TARGETS``; None: they are not.
     """
 
     function: Callable[[KerasTensor, KerasTensor], KerasTensor]
@@ -48,6 +54,7 @@ class Term:
     weight: float = 1.0
     with_background: bool = False
     background: Callable[[KerasTensor, KerasTensor, KerasTensor], KerasTensor] | None = None
+    mixed: str | None = None
 
     def loss(self, positions: KerasTensor, predictions: KerasTensor) -> KerasTensor:
         """Return the loss of each sample, (batch,), given class positions, (batch,)."""
@@ -55,6 +62,8 @@ class Term:
 
     def training_loss(self, positions: KerasTensor, predictions: KerasTensor) -> KerasTensor:
         """Return what is minimized, (batch,): its mean is that over the known samples."""
+        if self.mixed:
+            return self._mixed_loss(*mixed_labels(positions), predictions)
         if not self.with_background:
             return self.loss(positions, predictions)
         positions = class_positions(positions)
@@ -65,6 +74,22 @@ class Term:
             losses = losses + self.background(targets, predictions, known)
         weights = ops.cast(known, losses.dtype)
         return losses * weights / ops.maximum(ops.mean(weights), SMALLEST_SHARE)
+
+    def _mixed_loss(
+        self,
+        first: KerasTensor,
+        second: KerasTensor,
+        share: KerasTensor,
+        predictions: KerasTensor,
+    ) -> KerasTensor:
+        if self.mixed == "loss":
+            return between(self.loss(first, predictions), self.loss(second, predictions), share)
+        share = ops.expand_dims(share, -1)
+        targets = [self._targets(class_positions(each)) for each in (first, second)]
+        length = between(*(ops.norm(each, axis=-1, keepdims=True) for each in targets), share)
+        mixture = between(*targets, share)
+        norm = ops.norm(mixture, axis=-1, keepdims=True)
+        return self.function(mixture * length / ops.maximum(norm, SMALLEST_NORM), predictions)
 
     def _targets(self, positions: KerasTensor) -> KerasTensor:
         if self._levels is None:
@@ -93,6 +118,7 @@ class Term:
     def metrics(self, top_k: tuple[int, ...]) -> list[ClassAccuracy]:
         """Return new metric objects for this output."""
         kind = KnownAccuracy if self.with_background else ClassAccuracy
+        kind = MixedAccuracy if self.mixed else kind
         return accuracy_metrics(self.class_vectors, self.decision, top_k, kind)
 
 
@@ -101,6 +127,11 @@ class Objective:
     """One term for each output, in the network's order; the last output classifies."""
 
     terms: tuple[Term, ...]
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """The shape of the label of a training sample."""
+        return (3,) if self.terms[0].mixed else ()
 
     def heads(self, model: keras.Model) -> list[Head]:
         """Return the outputs of a network as what an ``Evaluator`` evaluates."""
@@ -112,15 +143,20 @@ class Objective:
         ]
 
     def metric_names(self, output_names: Sequence[str], top_k: tuple[int, ...]) -> list[str]:
-        """Return the names of all losses and accuracies that Keras reports for these outputs."""
-        if len(self.terms) == 1:
-            return ["loss", *(metric.name for metric in self.terms[0].metrics(top_k))]
-        accuracies = [
-            f"{name}_{metric.name}"
-            for name, term in zip(output_names, self.terms, strict=True)
-            for metric in term.metrics(top_k)
-        ]
-        return ["loss", *(f"{name}_loss" for name in output_names), *accuracies]
+        """Return the names of all losses and accuracies of these outputs in logs.
+
+        Those of training first, then of validation, where no images are mixed.
+        """
+        several = len(self.terms) > 1
+        heads = [f"{name}_" if several else "" for name in output_names]
+        losses = ["loss", *(f"{head}loss" for head in heads if several)]
+
+        def accuracies(terms: Sequence[Term]) -> list[str]:
+            pairs = zip(heads, terms, strict=True)
+            return [head + metric.name for head, term in pairs for metric in term.metrics(top_k)]
+
+        judged = losses + accuracies([replace(term, mixed=None) for term in self.terms])
+        return losses + accuracies(self.terms) + [f"val_{name}" for name in judged]
 
     def compile_arguments(self, top_k: tuple[int, ...]) -> dict[str, object]:
         """Return the arguments of ``keras.Model.compile`` that state this objective."""
@@ -143,9 +179,15 @@ def smoothed_onehot(num_classes: int, smoothing: float = 0.0) -> np.ndarray:
     return np.where(np.eye(num_classes, dtype=bool), 1 - smoothing, off).astype(np.float32)
 
 
-def cross_entropy_objective(num_classes: int, label_smoothing: float = 0.0) -> Objective:
-    """Return softmax + cross-entropy (paper, equation (2)), with label smoothing if wanted."""
-    return Objective((_term("xent", smoothed_onehot(num_classes, label_smoothing)),))
+def cross_entropy_objective(
+    num_classes: int, label_smoothing: float = 0.0, mixed: bool = False
+) -> Objective:
+    """Return softmax + cross-entropy (paper, equation (2)), with label smoothing if wanted.
+
+    Of ``mixed`` samples it is that of both classes, weighted by their shares.
+    """
+    term = _term("xent", smoothed_onehot(num_classes, label_smoothing))
+    return Objective((replace(term, mixed="loss" if mixed else None),))
 
 
 def embedding_objective(
@@ -154,6 +196,7 @@ def embedding_objective(
     cls_weight: float = 0.0,
     margin: float | None = None,
     with_background: bool = False,
+    mixed: str | None = None,
 ) -> Objective:
     """Return a loss on embeddings, plus cross-entropy of a classifier if it has a weight.
 
@@ -163,6 +206,7 @@ def embedding_objective(
         cls_weight: lambda of paper, equation (7); 0: the network has no classifier.
         margin: of losses that have one; None: as published.
         with_background: whether batches have background images.
+        mixed: if two samples are mixed in each, what is minimized, a key of ``MIXED_TARGETS``.
 
     Raises:
         UsageError: the targets have no such margin.
@@ -170,9 +214,10 @@ def embedding_objective(
     on_embedding = _term(loss, class_embeddings.vectors, margin)
     if class_embeddings.is_onehot:
         on_embedding = replace(on_embedding, decision="output")
-    terms = [on_embedding]
+    terms = [replace(on_embedding, mixed=mixed)]
     if cls_weight > 0:
-        (on_classifier,) = cross_entropy_objective(len(class_embeddings.labels)).terms
+        classes = len(class_embeddings.labels)
+        (on_classifier,) = cross_entropy_objective(classes, mixed=mixed is not None).terms
         terms.append(replace(on_classifier, weight=cls_weight))
     return Objective(tuple(replace(term, with_background=with_background) for term in terms))
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 IDENTITY = (
     *("dataset", "subset_seed", "repeats", "test_fraction", "val_fraction"),
     *("target_size", "crop_size", "max_length"),
+    *("crop_scale", "vflip", "erasing", "randaugment", "color_jitter"),
+    *("cutmix", "cutmix_prob", "mixup", "mixed_targets"),
     *(
         "architecture",
         "projection",

@@ -127,10 +127,10 @@ def shorter_epoch_expected() -> Iterator[None]:
         yield
 
 
-def build_metrics(model: keras.Model) -> None:
+def build_metrics(model: keras.Model, label_shape: tuple[int, ...] = ()) -> None:
     """Create the metrics of a compiled model, which Keras otherwise does in the first step."""
     zeros = [keras.ops.zeros((1, *output.shape[1:])) for output in model.outputs]
-    labels = [keras.ops.zeros((1,), "int32") for _ in zeros]
+    labels = [keras.ops.zeros((1, *label_shape), "int32") for _ in zeros]
     if len(zeros) == 1:
         (zeros,), (labels,) = zeros, labels
     model.compute_loss(None, labels, zeros)

@@ -321,7 +321,18 @@ SETTINGS = [
     Preprocessing(shift=0.15, zoom=(0.75, 1.25), erasing=0.3),
     Preprocessing(32, 32, 28, shift=0.1, erasing=0.5),
     Preprocessing(flip=0, zoom=(0.5, 2)),
+    Preprocessing(64, 64, 56, vflip=0.5, erasing=0.5),
+    Preprocessing(shift=0.15, vflip=0.5, erasing=0.5),
+    Preprocessing(None, 64, 56, crop_scale=(0.4, 1), vflip=0.5, erasing=0.5),
+    Preprocessing(shift=0.15, crop_scale=(0.9, 1), erasing=0.5),
 ]
+
+
+def plain_of(settings):
+    """The reference, which has no operations on colors and geometry."""
+    values = dataclasses.asdict(settings)
+    assert not (values.pop("randaugment") or values.pop("jitter"))
+    return transforms.Preprocessing(**values)
 
 
 def same(actual, expected):
@@ -334,7 +345,7 @@ def same(actual, expected):
 @pytest.mark.parametrize("settings", SETTINGS, ids=repr)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_fast_augmentation_is_the_plain_one_with_the_same_draws(settings, channels):
-    plain = transforms.Preprocessing(**dataclasses.asdict(settings))
+    plain = plain_of(settings)
     changed = 0
     for i in range(40):
         image = random_image(45 + i, 83 - i, channels, seed=i)
@@ -362,7 +373,7 @@ def test_batches_are_their_images(settings, kind):
     before = np.stack(images)
     each = generators("test", 1, positions=range(30))
     batch = settings.train.batch(images, each)
-    plain = transforms.Preprocessing(**dataclasses.asdict(settings))
+    plain = plain_of(settings)
     expected = [plain.train(image, alone(i)) for i, image in enumerate(images)]
     same(batch, np.stack(expected))
     np.testing.assert_array_equal(np.stack(images), before)

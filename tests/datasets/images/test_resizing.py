@@ -215,7 +215,7 @@ def test_loops_are_compiled_where_nothing_can_be_stored():
     signature = numba_resizing.types.void(numba_resizing.types.int64[::1])
     with pytest.raises(RuntimeError, match="cannot cache"):
         numba_resizing.njit(signature, cache=True)(space["add_one"])
-    numba_resizing._compiled(signature, space["add_one"])(array)
+    numba_resizing.compiled(signature, space["add_one"])(array)
     assert array[0] == 2
 
 
@@ -239,7 +239,7 @@ def test_compiled_code_of_others_is_not_run(tmp_path, monkeypatch, writable, mod
     exec("def add_one(x):\n    x[0] += 1\n", space)
     array = np.array([1])
     signature = numba_resizing.types.void(numba_resizing.types.int64[::1])
-    numba_resizing._compiled(signature, space["add_one"])(array)
+    numba_resizing.compiled(signature, space["add_one"])(array)
     assert array[0] == 2 and not list((tmp_path / "chosen").iterdir())
 
 

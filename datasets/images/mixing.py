@@ -1,0 +1,82 @@
+"""Batches in which each image is mixed with another one: CutMix and MixUp."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from datasets.base import Mixing
+
+_STEPS = 256  # multiples of 1/256 are the shares that MixUp mixes pixels by
+
+
+@dataclass(frozen=True)
+class CutMix(Mixing):
+    """A rectangle of each image shows another one (Yun et al., https://arxiv.org/abs/1905.04899).
+
+    Its relative area is drawn from Beta(alpha, alpha), its center uniformly, before it is cut at
+    the borders of the image; the share is what is left of the area.
+    """
+
+    alpha: float
+    probability: float = 1.0  # of each batch
+
+    def __call__(
+        self, images: np.ndarray, partners: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, float]:
+        mixed = images[: len(partners)]
+        if rng.random() >= self.probability:
+            return mixed, 0.0
+        height, width = images.shape[1:3]
+        rows, columns = draw_box(height, width, rng.beta(self.alpha, self.alpha), rng)
+        pasted = images[partners, rows, columns]  # a copy
+        mixed[:, rows, columns] = pasted
+        return mixed, pasted.shape[1] * pasted.shape[2] / (height * width)
+
+
+def draw_box(height: int, width: int, kept: float, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Draw rows and columns of a rectangle with the shape of the image.
+
+    It covers 1 - ``kept`` of the image unless the border cuts it.
+    """
+    ratio = math.sqrt(1 - kept)
+
+    def span(side: int) -> slice:
+        half, center = int(side * ratio) // 2, int(rng.integers(side))
+        return slice(max(0, center - half), min(side, center + half))
+
+    return span(height), span(width)
+
+
+@dataclass(frozen=True)
+class MixUp(Mixing):
+    """Images are weighted sums with others (Zhang et al., https://arxiv.org/abs/1710.09412).
+
+    The weight is drawn from Beta(alpha, alpha), and rounded so that uint8 images are summed in
+    whole numbers.
+    """
+
+    alpha: float
+
+    def __call__(
+        self, images: np.ndarray, partners: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, float]:
+        weight = round(rng.beta(self.alpha, self.alpha) * _STEPS)
+        mixed = np.empty_like(images[: len(partners)])
+        blend = _blend_levels if images.dtype == np.uint8 else _blend_numbers
+        for i, partner in enumerate(partners.tolist()):
+            blend(images[i], images[partner], weight, mixed[i])
+        return mixed, weight / _STEPS
+
+
+def _blend_levels(image: np.ndarray, other: np.ndarray, weight: int, out: np.ndarray) -> None:
+    total = np.multiply(image, _STEPS - weight, dtype=np.uint16)
+    total += np.multiply(other, weight, dtype=np.uint16)
+    total += _STEPS // 2
+    np.right_shift(total, 8, out=out, casting="unsafe")
+
+
+def _blend_numbers(image: np.ndarray, other: np.ndarray, weight: int, out: np.ndarray) -> None:
+    share = np.float32(weight / _STEPS)
+    np.multiply(image, 1 - share, out=out)
+    out += other * share

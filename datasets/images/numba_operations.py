@@ -1,0 +1,166 @@
+"""Loops over pixels, compiled: the operations of ``pillow_operations``, with the same results.
+
+Importing this module imports Numba and compiles the loops, or loads them from Numba's cache: only
+``operations`` does, when an image has to be changed.
+
+Pixels are computed as in Pillow's C: blends in single precision, cut off to whole gray levels;
+nearest pixels by coordinates in multiples of 2**-16.
+"""
+
+import math
+
+import numpy as np
+from numba import float32, int32, int64, intp, types, uint8, uintp
+
+from datasets.images.numba_resizing import READ_ONLY, WRITABLE, compiled, inner, lines_of
+
+_COUNTS = types.Array(int64, 2, "C")
+_LOOKUP = types.void(WRITABLE, intp, READ_ONLY)
+_HISTOGRAM = types.void(READ_ONLY, intp, _COUNTS)
+_GRAY_TOTAL = int64(READ_ONLY)
+_COLOR = types.void(WRITABLE, float32)
+_SHARPEN = types.void(READ_ONLY, intp, float32, WRITABLE)
+_AFFINE = types.void(READ_ONLY, intp, *[int64] * 6, types.Array(uint8, 1, "C"), WRITABLE)
+
+_ONE, _TWO = uintp(1), uintp(2)
+_FIXED = 65536  # of fixed-point coordinates
+
+
+def lookup(image: np.ndarray, tables: np.ndarray) -> None:
+    """Replace each gray level by that of its channel's table, uint8 (channels, 256)."""
+    _lookup(lines_of(image), image.shape[2], tables)
+
+
+def histogram(image: np.ndarray) -> np.ndarray:
+    """Return how many pixels have each gray level, int64 (channels, 256)."""
+    counts = np.zeros((image.shape[2], 256), np.int64)
+    _histogram(lines_of(image), image.shape[2], counts)
+    return counts
+
+
+def gray_mean(image: np.ndarray) -> float:
+    """Return the mean of the image in gray."""
+    if image.shape[2] == 1:
+        return float(image.mean())
+    return _gray_total(lines_of(image)) / (image.shape[0] * image.shape[1])
+
+
+def color(image: np.ndarray, factor: float) -> None:
+    """Blend the gray image with the RGB image: 0 gives gray, 1 changes nothing."""
+    if image.shape[2] == 3:
+        _color(lines_of(image), factor)
+
+
+def sharpen(image: np.ndarray, factor: float) -> None:
+    """Blend the smoothed image with the image: 0 smooths, 1 changes nothing."""
+    _sharpen(lines_of(image).copy(), image.shape[2], factor, lines_of(image))
+
+
+def affine(image: np.ndarray, matrix: tuple[float, ...], fill: tuple[int, ...]) -> None:
+    """Let each pixel show another one, see ``pillow_operations.transform``."""
+    a, b, c, d, e, f = matrix
+    centered = (a, b, c + a * 0.5 + b * 0.5, d, e, f + d * 0.5 + e * 0.5)
+    fixed = [math.floor(value * _FIXED + 0.5) for value in centered]
+    fill = np.array(fill, np.uint8)
+    _affine(lines_of(image).copy(), image.shape[2], *fixed, fill, lines_of(image))
+
+
+@inner
+def _blend(base, value, factor):
+    """Return base + factor * (value - base), within 0 to 255 and cut off."""
+    mixed = float32(base) + factor * float32(value - base)
+    return uint8(min(max(mixed, float32(0)), float32(255)))
+
+
+@inner
+def _gray(red, green, blue):
+    return (red * int32(19595) + green * int32(38470) + blue * int32(7471) + int32(32768)) >> 16
+
+
+def _lookup_loop(lines, channels, tables):
+    for line in lines:
+        for c in range(uintp(channels)):
+            table = tables[c]
+            for j in range(c, uintp(len(line)), uintp(channels)):
+                line[j] = table[line[j]]
+
+
+def _histogram_loop(lines, channels, counts):
+    for line in lines:
+        for c in range(uintp(channels)):
+            own = counts[c]
+            for j in range(c, uintp(len(line)), uintp(channels)):
+                own[line[j]] += 1
+
+
+def _gray_total_loop(lines):
+    total = 0
+    for line in lines:
+        part = int32(0)
+        for x in range(uintp(len(line) // 3)):
+            j = uintp(3) * x
+            part += _gray(int32(line[j]), int32(line[j + _ONE]), int32(line[j + _TWO]))
+        total += part
+    return total
+
+
+def _color_loop(lines, factor):
+    gray = np.empty(lines.shape[1], np.int32)
+    for line in lines:
+        for x in range(uintp(len(line) // 3)):
+            j = uintp(3) * x
+            level = _gray(int32(line[j]), int32(line[j + _ONE]), int32(line[j + _TWO]))
+            gray[j], gray[j + _ONE], gray[j + _TWO] = level, level, level
+        for j in range(uintp(len(line))):
+            line[j] = _blend(gray[j], int32(line[j]), factor)
+
+
+def _sharpen_loop(lines, channels, factor, out):
+    size, step = uintp(lines.shape[1]), uintp(channels)
+    for y in range(1, len(lines) - 1):
+        above, line, below, target = lines[y - 1], lines[y], lines[y + 1], out[y]
+        for j in range(step, size - step):
+            left, right = j - step, j + step
+            total = int32(above[left]) + int32(above[j]) + int32(above[right])
+            total += int32(line[left]) + int32(5) * int32(line[j]) + int32(line[right])
+            total += int32(below[left]) + int32(below[j]) + int32(below[right])
+            smooth = int32((total + int32(6)) // int32(13))
+            target[j] = _blend(smooth, int32(line[j]), factor)
+
+
+@inner
+def _is_inside(u, v, width, height):
+    return 0 <= u >> 16 < width and 0 <= v >> 16 < height
+
+
+def _affine_loop(lines, channels, a, b, c, d, e, f, fill, out):
+    """Copy the pixels from the first to the last one of each line that are inside, fill the rest.
+
+    Those between two that are inside are inside, too.
+    """
+    height, width = len(lines), lines.shape[1] // channels
+    for y in range(height):
+        u, v, target = c + b * y, f + e * y, out[y]
+        first, end = 0, width
+        while first < end and not _is_inside(u + a * first, v + d * first, width, height):
+            first += 1
+        while end > first and not _is_inside(u + a * (end - 1), v + d * (end - 1), width, height):
+            end -= 1
+        for k in range(uintp(channels)):
+            for x in range(uintp(first)):
+                target[x * uintp(channels) + k] = fill[k]
+            for x in range(uintp(end), uintp(width)):
+                target[x * uintp(channels) + k] = fill[k]
+        for x in range(first, end):
+            column, row = uintp((u + a * x) >> 16), uintp((v + d * x) >> 16)
+            old, new = column * uintp(channels), uintp(x) * uintp(channels)
+            for k in range(uintp(channels)):
+                target[new + k] = lines[row, old + k]
+
+
+_lookup = compiled(_LOOKUP, _lookup_loop)
+_histogram = compiled(_HISTOGRAM, _histogram_loop)
+_gray_total = compiled(_GRAY_TOTAL, _gray_total_loop)
+_color = compiled(_COLOR, _color_loop)
+_sharpen = compiled(_SHARPEN, _sharpen_loop)
+_affine = compiled(_AFFINE, _affine_loop)

@@ -1,0 +1,182 @@
+"""Operations on the colors and the geometry of an image, as Pillow has them.
+
+Images are contiguous uint8 arrays (height, width, channels) with 1 or 3 channels, changed in place.
+"""
+
+import functools
+import logging
+import math
+from types import ModuleType
+
+import numpy as np
+from PIL import Image
+
+from datasets.images import pillow_operations
+from utils import one_line
+
+logger = logging.getLogger(__name__)
+
+_LEVELS = np.arange(256)
+
+Fill = tuple[int, ...]
+"""Gray levels of what an operation uncovers, one for each channel."""
+
+Way = Image.Resampling | None
+"""How pixels are interpolated; None: the nearest pixel is taken."""
+
+
+@functools.cache
+def pixel_loops() -> ModuleType:
+    """Return ``numba_operations``, or ``pillow_operations`` where Numba does not work."""
+    try:
+        from datasets.images import numba_operations
+
+        if _equals_pillow(numba_operations):
+            return numba_operations
+        reason = "it would change pixels"
+    except Exception as error:  # there are many reasons, and none keeps Pillow from working
+        reason = one_line(error)
+    logger.warning("Images are augmented slowly, without Numba: %s", reason)
+    return pillow_operations
+
+
+def _equals_pillow(loops: ModuleType) -> bool:
+    """Compare with Pillow's pixels."""
+    image = np.random.default_rng(0).integers(0, 256, (23, 37, 3), np.uint8)
+    results = image.copy(), image.copy()
+    for way, changed in zip((loops, pillow_operations), results, strict=True):
+        way.color(changed, 1.7)
+        way.sharpen(changed, 1.9)
+        way.affine(changed, _rotation(23, 37, 17), (128, 128, 128))
+        way.lookup(changed, way.histogram(changed).astype(np.uint8))
+    return np.array_equal(*results)
+
+
+def autocontrast(image: np.ndarray) -> None:
+    """Stretch the gray levels of each channel to 0 … 255."""
+    tables = np.tile(_LEVELS, (image.shape[2], 1))
+    lowest, highest = (f(f(image, axis=0), axis=0).tolist() for f in (np.min, np.max))
+    for table, low, high in zip(tables, lowest, highest, strict=True):
+        if high > low:
+            scale = 255.0 / (high - low)
+            table[:] = (_LEVELS * scale + -low * scale).clip(0, 255)
+    _lookup(image, tables)
+
+
+def equalize(image: np.ndarray) -> None:
+    """Make the histogram of each channel as flat as it can be."""
+    tables = np.tile(_LEVELS, (image.shape[2], 1))
+    for table, counts in zip(tables, pixel_loops().histogram(image), strict=True):
+        last = counts[np.flatnonzero(counts)[-1]]
+        step = (counts.sum() - last) // 255
+        if step:
+            below = np.cumsum(counts) - counts
+            table[:] = ((below + step // 2) // step).clip(max=255)
+    _lookup(image, tables)
+
+
+def invert(image: np.ndarray) -> None:
+    """Replace each gray level v by 255 - v."""
+    np.subtract(255, image, out=image)
+
+
+def posterize(image: np.ndarray, bits: int) -> None:
+    """Keep the highest bits of each gray level."""
+    np.bitwise_and(image, 256 - (1 << (8 - bits)), out=image, casting="unsafe")
+
+
+def solarize(image: np.ndarray, threshold: int) -> None:
+    """Invert all gray levels from the threshold on."""
+    _lookup(image, np.where(threshold > _LEVELS, _LEVELS, 255 - _LEVELS))
+
+
+def solarize_add(image: np.ndarray, amount: int) -> None:
+    """Add to all gray levels below 128, up to 255."""
+    _lookup(image, np.where(_LEVELS < 128, (_LEVELS + amount).clip(max=255), _LEVELS))
+
+
+def color(image: np.ndarray, factor: float) -> None:
+    """Blend with the gray image: 0 is gray, 1 changes nothing, more makes colors stronger."""
+    if image.shape[2] == 3:
+        pixel_loops().color(image, factor)
+
+
+def contrast(image: np.ndarray, factor: float) -> None:
+    """Blend with the mean gray level, rounded: 0 is gray, 1 changes nothing."""
+    _blend_with(image, int(pixel_loops().gray_mean(image) + 0.5), factor)
+
+
+def brightness(image: np.ndarray, factor: float) -> None:
+    """Blend with black: 0 is black, 1 changes nothing."""
+    _blend_with(image, 0, factor)
+
+
+def sharpness(image: np.ndarray, factor: float) -> None:
+    """Blend with the image smoothed by (1 1 1, 1 5 1, 1 1 1) / 13, but for its border.
+
+    0 is smooth, 1 changes nothing, more makes edges sharper.
+    """
+    pixel_loops().sharpen(image, factor)
+
+
+def rotate(image: np.ndarray, degrees: float, fill: Fill, resampling: Way = None) -> None:
+    """Rotate about the center, counterclockwise."""
+    _transform(image, _rotation(*image.shape[:2], degrees), fill, resampling)
+
+
+def shear_x(image: np.ndarray, shear: float, fill: Fill, resampling: Way = None) -> None:
+    """Move each row to the left by ``shear`` times its number."""
+    _transform(image, (1, shear, -shear / 2, 0, 1, 0), fill, resampling)
+
+
+def shear_y(image: np.ndarray, shear: float, fill: Fill, resampling: Way = None) -> None:
+    """Move each column up by ``shear`` times its number."""
+    _transform(image, (1, 0, 0, shear, 1, -shear / 2), fill, resampling)
+
+
+def translate_x(
+    image: np.ndarray, pixels: float, fill: Fill, resampling: int | None = None
+) -> None:
+    """Move the image to the left."""
+    _transform(image, (1, 0, pixels, 0, 1, 0), fill, resampling)
+
+
+def translate_y(
+    image: np.ndarray, pixels: float, fill: Fill, resampling: int | None = None
+) -> None:
+    """Move the image up."""
+    _transform(image, (1, 0, 0, 0, 1, pixels), fill, resampling)
+
+
+def cutout(image: np.ndarray, half: int, row: int, column: int, fill: Fill) -> None:
+    """Fill a square of twice ``half`` pixels around (row, column), as far as it is inside."""
+    rows, columns = (slice(max(0, at - half), at + half) for at in (row, column))
+    image[rows, columns] = fill
+
+
+def _lookup(image: np.ndarray, tables: np.ndarray) -> None:
+    """Replace gray levels by those of a table (256,), or of one for each channel."""
+    tables = np.broadcast_to(tables, (image.shape[2], 256))
+    pixel_loops().lookup(image, np.ascontiguousarray(tables, np.uint8))
+
+
+def _blend_with(image: np.ndarray, level: int, factor: float) -> None:
+    """Blend with a gray level in single precision, cut off to whole levels like Pillow."""
+    mixed = np.float32(level) + np.float32(factor) * (_LEVELS - level).astype(np.float32)
+    _lookup(image, mixed.clip(0, 255))
+
+
+def _rotation(height: int, width: int, degrees: float) -> tuple[float, ...]:
+    """Return the matrix of a rotation about the center, see ``pillow_operations.transform``."""
+    angle = math.radians(degrees)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    x, y = width / 2, height / 2
+    return cosine, -sine, x - cosine * x + sine * y, sine, cosine, y - sine * x - cosine * y
+
+
+def _transform(image: np.ndarray, matrix: tuple[float, ...], fill: Fill, resampling: Way) -> None:
+    """Resample, see ``pillow_operations.transform``."""
+    if resampling is None:
+        pixel_loops().affine(image, matrix, fill)
+    else:
+        pillow_operations.transform(image, matrix, fill, resampling)

@@ -1,0 +1,151 @@
+"""RandAugment (Cubuk et al., https://arxiv.org/abs/1909.13719) and color jitter.
+
+Constants are those of the code published with EfficientNet, models/official/efficientnet in
+https://github.com/tensorflow/tpu, and of https://github.com/huggingface/pytorch-image-models.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from PIL.Image import Resampling
+
+from datasets.images import operations as ops
+
+GRAY = 128  # of what an operation uncovers
+_MAX_LEVEL = 10  # at which the constants below are reached
+
+
+class Change(NamedTuple):
+    """An operation whose arguments are drawn."""
+
+    function: Callable[..., None]  # of ``operations``
+    arguments: tuple[float, ...]
+    options: dict[str, object]
+
+    def __call__(self, image: np.ndarray) -> None:
+        self.function(image, *self.arguments, **self.options)
+
+
+class Operation(NamedTuple):
+    """An operation and its strength.
+
+    Attributes:
+        function: of ``operations``.
+        strength: its argument as a function of the magnitude divided by 10; None: it has none.
+        signed: whether the argument is negated half of the time.
+        relative: index of the side, 0 height and 1 width, that the argument is a fraction of.
+        uncovers: whether it takes a fill.
+    """
+
+    function: Callable[..., None]
+    strength: Callable[[float], float] | None = None
+    signed: bool = False
+    relative: int | None = None
+    uncovers: bool = False
+
+
+def _enhance(m: float) -> float:
+    return m * 1.8 + 0.1
+
+
+def _moving(function: Callable, most: float, relative: int | None = None) -> Operation:
+    return Operation(function, lambda m: m * most, True, relative, True)
+
+
+_COMMON = {
+    "AutoContrast": Operation(ops.autocontrast),
+    "Equalize": Operation(ops.equalize),
+    "Invert": Operation(ops.invert),
+    "Rotate": _moving(ops.rotate, 30),  # degrees
+    "Posterize": Operation(ops.posterize, lambda m: min(int(m * 4), 8)),  # bits
+    "Solarize": Operation(ops.solarize, lambda m: int(m * 256)),
+    "SolarizeAdd": Operation(ops.solarize_add, lambda m: int(m * 110)),
+    "Color": Operation(ops.color, _enhance),
+    "Contrast": Operation(ops.contrast, _enhance),
+    "Brightness": Operation(ops.brightness, _enhance),
+    "Sharpness": Operation(ops.sharpness, _enhance),
+    "ShearX": _moving(ops.shear_x, 0.3),
+    "ShearY": _moving(ops.shear_y, 0.3),
+}
+ORIGINAL = {
+    **_COMMON,
+    # 0 bits keep one: TensorFlow shifts by 7 bits at most.
+    "Posterize": Operation(ops.posterize, lambda m: min(max(int(m * 4), 1), 8)),
+    "TranslateX": _moving(ops.translate_x, 100),  # pixels
+    "TranslateY": _moving(ops.translate_y, 100),
+    "Cutout": Operation(ops.cutout, lambda m: int(m * 40), uncovers=True),
+}
+TIMM = {
+    **_COMMON,
+    "TranslateXRel": _moving(ops.translate_x, 0.45, 1),
+    "TranslateYRel": _moving(ops.translate_y, 0.45, 0),
+}
+
+
+class Variant(NamedTuple):
+    """What implementations of RandAugment differ in."""
+
+    operations: dict[str, Operation]
+    probability: float  # of each operation that is drawn
+    resampling: tuple[Resampling, ...]  # ways to interpolate, one is drawn; none: nearest pixels
+    mean_fill: bool  # whether uncovered pixels get the mean color of the data set
+
+
+VARIANTS = {
+    "original": Variant(ORIGINAL, 1.0, (), False),
+    "timm": Variant(TIMM, 0.5, (Resampling.BILINEAR, Resampling.BICUBIC), True),
+}
+
+
+@dataclass(frozen=True)
+class RandAugment:
+    """Some operations that are drawn for each image, all of the same magnitude."""
+
+    count: int  # of operations drawn, with replacement
+    magnitude: float  # from 0; 10 is the most that the constants are made for
+    variant: str = "original"  # a key of ``VARIANTS``
+    fill: tuple[int, ...] | None = None  # color of uncovered pixels; None: gray
+
+    def with_mean(self, mean: tuple[float, ...]) -> "RandAugment":
+        """Return it with the mean color of the data set as fill, if the variant has that."""
+        fill = tuple(round(level) for level in mean)
+        mean_fill = VARIANTS[self.variant].mean_fill
+        return RandAugment(self.count, self.magnitude, self.variant, fill) if mean_fill else self
+
+    def draw(self, shape: tuple[int, int, int], rng: np.random.Generator) -> list[Change]:
+        """Draw the changes to an image (height, width, channels)."""
+        known, probability, resampling, _ = VARIANTS[self.variant]
+        names = tuple(known)
+        changes = []
+        for index in rng.integers(len(names), size=self.count).tolist():
+            if probability < 1 and rng.random() >= probability:
+                continue
+            changes.append(self._drawn(names[index], known[names[index]], shape, resampling, rng))
+        return changes
+
+    def _drawn(self, name, operation: Operation, shape, resampling, rng) -> Change:
+        arguments = []
+        if operation.strength:
+            value = operation.strength(self.magnitude / _MAX_LEVEL)
+            if operation.signed and rng.random() < 0.5:
+                value = -value
+            if operation.relative is not None:
+                value *= shape[operation.relative]
+            arguments.append(value)
+        if name == "Cutout":
+            arguments += [int(rng.integers(side)) for side in shape[:2]]
+        options = {"fill": self.fill or (GRAY,) * shape[2]} if operation.uncovers else {}
+        if operation.uncovers and resampling:
+            options["resampling"] = resampling[rng.integers(len(resampling))]
+        return Change(operation.function, tuple(arguments), options)
+
+
+_JITTERED = (ops.brightness, ops.contrast, ops.color)
+
+
+def draw_jitter(strength: float, rng: np.random.Generator) -> list[Change]:
+    """Draw factors to brightness, contrast and color, uniformly around 1, in random order."""
+    factors = rng.uniform(max(0.0, 1 - strength), 1 + strength, len(_JITTERED)).tolist()
+    return [Change(_JITTERED[i], (factors[i],), {}) for i in rng.permutation(len(_JITTERED))]
