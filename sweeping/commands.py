@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from datasets.names import parse_name
@@ -138,7 +139,7 @@ class Commands:
 def _rate_option(options: Sequence[str]) -> str:
     """Return the option of the learning rate, by the schedule that the options name."""
     schedules = ["SGDR"]
-    for option, value in zip(options, [*options[1:], ""], strict=True):
+    for option, value in pairwise((*options, "")):
         if option.split("=")[0] == "--lr_schedule":
             schedules.append(option.partition("=")[2] or value)
     if schedules[-1] not in RATES:

@@ -43,7 +43,27 @@ def test_unknown_classes_of_cifar_100():
     assert fifty.unknown[:3] == (92, 82, 77) and len({*fifty.unknown}) == 50
 
 
-@pytest.mark.parametrize("text", ["arpl", "arpl:5", "arpl:-1", "arpl+20:0", "other:0", "arpl:00"])
+def test_the_first_classes_of_any_data_set():
+    found = split_classes("first:3", named("CUB", ("b", "a", "d", "c")))
+    assert (found.known, found.unknown, found.source) == (("b", "a", "d"), ("c",), None)
+    with pytest.raises(UsageError, match="the split first:5 is of 5 classes, but CUB has 4"):
+        split_classes("first:5", named("CUB", ("b", "a", "d", "c")))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "first:0",
+        "first:-1",
+        "first",
+        "arpl",
+        "arpl:5",
+        "arpl:-1",
+        "arpl+20:0",
+        "other:0",
+        "arpl:00",
+    ],
+)
 def test_other_splits_are_refused(text):
     with pytest.raises(UsageError, match="unknown split"):
         parse_split(text)

@@ -6,7 +6,7 @@ from unittest import mock
 import numpy as np
 
 from evaluation import rate_plot
-from evaluation.rate_plot import Panel, write_rate_plot
+from evaluation.rate_plot import Panel, sampled, write_rate_plot
 
 
 def test_no_line_leads_to_zero_on_a_logarithmic_axis():
@@ -21,3 +21,13 @@ def test_no_line_leads_to_zero_on_a_logarithmic_axis():
     assert np.isfinite(log.transData.transform((1.0, 0.3))).all()
     assert not np.isfinite(log.transData.transform((0.0, 0.0))[0])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["all equal"]
+
+
+def test_sampled_curves_have_the_largest_height_up_to_a_place():
+    rng = np.random.default_rng(0)
+    places, heights = (np.sort(rng.integers(0, 50, 300) / 50)[::-1] for _ in range(2))
+    places, heights = np.append(places, 0.0), np.append(heights, 0.0)
+    found = sampled((places, heights))
+    assert {"0", "0.001", "0.05", "0.5", "1"} < found.keys()
+    for place, height in found.items():
+        assert height == heights[places <= float(place)].max()

@@ -2,11 +2,13 @@
 
 import importlib
 import shlex
+from pathlib import Path
 
 import pytest
 
 import study
 from studies.definitions.published import BEST_RATES, TABLE_2, TABLE_2_FINE_TUNED
+from studies.running import Request, _commands
 from studies.study import NAMES, Part, load
 from sweeping.grid import LEARNING_RATES, LOSSES, PAPER, PROTOCOLS, VALIDATION, dataset_key
 from tests.commands.running import run
@@ -28,6 +30,18 @@ def test_parts_name_what_exists(part):
     assert (VALIDATION in part.protocols) == (part.val_fraction is not None)
     assert all(rate > 0 for loss in part.losses for rate in part.rates_of(loss))
     assert 0 < part.search_seeds <= len(part.seeds)
+
+
+def test_commands_of_simplex_targets_and_open_sets_are_accepted_by_their_parsers():
+    for part in (p.values[0] for p in PARTS):
+        if part.splits == ("",) and not part.evaluation:
+            continue
+        made = _commands(part, Request(Path(), data_roots={"": "data"}))
+        for trial in {t.point.loss: t for t in part.search()}.values():
+            for command in filter(
+                None, (made.of(trial, Path()), made.evaluation_of(trial, Path()))
+            ):
+                assert parsed(" ".join(command))["overwrite"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -131,7 +145,7 @@ def test_the_paper_scale_prints_the_published_commands(table_2, cell, rate):
 
 def parsed(command: str) -> dict[str, object]:
     script, *arguments = shlex.split(command)
-    parser = importlib.import_module(script.removesuffix(".py")).build_parser()
+    parser = importlib.import_module(Path(script).stem).build_parser()
     return vars(parser.parse_args(arguments))
 
 
