@@ -27,7 +27,7 @@ CLASS_TARGETS = {
     "dsc_open": "simplex, by distance",
 }
 
-_BASELINE = "xent"
+_BASELINE, _DSC = "xent", "dsc_open"
 _OPEN_SET = {"accuracy": "accuracy", "auroc": "AUROC", "oscr": "OSCR"}
 _VERIFICATION = {"accuracy": "accuracy", "auc": "AUC"}
 
@@ -56,6 +56,7 @@ def evaluation_tables(part: Part, runs: Runs) -> list[str]:
         *_metrics_table(part, runs, _OPEN_SET),
         "",
         *_side_by_side(part, runs),
+        *_about_dsc(part, runs),
         *_scores_table(part, runs),
     ]
 
@@ -94,15 +95,15 @@ def _metrics_table(part: Part, runs: Runs, titles: Mapping[str, str]) -> list[st
 
 def _side_by_side(part: Part, runs: Runs) -> list[str]:
     """Compare all losses with cross-entropy, trial by trial, over all data sets."""
-    if not any(True for _ in _pairs(part, _BASELINE, runs, "auroc")):
+    if not any(evaluated_runs(part, cell, runs) for cell in part.cells()):
         return []
     rows = []
     for loss in part.losses:
         row = [TITLES[loss], CLASS_TARGETS.get(loss, "")]
         for metric in ("auroc", "oscr"):
-            pairs = list(_pairs(part, loss, runs, metric))
+            pairs = list(_pairs(part, (loss, _BASELINE), runs, metric))
             row.append(percent([ours for ours, _ in pairs], spread=False) or NOT_RUN)
-            row += _against_baseline(pairs) if loss != _BASELINE else ["–", "–"]
+            row += _against(pairs) if loss != _BASELINE else ["–", "–"]
         rows.append(row)
     each = ("mean {}", "difference", "better in")
     header = ["loss", "class target", *(t.format(n) for n in ("AUROC", "OSCR") for t in each)]
@@ -115,20 +116,38 @@ def _side_by_side(part: Part, runs: Runs) -> list[str]:
     ]
 
 
-def _pairs(part: Part, loss: str, runs: Runs, metric: str) -> Iterator[tuple[float, float]]:
-    """Yield the metric of a loss and of cross-entropy on each trial that both have."""
+def _pairs(
+    part: Part, losses: tuple[str, str], runs: Runs, metric: str
+) -> Iterator[tuple[float, float]]:
+    """Yield the metric of two losses on each trial that both have."""
     for dataset in part.datasets:
         ours, others = (
             {
                 name.partition("_seed")[2]: metrics[metric]
                 for name, metrics in own_metrics(part, (dataset, one), runs).items()
             }
-            for one in (loss, _BASELINE)
+            for one in losses
         )
         yield from ((ours[key], others[key]) for key in ours if key in others)
 
 
-def _against_baseline(pairs: Sequence[tuple[float, float]]) -> list[str]:
+def _about_dsc(part: Part, runs: Runs) -> list[str]:
+    """Compare the Deep Simplex Classifier with each other objective, for and against."""
+    lines = []
+    for other in part.losses:
+        told = []
+        for metric in ("auroc", "oscr"):
+            pairs = list(_pairs(part, (_DSC, other), runs, metric)) if other != _DSC else []
+            if pairs:
+                difference, better = _against(pairs)
+                told.append(f"{_OPEN_SET[metric]} {difference} points, better in {better}")
+        if told:
+            lines.append(f"- DSC against {TITLES[other]}: {'; '.join(told)} trials.")
+    return [*lines, ""] if lines else []
+
+
+def _against(pairs: Sequence[tuple[float, float]]) -> list[str]:
+    """Return mean difference in points of percent, and how often the first is larger."""
     if not pairs:
         return ["–", "–"]
     differences = [100 * (ours - other) for ours, other in pairs]

@@ -89,6 +89,20 @@ def test_class_targets_are_compared_on_the_same_trials():
     assert row[3:5] == [f"{(ours - others)[1].mean():+.1f}", "2 of 2"]
 
 
+def test_what_is_for_and_against_dsc_is_told_by_difference_and_trials():
+    lines = evaluation_tables(PART, BY_NAME)
+    (told,) = [line for line in lines if line.startswith("- DSC against ")]
+    differences = [
+        100 * (ours - other)
+        for dataset in DATA
+        for ours, other in zip(
+            *(AUROC[dataset, loss] for loss in ("dsc_open", "xent")), strict=True
+        )
+    ]
+    points = f"{np.mean(differences):+.1f} points, better in 3 of 4"
+    assert told == (f"- DSC against softmax + cross-entropy: AUROC {points}; OSCR {points} trials.")
+
+
 def test_all_scores_of_the_same_networks_stand_side_by_side():
     rows = cells(evaluation_tables(PART, BY_NAME))
     (row,) = [r for r in rows if r[:2] == ["CIFAR-10", "DSC, open-set loss"] and len(r) == 5]
