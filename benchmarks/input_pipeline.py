@@ -13,6 +13,10 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datasets.images.dataset import ImageDataset
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
@@ -28,6 +32,11 @@ TORCHVISION = {  # ways of ``torchvision_loader``
     "tensors": "PIL to uint8 tensors",
     "decode_image": "its own decoder to uint8 tensors",
 }
+PLAIN = "flip and crop"
+RANDAUGMENT = {  # ways of ``torchvision_loader``
+    "randaugment_pictures": "RandAugment of PIL images to uint8 tensors",
+    "randaugment_tensors": "its own decoder, RandAugment of uint8 tensors",
+}
 _CIFAR_BATCH = 100
 _CIFAR_PUBLISHED = 2000  # images of an epoch that the published way is measured on
 
@@ -37,6 +46,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--data_root", type=Path, metavar="DIR", help="a CUB folder")
     parser.add_argument("--cifar_root", type=Path, metavar="DIR", help="a CIFAR-100 folder")
+    parser.add_argument(
+        "--augmentations", action="store_true", help="compare the augmentations of CUB instead"
+    )
     parser.add_argument("--images", type=positive, default=160, metavar="N", help="of CUB")
     parser.add_argument("--batch_size", type=positive, default=16, metavar="N", help="of CUB")
     parser.add_argument(
@@ -63,31 +75,42 @@ def measure(args: argparse.Namespace) -> None:
 
     if not (args.data_root or args.cifar_root):
         raise UsageError("nothing to measure: give --data_root or --cifar_root")
+    if args.augmentations and not args.data_root:
+        raise UsageError("--augmentations are those of image files: give --data_root")
     with recorded(args) as report:
         report["versions"] |= _image_versions()
-        if args.data_root:
+        if args.augmentations:
+            report["augmentations"] = _measure_augmentations(args)
+        elif args.data_root:
             report |= _measure_files(args)
         if args.cifar_root:
             report["cifar"] = _measure_cifar(args)
 
 
-def _measure_files(args: argparse.Namespace) -> dict[str, object]:
-    """Measure the way from JPEG files to batches of 448 pixels."""
-    import tempfile
+def _some_images(args: argparse.Namespace) -> tuple["ImageDataset", list[Path]]:
+    """Return CUB with some of its training images, and their files."""
     from dataclasses import replace
 
     from datasets import get_dataset
-    from datasets.cache.choice import with_cache
 
     dataset = get_dataset("CUB", args.data_root)
     positions = [i * len(dataset.train) // args.images for i in range(args.images)]
     dataset = replace(dataset, train=dataset.train.select(positions))
-    paths = [args.data_root / name for name in dataset.train.names]
+    return dataset, [args.data_root / name for name in dataset.train.names]
+
+
+def _measure_files(args: argparse.Namespace) -> dict[str, object]:
+    """Measure the way from JPEG files to batches of 448 pixels."""
+    import tempfile
+
+    from datasets.cache.choice import with_cache
+
+    dataset, paths = _some_images(args)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         stored = with_cache(dataset, folder, 2)
         kept = with_cache(dataset, "ram")
         _consume(_ours(kept, args.batch_size, 2))
-        loaders = _torchvision(args, paths, stack) if args.torchvision_python else {}
+        loaders = _torchvision(args, paths, stack, TORCHVISION)
         contestants = _file_contestants(args, dataset, kept, stored, paths, loaders)
         table = _in_turns(contestants, args.rounds, args.images)
     bytes_kept = [image.nbytes for image in kept.train]
@@ -135,19 +158,66 @@ def _file_contestants(args, dataset, kept, stored, paths, loaders) -> dict[str, 
     return contestants
 
 
+def _measure_augmentations(args: argparse.Namespace) -> dict[str, dict]:
+    """Measure the way from JPEG files to batches of 448 pixels, without a cache."""
+    dataset, paths = _some_images(args)
+    contestants = {}
+    with ExitStack() as stack:
+        loaders = _torchvision(args, paths, stack, RANDAUGMENT)
+        for workers in args.workers:
+            for name, data in _augmented(dataset).items():
+                contestants[f"{name}, {_threads(workers)}"] = lambda data=data, workers=workers: (
+                    _consume(_ours(data, args.batch_size, workers))
+                )
+            contestants |= {
+                f"torchvision, {RANDAUGMENT[way]}, {_threads(n)}": loader
+                for (way, n), loader in loaders.items()
+                if n == workers
+            }
+        for work in contestants.values():  # compiled loops are loaded, images in the page cache
+            work()
+        reference = f"{PLAIN}, {_threads(args.workers[0])}"
+        table = _in_turns(contestants, args.rounds, args.images, reference)
+    return _show(f"{args.images} images of CUB, to 448 pixels, --cache off", table)
+
+
+def _augmented(dataset: "ImageDataset") -> dict[str, "ImageDataset"]:
+    """Return the data set with each augmentation beside flips and crops, by its name."""
+    from dataclasses import replace
+
+    from datasets.images.mixing import CutMix, MixUp
+    from datasets.images.randaugment import RandAugment
+
+    plain = replace(dataset, preprocessing=replace(dataset.preprocessing, erasing=0.0))
+    changes = {
+        PLAIN: {},
+        "RandAugment 2 9": {"randaugment": RandAugment(2, 9)},
+        "RandAugment timm:2:9": {"randaugment": RandAugment(2, 9, "timm")},
+        "random resized crop": {"crop_scale": (0.08, 1.0), "train_size": None},
+        "color jitter": {"jitter": 0.4},
+        "vertical flip": {"vflip": 0.5},
+    }
+    return {
+        name: replace(plain, preprocessing=replace(plain.preprocessing, **change))
+        for name, change in changes.items()
+    } | {"CutMix": replace(plain, mixing=CutMix(1.0)), "MixUp": replace(plain, mixing=MixUp(0.2))}
+
+
 def _torchvision(
-    args: argparse.Namespace, paths: list[Path], stack: ExitStack
+    args: argparse.Namespace, paths: list[Path], stack: ExitStack, ways: Iterable[str]
 ) -> dict[tuple[str, int], Callable]:
     """Return torchvision's loaders by name and workers, in a process that ends with the stack."""
     from benchmarks import rivals
 
+    if not args.torchvision_python:
+        return {}
     loaders = stack.enter_context(
         rivals.Torchvision(args.torchvision_python, paths, args.batch_size)
     )
     return {
         (way, workers): lambda way=way, workers=workers: loaders.measure(way, workers)
         for workers in args.workers
-        for way in TORCHVISION
+        for way in ways
     }
 
 
@@ -180,8 +250,8 @@ def _against_torchvision(table: dict[str, dict]) -> list[dict]:
 def _ours(dataset, batch_size: int, workers: int) -> Iterable:
     from datasets.batches import Batches
 
-    prepare = dataset.preprocessing.train
-    batches = Batches(dataset.train, prepare, batch_size, shuffle=True, workers=workers)
+    options = {"shuffle": True, "workers": workers, "mixing": dataset.mixing}
+    batches = Batches(dataset.train, dataset.train_transform, batch_size, **options)
     _ours.epoch = getattr(_ours, "epoch", 0) + 1
     batches.set_epoch(_ours.epoch)
     try:
@@ -196,8 +266,10 @@ def _consume(batches: Iterable) -> None:
         pass
 
 
-def _in_turns(contestants: dict[str, Callable], rounds: int, images: int) -> dict[str, dict]:
-    """Return images per second of wall and CPU time, and the ratios to the published loader."""
+def _in_turns(
+    contestants: dict[str, Callable], rounds: int, images: int, reference: str = PUBLISHED
+) -> dict[str, dict]:
+    """Return images per second of wall and CPU time, and the ratios to one of the contestants."""
     walls: dict[str, list[float]] = {name: [] for name in contestants}
     cpus: dict[str, list[float]] = {name: [] for name in contestants}
     versions: dict[str, dict] = {name: {} for name in contestants}
@@ -215,8 +287,8 @@ def _in_turns(contestants: dict[str, Callable], rounds: int, images: int) -> dic
         name: {
             "per_second": statistics.median(walls[name]),
             "per_core_second": statistics.median(cpus[name]),
-            "ratio": _ratio(walls[name], walls[PUBLISHED]),
-            "ratio_per_core": _ratio(cpus[name], cpus[PUBLISHED]),
+            "ratio": _ratio(walls[name], walls[reference]),
+            "ratio_per_core": _ratio(cpus[name], cpus[reference]),
             "rounds": {"per_second": walls[name], "per_core_second": cpus[name]},
             "versions": versions[name],
         }

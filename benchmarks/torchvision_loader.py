@@ -56,10 +56,22 @@ def augmented_pictures() -> list:
     ]
 
 
+def with_randaugment() -> list:
+    """Return transforms of pictures or tensors that end in RandAugment, the same strength."""
+    return [
+        v2.Resize(512, antialias=True),
+        v2.RandomHorizontalFlip(),
+        v2.RandomCrop(448),
+        v2.RandAugment(2, 9),
+    ]
+
+
 WAYS = {
     "pictures": (pil_image, augmented_pictures()),
     "tensors": (pil_image, [v2.PILToTensor(), *augmented_tensors()]),
     "decode_image": (decoded, augmented_tensors()),
+    "randaugment_pictures": (pil_image, [*with_randaugment(), v2.PILToTensor()]),
+    "randaugment_tensors": (decoded, with_randaugment()),
 }
 
 

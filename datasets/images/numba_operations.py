@@ -22,7 +22,7 @@ _COLOR = types.void(WRITABLE, float32)
 _SHARPEN = types.void(READ_ONLY, intp, float32, WRITABLE)
 _AFFINE = types.void(READ_ONLY, intp, *[int64] * 6, types.Array(uint8, 1, "C"), WRITABLE)
 
-_ONE, _TWO = uintp(1), uintp(2)
+_ONE, _TWO, _THREE = uintp(1), uintp(2), uintp(3)
 _FIXED = 65536  # of fixed-point coordinates
 
 
@@ -72,11 +72,6 @@ def _blend(base, value, factor):
     return uint8(min(max(mixed, float32(0)), float32(255)))
 
 
-@inner
-def _gray(red, green, blue):
-    return (red * int32(19595) + green * int32(38470) + blue * int32(7471) + int32(32768)) >> 16
-
-
 def _lookup_loop(lines, channels, tables):
     for line in lines:
         for c in range(uintp(channels)):
@@ -93,26 +88,39 @@ def _histogram_loop(lines, channels, counts):
                 own[line[j]] += 1
 
 
+@inner
+def _gray_levels(line, out):
+    """Compute the gray level of each pixel at its first byte; others are arbitrary.
+
+    Of all bytes, since LLVM turns that into vector instructions.
+    """
+    for j in range(uintp(len(line)) - _TWO):
+        red, green, blue = int32(line[j]), int32(line[j + _ONE]), int32(line[j + _TWO])
+        total = red * int32(19595) + green * int32(38470) + blue * int32(7471) + int32(32768)
+        out[j] = uint8(total >> int32(16))
+
+
 def _gray_total_loop(lines):
+    levels = np.empty(lines.shape[1], np.uint8)
     total = 0
     for line in lines:
+        _gray_levels(line, levels)
         part = int32(0)
         for x in range(uintp(len(line) // 3)):
-            j = uintp(3) * x
-            part += _gray(int32(line[j]), int32(line[j + _ONE]), int32(line[j + _TWO]))
+            part += int32(levels[_THREE * x])
         total += part
     return total
 
 
 def _color_loop(lines, factor):
-    gray = np.empty(lines.shape[1], np.int32)
+    levels, gray = np.empty((2, lines.shape[1]), np.uint8)
     for line in lines:
+        _gray_levels(line, levels)
         for x in range(uintp(len(line) // 3)):
-            j = uintp(3) * x
-            level = _gray(int32(line[j]), int32(line[j + _ONE]), int32(line[j + _TWO]))
-            gray[j], gray[j + _ONE], gray[j + _TWO] = level, level, level
+            j = _THREE * x
+            gray[j] = gray[j + _ONE] = gray[j + _TWO] = levels[j]
         for j in range(uintp(len(line))):
-            line[j] = _blend(gray[j], int32(line[j]), factor)
+            line[j] = _blend(int32(gray[j]), int32(line[j]), factor)
 
 
 def _sharpen_loop(lines, channels, factor, out):
@@ -134,11 +142,11 @@ def _is_inside(u, v, width, height):
 
 
 def _affine_loop(lines, channels, a, b, c, d, e, f, fill, out):
-    """Copy the pixels from the first to the last one of each line that are inside, fill the rest.
+    """Copy the pixels from the first to the last one of each line that are inside.
 
     Those between two that are inside are inside, too.
     """
-    height, width = len(lines), lines.shape[1] // channels
+    height, width, step = len(lines), lines.shape[1] // channels, uintp(channels)
     for y in range(height):
         u, v, target = c + b * y, f + e * y, out[y]
         first, end = 0, width
@@ -146,16 +154,19 @@ def _affine_loop(lines, channels, a, b, c, d, e, f, fill, out):
             first += 1
         while end > first and not _is_inside(u + a * (end - 1), v + d * (end - 1), width, height):
             end -= 1
-        for k in range(uintp(channels)):
+        for k in range(step):
             for x in range(uintp(first)):
-                target[x * uintp(channels) + k] = fill[k]
+                target[x * step + k] = fill[k]
             for x in range(uintp(end), uintp(width)):
-                target[x * uintp(channels) + k] = fill[k]
-        for x in range(first, end):
-            column, row = uintp((u + a * x) >> 16), uintp((v + d * x) >> 16)
-            old, new = column * uintp(channels), uintp(x) * uintp(channels)
-            for k in range(uintp(channels)):
-                target[new + k] = lines[row, old + k]
+                target[x * step + k] = fill[k]
+        u, v = u + a * first, v + d * first
+        for x in range(uintp(first), uintp(end)):
+            row, old, new = uintp(v >> 16), uintp(u >> 16) * step, x * step
+            target[new] = lines[row, old]
+            if channels == 3:
+                target[new + _ONE] = lines[row, old + _ONE]
+                target[new + _TWO] = lines[row, old + _TWO]
+            u, v = u + a, v + d
 
 
 _lookup = compiled(_LOOKUP, _lookup_loop)

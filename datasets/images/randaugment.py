@@ -4,8 +4,8 @@ Constants are those of the code published with EfficientNet, models/official/eff
 https://github.com/tensorflow/tpu, and of https://github.com/huggingface/pytorch-image-models.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +37,7 @@ class Operation(NamedTuple):
         signed: whether the argument is negated half of the time.
         relative: index of the side, 0 height and 1 width, that the argument is a fraction of.
         uncovers: whether it takes a fill.
+        placed: whether row and column of a random pixel follow the strength.
     """
 
     function: Callable[..., None]
@@ -44,6 +45,7 @@ class Operation(NamedTuple):
     signed: bool = False
     relative: int | None = None
     uncovers: bool = False
+    placed: bool = False
 
 
 def _enhance(m: float) -> float:
@@ -75,7 +77,7 @@ ORIGINAL = {
     "Posterize": Operation(ops.posterize, lambda m: min(max(int(m * 4), 1), 8)),
     "TranslateX": _moving(ops.translate_x, 100),  # pixels
     "TranslateY": _moving(ops.translate_y, 100),
-    "Cutout": Operation(ops.cutout, lambda m: int(m * 40), uncovers=True),
+    "Cutout": Operation(ops.cutout, lambda m: int(m * 40), uncovers=True, placed=True),
 }
 TIMM = {
     **_COMMON,
@@ -110,22 +112,27 @@ class RandAugment:
 
     def with_mean(self, mean: tuple[float, ...]) -> "RandAugment":
         """Return it with the mean color of the data set as fill, if the variant has that."""
-        fill = tuple(round(level) for level in mean)
-        mean_fill = VARIANTS[self.variant].mean_fill
-        return RandAugment(self.count, self.magnitude, self.variant, fill) if mean_fill else self
+        if not VARIANTS[self.variant].mean_fill:
+            return self
+        return replace(self, fill=tuple(round(level) for level in mean))
 
     def draw(self, shape: tuple[int, int, int], rng: np.random.Generator) -> list[Change]:
         """Draw the changes to an image (height, width, channels)."""
         known, probability, resampling, _ = VARIANTS[self.variant]
-        names = tuple(known)
+        operations = tuple(known.values())
         changes = []
-        for index in rng.integers(len(names), size=self.count).tolist():
-            if probability < 1 and rng.random() >= probability:
-                continue
-            changes.append(self._drawn(names[index], known[names[index]], shape, resampling, rng))
+        for index in rng.integers(len(operations), size=self.count).tolist():
+            if probability == 1 or rng.random() < probability:
+                changes.append(self._drawn(operations[index], shape, resampling, rng))
         return changes
 
-    def _drawn(self, name, operation: Operation, shape, resampling, rng) -> Change:
+    def _drawn(
+        self,
+        operation: Operation,
+        shape: tuple[int, int, int],
+        resampling: Sequence[Resampling],
+        rng: np.random.Generator,
+    ) -> Change:
         arguments = []
         if operation.strength:
             value = operation.strength(self.magnitude / _MAX_LEVEL)
@@ -134,7 +141,7 @@ class RandAugment:
             if operation.relative is not None:
                 value *= shape[operation.relative]
             arguments.append(value)
-        if name == "Cutout":
+        if operation.placed:
             arguments += [int(rng.integers(side)) for side in shape[:2]]
         options = {"fill": self.fill or (GRAY,) * shape[2]} if operation.uncovers else {}
         if operation.uncovers and resampling:

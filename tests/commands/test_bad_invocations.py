@@ -146,6 +146,15 @@ FOR_EMBEDDINGS = [
             ("CUB", "CUB is read from files"),
         )
     ],
+    ("--embedding onehot --mixed_targets loss", USAGE, "--cutmix and --mixup"),
+    (
+        *("--embedding simplex --loss dsc_open --mixup 1 --mixed_targets normalized", USAGE),
+        "--loss dsc_open compares with all class embeddings",
+    ),
+    (
+        *("--embedding simplex --loss dsc_open --mixup 1 --background empty", USAGE),
+        "--mixup: images of --background have no class",
+    ),
     ("--embedding onehot --margin 1", USAGE, "--margin is for --loss dsc_hinge and dsc_open"),
     (
         *("--embedding simplex --embedding_dim 20 --loss dsc_open --margin 500", USAGE),

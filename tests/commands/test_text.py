@@ -88,6 +88,7 @@ def test_word_vectors_are_not_trained_and_the_seed_decides_on_dropout(trained):
     [
         ("--architecture simple", "--architecture simple is for images; the data set has docu"),
         ("--dataset Digits --word_vectors v.txt", "Digits has images, not documents"),
+        ("--randaugment 2 9", "--randaugment: AG-News has documents, not images"),
         ("--word_vectors missing.txt", "missing.txt"),
         ("--data_root v.txt", "v.txt"),
     ],

@@ -36,7 +36,12 @@ ADAM = (
 )
 SGD = f"{RUN} --lr_schedule SGD --sgd_patience 1 --log_dir log"
 
-COMMANDS = (RUN, CLR, PASSES, ADAM, SGD)
+MIXED = (
+    f"{RUN} --randaugment 2 9 --crop_scale 0.5 1 --color_jitter --vflip --erasing 0.5 --cutmix 1 "
+    "--cutmix_prob 0.7 --mixed_targets normalized"
+)
+
+COMMANDS = (RUN, CLR, PASSES, ADAM, SGD, MIXED)
 
 
 def state(path="s.h5") -> dict:
@@ -116,6 +121,7 @@ def check_same(folder, expected):
         (PASSES, signal.SIGTERM, 143, 1, 4),  # within the second of two passes
         (ADAM, signal.SIGTERM, 143, 1, 2),
         (SGD, signal.SIGTERM, 143, 1, 3),
+        (MIXED, signal.SIGTERM, 143, 1, 2),
     ],
 )
 def test_a_signal_ends_the_step_and_the_same_command_goes_on_exactly(
@@ -138,7 +144,7 @@ def test_a_signal_ends_the_step_and_the_same_command_goes_on_exactly(
     if command == ADAM:  # every rate depends on the number of epochs
         longer = run(learn_image_embeddings, command.replace("--epochs 3", "--epochs 4"))
         assert longer.status == 1 and "epochs '3' instead of '4'" in longer.err
-    outcome = succeed(learn_image_embeddings, command)
+    outcome = succeed(learn_image_embeddings, f"{command} --read_workers 1")
     assert f"Going on from s.h5 after epoch {epoch}, step {step}\n" in outcome.err
     check_same(tmp_path, uninterrupted[command])
 
