@@ -77,13 +77,18 @@ def held_out_indices(
 
 
 def first_by_name(purpose: str, seed: int, names: Iterable[str], count: int) -> frozenset[str]:
-    """Return the ``count`` names that come first by the SHA-256 of purpose, seed and name.
+    """Return the ``count`` names that come first in the order of ``ordered_by_name``."""
+    return frozenset(ordered_by_name(purpose, seed, names)[:count])
 
-    The purpose is ``"test"`` or ``"validation"``; all names are different.
+
+def ordered_by_name(purpose: str, seed: int, names: Iterable[str]) -> list[str]:
+    """Sort names by the SHA-256 of purpose, seed and name.
+
+    The purpose is ``"test"``, ``"validation"`` or ``"fold"``; all names are different.
     """
 
     def digest(name: str) -> bytes:
         text = f"{purpose} {seed} {name}"
         return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
 
-    return frozenset(sorted(names, key=digest)[:count])
+    return sorted(names, key=digest)

@@ -3,7 +3,8 @@
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from datasets.base import RawSplit
@@ -40,20 +41,24 @@ def warn_of_duplicates(
             )
 
 
-def _equal_files(first: tuple[Path, ...], second: tuple[Path, ...]) -> list[Path]:
-    """Return the files of the second list whose bytes are those of a file of the first.
+def _equal_files(first: Sequence[Path], second: Sequence[Path]) -> list[Path]:
+    """Return the files of the second list whose bytes are those of a file of the first."""
+    contents = shared_contents((*first, *second))
+    known = set(contents[: len(first)]) - {None}
+    return [path for path, key in zip(second, contents[len(first) :], strict=True) if key in known]
+
+
+def shared_contents(paths: Sequence[Path]) -> list[bytes | None]:
+    """Return a digest of each file whose bytes another one of the list has too; else None.
 
     Only files of equal size and beginning are read to their end.
     """
-    found = [list(first), list(second)]
+    found: dict[int, object] = dict.fromkeys(range(len(paths)))
     for fact in (_size, _beginning, _digest):
-        facts = [[_value(fact, path) for path in paths] for paths in found]
-        common = set(facts[0]).intersection(facts[1]) - {None}
-        found = [
-            [path for path, value in zip(paths, values, strict=True) if value in common]
-            for paths, values in zip(found, facts, strict=True)
-        ]
-    return found[1]
+        found = {i: value for i in found if (value := _value(fact, paths[i])) is not None}
+        times = Counter(found.values())
+        found = {i: value for i, value in found.items() if times[value] > 1}
+    return [found.get(i) for i in range(len(paths))]
 
 
 def _value(fact: Callable[[Path], object], path: Path) -> object:

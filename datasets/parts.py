@@ -1,0 +1,186 @@
+"""Parts of a folder of images for a search: test images, and what is held out of the others.
+
+The trainings of a search get folders of links to the images, so that they cannot see any of the
+test part.
+"""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from datasets.images.dataset import ImageDataset
+from datasets.readers.duplicates import shared_contents
+from datasets.subsets import first_by_name, ordered_by_name
+from storage.files import write_errors
+from utils import UsageError, UserError, listing
+
+TEST, TRAIN, HELD_OUT, LEFT_OUT = "test", "train", "held out", "left out"
+
+
+@dataclass(frozen=True)
+class Member:
+    """An image with its part."""
+
+    file: str  # path relative to the folder
+    label: str  # class
+    part: str  # TEST, TRAIN, HELD_OUT, "fold I" or LEFT_OUT
+    reason: str = ""  # why it is left out
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All images of a folder with their parts."""
+
+    root: Path
+    members: tuple[Member, ...]
+
+    def of(self, *parts: str) -> list[Member]:
+        """Return the images of some parts."""
+        return [member for member in self.members if member.part in parts]
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        """The parts of which each is held out once: the folds, or the only one."""
+        found = {member.part for member in self.members} - {TEST, TRAIN, LEFT_OUT}
+        return tuple(sorted(found, key=lambda name: (len(name), name)))
+
+    def for_search(self, fold: str) -> dict[str, list[Member]]:
+        """Return training images and, as those to test on, the ones that are held out."""
+        others = [name for name in self.folds if name != fold]
+        return {"train": self.of(TRAIN, *others), "test": self.of(fold)}
+
+    def for_winner(self) -> dict[str, list[Member]]:
+        """Return all training images, and the test images."""
+        return {"train": self.of(TRAIN, *self.folds), "test": self.of(TEST)}
+
+
+def divide(
+    dataset: ImageDataset,
+    root: Path,
+    damaged: Collection[str],
+    folds: int | None,
+    fraction: float,
+    seed: int,
+) -> Parts:
+    """Decide on the part of each image.
+
+    Damaged files are left out; so is a training image whose file is a copy of a test image or of
+    another training image. What is held out is drawn by name, see ``datasets.subsets``.
+
+    Args:
+        dataset: the images with their test split, and a validation split if the folder has one.
+        root: the folder.
+        damaged: names of the files that cannot be read.
+        folds: parts of the training images, of which each is held out once; None: one, drawn by
+            ``fraction``, or the validation split.
+        fraction: part of the training images of each class that is held out, in (0, 1).
+        seed: non-negative.
+
+    Raises:
+        UsageError: there are more folds than images of a class.
+        UserError: there are too few images.
+    """
+    labels = {
+        kind: {name: str(dataset.labels[i]) for name, i in zip(s.names, s.labels, strict=True)}
+        for kind, s in dataset.splits.items()
+    }
+    reasons = dict.fromkeys(damaged, "damaged") | _copies(root, dataset, damaged)
+    own = labels.get("validation", {})
+    test = _usable(labels["test"], reasons)
+    training = _usable(labels["train"] | own, reasons)
+    _check(root, dataset.labels, training, test)
+    part = dict.fromkeys(test, TEST)
+    if folds:
+        part |= _fold_of(training, folds, seed)
+    elif own:
+        part |= {name: HELD_OUT if name in own else TRAIN for name in training}
+    else:
+        part |= _held_out(training, fraction, seed)
+    every = labels["train"] | own | labels["test"]
+    members = [
+        Member(name, label, part.get(name, LEFT_OUT), reasons.get(name, ""))
+        for name, label in sorted(every.items())
+    ]
+    return Parts(root, tuple(members))
+
+
+def _usable(labels: Mapping[str, str], reasons: Mapping[str, str]) -> dict[str, str]:
+    return {name: label for name, label in labels.items() if name not in reasons}
+
+
+def _copies(root: Path, dataset: ImageDataset, damaged: Collection[str]) -> dict[str, str]:
+    """Return which training images are copies, and of what; test images always stay."""
+    splits = dataset.splits
+    ordered = [splits["test"], *(splits[k] for k in ("validation", "train") if k in splits)]
+    names = [name for split in ordered for name in split.names if name not in damaged]
+    stays = frozenset(dataset.test.names)
+    first: dict[bytes, str] = {}
+    found = {}
+    contents = shared_contents([root / name for name in names])
+    for name, content in zip(names, contents, strict=True):
+        if content is not None and first.setdefault(content, name) != name and name not in stays:
+            found[name] = f"copy of {first[content]}"
+    return found
+
+
+def _check(
+    root: Path, labels: Sequence, training: Mapping[str, str], test: Mapping[str, str]
+) -> None:
+    """Refuse what cannot be divided into images to train on, to choose by and to test on."""
+    if not training and not test:
+        raise UserError(f"{root}: none of its images can be read")
+    if len(labels) < 2:
+        raise UserError(f"{root} has a single class, {labels[0]}: there is nothing to tell apart")
+    count, tested = Counter(training.values()), Counter(test.values())
+    small = [str(label) for label in labels if count[label] < 2 or not tested[label]]
+    if small:
+        raise UserError(
+            f"{root}: {len(small)} of {len(labels)} classes have too few usable images, "
+            f"{listing(small)}: a class needs three, to train on, to choose by and to test on"
+        )
+
+
+def _by_class(labels: Mapping[str, str]) -> dict[str, list[str]]:
+    names = defaultdict(list)
+    for name, label in labels.items():
+        names[label].append(name)
+    return names
+
+
+def _held_out(labels: Mapping[str, str], fraction: float, seed: int) -> dict[str, str]:
+    part = {}
+    for names in _by_class(labels).values():
+        count = min(max(1, round(fraction * len(names))), len(names) - 1)
+        chosen = first_by_name("validation", seed, names, count)
+        part |= {name: HELD_OUT if name in chosen else TRAIN for name in names}
+    return part
+
+
+def _fold_of(labels: Mapping[str, str], folds: int, seed: int) -> dict[str, str]:
+    """Return the fold of each image: those of a class are spread evenly."""
+    by_class = _by_class(labels)
+    smallest = min(by_class, key=lambda label: len(by_class[label]))
+    if folds > len(by_class[smallest]):
+        raise UsageError(
+            f"--folds {folds}: class {smallest} has only {len(by_class[smallest])} training images"
+        )
+    ordered = (ordered_by_name("fold", seed, names) for names in by_class.values())
+    return {name: f"fold {1 + i % folds}" for i, name in enumerate(chain.from_iterable(ordered))}
+
+
+def write_links(folder: Path, root: Path, parts: Mapping[str, Iterable[Member]]) -> None:
+    """Make a folder ``PART/CLASS/…`` of links to images, each below the path it has.
+
+    Raises:
+        UserError: a link cannot be made.
+    """
+    with write_errors(folder):
+        for part, members in parts.items():
+            for member in members:
+                link = folder / part / member.label / member.file
+                link.parent.mkdir(parents=True, exist_ok=True)
+                if not os.path.lexists(link):
+                    link.symlink_to(os.path.realpath(root / member.file))
