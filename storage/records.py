@@ -15,9 +15,11 @@ from pathlib import Path
 
 from storage.files import replacing
 from storage.outputs import RECORD, check_suffix, claim_all
-from utils import open_regular
+from utils import open_regular, read_bytes
 
-LIBRARIES = "keras tensorflow jax torch numpy scipy scikit-learn pillow ray".split()
+_LARGEST = 2**26  # bytes of a record
+
+LIBRARIES = "keras tensorflow jax torch numpy scipy scikit-learn pillow ray optuna".split()
 
 DIGEST = "sha256"
 """Entry of a record with the ``digest`` of its file."""
@@ -53,6 +55,15 @@ def provenance(options: Mapping[str, object]) -> dict[str, object]:
 def record_path(path: Path) -> Path:
     """Return the path of the record of a file: ``FILE.run.json``."""
     return path.with_name(path.name + RECORD)
+
+
+def read_record(path: Path) -> dict:
+    """Read a record; it is empty where the file is missing, damaged or too large."""
+    try:
+        content = json.loads(read_bytes(path, _LARGEST))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def digest(path: Path) -> str:

@@ -7,7 +7,6 @@ A run that is resumed so knows its own files, which it writes again; all others 
 """
 
 import importlib.util
-import json
 import logging
 import os
 from collections.abc import Iterable, Mapping
@@ -19,17 +18,15 @@ import keras
 from evaluation.feature_dumps import SUFFIXES
 from models.files.saved import check_model_path, check_weights_path
 from storage.outputs import check_distinct, check_folder, check_suffix, claim, hold
-from storage.records import DIGEST, digest, record_path
+from storage.records import DIGEST, digest, read_record, record_path
 from storage.temporary import remove_leftovers
 from training.callbacks.epoch_log import EpochReporter
 from training.options import OutputOptions
 from training.record import folder_record, record_paths, write_run_record
 from training.snapshots.file import read_state
-from utils import UsageError, UserError, read_bytes
+from utils import UsageError, UserError
 
 logger = logging.getLogger(__name__)
-
-_LARGEST = 2**26  # bytes of a record
 
 _FORMATS = {
     "model_dump": check_model_path,
@@ -76,7 +73,7 @@ def _check_records(files: Mapping[str, Path]) -> None:
     """Refuse outputs by name where the file that will be their record is something else."""
     for name, path in files.items():
         record = record_path(path)
-        if os.path.lexists(record) and not _read(record).keys() >= {"options", "versions"}:
+        if os.path.lexists(record) and not read_record(record).keys() >= {"options", "versions"}:
             raise UsageError(
                 f"--{name} {path}: {record} exists and is not the record of a run; give "
                 "--overwrite to replace it"
@@ -89,7 +86,7 @@ def _wrote(run: str | None, epochs: int | None, path: Path) -> bool:
     if not _is_of(record, run, epochs):
         return False
     with suppress(OSError):  # a file that cannot be read is none of this run
-        return _read(record).get(DIGEST) == digest(path)
+        return read_record(record).get(DIGEST) == digest(path)
     return False
 
 
@@ -167,17 +164,9 @@ def _is_record_of(path: Path, record: Mapping[str, object]) -> bool:
 
 
 def _is_of(record: Path, run: str, epochs: int | None) -> bool:
-    options = _read(record).get("options")
+    options = read_record(record).get("options")
     return isinstance(options, dict) and options.get("epochs") == epochs and _run_of(record) == run
 
 
 def _run_of(record: Path) -> str | None:
-    return _read(record).get("run")
-
-
-def _read(record: Path) -> dict:
-    try:
-        content = json.loads(read_bytes(record, _LARGEST))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return read_record(record).get("run")

@@ -1,0 +1,23 @@
+"""Confidence intervals of accuracies."""
+
+CONFIDENCE = 0.95
+
+
+def wilson_interval(
+    correct: int, samples: int, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """Return the Wilson score interval of an accuracy, both ends in [0, 1].
+
+    It holds for few samples and accuracies near 0 or 1 as well, unlike the accuracy plus and minus
+    a multiple of its standard deviation (E. B. Wilson, Probable Inference, the Law of Succession,
+    and Statistical Inference, JASA 22, 1927).
+
+    Args:
+        correct: number of samples whose class was predicted.
+        samples: number of all samples, at least 1.
+        confidence: in (0, 1).
+    """
+    from scipy.stats import binomtest
+
+    low, high = binomtest(correct, samples).proportion_ci(confidence, method="wilson")
+    return float(low), float(high)

@@ -1,0 +1,72 @@
+"""What a saved network predicts for the test images, and its worst mistakes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets.base import Dataset
+from datasets.text.dataset import TextDataset
+from evaluation.classification.matching import matched, with_input_of
+from evaluation.loading import LoaderOptions
+from evaluation.prediction import Classifier
+from models.files.saved import load_model
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """A test image that is taken for another class."""
+
+    name: str  # of the image
+    truth: int  # class position
+    predicted: int  # likewise
+    margin: float  # score of the predicted class above that of the true one
+    pixels: np.ndarray  # as the network gets them, uint8 (height, width, channels)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a network predicts for the test images."""
+
+    class_names: tuple[str, ...]
+    labels: np.ndarray  # int (images,), true class positions
+    predicted: np.ndarray  # int (images,)
+    score_kind: str
+    worst: tuple[Mistake, ...]  # the largest margin first
+
+
+def predict(file: Path, dataset: Dataset, batch_size: int, most: int) -> Predictions:
+    """Classify the test split of a data set.
+
+    Args:
+        file: of the model.
+        dataset: the data set.
+        batch_size: images that are computed at once.
+        most: number of mistakes to show; none of documents.
+
+    Raises:
+        UserError: the model or an image cannot be read.
+    """
+    model, description = load_model(file)
+    classifier = Classifier(model, description)
+    dataset = with_input_of(matched(dataset, {file: description}), description)
+    test, scores = dataset.test, []
+    with LoaderOptions(batch_size).batches(test, dataset.test_transform) as batches:
+        scores = np.concatenate([classifier.scores(batches[i][0]) for i in range(len(batches))])
+    predicted = scores.argmax(axis=1)
+    rows = np.arange(len(scores))
+    margins = scores[rows, predicted] - scores[rows, test.labels]
+    margins[predicted == test.labels] = -np.inf
+    shown = 0 if isinstance(dataset, TextDataset) else min(most, int(np.isfinite(margins).sum()))
+    order = np.argsort(-margins, kind="stable")[:shown]
+    worst = tuple(
+        Mistake(
+            test.names[i],
+            int(test.labels[i]),
+            int(predicted[i]),
+            float(margins[i]),
+            np.asarray(dataset.test_transform(test[i])),
+        )
+        for i in order
+    )
+    return Predictions(dataset.class_names, test.labels, predicted, classifier.score_kind, worst)

@@ -1,0 +1,51 @@
+"""Reading finished runs."""
+
+import json
+import math
+
+import pytest
+
+from reporting.runs import read_run
+from utils import UserError
+
+RECORD = {"options": {"command_line": "python x.py"}, "dataset": {}, "final": {"acc": 0.5}}
+
+
+def write(
+    folder, name="history.csv", record=RECORD, text="epoch,acc,val_acc\n1,0.5,\n2,0.75,0.5\n"
+):
+    path = folder / name
+    path.write_text(text)
+    (folder / f"{name}.run.json").write_text(json.dumps(record))
+    return path
+
+
+def test_a_run_by_its_folder_or_its_history(tmp_path):
+    path = write(tmp_path)
+    run = read_run(tmp_path)
+    assert run == read_run(path) or math.isnan(run.epochs[0]["val_acc"])
+    assert (run.name, run.command, run.held_out) == (tmp_path.name, "python x.py", False)
+    assert [epoch["acc"] for epoch in run.epochs] == [0.5, 0.75]
+    assert math.isnan(run.epochs[0]["val_acc"]) and run.epochs[1]["val_acc"] == 0.5
+    other = write(tmp_path, "other.csv", RECORD | {"epochs_judged_on": "validation"})
+    assert read_run(other).name == "other" and read_run(other).held_out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"record": {}}, "is not the history of a training: its record, history.csv.run.json, is"),
+        ({"record": {"options": {}, "dataset": {}}}, "is of a run that has not come to its end"),
+        ({"text": "epoch,acc\n1,high\n"}, "is damaged: it has cells that are no numbers"),
+        ({"text": "epoch,acc\n1,0.5,7\n"}, "is damaged: it has cells that are no numbers"),
+    ],
+)
+def test_what_is_no_finished_run_is_one_line(tmp_path, change, message):
+    write(tmp_path, **change)
+    with pytest.raises(UserError, match=message):
+        read_run(tmp_path)
+
+
+def test_a_missing_run_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"its record, gone\.csv\.run\.json, is missing"):
+        read_run(tmp_path / "gone.csv")
