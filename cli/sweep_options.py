@@ -43,6 +43,11 @@ def add_machine_options(group: argparse._ArgumentGroup) -> None:
         help="head of a running Ray cluster, or auto for that of this machine; its machines need "
         "the same paths (default: start Ray on this machine only)",
     )
+    add_resource_options(group)
+
+
+def add_resource_options(group: argparse._ArgumentGroup) -> None:
+    """Add what each trial gets of a machine, and how many run at once."""
     group.add_argument("--cpus_per_trial", type=positive, default=1, help="CPU cores of each")
     group.add_argument(
         "--gpus_per_trial",
@@ -66,7 +71,8 @@ def machines(args: argparse.Namespace) -> Machines:
     gpus = args.gpus_per_trial
     if gpus and gpus > 1 and gpus % 1:
         raise UsageError(f"--gpus_per_trial {gpus:g}: is not a whole number")
-    return Machines(args.address, args.cpus_per_trial, gpus, args.max_parallel)
+    address = getattr(args, "address", None)
+    return Machines(address, args.cpus_per_trial, gpus, args.max_parallel)
 
 
 def data_roots(args: argparse.Namespace) -> dict[str, str]:

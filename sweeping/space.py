@@ -1,0 +1,105 @@
+"""The space of a search for a folder of images: what is varied, and the command of a candidate.
+
+Imports nothing heavy, like ``sweeping.grid``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sweeping.grid import LOSSES, number
+
+OBJECTIVES = ("cosine+xent", "xent", "cosine", "xent+ls")
+"""Keys of ``LOSSES`` that are tried, those first that the search begins with."""
+
+AUGMENTATIONS: dict[str, tuple[str, ...]] = {
+    "plain": (),
+    "resized-crops": ("--crop_scale", "0.4", "1"),
+    "randaugment": ("--randaugment", "2", "9"),
+    "cutmix": ("--cutmix", "1"),
+    "mixup": ("--mixup", "0.2"),
+}
+"""Options by name; all come on top of what the data set has: crops, mirroring, erasing."""
+
+LEARNING_RATES = (0.01, 1.0)
+WEIGHT_DECAYS = (1e-5, 1e-2)
+"""Ranges, drawn on a logarithmic scale."""
+
+_FIRST_RATE, _FIRST_DECAY = 0.1, 5e-4
+_CROP_RATIO = 8 / 7  # of the shorter side to the square that is cut out
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A point of the space."""
+
+    objective: str  # a key of LOSSES
+    learning_rate: float  # of the first step; it falls to zero along half a cosine wave
+    weight_decay: float
+    size: int  # side of the images in pixels
+    augmentation: str  # a key of AUGMENTATIONS
+
+    @classmethod
+    def of(cls, config: Mapping[str, object]) -> "Candidate":
+        """Return the candidate of a configuration, with rates of three digits."""
+        rounded = {name: float(f"{config[name]:.3g}") for name in ("learning_rate", "weight_decay")}
+        return cls(**{**config, **rounded})
+
+    @property
+    def config(self) -> dict[str, object]:
+        """The values by name."""
+        return asdict(self)
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        rates = f"lr{number(self.learning_rate)}_wd{number(self.weight_decay)}"
+        return f"{self.objective}_{rates}_{self.size}px_{self.augmentation}"
+
+    @property
+    def title(self) -> str:
+        """Name in messages."""
+        return (
+            f"{self.objective}, rate {number(self.learning_rate)}, decay "
+            f"{number(self.weight_decay)}, {self.size} px, {self.augmentation}"
+        )
+
+    def command(self, data_root: Path, options: Sequence[str], folder: Path) -> list[str]:
+        """Return the name of the command that trains it, and its arguments.
+
+        Args:
+            data_root: folder with the parts ``train`` and ``test``.
+            options: shared by all candidates.
+            folder: for history and snapshot.
+        """
+        loss = LOSSES[self.objective]
+        return [
+            *(loss.command, "--dataset", "Folder", "--data_root", str(data_root)),
+            *loss.options,
+            *("--target_size", str(round(self.size * _CROP_RATIO)), "--crop_size", str(self.size)),
+            *("--lr_schedule", "Cosine", "--cosine_max_lr", number(self.learning_rate)),
+            *("--weight_decay", number(self.weight_decay), *AUGMENTATIONS[self.augmentation]),
+            *options,
+            *("--history", str(folder / "history.csv")),
+            # Existing files are of the same candidate.
+            *("--snapshot", str(folder / "snapshot.h5"), "--no_progress", "--overwrite"),
+        ]
+
+
+def first_candidates(sizes: Sequence[int]) -> list[Candidate]:
+    """Return what a search begins with: the first two objectives at usual rates."""
+    common = _FIRST_RATE, _FIRST_DECAY, sorted(sizes)[len(sizes) // 2], next(iter(AUGMENTATIONS))
+    return [Candidate(objective, *common) for objective in OBJECTIVES[:2]]
+
+
+def distributions(sizes: Sequence[int]) -> dict[str, object]:
+    """Return what Optuna draws each value from."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    return {
+        "objective": CategoricalDistribution(OBJECTIVES),
+        "learning_rate": FloatDistribution(*LEARNING_RATES, log=True),
+        "weight_decay": FloatDistribution(*WEIGHT_DECAYS, log=True),
+        "size": CategoricalDistribution(tuple(sizes)),
+        "augmentation": CategoricalDistribution(tuple(AUGMENTATIONS)),
+    }

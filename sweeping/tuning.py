@@ -1,0 +1,261 @@
+"""Search with Ray Tune: Optuna draws candidates, ASHA stops those that fall behind.
+
+All that a search has found is in plain files, one folder for each candidate. A search that goes on
+runs through its earlier candidates again, in their order: their epochs are read from these files in
+no time, so that Optuna and ASHA learn all that they knew before.
+"""
+
+import logging
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import optuna
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.optuna import OptunaSearch
+
+from sweeping.cluster import Cluster
+from sweeping.space import Candidate, distributions, first_candidates
+from sweeping.training_process import TrainingProcess
+from sweeping.trials import (
+    FAILED,
+    FINISHED,
+    STOPPED,
+    UNFINISHED,
+    Plan,
+    Trial,
+    read_trial,
+    read_trials,
+    remove_snapshots,
+    write_trial,
+)
+from utils import UserError, one_line
+
+logger = logging.getLogger(__name__)
+results = logging.getLogger("results")
+
+SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints tables whatever its verbosity
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ``stop_requests`` has its own
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+"""Environment that Ray Tune has to be started with."""
+
+_REDUCTION = 3  # of the candidates, one in so many goes on from each rung
+_RANDOM_STARTS = 5  # candidates before Optuna begins to learn from the others
+_MOST_FAILURES = 3  # before any candidate works
+
+
+class Training(tune.Trainable):
+    """The trainings of a candidate for Ray Tune; each step is an epoch of all its folds."""
+
+    def setup(self, config: dict, plan: Plan, environment: dict) -> None:
+        self._plan, self._epoch, self._accuracy = plan, 0, 0.0
+        candidate = Candidate.of(config)
+        folder, self._began = plan.folder(candidate), time.time()
+        folder.mkdir(parents=True, exist_ok=True)
+        known = read_trial(plan, folder)
+        self._trial = known or Trial(candidate, UNFINISHED, self._began, 0.0, ())
+        write_trial(plan, self._trial)
+        self._processes = []
+        for part, run in zip(plan.parts, plan.runs(candidate), strict=True):
+            run.mkdir(exist_ok=True)
+            script, *argv = candidate.command(part, plan.options, run)
+            command = [str(plan.commands / script), *argv]
+            self._processes.append(TrainingProcess(command, run, environment))
+
+    def reset_config(self, new_config: dict) -> bool:
+        self.cleanup()
+        self.setup(new_config)  # with the parameters of ``with_parameters``
+        return True
+
+    def step(self) -> dict:
+        if self._trial.status == STOPPED and self._epoch >= len(self._trial.accuracies):
+            return self._result(STOPPED)
+        accuracies = [process.accuracy(self._epoch + 1) for process in self._processes]
+        if None in accuracies:
+            return self._result(FAILED)
+        self._epoch += 1
+        self._accuracy = statistics.fmean(accuracies)
+        if self._epoch < self._plan.epochs:
+            return self._result(UNFINISHED)
+        succeeded = [process.wait() for process in self._processes]
+        return self._result(FINISHED if all(succeeded) else FAILED)
+
+    def cleanup(self) -> None:
+        for process in self._processes:
+            process.stop()
+
+    def _result(self, status: str) -> dict:
+        return {
+            "accuracy": 0.0 if status == FAILED else self._accuracy,
+            "epoch": self._epoch,
+            "status": status,
+            "seconds": self._trial.seconds + time.time() - self._began,
+            "done": status != UNFINISHED,
+        }
+
+
+class _Limits(tune.Stopper):
+    """End of the search: by time, on request, or where nothing works.
+
+    Attributes:
+        failures: number of trials that failed before any has worked.
+        works: whether a trial has come to its end.
+    """
+
+    def __init__(self, deadline: float | None, stopping: Callable[[], bool]):
+        self._deadline, self._stopping = deadline, stopping
+        self.failures, self.works = 0, False
+
+    def __call__(self, trial_id: str, result: dict) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        late = self._deadline is not None and time.monotonic() > self._deadline
+        hopeless = self.failures >= _MOST_FAILURES and not self.works
+        return late or hopeless or self._stopping()
+
+
+class _Progress(tune.Callback):
+    """Write and report what became of each trial."""
+
+    def __init__(self, plan: Plan, limits: _Limits):
+        self._plan, self._limits = plan, limits
+        self._before = {trial.candidate: trial for trial in read_trials(plan)}
+        self._first: dict[Candidate, float] = {}  # seconds of the first epoch, with the start
+        self._told, self._done = False, 0
+
+    def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
+        candidate = Candidate.of(trial.config)
+        known = self._before.get(candidate)
+        if result["done"] or (known and result["epoch"] <= len(known.accuracies)):
+            return
+        self._write(candidate, UNFINISHED, result)
+        if result["epoch"] == 1:
+            self._first[candidate] = result["seconds"]
+        elif candidate in self._first and not self._told:
+            self._told = True
+            self._estimate(self._first[candidate], result["seconds"])
+
+    def _estimate(self, first: float, second: float) -> None:
+        """Tell how long a training takes, by the time up to the ends of its first two epochs."""
+        each = second - first
+        whole = (first + each * (self._plan.epochs - 1)) / 60
+        logger.info("A whole training takes about %.1f min, %.1f s an epoch", whole, each)
+
+    def on_trial_complete(self, iteration, trials, trial, **info) -> None:
+        result, candidate = trial.last_result, Candidate.of(trial.config)
+        status = result.get("status", UNFINISHED)
+        if status == UNFINISHED and self._limits.stop_all():
+            return  # it goes on another time
+        status = STOPPED if status == UNFINISHED else status
+        self._done += 1
+        self._limits.failures += status == FAILED
+        self._limits.works |= status == FINISHED
+        known = self._before.get(candidate)
+        if known and known.status == status:
+            return
+        ended = self._write(candidate, status, result)
+        results.info("[%d] %s: %s", self._done, candidate.title, self._outcome(ended))
+
+    def _write(self, candidate: Candidate, status: str, result: dict) -> Trial:
+        found = read_trial(self._plan, self._plan.folder(candidate))
+        accuracies = found.accuracies[: result["epoch"]]
+        trial = replace(found, status=status, seconds=result["seconds"], accuracies=accuracies)
+        write_trial(self._plan, trial)
+        return trial
+
+    def _outcome(self, trial: Trial) -> str:
+        if trial.status == FAILED:
+            logs = (str(run / "log.txt") for run in self._plan.runs(trial.candidate))
+            return f"failed, see {' '.join(logs)}"
+        return (
+            f"{100 * trial.accuracies[-1]:.1f} % of the held-out images, {trial.status} after "
+            f"{len(trial.accuracies)} epochs ({trial.seconds:.0f} s)"
+        )
+
+
+def run_search(
+    plan: Plan,
+    cluster: Cluster,
+    at_once: int,
+    trials: int | None,
+    seconds: float | None,
+    stopping: Callable[[], bool],
+) -> None:
+    """Search until the budget is spent or a signal asks to stop.
+
+    Args:
+        plan: of the search; candidates in its folder are run through again.
+        cluster: to run on.
+        at_once: largest number of trials at the same time.
+        trials: number of trials in all; None: as many as there is time for.
+        seconds: that are left; None: any.
+        stopping: polled for a request to stop.
+
+    Raises:
+        UserError: Ray Tune fails.
+    """
+    deadline = None if seconds is None else time.monotonic() + seconds
+    limits = _Limits(deadline, stopping)
+    environment = cluster.resources.environment()
+    trainable = tune.with_parameters(Training, plan=plan, environment=environment)
+    need = {"CPU": cluster.resources.cpus, "GPU": cluster.resources.gpus}
+    with tempfile.TemporaryDirectory() as storage:
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, need),
+            tune_config=tune.TuneConfig(
+                metric="accuracy",
+                mode="max",
+                search_alg=_sampler(plan),
+                scheduler=_scheduler(plan.epochs),
+                num_samples=-1 if trials is None else trials,
+                max_concurrent_trials=at_once,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=storage,
+                stop=limits,
+                verbose=0,
+                callbacks=[_Progress(plan, limits)],
+                # Trainings have snapshots of their own.
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        try:
+            tuner.fit()
+        except (RuntimeError, ValueError, OSError, tune.TuneError) as error:
+            raise UserError(f"the search failed: {one_line(error)}") from error
+    for trial in read_trials(plan):
+        if trial.status != UNFINISHED:
+            remove_snapshots(plan, trial.candidate)
+
+
+def _sampler(plan: Plan) -> OptunaSearch:
+    """Return Optuna's sampler, which begins with the candidates that are known."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    before = [trial.candidate for trial in read_trials(plan)]
+    first = dict.fromkeys([*before, *first_candidates(plan.sizes)])
+    return OptunaSearch(
+        distributions(plan.sizes),
+        metric="accuracy",
+        mode="max",
+        points_to_evaluate=[candidate.config for candidate in first],
+        sampler=optuna.samplers.TPESampler(n_startup_trials=_RANDOM_STARTS, seed=plan.seed),
+    )
+
+
+def _scheduler(epochs: int) -> ASHAScheduler:
+    """Return the scheduler with rungs at a ninth and a third of the epochs."""
+    return ASHAScheduler(
+        time_attr="epoch",
+        max_t=epochs,
+        grace_period=max(1, epochs // _REDUCTION**2),
+        reduction_factor=_REDUCTION,
+    )

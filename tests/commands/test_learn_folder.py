@@ -1,0 +1,161 @@
+"""The command for a folder of images: what it refuses, what it tells, what it does once only."""
+
+import csv
+import json
+
+import pytest
+
+import learn_classifier
+import learn_folder
+from sweeping.space import Candidate
+from sweeping.trials import FINISHED, Plan, Trial
+from tests.commands.running import run
+from tests.fake_data import write_image
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for i, label in enumerate(("cat", "dog")):
+        for j in range(5):
+            write_image(tmp_path / f"photos/{label}/{j}.png", 10 * i + j, (40, 50))
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def no_search(monkeypatch):
+    """A search that ends without any trial."""
+    monkeypatch.setattr(learn_folder, "_search", lambda args, plan: [])
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch):
+    monkeypatch.setattr(learn_folder, "_NEEDED", {})
+
+
+def test_the_plan_is_told_and_the_parts_stay_when_the_search_finds_nothing(
+    photos, tmp_path, no_search
+):
+    outcome = run(learn_folder, "--minutes 2 --trials 3", photos, "--out", tmp_path / "out")
+    assert outcome.status == 1 and "Traceback" not in outcome.err
+    assert outcome.err.splitlines()[-1].startswith(
+        "learn_folder.py: error: the search ended without a finished trial: 0 begun"
+    )
+    told = outcome.out.splitlines()
+    assert told[0] == f"{photos}: 2 classes, 10 images"
+    assert told[1] == "  50x40 pixels (median); shorter sides from 40 to 40"
+    search, then = told[-2:]
+    assert search.startswith("Search, for at most 2 minutes or 3 trials: ")
+    assert "size (32); each trial trains rn18 for up to 60 epochs, 2 of 8 training images" in search
+    assert then == "Then the winner is trained on all 8 and tested once on 2 images"
+    with open(tmp_path / "out/parts.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["part"] for row in rows) == ["held out"] * 2 + ["test"] * 2 + ["train"] * 6
+    tested = {row["file"] for row in rows if row["part"] == "test"}
+    linked = {
+        p.relative_to(photos.parent / "out/data/held-out")
+        for p in (tmp_path / "out/data/held-out").rglob("*.png")
+    }
+    assert len(linked) == 8 and not {"/".join(p.parts[-2:]) for p in linked} & tested
+    facts = json.loads((tmp_path / "out/trials.csv.run.json").read_text())
+    assert facts["options"]["trials"] == 3 and facts["versions"]
+
+
+def test_a_folder_of_other_images_is_not_gone_on_with(photos, tmp_path, no_search):
+    options = ("", photos, "--out", tmp_path / "out")
+    assert run(learn_folder, *options).status == 1
+    write_image(photos / "dog/new.png", 99, (40, 50))
+    outcome = run(learn_folder, *options)
+    assert outcome.status == 2
+    assert "images and parts of the digest" in outcome.err.splitlines()[-1]
+
+
+def test_folders_of_images_that_are_damaged_or_copies(photos, tmp_path, no_search):
+    (photos / "cat/bad.png").write_bytes(b"no image")
+    (photos / "dog/copy.png").write_bytes((photos / "dog/0.png").read_bytes())
+    outcome = run(learn_folder, "", photos, "--out", tmp_path / "out")
+    assert "left out: cannot read" in outcome.err and "is a copy of dog/" in outcome.err
+    assert "  1 damaged" in outcome.out and "  1 copies of other images" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--folds 5", "--folds 5: class cat has only 4 training images"),
+        ("--folds 1", "--folds 1: there have to be at least 2"),
+        ("--sizes 0", "argument --sizes: "),
+        ("--minutes 0", "argument --minutes: "),
+        ("--architecture nonet", "argument --architecture: "),
+    ],
+)
+def test_options_that_cannot_work_are_one_line(photos, tmp_path, no_search, options, message):
+    outcome = run(learn_folder, options, photos, "--out", tmp_path / "out")
+    assert outcome.status == 2 and message in outcome.err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("keep", "message"),
+    [
+        ({"cat": 5, "dog": 0}, "has a single class, cat"),
+        ({"cat": 5, "dog": 1}, "class dog in {photos} has fewer than 2 images"),
+        ({"cat": 5, "dog": 2}, "1 of 2 classes have too few usable images, dog"),
+        ({}, "none of its images can be read"),
+    ],
+)
+def test_folders_that_cannot_be_learned_are_one_line(photos, tmp_path, no_search, keep, message):
+    for path in sorted(photos.glob("*/*.png")):
+        if not keep:
+            path.write_bytes(b"no image")
+        elif int(path.stem) >= keep[path.parent.name]:
+            path.unlink()
+    for folder in photos.iterdir():
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    outcome = run(learn_folder, "", photos, "--out", tmp_path / "out")
+    assert outcome.status == 1 and "Traceback" not in outcome.err
+    assert message.format(photos=photos) in outcome.err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_folders_and_packages_are_named(photos, monkeypatch):
+    assert run(learn_folder, "nowhere").err.endswith("there is no folder nowhere\n")
+    monkeypatch.setattr(learn_folder, "_NEEDED", {"no_such_package": "requirements-x.txt"})
+    outcome = run(learn_folder, "", photos)
+    assert outcome.status == 2 and "pip install -r requirements-x.txt" in outcome.err
+
+
+def test_the_winner_is_trained_once_and_another_one_is_told(tmp_path, monkeypatch, caplog):
+    trained = []
+
+    def learn(args):
+        trained.append(args)
+        args.model_dump.write_text("a model")
+        record = {"options": vars(args), "final": {}}
+        args.model_dump.with_name("model.keras.run.json").write_text(
+            json.dumps(record, default=str)
+        )
+
+    monkeypatch.setattr(learn_classifier, "learn", learn)
+    monkeypatch.setattr(learn_folder, "import_backend", lambda prepare: None)
+    plan = Plan(tmp_path, (tmp_path / "data/held-out",), ("--epochs", "4"), 4, (32,), 0)
+    for name, images in (("held-out", 2), ("all", 4)):
+        for i in range(images):
+            write_image(tmp_path / f"data/{name}/train/cat/{i}.png", i, (4, 4))
+    first, second = (
+        Trial(Candidate("xent", rate, 1e-4, 32, "plain"), FINISHED, 0.0, 60.0, (0.5,))
+        for rate in (0.1, 0.2)
+    )
+    with caplog.at_level("INFO"):
+        learn_folder._train(plan, first)
+        learn_folder._train(plan, first)
+    assert len(trained) == 1 and "The winner has been trained before" in caplog.text
+    assert "about 2.0 min" in caplog.text  # twice as many images
+    args = trained[0]
+    assert (args.data_root, args.cosine_max_lr) == (tmp_path / "data/all", 0.1)
+    # The test images are used after the last epoch only.
+    assert (args.epochs, args.val_every, args.val_fraction) == (4, 4, None)
+    assert args.command_line.startswith("python ") and "learn_classifier.py" in args.command_line
+    (tmp_path / "snapshot.h5").write_text("of the first")
+    learn_folder._train(plan, second)
+    assert len(trained) == 2 and "used before, for another winner" in caplog.text
+    assert not (tmp_path / "snapshot.h5").exists()

@@ -1,0 +1,95 @@
+"""A search with Ray Tune whose trainings are no trainings: what is tried, stopped and repeated."""
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sweeping.space import first_candidates
+from sweeping.trials import FAILED, FINISHED, STOPPED, Plan, read_trials, winner
+from tests.sweeping import fake_training
+
+pytestmark = pytest.mark.skipif(
+    not all(map(importlib.util.find_spec, ("ray", "optuna"))),
+    reason="Ray or Optuna are not installed (requirements-sweep.txt)",
+)
+
+EPOCHS = 9
+
+
+@pytest.fixture(scope="module")
+def searches(tmp_path_factory):
+    """Two searches in one folder, the second with more trials: plan, and trials after each."""
+    folder = tmp_path_factory.mktemp("search")
+    for name in ("learn_classifier.py", "learn_image_embeddings.py"):
+        shutil.copy(fake_training.__file__, folder / name)
+    options = ("--epochs", str(EPOCHS))
+    plan = Plan(folder / "out", (folder / "data",), options, EPOCHS, (32, 64), 0, folder)
+    before = dict(os.environ)
+    try:
+        return plan, *_search(plan)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _search(plan):
+    from sweeping import tuning
+    from sweeping.cluster import Resources, connected
+
+    os.environ.update(tuning.SETTINGS)
+    found = []
+    with connected(None, Resources(1, 0)) as cluster:
+        for trials in (3, 5):
+            tuning.run_search(plan, cluster, 1, trials, None, lambda: False)
+            found.append(read_trials(plan))
+    return found
+
+
+def test_the_number_of_trials_is_that_asked_for_and_the_first_are_the_usual_ones(searches):
+    _, first, second = searches
+    assert (len(first), len(second)) == (3, 5)
+    assert [t.candidate for t in first[:2]] == first_candidates((32, 64))
+
+
+def test_a_search_that_goes_on_keeps_its_trials_and_trains_none_again(searches):
+    plan, first, second = searches
+    ended = {t.candidate: (t.status, t.accuracies) for t in first}
+    assert {c: (t.status, t.accuracies) for t in second if (c := t.candidate) in ended} == ended
+    for trial in second:
+        log = (plan.runs(trial.candidate)[0] / "log.txt").read_text()
+        # A failure is tried again.
+        again = trial.status == FAILED and trial.candidate in ended
+        assert log.count("from epoch 1\n") + log.count("boom") == 1 + again
+
+
+def test_trials_end_as_they_should(searches):
+    _, _, trials = searches
+    best = winner(trials)
+    for trial in trials:
+        rate = trial.candidate.learning_rate
+        expected = [fake_training.accuracy(rate, e + 1) for e in range(len(trial.accuracies))]
+        assert list(trial.accuracies) == expected
+        assert (trial.status == FAILED) == (rate > fake_training.HIGHEST)
+        if trial.status == FINISHED:
+            assert len(trial.accuracies) == EPOCHS
+            assert trial.accuracies[-1] <= best.accuracies[-1]
+        if trial.status == STOPPED:  # at a rung, by a better one
+            assert len(trial.accuracies) in (1, 3)
+            others = [t for t in trials if len(t.accuracies) >= len(trial.accuracies)]
+            at = len(trial.accuracies) - 1
+            assert trial.accuracies[at] < max(t.accuracies[at] for t in others)
+    assert {t.status for t in trials} >= {FINISHED}
+
+
+def test_no_process_is_left(searches):
+    plan = searches[0]
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(path.read_bytes().decode(errors="replace"))
+        except OSError:
+            continue
+    assert [line for line in lines if str(plan.out) in line] == []
