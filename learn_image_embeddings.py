@@ -99,6 +99,7 @@ def _network_and_targets(
         None if args.projection or not targets else targets.dimensions,
         classifier=False,
         input_shape=dataset.input_shape,
+        **training_options.convolutions(args),
         **dataset.input_options,
     )
     if args.projection:

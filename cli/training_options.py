@@ -17,7 +17,12 @@ from cli.arguments import (
     seed,
     user_path,
 )
-from models import architecture_names, check_architecture
+from models import (
+    HARMONIC_LEVELS,
+    architecture_names,
+    check_architecture,
+    check_convolutions,
+)
 from training.learning_rates import parse_step_schedule
 from training.options import OPTIMIZERS, OutputOptions, ScheduleOptions, TrainingOptions
 from training.schedules import SCHEDULES
@@ -36,6 +41,23 @@ def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> No
         help=f"one of {', '.join(architecture_names())}",
     )
     add(
+        "--fconv",
+        action="store_true",
+        help="full convolutions, of residual networks: maps grow instead of losing their border",
+    )
+    add(
+        "--harmonic",
+        action="store_true",
+        help="harmonic convolutions, of residual networks: kernels are sums of cosine waves",
+    )
+    add(
+        "--harmonic_level",
+        type=positive,
+        metavar="L",
+        help="keep the waves whose two frequencies sum up to less than L, 1 to "
+        f"{HARMONIC_LEVELS}, in all layers but the first (default: all waves)",
+    )
+    add(
         "--finetune",
         type=user_path,
         help="start from these weights, matched by layer name: .h5 of Keras 2, .weights.h5, .keras",
@@ -46,6 +68,17 @@ def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> No
         default=finetune_init,
         help="epochs in which only the last layers are trained, at --sgd_lr",
     )
+
+
+def convolutions(args: argparse.Namespace) -> dict[str, object]:
+    """Return the options of ``models.build_backbone`` that say how convolutions are made.
+
+    Raises:
+        UsageError: the architecture does not have them.
+    """
+    options = {name: getattr(args, name) for name in ("fconv", "harmonic", "harmonic_level")}
+    check_convolutions(args.architecture, **options)
+    return options
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:

@@ -20,11 +20,14 @@ FAMILIES = {
         *("resnet-32", "resnet-110", "resnet-110-fc", "resnet-110-wfc"),
         *("resnet-32-selu", "resnet-110-selu", "resnet-110-fc-selu", "resnet-110-wfc-selu"),
     ),
-    "models.backbones.wide_resnet": ("wrn-28-10",),
+    "models.backbones.wide_resnet": ("wrn-28-10", "wrn-16-8"),
     "models.backbones.densenet": ("densenet-100-12", "densenet-100-24", "densenet-bc-190-40"),
     "models.backbones.pyramidnet": ("pyramidnet-272-200", "pyramidnet-110-270"),
     "models.backbones.resnet": ("resnet-50", "resnet-101", "resnet-152"),
-    "models.backbones.imagenet_resnet": ("rn18", "rn34", "rn50", "rn101", "rn152", "rn200"),
+    "models.backbones.imagenet_resnet": (
+        *("rn18", "rn34", "rn50", "rn101", "rn152", "rn200"),
+        "resnet-50-v1.5",
+    ),
     "models.backbones.nasnet": ("nasnet-a",),
     "models.backbones.cifar_resnet_18": ("cifar-resnet-18",),
     "models.backbones.lenet": ("lenet-2d", "lenet"),
@@ -34,6 +37,18 @@ FAMILIES = {
 }
 FOR_WORDS = ("gru",)
 """Architectures that take the vectors of words; all others take images."""
+
+RESIDUAL = tuple(
+    f"models.backbones.{name}"
+    for name in (
+        *("cifar_resnet", "wide_resnet", "pyramidnet", "resnet", "imagenet_resnet"),
+        *("cifar_resnet_18", "iresnet"),
+    )
+)
+"""Modules whose backbones take a ``models.layers.convolver.Convolver``."""
+
+HARMONIC_LEVELS = 5
+"""Levels of the waves of 3x3 pixels; the last one keeps all."""
 
 
 def architecture_names() -> list[str]:
@@ -49,11 +64,32 @@ def check_architecture(name: str) -> str:
     raise unknown_name("architecture", name, architecture_names())
 
 
+def check_convolutions(name: str, fconv: bool, harmonic: bool, harmonic_level: int | None) -> None:
+    """Refuse kinds of convolution that an architecture does not have.
+
+    Raises:
+        UsageError: one is wanted, or a level without harmonic convolutions or that there is not.
+    """
+    module = check_architecture(name)
+    for option, wanted in (("fconv", fconv), ("harmonic", harmonic)):
+        if wanted and module not in RESIDUAL:
+            raise UsageError(f"--{option}: {name} is no residual network")
+    if fconv and module.endswith(".iresnet"):
+        raise UsageError(f"--fconv: {name} has features of a last map of fixed size")
+    if harmonic_level is not None and not harmonic:
+        raise UsageError(f"--harmonic_level {harmonic_level} needs --harmonic")
+    if harmonic_level is not None and not 1 <= harmonic_level <= HARMONIC_LEVELS:
+        raise UsageError(f"--harmonic_level {harmonic_level}: levels are 1 to {HARMONIC_LEVELS}")
+
+
 def build_backbone(
     name: str,
     num_outputs: int | None,
     *,
     classifier: bool,
+    fconv: bool = False,
+    harmonic: bool = False,
+    harmonic_level: int | None = None,
     **input_options: object,
 ) -> "keras.Model":
     """Build a network from raw images or word numbers to class probabilities or to an embedding.
@@ -66,6 +102,9 @@ def build_backbone(
             architecture has features, which then are the embedding.
         classifier: whether the network ends in the softmax layer ``prob``; otherwise it ends in
             the linear layer ``embedding`` or, where an architecture has none, in ``avg_pool``.
+        fconv: whether convolutions are full, see ``models.layers.convolver``.
+        harmonic: whether they are harmonic, see ``models.layers.harmonic``.
+        harmonic_level: of their waves, but those of the first layer; None: all waves.
         input_options: arguments of ``models.layers.inputs.image_input`` or ``word_input``.
 
     Returns:
@@ -73,10 +112,13 @@ def build_backbone(
         output, (batch, num_outputs).
 
     Raises:
-        UsageError: no architecture has that name, or it takes something else.
+        UsageError: no architecture has that name, or it takes something else, or has no such
+            convolutions.
     """
+    check_convolutions(name, fconv, harmonic, harmonic_level)
     importlib.import_module(check_architecture(name))
 
+    from models.layers.convolver import Convolver
     from models.layers.inputs import image_input, word_input
     from models.layers.network import Network
     from models.registry import BACKBONES
@@ -86,7 +128,8 @@ def build_backbone(
         takes, has = ("documents", "images") if takes_words else ("images", "documents")
         raise UsageError(f"--architecture {name} is for {takes}; the data set has {has}")
     raw, x = (word_input if has_words else image_input)(**input_options)
-    output = BACKBONES.get(name)(x, num_outputs, classifier)
+    convolutions = [Convolver(fconv, harmonic, harmonic_level)] if fconv or harmonic else []
+    output = BACKBONES.get(name)(x, num_outputs, classifier, *convolutions)
     return Network(raw, output, name=name.lower())
 
 

@@ -11,7 +11,7 @@ from keras import KerasTensor, layers, regularizers
 
 from models.layers.batch_normalization import batch_normalization
 from models.layers.channels import pad_channels
-from models.layers.convolution import conv2d
+from models.layers.convolver import ORDINARY, Convolver
 from models.layers.outputs import average_pool, output_layer
 from models.registry import BACKBONES
 
@@ -27,6 +27,7 @@ class Variant(NamedTuple):
     # embedding where they have its number of dimensions
     dense: bool
     activation: str = "relu"  # after every batch normalization
+    conv: Convolver = ORDINARY
 
 
 VARIANTS = {
@@ -41,27 +42,34 @@ VARIANTS |= {
 
 
 def cifar_resnet(
-    x: KerasTensor, num_outputs: int | None, classifier: bool, *, variant: Variant
+    x: KerasTensor,
+    num_outputs: int | None,
+    classifier: bool,
+    conv: Convolver = ORDINARY,
+    *,
+    variant: Variant,
 ) -> KerasTensor:
     """Build a residual network whose shortcuts have no weights."""
+    variant = variant._replace(conv=conv)
     channels = variant.channels
     pooled = not classifier and not variant.dense and num_outputs in (None, channels[-1])
-    x = _convolution(x, channels[0], "conv0", "bn0")
+    x = _convolution(x, channels[0], "conv0", "bn0", conv, first=True)
     x = layers.Activation(variant.activation)(x)
     for unit, width in enumerate(channels, start=1):
         for block in range(1, variant.blocks + 1):
             stride = 2 if unit > 1 and block == 1 else 1
-            x = _block(x, width, stride, f"{unit}-{block}", variant.activation)
+            x = _block(x, width, stride, f"{unit}-{block}", variant)
     x = average_pool(x)
     return x if pooled else output_layer(x, num_outputs, classifier, decay=DECAY)
 
 
-def _block(x: KerasTensor, channels: int, stride: int, label: str, activation: str) -> KerasTensor:
-    y = _convolution(x, channels, f"res{label}x", f"bn{label}x", stride)
-    y = layers.Activation(activation)(y)
-    y = _convolution(y, channels, f"res{label}y", f"bn{label}y")
-    y = layers.Add()([y, shortcut(x, channels, stride)])
-    return layers.Activation(activation)(y)
+def _block(x: KerasTensor, channels: int, stride: int, label: str, variant: Variant) -> KerasTensor:
+    conv = variant.conv
+    y = _convolution(x, channels, f"res{label}x", f"bn{label}x", conv, stride)
+    y = layers.Activation(variant.activation)(y)
+    y = _convolution(y, channels, f"res{label}y", f"bn{label}y", conv)
+    y = layers.Add()([y, shortcut(conv.basic_shortcut(x, stride), channels, stride)])
+    return layers.Activation(variant.activation)(y)
 
 
 def shortcut(x: KerasTensor, channels: int, stride: int) -> KerasTensor:
@@ -77,11 +85,16 @@ def shortcut(x: KerasTensor, channels: int, stride: int) -> KerasTensor:
 
 
 def _convolution(
-    x: KerasTensor, channels: int, name: str, norm: str, stride: int = 1
+    x: KerasTensor,
+    channels: int,
+    name: str,
+    norm: str,
+    conv: Convolver,
+    stride: int = 1,
+    first: bool = False,
 ) -> KerasTensor:
-    x = conv2d(
-        channels, 3, stride, padding="same", kernel_regularizer=regularizers.L2(DECAY), name=name
-    )(x)
+    penalty = regularizers.L2(DECAY)
+    x = conv(x, channels, 3, stride, first=first, kernel_regularizer=penalty, name=name)
     return batch_normalization(norm)(x)
 
 

@@ -1,4 +1,4 @@
-"""ResNets of 18 to 200 layers without biases, as in the package keras-resnet 0.2.0.
+"""ResNets of 18 to 200 layers without biases, as in the package keras-resnet 0.2.0 or torchvision.
 
 Source: He et al., Deep Residual Learning for Image Recognition (CVPR 2016),
 https://arxiv.org/abs/1512.03385.
@@ -6,7 +6,7 @@ https://arxiv.org/abs/1512.03385.
 
 from functools import partial
 
-from keras import KerasTensor, layers
+from keras import KerasTensor, initializers, layers
 
 from models.backbones.resnet import (
     Style,
@@ -17,6 +17,7 @@ from models.backbones.resnet import (
     numbered,
     residual_network,
 )
+from models.layers.batch_normalization import PYTORCH
 from models.registry import BACKBONES
 
 KERAS_RESNET = Style(
@@ -26,6 +27,15 @@ KERAS_RESNET = Style(
     initializer="he_normal",
     padded_stem=False,
     classifier=("pool5", "fc1000"),
+)
+
+HE_FAN_OUT = initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+TORCHVISION = Style(
+    use_bias=False,
+    **PYTORCH,
+    first_initializer=HE_FAN_OUT,
+    initializer=HE_FAN_OUT,
+    strided_3x3=True,
 )
 
 
@@ -38,6 +48,7 @@ def basic(
     """
     y = layers.ReLU()(branch(x, channels, 3, stride, label, 1, style))
     y = branch(y, channels, 3, 1, label, 2, style)
+    x = style.conv.basic_shortcut(x, stride)
     if project:
         x = branch(x, channels, 1, stride, label, 0, style)
     return layers.ReLU()(layers.Add()([y, x]))
@@ -55,6 +66,7 @@ VARIANTS = {
     "rn101": Variant((3, 4, 23, 3), bottleneck, middle_numbered, KERAS_RESNET),
     "rn152": Variant((3, 8, 36, 3), bottleneck, middle_numbered, KERAS_RESNET),
     "rn200": Variant((3, 24, 36, 3), bottleneck, middle_numbered, KERAS_RESNET),
+    "resnet-50-v1.5": Variant((3, 4, 6, 3), bottleneck, lettered, TORCHVISION),
 }
 
 for _name, _variant in VARIANTS.items():

@@ -10,7 +10,7 @@ from functools import partial
 from keras import KerasTensor, initializers, layers
 
 from models.layers.batch_normalization import PYTORCH, batch_normalization
-from models.layers.convolution import conv2d
+from models.layers.convolver import ORDINARY, Convolver
 from models.layers.dense_maps import dense_on_map, torch_initializers
 from models.layers.outputs import output_layer
 from models.registry import BACKBONES
@@ -24,13 +24,18 @@ VARIANTS = {"iresnet-50": (3, 4, 14, 3), "iresnet-100": (3, 13, 30, 3)}
 
 
 def iresnet(
-    x: KerasTensor, num_outputs: int | None, classifier: bool, *, blocks: tuple[int, ...]
+    x: KerasTensor,
+    num_outputs: int | None,
+    classifier: bool,
+    conv: Convolver = ORDINARY,
+    *,
+    blocks: tuple[int, ...],
 ) -> KerasTensor:
     """Build four stages whose first blocks halve the side; features from the whole last map."""
-    x = _prelu(_convolution(x, CHANNELS[0], 3, 1, "1"), "prelu1")
+    x = _prelu(_convolution(x, CHANNELS[0], 3, 1, "1", conv, first=True), "prelu1")
     for stage, (channels, count) in enumerate(zip(CHANNELS, blocks, strict=True), start=1):
         for block in range(1, count + 1):
-            x = _block(x, channels, 2 if block == 1 else 1, f"{stage}_{block}")
+            x = _block(x, channels, 2 if block == 1 else 1, f"{stage}_{block}", conv)
     x = dense_on_map(batch_normalization("bn2", **PYTORCH)(x), FEATURES, (SIDE, SIDE))
     # Its factor is fixed at 1.
     x = batch_normalization("features", scale=False, dtype="float32", **PYTORCH)(x)
@@ -38,25 +43,32 @@ def iresnet(
     return output_layer(x, num_outputs, classifier, features_fit=True, **options)
 
 
-def _block(x: KerasTensor, channels: int, stride: int, label: str) -> KerasTensor:
+def _block(x: KerasTensor, channels: int, stride: int, label: str, conv: Convolver) -> KerasTensor:
     y = batch_normalization(f"bn{label}_0", **PYTORCH)(x)
-    y = _prelu(_convolution(y, channels, 3, 1, f"{label}_1"), f"prelu{label}")
-    y = _convolution(y, channels, 3, stride, f"{label}_2")
+    y = _prelu(_convolution(y, channels, 3, 1, f"{label}_1", conv), f"prelu{label}")
+    y = _convolution(y, channels, 3, stride, f"{label}_2", conv)
     if stride > 1:
-        x = _convolution(x, channels, 1, stride, f"{label}_shortcut")
+        x = _convolution(x, channels, 1, stride, f"{label}_shortcut", conv)
     return layers.Add()([y, x])
 
 
-def _convolution(x: KerasTensor, channels: int, size: int, stride: int, label: str) -> KerasTensor:
-    if size > 1:
-        # One pixel on every side; "same" would pad even images at the bottom and right only.
-        x = layers.ZeroPadding2D(1, data_format="channels_last")(x)
-    x = conv2d(
-        *(channels, size, stride),
+def _convolution(
+    x: KerasTensor,
+    channels: int,
+    size: int,
+    stride: int,
+    label: str,
+    conv: Convolver,
+    first: bool = False,
+) -> KerasTensor:
+    x = conv(
+        *(x, channels, size, stride),
+        padding=1,
+        first=first,
         use_bias=False,
         kernel_initializer=initializers.RandomNormal(0.0, 0.1),
         name=f"conv{label}",
-    )(x)
+    )
     return batch_normalization(f"bn{label}", **PYTORCH)(x)
 
 

@@ -12,7 +12,7 @@ from keras import KerasTensor, layers, regularizers
 from models.backbones.automatic_names import AutomaticNames
 from models.layers.batch_normalization import batch_normalization
 from models.layers.channels import pad_channels
-from models.layers.convolution import conv2d
+from models.layers.convolver import ORDINARY, Convolver
 from models.layers.outputs import average_pool, output_layer
 from models.registry import BACKBONES
 
@@ -21,19 +21,23 @@ STAGES = 3
 FIRST_CHANNELS = 16
 
 
-def basic(x: KerasTensor, channels: int, stride: int, names: AutomaticNames) -> KerasTensor:
-    """Build the convolutions of a block of two."""
-    y = _convolution(_normalize(x, names), channels, 3, stride, names("conv2d"))
-    y = _convolution(_activate(y, names), channels, 3, 1, names("conv2d"))
-    return _normalize(y, names)
+def basic(
+    x: KerasTensor, channels: int, stride: int, names: AutomaticNames, conv: Convolver
+) -> tuple[KerasTensor, KerasTensor]:
+    """Return the convolutions of a block of two, and the input of its shortcut."""
+    y = _convolution(_normalize(x, names), channels, 3, stride, names("conv2d"), conv)
+    y = _convolution(_activate(y, names), channels, 3, 1, names("conv2d"), conv)
+    return _normalize(y, names), conv.basic_shortcut(x, stride)
 
 
-def bottleneck(x: KerasTensor, channels: int, stride: int, names: AutomaticNames) -> KerasTensor:
-    """Build the convolutions of a block of 1x1, 3x3 and 1x1; the 3x3 one has the stride."""
-    y = _convolution(_normalize(x, names), channels, 1, 1, names("conv2d"))
-    y = _convolution(_activate(y, names), channels, 3, stride, names("conv2d"))
-    y = _convolution(_activate(y, names), 4 * channels, 1, 1, names("conv2d"))
-    return _normalize(y, names)
+def bottleneck(
+    x: KerasTensor, channels: int, stride: int, names: AutomaticNames, conv: Convolver
+) -> tuple[KerasTensor, KerasTensor]:
+    """Return the same for a block of 1x1, 3x3 and 1x1; the 3x3 one has the stride."""
+    y = _convolution(_normalize(x, names), channels, 1, 1, names("conv2d"), conv)
+    y = _convolution(_activate(y, names), channels, 3, stride, names("conv2d"), conv)
+    y = _convolution(_activate(y, names), 4 * channels, 1, 1, names("conv2d"), conv)
+    return _normalize(y, names), conv.shortcut(x, 1)
 
 
 class Variant(NamedTuple):
@@ -51,18 +55,23 @@ VARIANTS = {
 
 
 def pyramidnet(
-    x: KerasTensor, num_outputs: int | None, classifier: bool, *, variant: Variant
+    x: KerasTensor,
+    num_outputs: int | None,
+    classifier: bool,
+    conv: Convolver = ORDINARY,
+    *,
+    variant: Variant,
 ) -> KerasTensor:
     """Build three stages of blocks whose shortcuts have no weights."""
     names = AutomaticNames()
-    x = _convolution(x, FIRST_CHANNELS, 3, 1, "conv0")
+    x = _convolution(x, FIRST_CHANNELS, 3, 1, "conv0", conv, first=True)
     x = batch_normalization("bn0")(x)
     channels = float(FIRST_CHANNELS)
     for stage in range(STAGES):
         for block in range(variant.blocks):
             channels += variant.widening / (STAGES * variant.blocks)
             stride = 2 if stage > 0 and block == 0 else 1
-            y = variant.branch(x, round(channels), stride, names)
+            y, x = variant.branch(x, round(channels), stride, names, conv)
             x = layers.Add(name=names("add"))([_shortcut(x, y.shape[-1], stride, names), y])
     x = layers.Activation("relu", name="act4")(batch_normalization("bn4")(x))
     return output_layer(average_pool(x), num_outputs, classifier, decay=DECAY)
@@ -86,16 +95,22 @@ def _normalize(x: KerasTensor, names: AutomaticNames) -> KerasTensor:
     return batch_normalization(names("batch_normalization"))(x)
 
 
-def _convolution(x: KerasTensor, channels: int, size: int, stride: int, name: str) -> KerasTensor:
-    return conv2d(
-        channels,
-        size,
-        stride,
-        padding="same" if size > 1 else "valid",
+def _convolution(
+    x: KerasTensor,
+    channels: int,
+    size: int,
+    stride: int,
+    name: str,
+    conv: Convolver,
+    first: bool = False,
+) -> KerasTensor:
+    return conv(
+        *(x, channels, size, stride, "same" if size > 1 else 0),
+        first=first,
         kernel_initializer="glorot_normal",
         kernel_regularizer=regularizers.L2(DECAY),
         name=name,
-    )(x)
+    )
 
 
 for _name, _variant in VARIANTS.items():

@@ -13,9 +13,10 @@ from functools import partial
 from typing import NamedTuple
 
 from keras import KerasTensor, layers
+from keras.initializers import Initializer
 
 from models.layers.batch_normalization import batch_normalization
-from models.layers.convolution import conv2d
+from models.layers.convolver import ORDINARY, Convolver, pad
 from models.layers.outputs import average_pool, output_layer
 from models.registry import BACKBONES
 
@@ -27,8 +28,8 @@ class Style(NamedTuple):
 
     use_bias: bool  # whether convolutions have a bias
     epsilon: float  # of batch normalization
-    first_initializer: str  # of the first convolution
-    initializer: str  # of all others
+    first_initializer: str | Initializer  # of the first convolution
+    initializer: str | Initializer  # of all others
     # Whether 3 pixels surround the image and 1 the maps before pooling; otherwise both are padded
     # by TensorFlow's "same"
     padded_stem: bool = True
@@ -40,6 +41,9 @@ class Style(NamedTuple):
     branches: tuple[str, str, str, str] = ("1", "2a", "2b", "2c")
     # Names of pooling and output layer of a classifier
     classifier: tuple[str, str] = ("avg_pool", "prob")
+    momentum: float = 0.99  # of batch normalization
+    strided_3x3: bool = False  # whether the 3x3 convolution of a bottleneck has the stride
+    conv: Convolver = ORDINARY
 
 
 class Variant(NamedTuple):
@@ -68,10 +72,15 @@ def block_numbered(stage: int, index: int) -> str:
 
 
 def residual_network(
-    x: KerasTensor, num_outputs: int | None, classifier: bool, *, variant: Variant
+    x: KerasTensor,
+    num_outputs: int | None,
+    classifier: bool,
+    conv: Convolver = ORDINARY,
+    *,
+    variant: Variant,
 ) -> KerasTensor:
     """Build a residual network for ImageNet upon normalized images."""
-    style = variant.style
+    style = variant.style._replace(conv=conv)
     x = _stem(x, style)
     for stage, (channels, count) in enumerate(
         zip(STAGE_CHANNELS, variant.blocks, strict=True), start=2
@@ -84,24 +93,33 @@ def residual_network(
 
 
 def _stem(x: KerasTensor, style: Style) -> KerasTensor:
-    padding = "valid" if style.padded_stem else "same"
-    if style.padded_stem:
-        x = layers.ZeroPadding2D(3, data_format="channels_last", name="conv1_pad")(x)
-    initializer = style.first_initializer
-    x = _convolution(x, 64, 7, 2, style.stem, style, padding=padding, initializer=initializer)
+    padding, padded = "same", style.padded_stem and not style.conv.full
+    if padded:
+        x, padding = pad(x, 3, "conv1_pad"), 0
+    x = _convolution(
+        *(x, 64, 7, 2, style.stem, style),
+        padding=padding,
+        initializer=style.first_initializer,
+        first=True,
+    )
     x = layers.ReLU()(x)
-    if style.padded_stem:
-        x = layers.ZeroPadding2D(1, data_format="channels_last", name="pool1_pad")(x)
-    return layers.MaxPooling2D(3, 2, padding, data_format="channels_last", name="pool1")(x)
+    if padded:
+        x = pad(x, 1, "pool1_pad")
+    size, padding = (3, "valid" if padded else "same")
+    if style.conv.full:
+        size, padding = 2, "valid"
+    return layers.MaxPooling2D(size, 2, padding, data_format="channels_last", name="pool1")(x)
 
 
 def bottleneck(
     x: KerasTensor, channels: int, stride: int, project: bool, label: str, style: Style
 ) -> KerasTensor:
-    """Build a block of 1x1, 3x3 and 1x1 convolutions; the first of them has the stride."""
-    y = layers.ReLU()(branch(x, channels, 1, stride, label, 1, style))
-    y = layers.ReLU()(branch(y, channels, 3, 1, label, 2, style))
+    """Build a block of 1x1, 3x3 and 1x1 convolutions; the first or second has the stride."""
+    first, second = (1, stride) if style.strided_3x3 else (stride, 1)
+    y = layers.ReLU()(branch(x, channels, 1, first, label, 1, style))
+    y = layers.ReLU()(branch(y, channels, 3, second, label, 2, style))
     y = branch(y, 4 * channels, 1, 1, label, 3, style)
+    x = style.conv.shortcut(x, first)
     if project:
         x = branch(x, 4 * channels, 1, stride, label, 0, style)
     return layers.ReLU()(layers.Add()([y, x]))
@@ -115,10 +133,7 @@ def branch(
     ``position`` is 0 for the shortcut, 1…3 for the convolutions.
     """
     names = tuple(name.format(label, style.branches[position]) for name in style.branch)
-    padding = "valid" if size == 1 else "same"
-    if size > 1 and stride > 1:
-        # One pixel on every side; "same" would pad even images at the bottom and right only.
-        x, padding = layers.ZeroPadding2D(1, data_format="channels_last")(x), "valid"
+    padding = "same" if size > 1 and stride == 1 else 1
     return _convolution(
         x, channels, size, stride, names, style, padding=padding, initializer=style.initializer
     )
@@ -132,19 +147,18 @@ def _convolution(
     names: tuple[str, str],
     style: Style,
     *,
-    padding: str,
-    initializer: str,
+    padding: str | int,
+    initializer: str | Initializer,
+    first: bool = False,
 ) -> KerasTensor:
-    x = conv2d(
-        channels,
-        size,
-        stride,
-        padding=padding,
+    x = style.conv(
+        *(x, channels, size, stride, padding),
+        first=first,
         use_bias=style.use_bias,
         kernel_initializer=initializer,
         name=names[0],
-    )(x)
-    return batch_normalization(names[1], epsilon=style.epsilon)(x)
+    )
+    return batch_normalization(names[1], momentum=style.momentum, epsilon=style.epsilon)(x)
 
 
 KERAS_2 = Style(True, 1e-3, "he_normal", "he_normal")

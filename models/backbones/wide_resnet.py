@@ -1,85 +1,103 @@
-"""Wide residual networks: fewer layers than ResNet-110, ten times the channels.
+"""Wide residual networks: fewer layers than ResNet-110, eight or ten times the channels.
 
 Source: Zagoruyko and Komodakis, Wide Residual Networks (BMVC 2016),
-https://arxiv.org/abs/1605.07146; layer names, batch normalization and the absence of penalties as
-in the Keras code that Barz and Denzler used.
+https://arxiv.org/abs/1605.07146; layer names and the absence of penalties as in the Keras code that
+Barz and Denzler used.
 """
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
 from keras import KerasTensor, initializers, layers
 
 from models.backbones.automatic_names import AutomaticNames
-from models.layers.batch_normalization import batch_normalization
-from models.layers.convolution import conv2d
+from models.layers.batch_normalization import PYTORCH, batch_normalization
+from models.layers.convolver import ORDINARY, Convolver
 from models.layers.outputs import average_pool, output_layer
 from models.registry import BACKBONES
 
 
+def _of_keras_port() -> dict[str, object]:
+    # The momentum is that of Torch, where it is the share of the new statistics; in Keras' meaning
+    # the moving averages are almost those of the last batch. So did the published code.
+    gamma = initializers.RandomUniform(-0.05, 0.05)
+    return {"momentum": 0.1, "epsilon": 1e-5, "gamma_initializer": gamma}
+
+
+def _of_paper() -> Mapping[str, object]:
+    return PYTORCH
+
+
 class Variant(NamedTuple):
-    """The number of blocks per unit, and the factor to the channels 16, 32, 64 of the units."""
+    """Settings of one network of the family."""
 
-    blocks: int
-    width: int
+    blocks: int  # per unit
+    width: int  # factor to the channels 16, 32, 64 of the units
+    # Function that returns the options of each batch normalization
+    norm: Callable[[], Mapping[str, object]] = _of_keras_port
 
 
-VARIANTS = {"wrn-28-10": Variant(blocks=4, width=10)}
+VARIANTS = {
+    "wrn-28-10": Variant(blocks=4, width=10),
+    "wrn-16-8": Variant(blocks=2, width=8, norm=_of_paper),
+}
 
 
 def wide_resnet(
-    x: KerasTensor, num_outputs: int | None, classifier: bool, *, variant: Variant
+    x: KerasTensor,
+    num_outputs: int | None,
+    classifier: bool,
+    conv: Convolver = ORDINARY,
+    *,
+    variant: Variant,
 ) -> KerasTensor:
     """Build a residual network that normalizes and rectifies before most of its convolutions."""
-    names = AutomaticNames()
-    x = _activate(_convolution(x, 16, 3, 1, names), names)
+    build = _Layers(conv, variant)
+    x = build.activate(build.convolution(x, 16, 3, 1, first=True))
     for unit, channels in enumerate((16, 32, 64)):
-        x = _first_block(x, channels * variant.width, 2 if unit else 1, names)
+        x = build.first_block(x, channels * variant.width, 2 if unit else 1)
         for _ in range(variant.blocks - 1):
-            x = _block(x, names)
-        x = _activate(x, names)
-    x = average_pool(x, names("global_average_pooling2d"))
+            x = build.block(x)
+        x = build.activate(x)
+    x = average_pool(x, build.names("global_average_pooling2d"))
     return output_layer(x, num_outputs, classifier)
 
 
-def _first_block(x: KerasTensor, channels: int, stride: int, names: AutomaticNames) -> KerasTensor:
-    y = _activate(_convolution(x, channels, 3, stride, names), names)
-    y = _convolution(y, channels, 3, 1, names)
-    x = _convolution(x, channels, 1, stride, names)
-    return layers.Add(name=names("add"))([y, x])
+class _Layers:
+    """The layers of one network, numbered by kind."""
 
+    def __init__(self, conv: Convolver, variant: Variant):
+        self.conv = conv
+        self.norm = variant.norm
+        self.names = AutomaticNames()
 
-def _block(x: KerasTensor, names: AutomaticNames) -> KerasTensor:
-    y = x
-    for _ in range(2):
-        y = _convolution(_activate(y, names), x.shape[-1], 3, 1, names)
-    return layers.Add(name=names("add"))([x, y])
+    def first_block(self, x: KerasTensor, channels: int, stride: int) -> KerasTensor:
+        y = self.activate(self.convolution(x, channels, 3, stride))
+        y = self.convolution(y, channels, 3, 1)
+        x = self.convolution(self.conv.basic_shortcut(x, stride), channels, 1, stride)
+        return layers.Add(name=self.names("add"))([y, x])
 
+    def block(self, x: KerasTensor) -> KerasTensor:
+        y = x
+        for _ in range(2):
+            y = self.convolution(self.activate(y), x.shape[-1], 3, 1)
+        return layers.Add(name=self.names("add"))([self.conv.basic_shortcut(x, 1), y])
 
-def _activate(x: KerasTensor, names: AutomaticNames) -> KerasTensor:
-    # The momentum is that of Torch, where it is the share of the new statistics; in Keras' meaning
-    # the moving averages are almost those of the last batch. So did the published code.
-    x = batch_normalization(
-        names("batch_normalization"),
-        momentum=0.1,
-        epsilon=1e-5,
-        gamma_initializer=initializers.RandomUniform(-0.05, 0.05),
-    )(x)
-    return layers.Activation("relu", name=names("activation"))(x)
+    def activate(self, x: KerasTensor) -> KerasTensor:
+        x = batch_normalization(self.names("batch_normalization"), **self.norm())(x)
+        return layers.Activation("relu", name=self.names("activation"))(x)
 
-
-def _convolution(
-    x: KerasTensor, channels: int, size: int, stride: int, names: AutomaticNames
-) -> KerasTensor:
-    return conv2d(
-        channels,
-        size,
-        stride,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=names("conv2d"),
-    )(x)
+    def convolution(
+        self, x: KerasTensor, channels: int, size: int, stride: int, first: bool = False
+    ) -> KerasTensor:
+        return self.conv(
+            *(x, channels, size, stride),
+            first=first,
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=self.names("conv2d"),
+        )
 
 
 for _name, _variant in VARIANTS.items():

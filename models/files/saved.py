@@ -57,18 +57,15 @@ def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
     with open_weights(path) as stored:
         stored = _with_prob_bn(model, stored)
         report = _compared(model, stored)
-        values = [
-            (name, variable, weight.read())
-            for name in report.loaded
-            for variable, weight in zip(model.get_layer(name).weights, stored[name], strict=True)
-        ]
-    for name, _, value in values:
-        if not np.isfinite(value).all():
+        values = {name: [weight.read() for weight in stored[name]] for name in report.loaded}
+    for name, arrays in values.items():
+        if not all(np.isfinite(array).all() for array in arrays):
             raise UserError(
                 f"{path} has weights of the layer {name} that are not finite: its training diverged"
             )
-    for _, variable, value in values:
-        variable.assign(value)
+    for name, arrays in values.items():
+        layer = model.get_layer(name)
+        getattr(layer, "set_plain_weights", layer.set_weights)(arrays)
     return report
 
 
@@ -116,7 +113,8 @@ def _with_prob_bn(model: keras.Model, stored: dict[str, list[Weight]]) -> dict[s
 
 
 def _first_difference(layer: keras.Layer, stored: list[Weight]) -> tuple[Shape, Shape] | None:
-    here = [tuple(variable.shape) for variable in layer.weights]
+    own = [tuple(variable.shape) for variable in layer.weights]
+    here = getattr(layer, "plain_shapes", own)
     there = [weight.shape for weight in stored]
     return next((pair for pair in zip_longest(here, there) if pair[0] != pair[1]), None)
 

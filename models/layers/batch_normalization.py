@@ -35,13 +35,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
             return super().call(inputs, training, mask)
         learning = bool(training) and self.trainable
         flat = len(inputs.shape) == 2
-        scale = self.gamma.value if self.scale else tf.ones_like(self.beta.value)
+        mean, variance = self.moving_mean.value, self.moving_variance.value
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs[:, None, None, :] if flat else inputs,
-            scale=scale,
-            offset=self.beta.value,
-            mean=self.moving_mean.value,
-            variance=self.moving_variance.value,
+            scale=self.gamma.value if self.scale else tf.ones_like(mean),
+            offset=self.beta.value if self.center else tf.zeros_like(mean),
+            mean=mean,
+            variance=variance,
             epsilon=self.epsilon,
             exponential_avg_factor=1 - self.momentum,
             is_training=learning,

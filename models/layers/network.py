@@ -76,7 +76,9 @@ def with_plain_layers(model: keras.Model) -> keras.Model:
     if not any(hasattr(layer, "plain") for layer in model.layers):
         return model
     plain = keras.models.clone_model(model, clone_function=_plain)
-    plain.set_weights(model.get_weights())
+    for layer in (layer for layer in model.layers if layer.weights):
+        weights = getattr(layer, "plain_weights", layer.get_weights)()
+        plain.get_layer(layer.name).set_weights(weights)
     return plain
 
 

@@ -101,8 +101,11 @@ ELSEWHERE = (
     *models.FOR_WORDS,
 )
 
-# Of PyTorch, see test_torch_networks.py.
-TORCH = ("cifar-resnet-18", "lenet-2d", "lenet", "classifier32", "iresnet-50", "iresnet-100")
+# Of PyTorch, see test_torch_networks.py and test_convolutions.py.
+TORCH = (
+    *("cifar-resnet-18", "lenet-2d", "lenet", "classifier32", "iresnet-50", "iresnet-100"),
+    *("wrn-16-8", "resnet-50-v1.5"),
+)
 
 
 @pytest.fixture(autouse=True)

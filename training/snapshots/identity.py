@@ -26,6 +26,9 @@ IDENTITY = (
     *("cutmix", "cutmix_prob", "mixup", "mixed_targets"),
     *(
         "architecture",
+        "fconv",
+        "harmonic",
+        "harmonic_level",
         "projection",
         "projection_layers",
         "loss",

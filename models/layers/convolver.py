@@ -1,0 +1,80 @@
+"""Convolutions of residual networks: ordinary, full or harmonic, as the whole network wants."""
+
+from dataclasses import dataclass
+
+from keras import KerasTensor, layers
+
+from models.layers.convolution import conv2d
+from models.layers.harmonic import HarmonicConv2D, normalized_block
+
+
+def pad(x: KerasTensor, pixels: int, name: str | None = None) -> KerasTensor:
+    """Surround maps by so many pixels of zeros on every side."""
+    return layers.ZeroPadding2D(pixels, data_format="channels_last", name=name)(x)
+
+
+@dataclass(frozen=True)
+class Convolver:
+    """How the convolutions of a network are made.
+
+    Full convolutions see every pixel of their input at every place of the kernel, so that maps grow
+    by its size less one: Kayhan and van Gemert, On Translation Invariance in CNNs (CVPR 2020),
+    https://arxiv.org/abs/2003.07064. For harmonic ones, see ``models.layers.harmonic``.
+    """
+
+    full: bool = False
+    harmonic: bool = False
+    level: int | None = None  # of the waves of all harmonic kernels but the first; None: all waves
+
+    def __call__(
+        self,
+        x: KerasTensor,
+        filters: int,
+        size: int,
+        stride: int = 1,
+        padding: str | int = "same",
+        *,
+        first: bool = False,
+        **options: object,
+    ) -> KerasTensor:
+        """Convolve maps whose channels come last.
+
+        Args:
+            x: maps.
+            filters: number of output channels.
+            size: side of the kernel; convolutions of size 1 are always ordinary and not padded.
+            stride: in both directions.
+            padding: "same", as TensorFlow pads; or pixels on every side, which even maps need if
+                they are not to be padded at the bottom and right only.
+            first: whether it is the first layer of the network.
+            options: others of ``models.layers.convolution.conv2d``.
+        """
+        if self.full and size > 1:
+            padding = size - 1
+        if padding != "same":
+            x, padding = pad(x, padding) if padding and size > 1 else x, "valid"
+        if not self.harmonic or size == 1:
+            return conv2d(filters, size, stride, padding=padding, **options)(x)
+        if first:
+            return normalized_block(x, filters, size, stride, padding, **options)
+        kept = {name: options[name] for name in ("name", "kernel_regularizer") if name in options}
+        layer = HarmonicConv2D(
+            *(filters, size, stride, padding), level=self.level, data_format="channels_last", **kept
+        )
+        return layer(x)
+
+    def shortcut(self, x: KerasTensor, pixels: int) -> KerasTensor:
+        """Return the input of a shortcut, enlarged like the maps of full convolutions beside it.
+
+        Args:
+            x: input of a block.
+            pixels: on every side, before the stride.
+        """
+        return pad(x, pixels) if self.full else x
+
+    def basic_shortcut(self, x: KerasTensor, stride: int) -> KerasTensor:
+        """Return the input of a shortcut beside two convolutions, the first with the stride."""
+        return self.shortcut(x, 3 if stride > 1 else 2)
+
+
+ORDINARY = Convolver()
