@@ -21,6 +21,7 @@ from datasets.readers import (  # noqa: F401 (register)
     faces,
     flowers,
     folder,
+    gem,
     ilsvrc,
     inat,
     mit67,
@@ -28,6 +29,7 @@ from datasets.readers import (  # noqa: F401 (register)
     orl,
     svhn,
     tiny_imagenet,
+    vipriors,
 )
 from datasets.subsets import held_out_indices, number_of_repeats, subset_indices
 from datasets.text.dataset import RawTextDataset, text_dataset

@@ -278,6 +278,48 @@ def write_word_vectors(path: Path, dimensions: int = 3) -> Path:
     )
 
 
+def write_vipriors(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """ILSVRC 2012 with the lists of VIPriors: half of its training images for validation."""
+    write_ilsvrc(root, classes, 2 * train, test)
+    found = {
+        folder: sorted(root.glob(f"ILSVRC2012_img_{folder}/n*/*")) for folder in ("train", "val")
+    }
+    lines = {k: [f"{path.parent.name}/{path.name}" for path in v] for k, v in found.items()}
+    for i, name in enumerate(("train", "val")):
+        write_lines(root / f"{name}.txt", lines["train"][i::2])
+    write_lines(root / "test.txt", lines["val"])
+    return root
+
+
+def write_gem_cub(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """CUB-200-2011 with the lists of GEM, whose first split has no images but for training."""
+    return _write_gem(root, "{0:03d}.Bird_{0}/bird_{1:04d}", ".jpg", classes, train, test)
+
+
+def write_gem_clamm(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """Latin manuscripts with the lists of GEM."""
+    return _write_gem(root, "page_{0}_{1}", ".tif", classes, train, test)
+
+
+def _write_gem(root: Path, form: str, suffix: str, classes: int, train: int, test: int) -> Path:
+    """Lists of all images for training, two thirds of these, and the others; of images to test."""
+    listed = {"trainval0": [], "train1": [], "val1": [], "test0": []}
+    for i, (label, is_train) in enumerate(_rows(classes, train, test)):
+        name = form.format(label, i)
+        write_image(root / "images" / f"{name}{suffix}", i)
+        lists = ("trainval0", "val1" if i % 3 == 0 else "train1") if is_train else ("test0",)
+        for kind in lists:
+            listed[kind].append(f"{name} {label - 1}")
+    for name, lines in listed.items():
+        write_lines(root / f"{name}.txt", lines)
+    return root
+
+
+def write_gem_cifar10(root: Path) -> Path:
+    """CIFAR-10 with as many images of each class as one split of GEM takes."""
+    return write_cifar10(root, train=50)
+
+
 WRITERS = {
     "CIFAR-10": write_cifar10,
     "CIFAR-100": write_cifar100,
@@ -300,6 +342,10 @@ WRITERS = {
     "iNat": write_inat,
     "iNat2018": write_inat,
     "iNat2019": write_inat2019,
+    "VIPriors": write_vipriors,
+    "GEM-CUB": write_gem_cub,
+    "GEM-CLaMM": write_gem_clamm,
+    "GEM-CIFAR-10": write_gem_cifar10,
 }
 """Writers by the name of the data set; Digits needs no files."""
 

@@ -21,11 +21,11 @@ _SHIFT = 0.15
 
 
 @DATASETS.register("CIFAR-10")
-def read_cifar10(args: ReaderArgs) -> RawImageDataset:
+def read_cifar10(args: ReaderArgs, name: str = "CIFAR-10") -> RawImageDataset:
     """Read CIFAR-10."""
     return _read(
         args,
-        "CIFAR-10",
+        name,
         train_files=[f"data_batch_{i}" for i in range(1, 6)],
         test_file="test_batch",
         labels_key="labels",

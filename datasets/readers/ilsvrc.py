@@ -9,17 +9,18 @@ from datasets.images.published import PUBLISHED
 from datasets.readers.folder import folder_split
 from utils import UserError
 
-_FOLDERS = ("ILSVRC2012_img_train", "ILSVRC2012_img_val")
+FOLDERS = ("ILSVRC2012_img_train", "ILSVRC2012_img_val")
+"""Of images for training and testing."""
 
 
 @DATASETS.register("ILSVRC")
 def read_ilsvrc(args: ReaderArgs) -> RawImageDataset:
     """Read the folders of ILSVRC 2012; class labels are the synsets, like ``n01440764``."""
     root = require_root(args, "ILSVRC")
-    missing = [folder for folder in _FOLDERS if not (root / folder).is_dir()]
+    missing = [folder for folder in FOLDERS if not (root / folder).is_dir()]
     if missing:
         raise UserError(f"{root} does not contain ILSVRC: there is no folder {missing[0]}")
     return RawImageDataset(
-        *(folder_split(root, folder) for folder in _FOLDERS),
+        *(folder_split(root, folder) for folder in FOLDERS),
         **PUBLISHED["ILSVRC"]._asdict(),
     )

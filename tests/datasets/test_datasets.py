@@ -21,8 +21,11 @@ REPOSITORY = Path(__file__).parents[2]
 SHARED = REPOSITORY.parent / "shared"
 SUFFIXES = ("", "-large", "-ilsvrcmean", "-caffe", "-sub2", "-SUB2-Caffe")
 ERASED = ("CUB", "NAB", "Cars", "Flowers", "MIT67Scenes", "Folder", "ORL")
-FILES = (*ERASED, "ILSVRC", "iNat", "iNat2018", "iNat2019", "Tiny-ImageNet", "Faces")
-GRAY = ("Digits", "ORL", "MNIST", "Fashion-MNIST")
+FILES = (
+    *(*ERASED, "ILSVRC", "iNat", "iNat2018", "iNat2019", "Tiny-ImageNet", "Faces"),
+    *("VIPriors", "GEM-CUB", "GEM-CLaMM"),
+)
+GRAY = ("Digits", "ORL", "MNIST", "Fashion-MNIST", "GEM-CLaMM")
 
 # Training size, test size, crop; mean and standard deviation; from the published implementation.
 SIZES = {
@@ -48,6 +51,10 @@ SIZES = {
     "SVHN": (None, None, None),
     "Tiny-ImageNet": (64, 64, 64),
     "Faces": (112, 112, 112),
+    "VIPriors": ((256, 480), 256, 224),
+    "GEM-CUB": (256, 224, 224),
+    "GEM-CLaMM": (256, 224, 224),
+    "GEM-CIFAR-10": (None, None, None),
 }
 STATISTICS = {
     "CUB": ([123.82988033, 127.35116805, 110.25606303], [59.2230949, 58.0736071, 67.80251684]),
@@ -113,8 +120,9 @@ def test_sizes_are_the_published_ones(name, roots):
     settings = get_dataset(name, roots.get(name)).preprocessing
     assert (settings.train_size, settings.test_size, settings.crop_size) == SIZES[name]
     assert settings.erasing == (0.5 if name in ERASED else 0)
-    assert settings.flip == (0 if name in ("Digits", "MNIST", "SVHN") else 0.5)
-    assert settings.shift == (0 if name in FILES and name != "Tiny-ImageNet" else 0.15)
+    assert settings.flip == (0 if name in ("Digits", "MNIST", "SVHN", "GEM-CLaMM") else 0.5)
+    expected = 0 if name in FILES and name != "Tiny-ImageNet" else 0.15
+    assert settings.shift == (0.125 if name == "GEM-CIFAR-10" else expected)  # 4 of 32 pixels
     assert settings.zoom == ((0.75, 1.25) if name == "CIFAR-10" else None)
 
 
