@@ -105,7 +105,7 @@ def read_trials(out: Path, study: Study) -> list[Run]:
     check_study(study, out)
     cells: dict[str, set[Cell]] = {}
     for part in (*study.paper, *study.reduced):
-        cells.setdefault(part.folder, set()).update(part.cells())
+        cells.setdefault(part.folder, set()).update(part.trained())
     return [
         run_of(store, trial, folder)
         for folder, wanted in cells.items()

@@ -176,6 +176,7 @@ def _commands(part: Part, request: Request) -> Commands:
         part.val_fraction,
         max(int(gpus), 1),
         evaluation=tuple(shlex.split(part.evaluation)),
+        by_rate={rate: tuple(shlex.split(more)) for rate, more in part.by_rate.items()},
     )
 
 

@@ -11,8 +11,10 @@ NAMES = (
     *("table-2", "table-3", "figure-1", "figure-2", "figure-3", "overfitting"),
     *("cub50", "orl", "cifar-100-small", "digits"),
     *("dsc-synthetic", "dsc-closed-set", "dsc-dam", "open-set", "verification"),
+    *("vipriors", "baselines"),
 )
-"""The paper's tables and figures, studies of a size that CPUs can do, those of simplex targets."""
+"""The paper's tables and figures, studies of a size that CPUs can do, those of simplex targets, and
+of recipes beyond the paper."""
 
 SCALES = ("paper", "reduced")
 
@@ -60,7 +62,9 @@ class Part:
         new_subsets: whether every seed selects training samples of its own, ``--subset_seed``.
         chosen_on: data set on which the rate is chosen for all; None: on each by itself.
         protocols: by which it is chosen.
-        val_fraction: of the training samples, held out to choose.
+        by_rate: further options of the trainings at a rate, which stands for all of them then.
+        val_fraction: of the training samples, held out to choose; None: ``chosen_on`` has samples
+            for validation of its own, if the protocol needs any.
         gpus: per training.
         embeddings: class embeddings by data set, for semantic losses.
         weights: whether the trainings start from weights, which the user has to give.
@@ -83,6 +87,7 @@ class Part:
     new_subsets: bool = False
     chosen_on: str | None = None
     protocols: tuple[str, ...] = (PAPER,)
+    by_rate: Mapping[float, str] = field(default_factory=dict)
     val_fraction: float | None = None
     gpus: int | None = None
     embeddings: Mapping[str, str] = field(default_factory=dict)
@@ -101,6 +106,11 @@ class Part:
     def cells(self) -> list[Cell]:
         """Return all data sets and losses, in the order of the table."""
         return [(dataset, loss) for dataset in self.datasets for loss in self.losses]
+
+    def trained(self) -> set[Cell]:
+        """Return the cells, and those on which the rates are chosen."""
+        chosen_on = [] if self.chosen_on is None else [self.chosen_on]
+        return {(data, loss) for data in (*self.datasets, *chosen_on) for loss in self.losses}
 
     def candidates(self, cell: Cell, protocol: str) -> list[Trial]:
         """Return the trials that choose the rate of a cell; none if it is fixed."""

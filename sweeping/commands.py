@@ -1,7 +1,7 @@
 """Command lines of trials."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -54,6 +54,7 @@ class Commands:
         gpus: number per trial.
         save_models: whether the trained networks are kept; those that are evaluated are.
         evaluation: one of ``EVALUATIONS``, followed by options of its own; empty: none.
+        by_rate: further options of the trials with a learning rate.
     """
 
     options: tuple[str, ...]
@@ -63,6 +64,7 @@ class Commands:
     gpus: int = 1
     save_models: bool = False
     evaluation: tuple[str, ...] = ()
+    by_rate: Mapping[float, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, trial: Trial, folder: Path) -> list[str]:
         """Return script and arguments of the training.
@@ -78,7 +80,8 @@ class Commands:
             command += ["--embedding", self.embedding(point.loss, point.dataset)]
         command += [_rate_option(self.options), number(point.learning_rate)]
         command += ["--seed", str(point.seed)]
-        if trial.protocol == VALIDATION:
+        command += self.by_rate.get(point.learning_rate, ())
+        if trial.protocol == VALIDATION and self.val_fraction is not None:
             command += ["--val_fraction", number(self.val_fraction)]
         command += self.options
         command += ["--history", str(folder / "history.csv")]

@@ -67,6 +67,9 @@ def shared_settings(trials: Sequence[Trial], commands: Commands, program: str) -
     settings = {"KERAS_BACKEND": backend_name()}
     if commands.evaluation:
         settings["--evaluate"] = shlex.join(commands.evaluation)
+    for rate, options in commands.by_rate.items():
+        settings[f"at the rate {number(rate)}"] = shlex.join(options)
+    commands = replace(commands, by_rate={})
     for trial in {(t.point.loss, t.point.dataset, t.protocol): t for t in trials}.values():
         # The same training samples whatever subset and split the trial draws.
         trial = replace(trial, point=replace(trial.point, subset_seed=0, split=""))
@@ -84,7 +87,7 @@ def _settings_of(trial: Trial, commands: Commands, program: str) -> dict[str, st
         if name in parsed:
             differs = name == "finetune_init"  # by default
             settings[f"{loss.command} --{name}" if differs else f"--{name}"] = str(parsed[name])
-    if trial.protocol == VALIDATION:
+    if trial.protocol == VALIDATION and commands.val_fraction is not None:
         settings["--val_fraction"] = number(commands.val_fraction)
     if parse_name(dataset).base == "Folder":  # any other is known by its name
         if parsed["data_root"] is None:

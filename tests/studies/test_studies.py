@@ -27,7 +27,8 @@ def test_parts_name_what_exists(part):
     assert [dataset_key(name) for name in part.datasets] == list(part.datasets)
     assert set(part.losses) <= set(LOSSES)
     assert part.chosen_on is None or dataset_key(part.chosen_on) == part.chosen_on
-    assert (VALIDATION in part.protocols) == (part.val_fraction is not None)
+    of_its_own = "_train" in (part.chosen_on or "")  # images for validation
+    assert (VALIDATION in part.protocols) == (part.val_fraction is not None or of_its_own)
     assert all(rate > 0 for loss in part.losses for rate in part.rates_of(loss))
     assert 0 < part.search_seeds <= len(part.seeds)
 

@@ -1,0 +1,69 @@
+"""The image classification of the VIPriors challenge: 100 images per class of ILSVRC."""
+
+from collections.abc import Mapping
+
+from studies.study import Part, Study
+
+_STEPS = "--lr_schedule Step --step_len 30 --weight_decay 1e-4 --clipgrad 0 --erasing off"
+_PAPER = f"--architecture resnet-50-v1.5 --batch_size 256 --crop_scale 0.08 1 {_STEPS}"
+_SMALL = f"--architecture rn18 --batch_size 128 --repeats 1 --crop_scale 0.08 1 {_STEPS}"
+_FULL, _RANDAUGMENT, _CUTMIX = "--fconv", "--randaugment 2 9", "--cutmix 1 --cutmix_prob 1"
+_BOTH = ("xent", "cosine+xent")
+_DATA, _SMALL_DATA = "VIPriors_trainval", "Tiny-ImageNet-sub50"
+
+
+def _options(common: str, epochs: int, more: str) -> dict[str, str]:
+    """Return options and folder: trainings with the same options share one."""
+    first = more.removeprefix("--").split()[:1]
+    options = (common, f"--epochs {epochs} --val_every {epochs}", more)
+    return {"options": " ".join(options).strip(), "folder": "-".join((*first, str(epochs)))}
+
+
+def _part(title: str, epochs: int, more: str, figures: Mapping[str, float]) -> Part:
+    return Part(
+        f"{title}, {epochs} epochs",
+        (_DATA,),
+        tuple(figures),
+        (0.1,),
+        **_options(_PAPER, epochs, more),
+        reported={(_DATA, loss): accuracy for loss, accuracy in figures.items()},
+        gpus=1,
+    )
+
+
+def _small(title: str, more: str, losses: tuple[str, ...], **others) -> Part:
+    options = _options(_SMALL, 90, more)
+    return Part(title, (_SMALL_DATA,), losses, (0.1,), **options, seeds=(0, 1, 2), **others)
+
+
+STUDY = Study(
+    "vipriors",
+    "VIPriors: 100 images per class of ILSVRC",
+    "The table of a talk about the cosine loss in the VIPriors challenge, and the baselines of the "
+    "challenge. The talk's cross-entropy is that of the unit vector itself, without a layer of its "
+    "own as here; its batch size, learning rate and settings of RandAugment are not known: those "
+    "of the baseline and of the RandAugment paper stand in. Both train on the lists for training "
+    "and validation here, and are judged by the test images once, after the last epoch.",
+    paper=(
+        _part("Baseline of the challenge", 90, "", {"xent": 26.39}),
+        _part("Baseline of the challenge, full convolutions", 90, _FULL, {"xent": 31.16}),
+        _part("ResNet-50", 90, "", {"xent": 28.212, "cosine+xent": 34.012}),
+        _part("ResNet-50", 180, "", {"cosine+xent": 34.552}),
+        _part("ResNet-50, RandAugment", 90, _RANDAUGMENT, {"cosine+xent": 29.714}),
+        _part("ResNet-50, RandAugment", 180, _RANDAUGMENT, {"cosine+xent": 30.194}),
+        _part("ResNet-50, CutMix", 90, _CUTMIX, {"xent": 28.168}),
+        _part("ResNet-50, CutMix", 180, _CUTMIX, {"xent": 32.196}),
+        _part("ResNet-50, CutMix", 270, _CUTMIX, {"xent": 31.524}),
+        _part("ResNet-50, full convolutions", 90, _FULL, {"xent": 32.668, "cosine+xent": 32.538}),
+        _part("ResNet-50, full convolutions", 180, _FULL, {"cosine+xent": 34.988}),
+    ),
+    reduced=(
+        _small("Ordinary", "", _BOTH, compared=_BOTH),
+        _small("Full convolutions", _FULL, _BOTH, compared=_BOTH),
+        _small("RandAugment", _RANDAUGMENT, ("cosine+xent",)),
+        _small("CutMix", _CUTMIX, ("xent",)),
+    ),
+    reduced_text="Reduced against the challenge: Tiny-ImageNet, 200 classes in 64 pixels, 50 "
+    "training images per class; rn18 in place of ResNet-50; batches of 128 in place of 256; one "
+    "number of epochs. One rate for both losses, that of the challenge: it is not searched.",
+)

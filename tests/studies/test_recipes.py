@@ -1,0 +1,135 @@
+"""Studies beyond the paper: what is tried for each loss, and that the commands take it."""
+
+import importlib
+import shlex
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from studies.choice import outcome
+from studies.results import Run, runs_of
+from studies.running import Request, _commands
+from studies.study import Part, load
+from sweeping.engine import shared_settings
+from sweeping.grid import VALIDATION, Trial
+
+RECIPES = [
+    pytest.param(part, id=f"{name}-{part.folder}")
+    for name in ("vipriors", "baselines")
+    for parts in (load(name).paper, load(name).reduced)
+    for part in {part.folder: part for part in parts}.values()
+]
+
+
+def commands(part):
+    return _commands(part, Request(Path("out"), data_roots={"": "data"}))
+
+
+def parsed(command):
+    script, *arguments = command
+    parser = importlib.import_module(Path(script).stem).build_parser()
+    return vars(parser.parse_args(arguments))
+
+
+@pytest.mark.parametrize("part", RECIPES)
+def test_commands_know_all_options(part):
+    first = {trial.point.loss: trial for trial in part.search()}
+    for trial in first.values():
+        options = parsed(commands(part).of(trial, Path("trial")))
+        assert options["epochs"] == options["val_every"]  # tested once, after the last epoch
+
+
+def test_the_talk_and_the_challenge_share_their_trainings():
+    study = load("vipriors")
+    names = {(part.folder, trial.name) for part in study.paper for trial in part.search()}
+    reported = [value for part in study.paper for value in part.reported.values()]
+
+    assert len(names) == 11
+    assert sorted(reported)[:3] == [26.39, 28.168, 28.212] and len(reported) == 13
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "batches"),
+    [("CUB", 100, {8, 16, 32}), ("CIFAR-10", 250, {10, 25, 50}), ("CLaMM", 100, {8, 16, 32})],
+)
+def test_the_published_search(name, count, batches):
+    parts = [p for p in load("baselines").paper if p.datasets[0].startswith(f"GEM-{name}_")]
+
+    assert len(parts) == 3 * 3  # splits and variants
+    assert len({tuple(part.by_rate.items()) for part in parts}) == 1  # the same for all
+    tried = parts[0].by_rate
+    assert len(tried) == count and set(tried) == set(parts[0].rates_of("cosine"))
+    options = [dict(zip(o[::2], o[1::2], strict=True)) for o in map(shlex.split, tried.values())]
+    decays = [float(o["--weight_decay"]) for o in options]
+    for values, low in ((list(tried), -4), (decays, -5)):
+        exponents = np.sort(np.log10(values))
+        uniform = low + (-1 - low) * (np.arange(count) + 0.5) / count
+        # Kolmogorov-Smirnov at one percent: 1.63 / sqrt(n) of the range.
+        assert np.abs(exponents - uniform).max() < 1.63 / np.sqrt(count) * (-1 - low)
+    sizes = Counter(int(o["--batch_size"]) for o in options)
+    assert set(sizes) == batches and min(sizes.values()) > 0.2 * count
+
+
+def test_a_small_search_has_as_many_trials_for_every_loss_and_variant():
+    parts = load("baselines").reduced
+    counts = Counter((part.folder, trial.point.loss) for part in parts for trial in part.search())
+
+    assert set(counts.values()) == {8} and len(counts) == 3 * 3
+    assert all(part.seeds == (0, 1, 2) and part.protocols == (VALIDATION,) for part in parts)
+
+
+PART = Part(
+    "validation images of its own",
+    ("GEM-CUB_trainval1",),
+    ("xent",),
+    (0.1, 0.02),
+    "--epochs 3",
+    seeds=(0, 1),
+    chosen_on="GEM-CUB_train1",
+    protocols=(VALIDATION,),
+    by_rate={0.1: "--weight_decay 0.5", 0.02: "--weight_decay 0.25"},
+)
+
+
+def test_options_follow_the_rate_wherever_it_is_trained():
+    build = commands(PART)
+    trials = [*PART.search(), *PART.repeated(("GEM-CUB_trainval1", "xent"), 0.02)]
+    found = [parsed(build.of(trial, Path("trial"))) for trial in trials]
+
+    assert [(o["dataset"], o["sgdr_max_lr"], o["weight_decay"], o["seed"]) for o in found] == [
+        ("GEM-CUB_train1", 0.1, 0.5, 0),
+        ("GEM-CUB_train1", 0.02, 0.25, 0),
+        ("GEM-CUB_trainval1", 0.02, 0.25, 0),
+        ("GEM-CUB_trainval1", 0.02, 0.25, 1),
+    ]
+    assert {o["val_fraction"] for o in found} == {None}
+    assert PART.trained() == {(trial.point.dataset, "xent") for trial in trials}
+
+
+def test_a_folder_has_one_kind_of_options_by_rate():
+    first, second = (shared_settings(trials, commands(PART), "study.py") for trials in _halves())
+
+    assert first == second
+    assert first["at the rate 0.02"] == "--weight_decay 0.25" and first["--weight_decay"] == "0.0"
+
+
+def _halves():
+    trials = PART.search()
+    return trials[:1], trials[1:]
+
+
+def test_the_rate_is_chosen_by_validation_images_and_reported_on_test_images():
+    def run(trial: Trial, last: float, test: float) -> Run:
+        command = f"python learn_classifier.py {PART.options} --history h"
+        return Run("", trial.name, "finished", 1, command, None, {}, 0, 3, last=last, test=test)
+
+    cell = ("GEM-CUB_trainval1", "xent")
+    candidates = [run(t, last, 0.9) for t, last in zip(PART.search(), (0.3, 0.4), strict=True)]
+    repeated = [
+        run(t, 0.99, test) for t, test in zip(PART.repeated(cell, 0.02), (0.5, 0.6), strict=True)
+    ]
+
+    found = outcome(PART, cell, VALIDATION, runs_of([*candidates, *repeated], PART))
+    assert (found.rate, found.values, found.tried) == (0.02, (0.5, 0.6), "2/2")
