@@ -1,15 +1,20 @@
 """How long does it take from the command to the end of the first training step?
 
-Starts the real command several times, waits for its line about the first step and ends it.
+Starts the real command several times, waits for its line about the first step and ends it. With
+``--pairs`` under JAX, each run has a partner before it that finds no compiled code.
 """
 
 import argparse
 import logging
+import os
 import re
+import resource
 import signal
 import statistics
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +33,11 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the command line."""
     parser = arguments.build_parser(__doc__.splitlines()[0])
     parser.add_argument("--runs", type=positive, default=3, metavar="N", help="one by one")
+    parser.add_argument(
+        "--pairs",
+        action="store_true",
+        help="under JAX: N pairs, of a first run, which compiles, and a second one",
+    )
     add_output_options(parser)
     parser.add_argument("options", nargs="+", help="of learn_classifier.py, after --")
     return parser
@@ -35,19 +45,50 @@ def build_parser() -> argparse.ArgumentParser:
 
 def measure(args: argparse.Namespace) -> None:
     with recorded(args) as report:
-        report["seconds"] = seconds = [_first_step(args.options) for _ in range(args.runs)]
+        if args.pairs:
+            pairs = [_pair(args.options) for _ in range(args.runs)]
+            report["first_runs"], report["second_runs"] = map(list, zip(*pairs, strict=True))
+            for name in ("first_runs", "second_runs"):
+                for kind in ("seconds", "computing"):
+                    _tell(f"{name.replace('_', ' ')}, {kind}", [run[kind] for run in report[name]])
+        else:
+            report["seconds"] = [_first_step(args.options) for _ in range(args.runs)]
+            _tell("Seconds to the first step", report["seconds"])
+        report["load_at_end"] = os.getloadavg()
+
+
+def _tell(what: str, seconds: list[float]) -> None:
     told = ", ".join(f"{value:.1f}" for value in seconds)
-    results.info("Seconds to the first step: %s (median %.1f)", told, statistics.median(seconds))
+    results.info("%s: %s (median %.1f)", what, told, statistics.median(seconds))
 
 
-def _first_step(options: list[str]) -> float:
+def _pair(options: list[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the seconds of a run that finds no compiled code, and of the same run after it.
+
+    Seconds of computing, of the whole process, depend less on what else the machine does.
+    """
+
+    def measured() -> dict[str, float]:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = _first_step(options, environment)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return {"seconds": seconds, "computing": used}
+
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"JAX_COMPILATION_CACHE_DIR": folder, "JAX_ENABLE_COMPILATION_CACHE": "1"}
+        return measured(), measured()
+
+
+def _first_step(options: list[str], environment: Mapping[str, str] | None = None) -> float:
     """Return the seconds that one run needed to its first step.
 
     Raises:
         UserError: it ended before its first step.
     """
     command = [sys.executable, str(ROOT / "learn_classifier.py"), *options]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+    env = os.environ | (environment or {})
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as run:
         line = ""
         for line in run.stderr:
             if told := _TOLD.search(line):

@@ -15,6 +15,8 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,21 +132,31 @@ class Worker:
         configuration: what it reads.
         contestant: what trains.
         python: what runs it.
+        environment: more variables of it.
 
     Attributes:
         started: what it answered after the first step.
         turns: what it answered after each turn.
     """
 
-    def __init__(self, configuration: dict[str, object], contestant: Contestant, python: Path):
+    def __init__(
+        self,
+        configuration: dict[str, object],
+        contestant: Contestant,
+        python: Path,
+        environment: Mapping[str, str] | None = None,
+    ):
         script = Path(__file__).with_name("step_worker.py")
+        # A pipe that nobody reads would fill up.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the process)
         self.process = subprocess.Popen(
             [str(python), str(script), json.dumps(configuration)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
             env=os.environ
+            | dict(environment or {})
             | ({"KERAS_BACKEND": contestant.backend} if contestant.backend else {})
             | ({} if contestant.onednn else {"TF_ENABLE_ONEDNN_OPTS": "0"}),
         )
@@ -165,12 +177,19 @@ class Worker:
                 return json.loads(line)
         raise EOFError(f"the process ended with status {self.process.wait()}")
 
+    def last_words(self) -> str:
+        """Return the last line that the process wrote to standard error."""
+        self._errors.seek(0)
+        *_, last = self._errors.read().decode(errors="replace").strip().splitlines() or ["silent"]
+        return last
+
     def close(self) -> None:
         """End the process."""
         self.process.kill()
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+        self._errors.close()
 
 
 def _start(

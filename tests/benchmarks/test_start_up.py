@@ -1,6 +1,7 @@
 """The benchmark of the start, and its profile."""
 
 import json
+from pathlib import Path
 
 from benchmarks import start_up, start_up_profile
 from tests.commands.running import TINY, run, succeed
@@ -46,3 +47,23 @@ def test_a_run_of_two_steps_is_too_short(tmp_path):
     outcome = run(start_up_profile, f"-- {options} --epochs 1")
     assert outcome.status == 1
     assert "ended before its third step, with exit status 0" in outcome.err
+
+
+def test_pairs_share_a_folder_of_compiled_code_that_is_empty_at_first(tmp_path, monkeypatch):
+    seen = []
+
+    def first_step(options, environment):
+        assert environment["JAX_ENABLE_COMPILATION_CACHE"] == "1"
+        folder = Path(environment["JAX_COMPILATION_CACHE_DIR"])
+        seen.append((folder, [path.name for path in folder.iterdir()]))
+        (folder / "compiled").touch()
+        return 9.0 - len(seen)
+
+    monkeypatch.setattr(start_up, "_first_step", first_step)
+    outcome = succeed(start_up, f"--pairs --runs 2 --output {tmp_path / 's.json'} -- x")
+    (one, nothing), (same, there), (other, again), _ = seen
+    assert one == same != other and (nothing, there, again) == ([], ["compiled"], [])
+    stored = json.loads((tmp_path / "s.json").read_text())
+    assert [run["seconds"] for run in stored["first_runs"]] == [8, 6]
+    assert [run["seconds"] for run in stored["second_runs"]] == [7, 5]
+    assert "second runs, seconds: 7.0, 5.0 (median 6.0)" in outcome.out
