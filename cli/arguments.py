@@ -129,6 +129,14 @@ def fraction(text: str) -> float:
     return _number(text, float, 0, 1)
 
 
+def below_one(text: str) -> float:
+    """Parse a number from 0, less than 1."""
+    value = fraction(text)
+    if value == 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to less than 1")
+    return value
+
+
 def _number(text: str, kind: type, low: float, high: float = sys.float_info.max) -> float:
     try:
         value = kind(text)

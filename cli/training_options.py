@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 
 from cli.arguments import (
+    below_one,
     fraction,
     known,
     non_negative_float,
@@ -111,15 +112,32 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         "--optimizer",
         choices=OPTIMIZERS,
         default="sgd",
-        help="sgd: stochastic gradient descent with a momentum of 0.9; adam: Adam",
+        help="sgd: stochastic gradient descent with a momentum of 0.9; adam: Adam; adamw: the same "
+        "with another weight decay",
     )
     add(
         "--weight_decay",
         type=non_negative_float,
         default=0.0,
         metavar="D",
-        help="add D times the weights to their clipped gradients, as PyTorch does; it comes on top "
-        "of the penalties that a network has",
+        help="add D times the weights to their clipped gradients, as PyTorch does; adamw: take D "
+        "times the learning rate times the weights off them. It comes on top of the penalties that "
+        "a network has",
+    )
+    add(
+        "--accumulate",
+        type=positive,
+        default=1,
+        help="batches of which the mean gradient makes one step, as a batch of so many times the "
+        "size does",
+    )
+    add(
+        "--ema",
+        type=below_one,
+        default=0.0,
+        metavar="DECAY",
+        help="evaluate and save the exponential moving average of weights and batch statistics; "
+        "like 0.999; 0: the weights themselves",
     )
     add(
         "--top_k_acc",
@@ -198,8 +216,9 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     add("--clr_step_len", positive, "CLR: epochs from the lowest to the highest rate; 20 in all")
     add("--clr_min_lr", non_negative_float, "CLR: lowest learning rate")
     add("--clr_max_lr", non_negative_float, "CLR: highest learning rate")
-    add("--cosine_max_lr", non_negative_float, "Cosine: learning rate of the first step")
+    add("--cosine_max_lr", non_negative_float, "Cosine: highest learning rate, of the first step")
     add("--cosine_min_lr", non_negative_float, "Cosine: learning rate after the last step")
+    add("--cosine_warmup", non_negative_int, "Cosine: first epochs, in which the rate rises")
     add("--step_lr", non_negative_float, "Step: first learning rate")
     add("--step_len", positive, "Step: epochs with the same rate")
     add("--step_factor", non_negative_float, "Step: factor to the rate after so many epochs")

@@ -29,25 +29,29 @@ def clr_learning_rate(
 ) -> float:
     """Return the triangular cyclical rate (Smith, WACV 2017): up and down along straight lines.
 
-    The iteration is the number of batches trained so far; from the lowest to the highest rate takes
-    ``half_cycle`` batches.
+    The iteration is the number of steps so far; from the lowest to the highest rate takes
+    ``half_cycle`` steps.
     """
     position = iteration % (2 * half_cycle) / half_cycle
     return min_lr + (max_lr - min_lr) * (1 - abs(1 - position))
 
 
 def cosine_learning_rate(
-    iteration: int, iterations: int, max_lr: float = 0.1, min_lr: float = 0.0
+    iteration: int, iterations: int, max_lr: float = 0.1, min_lr: float = 0.0, warmup: int = 0
 ) -> float:
     """Return the rate of one half wave over the whole training (Loshchilov, Hutter, ICLR 2017).
 
     Args:
-        iteration: batches trained so far.
-        iterations: batches of the whole training.
-        max_lr: rate of the first batch.
+        iteration: steps so far.
+        iterations: steps of the whole training.
+        max_lr: rate of the first step, or of the last one of the warm-up.
         min_lr: rate that the last ones approach.
+        warmup: steps before the wave, in which the rate rises linearly (Goyal et al.,
+            https://arxiv.org/abs/1706.02677).
     """
-    share = min(iteration / max(iterations, 1), 1)
+    if iteration < warmup:
+        return max_lr * (iteration + 1) / warmup
+    share = min((iteration - warmup) / max(iterations - warmup, 1), 1)
     return min_lr + (max_lr - min_lr) * (1 + math.cos(math.pi * share)) / 2
 
 

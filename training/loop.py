@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,12 +20,12 @@ from training.callbacks.epoch_log import (
     FirstStep,
     accuracy_name,
     best_epoch,
-    format_metrics,
 )
 from training.callbacks.feature_plots import FeaturePlots
 from training.callbacks.garbage import GarbageOfEpochs
 from training.callbacks.tensorboard import Logs
 from training.callbacks.validation import Validation
+from training.callbacks.weight_copies import WeightAverage
 from training.finetuning import last_layers, load_pretrained, training_only
 from training.objectives.objective import Objective
 from training.optimizer import build_optimizer, decay_per_iteration
@@ -52,7 +52,6 @@ from training.snapshots.resuming import (
 from utils import UsageError, UserError, unknown_name
 
 logger = logging.getLogger(__name__)
-results = logging.getLogger("results")
 
 
 @dataclass(frozen=True)
@@ -105,18 +104,25 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     validation = Validation(_evaluator(run), validating, options.val_every, schedule.ends_cycle)
     if point.state.phase == LAST_LAYERS:
         point = _start_from_pretrained(run, training, validation, point)
-    per_pass = len(run.dataset.train) // options.batch_size
-    rate = schedule.callback(Steps(len(training), per_pass, point.state.step))
-    decay = decay_per_iteration(options.max_decay, schedule.epochs * len(training))
-    _compile(run, schedule.initial_lr, decay)
+    steps = _steps(run, schedule.epochs * len(training))
+    _compile(run, schedule.initial_lr, decay_per_iteration(options.max_decay, steps))
+    rate = schedule.callback(
+        Steps(
+            *(len(training), len(run.dataset.train) // options.batch_size, point.state.step),
+            options.accumulate,
+        )
+    )
+    averages = [WeightAverage(run.model, options.ema)] if options.ema else []
+    for average in averages:
+        validation.weights = average.in_place
     reporter = EpochReporter(schedule.epochs, point.state.records, options.outputs.history)
-    snapshots = _snapshots(run, point, reporter, rate)
+    snapshots = _snapshots(run, point, reporter, rate, averages)
     logs = [Logs(options.outputs.log_dir)] if options.outputs.log_dir else []
     logs += _feature_plots(run, validation)
     record = HistoryRecord(reporter, _open(run, point, snapshots))
-    watching = [rate, reporter, record, *snapshots, *logs]
+    watching = [rate, *averages, reporter, record, *snapshots, *logs]
     _fit(run, training, validation, point, schedule.epochs, watching, snapshots)
-    with explained(snapshots):
+    with explained(snapshots), validation.weights():
         reporter.complete()
         failures = [c.error for c in (reporter, *snapshots, *logs) if c.error]
         metrics, failed = _evaluate_and_save(run, point, validation.evaluator, testing, reporter)
@@ -126,6 +132,17 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     if metrics.diverged:
         raise UserError("the training diverged: the network's outputs are not finite numbers")
     return metrics
+
+
+def _steps(run: Training, batches: int) -> int:
+    """Return how many steps so many batches make."""
+    steps = batches // run.options.accumulate
+    if batches and not steps:
+        raise UsageError(
+            f"--accumulate {run.options.accumulate}: the training has {batches} batches in all, "
+            "which make no step"
+        )
+    return steps
 
 
 def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
@@ -212,7 +229,7 @@ def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
     run.model.compile(
         optimizer=build_optimizer(
             *(learning_rate, options.clipgrad, options.nesterov, decay),
-            *(options.optimizer, options.weight_decay),
+            *(options.optimizer, options.weight_decay, options.accumulate),
         ),
         jit_compile=backend.jit_compile(options.jit),
         steps_per_execution=options.steps_per_execution,
@@ -227,6 +244,7 @@ def _snapshots(
     point: ResumePoint,
     reporter: EpochReporter,
     rate: keras.callbacks.Callback | None = None,
+    averages: Sequence[WeightAverage] = (),
 ) -> list[Snapshot]:
     options = run.options
     if options.outputs.snapshot is None:
@@ -236,6 +254,7 @@ def _snapshots(
         Snapshot(
             *(options.outputs.snapshot, point.state, reporter, rate, best),
             *(options.snapshot_minutes, run.group),
+            [variable for average in averages for variable in average.variables],
         )
     ]
 
@@ -258,7 +277,7 @@ def _open(run: Training, point: ResumePoint, snapshots: list[Snapshot]) -> dict[
     for snapshot in snapshots:
         snapshot.set_model(run.model)
         if point.resumed:
-            restore(snapshot.path, run.model)
+            restore(snapshot.path, run.model, snapshot.copies)
         elif not snapshot.path.exists():
             snapshot.write()
     record = run_record(run.model, run.dataset, run.command, run=point.state.run)
@@ -343,21 +362,6 @@ def _original_errors(batches: Batches, fit: Callable[[], None]) -> None:
         raise batches.error from error
 
 
-def _report(run: Training, metrics: Metrics, reporter: EpochReporter) -> None:
-    """Log the metrics of the final network, and the best epoch."""
-    results.info("Final evaluation - %s", format_metrics(metrics.values))
-    if metrics.diverged:
-        results.info("Diverged: the outputs are not finite, and no class follows from them")
-    else:
-        results.info("Average Accuracy: %.4f", metrics.average_accuracy)
-    best = best_epoch(reporter.records)
-    if best:
-        name = accuracy_name(best)
-        where = "" if run.dataset.validation is None else " (of the images held out for validation)"
-        found = best["epoch"], reporter.epochs, name, best[name], where
-        results.info("Best epoch: %d/%d - %s: %.4f%s", *found)
-
-
 def _evaluate_and_save(
     run: Training,
     point: ResumePoint,
@@ -374,7 +378,7 @@ def _evaluate_and_save(
     files.save_network(run.model, describe_model(run.model, run.dataset, run.objective))
     files.write_records(facts)
     metrics = evaluator(testing, int(run.options.progress))
-    _report(run, metrics, reporter)
+    reporter.conclude(metrics, held_out=run.dataset.validation is not None)
     files.save_features(of_test_split(metrics.features, run.dataset))
     final = {**metrics.values, "average_accuracy": metrics.average_accuracy}
     files.write_records(facts | {"diverged": metrics.diverged, "final": final})

@@ -1,4 +1,4 @@
-"""Optimizers, clipped by the norm of the gradient: SGD with momentum 0.9, of the paper; Adam."""
+"""Optimizers, clipped by the norm of the gradient: SGD with momentum 0.9, of the paper; Adam(W)."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -16,12 +16,10 @@ MOMENTUM = 0.9
 
 # Options of Keras' optimizers that the fused step does not know, and the value of each without it.
 _NOT_FUSED = {
-    "weight_decay": None,
     "clipnorm": None,
     "clipvalue": None,
     "use_ema": False,
     "loss_scale_factor": None,
-    "gradient_accumulation_steps": None,
 }
 
 
@@ -55,8 +53,8 @@ class _Decaying:
         return learning_rate / (1 + self.decay * ops.cast(self.iterations, "float32"))
 
 
-class SGD(_Decaying, keras.optimizers.SGD):
-    """SGD in few operations where the backend has them."""
+class _Fused(_Decaying):
+    """Clip and step in few operations where the backend has them; else as Keras does."""
 
     _warned = False
 
@@ -68,7 +66,7 @@ class SGD(_Decaying, keras.optimizers.SGD):
         """Clip, and update all variables, in few operations where the backend has them.
 
         Keras would clip the gradient of each replica before it adds them up: about as many times
-        less as there are replicas.
+        less as there are replicas. Nor can it accumulate gradients of several replicas.
 
         Raises:
             UsageError: the fused step lacks something that is wanted of several replicas.
@@ -84,23 +82,44 @@ class SGD(_Decaying, keras.optimizers.SGD):
             super().apply(grads, trainable_variables)
             return
         gradients, variables = zip(*pairs, strict=True)
-        backend.momentum_steps(
+        step = partial(self._fused_steps, variables)
+        if count := self.gradient_accumulation_steps:
+            sums = [self._accumulated_gradients[self._get_variable_index(v)] for v in variables]
+            due = (self._iterations + 1) % count == 0
+            backend.accumulated_steps(sums, replicas.total(gradients), count, due, step)
+        else:
+            step(replicas.total(gradients))
+        self._iterations.assign_add(1)  # of batches; ``iterations`` are steps
+
+    def _fused_steps(
+        self, variables: Sequence[keras.Variable], gradients: Sequence[KerasTensor]
+    ) -> None:
+        """Decay the weights as Keras does, beside the step; then step."""
+        rate = ops.convert_to_tensor(self.learning_rate)
+        if self.weight_decay:
+            backend.decay_weights(variables, rate * self.weight_decay)
+        self._step(
             variables,
-            [self.momentums[self._get_variable_index(v)] for v in variables],
-            replicas.total(gradients),
-            self._decayed(ops.convert_to_tensor(self.learning_rate)),
-            self.momentum,
-            self.nesterov,
-            self.global_clipnorm,
-            self.penalty,
+            backend.Gradients(gradients, self.global_clipnorm, self.penalty),
+            self._decayed(rate),
         )
-        self.iterations.assign_add(1)
+
+    def _step(
+        self,
+        variables: Sequence[keras.Variable],
+        gradients: backend.Gradients,
+        learning_rate: KerasTensor,
+    ) -> None:
+        raise NotImplementedError
+
+    def _own(
+        self, slots: Sequence[keras.Variable], variables: Sequence[keras.Variable]
+    ) -> list[keras.Variable]:
+        return [slots[self._get_variable_index(variable)] for variable in variables]
 
     def _lacking(self, pairs: Sequence[tuple[KerasTensor, keras.Variable]]) -> list[str]:
         """Return what the fused step does not support, of all that is asked for."""
         lacking = [name for name, off in _NOT_FUSED.items() if getattr(self, name) != off]
-        if not self.momentum:
-            lacking.append("no momentum")
         if any(hasattr(gradient, "indices") for gradient, _ in pairs):
             lacking.append("sparse gradients")
         for name in ("constraint", "overwrite_with_gradient"):
@@ -119,15 +138,53 @@ class SGD(_Decaying, keras.optimizers.SGD):
             logger.warning("%s: steps in Keras' own way, which is slower", ", ".join(lacking))
 
 
-class Adam(_Decaying, keras.optimizers.Adam):
+class SGD(_Fused, keras.optimizers.SGD):
+    """Stochastic gradient descent with momentum."""
+
+    def _step(
+        self,
+        variables: Sequence[keras.Variable],
+        gradients: backend.Gradients,
+        learning_rate: KerasTensor,
+    ) -> None:
+        velocities = self._own(self.momentums, variables)
+        options = self.momentum, self.nesterov
+        backend.momentum_steps(variables, velocities, gradients, learning_rate, *options)
+
+    def _lacking(self, pairs: Sequence[tuple[KerasTensor, keras.Variable]]) -> list[str]:
+        return super()._lacking(pairs) + ["no momentum"] * (not self.momentum)
+
+
+class Adam(_Fused, keras.optimizers.Adam):
     """Adam (Kingma and Ba, https://arxiv.org/abs/1412.6980)."""
+
+    def _step(
+        self,
+        variables: Sequence[keras.Variable],
+        gradients: backend.Gradients,
+        learning_rate: KerasTensor,
+    ) -> None:
+        moments = [self._own(slots, variables) for slots in (self._momentums, self._velocities)]
+        step = ops.cast(self.iterations + 1, "float32")
+        options = step, self.beta_1, self.beta_2, self.epsilon
+        backend.adam_steps(variables, *moments, gradients, learning_rate, *options)
+
+    def _lacking(self, pairs: Sequence[tuple[KerasTensor, keras.Variable]]) -> list[str]:
+        return super()._lacking(pairs) + ["amsgrad"] * self.amsgrad
+
+
+class AdamW(Adam, keras.optimizers.AdamW):
+    """Adam with weight decay beside the step (https://arxiv.org/abs/1711.05101)."""
 
 
 OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "sgd": partial(SGD, momentum=MOMENTUM),
     "adam": partial(Adam, epsilon=1e-8),  # PyTorch's
+    "adamw": partial(AdamW, epsilon=1e-8),
 }
 """Functions of the learning rate, the norm to clip at, and the arguments of ``_Decaying``."""
+
+_DECOUPLED = ("adamw",)
 
 
 class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
@@ -157,6 +214,7 @@ def build_optimizer(
     decay: float = 0.0,
     name: str = "sgd",
     weight_decay: float = 0.0,
+    accumulate: int = 1,
 ) -> keras.optimizers.Optimizer:
     """Return an optimizer, SGD as published by default; with a scaled loss in float16.
 
@@ -167,11 +225,14 @@ def build_optimizer(
         nesterov: Nesterov momentum, of SGD.
         decay: of the learning rate, see ``_Decaying``.
         name: a key of ``OPTIMIZERS``.
-        weight_decay: the penalty of ``_Decaying``.
+        weight_decay: the penalty of ``_Decaying``; of ``adamw``, this times the learning rate
+            times the weights is taken off them.
+        accumulate: number of batches whose mean gradient makes one step.
     """
     optimizer = OPTIMIZERS[name](
         decay=decay,
-        penalty=weight_decay,
+        **{"weight_decay" if name in _DECOUPLED else "penalty": weight_decay},
+        gradient_accumulation_steps=accumulate if accumulate > 1 else None,
         learning_rate=learning_rate,
         global_clipnorm=clip_norm or None,
         **({"nesterov": True} if nesterov else {}),

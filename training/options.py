@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-OPTIMIZERS = ("sgd", "adam")
+OPTIMIZERS = ("sgd", "adam", "adamw")
 """The keys of ``training.optimizer.OPTIMIZERS``, repeated here for commands without Keras."""
 
 
@@ -25,6 +25,7 @@ class ScheduleOptions:
     clr_max_lr: float = 0.1
     cosine_max_lr: float = 0.1
     cosine_min_lr: float = 0.0
+    cosine_warmup: int = 0  # epochs
     step_lr: float = 0.1
     step_len: int = 30  # epochs
     step_factor: float = 0.1
@@ -68,7 +69,9 @@ class TrainingOptions:
     max_decay: float = 0.0  # factor on the learning rate at the end; 0: no decay
     nesterov: bool = False
     optimizer: str = "sgd"  # one of OPTIMIZERS
-    weight_decay: float = 0.0  # part of the gradient, after clipping; 0: none
+    weight_decay: float = 0.0  # part of the clipped gradient, of adamw beside it; 0: none
+    accumulate: int = 1  # batches of a step
+    ema: float = 0.0  # decay of the moving average of the weights, below 1; 0: no average
     plot_every: int | None = None  # epochs; None: val_every
     initial_epoch: int = 0
     snapshot_minutes: float | None = None  # between snapshots within an epoch; None: after epochs

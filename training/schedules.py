@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from training import learning_rates
 from training.options import ScheduleOptions
+from utils import UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -14,11 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Steps:
-    """Steps of the training, by which some schedules measure time."""
+    """Batches and steps of the training, by which some schedules measure time."""
 
     per_epoch: int  # batches of an epoch
     per_pass: int  # whole batches of the training images, over which an epoch may pass repeatedly
-    done: int = 0  # steps of its first epoch that a resumed run has done
+    done: int = 0  # batches of its first epoch that a resumed run has done
+    accumulate: int = 1  # batches of a step
+
+    def callback(self, rate: Callable[[int], float]) -> "keras.callbacks.Callback":
+        """Return the callback that sets the rate of each step, a function of the steps before."""
+        from training.callbacks.step_rates import LearningRateOfSteps
+
+        return LearningRateOfSteps(rate, self.per_epoch, self.done, self.accumulate)
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,9 @@ def _sgd(options: ScheduleOptions) -> Schedule:
 
 
 def _clr(options: ScheduleOptions) -> Schedule:
-    from training.callbacks.step_rates import LearningRateOfSteps
-
     def rate(steps: Steps) -> Callable[[int], float]:
         # Half a cycle is measured in images as published: without repetitions.
-        half_cycle = options.clr_step_len * max(steps.per_pass, 1)
+        half_cycle = options.clr_step_len * max(steps.per_pass // steps.accumulate, 1)
         return partial(
             learning_rates.clr_learning_rate,
             half_cycle=half_cycle,
@@ -74,28 +80,26 @@ def _clr(options: ScheduleOptions) -> Schedule:
     return Schedule(
         learning_rates.CLR_CYCLES * 2 * options.clr_step_len,
         options.clr_min_lr,
-        lambda steps: LearningRateOfSteps(rate(steps), steps.per_epoch, steps.done),
+        lambda steps: steps.callback(rate(steps)),
     )
 
 
 def _cosine(options: ScheduleOptions) -> Schedule:
-    from training.callbacks.step_rates import LearningRateOfSteps
-
     epochs = learning_rates.COSINE_EPOCHS if options.epochs is None else options.epochs
+    warmup = options.cosine_warmup
+    if warmup and warmup >= epochs:
+        raise UsageError(f"--cosine_warmup {warmup}: there are {epochs} epochs in all; give less")
 
     def rate(steps: Steps) -> Callable[[int], float]:
         return partial(
             learning_rates.cosine_learning_rate,
-            iterations=epochs * steps.per_epoch,
+            iterations=epochs * steps.per_epoch // steps.accumulate,
             max_lr=options.cosine_max_lr,
             min_lr=options.cosine_min_lr,
+            warmup=warmup * steps.per_epoch // steps.accumulate,
         )
 
-    return Schedule(
-        epochs,
-        options.cosine_max_lr,
-        lambda steps: LearningRateOfSteps(rate(steps), steps.per_epoch, steps.done),
-    )
+    return Schedule(epochs, options.cosine_max_lr, lambda steps: steps.callback(rate(steps)))
 
 
 def _step(options: ScheduleOptions) -> Schedule:

@@ -54,14 +54,14 @@ def _check_options(options: TrainingOptions) -> None:
             f"{options.schedule.lr_schedule} sets the rate of each single step; give "
             "--steps_per_execution 1"
         )
+    if options.steps_per_execution > 1 and options.ema:
+        raise UsageError(
+            f"--steps_per_execution {options.steps_per_execution}: --ema averages the weights of "
+            "each single step; give --steps_per_execution 1"
+        )
     if options.optimizer != "sgd" and options.nesterov:
         raise UsageError(
             f"--nesterov: there is no such momentum in --optimizer {options.optimizer}"
-        )
-    if options.optimizer != "sgd" and replicas.several():
-        raise UsageError(
-            f"--optimizer {options.optimizer}: several GPUs under TensorFlow train with sgd only; "
-            "give --gpus 1, or use the JAX backend"
         )
     if options.val_every > 1 and waits_for_validation(options.schedule):
         raise UsageError(

@@ -110,6 +110,33 @@ def test_cosine_is_half_a_wave_over_all_steps(done):
     assert found == pytest.approx(wanted)
 
 
+def test_a_warm_up_rises_to_the_highest_rate_before_the_wave():
+    options = ScheduleOptions("Cosine", epochs=3, cosine_max_lr=2.0, cosine_warmup=1)
+    found = rates_of_steps(options, Steps(per_epoch=4, per_pass=4))
+    assert found[:4] == pytest.approx([0.5, 1, 1.5, 2])
+    wave = [1 + math.cos(math.pi * step / 8) for step in range(8)]
+    assert found[4:] == pytest.approx(wave)
+
+
+def test_a_warm_up_leaves_epochs_for_the_wave():
+    options = ScheduleOptions("Cosine", epochs=3, cosine_warmup=3)
+    with pytest.raises(UsageError, match="--cosine_warmup 3: there are 3 epochs"):
+        build_schedule(options)
+
+
+@pytest.mark.parametrize("done", [0, 3])
+def test_schedules_count_steps_not_batches(done):
+    """5 batches in an epoch, 2 in a step: 7 steps in three epochs, of which the third is shared."""
+    options = ScheduleOptions("Cosine", epochs=3, cosine_max_lr=2.0)
+    found = rates_of_steps(options, Steps(per_epoch=5, per_pass=5, done=done, accumulate=2))
+    wanted = [1 + math.cos(math.pi * (batch // 2) / 7) for batch in range(done, 15)]
+    assert found == pytest.approx(wanted, abs=1e-7)
+    options = ScheduleOptions("CLR", clr_step_len=2, clr_min_lr=1.0, clr_max_lr=2.0)
+    found = rates_of_steps(options, Steps(per_epoch=5, per_pass=5, done=done, accumulate=2))
+    triangle = [0, 1, 2, 3, 4, 3, 2, 1]  # half a cycle: 2 epochs of 2 whole steps
+    assert found == pytest.approx([1 + triangle[batch // 2] / 4 for batch in range(done, 15)])
+
+
 def test_step_decay():
     options = ScheduleOptions("Step", epochs=7, step_lr=0.8, step_len=3, step_factor=0.5)
     assert rates_of(build_schedule(options)) == pytest.approx([0.8] * 3 + [0.4] * 3 + [0.2])

@@ -11,12 +11,10 @@ from utils import UsageError
 
 # What the fused step does not do, and how its warning names it.
 UNUSUAL = [
-    ({"weight_decay": 0.1}, "weight_decay"),
     ({"clipnorm": 0.1}, "clipnorm"),
     ({"clipvalue": 0.1}, "clipvalue"),
     ({"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": 2}, "use_ema"),
     ({"loss_scale_factor": 4.0}, "loss_scale_factor"),
-    ({"gradient_accumulation_steps": 2}, "gradient_accumulation_steps"),
     ({"momentum": 0.0}, "no momentum"),
 ]
 
@@ -59,29 +57,57 @@ def test_steps(clip, nesterov, decay):
         np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), value, atol=2e-6)
 
 
-@pytest.mark.parametrize("clip", [10.0, 1.0, 0.0])
-@pytest.mark.parametrize("name", ["sgd", "adam"])
-def test_weight_decay_is_part_of_the_clipped_gradient_as_in_pytorch(name, clip):
-    rng = np.random.default_rng(4)
-    w = rng.normal(size=(4, 3)).astype("float32")
-    variable = keras.Variable(w)
-    optimizer = build_optimizer(0.05, clip, decay=0.1, name=name, weight_decay=0.3)
+def numpy_optimizer(name, w, gradients, lr, clip, weight_decay, decay=0.0):
+    """Steps of SGD with momentum, Adam or AdamW on one array, as PyTorch documents them."""
     w, velocity, mean, square = w.astype(float), 0.0, 0.0, 0.0
-    for step in range(1, 6):
-        gradient = rng.normal(size=w.shape).astype("float32")
-        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+    for step, gradient in enumerate(gradients, start=1):
         norm = np.sqrt((gradient.astype(float) ** 2).sum())
-        total = (min(1, clip / norm) if clip else 1) * gradient + 0.3 * w
-        rate = 0.05 / (1 + 0.1 * (step - 1))
+        gradient = (min(1, clip / norm) if clip else 1) * gradient
+        rate = lr / (1 + decay * (step - 1))
+        if name == "adamw":
+            w = w - lr * weight_decay * w
+        else:
+            gradient = gradient + weight_decay * w
         if name == "sgd":
-            velocity = 0.9 * velocity - rate * total
+            velocity = 0.9 * velocity - rate * gradient
             w = w + velocity
         else:
-            mean = 0.9 * mean + 0.1 * total
-            square = 0.999 * square + 0.001 * total**2
+            mean = 0.9 * mean + 0.1 * gradient
+            square = 0.999 * square + 0.001 * gradient**2
             unbiased = mean / (1 - 0.9**step), square / (1 - 0.999**step)
             w = w - rate * unbiased[0] / (np.sqrt(unbiased[1]) + 1e-8)
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), w, atol=3e-6)
+    return w
+
+
+@pytest.mark.parametrize("clip", [10.0, 1.0, 0.0])
+@pytest.mark.parametrize("name", NAMES)
+def test_weight_decay_joins_the_clipped_gradient_or_stands_beside_it(name, clip, caplog):
+    rng = np.random.default_rng(4)
+    w, *gradients = rng.normal(size=(6, 4, 3)).astype("float32")
+    variable = keras.Variable(w)
+    optimizer = build_optimizer(0.05, clip, decay=0.1, name=name, weight_decay=0.3)
+    for gradient in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+    expected = numpy_optimizer(name, w, gradients, 0.05, clip, 0.3, decay=0.1)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), expected, atol=3e-6)
+    assert not caplog.records  # the fused step
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_accumulated_gradients_make_one_step_with_their_mean(name, caplog):
+    rng = np.random.default_rng(5)
+    w, *gradients = rng.normal(size=(9, 4, 3)).astype("float32")
+    variable = keras.Variable(w)
+    optimizer = build_optimizer(0.05, 1.0, name=name, decay=0.1, weight_decay=0.3, accumulate=3)
+    found = []
+    for gradient in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+        found.append(keras.ops.convert_to_numpy(variable).copy())
+    means = [np.mean(gradients[i : i + 3], axis=0) for i in (0, 3)]  # two are left over
+    one, two = (numpy_optimizer(name, w, means[:n], 0.05, 1.0, 0.3, decay=0.1) for n in (1, 2))
+    for value, expected in zip(found, [w, w, one, one, one, two, two, two], strict=True):
+        np.testing.assert_allclose(value, expected, atol=2e-6)
+    assert int(optimizer.iterations) == 2 and not caplog.records
 
 
 def test_the_names_are_those_that_commands_list():
@@ -154,5 +180,5 @@ def test_sparse_gradients_of_embeddings(caplog):
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only there steps are fused")
 def test_several_replicas_refuse_what_the_fused_step_does_not_do(monkeypatch):
     monkeypatch.setattr(replicas, "several", lambda: True)
-    with pytest.raises(UsageError, match="weight_decay"):
-        four_steps(SGD(weight_decay=0.1, momentum=0.9), keras.Variable(np.ones((2, 2))))
+    with pytest.raises(UsageError, match="clipvalue"):
+        four_steps(SGD(clipvalue=0.1, momentum=0.9), keras.Variable(np.ones((2, 2))))

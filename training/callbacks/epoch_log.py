@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 
+from evaluation.classification.evaluator import Metrics
 from storage.files import replacing
 from utils import STARTED, UsageError, UserError, read_text
 
@@ -106,6 +107,20 @@ class EpochReporter(keras.callbacks.Callback):
         """Write the history unless an epoch has done so."""
         if self.history and self.records and not (self.written or self.error):
             self._write()
+
+    def conclude(self, metrics: Metrics, held_out: bool) -> None:
+        """Log the metrics of the final network, and the best epoch, of ``held_out`` images."""
+        results.info("Final evaluation - %s", format_metrics(metrics.values))
+        if metrics.diverged:
+            results.info("Diverged: the outputs are not finite, and no class follows from them")
+        else:
+            results.info("Average Accuracy: %.4f", metrics.average_accuracy)
+        best = best_epoch(self.records)
+        if best:
+            name = accuracy_name(best)
+            where = " (of the images held out for validation)" if held_out else ""
+            found = best["epoch"], self.epochs, name, best[name], where
+            results.info("Best epoch: %d/%d - %s: %.4f%s", *found)
 
     def _write(self) -> None:
         try:

@@ -8,16 +8,27 @@ from training.parallel import backend
 
 
 class LearningRateOfSteps(keras.callbacks.Callback):
-    """Set the learning rate before every step, a function of the number of steps so far.
+    """Set the learning rate before every batch, a function of the number of steps so far.
 
-    ``first_step`` is the number of steps of its first epoch that a resumed run has done.
+    Args:
+        rate: function of that number.
+        batches_per_epoch: of all epochs.
+        first_batch: batches of its first epoch that a resumed run has done.
+        accumulate: batches of a step.
     """
 
-    def __init__(self, rate: Callable[[int], float], steps_per_epoch: int, first_step: int = 0):
+    def __init__(
+        self,
+        rate: Callable[[int], float],
+        batches_per_epoch: int,
+        first_batch: int = 0,
+        accumulate: int = 1,
+    ):
         super().__init__()
         self.rate = rate
-        self.steps_per_epoch = steps_per_epoch
-        self.first_step = first_step
+        self.batches_per_epoch = batches_per_epoch
+        self.first_batch = first_batch
+        self.accumulate = accumulate
         self.epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -25,12 +36,12 @@ class LearningRateOfSteps(keras.callbacks.Callback):
         self._set(0)
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        self._set(self.first_step + batch)
+        self._set(self.first_batch + batch)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        self.first_step = 0
+        self.first_batch = 0
 
-    def _set(self, step: int) -> None:
+    def _set(self, batch: int) -> None:
         backend.sync_variables(self.model)  # or the step would not see the rate
-        iteration = self.epoch * self.steps_per_epoch + step
-        self.model.optimizer.learning_rate = self.rate(iteration)
+        batches = self.epoch * self.batches_per_epoch + batch
+        self.model.optimizer.learning_rate = self.rate(batches // self.accumulate)

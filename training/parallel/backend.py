@@ -1,11 +1,12 @@
 """What depends on the backend: seeds, precision, compilation, fused updates, reading of batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import keras
-from keras import KerasTensor
+from keras import KerasTensor, ops
 
 from training.parallel import devices, replicas
 from training.parallel.startup import hidden
@@ -54,6 +55,44 @@ def sync_variables(model: keras.Model) -> None:
         model.jax_state_sync()
 
 
+def compiled(
+    update: Callable[[KerasTensor], None],
+    written: Sequence[keras.Variable],
+    read: Sequence[keras.Variable],
+) -> Callable[[KerasTensor], None]:
+    """Return a function that assigns the same to variables, in one call of the backend.
+
+    Args:
+        update: function of a tensor.
+        written: the variables that it assigns to.
+        read: further variables that it reads.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(update, autograph=False)
+    if backend != "jax":
+        return update
+    import jax
+
+    variables = [*written, *read]
+
+    @jax.jit
+    def new_values(argument: KerasTensor, values: list[KerasTensor]) -> list[KerasTensor]:
+        state = zip(variables, values, strict=True)
+        with keras.StatelessScope(state_mapping=state) as scope:
+            update(argument)
+        return [scope.get_current_value(variable) for variable in written]
+
+    def assign(argument: KerasTensor) -> None:
+        values = new_values(ops.convert_to_tensor(argument), [v.value for v in variables])
+        for variable, value in zip(written, values, strict=True):
+            variable.assign(value)
+
+    return assign
+
+
 def skip_graph_optimization() -> None:
     """Make TensorFlow run graphs as they were traced, if it runs them on the CPU.
 
@@ -67,41 +106,59 @@ def skip_graph_optimization() -> None:
 
 
 def fused_updates() -> bool:
-    """Return whether ``momentum_steps`` can be used: under TensorFlow."""
+    """Return whether the functions that update variables here can be used: under TensorFlow."""
     return keras.backend.backend() == "tensorflow"
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Gradients of all variables, and what is done with them before a step."""
+
+    values: Sequence[KerasTensor]  # total of all replicas
+    clip_norm: float | None = None  # the largest norm of all together, or None
+    penalty: float = 0.0  # this times the weights is added to them after clipping
+
+    def final(self, variables: "Sequence[keras.Variable | tf.Variable]") -> list[KerasTensor]:
+        """Return what a step uses."""
+        values = list(self.values)
+        if self.clip_norm:
+            factor = self.clip_factor()
+            values = [factor * value for value in values]
+        if self.penalty:
+            values = [g + self.penalty * v for g, v in zip(values, variables, strict=True)]
+        return values
+
+    def clip_factor(self) -> KerasTensor:
+        """Return what scales them down to ``clip_norm``, at most 1."""
+        import tensorflow as tf
+
+        norm = tf.sqrt(2 * tf.add_n([tf.nn.l2_loss(value) for value in self.values]))
+        # The difference is 0, or NaN after an overflow, which then shows in every weight.
+        return self.clip_norm / tf.maximum(norm, self.clip_norm) + (norm - norm)
 
 
 def momentum_steps(
     variables: "Sequence[keras.Variable | tf.Variable]",
     velocities: Sequence[keras.Variable],
-    gradients: Sequence[KerasTensor],
+    gradients: Gradients,
     learning_rate: KerasTensor,
     momentum: float,
     nesterov: bool,
-    clip_norm: float | None,
-    penalty: float = 0.0,
 ) -> None:
     """Apply SGD with momentum in two TensorFlow operations per variable instead of fourteen.
 
-    The velocity accumulates learning rate times gradient, so the rate is scaled when the
-    norm of all gradients together exceeds ``clip_norm``. Every replica does the same with its own
-    copy of the variables. The ``penalty`` times the weights is added to the scaled gradients.
+    The velocity accumulates learning rate times gradient, so the rate is scaled where gradients are
+    to be clipped. Every replica does the same with its own copy of the variables.
     """
     import tensorflow as tf
 
     rate = tf.convert_to_tensor(learning_rate)
-    if clip_norm:
-        norm = tf.sqrt(2 * tf.add_n([tf.nn.l2_loss(gradient) for gradient in gradients]))
-        # The difference is 0, or NaN after an overflow, which then shows in every weight.
-        factor = clip_norm / tf.maximum(norm, clip_norm) + (norm - norm)
-        if penalty:
-            gradients = [factor * gradient for gradient in gradients]
-        else:
-            rate *= factor
-    if penalty:
-        gradients = [g + penalty * v for g, v in zip(gradients, variables, strict=True)]
+    if gradients.clip_norm and not gradients.penalty:
+        rate, values = rate * gradients.clip_factor(), gradients.values
+    else:
+        values = gradients.final(variables)
     momentum = tf.constant(momentum, rate.dtype)
-    for variable, velocity, gradient in zip(variables, velocities, gradients, strict=True):
+    for variable, velocity, gradient in zip(variables, velocities, values, strict=True):
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=_handle(variable),
             accum=_handle(velocity),
@@ -110,6 +167,74 @@ def momentum_steps(
             momentum=momentum,
             use_nesterov=nesterov,
         )
+
+
+def adam_steps(
+    variables: "Sequence[keras.Variable | tf.Variable]",
+    means: Sequence[keras.Variable],
+    squares: Sequence[keras.Variable],
+    gradients: Gradients,
+    learning_rate: KerasTensor,
+    step: KerasTensor,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> None:
+    """Apply Adam in one TensorFlow operation per variable, with the formula of Keras.
+
+    ``step`` is the number of this step from 1, a float.
+    """
+    import tensorflow as tf
+
+    rate = tf.convert_to_tensor(learning_rate)
+    betas = {"beta1": tf.constant(beta_1, rate.dtype), "beta2": tf.constant(beta_2, rate.dtype)}
+    powers = {f"{name}_power": beta**step for name, beta in betas.items()}
+    values = gradients.final(variables)
+    for variable, mean, square, value in zip(variables, means, squares, values, strict=True):
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable),
+            m=_handle(mean),
+            v=_handle(square),
+            lr=rate,
+            epsilon=tf.constant(epsilon, rate.dtype),
+            grad=value,
+            **betas,
+            **powers,
+        )
+
+
+def decay_weights(variables: "Sequence[keras.Variable | tf.Variable]", share: KerasTensor) -> None:
+    """Take this share of the weights off them."""
+    import tensorflow as tf
+
+    for variable in variables:
+        loss = share * tf.convert_to_tensor(variable)
+        tf.raw_ops.AssignSubVariableOp(resource=_handle(variable), value=loss)
+
+
+def accumulated_steps(
+    sums: Sequence[keras.Variable],
+    gradients: Sequence[KerasTensor],
+    count: int,
+    due: KerasTensor,
+    step: Callable[[list[KerasTensor]], None],
+) -> None:
+    """Add gradients to ``sums``; if a step is ``due``, step with a ``count``-th and begin anew."""
+    import tensorflow as tf
+
+    pairs = list(zip(sums, gradients, strict=True))
+
+    def add() -> None:
+        for own, gradient in pairs:
+            tf.raw_ops.AssignAddVariableOp(resource=_handle(own), value=gradient)
+
+    def take() -> None:
+        step([(tf.convert_to_tensor(own) + gradient) / count for own, gradient in pairs])
+        for own, gradient in pairs:
+            zeros = tf.zeros_like(gradient)
+            tf.raw_ops.AssignVariableOp(resource=_handle(own), value=zeros)
+
+    tf.cond(due, take, add)
 
 
 def _handle(variable: "keras.Variable | tf.Variable") -> "tf.Tensor":

@@ -118,15 +118,21 @@ def average_statistics(model: keras.Model) -> None:
     """
     if not several():
         return
+    for weight in model.non_trainable_weights:
+        if weight.dtype == "float32":
+            weight.assign(mean_of_copies(weight))
+
+
+def mean_of_copies(variable: keras.Variable) -> KerasTensor:
+    """Return the mean of a variable over all replicas, see ``several``."""
+    if not several():
+        return ops.convert_to_tensor(variable)
     import tensorflow as tf
 
     strategy = tf.distribute.get_strategy()
-    for weight in model.non_trainable_weights:
-        if weight.dtype == "float32":
-            first, *others = strategy.experimental_local_results(weight.value)
-            # In this form equal copies stay equal to the last bit.
-            differences = tf.add_n([copy - first for copy in others])
-            weight.assign(first + differences / (1 + len(others)))
+    first, *others = strategy.experimental_local_results(variable.value)
+    # In this form equal copies stay equal to the last bit.
+    return first + tf.add_n([copy - first for copy in others]) / (1 + len(others))
 
 
 class AveragedStatistics(keras.callbacks.Callback):

@@ -5,10 +5,10 @@ step; what else decides about the following steps is the caller's business. Here
 file, and all random numbers are functions of seed, epoch and sample, so nothing else has a state.
 
 What the file holds (``file.RunState``, written by ``file.save_snapshot``)
-    weights, the optimizer's variables, epoch and step, the sums of the metrics of an epoch under
-    way, the metrics of all epochs before, the state of a plateau schedule, the unique ID of the run
-    and its identity. It is a Keras weights file with a few entries more, and replaces the one
-    before in one go: a crash leaves the older one whole.
+    weights and their moving average, the optimizer's variables, epoch and step, the sums of the
+    metrics of an epoch under way, the metrics of all epochs before, the state of a plateau
+    schedule, the unique ID of the run and its identity. It is a Keras weights file with a few
+    entries more, and replaces the one before in one go: a crash leaves the older one whole.
 
 When it is written (``callback.Snapshot``)
     once before the first step; after every epoch, or only after those that improve a metric; every

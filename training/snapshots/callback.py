@@ -33,6 +33,7 @@ class Snapshot(keras.callbacks.Callback):
             never those that it was not measured for.
         minutes: time between snapshots within an epoch; None: only after epochs.
         group: processes that train together; the first one writes the file.
+        copies: further variables of the run that the file has.
 
     Attributes:
         state: of the training now.
@@ -49,6 +50,7 @@ class Snapshot(keras.callbacks.Callback):
         metric: str | None = None,
         minutes: float | None = None,
         group: Group = ALONE,
+        copies: Sequence[keras.Variable] = (),
     ):
         super().__init__()
         self.path = path
@@ -58,6 +60,7 @@ class Snapshot(keras.callbacks.Callback):
         self.plateau = schedule if waits else None
         self.seconds = math.inf if minutes is None else 60 * minutes
         self.group = group
+        self.copies = copies
         best = start.best if start.metric == metric else None
         self.state = replace(start, metric=metric, best=best)
         self.saved = start
@@ -71,7 +74,7 @@ class Snapshot(keras.callbacks.Callback):
             UserError: the file cannot be written; the one before stays.
         """
         if self.group.writes:
-            save_snapshot(self.path, self.model, self.state)
+            save_snapshot(self.path, self.model, self.state, self.copies)
         self.saved, self.error = self.state, None
         self._time = time.monotonic()
 

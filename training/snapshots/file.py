@@ -1,9 +1,10 @@
 """The file of a snapshot: a Keras weights file (HDF5) with entries for all else that a run needs.
 
 ``run_optimizer`` has the variables of the optimizer, ``run_random`` the random states of dropout,
-``running_metrics`` the sums of the metrics of an epoch under way, ``run_records`` a table of the
-metrics of all epochs, ``run_measured`` which of them there are, and ``run_state`` the rest as JSON,
-the columns of the table among them.
+``run_copies`` other versions of the weights, such as their average, ``running_metrics`` the sums of
+the metrics of an epoch under way, ``run_records`` a table of the metrics of all epochs,
+``run_measured`` which of them there are, and ``run_state`` the rest as JSON, the columns of the
+table among them.
 """
 
 import json
@@ -31,6 +32,7 @@ STATE = "run_state"
 METRICS = "running_metrics"
 OPTIMIZER = "run_optimizer"
 RANDOM = "run_random"
+COPIES = "run_copies"
 RECORDS = "run_records"
 MEASURED = "run_measured"
 
@@ -68,8 +70,10 @@ class RunState:
         return f"{epochs} of the last layers" if self.phase == LAST_LAYERS else epochs
 
 
-def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
-    """Write weights, optimizer and state.
+def save_snapshot(
+    path: Path, model: keras.Model, state: RunState, copies: Sequence[keras.Variable] = ()
+) -> None:
+    """Write weights, optimizer, state, and further variables of the run.
 
     Raises:
         UserError: the file cannot be written; an older snapshot stays as it is.
@@ -86,6 +90,7 @@ def save_snapshot(path: Path, model: keras.Model, state: RunState) -> None:
             file[MEASURED] = _measured(state.records, columns)
             _store(file.create_group(OPTIMIZER), model.optimizer.variables)
             _store(file.create_group(RANDOM), [state for state, _ in random_states(model)])
+            _store(file.create_group(COPIES), copies)
             _store(file.create_group(METRICS), model.metrics_variables if state.step else [])
             seal(file)
 
@@ -152,8 +157,8 @@ def read_state(path: Path) -> RunState:
         with open_hdf5(path) as file:
             check_seal(file, required=True)
             found = json.loads(file[STATE][()])
-            if OPTIMIZER not in file or METRICS not in file:
-                raise KeyError(METRICS)
+            if missing := {OPTIMIZER, COPIES, METRICS} - {*file}:
+                raise KeyError(*missing)
             found["records"] = _records(file, found["records"])
         state = RunState(**found)
         _check(state)
@@ -202,8 +207,10 @@ def read_snapshot(path: Path, identity: dict) -> RunState:
     return state
 
 
-def restore(path: Path, model: keras.Model) -> None:
+def restore(path: Path, model: keras.Model, copies: Sequence[keras.Variable] = ()) -> None:
     """Load weights and optimizer of a snapshot into a compiled model whose optimizer is built.
+
+    ``copies`` are the further variables of the run.
 
     Raises:
         UserError: they do not fit the model.
@@ -221,7 +228,8 @@ def restore(path: Path, model: keras.Model) -> None:
         except (OSError, RuntimeError, ValueError, KeyError, UserWarning) as error:
             told = one_line(error)
             raise UserError(f"--snapshot {path}: does not fit this network: {told}") from error
-    variables, values = model.optimizer.variables, _read(path, OPTIMIZER)
+    variables = [*model.optimizer.variables, *copies]
+    values = [*_read(path, OPTIMIZER), *_read(path, COPIES)]
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
         raise UserError(f"--snapshot {path}: its optimizer is not that of this run")
     states = [state for state, _ in random_states(model)]

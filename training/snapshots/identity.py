@@ -41,7 +41,8 @@ IDENTITY = (
     *("clipgrad", "max_decay", "nesterov", "lr_schedule", "sgd_patience", "sgd_lr", "sgd_min_lr"),
     *("sgd_schedule", "sgdr_base_len", "sgdr_mul", "sgdr_max_lr"),
     *("clr_step_len", "clr_min_lr", "clr_max_lr", "cosine_max_lr", "cosine_min_lr"),
-    *("step_lr", "step_len", "step_factor", "optimizer", "weight_decay"),
+    *("cosine_warmup", "step_lr", "step_len", "step_factor"),
+    *("optimizer", "weight_decay", "accumulate", "ema"),
 )
 
 LIBRARIES = ("backend", "keras")

@@ -24,8 +24,9 @@ from evaluation.features import feature_tensor
 from models.layers.batch_normalization import batch_normalization
 from models.layers.network import Network
 from tests.commands.running import succeed
+from training.callbacks.weight_copies import WeightAverage
 from training.objectives.objective import embedding_objective
-from training.optimizer import build_optimizer
+from training.optimizer import OPTIMIZERS, build_optimizer
 from training.parallel import hosts, replicas
 from training.parallel.group import Group
 
@@ -137,13 +138,18 @@ def statistics_of_shares() -> dict:
         image = keras.Input((2, 2, 3))
         model = Network(image, keras.layers.Flatten()(batch_normalization("bn")(image)))
         model.compile(build_optimizer(1e-30), lambda _, outputs: keras.ops.mean(outputs**3, -1))
-        history = model.fit(images, np.zeros(8), batch_size=8, shuffle=False, verbose=0)
+        average = WeightAverage(model, 0.5)
+        options = {"batch_size": 8, "shuffle": False, "verbose": 0, "callbacks": [average]}
+        history = model.fit(images, np.zeros(8), **options)
         replicas.average_statistics(model)
         layer = model.get_layer("bn")
+        with average.in_place():
+            averaged = [keras.ops.convert_to_numpy(w).tolist() for w in layer.non_trainable_weights]
         moving = [layer.moving_mean, layer.moving_variance]
         return {
             "images": np.float64(images).tolist(),
             "moving": [keras.ops.convert_to_numpy(v).tolist() for v in moving],
+            "averaged": averaged,
             "loss": history.history["loss"][0],
         }
 
@@ -167,6 +173,23 @@ def optimizer_steps() -> list[dict]:
                     "steps": int(optimizer.iterations.numpy()),
                 }
             )
+    return found
+
+
+def accumulated_steps() -> list[dict]:
+    """Two steps of two batches each, on gradients that differ by replica, under TensorFlow."""
+    gradients = np.float32(
+        np.random.default_rng(4).normal(size=(4, 2, 3))
+    )  # batch, replica, weight
+    found = []
+    for name in OPTIMIZERS:
+        with replicas.joined("cpu", 2):
+            optimizer = build_optimizer(0.05, 1.0, name=name, weight_decay=0.3, accumulate=2)
+            step, copies = _stepping(optimizer)
+            for shares in gradients:
+                step(shares)
+        totals = np.float64(gradients.sum(axis=1))
+        found.append({"name": name, "gradients": totals.tolist(), "weights": copies()})
     return found
 
 
@@ -212,7 +235,8 @@ def main(folder: str) -> None:
     train_full()
     facts = {"evaluated": evaluate_all_sizes(), "statistics": statistics_of_shares()}
     if TENSORFLOW:
-        facts |= {"steps": optimizer_steps(), "overflow": overflow()}
+        facts |= {"steps": optimizer_steps(), "accumulated": accumulated_steps()}
+        facts["overflow"] = overflow()
     with open("facts.json", "w") as file:
         json.dump(facts, file)
 

@@ -15,7 +15,7 @@ import pytest
 import learn_classifier
 from datasets import get_dataset
 from tests.commands.running import arrays, history, record, run, same_arrays
-from tests.training.test_optimizer import numpy_steps
+from tests.training.test_optimizer import numpy_optimizer, numpy_steps
 from training.parallel import backend, devices, replicas
 from training.parallel.group import Group
 from utils import UsageError
@@ -113,6 +113,9 @@ def test_moving_statistics(trained, facts):
     unbiased = variance * count / (count - 1) if trained.name == "tensorflow" else variance
     expected = 0.01 * mean.mean(axis=0), 0.99 + 0.01 * unbiased.mean(axis=0)
     np.testing.assert_allclose(facts["statistics"]["moving"], expected, rtol=1e-5)
+    start = np.float64([[0], [1]])
+    average = start + 9 / 11 * (np.array(expected) - start)  # after the first step
+    np.testing.assert_allclose(facts["statistics"]["averaged"], average, rtol=1e-5)
     normalized = (shares - mean[:, None]) / np.sqrt(variance[:, None] + 1e-3)
     assert facts["statistics"]["loss"] == pytest.approx((normalized**3).mean(), rel=1e-4)
 
@@ -125,6 +128,16 @@ def test_the_sum_of_the_gradients_is_clipped(tensorflow_only, facts):
         (expected,) = numpy_steps([np.ones(3)], gradients, 0.05, clip, nesterov, decay)
         one, other = case["weights"]
         assert one == other and case["steps"] == 4
+        np.testing.assert_allclose(one, expected, atol=1e-6)
+
+
+def test_the_sum_of_the_gradients_is_accumulated(tensorflow_only, facts):
+    assert len(facts["accumulated"]) == 3
+    for case in facts["accumulated"]:
+        means = np.reshape(case["gradients"], (2, 2, 3)).mean(axis=1)
+        expected = numpy_optimizer(case["name"], np.ones(3), means, 0.05, 1.0, 0.3)
+        one, other = case["weights"]
+        assert one == other
         np.testing.assert_allclose(one, expected, atol=1e-6)
 
 
