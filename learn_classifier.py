@@ -67,7 +67,7 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
     initialize(model, options.seed, dataset.input_weights)
     objective = cross_entropy_objective(
         num_classes, args.label_smoothing, mixed=dataset.mixing is not None
-    )
+    ).weighted(class_options.class_weights(args.class_weights, dataset))
     train(Training(model, dataset, objective, options, vars(args), group))
 
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cli import console, data_options, embedding_options, learning, training_options
+from cli import class_options, console, data_options, embedding_options, learning, training_options
 from cli.embedding_options import GENERATED
 from datasets.base import Dataset
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot
@@ -63,7 +63,7 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
     objective = embedding_objective(
         *(targets, args.loss, args.cls_weight, args.margin, background is not None),
         mixed=(args.mixed_targets or "loss") if dataset.mixing else None,
-    )
+    ).weighted(class_options.class_weights(args.class_weights, dataset))
     train(Training(model, dataset, objective, options, vars(args), group, background))
 
 

@@ -1,14 +1,66 @@
 """Options about classes that several commands share: taxonomies and lists of classes."""
 
 import argparse
+import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from cli.arguments import user_path
+from datasets.base import Dataset
 from embeddings.shipped import taxonomy_names
 from embeddings.taxonomy.files import read_taxonomy
 from embeddings.taxonomy.tree import Label, Taxonomy
-from utils import read_lines
+from utils import UsageError, listing, read_lines
+
+BALANCED = "balanced"
+
+
+def class_weights(given: str | Path | None, dataset: Dataset) -> np.ndarray | None:
+    """Return what ``--class_weights`` names, float32 (classes,), or None without it.
+
+    Balanced are n / (K n_c), with n training images in all, K classes and n_c images of the class,
+    as in scikit-learn: the mean over the training images is 1.
+
+    Raises:
+        UsageError: the file does not have one weight above 0 for each class.
+    """
+    if given is None:
+        return None
+    if given != BALANCED:
+        return _read_class_weights(given, [str(label) for label in dataset.labels])
+    counts = np.bincount(dataset.train.labels, minlength=dataset.num_classes)
+    return np.float32(len(dataset.train) / (dataset.num_classes * counts))
+
+
+def _read_class_weights(path: Path, labels: Sequence[str]) -> np.ndarray:
+    found = {}
+    for number, row in enumerate(csv.reader(read_lines(path))):
+        if number == 0 and [cell.strip().lower() for cell in row] == ["class", "weight"]:
+            continue
+        label, weight = _class_and_weight(path, row)
+        if label not in labels or label in found:
+            why = "is listed twice" if label in found else "is no class of the data set"
+            raise UsageError(f"--class_weights {path}: {label!r} {why}")
+        found[label] = weight
+    if missing := [label for label in labels if label not in found]:
+        raise UsageError(f"--class_weights {path}: has no weight of {listing(missing)}")
+    return np.float32([found[label] for label in labels])
+
+
+def _class_and_weight(path: Path, row: Sequence[str]) -> tuple[str, float]:
+    try:
+        label, weight = row[0].strip(), float(row[1])
+    except (IndexError, ValueError):
+        label, weight = "", math.nan
+    if len(row) != 2 or not 0 < weight < math.inf:
+        text = ",".join(row)
+        raise UsageError(
+            f"--class_weights {path}: {text!r} is not CLASS,WEIGHT, with a weight above 0"
+        )
+    return label, weight
 
 
 def add_hierarchy_options(parser: argparse.ArgumentParser, required: bool = True) -> None:

@@ -18,7 +18,8 @@ from datasets.open_sets import parse_split, split_classes
 from datasets.text.word_vectors import KUMO
 
 CACHES = ("auto", "ram", "off")
-_TEXT_OPTIONS = ("word_vectors", "max_words", "max_length")  # of commands that train
+# Of commands that train.
+_TRAINING_OPTIONS = ("folds", "fold", "word_vectors", "max_words", "max_length")
 
 
 def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
@@ -60,7 +61,7 @@ def add_dataset_options(
         "--subset_seed",
         type=seed,
         default=0,
-        help="which images -subN draws, and which are held out for testing and validation",
+        help="which images -subN draws, which are held out for testing and validation, and folds",
     )
     add(
         "--test_fraction",
@@ -72,13 +73,22 @@ def add_dataset_options(
 
 
 def _add_split_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
+    held_out = group.add_mutually_exclusive_group()
+    held_out.add_argument(
         "--val_fraction",
         type=fraction,
         help="share of the training images of each class to hold out: every epoch is judged on "
         "these, and only the trained network on the test images (default: none held out, every "
         "epoch is judged on the test images)",
     )
+    held_out.add_argument(
+        "--folds",
+        type=positive,
+        metavar="K",
+        help="divide the training images of each class into K equal parts, and hold out the part "
+        "--fold in the same way",
+    )
+    group.add_argument("--fold", type=non_negative_int, metavar="I", help="from 0 to K - 1")
     group.add_argument(
         "--repeats",
         type=positive,
@@ -187,7 +197,7 @@ def whole_dataset(args: argparse.Namespace) -> Dataset:
         target_size=args.target_size,
         crop_size=args.crop_size,
         all_test=getattr(args, "all", False),  # commands that train do not have it
-        **{name: getattr(args, name) for name in _TEXT_OPTIONS if hasattr(args, name)},
+        **{name: getattr(args, name) for name in _TRAINING_OPTIONS if hasattr(args, name)},
     )
 
 

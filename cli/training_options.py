@@ -18,6 +18,7 @@ from cli.arguments import (
     seed,
     user_path,
 )
+from cli.class_options import BALANCED
 from models import (
     HARMONIC_LEVELS,
     architecture_names,
@@ -106,6 +107,13 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         type=fraction,
         default=0.0,
         help="time-based decay on top of the schedule that reaches factor F at the end; 0: none",
+    )
+    add(
+        "--early_stopping",
+        type=positive,
+        metavar="N",
+        help="end after N epochs without a better validation accuracy, and evaluate and save the "
+        "weights of the best epoch; needs --val_fraction, --folds or validation images",
     )
     add("--nesterov", action="store_true", help="use Nesterov momentum")
     add(
@@ -258,6 +266,23 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
         help="keep only the snapshot of the best epoch by METRIC (val_loss if not given)",
     )
     group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def add_balancing_options(group: argparse._ArgumentGroup) -> None:
+    """Add the options for classes of unequal size."""
+    exclusive = group.add_mutually_exclusive_group()
+    exclusive.add_argument(
+        "--class_weights",
+        type=lambda text: text if text == BALANCED else user_path(text),
+        metavar=f"{BALANCED}|FILE",
+        help=f"factors of the loss of each class: {BALANCED}, by the number of its images; or a "
+        "CSV file with lines CLASS,WEIGHT",
+    )
+    exclusive.add_argument(
+        "--oversample",
+        action="store_true",
+        help="let each epoch have as many images of every class as the largest class has",
+    )
 
 
 def from_args(args: argparse.Namespace) -> TrainingOptions:

@@ -31,7 +31,12 @@ from datasets.readers import (  # noqa: F401 (register)
     tiny_imagenet,
     vipriors,
 )
-from datasets.subsets import held_out_indices, number_of_repeats, subset_indices
+from datasets.subsets import (
+    fold_indices,
+    held_out_indices,
+    number_of_repeats,
+    subset_indices,
+)
 from datasets.text.dataset import RawTextDataset, text_dataset
 from utils import UsageError
 
@@ -57,6 +62,8 @@ def get_dataset(
     target_size: int | tuple[int, int] | None = None,
     crop_size: int | None = None,
     val_fraction: float | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
     all_test: bool = False,
     word_vectors: str | Path | None = None,
     max_words: int = MAX_WORDS,
@@ -70,7 +77,7 @@ def get_dataset(
             another normalization, ``-large`` resizes to 512 pixels and crops to 448.
         root: folder of the data set, for those that are read from files.
         subset_seed: chooses the images of ``-subN``, those for testing by ``test_fraction`` and
-            those for validation by ``val_fraction``.
+            those for validation by ``val_fraction`` or ``folds``.
         repeats: passes over the training images in an epoch; None: one, and over subsets so many
             that an epoch has about as many iterations as with the whole data.
         test_fraction: for folders without a split, the part of the images used for testing.
@@ -79,6 +86,8 @@ def get_dataset(
         crop_size: pixels of the cropped square; None: as published, or 7/8 of ``target_size``.
         val_fraction: part of the training images of each class that is held out for validation
             (of a subset: of its images); None: nothing, unless the data set has such a part.
+        folds: number of equal parts of the training images of each class, of which the part
+            ``fold``, from 0, is held out for validation instead.
         all_test: whether all images of a folder are for testing.
         word_vectors: of documents, see ``read_word_vectors``; None: the words of a model are used.
         max_words: number of words that have vectors, frequent ones first.
@@ -90,6 +99,7 @@ def get_dataset(
     """
     parsed = parse_name(name)
     _check_arguments(parsed, subset_seed, repeats, test_fraction, val_fraction)
+    _check_folds(folds, fold, val_fraction)
     if all_test and (parsed.base != "Folder" or parsed.per_class):
         raise UsageError(f"all images are for testing (--all) in data sets Folder, not in {name}")
     part = {"part": parsed.part} if parsed.part else {}
@@ -103,7 +113,9 @@ def get_dataset(
         return dataset
     dataset = _with_subset(dataset, raw, parsed.per_class, subset_seed, repeats)
     if val_fraction is not None:
-        dataset = _with_validation(dataset, val_fraction, subset_seed)
+        return _with_validation(dataset, val_fraction, subset_seed)
+    if folds is not None:
+        return _with_fold(dataset, folds, fold, subset_seed)
     return dataset
 
 
@@ -119,6 +131,19 @@ def _check_arguments(
     for kind, fraction in (("test", test_fraction), ("validation", val_fraction)):
         if fraction is not None and not 0 < fraction < 1:
             raise UsageError(f"the {kind} fraction must lie between 0 and 1, it is {fraction}")
+
+
+def _check_folds(folds: int | None, fold: int | None, val_fraction: float | None) -> None:
+    if (folds is None) != (fold is None):
+        raise UsageError("--folds K and --fold I, the number of folds and one of them, go together")
+    if folds is None:
+        return
+    if val_fraction is not None:
+        raise UsageError("--folds and --val_fraction both hold out images; give one of them")
+    if folds < 2:
+        raise UsageError(f"--folds {folds}: give at least 2")
+    if not 0 <= fold < folds:
+        raise UsageError(f"--fold {fold}: of {folds} folds, give one from 0 to {folds - 1}")
 
 
 def _of_samples(
@@ -149,18 +174,40 @@ def _with_subset(
 
 
 def _with_validation(dataset: Dataset, fraction: float, seed: int) -> Dataset:
-    """Hold out training images."""
-    train = dataset.train
-    if dataset.validation is not None:
-        raise UsageError(
-            f"--val_fraction {fraction:g}: {dataset.name} has validation images of its own, in val"
-        )
+    """Hold out a fraction of the training images."""
+    train, option = dataset.train, f"--val_fraction {fraction:g}"
+    _check_no_validation(dataset, option)
     held_out = held_out_indices(train.labels, train.names, fraction, seed)
     if not len(held_out):
         raise UsageError(
-            f"--val_fraction {fraction:g}: no class of {dataset.name} has enough training images "
-            f"to hold out one (the largest has {np.bincount(train.labels).max()})"
+            f"{option}: no class of {dataset.name} has enough training images to hold out one (the "
+            f"largest has {np.bincount(train.labels).max()})"
         )
+    return _holding_out(dataset, held_out)
+
+
+def _with_fold(dataset: Dataset, folds: int, fold: int, seed: int) -> Dataset:
+    """Hold out one fold of the training images."""
+    train, option = dataset.train, f"--folds {folds}"
+    _check_no_validation(dataset, option)
+    different = {*zip(train.labels.tolist(), train.names, strict=True)}
+    counts = np.bincount([label for label, _ in different])
+    if counts.min() < folds:
+        smallest = dataset.labels[counts.argmin()]
+        raise UsageError(
+            f"{option}: every fold needs an image of each class, but {smallest} of {dataset.name} "
+            f"has {counts.min()} training images"
+        )
+    return _holding_out(dataset, fold_indices(train.labels, train.names, folds, fold, seed))
+
+
+def _check_no_validation(dataset: Dataset, option: str) -> None:
+    if dataset.validation is not None:
+        raise UsageError(f"{option}: {dataset.name} has validation images of its own, in val")
+
+
+def _holding_out(dataset: Dataset, held_out: np.ndarray) -> Dataset:
+    train = dataset.train
     kept = np.setdiff1d(np.arange(len(train)), held_out)
     dataset = replace(dataset, train=train.select(kept), validation=train.select(held_out))
     check_split(dataset, "validation")

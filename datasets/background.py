@@ -32,14 +32,14 @@ class BatchesWithBackground(Batches):
 
     def _drawn(self, epoch: int) -> np.ndarray:
         rng = generator("background order", self.seed, epoch)
-        needed, count = len(self.split) * self.repeats, len(self.background)
+        needed, count = self.per_pass * self.repeats, len(self.background)
         rounds = -(-needed // count)
         return np.concatenate([rng.permutation(count) for _ in range(rounds)])[:needed]
 
     def _make(self, epoch: int, orders: list[np.ndarray], index: int):
         images, targets = super()._make(epoch, orders, index)
         passes, first = divmod(index, self._batches_per_pass)
-        start = passes * len(self.split) + first * self.batch_size
+        start = passes * self.per_pass + first * self.batch_size
         places = np.arange(start, start + len(images))
         samples = self.background.batch(self._order(epoch)[places])
         each = generators("background augmentation", self.seed, epoch, positions=places)

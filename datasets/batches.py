@@ -1,8 +1,10 @@
 """Batches for Keras, the same whatever the number of threads."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
 
 import keras
 import numpy as np
@@ -42,6 +44,8 @@ class Batches(keras.utils.PyDataset):
         seed: of order and augmentation, non-negative.
         shuffle: whether each pass has a new random order.
         repeats: passes over the split in an epoch.
+        oversample: whether each pass has as many samples of each class as the largest class has,
+            all samples of a class equally often but for a last random part of them.
         workers: threads that make batches ahead; 0: made on access.
         max_queue_size: number of batches to read ahead.
         multiple: a factor of ``batch_size``, and of the size of the last batch, too: that is
@@ -66,6 +70,7 @@ class Batches(keras.utils.PyDataset):
         seed: int = 0,
         shuffle: bool = False,
         repeats: int = 1,
+        oversample: bool = False,
         workers: int = 1,
         max_queue_size: int = 10,
         multiple: int = 1,
@@ -80,6 +85,7 @@ class Batches(keras.utils.PyDataset):
         self.seed = seed
         self.shuffle = shuffle
         self.repeats = repeats
+        self.oversample = oversample
         self.multiple = multiple
         self.num_outputs = num_outputs
         self.part = part
@@ -102,22 +108,55 @@ class Batches(keras.utils.PyDataset):
 
     def set_epoch(self, epoch: int, skip: int = 0) -> None:
         """Start an epoch, counted from 0; index 0 is the batch after the first ``skip`` ones."""
-        count = len(self.split)
+        count = self.per_pass
         rng = generator("order", self.seed, epoch)
         padded = count + -(count % self.batch_size) % self.multiple
         orders = []
         for _ in range(self.repeats):
-            order = rng.permutation(count) if self.shuffle else np.arange(count)
+            drawn = self._equally_often(rng) if self.oversample else np.arange(count)
+            order = rng.permutation(drawn) if self.shuffle else drawn
             orders.append(np.resize(order, padded))  # begins anew where it ends
         # In one step: threads see either epoch, never a mixture.
         self._state = (epoch, orders, skip)
 
+    def _equally_often(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw from each class as many samples as the largest has.
+
+        The r-th copy of sample i, from 0, has the number i + r n, where n is the size of the split.
+        """
+        count, rounds = len(self.split), range(self._copies)
+        drawn = []
+        for label in np.unique(self.split.labels):
+            members = np.flatnonzero(self.split.labels == label)
+            copies = np.concatenate([rng.permutation(members) + r * count for r in rounds])
+            drawn.append(copies[: self._largest])
+        return np.concatenate(drawn)
+
     def __len__(self) -> int:
         return self.repeats * self._batches_per_pass
 
+    @cached_property
+    def per_pass(self) -> int:
+        """The number of samples in a pass."""
+        if not self.oversample:
+            return len(self.split)
+        return self._largest * len(np.unique(self.split.labels))
+
+    @cached_property
+    def _largest(self) -> int:
+        return int(np.bincount(self.split.labels).max())
+
+    @cached_property
+    def _copies(self) -> int:
+        """The number of times that a pass may have a sample."""
+        if not self.oversample:
+            return 1
+        smallest = np.unique(self.split.labels, return_counts=True)[1].min()
+        return -(-self._largest // int(smallest))
+
     @property
     def _batches_per_pass(self) -> int:
-        return -(-len(self.split) // self.batch_size)
+        return -(-self.per_pass // self.batch_size)
 
     def __getitem__(self, index: int):
         """Return batch ``index`` of the epoch: samples (b, …) and labels.
@@ -142,6 +181,16 @@ class Batches(keras.utils.PyDataset):
         """Drop what was read ahead, in case the epoch was cut short; Keras calls this."""
         with self._lock:
             self._keep_only(frozenset())
+
+    @contextmanager
+    def original_errors(self) -> Iterator[None]:
+        """Re-raise the loader's original exception, which backends wrap in their own."""
+        try:
+            yield
+        except Exception as error:
+            if self.error is None or self.error is error:
+                raise
+            raise self.error from error
 
     def close(self) -> None:
         """End the threads without the batches that were still to come.
@@ -170,13 +219,13 @@ class Batches(keras.utils.PyDataset):
         passes, first = divmod(index, self._batches_per_pass)
         start = first * self.batch_size
         positions = orders[passes][start : start + self.batch_size]
-        seen = passes * len(self.split)
+        seen = passes * len(self.split) * self._copies
         number, parts = self.part
         share = len(positions) // parts
         own = np.arange(number * share, (number + 1) * share)
         if self.mixing is None:
             samples = self._read(epoch, seen, positions[own])
-            labels = self.split.labels[positions[own]].astype(np.int32)
+            labels = self._labels(positions[own]).astype(np.int32)
         else:
             samples, labels = self._mixed(epoch, seen, index, positions, own)
         return samples, labels if self.num_outputs == 1 else (labels,) * self.num_outputs
@@ -192,14 +241,17 @@ class Batches(keras.utils.PyDataset):
         place[read] = np.arange(len(read))
         samples = self._read(epoch, seen, positions[read])
         samples, share = self.mixing(samples, place[partners], rng)
-        classes = self.split.labels[positions]
+        classes = self._labels(positions)
         columns = classes[own], classes[partners], np.full(len(own), share)
         return samples, np.stack(columns, axis=1).astype(np.float32)
 
     def _read(self, epoch: int, seen: int, positions: np.ndarray) -> np.ndarray:
         """Return transformed samples; ``seen`` is the number of those of earlier passes."""
         each = generators("augmentation", self.seed, epoch, positions=seen + positions)
-        return self._transformed(self.split.batch(positions), each)
+        return self._transformed(self.split.batch(positions % len(self.split)), each)
+
+    def _labels(self, positions: np.ndarray) -> np.ndarray:
+        return self.split.labels[positions % len(self.split)]
 
     def _transformed(self, samples: Sequence, each: Iterable[np.random.Generator]) -> np.ndarray:
         if isinstance(self.transform, Transform):

@@ -1,9 +1,9 @@
 """Images drawn by class: the subsets of -subN, and those held out for validation and testing.
 
-None depends on the other classes, and each contains every smaller one of the same seed. Subsets
-are drawn by position. What is held out is drawn by name, so that a new image leaves the others
-where they are: at most one of its class changes sides, where the number to hold out changes or the
-new image is held out itself.
+None but folds depends on the other classes, and each contains every smaller one of the same seed.
+Subsets are drawn by position. What is held out is drawn by name, so that a new image leaves the
+others where they are: at most one of its class changes sides, where the number to hold out changes
+or the new image is held out itself.
 """
 
 import hashlib
@@ -74,6 +74,33 @@ def held_out_indices(
         chosen = first_by_name("validation", seed, distinct, count)
         held_out.append(members[[name in chosen for name in names[members]]])
     return np.sort(np.concatenate(held_out))
+
+
+def fold_indices(
+    labels: np.ndarray, names: Sequence[str], folds: int, fold: int, seed: int
+) -> np.ndarray:
+    """Return the indices of the images in one of several stratified folds, ascending.
+
+    The images of a class, in the order of ``ordered_by_name``, are cut into as many parts, of which
+    the first ones may have one image more. Part p of class c is in fold (p + c) modulo the number
+    of folds, so that no fold gets the larger parts of all classes. An image that is listed twice is
+    in one fold.
+
+    Args:
+        labels: int (n,), the class of each image.
+        names: of the images; every class has as many different ones as there are folds.
+        folds: their number.
+        fold: the one that is wanted, from 0.
+        seed: non-negative.
+    """
+    names = np.asarray(names)
+    chosen = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        ordered = ordered_by_name("fold", seed, {*names[members].tolist()})
+        part = {*np.array_split(ordered, folds)[(fold - label) % folds].tolist()}
+        chosen.append(members[[name in part for name in names[members].tolist()]])
+    return np.sort(np.concatenate(chosen))
 
 
 def first_by_name(purpose: str, seed: int, names: Iterable[str], count: int) -> frozenset[str]:

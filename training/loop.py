@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,8 @@ from datasets.batches import Batches, SetEpoch
 from evaluation.classification.evaluator import Evaluator, Metrics
 from evaluation.feature_dumps import of_test_split
 from evaluation.features import feature_tensor, has_embedding
-from training.callbacks.epoch_log import (
-    EpochReporter,
-    FirstStep,
-    accuracy_name,
-    best_epoch,
-)
+from training.callbacks.early_stopping import EarlyStopping
+from training.callbacks.epoch_log import EpochReporter, FirstStep
 from training.callbacks.feature_plots import FeaturePlots
 from training.callbacks.garbage import GarbageOfEpochs
 from training.callbacks.tensorboard import Logs
@@ -34,7 +31,7 @@ from training.outputs import HistoryRecord, begin_records
 from training.parallel import backend, hosts
 from training.parallel.group import ALONE, Group
 from training.parallel.replicas import AveragedStatistics
-from training.record import describe_model, run_record
+from training.record import describe_model, finished_record, run_record
 from training.saving import ResultFiles
 from training.schedules import STRETCHED, Steps, build_schedule
 from training.snapshots.callback import Snapshot, explained
@@ -94,7 +91,7 @@ def train(run: Training) -> Metrics:
 
 def _train(run: Training, training: Batches, validating: Batches, testing: Batches) -> Metrics:
     options = run.options
-    _check_metric(run)
+    _check_metrics(run)
     schedule = build_schedule(options.schedule)
     point = begin_or_resume(
         *(options.outputs, _identity(run, schedule.epochs)),
@@ -108,21 +105,20 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     _compile(run, schedule.initial_lr, decay_per_iteration(options.max_decay, steps))
     rate = schedule.callback(
         Steps(
-            *(len(training), len(run.dataset.train) // options.batch_size, point.state.step),
+            *(len(training), training.per_pass // options.batch_size, point.state.step),
             options.accumulate,
         )
     )
-    averages = [WeightAverage(run.model, options.ema)] if options.ema else []
-    for average in averages:
-        validation.weights = average.in_place
     reporter = EpochReporter(schedule.epochs, point.state.records, options.outputs.history)
-    snapshots = _snapshots(run, point, reporter, rate, averages)
+    averages, stoppings = _weight_copies(run, reporter, validation)
+    copies = [*averages, *stoppings]
+    snapshots = _snapshots(run, point, reporter, rate, copies)
     logs = [Logs(options.outputs.log_dir)] if options.outputs.log_dir else []
     logs += _feature_plots(run, validation)
     record = HistoryRecord(reporter, _open(run, point, snapshots))
-    watching = [rate, *averages, reporter, record, *snapshots, *logs]
+    watching = [rate, *averages, reporter, record, *stoppings, *snapshots, *logs]
     _fit(run, training, validation, point, schedule.epochs, watching, snapshots)
-    with explained(snapshots), validation.weights():
+    with explained(snapshots), copies[-1].in_place() if copies else nullcontext():
         reporter.complete()
         failures = [c.error for c in (reporter, *snapshots, *logs) if c.error]
         metrics, failed = _evaluate_and_save(run, point, validation.evaluator, testing, reporter)
@@ -132,6 +128,20 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     if metrics.diverged:
         raise UserError("the training diverged: the network's outputs are not finite numbers")
     return metrics
+
+
+def _weight_copies(
+    run: Training, reporter: EpochReporter, validation: Validation
+) -> tuple[list[WeightAverage], list[EarlyStopping]]:
+    """Return the callbacks that have weights of their own; have the average evaluated."""
+    options = run.options
+    averages = [WeightAverage(run.model, options.ema)] if options.ema else []
+    for average in averages:
+        validation.weights = average.in_place
+    if not options.early_stopping:
+        return averages, []
+    patience = options.early_stopping
+    return averages, [EarlyStopping(run.model, reporter, patience, validation.weights)]
 
 
 def _steps(run: Training, batches: int) -> int:
@@ -162,6 +172,7 @@ def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
         shuffle=True,
         repeats=dataset.repeats,
         mixing=dataset.mixing,
+        oversample=options.oversample,
         **loading,
     )
     size = run.group.rounded_up(options.val_batch_size or options.batch_size)
@@ -244,7 +255,7 @@ def _snapshots(
     point: ResumePoint,
     reporter: EpochReporter,
     rate: keras.callbacks.Callback | None = None,
-    averages: Sequence[WeightAverage] = (),
+    copies: Sequence[WeightAverage | EarlyStopping] = (),
 ) -> list[Snapshot]:
     options = run.options
     if options.outputs.snapshot is None:
@@ -254,7 +265,7 @@ def _snapshots(
         Snapshot(
             *(options.outputs.snapshot, point.state, reporter, rate, best),
             *(options.snapshot_minutes, run.group),
-            [variable for average in averages for variable in average.variables],
+            [variable for copy in copies for variable in copy.variables],
         )
     ]
 
@@ -285,8 +296,13 @@ def _open(run: Training, point: ResumePoint, snapshots: list[Snapshot]) -> dict[
     return record
 
 
-def _check_metric(run: Training) -> None:
-    """Refuse a metric for ``--snapshot_best`` that no epoch would have."""
+def _check_metrics(run: Training) -> None:
+    """Refuse a metric for ``--snapshot_best`` that no epoch has, and to stop by test images."""
+    if run.options.early_stopping and run.dataset.validation is None:
+        raise UsageError(
+            f"--early_stopping {run.options.early_stopping}: would choose an epoch by the test "
+            "images; hold out training images by --val_fraction or --folds"
+        )
     metric = run.options.snapshot_best
     known = run.objective.metric_names(run.model.output_names, run.options.top_k_acc)
     if metric is not None and metric not in known:
@@ -317,8 +333,14 @@ def _fit(
     keep = partial(_keep, snapshots)
     ending = interruption.after_a_step(keep) if snapshots else interruption.immediate()
     start = time.perf_counter()
-    with explained(snapshots), ending, shorter_epoch_expected(), backend.untuned_reading():
-        _original_errors(training, partial(_run_epochs, run, training, point, epochs, callbacks))
+    with (
+        explained(snapshots),
+        ending,
+        shorter_epoch_expected(),
+        backend.untuned_reading(),
+        training.original_errors(),
+    ):
+        _run_epochs(run, training, point, epochs, callbacks)
     logger.info("Trained for %.0f s", time.perf_counter() - start)
 
 
@@ -334,6 +356,8 @@ def _run_epochs(
     if point.state.step == len(training):
         end_epoch(run.model, callbacks, point.state, epochs)
         first += 1
+    if any(isinstance(callback, EarlyStopping) and callback.over for callback in callbacks):
+        return
     run.model.fit(
         training,
         epochs=epochs,
@@ -352,16 +376,6 @@ def _keep(snapshots: list[Snapshot]) -> None:
     hosts.barrier()
 
 
-def _original_errors(batches: Batches, fit: Callable[[], None]) -> None:
-    """Run ``fit``; re-raise the loader's original exception, which backends wrap in their own."""
-    try:
-        fit()
-    except Exception as error:
-        if batches.error is None or batches.error is error:
-            raise
-        raise batches.error from error
-
-
 def _evaluate_and_save(
     run: Training,
     point: ResumePoint,
@@ -373,7 +387,9 @@ def _evaluate_and_save(
 
     In this order, since one damaged test image ends the evaluation.
     """
-    facts = _facts(run, point, reporter)
+    facts = finished_record(
+        *(run.model, run.dataset, run.command, reporter.records), run=point.state.run
+    )
     files = ResultFiles(run.options.outputs, facts, [reporter.history] if reporter.written else [])
     files.save_network(run.model, describe_model(run.model, run.dataset, run.objective))
     files.write_records(facts)
@@ -383,18 +399,3 @@ def _evaluate_and_save(
     final = {**metrics.values, "average_accuracy": metrics.average_accuracy}
     files.write_records(facts | {"diverged": metrics.diverged, "final": final})
     return metrics, files.failures
-
-
-def _facts(run: Training, point: ResumePoint, reporter: EpochReporter) -> dict[str, object]:
-    """Return the record of a run after its last epoch."""
-    best = best_epoch(reporter.records)
-    return run_record(
-        run.model,
-        run.dataset,
-        run.command,
-        run=point.state.run,
-        epochs_judged_on="test" if run.dataset.validation is None else "validation",
-        epochs_judged_by=accuracy_name(best) if best else None,
-        best_epoch=best,
-        last_epoch=reporter.records[-1] if reporter.records else None,
-    )

@@ -71,6 +71,8 @@ class TrainingOptions:
     optimizer: str = "sgd"  # one of OPTIMIZERS
     weight_decay: float = 0.0  # part of the clipped gradient, of adamw beside it; 0: none
     accumulate: int = 1  # batches of a step
+    oversample: bool = False  # whether each class is drawn equally often
+    early_stopping: int | None = None  # epochs without a better one; None: all epochs
     ema: float = 0.0  # decay of the moving average of the weights, below 1; 0: no average
     plot_every: int | None = None  # epochs; None: val_every
     initial_epoch: int = 0

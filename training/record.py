@@ -10,6 +10,7 @@ from models.decisions import DECISIONS
 from models.files.description import ModelDescription, Output
 from storage.files import write_errors
 from storage.records import provenance, record_path, write_record
+from training.callbacks.epoch_log import Record, accuracy_name, best_epoch
 from training.objectives.objective import Objective
 from training.options import OutputOptions
 
@@ -60,6 +61,25 @@ def run_record(
         "parameters": model.count_params(),
         **results_so_far,
     }
+
+
+def finished_record(
+    model: keras.Model,
+    dataset: Dataset,
+    command: dict[str, object],
+    epochs: list[Record],
+    **results_so_far: object,
+) -> dict[str, object]:
+    """Return the record of a run after its last epoch; ``epochs`` are the metrics of all."""
+    best = best_epoch(epochs)
+    return run_record(
+        *(model, dataset, command),
+        **results_so_far,
+        epochs_judged_on="test" if dataset.validation is None else "validation",
+        epochs_judged_by=accuracy_name(best) if best else None,
+        best_epoch=best,
+        last_epoch=epochs[-1] if epochs else None,
+    )
 
 
 def describe_model(model: keras.Model, dataset: Dataset, objective: Objective) -> ModelDescription:

@@ -109,6 +109,16 @@ FOR_BOTH = [
     ("--no_such_option", USAGE, "--no_such_option"),
     ("--optimizer adam --nesterov", USAGE, "--optimizer adam"),
     ("--steps_per_execution 2 --lr_schedule Cosine", USAGE, "--lr_schedule Cosine"),
+    ("--steps_per_execution 2 --ema 0.9", USAGE, "--ema averages"),
+    ("--ema 1", USAGE, "'1' is not a number from 0 to less than 1"),
+    ("--lr_schedule Cosine --cosine_warmup 1", USAGE, "--cosine_warmup 1: there are 1 epochs"),
+    ("--accumulate 9", USAGE, "--accumulate 9: the training has 3 batches"),
+    ("--early_stopping 2", USAGE, "--early_stopping 2: would choose an epoch by the test images"),
+    ("--val_fraction 0.2 --folds 5", USAGE, "--folds: not allowed with argument --val_fraction"),
+    ("--folds 6 --fold 0", USAGE, "--folds 6: every fold needs an image of each class, but 0 of"),
+    ("--oversample --class_weights balanced", USAGE, "not allowed with argument --oversample"),
+    ("--class_weights missing.csv", DATA, "missing.csv"),
+    ("--class_weights classes.txt", USAGE, "'3 three' is not CLASS,WEIGHT"),
 ]
 FOR_CLASSIFIER = [
     ("--class_list classes.txt", USAGE, "17"),

@@ -176,6 +176,47 @@ def test_epochs_and_seeds_differ_and_the_order_is_kept_without_shuffling():
     np.testing.assert_array_equal(np.floor(fixed[:, 0, 0, 0]), np.arange(23))
 
 
+def oversampled(**options):
+    """Batches of 2, 7 and 3 images of three classes."""
+    labels = np.array([1, 0, 1, 2, 1, 1, 0, 2, 1, 1, 2, 1])
+    images = np.broadcast_to(np.arange(12, dtype=np.uint8)[:, None, None, None], (12, 2, 2, 1))
+    split = Split.whole(images, labels, map(str, range(12)))
+    return Batches(split, noisy, 4, shuffle=True, oversample=True, **options), labels
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_every_class_is_drawn_as_often_as_the_largest(repeats):
+    batches, labels = oversampled(repeats=repeats, seed=3)
+    assert (batches.per_pass, len(batches)) == (21, 6 * repeats)
+    for epoch in (0, 1):
+        images, seen = epoch_of(batches, epoch)
+        positions = np.floor(images[:, 0, 0, 0]).astype(int)
+        np.testing.assert_array_equal(labels[positions], seen)
+        for drawn in np.split(positions, repeats):
+            times = np.bincount(drawn, minlength=12)
+            assert np.bincount(labels, weights=times).tolist() == [7, 7, 7]
+            for label, (least, most) in enumerate([(3, 4), (1, 1), (2, 3)]):
+                assert {*times[labels == label].tolist()} == {least, most}
+        # Copies of an image are augmented differently.
+        assert len(np.unique(images.reshape(len(images), -1), axis=0)) == 21 * repeats
+
+
+def test_what_is_drawn_depends_on_seed_and_epoch_only():
+    one, _ = oversampled(seed=3, workers=0)
+    other, _ = oversampled(seed=3, workers=4)
+    for epoch in (4, 0):
+        for mine, yours in zip(epoch_of(one, epoch), epoch_of(other, epoch), strict=True):
+            np.testing.assert_array_equal(mine, yours)
+    again = epoch_of(one, 1)[0]
+    assert not np.array_equal(again, epoch_of(other, 0)[0])
+    assert not np.array_equal(again, epoch_of(oversampled(seed=4)[0], 1)[0])
+    halves = [oversampled(seed=3, multiple=2, part=(i, 2))[0] for i in (0, 1)]
+    whole, _ = oversampled(seed=3, multiple=2)
+    for index in range(len(whole)):
+        shares = [half[index][0] for half in halves]
+        np.testing.assert_array_equal(np.concatenate(shares), whole[index][0])
+
+
 def test_types_and_shapes():
     split = numbered_split(7)
     batches = Batches(split, lambda image, rng: image, 4)

@@ -1,4 +1,4 @@
-"""Copies of the weights of a network, to evaluate and save in their place: the moving average."""
+"""Copies of the weights of a network, evaluated and saved in their place: the moving average."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +27,11 @@ class WeightCopy:
             for w in self.weights
         ]
         self._model = model
+
+    def take(self) -> None:
+        """Copy the present values of the network."""
+        backend.sync_variables(self._model)
+        _assign(self.variables, self.weights)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

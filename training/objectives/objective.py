@@ -46,6 +46,7 @@ class Term:
             sample, or None; ``known`` tells which samples are.
         mixed: what training minimizes if two samples are mixed in each, a key of
             ``training.objectives.MIXED_TARGETS``; None: they are not.
+        class_weights: float32 array (classes,), factors of the samples' losses; None: all 1.
     """
 
     function: Callable[[KerasTensor, KerasTensor], KerasTensor]
@@ -55,23 +56,29 @@ class Term:
     with_background: bool = False
     background: Callable[[KerasTensor, KerasTensor, KerasTensor], KerasTensor] | None = None
     mixed: str | None = None
+    class_weights: np.ndarray | None = None
 
     def loss(self, positions: KerasTensor, predictions: KerasTensor) -> KerasTensor:
         """Return the loss of each sample, (batch,), given class positions, (batch,)."""
         return self.function(self._targets(class_positions(positions)), predictions)
 
     def training_loss(self, positions: KerasTensor, predictions: KerasTensor) -> KerasTensor:
-        """Return what is minimized, (batch,): its mean is that over the known samples."""
+        """Return what is minimized, (batch,): its mean is that over the known samples.
+
+        With class weights it is the mean of weight times loss, not divided by the weights.
+        """
         if self.mixed:
             return self._mixed_loss(*mixed_labels(positions), predictions)
         if not self.with_background:
-            return self.loss(positions, predictions)
+            return self._weighted(self.loss(positions, predictions), class_positions(positions))
         positions = class_positions(positions)
         known = positions >= 0
-        targets = self._targets(ops.maximum(positions, 0))
+        positions = ops.maximum(positions, 0)
+        targets = self._targets(positions)
         losses = self.function(targets, predictions)
         if self.background:
             losses = losses + self.background(targets, predictions, known)
+        losses = self._weighted(losses, positions)
         weights = ops.cast(known, losses.dtype)
         return losses * weights / ops.maximum(ops.mean(weights), SMALLEST_SHARE)
 
@@ -82,14 +89,24 @@ class Term:
         share: KerasTensor,
         predictions: KerasTensor,
     ) -> KerasTensor:
+        classes = [class_positions(each) for each in (first, second)]
         if self.mixed == "loss":
-            return between(self.loss(first, predictions), self.loss(second, predictions), share)
-        share = ops.expand_dims(share, -1)
-        targets = [self._targets(class_positions(each)) for each in (first, second)]
-        length = between(*(ops.norm(each, axis=-1, keepdims=True) for each in targets), share)
-        mixture = between(*targets, share)
+            each = (self._weighted(self.loss(own, predictions), own) for own in classes)
+            return between(*each, share)
+        column = ops.expand_dims(share, -1)
+        targets = [self._targets(own) for own in classes]
+        length = between(*(ops.norm(each, axis=-1, keepdims=True) for each in targets), column)
+        mixture = between(*targets, column)
         norm = ops.norm(mixture, axis=-1, keepdims=True)
-        return self.function(mixture * length / ops.maximum(norm, SMALLEST_NORM), predictions)
+        losses = self.function(mixture * length / ops.maximum(norm, SMALLEST_NORM), predictions)
+        if self.class_weights is None:
+            return losses
+        return between(*(self._weighted(losses, own) for own in classes), share)
+
+    def _weighted(self, losses: KerasTensor, positions: KerasTensor) -> KerasTensor:
+        if self.class_weights is None:
+            return losses
+        return losses * ops.take(self.class_weights, positions, axis=0)
 
     def _targets(self, positions: KerasTensor) -> KerasTensor:
         if self._levels is None:
@@ -132,6 +149,10 @@ class Objective:
     def label_shape(self) -> tuple[int, ...]:
         """The shape of the label of a training sample."""
         return (3,) if self.terms[0].mixed else ()
+
+    def weighted(self, class_weights: np.ndarray | None) -> "Objective":
+        """Return the same with factors of the losses of all samples of a class, or without."""
+        return Objective(tuple(replace(term, class_weights=class_weights) for term in self.terms))
 
     def heads(self, model: keras.Model) -> list[Head]:
         """Return the outputs of a network as what an ``Evaluator`` evaluates."""

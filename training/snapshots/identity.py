@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # a path may stay the same while what is there changes.
 IDENTITY = (
     *("dataset", "subset_seed", "repeats", "test_fraction", "val_fraction"),
+    *("folds", "fold", "oversample", "early_stopping"),
     *("target_size", "crop_size", "max_length"),
     *("crop_scale", "vflip", "erasing", "randaugment", "color_jitter"),
     *("cutmix", "cutmix_prob", "mixup", "mixed_targets"),
@@ -74,9 +75,11 @@ def content_identity(
     targets = [term.class_vectors for term in objective.terms]
     weights = [str(term.weight) for term in objective.terms]
     held_out, given = dataset.validation, dataset.input_weights
+    factors = objective.terms[0].class_weights
     return {
         "classes": _summary(len(dataset.labels), map(repr, dataset.labels)),
         "class targets": _summary(targets[0].shape[1], [*targets, *weights]),
+        **({} if factors is None else {"class weights": _summary(len(factors), [factors])}),
         "training images": _images(dataset.train),
         "passes per epoch": str(dataset.repeats),
         **({} if held_out is None else {"validation images": _images(held_out)}),

@@ -74,14 +74,14 @@ def network(objective, rate=0.0):
 KNOWN = np.array([True, True, False, True, False, False, True, True])
 
 
-def with_background(f, labels, centers, m):
+def with_background(f, labels, centers, m, is_known=KNOWN):
     """The first two terms of the known images, and the third of every pair with a background."""
-    known, others = f[KNOWN], f[~KNOWN]
+    known, others = f[is_known], f[~is_known]
     pairs = 0.0
-    for x, c in zip(known, labels[KNOWN], strict=True):
+    for x, c in zip(known, labels[is_known], strict=True):
         for g in others:
             pairs += max(0.0, m + squared(x, centers[c]) - squared(g, centers[c]))
-    return open_set(known, labels[KNOWN], centers, m) + pairs / (2 * len(known) * len(others))
+    return open_set(known, labels[is_known], centers, m) + pairs / (2 * len(known) * len(others))
 
 
 ONE_EACH = np.eye(len(LABELS), dtype=np.float32)
@@ -97,6 +97,38 @@ def test_values_as_published(name, margin):
     assert found["loss"] == pytest.approx(expected, rel=1e-5)
     nearest = [np.argmin([squared(f, c) for c in SIMPLEX.vectors]) for f in FEATURES]
     assert found["acc"] == pytest.approx(np.mean(nearest == LABELS))
+
+
+WEIGHTS = np.float32([0.5, 3, 1, 0.25, 2, 4])
+
+
+@pytest.mark.parametrize(("name", "margin"), CASES)
+def test_class_weights_are_factors_of_the_samples_losses(name, margin):
+    objective = embedding_objective(SIMPLEX, name, margin=margin).weighted(WEIGHTS)
+    found = network(objective).evaluate(ONE_EACH, LABELS, verbose=0, return_dict=True)
+    features, centers = FEATURES.astype(float), SIMPLEX.vectors.astype(float)
+    each = [
+        PUBLISHED[name](features[[i]], LABELS[[i]], centers, margin) for i in range(len(LABELS))
+    ]
+    assert found["loss"] == pytest.approx(np.mean(WEIGHTS[LABELS] * each), rel=1e-5)
+
+
+def test_the_weighted_loss_of_batches_with_background_is_the_mean_over_known_images():
+    objective = embedding_objective(SIMPLEX, "dsc_open", margin=60.0, with_background=True)
+    labels = np.where(KNOWN, LABELS, BACKGROUND)
+    model = network(objective.weighted(WEIGHTS))
+    found = model.evaluate(ONE_EACH, labels, verbose=0, return_dict=True)
+    centers, features = SIMPLEX.vectors.astype(float), FEATURES.astype(float)
+    known = np.flatnonzero(KNOWN)
+    expected = 0.0
+    for one in known:
+        others = [i for i in known if i != one]
+        rest = np.delete(np.arange(len(LABELS)), others)
+        keep = np.isin(rest, known)
+        expected += WEIGHTS[LABELS[one]] * with_background(
+            *(features[rest], LABELS[rest], centers, 60.0), keep
+        )
+    assert found["loss"] == pytest.approx(expected / len(known), rel=1e-5)
 
 
 @pytest.mark.parametrize(("name", "margin"), CASES)

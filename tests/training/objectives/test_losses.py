@@ -213,3 +213,31 @@ def test_the_head_adds_its_weighted_cross_entropy(semantic):
     assert metrics["loss"] == pytest.approx(cosine + 0.1 * entropy, rel=1e-5)
     assert metrics["prob_loss"] == pytest.approx(entropy, rel=1e-5)
     assert {"l2norm_acc", "prob_acc", "l2norm_acc2", "prob_acc2"} < set(metrics)
+
+
+@pytest.mark.parametrize("weights", [[1, 1, 1, 1, 1], [0.5, 2, 1, 0.25, 3]])
+def test_class_weights_are_factors_in_all_terms(semantic, weights):
+    objective = embedding_objective(semantic, cls_weight=0.1).weighted(np.float32(weights))
+    labels = RNG.integers(0, 5, 30)
+    embedded = RNG.normal(size=(30, 3)).astype("float32")
+    probabilities = RNG.dirichlet(np.ones(5), 30).astype("float32")
+    factors = np.array(weights)[labels]
+    cosine = factors * (1 - (embedded * semantic.vectors[labels]).sum(1))
+    entropy = factors * -np.log(probabilities[np.arange(30), labels])
+    for term, outputs, expected in zip(
+        objective.terms, (embedded, probabilities), (cosine, entropy), strict=True
+    ):
+        tensors = [keras.ops.convert_to_tensor(values) for values in (labels, outputs)]
+        found = keras.ops.convert_to_numpy(term.training_loss(*tensors))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+        # What an evaluation reports has no weights.
+        plain = keras.ops.convert_to_numpy(term.loss(*tensors))
+        np.testing.assert_allclose(plain * factors, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_weighted_loss_is_the_mean_over_the_batch():
+    objective = cross_entropy_objective(3).weighted(np.float32([4, 1, 0.5]))
+    probabilities = np.float32([[0.5, 0.25, 0.25], [0.5, 0.25, 0.25]])
+    metrics = compiled_loss(objective, probabilities, np.array([0, 1]))
+    assert metrics["loss"] == pytest.approx((4 * np.log(2) + np.log(4)) / 2, rel=1e-6)
+    assert metrics["acc"] == 0.5

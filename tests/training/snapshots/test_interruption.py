@@ -32,7 +32,8 @@ CLR = f"{RUN} --lr_schedule CLR --clr_step_len 1"
 PASSES = CLR.replace("--repeats 1", "--repeats 2")
 ADAM = (
     f"{RUN.replace(' --max_decay 0.1', '')} --lr_schedule Cosine --cosine_max_lr 0.01 "
-    "--cosine_warmup 1 --optimizer adamw --weight_decay 0.01 --ema 0.9 --accumulate 2"
+    "--cosine_warmup 1 --optimizer adamw --weight_decay 0.01 --ema 0.9 --accumulate 2 "
+    "--oversample --folds 5 --fold 1 --early_stopping 2"
 )
 SGD = f"{RUN} --lr_schedule SGD --sgd_patience 1 --log_dir log"
 
@@ -119,7 +120,7 @@ def check_same(folder, expected):
         (CLR, signal.SIGINT, 130, 1, 1),
         (CLR, signal.SIGINT, 130, 0, 3),
         (PASSES, signal.SIGTERM, 143, 1, 4),  # within the second of two passes
-        (ADAM, signal.SIGTERM, 143, 1, 2),  # between the two batches of a step
+        (ADAM, signal.SIGTERM, 143, 1, 1),  # between the two batches of a step
         (SGD, signal.SIGTERM, 143, 1, 3),
         (MIXED, signal.SIGTERM, 143, 1, 2),
     ],
