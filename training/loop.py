@@ -25,7 +25,7 @@ from training.callbacks.validation import Validation
 from training.callbacks.weight_copies import WeightAverage
 from training.finetuning import last_layers, load_pretrained, training_only
 from training.objectives.objective import Objective
-from training.optimizer import build_optimizer, decay_per_iteration
+from training.optimizer import build_optimizer, decay_per_iteration, number_of_steps
 from training.options import TrainingOptions
 from training.outputs import HistoryRecord, begin_records
 from training.parallel import backend, hosts
@@ -101,14 +101,11 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     validation = Validation(_evaluator(run), validating, options.val_every, schedule.ends_cycle)
     if point.state.phase == LAST_LAYERS:
         point = _start_from_pretrained(run, training, validation, point)
-    steps = _steps(run, schedule.epochs * len(training))
-    _compile(run, schedule.initial_lr, decay_per_iteration(options.max_decay, steps))
-    rate = schedule.callback(
-        Steps(
-            *(len(training), training.per_pass // options.batch_size, point.state.step),
-            options.accumulate,
-        )
-    )
+    count = number_of_steps(schedule.epochs * len(training), options.accumulate)
+    _compile(run, schedule.initial_lr, decay_per_iteration(options.max_decay, count))
+    per_pass = training.per_pass // options.batch_size
+    steps = Steps(len(training), per_pass, point.state.step, options.accumulate)
+    rate = schedule.callback(steps)
     reporter = EpochReporter(schedule.epochs, point.state.records, options.outputs.history)
     averages, stoppings = _weight_copies(run, reporter, validation)
     copies = [*averages, *stoppings]
@@ -142,17 +139,6 @@ def _weight_copies(
         return averages, []
     patience = options.early_stopping
     return averages, [EarlyStopping(run.model, reporter, patience, validation.weights)]
-
-
-def _steps(run: Training, batches: int) -> int:
-    """Return how many steps so many batches make."""
-    steps = batches // run.options.accumulate
-    if batches and not steps:
-        raise UsageError(
-            f"--accumulate {run.options.accumulate}: the training has {batches} batches in all, "
-            "which make no step"
-        )
-    return steps
 
 
 def _batches(run: Training) -> tuple[Batches, Batches, Batches]:

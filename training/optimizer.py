@@ -197,6 +197,21 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
         return replicas.all_agree(super().check_finite(grads))
 
 
+def number_of_steps(batches: int, accumulate: int) -> int:
+    """Return how many steps the batches of a training make, each of ``accumulate`` batches.
+
+    Raises:
+        UsageError: none.
+    """
+    steps = batches // accumulate
+    if batches and not steps:
+        raise UsageError(
+            f"--accumulate {accumulate}: the training has {batches} batches in all, which make no "
+            "step"
+        )
+    return steps
+
+
 def decay_per_iteration(final_factor: float, iterations: int) -> float:
     """Return the decay that multiplies the learning rate by ``final_factor`` over all steps.
 

@@ -241,3 +241,22 @@ def test_the_weighted_loss_is_the_mean_over_the_batch():
     metrics = compiled_loss(objective, probabilities, np.array([0, 1]))
     assert metrics["loss"] == pytest.approx((4 * np.log(2) + np.log(4)) / 2, rel=1e-6)
     assert metrics["acc"] == 0.5
+
+
+@pytest.mark.parametrize("mode", ["loss", "normalized"])
+def test_class_weights_of_mixed_samples_are_mixed(semantic, mode):
+    weights = np.float32([0.5, 2, 1, 0.25, 3])
+    outputs = RNG.normal(size=(4, 3)).astype("float32")
+    labels = np.float32([[0, 1, 0.25], [2, 2, 0.5], [4, 3, 0.0], [1, 4, 1.0]])
+    term = embedding_objective(semantic, mixed=mode).weighted(weights).terms[0]
+    tensors = [keras.ops.convert_to_tensor(values) for values in (labels, outputs)]
+    found = keras.ops.convert_to_numpy(term.training_loss(*tensors))
+    for value, (a, b, share), output in zip(found, labels, outputs, strict=True):
+        one, other = semantic.vectors[int(a)], semantic.vectors[int(b)]
+        factors = (1 - share) * weights[int(a)], share * weights[int(b)]
+        if mode == "loss":
+            expected = factors[0] * (1 - one @ output) + factors[1] * (1 - other @ output)
+        else:
+            target = (1 - share) * one + share * other
+            expected = sum(factors) * (1 - target @ output / np.linalg.norm(target))
+        assert value == pytest.approx(expected, rel=1e-4, abs=1e-6)
