@@ -7,6 +7,7 @@ or the new image is held out itself.
 """
 
 import hashlib
+import itertools
 import logging
 import zlib
 from collections.abc import Iterable, Sequence
@@ -81,10 +82,9 @@ def fold_indices(
 ) -> np.ndarray:
     """Return the indices of the images in one of several stratified folds, ascending.
 
-    The images of a class, in the order of ``ordered_by_name``, are cut into as many parts, of which
-    the first ones may have one image more. Part p of class c is in fold (p + c) modulo the number
-    of folds, so that no fold gets the larger parts of all classes. An image that is listed twice is
-    in one fold.
+    The images of one class after the other, each in the order of ``ordered_by_name``, are dealt to
+    the folds in turn: neither those of a class nor all together differ by more than one image. An
+    image that is listed twice is in one fold, and counts once.
 
     Args:
         labels: int (n,), the class of each image.
@@ -94,11 +94,11 @@ def fold_indices(
         seed: non-negative.
     """
     names = np.asarray(names)
-    chosen = []
+    chosen, turns = [], itertools.cycle(range(folds))
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         ordered = ordered_by_name("fold", seed, {*names[members].tolist()})
-        part = {*np.array_split(ordered, folds)[(fold - label) % folds].tolist()}
+        part = {name for name in ordered if next(turns) == fold}
         chosen.append(members[[name in part for name in names[members].tolist()]])
     return np.sort(np.concatenate(chosen))
 

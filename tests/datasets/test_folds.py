@@ -18,16 +18,14 @@ def cifar(tmp_path_factory):
 
 def by_the_page(dataset, folds, seed):
     """Names of the images in each fold by the documented rule."""
-    found = [set() for _ in range(folds)]
+    found, turn = [set() for _ in range(folds)], 0
     for position in range(dataset.num_classes):
         pairs = zip(dataset.train.names, dataset.train.labels, strict=True)
         names = [name for name, label in pairs if label == position]
         names.sort(key=lambda n: hashlib.sha256(f"fold {seed} {n}".encode()).digest())
-        small, larger = divmod(len(names), folds)
-        for part in range(folds):
-            count = small + (part < larger)
-            found[(part + position) % folds] |= {names.pop(0) for _ in range(count)}
-        assert not names
+        for name in names:
+            found[turn % folds].add(name)
+            turn += 1
     return found
 
 
