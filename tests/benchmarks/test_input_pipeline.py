@@ -41,3 +41,28 @@ def test_table_and_measurements(tmp_path, capsys):
     assert rows[0]["per_core_second"] == pytest.approx(sorted(ours)[1] * 2e-9 / 4)
     assert min(report["shares"].values()) > -1
     assert "| ours, --cache off, 1 workers |" in capsys.readouterr().out
+
+
+def test_augmentations_are_compared_with_flips_and_crops(tmp_path):
+    python, output = tmp_path / "python", tmp_path / "report.json"
+    python.write_text(LOADER)
+    python.chmod(0o755)
+    options = [
+        *("--data_root", write_cub(tmp_path / "cub"), "--images", 2, "--batch_size", 2),
+        *("--augmentations", "--workers", 0, "--rounds", 1),
+        *("--torchvision_python", python, "--output", output),
+    ]
+    assert input_pipeline.main([str(option) for option in options]) == 0
+    table = json.loads(output.read_text())["augmentations"]
+    assert table["flip and crop, inline"]["ratio"] == 1
+    ours = [name for name in table if not name.startswith("torchvision")]
+    assert len(table) - len(ours) == len(input_pipeline.RANDAUGMENT)
+    assert {"RandAugment 2 9, inline", "CutMix, inline", "MixUp, inline"} <= set(ours)
+    for row in table.values():
+        plain = table["flip and crop, inline"]["per_second"]
+        assert row["ratio"] == pytest.approx(row["per_second"] / plain)
+
+
+def test_augmentations_are_those_of_image_files(capsys):
+    assert input_pipeline.main(["--augmentations", "--cifar_root", "x"]) == 2
+    assert "give --data_root" in capsys.readouterr().err

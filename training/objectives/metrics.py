@@ -67,7 +67,8 @@ class MixedAccuracy(ClassAccuracy):
 
 
 def mixed_labels(labels: KerasTensor) -> tuple[KerasTensor, KerasTensor, KerasTensor]:
-    """Return both class positions, as they are, and the share of the second, all (batch,)."""
+    """Return both class positions and the share of the second, all float32 (batch,)."""
+    labels = ops.cast(labels, "float32")
     return labels[:, 0], labels[:, 1], labels[:, 2]
 
 

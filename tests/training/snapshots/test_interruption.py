@@ -1,6 +1,7 @@
 """Signals during a training run, and going on in the middle of an epoch."""
 
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -42,8 +43,6 @@ MIXED = (
     "--cutmix_prob 0.7 --mixed_targets normalized"
 )
 
-COMMANDS = (RUN, CLR, PASSES, ADAM, SGD, MIXED)
-
 
 def state(path="s.h5") -> dict:
     with h5py.File(path) as file:
@@ -74,13 +73,17 @@ def sigint():
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """Folders of whole runs, by their commands."""
-    folders = {command: tmp_path_factory.mktemp("whole") for command in COMMANDS}
-    for command, folder in folders.items():
+    """Returns the folder of the whole run of a command, which is run once."""
+
+    @functools.cache
+    def folder_of(command: str) -> Path:
+        folder = tmp_path_factory.mktemp("whole")
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             succeed(learn_image_embeddings, command)
-    return folders
+        return folder
+
+    return folder_of
 
 
 def test_a_signal_to_any_process_ends_this_one():
@@ -147,7 +150,7 @@ def test_a_signal_ends_the_step_and_the_same_command_goes_on_exactly(
         assert longer.status == 1 and "epochs '3' instead of '4'" in longer.err
     outcome = succeed(learn_image_embeddings, f"{command} --read_workers 1")
     assert f"Going on from s.h5 after epoch {epoch}, step {step}\n" in outcome.err
-    check_same(tmp_path, uninterrupted[command])
+    check_same(tmp_path, uninterrupted(command))
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
@@ -177,7 +180,7 @@ def test_going_on_again_and_again(tmp_path, monkeypatch, uninterrupted):
             assert run(learn_image_embeddings, RUN).status == 143
         assert (state()["epoch"], state()["step"]) == place
     succeed(learn_image_embeddings, RUN)
-    check_same(tmp_path, uninterrupted[RUN])
+    check_same(tmp_path, uninterrupted(RUN))
 
 
 def test_validation_is_cut_short_and_done_again(tmp_path, monkeypatch, uninterrupted):
@@ -197,7 +200,7 @@ def test_validation_is_cut_short_and_done_again(tmp_path, monkeypatch, uninterru
         assert run(learn_image_embeddings, command).status == 143
     assert (state()["epoch"], state()["step"], len(seen)) == (1, 3, 12)
     succeed(learn_image_embeddings, command)
-    assert same_arrays(tmp_path / "w.h5", uninterrupted[RUN] / "w.h5")
+    assert same_arrays(tmp_path / "w.h5", uninterrupted(RUN) / "w.h5")
 
 
 def test_without_a_snapshot_the_run_says_what_is_lost(tmp_path, monkeypatch):
