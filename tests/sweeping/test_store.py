@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from sweeping.cluster import Cluster, Resources, _check_address
+from sweeping.cluster import Cluster, Resources, _check_address, _start
 from sweeping.grid import Point, Trial
 from sweeping.report import Report, describe
 from sweeping.store import Store
@@ -274,6 +274,15 @@ def test_trials_that_fit_on_no_machine_are_refused():
 def test_addresses_where_nobody_answers_are_refused(address):
     with pytest.raises(UsageError, match=rf"^--address {address}: no Ray cluster answers"):
         _check_address(address)
+
+
+def test_a_machine_that_is_too_busy_to_start_ray_is_one_line():
+    class Slow:
+        def init(self, *_, **__):
+            raise Exception("The current node timed out during startup.\nMore lines")
+
+    with pytest.raises(UserError, match=r"^Ray does not start: The current node timed out [^\n]*$"):
+        _start(Slow(), None)
 
 
 def test_processes_are_held_to_their_resources():
