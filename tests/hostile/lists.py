@@ -176,6 +176,8 @@ READERS = {
     ),
     "MIT67 lists": dataset_reader("MIT67Scenes", ("TrainImages.txt", "TestImages.txt")),
     "Tiny-ImageNet lists": dataset_reader("Tiny-ImageNet", _TINY_IMAGENET),
+    "VIPriors lists": dataset_reader("VIPriors", ("train.txt", "val.txt", "test.txt")),
+    "GEM lists": dataset_reader("GEM-CUB", ("trainval0.txt", "test0.txt")),
     "Folder lists": dataset_reader("Folder", ("train.txt", "test.txt"), write=_write_folder),
     "AG-News lists": Reader(
         lambda folder: fake_data.write_ag_news(folder, 3, 1),
