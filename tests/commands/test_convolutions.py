@@ -1,7 +1,6 @@
 """A network of full, harmonic convolutions, from training to the exported file."""
 
 import keras
-import numpy as np
 import pytest
 
 import evaluate_classification_accuracy
@@ -11,7 +10,7 @@ import models
 from models.backbones.cifar_resnet import Variant, cifar_resnet
 from models.files.saved import load_model
 from models.registry import BACKBONES
-from tests.commands.running import TINY, arrays, record, run, same_arrays, succeed
+from tests.commands.running import TINY, record, run, same_arrays, succeed
 from tests.models.files.test_export import needs
 
 OPTIONS = (
@@ -58,17 +57,6 @@ def test_a_snapshot_of_other_convolutions_is_refused(folder):
 
     assert outcome.status == 1
     assert "fconv" in outcome.err
-
-
-def test_fine_tuning_starts_from_the_saved_model(folder):
-    options = OPTIONS.replace("--snapshot s", "--epochs 0 --finetune m.keras --finetune_init 0")
-    outcome = succeed(learn_classifier, f"{options} --weight_dump tuned.h5")
-
-    assert "starts anew" not in outcome.err
-    before, after = arrays(folder / "w.h5"), arrays(folder / "tuned.h5")
-    assert before.keys() == after.keys()
-    for name, value in before.items():
-        np.testing.assert_allclose(after[name], value, atol=1e-6, err_msg=name)
 
 
 @needs("onnx")

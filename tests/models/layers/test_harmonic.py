@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
+from models.files.saved import load_weights, save_model
 from models.initialization import initialize
 from models.layers.harmonic import HarmonicConv2D, normalized_block, waves
 from models.layers.network import Network, with_plain_layers
@@ -79,10 +80,10 @@ def test_of_any_kernel_a_level_keeps_the_nearest_one():
     np.testing.assert_allclose(made.plain_weights()[0].reshape(9, -1), nearest, atol=1e-6)
 
 
-def block_network():
+def block_network(level=3):
     image = keras.Input((None, None, 2))
     x = normalized_block(image, 32, 7, 2, "valid", "conv1")
-    x = HarmonicConv2D(64, 3, level=3, data_format="channels_last", name="conv2")(x)
+    x = HarmonicConv2D(64, 3, level=level, data_format="channels_last", name="conv2")(x)
     return Network(image, x)
 
 
@@ -134,6 +135,25 @@ def test_saved_layers_are_those_of_keras_and_compute_the_same():
     one, other = (keras.ops.convert_to_numpy(network(image)) for network in (model, plain))
     np.testing.assert_allclose(other, one, atol=1e-5)
     assert plain.get_layer("conv1_waves").trainable is False
+
+
+@pytest.mark.parametrize("level", [2, 3])
+def test_a_saved_file_fills_another_network_as_near_as_its_waves_allow(tmp_path, level):
+    model, other = block_network(), block_network(level)
+    initialize(model, 1)
+    initialize(other, 2)
+    save_model(model, tmp_path / "model.keras")
+    report = load_weights(other, tmp_path / "model.keras")
+
+    assert not report.unfilled and not report.unused
+    image = RNG.normal(size=(1, 15, 15, 2)).astype(np.float32)
+    one, same = (keras.ops.convert_to_numpy(network(image)) for network in (model, other))
+    assert np.allclose(one, same, atol=1e-5) == (level == 3)
+    waves_kept = waves(3, level).reshape(-1, 9).T.astype(float)
+    kernels = [network.get_layer("conv2").plain_weights()[0] for network in (model, other)]
+    wanted, found = (kernel.reshape(9, -1) for kernel in kernels)
+    nearest = waves_kept @ np.linalg.lstsq(waves_kept, wanted)[0]
+    np.testing.assert_allclose(found, nearest, atol=1e-6)
 
 
 def test_half_precision_sums_in_float32():
