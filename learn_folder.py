@@ -13,34 +13,46 @@ import importlib.util
 import logging
 import os
 import shlex
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import export_model
 import report
 from cli import arguments, console, host_options
-from cli.arguments import fraction, known, positive, positive_float, seed, user_path
+from cli.arguments import user_path
+from cli.folder_options import (
+    BATCHES,
+    MINUTES,
+    SIZES,
+    STEPS,
+    add_search_options,
+    add_split_options,
+    add_training_options,
+)
 from cli.sweep_options import add_resource_options, machines
 from datasets import get_dataset
 from datasets.parts import LEFT_OUT, TEST, TRAIN, Parts, divide, write_links
 from evaluation.tables import write_csv
-from models import architecture_names, check_architecture
 from reporting.runs import read_run
 from storage.records import provenance, read_record, record_path, write_record
 from sweeping.cluster import Resources, connected
-from sweeping.space import AUGMENTATIONS, OBJECTIVES
+from sweeping.commands import check_options
+from sweeping.space import AUGMENTATIONS, OBJECTIVES, first_candidates
 from sweeping.stopping import stop_requests
 from sweeping.store import MODEL, Store
 from sweeping.trials import UNFINISHED, Plan, Trial, read_trials, winner, write_table
 from training.parallel.startup import import_backend
 from utils import Interrupted, UsageError, printable, without_log
 
+if TYPE_CHECKING:
+    from datasets.images.survey import Survey
+
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
 
-SIZES = (32, 64, 128)
-_MINUTES = 60.0
 _FIXED = ("test_fraction", "val_fraction", "folds", "seed")
 _NEEDED = {"ray": "requirements-sweep.txt", "optuna": "requirements-sweep.txt"}
 
@@ -48,81 +60,25 @@ _NEEDED = {"ray": "requirements-sweep.txt", "optuna": "requirements-sweep.txt"}
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = arguments.build_parser(__doc__)
+    parser.usage = "%(prog)s PHOTOS [options] [-- options of the trainings]"
     add = parser.add_argument
     add("photos", type=user_path, metavar="PHOTOS", help="folder with one subfolder per class")
     add("--out", type=user_path, metavar="DIR", help="results (default: PHOTOS-learned)")
     add("--onnx", action="store_true", help="write model.onnx as well")
-    _add_split_options(parser.add_argument_group("parts of the images"))
-    _add_search_options(parser.add_argument_group("search"))
-    _add_training_options(parser.add_argument_group("trainings"))
+    add_split_options(parser.add_argument_group("parts of the images"))
+    add_search_options(parser.add_argument_group("search"))
+    add_training_options(parser.add_argument_group("trainings"))
     add_resource_options(parser.add_argument_group("machine"))
     return parser
-
-
-def _add_split_options(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add(
-        "--test_fraction",
-        type=fraction,
-        help="share of the images of each class to test on, unless the folder has a test part "
-        "(default: 0.2)",
-    )
-    add(
-        "--val_fraction",
-        type=fraction,
-        default=0.2,
-        help="share of the training images of each class to choose by",
-    )
-    add(
-        "--folds",
-        type=positive,
-        metavar="K",
-        help="choose by K-fold cross-validation of the training images instead: each trial is K "
-        "trainings",
-    )
-
-
-def _add_search_options(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add(
-        "--minutes",
-        type=positive_float,
-        metavar="M",
-        help=f"time of the search (default without --trials: {_MINUTES:g}); the training of the "
-        "winner comes on top",
-    )
-    add("--trials", type=positive, metavar="N", help="trials in all (default: any number)")
-    add(
-        "--sizes",
-        type=positive,
-        nargs="+",
-        metavar="PX",
-        help="sides of the images to choose from (default: those of "
-        f"{' '.join(map(str, SIZES))} that the images have)",
-    )
-
-
-def _add_training_options(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add(
-        "--architecture",
-        type=known(check_architecture),
-        metavar="NAME",
-        help="network (default: rn18, for images below 32 pixels simple); one of "
-        f"{', '.join(architecture_names())}",
-    )
-    add("--epochs", type=positive, default=60, help="of a whole training")
-    add("--batch_size", type=positive, default=32, help="images")
-    add("--seed", type=seed, default=0, help="of the parts, the search and all trainings")
 
 
 def learn_folder(args: argparse.Namespace) -> None:
     """Look at the folder, search, train the winner, and report."""
     _check(args)
-    args.out = args.out or Path(f"{Path(os.path.realpath(args.photos)).name}-learned")
     store = Store(args.out)
-    parts, side = _look(args)
-    plan = _plan(args, store.path, parts, side)
+    parts, found = _look(args)
+    plan = _plan(args, store.path, parts, found.shorter_side)
+    _announce(args, plan, parts)
     with store.opened():
         store.agree(_settings(args, plan, parts))
         _prepare(args, plan, parts)
@@ -131,7 +87,7 @@ def learn_folder(args: argparse.Namespace) -> None:
         _train(plan, best)
         if args.onnx:
             _export(plan)
-        _report(args, plan, trials, best, parts)
+        _report(args, plan, trials, best, [*found.lines(), *_counts(parts)])
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -148,10 +104,35 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--folds 1: there have to be at least 2")
     if not os.path.isdir(args.photos):
         raise UsageError(f"there is no folder {args.photos}")
+    _check_training_options(args.options)
+    args.out = args.out or Path(f"{Path(os.path.realpath(args.photos)).name}-learned")
+    if Path(os.path.realpath(args.out)).is_relative_to(os.path.realpath(args.photos)):
+        raise UsageError(f"--out {args.out}: is in {args.photos}, where it would be a class")
+    if args.minutes is None and args.trials is None:
+        args.minutes = MINUTES
 
 
-def _look(args: argparse.Namespace) -> tuple[Parts, int]:
-    """Tell what is in the folder; return the part of each image, and the usual shorter side."""
+def _check_training_options(options: Sequence[str]) -> None:
+    """Refuse options after -- that the search sets, or that a training command does not know.
+
+    Raises:
+        UsageError: the search sets one of them.
+        SystemExit: they are wrong in themselves.
+    """
+    check_options(options)
+    fixed = "--architecture simple --batch_size 1 --epochs 1".split()
+    for candidate in first_candidates((32,)):
+        script, *argv = candidate.command(Path(), fixed, Path())
+        taken = [word for word in argv if word.startswith("--") and word in options]
+        if taken:
+            raise UsageError(f"{taken[0]} after --: the search sets it for each trial by itself")
+        parser = importlib.import_module(Path(script).stem).build_parser()
+        parser.prog = f"learn_folder.py: {script}"
+        parser.parse_args([*argv, *options])
+
+
+def _look(args: argparse.Namespace) -> "tuple[Parts, Survey]":
+    """Tell what is in the folder; return the part of each image, and what images are like."""
     from datasets.images.survey import survey
 
     options = {"subset_seed": args.seed, "test_fraction": args.test_fraction}
@@ -165,46 +146,55 @@ def _look(args: argparse.Namespace) -> tuple[Parts, int]:
         logger.warning("left out: %s", error)
     damaged = {path.relative_to(args.photos).as_posix() for path in found.damaged}
     parts = divide(dataset, args.photos, damaged, args.folds, args.val_fraction, args.seed)
-    copies = [m for m in parts.of(LEFT_OUT) if m.file not in damaged]
-    for member in copies:
-        logger.warning("left out: %s is a %s", printable(member.file), printable(member.reason))
-    results.info("  %d copies of other images", len(copies))
-    return parts, found.shorter_side
+    for member in parts.of(LEFT_OUT):
+        if member.file not in damaged:
+            logger.warning("left out: %s is a %s", printable(member.file), printable(member.reason))
+    for line in _counts(parts):
+        results.info("  %s", line)
+    return parts, found
+
+
+def _counts(parts: Parts) -> list[str]:
+    training, test = (len(parts.of(*of)) for of in ((TRAIN, *parts.folds), (TEST,)))
+    return [f"{training} to train on, {test} to test on, {len(parts.of(LEFT_OUT))} left out"]
 
 
 def _plan(args: argparse.Namespace, out: Path, parts: Parts, side: int) -> Plan:
-    """Tell what is going to happen, and return what all trainings share."""
+    """Return what all trainings share."""
     sizes = args.sizes or [size for size in SIZES if size <= side] or [side]
     sizes = tuple(sorted(set(sizes)))
     architecture = args.architecture or ("rn18" if min(sizes) >= 32 else "simple")
+    least, most = BATCHES
+    whole = len(parts.of(TRAIN, *parts.folds)) // STEPS
+    batch = args.batch_size or min(max(whole, least), most)
     options = (
-        *("--architecture", architecture, "--batch_size", str(args.batch_size)),
-        *("--epochs", str(args.epochs), "--seed", str(args.seed)),
+        *("--architecture", architecture, "--batch_size", str(batch)),
+        *("--epochs", str(args.epochs), "--seed", str(args.seed), *args.options),
     )
-    if args.minutes is None and args.trials is None:
-        args.minutes = _MINUTES
-    training, held_out = len(parts.of(TRAIN, *parts.folds)), len(parts.of(parts.folds[0]))
-    budget = [f"{args.minutes:g} minutes"] if args.minutes is not None else []
-    budget += [f"{args.trials} trials"] if args.trials is not None else []
-    chosen = "one fold of" if args.folds else "of"
+    folders = tuple(out / "data" / fold.replace(" ", "-") for fold in parts.folds)
+    return Plan(out, folders, options, args.epochs, sizes, args.seed)
+
+
+def _announce(args: argparse.Namespace, plan: Plan, parts: Parts) -> None:
+    """Tell what is going to happen."""
+    minutes = [f"{args.minutes:g} minutes"] if args.minutes is not None else []
+    trials = [f"{args.trials} trials"] if args.trials is not None else []
     results.info(
-        "Search, for at most %s: %d objectives, learning rate, weight decay, augmentation (%s), "
-        "size (%s); each trial trains %s for up to %d epochs, %d %s %d training images held out to "
-        "choose by",
-        *(
-            " or ".join(budget),
-            len(OBJECTIVES),
-            ", ".join(AUGMENTATIONS),
-            ", ".join(map(str, sizes)),
-        ),
-        *(architecture, args.epochs, held_out, chosen, training),
+        "Search for at most %s: objective (%s), learning rate, weight decay, augmentation (%s), "
+        "size (%s)",
+        *(" or ".join(minutes + trials), ", ".join(OBJECTIVES), ", ".join(AUGMENTATIONS)),
+        ", ".join(map(str, plan.sizes)),
+    )
+    training, held_out = len(parts.of(TRAIN, *parts.folds)), len(parts.of(parts.folds[0]))
+    each = ", each fold once" if args.folds else ""
+    results.info(
+        "Each trial trains with %s and is judged on %d of the %d training images%s",
+        *(shlex.join(plan.options), held_out, training, each),
     )
     results.info(
         "Then the winner is trained on all %d and tested once on %d images",
         *(training, len(parts.of(TEST))),
     )
-    folders = tuple(out / "data" / fold.replace(" ", "-") for fold in parts.folds)
-    return Plan(out, folders, options, args.epochs, sizes, args.seed)
 
 
 def _settings(args: argparse.Namespace, plan: Plan, parts: Parts) -> dict[str, str]:
@@ -277,11 +267,11 @@ def _train(plan: Plan, best: Trial) -> None:
     own.command_line = shlex.join(["python", script, *argv])
     import_backend(partial(host_options.start_devices, own))
     record = read_record(record_path(plan.out / MODEL))
-    before = record.get("options", {}).get("command_line")
-    if before == own.command_line and "final" in record and (plan.out / MODEL).exists():
+    is_same = (record.get("options") or {}).get("command_line") == own.command_line
+    if is_same and "final" in record and (plan.out / MODEL).exists():
         logger.info("The winner has been trained before")
         return
-    if before not in (None, own.command_line):
+    if record and not is_same:
         logger.warning("The test images have been used before, for another winner")
         for path in plan.out.glob("snapshot.h5*"):
             path.unlink()
@@ -304,39 +294,30 @@ def _minutes(plan: Plan, best: Trial) -> float:
 
 def _export(plan: Plan) -> None:
     """Write ``model.onnx``."""
-    options = ["--model", plan.out / MODEL, "--format", "onnx", "--out", plan.out / "model.onnx"]
-    parser = export_model.build_parser()
-    export_model.export_model(parser.parse_args([*map(str, options), "--overwrite"]))
+    export_model.export_model(export_model.build_parser().parse_args(_export_options(plan)))
+
+
+def _export_options(plan: Plan) -> list[str]:
+    model, out = str(plan.out / MODEL), str(plan.out / "model.onnx")
+    return ["--model", model, "--format", "onnx", "--out", out, "--overwrite"]
 
 
 def _report(
-    args: argparse.Namespace, plan: Plan, trials: Sequence[Trial], best: Trial, parts: Parts
+    args: argparse.Namespace,
+    plan: Plan,
+    trials: Sequence[Trial],
+    best: Trial,
+    facts: Sequence[str],
 ) -> None:
-    """Write ``report.html``."""
+    """Write ``report.html``; ``facts`` are about the images."""
     from reporting.page import Page, Search, write_page
 
     run = read_run(plan.out)
-    name = Path(os.path.realpath(args.photos)).name
-    counts = [len(parts.of(*of)) for of in ((TRAIN, *parts.folds), (TEST,), (LEFT_OUT,))]
-    facts = [
-        "{} images to train on, {} to test on, {} left out.".format(*counts),
-        f"The best of {len(trials)} trials: {best.candidate.title}.",
-    ]
-    again = _trial_command(plan, best)
-    commands = [
-        ("Everything; the same command goes on where it was", args.command_line),
-        ("The winner's trial", again),
-        ("The winner on all training images", run.command),
-        (
-            "Classify other images",
-            shlex.join(["python", "predict.py", "--model", str(plan.out / MODEL), "IMAGES/"]),
-        ),
-    ]
     page = Page(
-        f"{name}: {len(set(m.label for m in parts.members))} classes",
+        f"{Path(os.path.realpath(args.photos)).name}: the best of {len(trials)} trials",
         [run],
-        commands,
-        facts,
+        _commands(args, plan, best, run.command),
+        [f"Images: {'; '.join(facts)}.", f"Winner: {best.candidate.title}."],
         Search([t.row for t in trials], [t.accuracies for t in trials], trials.index(best)),
         {run.history: report.predictions(run)},
     )
@@ -344,15 +325,34 @@ def _report(
     results.info("%s", plan.out / "report.html")
 
 
-def _trial_command(plan: Plan, trial: Trial) -> str:
-    candidate, run = trial.candidate, plan.runs(trial.candidate)[0]
-    script, *argv = candidate.command(plan.parts[0], plan.options, run)
-    return shlex.join(["python", str(plan.commands / script), *argv])
+def _commands(
+    args: argparse.Namespace, plan: Plan, best: Trial, training: str
+) -> list[tuple[str, str]]:
+    """Return what repeats each step: what it does, and its command line."""
+    candidate, model = best.candidate, str(plan.out / MODEL)
+    script, *trial = candidate.command(plan.parts[0], plan.options, plan.runs(candidate)[0])
+    passed_on = f" -- {shlex.join(args.options)}" if args.options else ""
+    everything = args.command_line + passed_on
+    exporting = ["export_model.py", *_export_options(plan)] if args.onnx else []
+    steps = {
+        "The winner's trial": [str(plan.commands / script), *trial],
+        "The same network for other programs": exporting,
+        "Classes of other images": ["predict.py", "--model", model, "IMAGES/"],
+    }
+    return [
+        ("Everything; the same command goes on where it was", everything),
+        ("The winner on all training images", training),
+        *((what, shlex.join(["python", *words])) for what, words in steps.items() if words),
+    ]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return console.run(build_parser(), learn_folder, argv, backend=False)
+    argv = sys.argv[1:] if argv is None else list(argv)
+    end = argv.index("--") if "--" in argv else len(argv)
+    parser = build_parser()
+    parser.set_defaults(options=argv[end + 1 :])
+    return console.run(parser, learn_folder, argv[:end], backend=False)
 
 
 if __name__ == "__main__":

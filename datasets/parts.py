@@ -8,12 +8,13 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
+
+import numpy as np
 
 from datasets.images.dataset import ImageDataset
 from datasets.readers.duplicates import shared_contents
-from datasets.subsets import first_by_name, ordered_by_name
+from datasets.subsets import first_by_name, fold_indices
 from storage.files import write_errors
 from utils import UsageError, UserError, listing
 
@@ -83,32 +84,34 @@ def divide(
         UsageError: there are more folds than images of a class.
         UserError: there are too few images.
     """
-    labels = {
-        kind: {name: str(dataset.labels[i]) for name, i in zip(s.names, s.labels, strict=True)}
-        for kind, s in dataset.splits.items()
-    }
+    labels = {kind: _labels_of(dataset, kind) for kind in ("train", "validation", "test")}
     reasons = dict.fromkeys(damaged, "damaged") | _copies(root, dataset, damaged)
-    own = labels.get("validation", {})
-    test = _usable(labels["test"], reasons)
-    training = _usable(labels["train"] | own, reasons)
-    _check(root, dataset.labels, training, test)
-    part = dict.fromkeys(test, TEST)
-    if folds:
-        part |= _fold_of(training, folds, seed)
-    elif own:
-        part |= {name: HELD_OUT if name in own else TRAIN for name in training}
-    else:
-        part |= _held_out(training, fraction, seed)
+    own = labels["validation"]
     every = labels["train"] | own | labels["test"]
-    members = [
+    usable = {name: label for name, label in every.items() if name not in reasons}
+    test = {name: label for name, label in usable.items() if name in labels["test"]}
+    training = {name: label for name, label in usable.items() if name not in test}
+    _check(root, dataset.labels, training, test)
+    if folds:
+        part = _fold_of(training, folds, seed)
+    elif own:
+        part = {name: HELD_OUT if name in own else TRAIN for name in training}
+    else:
+        part = _held_out(training, fraction, seed)
+    part |= dict.fromkeys(test, TEST)
+    members = (
         Member(name, label, part.get(name, LEFT_OUT), reasons.get(name, ""))
         for name, label in sorted(every.items())
-    ]
+    )
     return Parts(root, tuple(members))
 
 
-def _usable(labels: Mapping[str, str], reasons: Mapping[str, str]) -> dict[str, str]:
-    return {name: label for name, label in labels.items() if name not in reasons}
+def _labels_of(dataset: ImageDataset, kind: str) -> dict[str, str]:
+    """Return the label of each image of a split, by name; empty if there is no such split."""
+    split = dataset.splits.get(kind)
+    if split is None:
+        return {}
+    return {n: str(dataset.labels[i]) for n, i in zip(split.names, split.labels, strict=True)}
 
 
 def _copies(root: Path, dataset: ImageDataset, damaged: Collection[str]) -> dict[str, str]:
@@ -160,15 +163,19 @@ def _held_out(labels: Mapping[str, str], fraction: float, seed: int) -> dict[str
 
 
 def _fold_of(labels: Mapping[str, str], folds: int, seed: int) -> dict[str, str]:
-    """Return the fold of each image: those of a class are spread evenly."""
+    """Return the fold of each image, see ``datasets.subsets``."""
     by_class = _by_class(labels)
     smallest = min(by_class, key=lambda label: len(by_class[label]))
     if folds > len(by_class[smallest]):
         raise UsageError(
             f"--folds {folds}: class {smallest} has only {len(by_class[smallest])} training images"
         )
-    ordered = (ordered_by_name("fold", seed, names) for names in by_class.values())
-    return {name: f"fold {1 + i % folds}" for i, name in enumerate(chain.from_iterable(ordered))}
+    names, (_, classes) = [*labels], np.unique([*labels.values()], return_inverse=True)
+    return {
+        names[i]: f"fold {fold + 1}"
+        for fold in range(folds)
+        for i in fold_indices(classes, names, folds, fold, seed)
+    }
 
 
 def write_links(folder: Path, root: Path, parts: Mapping[str, Iterable[Member]]) -> None:

@@ -30,6 +30,7 @@ _SCALES = {
     "weight_decay": "log",
     "size": "names",
     "augmentation": "names",
+    "ema": "names",
     "accuracy": "linear",
 }
 

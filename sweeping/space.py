@@ -21,6 +21,9 @@ AUGMENTATIONS: dict[str, tuple[str, ...]] = {
 }
 """Options by name; all come on top of what the data set has: crops, mirroring, erasing."""
 
+EMA = (0.0, 0.99)
+"""Decays of the average of weights that is evaluated and saved; 0: the weights themselves."""
+
 LEARNING_RATES = (0.01, 1.0)
 WEIGHT_DECAYS = (1e-5, 1e-2)
 """Ranges, drawn on a logarithmic scale."""
@@ -38,6 +41,7 @@ class Candidate:
     weight_decay: float
     size: int  # side of the images in pixels
     augmentation: str  # a key of AUGMENTATIONS
+    ema: float  # decay of the average of weights; 0: the weights themselves
 
     @classmethod
     def of(cls, config: Mapping[str, object]) -> "Candidate":
@@ -54,14 +58,16 @@ class Candidate:
     def name(self) -> str:
         """Name of its folder."""
         rates = f"lr{number(self.learning_rate)}_wd{number(self.weight_decay)}"
-        return f"{self.objective}_{rates}_{self.size}px_{self.augmentation}"
+        ema = f"_ema{number(self.ema)}" if self.ema else ""
+        return f"{self.objective}_{rates}_{self.size}px_{self.augmentation}{ema}"
 
     @property
     def title(self) -> str:
         """Name in messages."""
+        ema = f", averaged by {number(self.ema)}" if self.ema else ""
         return (
             f"{self.objective}, rate {number(self.learning_rate)}, decay "
-            f"{number(self.weight_decay)}, {self.size} px, {self.augmentation}"
+            f"{number(self.weight_decay)}, {self.size} px, {self.augmentation}{ema}"
         )
 
     def command(self, data_root: Path, options: Sequence[str], folder: Path) -> list[str]:
@@ -79,6 +85,7 @@ class Candidate:
             *("--target_size", str(round(self.size * _CROP_RATIO)), "--crop_size", str(self.size)),
             *("--lr_schedule", "Cosine", "--cosine_max_lr", number(self.learning_rate)),
             *("--weight_decay", number(self.weight_decay), *AUGMENTATIONS[self.augmentation]),
+            *("--ema", number(self.ema)),
             *options,
             *("--history", str(folder / "history.csv")),
             # Existing files are of the same candidate.
@@ -88,7 +95,13 @@ class Candidate:
 
 def first_candidates(sizes: Sequence[int]) -> list[Candidate]:
     """Return what a search begins with: the first two objectives at usual rates."""
-    common = _FIRST_RATE, _FIRST_DECAY, sorted(sizes)[len(sizes) // 2], next(iter(AUGMENTATIONS))
+    common = (
+        _FIRST_RATE,
+        _FIRST_DECAY,
+        sorted(sizes)[len(sizes) // 2],
+        next(iter(AUGMENTATIONS)),
+        EMA[0],
+    )
     return [Candidate(objective, *common) for objective in OBJECTIVES[:2]]
 
 
@@ -102,4 +115,5 @@ def distributions(sizes: Sequence[int]) -> dict[str, object]:
         "weight_decay": FloatDistribution(*WEIGHT_DECAYS, log=True),
         "size": CategoricalDistribution(tuple(sizes)),
         "augmentation": CategoricalDistribution(tuple(AUGMENTATIONS)),
+        "ema": CategoricalDistribution(EMA),
     }

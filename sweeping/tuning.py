@@ -32,7 +32,7 @@ from sweeping.trials import (
     remove_snapshots,
     write_trial,
 )
-from utils import UserError, one_line
+from utils import UserError, generator, one_line
 
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
@@ -41,8 +41,9 @@ SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints tables whatever its verbosity
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Nobody waits longer for the end of an epoch: the training ends with its worker, and saves.
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "10",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ``stop_requests`` has its own
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 """Environment that Ray Tune has to be started with."""
 
@@ -204,32 +205,27 @@ def run_search(
     """
     deadline = None if seconds is None else time.monotonic() + seconds
     limits = _Limits(deadline, stopping)
-    environment = cluster.resources.environment()
-    trainable = tune.with_parameters(Training, plan=plan, environment=environment)
-    need = {"CPU": cluster.resources.cpus, "GPU": cluster.resources.gpus}
+    tuning = tune.TuneConfig(
+        metric="accuracy",
+        mode="max",
+        search_alg=_sampler(plan),
+        scheduler=_scheduler(plan.epochs),
+        num_samples=-1 if trials is None else trials,
+        max_concurrent_trials=at_once,
+        reuse_actors=True,
+    )
     with tempfile.TemporaryDirectory() as storage:
-        tuner = tune.Tuner(
-            tune.with_resources(trainable, need),
-            tune_config=tune.TuneConfig(
-                metric="accuracy",
-                mode="max",
-                search_alg=_sampler(plan),
-                scheduler=_scheduler(plan.epochs),
-                num_samples=-1 if trials is None else trials,
-                max_concurrent_trials=at_once,
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(
-                storage_path=storage,
-                stop=limits,
-                verbose=0,
-                callbacks=[_Progress(plan, limits)],
-                # Trainings have snapshots of their own.
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
+        running = tune.RunConfig(
+            storage_path=storage,
+            stop=limits,
+            verbose=0,
+            callbacks=[_Progress(plan, limits)],
+            # Trainings have snapshots of their own.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         )
         try:
-            tuner.fit()
+            trainable = _trainable(plan, cluster)
+            tune.Tuner(trainable, tune_config=tuning, run_config=running).fit()
         except (RuntimeError, ValueError, OSError, tune.TuneError) as error:
             raise UserError(f"the search failed: {one_line(error)}") from error
     for trial in read_trials(plan):
@@ -237,17 +233,27 @@ def run_search(
             remove_snapshots(plan, trial.candidate)
 
 
+def _trainable(plan: Plan, cluster: Cluster) -> type[tune.Trainable]:
+    """Return ``Training`` with its parameters and what it needs of the machine."""
+    environment = cluster.resources.environment()
+    trainable = tune.with_parameters(Training, plan=plan, environment=environment)
+    need = {"CPU": cluster.resources.cpus, "GPU": cluster.resources.gpus}
+    return tune.with_resources(trainable, need)
+
+
 def _sampler(plan: Plan) -> OptunaSearch:
     """Return Optuna's sampler, which begins with the candidates that are known."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     before = [trial.candidate for trial in read_trials(plan)]
     first = dict.fromkeys([*before, *first_candidates(plan.sizes)])
+    # With one seed for all, it would draw the same candidates again.
+    seed = int(generator("search", plan.seed, len(before)).integers(2**32))
     return OptunaSearch(
         distributions(plan.sizes),
         metric="accuracy",
         mode="max",
         points_to_evaluate=[candidate.config for candidate in first],
-        sampler=optuna.samplers.TPESampler(n_startup_trials=_RANDOM_STARTS, seed=plan.seed),
+        sampler=optuna.samplers.TPESampler(n_startup_trials=_RANDOM_STARTS, seed=seed),
     )
 
 

@@ -43,9 +43,13 @@ def test_the_plan_is_told_and_the_parts_stay_when_the_search_finds_nothing(
     told = outcome.out.splitlines()
     assert told[0] == f"{photos}: 2 classes, 10 images"
     assert told[1] == "  50x40 pixels (median); shorter sides from 40 to 40"
-    search, then = told[-2:]
-    assert search.startswith("Search, for at most 2 minutes or 3 trials: ")
-    assert "size (32); each trial trains rn18 for up to 60 epochs, 2 of 8 training images" in search
+    search, each, then = told[-3:]
+    assert search.startswith("Search for at most 2 minutes or 3 trials: objective (cosine+xent, ")
+    assert search.endswith("size (32)")
+    assert each == (
+        "Each trial trains with --architecture rn18 --batch_size 8 --epochs 60 --seed 0 and is "
+        "judged on 2 of the 8 training images"
+    )
     assert then == "Then the winner is trained on all 8 and tested once on 2 images"
     with open(tmp_path / "out/parts.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -74,7 +78,9 @@ def test_folders_of_images_that_are_damaged_or_copies(photos, tmp_path, no_searc
     (photos / "dog/copy.png").write_bytes((photos / "dog/0.png").read_bytes())
     outcome = run(learn_folder, "", photos, "--out", tmp_path / "out")
     assert "left out: cannot read" in outcome.err and "is a copy of dog/" in outcome.err
-    assert "  1 damaged" in outcome.out and "  1 copies of other images" in outcome.out
+    assert (
+        "  1 damaged" in outcome.out and "  8 to train on, 2 to test on, 2 left out" in outcome.out
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,6 +97,21 @@ def test_options_that_cannot_work_are_one_line(photos, tmp_path, no_search, opti
     outcome = run(learn_folder, options, photos, "--out", tmp_path / "out")
     assert outcome.status == 2 and message in outcome.err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--epochs 3", "--epochs after --: the search sets it for each trial by itself"),
+        ("--cosine_max_lr 3", "--cosine_max_lr after --: the "),
+        ("--seed 3", "--seed after --: "),
+        ("--nonsense", "learn_folder.py: learn_image_embeddings.py: error: "),
+        ("--embedding_dim 3", "learn_folder.py: learn_classifier.py: error: "),
+    ],
+)
+def test_options_of_trainings_that_cannot_work_are_one_line(photos, no_search, options, message):
+    outcome = run(learn_folder, "", photos, "--", *options.split())
+    assert outcome.status == 2 and message in outcome.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +136,11 @@ def test_folders_that_cannot_be_learned_are_one_line(photos, tmp_path, no_search
     assert outcome.status == 1 and "Traceback" not in outcome.err
     assert message.format(photos=photos) in outcome.err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_results_within_the_images_are_refused(photos):
+    outcome = run(learn_folder, "", photos, "--out", photos / "learned")
+    assert outcome.status == 2 and "where it would be a class" in outcome.err
 
 
 def test_missing_folders_and_packages_are_named(photos, monkeypatch):
@@ -142,7 +168,7 @@ def test_the_winner_is_trained_once_and_another_one_is_told(tmp_path, monkeypatc
         for i in range(images):
             write_image(tmp_path / f"data/{name}/train/cat/{i}.png", i, (4, 4))
     first, second = (
-        Trial(Candidate("xent", rate, 1e-4, 32, "plain"), FINISHED, 0.0, 60.0, (0.5,))
+        Trial(Candidate("xent", rate, 1e-4, 32, "plain", 0.0), FINISHED, 0.0, 60.0, (0.5,))
         for rate in (0.1, 0.2)
     )
     with caplog.at_level("INFO"):

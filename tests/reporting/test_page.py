@@ -76,17 +76,31 @@ def predictions_of(classes=3):
 SEARCH = Search(
     [
         {"objective": "xent", "learning_rate": 0.1, "weight_decay": 1e-4, "size": 32}
-        | {"augmentation": EVIL, "status": "finished", "epochs": 2, "accuracy": 0.5, "seconds": 3},
+        | {
+            "augmentation": EVIL,
+            "ema": 0.0,
+            "status": "finished",
+            "epochs": 2,
+            "accuracy": 0.5,
+            "seconds": 3,
+        },
         {"objective": "cosine", "learning_rate": 0.2, "weight_decay": 1e-3, "size": 64}
         | {
             "augmentation": "plain",
+            "ema": 0.5,
             "status": "failed",
             "epochs": 0,
             "accuracy": None,
             "seconds": 1,
         },
         {"objective": "cosine", "learning_rate": 0.2, "weight_decay": 1e-3, "size": 64}
-        | {"augmentation": "plain", "status": "finished", "epochs": 2, "accuracy": 0.75}
+        | {
+            "augmentation": "plain",
+            "ema": 0.99,
+            "status": "finished",
+            "epochs": 2,
+            "accuracy": 0.75,
+        }
         | {"seconds": 1},
     ],
     [(0.25, 0.5), (), (0.5, 0.75)],

@@ -22,13 +22,14 @@ DRAWN = {
     "weight_decay": 3.14159e-05,
     "size": 64,
     "augmentation": "plain",
+    "ema": 0.99,
 }
 
 
 def test_rates_have_three_digits_and_name_the_folder():
     candidate = Candidate.of(DRAWN)
     assert (candidate.learning_rate, candidate.weight_decay) == (0.0123, 3.14e-05)
-    assert candidate.name == "cosine+xent_lr0.0123_wd3.14e-05_64px_plain"
+    assert candidate.name == "cosine+xent_lr0.0123_wd3.14e-05_64px_plain_ema0.99"
     assert Candidate.of(candidate.config) == candidate
 
 
@@ -45,6 +46,7 @@ def test_commands_are_accepted_and_say_what_the_candidate_is(objective, augmenta
     # The square has 7/8 of the shorter side.
     assert (args.weight_decay, args.crop_size, args.target_size) == (3.14e-05, 64, 73)
     assert (args.history, args.snapshot) == (Path("out/history.csv"), Path("out/snapshot.h5"))
+    assert args.ema == 0.99
     assert getattr(args, "cls_weight", 0) == (0.1 if objective == "cosine+xent" else 0)
     assert getattr(args, "label_smoothing", 0) == (0.1 if objective == "xent+ls" else 0)
 

@@ -29,7 +29,7 @@ def plan_of(folder, folds=1):
 
 
 def candidate(rate):
-    return Candidate("xent", rate, 1e-4, 32, "plain")
+    return Candidate("xent", rate, 1e-4, 32, "plain", 0.0)
 
 
 def written(plan, rate, status, *histories, started=0.0, epochs=None):
