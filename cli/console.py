@@ -197,3 +197,5 @@ def _set_up_logging() -> None:
     logging.getLogger("results").propagate = False
     # TensorFlow's Python side logs through absl, which would repeat itself here.
     logging.getLogger("absl").setLevel(logging.ERROR)
+    # Keras imports pandas where it is installed, and that NumExpr, which tells its threads.
+    logging.getLogger("numexpr").setLevel(logging.ERROR)

@@ -84,7 +84,7 @@ class _Fused(_Decaying):
         gradients, variables = zip(*pairs, strict=True)
         step = partial(self._fused_steps, variables)
         if count := self.gradient_accumulation_steps:
-            sums = [self._accumulated_gradients[self._get_variable_index(v)] for v in variables]
+            sums = self._own(self._accumulated_gradients, variables)
             due = (self._iterations + 1) % count == 0
             backend.accumulated_steps(sums, replicas.total(gradients), count, due, step)
         else:

@@ -20,7 +20,8 @@ from tests.training.parallel.test_peers import environment, free_port
 SCRIPT = Path(__file__).with_name("one_host.py")
 # 50 images in batches of 20 and 10; 896 test images in batches of 300 and 296. The clip is active.
 COMMAND = (
-    f"{TINY} --val_batch_size 300 --epochs 2 --clipgrad 0.5 --device_type cpu --finetune_init 1"
+    f"{TINY} --val_batch_size 300 --epochs 2 --clipgrad 0.5 --device_type cpu --finetune_init 1 "
+    "--ema 0.5 --accumulate 2"
 ).split()
 # The second epoch's second step, after three of the last layers and three of the first epoch.
 TERMINATED_AT = 8
