@@ -53,7 +53,6 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
     from training.loop import Training, train
     from training.objectives.objective import cross_entropy_objective
 
-    convolutions = training_options.convolutions(args)
     dataset = data_options.keep_images(args, read_data(args))
     num_classes = len(dataset.labels)
     model = build_network(
@@ -61,7 +60,7 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
         num_classes,
         classifier=True,
         input_shape=dataset.input_shape,
-        **convolutions,
+        **training_options.convolutions(args),
         **dataset.input_options,
     )
     initialize(model, options.seed, dataset.input_weights)

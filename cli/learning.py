@@ -48,6 +48,7 @@ def run(
 
     def learn_together(args: argparse.Namespace) -> None:
         augmentation_options.check_augmentation_options(args)
+        training_options.check_model_options(args)
         from training.parallel import hosts
 
         with hosts.together():

@@ -73,14 +73,13 @@ def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> No
 
 
 def convolutions(args: argparse.Namespace) -> dict[str, object]:
-    """Return the options of ``models.build_backbone`` that say how convolutions are made.
+    """Return the options of ``models.build_backbone`` that say how convolutions are made."""
+    return {name: getattr(args, name) for name in ("fconv", "harmonic", "harmonic_level")}
 
-    Raises:
-        UsageError: the architecture does not have them.
-    """
-    options = {name: getattr(args, name) for name in ("fconv", "harmonic", "harmonic_level")}
-    check_convolutions(args.architecture, **options)
-    return options
+
+def check_model_options(args: argparse.Namespace) -> None:
+    """Raise UsageError if the network does not have the convolutions that are wanted."""
+    check_convolutions(args.architecture, **convolutions(args))
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import pytest
 import evaluate_classification_accuracy
 import export_model
 import learn_classifier
+import learn_image_embeddings
 import models
 from models.backbones.cifar_resnet import Variant, cifar_resnet
 from models.files.saved import load_model
@@ -67,8 +68,11 @@ def test_exported(folder):
     assert (folder / "m.onnx").stat().st_size > 1000
 
 
-def test_networks_without_them_are_refused_before_data_are_read(folder):
-    outcome = run(learn_classifier, "--dataset CUB --data_root nowhere --fconv")
+@pytest.mark.parametrize(
+    ("command", "more"), [(learn_classifier, ""), (learn_image_embeddings, "--embedding onehot")]
+)
+def test_networks_without_them_are_refused_before_data_are_read(command, more):
+    outcome = run(command, f"--dataset CUB --data_root nowhere --fconv {more}")
 
     assert outcome.status == 2
     assert outcome.err.splitlines()[-1].endswith("--fconv: simple is no residual network")
