@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
+from evaluation.open_set import SCORES
 from studies.choice import chosen_rate
 from studies.results import Run, Runs
 from studies.study import TITLES, Cell, Part
@@ -166,19 +167,16 @@ def _against(ours: Sequence[float], others: Sequence[float]) -> list[str]:
 
 def _scores_table(part: Part, runs: Runs) -> list[str]:
     """Return AUROC of each data set and loss by every score."""
-    rows, scores = [], {}
+    rows = {}
     for cell in part.cells():
-        found: dict[str, list[float]] = {}
+        rows[cell] = {score: [] for score in SCORES}
         for run in evaluated_runs(part, cell, runs):
             for row in run.evaluation:
-                found.setdefault(row["score"], []).append(row["auroc"])
-        scores |= dict.fromkeys(found)
-        rows.append((cell, found))
-    if not scores:
-        return []
+                rows[cell][row["score"]].append(row["auroc"])
+    shown = [score for score in SCORES if any(found[score] for found in rows.values())]
     cells = [
-        [dataset, TITLES[loss], *(percent(found.get(score, [])) or "–" for score in scores)]
-        for (dataset, loss), found in rows
+        [dataset, TITLES[loss], *(percent(found[score]) or "–" for score in shown)]
+        for (dataset, loss), found in rows.items()
     ]
-    table = markdown(["data", "loss", *scores], cells, 2)
-    return ["AUROC by all scores of the same networks:", "", *table, ""]
+    table = markdown(["data", "loss", *shown], cells, 2)
+    return ["AUROC by all scores of the same networks:", "", *table, ""] if shown else []
