@@ -12,11 +12,12 @@ WIDTH, HEIGHT = 440, 240
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 12, 40  # margins
 _MORE = 1.5
+_MOST = 1e12  # a loss beyond it would hide all others
 
 
 @dataclass(frozen=True)
 class Series:
-    """A line of a chart; values that are not finite are left out."""
+    """A line of a chart; values that are not finite, or beyond all bounds, are left out."""
 
     label: str
     x: Sequence[float]
@@ -82,7 +83,7 @@ def line_chart(series: Sequence[Series], percent: bool = False) -> LineChart | N
 
 def _finite(series: Series) -> list[tuple[float, float]]:
     points = zip(series.x, series.y, strict=True)
-    return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    return [(x, y) for x, y in points if abs(x) < _MOST and abs(y) < _MOST]
 
 
 def _line(label: str, points: list[tuple[float, float]], strong: bool, color: int) -> Line:

@@ -23,7 +23,6 @@ MOST_CLASSES = 60
 """Up to so many classes, the confusion matrix is shown; of more, the pairs confused most often."""
 
 _PAIRS = 30  # of classes that are confused
-_ACCURACIES = ("prob_acc", "acc")
 _SCALES = {
     "objective": "names",
     "learning_rate": "log",
@@ -99,31 +98,18 @@ def _search(search: Search) -> dict[str, object]:
 
 
 def _run(run: Run, found: Predictions | None) -> dict[str, object]:
-    name, value = _final_accuracy(run)
-    tested = int(run.record["dataset"].get("test_samples", 0))
     interval = None
-    if tested and math.isfinite(value):
-        interval = wilson_interval(round(value * tested), tested)
+    if run.tested and math.isfinite(run.accuracy):
+        interval = wilson_interval(round(run.accuracy * run.tested), run.tested)
     return {
         "run": run,
-        "accuracy": value,
         "interval": interval,
-        "tested": tested,
-        "average": float(run.record["final"].get("average_accuracy") or math.nan),
-        "charts": _charts(run, name),
-        "versions": run.record.get("versions") or {},
+        "charts": _charts(run),
         "predictions": found and _predictions(found),
     }
 
 
-def _final_accuracy(run: Run) -> tuple[str, float]:
-    final = run.record["final"]
-    name = next((name for name in _ACCURACIES if name in final), "acc")
-    value = final.get(name)
-    return name, float(value) if isinstance(value, int | float) else math.nan
-
-
-def _charts(run: Run, accuracy: str) -> list[tuple[str, LineChart]]:
+def _charts(run: Run) -> list[tuple[str, LineChart]]:
     """Return losses and accuracies by epoch, with their titles."""
     judged = "validation" if run.held_out else "test"
 
@@ -139,7 +125,7 @@ def _charts(run: Run, accuracy: str) -> list[tuple[str, LineChart]]:
         ]
         return line_chart(series, percent)
 
-    found = [("Loss", chart("loss", False)), ("Accuracy", chart(accuracy, True))]
+    found = [("Loss", chart("loss", False)), ("Accuracy", chart(run.metric, True))]
     return [(title, drawn) for title, drawn in found if drawn]
 
 

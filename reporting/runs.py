@@ -11,6 +11,9 @@ from utils import UserError, read_text
 
 HISTORY = "history.csv"
 
+_ACCURACIES = ("prob_acc", "acc")  # of the output that classifies
+_DAMAGE = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, csv.Error)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -19,17 +22,14 @@ class Run:
     name: str
     history: Path
     epochs: list[dict[str, float]]  # metrics of each epoch by name; NaN: not measured
-    record: Mapping  # see ``training.record.run_record``
-
-    @property
-    def command(self) -> str:
-        """The command line."""
-        return str(self.record["options"].get("command_line", ""))
-
-    @property
-    def held_out(self) -> bool:
-        """Whether the epochs were judged on images that are not those of the final test."""
-        return self.record.get("epochs_judged_on") == "validation"
+    command: str  # command line
+    held_out: bool  # whether other images than those of the final test have judged the epochs
+    tested: int  # number of test images
+    metric: str  # name of the accuracy
+    accuracy: float  # of the final network on the test images, in [0, 1]; NaN: it has diverged
+    average: float  # mean over classes of the accuracy within each, likewise
+    versions: dict[str, str]  # of the libraries
+    commit: str  # of the code; "" if unknown
 
 
 def read_run(path: Path) -> Run:
@@ -43,17 +43,49 @@ def read_run(path: Path) -> Run:
     """
     history = path / HISTORY if path.is_dir() else path
     record = read_record(record_path(history))
-    if not isinstance(record.get("options"), dict) or not isinstance(record.get("dataset"), dict):
+    if not record:
         raise UserError(
             f"{history} is not the history of a training: its record, {record_path(history).name}, "
             "is missing or damaged"
         )
-    if not isinstance(record.get("final"), dict):
+    if "final" not in record:
         raise UserError(f"{history} is of a run that has not come to its end")
-    try:
-        rows = list(csv.DictReader(read_text(history).rstrip("\n").split("\n")))
-        epochs = [{name: float(value or math.nan) for name, value in row.items()} for row in rows]
-    except (csv.Error, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{history} is damaged: it has cells that are no numbers") from error
     name = history.parent.name if history.name == HISTORY else history.stem
-    return Run(name, history, epochs, record)
+    try:
+        return Run(name, history, _epochs(read_text(history)), **_facts(record))
+    except _DAMAGE as error:
+        raise UserError(f"{history}: the history or its record is damaged") from error
+
+
+def _epochs(text: str) -> list[dict[str, float]]:
+    rows = csv.DictReader(text.rstrip("\n").split("\n"), strict=True)
+    epochs = [{name: float(value or math.nan) for name, value in row.items()} for row in rows]
+    if not all(math.isfinite(epoch["epoch"]) for epoch in epochs):
+        raise ValueError
+    return epochs
+
+
+def _facts(record: Mapping) -> dict[str, object]:
+    final = record["final"]
+    metric = next((name for name in _ACCURACIES if name in final), "acc")
+    tested = record["dataset"]["test_samples"]
+    if not (isinstance(tested, int) and 0 <= tested < 2**63):
+        raise ValueError
+    return {
+        "command": str(record["options"]["command_line"]),
+        "held_out": record.get("epochs_judged_on") == "validation",
+        "tested": tested,
+        "metric": metric,
+        "accuracy": _share(final.get(metric)),
+        "average": _share(final.get("average_accuracy")),
+        "versions": {str(k): str(v) for k, v in dict(record.get("versions") or {}).items()},
+        "commit": str(record.get("commit") or ""),
+    }
+
+
+def _share(value: object) -> float:
+    """Return a number in [0, 1]; NaN for one that is missing."""
+    number = float(math.nan if value is None else value)
+    if not (math.isnan(number) or 0 <= number <= 1):
+        raise ValueError
+    return number

@@ -1,5 +1,6 @@
 """Readers of text: annotation lists, taxonomies, names, schedules, small JSON and CSV files."""
 
+import json
 import math
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +15,8 @@ from datasets.names import DatasetName, parse_name
 from datasets.readers.faces import NamedPairs, read_pairs
 from embeddings.taxonomy.files import read_taxonomy
 from embeddings.taxonomy.tree import Taxonomy
+from reporting.page import Page, render
+from reporting.runs import read_run
 from tests import fake_data
 from tests.fake_data import write_lines
 from tests.hostile.reader import Reader
@@ -143,6 +146,27 @@ def _check_normalization(found: Normalization, valid: Normalization, folder: Pat
     assert all(map(math.isfinite, (*found.mean, *found.std))) and min(found.std) > 0
 
 
+def _write_run(folder: Path) -> None:
+    write_lines(folder / "history.csv", ("epoch,loss,acc,val_acc", "1,2.5,0.25,", "2,1.5,0.5,0.25"))
+    record = {
+        "options": {"command_line": "python learn_classifier.py --dataset Digits"},
+        "dataset": {"test_samples": 40},
+        "final": {"acc": 0.25, "average_accuracy": 0.5},
+        "versions": {"keras": "3"},
+        "commit": None,
+    }
+    write_lines(folder / "history.csv.run.json", [json.dumps(record)])
+
+
+def _render_run(folder: Path) -> str:
+    return render(Page("a run", [read_run(folder)], []))
+
+
+def _check_rendered(found: str, valid: str, folder: Path) -> None:
+    """Check that a page of damaged numbers is still a page, without foreign markup."""
+    assert found.count("<h2>") >= 1 and "<script" not in found
+
+
 def _read_history(folder: Path) -> str:
     check_history(folder / "h.csv", [{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 1.5}])
     return (folder / "h.csv").read_bytes().decode("utf-8-sig")
@@ -207,6 +231,13 @@ READERS = {
         ("values.json",),
         _read_normalization,
         _check_normalization,
+    ),
+    "finished run": Reader(
+        _write_run,
+        ("history.csv", "history.csv.run.json"),
+        _render_run,
+        _check_rendered,
+        examples=25,
     ),
     "history": Reader(
         lambda folder: write_lines(folder / "h.csv", ["epoch,lr,loss", "1,0.1,2.5", "2,0.1,1.5"]),

@@ -54,14 +54,17 @@ def run_of(name="a run", **final):
         {"epoch": 1.0, "loss": 2.0, "acc": 0.3, "val_loss": 2.5, "val_acc": 0.2},
         {"epoch": 2.0, "loss": 1.0, "acc": 0.5, "val_loss": float("nan"), "val_acc": float("nan")},
     ]
-    record = {
-        "options": {"command_line": f"python learn_classifier.py --data_root '{EVIL}'"},
-        "dataset": {"test_samples": 20},
-        "final": {"acc": 0.8, "average_accuracy": 0.75} | final,
+    facts = {
+        "command": f"python learn_classifier.py --data_root '{EVIL}'",
+        "held_out": False,
+        "tested": 20,
+        "metric": "acc",
+        "accuracy": 0.8,
+        "average": 0.75,
         "versions": {"keras": "3"},
         "commit": "0123456789abcdef",
     }
-    return Run(name, Path("history.csv"), epochs, record)
+    return Run(name, Path("history.csv"), epochs, **facts | final)
 
 
 def predictions_of(classes=3):
@@ -189,7 +192,7 @@ def test_trials_commands_and_versions(parsed):
 
 
 def test_several_runs_have_a_table_and_a_diverged_one_no_interval():
-    runs = [run_of("one"), run_of("two", acc=float("nan"), average_accuracy=float("nan"))]
+    runs = [run_of("one"), run_of("two", accuracy=float("nan"), average=float("nan"))]
     words = Parsed(render(Page("Both", runs, []))).words
     assert "one 20 80.0 % 58.4 % – 91.9 % 75.0 %" in words
     assert "two 20 nan % nan %" in words

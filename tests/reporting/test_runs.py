@@ -8,7 +8,11 @@ import pytest
 from reporting.runs import read_run
 from utils import UserError
 
-RECORD = {"options": {"command_line": "python x.py"}, "dataset": {}, "final": {"acc": 0.5}}
+RECORD = {
+    "options": {"command_line": "python x.py"},
+    "dataset": {"test_samples": 8},
+    "final": {"acc": 0.5, "average_accuracy": 0.25},
+}
 
 
 def write(
@@ -24,6 +28,7 @@ def test_a_run_by_its_folder_or_its_history(tmp_path):
     path = write(tmp_path)
     run = read_run(tmp_path)
     assert run == read_run(path) or math.isnan(run.epochs[0]["val_acc"])
+    assert (run.tested, run.metric, run.accuracy, run.average) == (8, "acc", 0.5, 0.25)
     assert (run.name, run.command, run.held_out) == (tmp_path.name, "python x.py", False)
     assert [epoch["acc"] for epoch in run.epochs] == [0.5, 0.75]
     assert math.isnan(run.epochs[0]["val_acc"]) and run.epochs[1]["val_acc"] == 0.5
@@ -31,13 +36,22 @@ def test_a_run_by_its_folder_or_its_history(tmp_path):
     assert read_run(other).name == "other" and read_run(other).held_out
 
 
+DAMAGED = "history.csv: the history or its record is damaged"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"record": {}}, "is not the history of a training: its record, history.csv.run.json, is"),
         ({"record": {"options": {}, "dataset": {}}}, "is of a run that has not come to its end"),
-        ({"text": "epoch,acc\n1,high\n"}, "is damaged: it has cells that are no numbers"),
-        ({"text": "epoch,acc\n1,0.5,7\n"}, "is damaged: it has cells that are no numbers"),
+        ({"text": "epoch,acc\n1,high\n"}, DAMAGED),
+        ({"text": "epoch,acc\n1,0.5,7\n"}, DAMAGED),
+        ({"text": "step,acc\n1,0.5\n"}, DAMAGED),
+        ({"record": RECORD | {"final": {"acc": 2}}}, DAMAGED),
+        ({"record": RECORD | {"final": "high"}}, DAMAGED),
+        ({"record": RECORD | {"dataset": {"test_samples": "many"}}}, DAMAGED),
+        ({"record": RECORD | {"options": []}}, DAMAGED),
+        ({"record": RECORD | {"versions": 7}}, DAMAGED),
     ],
 )
 def test_what_is_no_finished_run_is_one_line(tmp_path, change, message):
