@@ -21,12 +21,14 @@ EPOCHS = 9
 
 @pytest.fixture(scope="module")
 def searches(tmp_path_factory):
-    """Two searches in one folder, the second with more trials: plan, and trials after each."""
+    """Two searches in one folder, the second with more trials, each of two folds."""
     folder = tmp_path_factory.mktemp("search")
     for name in ("learn_classifier.py", "learn_image_embeddings.py"):
         shutil.copy(fake_training.__file__, folder / name)
     options = ("--epochs", str(EPOCHS))
-    plan = Plan(folder / "out", (folder / "data",), options, EPOCHS, (32, 64), 0, folder)
+    plan = Plan(
+        folder / "out", (folder / "fold-1", folder / "fold-2"), options, EPOCHS, (32, 64), 0, folder
+    )
     before = dict(os.environ)
     try:
         return plan, *_search(plan)
@@ -42,7 +44,7 @@ def _search(plan):
     os.environ.update(tuning.SETTINGS)
     found = []
     with connected(None, Resources(1, 0)) as cluster:
-        for trials in (3, 5):
+        for trials in (2, 4):
             tuning.run_search(plan, cluster, 1, trials, None, lambda: False)
             found.append(read_trials(plan))
     return found
@@ -50,7 +52,7 @@ def _search(plan):
 
 def test_the_number_of_trials_is_that_asked_for_and_the_first_are_the_usual_ones(searches):
     _, first, second = searches
-    assert (len(first), len(second)) == (3, 5)
+    assert (len(first), len(second)) == (2, 4)
     assert [t.candidate for t in first[:2]] == first_candidates((32, 64))
 
 
@@ -59,10 +61,11 @@ def test_a_search_that_goes_on_keeps_its_trials_and_trains_none_again(searches):
     ended = {t.candidate: (t.status, t.accuracies) for t in first}
     assert {c: (t.status, t.accuracies) for t in second if (c := t.candidate) in ended} == ended
     for trial in second:
-        log = (plan.runs(trial.candidate)[0] / "log.txt").read_text()
         # A failure is tried again.
         again = trial.status == FAILED and trial.candidate in ended
-        assert log.count("from epoch 1\n") + log.count("boom") == 1 + again
+        for run in plan.runs(trial.candidate):
+            log = (run / "log.txt").read_text()
+            assert log.count("from epoch 1\n") + log.count("boom") == 1 + again
 
 
 def test_trials_end_as_they_should(searches):
