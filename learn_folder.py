@@ -228,32 +228,39 @@ def _search(args: argparse.Namespace, plan: Plan) -> list[Trial]:
 
     Raises:
         Interrupted: a signal has stopped the search.
-        UserError: no trial has finished.
     """
+    trials = read_trials(plan)
+    if args.trials is None or _ended(trials) < args.trials:
+        signal = _go_on(args, plan, trials)
+        trials = read_trials(plan)
+        write_table(plan.out / "trials.csv", trials)
+        if signal is not None:
+            told = f"{_ended(trials)} of {len(trials)} trials have ended; the same command goes on"
+            raise Interrupted(signal, told)
+    return trials
+
+
+def _ended(trials: Sequence[Trial]) -> int:
+    return sum(trial.status != UNFINISHED for trial in trials)
+
+
+def _go_on(args: argparse.Namespace, plan: Plan, before: Sequence[Trial]) -> int | None:
+    """Run trials until the budget is spent; return the signal that has stopped them, if any."""
     with without_log("numexpr.utils", "threads"):
         from sweeping import tuning
 
     os.environ.update(tuning.SETTINGS)
     where = machines(args)
-    before = read_trials(plan)
-    with (
-        connected(None, Resources(where.cpus, where.gpus)) as cluster,
-        stop_requests() as stopping,
-    ):
+    wanted = Resources(where.cpus, where.gpus)
+    with connected(None, wanted) as cluster, stop_requests() as stopping:
         at_once = min(where.max_parallel or cluster.at_once, cluster.at_once)
         spent = sum(trial.seconds for trial in before) / at_once
         left = None if args.minutes is None else max(0.0, 60 * args.minutes - spent)
         if before:
             logger.info("%d trials begun before, in %.1f minutes", len(before), spent / 60)
-        if left != 0 and not (args.trials and len(before) >= args.trials):
+        if left != 0:
             tuning.run_search(plan, cluster, at_once, args.trials, left, stopping)
-    trials = read_trials(plan)
-    write_table(plan.out / "trials.csv", trials)
-    if stopping.signal is not None:
-        ended = sum(trial.status != UNFINISHED for trial in trials)
-        told = f"{ended} of {len(trials)} trials have ended; the same command goes on"
-        raise Interrupted(stopping.signal, told)
-    return trials
+    return stopping.signal
 
 
 def _train(plan: Plan, best: Trial) -> None:

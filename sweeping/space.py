@@ -45,7 +45,13 @@ class Candidate:
 
     @classmethod
     def of(cls, config: Mapping[str, object]) -> "Candidate":
-        """Return the candidate of a configuration, with rates of three digits."""
+        """Return the candidate of a configuration, with rates of three digits.
+
+        Raises:
+            ValueError: it is not of this space, but maybe of an earlier one.
+        """
+        if config["objective"] not in OBJECTIVES or config["augmentation"] not in AUGMENTATIONS:
+            raise ValueError(f"not of this space: {config}")
         rounded = {name: float(f"{config[name]:.3g}") for name in ("learning_rate", "weight_decay")}
         return cls(**{**config, **rounded})
 

@@ -2,15 +2,17 @@
 
 import csv
 import json
+import signal
 
 import pytest
 
 import learn_classifier
 import learn_folder
 from sweeping.space import Candidate
-from sweeping.trials import FINISHED, Plan, Trial
+from sweeping.trials import FINISHED, UNFINISHED, Plan, Trial, write_trial
 from tests.commands.running import run
 from tests.fake_data import write_image
+from utils import Interrupted
 
 
 @pytest.fixture
@@ -148,6 +150,31 @@ def test_missing_folders_and_packages_are_named(photos, monkeypatch):
     monkeypatch.setattr(learn_folder, "_NEEDED", {"no_such_package": "requirements-x.txt"})
     outcome = run(learn_folder, "", photos)
     assert outcome.status == 2 and "pip install -r requirements-x.txt" in outcome.err
+
+
+@pytest.mark.parametrize(("status", "runs"), [(UNFINISHED, 1), (FINISHED, 0)])
+def test_the_search_goes_on_until_all_trials_have_ended(tmp_path, monkeypatch, status, runs):
+    plan = Plan(tmp_path, (tmp_path / "data/held-out",), (), 4, (32,), 0)
+    for rate, state in ((0.1, FINISHED), (0.2, status)):
+        trial = Trial(Candidate("xent", rate, 1e-4, 32, "plain", 0.0), state, rate, 6.0, ())
+        plan.folder(trial.candidate).mkdir(parents=True)
+        write_trial(plan, trial)
+    calls = []
+    monkeypatch.setattr(learn_folder, "_go_on", lambda *given: calls.append(given))
+    args = learn_folder.build_parser().parse_args(["photos", "--trials", "2"])
+    assert len(learn_folder._search(args, plan)) == 2 and len(calls) == runs
+    args.trials = 3
+    learn_folder._search(args, plan)
+    assert len(calls) == runs + 1
+
+
+def test_a_search_that_was_stopped_tells_how_many_trials_have_ended(tmp_path, monkeypatch):
+    plan = Plan(tmp_path, (tmp_path / "data/held-out",), (), 4, (32,), 0)
+    monkeypatch.setattr(learn_folder, "_go_on", lambda *given: signal.SIGTERM)
+    args = learn_folder.build_parser().parse_args(["photos"])
+    with pytest.raises(Interrupted, match="0 of 0 trials have ended; the same command goes on"):
+        learn_folder._search(args, plan)
+    assert (tmp_path / "trials.csv").exists()
 
 
 def test_the_winner_is_trained_once_and_another_one_is_told(tmp_path, monkeypatch, caplog):

@@ -83,7 +83,15 @@ def test_diverged_accuracies_count_as_zero(tmp_path):
     assert read_trials(plan)[0].accuracies == (0.4, 0.0)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"candidate": {"size": 1}}', "\0", "nul"])
+OTHER = {
+    "candidate": candidate(0.1).config | {"augmentation": "of an earlier version"},
+    **{"started": 1.0, "seconds": 1.0, "status": "finished", "epochs": 1},
+}
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"candidate": {"size": 1}}', "\0", "nul", json.dumps(OTHER)]
+)
 def test_damaged_folders_are_no_trials(tmp_path, content):
     plan = plan_of(tmp_path)
     good = written(plan, 0.1, FINISHED, [0.4])
