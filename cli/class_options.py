@@ -13,9 +13,11 @@ from datasets.base import Dataset
 from embeddings.shipped import taxonomy_names
 from embeddings.taxonomy.files import read_taxonomy
 from embeddings.taxonomy.tree import Label, Taxonomy
-from utils import UsageError, listing, read_lines
+from utils import UsageError, UserError, listing, read_lines
 
 BALANCED = "balanced"
+
+_SMALLEST, _LARGEST = map(float, (np.finfo(np.float32).tiny, np.finfo(np.float32).max))
 
 
 def class_weights(given: str | Path | None, dataset: Dataset) -> np.ndarray | None:
@@ -30,18 +32,28 @@ def class_weights(given: str | Path | None, dataset: Dataset) -> np.ndarray | No
     if given is None:
         return None
     if given != BALANCED:
-        return _read_class_weights(given, [str(label) for label in dataset.labels])
+        return read_class_weights(given, [str(label) for label in dataset.labels])
     counts = np.bincount(dataset.train.labels, minlength=dataset.num_classes)
     return np.float32(len(dataset.train) / (dataset.num_classes * counts))
 
 
-def _read_class_weights(path: Path, labels: Sequence[str]) -> np.ndarray:
-    found = {}
-    for number, row in enumerate(csv.reader(read_lines(path))):
+def read_class_weights(path: Path, labels: Sequence[str]) -> np.ndarray:
+    """Read the weights of all classes, float32 (classes,), in the order of ``labels``.
+
+    Raises:
+        UsageError: the file does not have one weight above 0 for each class.
+        UserError: it is missing, or no CSV.
+    """
+    try:
+        rows = list(csv.reader(read_lines(path), strict=True))
+    except csv.Error as error:
+        raise UserError(f"--class_weights {path}: {error}") from error
+    known, found = {*labels}, {}
+    for number, row in enumerate(rows):
         if number == 0 and [cell.strip().lower() for cell in row] == ["class", "weight"]:
             continue
         label, weight = _class_and_weight(path, row)
-        if label not in labels or label in found:
+        if label not in known or label in found:
             why = "is listed twice" if label in found else "is no class of the data set"
             raise UsageError(f"--class_weights {path}: {label!r} {why}")
         found[label] = weight
@@ -55,7 +67,8 @@ def _class_and_weight(path: Path, row: Sequence[str]) -> tuple[str, float]:
         label, weight = row[0].strip(), float(row[1])
     except (IndexError, ValueError):
         label, weight = "", math.nan
-    if len(row) != 2 or not 0 < weight < math.inf:
+    # Not what single precision takes for 0 or infinite.
+    if len(row) != 2 or not _SMALLEST <= weight <= _LARGEST:
         text = ",".join(row)
         raise UsageError(
             f"--class_weights {path}: {text!r} is not CLASS,WEIGHT, with a weight above 0"

@@ -48,6 +48,8 @@ def test_a_file_has_the_classes_in_any_order(dataset, tmp_path, header):
         (["kind_1,0"], "'kind_1,0' is not CLASS,WEIGHT, with a weight above 0"),
         (["kind_1,nan"], "'kind_1,nan' is not"),
         (["kind_1,inf"], "'kind_1,inf' is not"),
+        (["kind_1,1e39"], "'kind_1,1e39' is not"),
+        (["kind_1,1e-60"], "'kind_1,1e-60' is not"),
         (["kind_1,1,2"], "'kind_1,1,2' is not"),
         (["kind_1"], "'kind_1' is not"),
         ([], "has no weight of kind_1"),

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
+from cli.class_options import read_class_weights
 from datasets import get_dataset
 from datasets.cache.disk import read_normalization
 from datasets.images.dataset import ImageDataset
@@ -181,6 +184,11 @@ def _check_lines(found: list[str], valid: list[str], folder: Path) -> None:
     assert "".join("".join(line.split()) for line in found) == "".join(text.split())
 
 
+def _check_weights(found: np.ndarray, valid: np.ndarray, folder: Path) -> None:
+    assert found.shape == (3,) and found.dtype == np.float32
+    assert (found > 0).all() and np.isfinite(found).all()
+
+
 def _check_pairs(found: NamedPairs, valid: NamedPairs, folder: Path) -> None:
     assert found.pairs and (found.folds is None or len(found.pairs) % (2 * found.folds) == 0)
     for pair in found.pairs:
@@ -215,6 +223,13 @@ READERS = {
         ("classes.txt",),
         lambda folder: read_lines(folder / "classes.txt"),
         _check_lines,
+    ),
+    "class weights": Reader(
+        lambda folder: write_lines(folder / "w.csv", ["class,weight", "a b,2", '"c",0.25', "d,1"]),
+        ("w.csv",),
+        lambda folder: read_class_weights(folder / "w.csv", ("a b", "c", "d")),
+        _check_weights,
+        named=("--class_weights",),
     ),
     "pairs.txt": Reader(
         lambda folder: write_lines(folder / "pairs.txt", ["2 1", *["A 1 2", "A 2 B 1"] * 2]),
