@@ -70,10 +70,13 @@ class MixUp(Mixing):
 
 
 def _blend_levels(image: np.ndarray, other: np.ndarray, weight: int, out: np.ndarray) -> None:
-    total = np.multiply(image, _STEPS - weight, dtype=np.uint16)
-    total += np.multiply(other, weight, dtype=np.uint16)
+    total, added = image.astype(np.uint16), other.astype(np.uint16)
+    total *= _STEPS - weight
+    added *= weight
+    total += added
     total += _STEPS // 2
-    np.right_shift(total, 8, out=out, casting="unsafe")
+    total >>= 8
+    out[...] = total
 
 
 def _blend_numbers(image: np.ndarray, other: np.ndarray, weight: int, out: np.ndarray) -> None:

@@ -18,6 +18,7 @@ _COUNTS = types.Array(int64, 2, "C")
 _LOOKUP = types.void(WRITABLE, intp, READ_ONLY)
 _HISTOGRAM = types.void(READ_ONLY, intp, _COUNTS)
 _GRAY_TOTAL = int64(READ_ONLY)
+_BLEND = types.void(WRITABLE, int32, float32)
 _COLOR = types.void(WRITABLE, float32)
 _SHARPEN = types.void(READ_ONLY, intp, float32, WRITABLE)
 _AFFINE = types.void(READ_ONLY, intp, *[int64] * 6, types.Array(uint8, 1, "C"), WRITABLE)
@@ -45,6 +46,11 @@ def gray_mean(image: np.ndarray) -> float:
     return _gray_total(lines_of(image)) / (image.shape[0] * image.shape[1])
 
 
+def blend(image: np.ndarray, level: int, factor: float) -> None:
+    """Blend a gray level with the image: 0 gives that level, 1 changes nothing."""
+    _blend_level(lines_of(image), level, factor)
+
+
 def color(image: np.ndarray, factor: float) -> None:
     """Blend the gray image with the RGB image: 0 gives gray, 1 changes nothing."""
     if image.shape[2] == 3:
@@ -61,7 +67,7 @@ def affine(image: np.ndarray, matrix: tuple[float, ...], fill: tuple[int, ...]) 
     a, b, c, d, e, f = matrix
     centered = (a, b, c + a * 0.5 + b * 0.5, d, e, f + d * 0.5 + e * 0.5)
     fixed = [math.floor(value * _FIXED + 0.5) for value in centered]
-    fill = np.array(fill, np.uint8)
+    fill = np.tile(np.array(fill, np.uint8), image.shape[1])
     _affine(lines_of(image).copy(), image.shape[2], *fixed, fill, lines_of(image))
 
 
@@ -86,6 +92,12 @@ def _histogram_loop(lines, channels, counts):
             own = counts[c]
             for j in range(c, uintp(len(line)), uintp(channels)):
                 own[line[j]] += 1
+
+
+def _blend_loop(lines, level, factor):
+    for line in lines:
+        for j in range(uintp(len(line))):
+            line[j] = _blend(level, int32(line[j]), factor)
 
 
 @inner
@@ -113,14 +125,18 @@ def _gray_total_loop(lines):
 
 
 def _color_loop(lines, factor):
-    levels, gray = np.empty((2, lines.shape[1]), np.uint8)
+    size = uintp(lines.shape[1])
+    levels = np.zeros(size + _TWO, np.uint8)  # of a pixel at its third byte
+    masks = np.zeros((3, size), np.uint8)  # which byte of its pixel each byte is
+    for j in range(size):
+        masks[j % _THREE, j] = 255
     for line in lines:
-        _gray_levels(line, levels)
-        for x in range(uintp(len(line) // 3)):
-            j = _THREE * x
-            gray[j] = gray[j + _ONE] = gray[j + _TWO] = levels[j]
-        for j in range(uintp(len(line))):
-            line[j] = _blend(int32(gray[j]), int32(line[j]), factor)
+        _gray_levels(line, levels[2:])
+        for j in range(size):
+            gray = levels[j + _TWO] & masks[0, j]
+            gray |= levels[j + _ONE] & masks[1, j]
+            gray |= levels[j] & masks[2, j]
+            line[j] = _blend(int32(gray), int32(line[j]), factor)
 
 
 def _sharpen_loop(lines, channels, factor, out):
@@ -141,6 +157,26 @@ def _is_inside(u, v, width, height):
     return 0 <= u >> 16 < width and 0 <= v >> 16 < height
 
 
+@inner
+def _copy_pixels(lines, u, v, a, d, target, step):
+    """Copy the pixels from column u and row v on, in steps of a and d."""
+    row, old = uintp(v >> 16), uintp(u >> 16) * step
+    if a == _FIXED and d == 0:  # they are neighbors
+        for j in range(uintp(len(target))):
+            target[j] = lines[row, old + j]
+    elif step == _THREE:
+        for j in range(uintp(0), uintp(len(target)), _THREE):
+            row, old = uintp(v >> 16), uintp(u >> 16) * _THREE
+            target[j] = lines[row, old]
+            target[j + _ONE] = lines[row, old + _ONE]
+            target[j + _TWO] = lines[row, old + _TWO]
+            u, v = u + a, v + d
+    else:
+        for j in range(uintp(len(target))):
+            target[j] = lines[uintp(v >> 16), uintp(u >> 16)]
+            u, v = u + a, v + d
+
+
 def _affine_loop(lines, channels, a, b, c, d, e, f, fill, out):
     """Copy the pixels from the first to the last one of each line that are inside.
 
@@ -154,24 +190,19 @@ def _affine_loop(lines, channels, a, b, c, d, e, f, fill, out):
             first += 1
         while end > first and not _is_inside(u + a * (end - 1), v + d * (end - 1), width, height):
             end -= 1
-        for k in range(step):
-            for x in range(uintp(first)):
-                target[x * step + k] = fill[k]
-            for x in range(uintp(end), uintp(width)):
-                target[x * step + k] = fill[k]
-        u, v = u + a * first, v + d * first
-        for x in range(uintp(first), uintp(end)):
-            row, old, new = uintp(v >> 16), uintp(u >> 16) * step, x * step
-            target[new] = lines[row, old]
-            if channels == 3:
-                target[new + _ONE] = lines[row, old + _ONE]
-                target[new + _TWO] = lines[row, old + _TWO]
-            u, v = u + a, v + d
+        for j in range(uintp(first) * step):
+            target[j] = fill[j]
+        for j in range(uintp(end) * step, uintp(len(target))):
+            target[j] = fill[j]
+        if first < end:
+            places = u + a * first, v + d * first, a, d
+            _copy_pixels(lines, *places, target[first * channels : end * channels], step)
 
 
 _lookup = compiled(_LOOKUP, _lookup_loop)
 _histogram = compiled(_HISTOGRAM, _histogram_loop)
 _gray_total = compiled(_GRAY_TOTAL, _gray_total_loop)
+_blend_level = compiled(_BLEND, _blend_loop)
 _color = compiled(_COLOR, _color_loop)
 _sharpen = compiled(_SHARPEN, _sharpen_loop)
 _affine = compiled(_AFFINE, _affine_loop)

@@ -6,6 +6,7 @@ Images are contiguous uint8 arrays (height, width, channels) with 1 or 3 channel
 import functools
 import logging
 import math
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -55,12 +56,19 @@ def _equals_pillow(loops: ModuleType) -> bool:
 def autocontrast(image: np.ndarray) -> None:
     """Stretch the gray levels of each channel to 0 … 255."""
     tables = np.tile(_LEVELS, (image.shape[2], 1))
-    lowest, highest = (f(f(image, axis=0), axis=0).tolist() for f in (np.min, np.max))
-    for table, low, high in zip(tables, lowest, highest, strict=True):
+    for table, low, high in zip(
+        tables, _extreme(np.min, image), _extreme(np.max, image), strict=True
+    ):
         if high > low:
             scale = 255.0 / (high - low)
             table[:] = (_LEVELS * scale + -low * scale).clip(0, 255)
     _lookup(image, tables)
+
+
+def _extreme(function: Callable, image: np.ndarray) -> list[int]:
+    """Return the minimum or maximum of each channel, over long lines of bytes: that is faster."""
+    line = function(image.reshape(len(image), -1), axis=0)
+    return function(line.reshape(-1, image.shape[2]), axis=0).tolist()
 
 
 def equalize(image: np.ndarray) -> None:
@@ -87,7 +95,7 @@ def posterize(image: np.ndarray, bits: int) -> None:
 
 def solarize(image: np.ndarray, threshold: int) -> None:
     """Invert all gray levels from the threshold on."""
-    _lookup(image, np.where(threshold > _LEVELS, _LEVELS, 255 - _LEVELS))
+    _lookup(image, np.where(threshold <= _LEVELS, 255 - _LEVELS, _LEVELS))
 
 
 def solarize_add(image: np.ndarray, amount: int) -> None:
@@ -103,12 +111,12 @@ def color(image: np.ndarray, factor: float) -> None:
 
 def contrast(image: np.ndarray, factor: float) -> None:
     """Blend with the mean gray level, rounded: 0 is gray, 1 changes nothing."""
-    _blend_with(image, int(pixel_loops().gray_mean(image) + 0.5), factor)
+    pixel_loops().blend(image, int(pixel_loops().gray_mean(image) + 0.5), factor)
 
 
 def brightness(image: np.ndarray, factor: float) -> None:
     """Blend with black: 0 is black, 1 changes nothing."""
-    _blend_with(image, 0, factor)
+    pixel_loops().blend(image, 0, factor)
 
 
 def sharpness(image: np.ndarray, factor: float) -> None:
@@ -158,12 +166,6 @@ def _lookup(image: np.ndarray, tables: np.ndarray) -> None:
     """Replace gray levels by those of a table (256,), or of one for each channel."""
     tables = np.broadcast_to(tables, (image.shape[2], 256))
     pixel_loops().lookup(image, np.ascontiguousarray(tables, np.uint8))
-
-
-def _blend_with(image: np.ndarray, level: int, factor: float) -> None:
-    """Blend with a gray level in single precision, cut off to whole levels like Pillow."""
-    mixed = np.float32(level) + np.float32(factor) * (_LEVELS - level).astype(np.float32)
-    _lookup(image, mixed.clip(0, 255))
 
 
 def _rotation(height: int, width: int, degrees: float) -> tuple[float, ...]:

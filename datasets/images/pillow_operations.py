@@ -33,6 +33,14 @@ def gray_mean(image: np.ndarray) -> float:
     return sum(level * count for level, count in enumerate(counts)) / sum(counts)
 
 
+def blend(image: np.ndarray, level: int, factor: float) -> None:
+    """Blend a gray level with the image: 0 gives that level, 1 changes nothing."""
+    new = picture(image)
+    replace(
+        image, Image.blend(Image.new(new.mode, new.size, (level,) * image.shape[2]), new, factor)
+    )
+
+
 def color(image: np.ndarray, factor: float) -> None:
     """Blend the gray image with the RGB image: 0 gives gray, 1 changes nothing."""
     replace(image, ImageEnhance.Color(picture(image)).enhance(factor))
