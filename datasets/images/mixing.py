@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from datasets.base import Mixing
+from datasets.images.operations import pixel_loops
 
-_STEPS = 256  # multiples of 1/256 are the shares that MixUp mixes pixels by
+_STEPS = 256  # MixUp's shares are multiples of 1/256, see ``pillow_operations.mix``
 
 
 @dataclass(frozen=True)
@@ -63,20 +64,10 @@ class MixUp(Mixing):
     ) -> tuple[np.ndarray, float]:
         weight = round(rng.beta(self.alpha, self.alpha) * _STEPS)
         mixed = np.empty_like(images[: len(partners)])
-        blend = _blend_levels if images.dtype == np.uint8 else _blend_numbers
+        blend = pixel_loops().mix if images.dtype == np.uint8 else _blend_numbers
         for i, partner in enumerate(partners.tolist()):
             blend(images[i], images[partner], weight, mixed[i])
         return mixed, weight / _STEPS
-
-
-def _blend_levels(image: np.ndarray, other: np.ndarray, weight: int, out: np.ndarray) -> None:
-    total, added = image.astype(np.uint16), other.astype(np.uint16)
-    total *= _STEPS - weight
-    added *= weight
-    total += added
-    total += _STEPS // 2
-    total >>= 8
-    out[...] = total
 
 
 def _blend_numbers(image: np.ndarray, other: np.ndarray, weight: int, out: np.ndarray) -> None:

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numba import float32, int32, int64, intp, types, uint8, uintp
 
-from datasets.images.numba_resizing import READ_ONLY, WRITABLE, compiled, inner, lines_of
+from datasets.images.numba_resizing import READ_ONLY, WRITABLE, compiled, copy, inner, lines_of
 
 _COUNTS = types.Array(int64, 2, "C")
 _LOOKUP = types.void(WRITABLE, intp, READ_ONLY)
@@ -21,6 +21,7 @@ _GRAY_TOTAL = int64(READ_ONLY)
 _BLEND = types.void(WRITABLE, int32, float32)
 _COLOR = types.void(WRITABLE, float32)
 _SHARPEN = types.void(READ_ONLY, intp, float32, WRITABLE)
+_MIX = types.void(READ_ONLY, READ_ONLY, int32, WRITABLE)
 _AFFINE = types.void(READ_ONLY, intp, *[int64] * 6, types.Array(uint8, 1, "C"), WRITABLE)
 
 _ONE, _TWO, _THREE = uintp(1), uintp(2), uintp(3)
@@ -60,6 +61,11 @@ def color(image: np.ndarray, factor: float) -> None:
 def sharpen(image: np.ndarray, factor: float) -> None:
     """Blend the smoothed image with the image: 0 smooths, 1 changes nothing."""
     _sharpen(lines_of(image).copy(), image.shape[2], factor, lines_of(image))
+
+
+def mix(image: np.ndarray, other: np.ndarray, weight: int, out: np.ndarray) -> None:
+    """Write the weighted sum of two images to a third, see ``pillow_operations.mix``."""
+    _mix(lines_of(image), lines_of(other), weight, lines_of(out))
 
 
 def affine(image: np.ndarray, matrix: tuple[float, ...], fill: tuple[int, ...]) -> None:
@@ -152,18 +158,33 @@ def _sharpen_loop(lines, channels, factor, out):
             target[j] = _blend(smooth, int32(line[j]), factor)
 
 
+def _mix_loop(lines, others, weight, out):
+    own = int32(256) - weight
+    for y in range(uintp(len(lines))):
+        line, other, target = lines[y], others[y], out[y]
+        for j in range(uintp(len(line))):
+            total = int32(line[j]) * own + int32(other[j]) * weight + int32(128)
+            target[j] = uint8(total >> int32(8))
+
+
 @inner
-def _is_inside(u, v, width, height):
-    return 0 <= u >> 16 < width and 0 <= v >> 16 < height
+def _inside(u, a, side, count):
+    """Return the range of x within ``count`` where u + a x is within the side, in fixed point."""
+    last = side * _FIXED - 1
+    if a > 0:
+        first, end = -(u // a), (last - u) // a + 1
+    elif a < 0:
+        first, end = -((last - u) // -a), u // -a + 1
+    else:
+        first, end = 0, count if 0 <= u <= last else 0
+    return max(0, first), min(count, end)
 
 
 @inner
 def _copy_pixels(lines, u, v, a, d, target, step):
     """Copy the pixels from column u and row v on, in steps of a and d."""
-    row, old = uintp(v >> 16), uintp(u >> 16) * step
     if a == _FIXED and d == 0:  # they are neighbors
-        for j in range(uintp(len(target))):
-            target[j] = lines[row, old + j]
+        copy(lines[uintp(v >> 16), uintp(u >> 16) * step :][: len(target)], target)
     elif step == _THREE:
         for j in range(uintp(0), uintp(len(target)), _THREE):
             row, old = uintp(v >> 16), uintp(u >> 16) * _THREE
@@ -178,22 +199,14 @@ def _copy_pixels(lines, u, v, a, d, target, step):
 
 
 def _affine_loop(lines, channels, a, b, c, d, e, f, fill, out):
-    """Copy the pixels from the first to the last one of each line that are inside.
-
-    Those between two that are inside are inside, too.
-    """
     height, width, step = len(lines), lines.shape[1] // channels, uintp(channels)
     for y in range(height):
         u, v, target = c + b * y, f + e * y, out[y]
-        first, end = 0, width
-        while first < end and not _is_inside(u + a * first, v + d * first, width, height):
-            first += 1
-        while end > first and not _is_inside(u + a * (end - 1), v + d * (end - 1), width, height):
-            end -= 1
-        for j in range(uintp(first) * step):
-            target[j] = fill[j]
-        for j in range(uintp(end) * step, uintp(len(target))):
-            target[j] = fill[j]
+        columns, rows = _inside(u, a, width, width), _inside(v, d, height, width)
+        first = min(width, max(columns[0], rows[0]))
+        end = max(first, min(columns[1], rows[1]))
+        copy(fill[: first * channels], target)
+        copy(fill[end * channels :], target[end * channels :])
         if first < end:
             places = u + a * first, v + d * first, a, d
             _copy_pixels(lines, *places, target[first * channels : end * channels], step)
@@ -205,4 +218,5 @@ _gray_total = compiled(_GRAY_TOTAL, _gray_total_loop)
 _blend_level = compiled(_BLEND, _blend_loop)
 _color = compiled(_COLOR, _color_loop)
 _sharpen = compiled(_SHARPEN, _sharpen_loop)
+_mix = compiled(_MIX, _mix_loop)
 _affine = compiled(_AFFINE, _affine_loop)

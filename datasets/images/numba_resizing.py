@@ -138,7 +138,7 @@ def _gray(total):
 
 
 @inner
-def _copy(source, target):
+def copy(source, target):
     for j in range(uintp(len(source))):
         target[j] = source[j]
 
@@ -209,7 +209,7 @@ def _resample_region(
     for y in range(rows):
         done = max(done, first[y])
         for row in range(done, min(height, first[y] + len(ring))):
-            _copy(lines[row], line)
+            copy(lines[row], line)
             target = ring[row % len(ring)]
             _horizontal(line, offsets, channels, byte_weights, spread, sums, target)
             done = row + 1
@@ -223,9 +223,9 @@ def _mirror_region(lines, channels, top, left, out):
     line = np.zeros(size + _SLACK, np.uint8)
     spread = np.empty(size + _SLACK, np.uint8)
     for y in range(rows):
-        _copy(lines[top + y, start : start + size], line)
+        copy(lines[top + y, start : start + size], line)
         _spread(line, offsets, uintp(channels), spread)
-        _copy(spread[:size], out[y])
+        copy(spread[:size], out[y])
 
 
 def compiled(signature, function):

@@ -50,6 +50,8 @@ def _equals_pillow(loops: ModuleType) -> bool:
         way.sharpen(changed, 1.9)
         way.affine(changed, _rotation(23, 37, 17), (128, 128, 128))
         way.lookup(changed, way.histogram(changed).astype(np.uint8))
+        way.blend(changed, int(way.gray_mean(changed)), 0.7)
+        way.mix(changed, image, 77, changed)
     return np.array_equal(*results)
 
 

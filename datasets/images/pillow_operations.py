@@ -51,6 +51,24 @@ def sharpen(image: np.ndarray, factor: float) -> None:
     replace(image, ImageEnhance.Sharpness(picture(image)).enhance(factor))
 
 
+def mix(image: np.ndarray, other: np.ndarray, weight: int, out: np.ndarray) -> None:
+    """Write the weighted sum of two images, in whole gray levels, to a third.
+
+    Args:
+        image: the image.
+        other: the other image.
+        weight: of the other image, in 1/256.
+        out: the result, rounded.
+    """
+    total, added = image.astype(np.uint16), other.astype(np.uint16)
+    total *= 256 - weight
+    added *= weight
+    total += added
+    total += 128
+    total >>= 8
+    out[...] = total
+
+
 def affine(image: np.ndarray, matrix: tuple[float, ...], fill: tuple[int, ...]) -> None:
     """Let the pixel (x, y) show the one at (a x + b y + c, d x + e y + f), see ``transform``."""
     transform(image, matrix, fill, Image.Resampling.NEAREST)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from datasets.images import mixing, numba_operations, pillow_operations
 from datasets.images.mixing import CutMix, MixUp, draw_box
 
 RNG = np.random.default_rng(3)
@@ -81,8 +82,10 @@ def test_weights_of_mixup_have_the_moments_of_beta(alpha):
     assert np.var(shares) == pytest.approx(variance, rel=0.08)
 
 
+@pytest.mark.parametrize("loops", [numba_operations, pillow_operations])
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
-def test_mixup_is_the_weighted_sum(kind):
+def test_mixup_is_the_weighted_sum(monkeypatch, kind, loops):
+    monkeypatch.setattr(mixing, "pixel_loops", lambda: loops)
     images = RNG.integers(0, 256, (6, 5, 7, 3)).astype(kind)
     partners = np.array([4, 5, 0, 2])
     before = images.copy()

@@ -126,6 +126,11 @@ def test_geometry_by_hand(loops, shape):
         (operations.shear_y, 0.27, (1, 0, 0, 0.27, 1, -0.135)),
         (operations.translate_x, -7.0, (1, 0, -7, 0, 1, 0)),
         (operations.translate_y, 12.0, (1, 0, 0, 0, 1, 12)),
+        # Out of sight, wholly or but for one line.
+        (operations.translate_x, -100.0, (1, 0, -100, 0, 1, 0)),
+        (operations.translate_y, height - 1.0, (1, 0, 0, 0, 1, height - 1)),
+        (operations.shear_x, 300.0, (1, 300, -150, 0, 1, 0)),
+        (operations.shear_y, -300.0, (1, 0, 0, -300, 1, 150)),
     ):
         actual = changed(operation, image, argument, fill=FILL)
         expected = nearest(image, matrix, FILL)
