@@ -156,6 +156,7 @@ class Worker:
             stderr=self._errors,
             text=True,
             env=os.environ
+            | {"JAX_ENABLE_COMPILATION_CACHE": "0"}  # the first step is one that compiles
             | dict(environment or {})
             | ({"KERAS_BACKEND": contestant.backend} if contestant.backend else {})
             | ({} if contestant.onednn else {"TF_ENABLE_ONEDNN_OPTS": "0"}),
