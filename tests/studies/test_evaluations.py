@@ -10,7 +10,7 @@ from datasets.readers.faces import read_pairs
 from studies import orl_pairs
 from studies.evaluations import OWN_SCORES, evaluation_tables
 from studies.figures import roc
-from studies.results import read_runs, read_trials, write_runs
+from studies.results import STORED, read_runs, read_trials, write_runs
 from studies.study import NAMES, Part, Study, load
 from sweeping.grid import Point
 from sweeping.store import Store
@@ -196,3 +196,49 @@ def test_orl_faces_are_written_into_a_new_folder(tmp_path, monkeypatch, capsys):
         orl_pairs.main([str(tmp_path / "faces")])
     assert refused.value.code == 2
     assert "faces exists: give a new folder" in capsys.readouterr().err.splitlines()[-1]
+
+
+def stored_means(study, metric, score=None):
+    """Mean metric of the stored runs by data set and loss, by the loss' own score or another."""
+    (part,), runs = load(study).reduced, read_runs(STORED / study)
+    found = {}
+    for cell in part.cells():
+        own = (score or OWN_SCORES[cell[1]]) if part.evaluation.startswith("open-set") else None
+        of_cell = [
+            row[metric]
+            for run in runs
+            if run.name.startswith(f"{cell[0]}_{cell[1]}_lr{part.rates_of(cell[1])[0]:g}_")
+            for row in run.evaluation
+            if row.get("score") == own
+        ]
+        if of_cell:
+            found[cell] = np.mean(of_cell)
+    return found
+
+
+def test_what_the_page_says_about_open_sets_is_what_is_stored():
+    own = stored_means("open-set", "auroc")
+    mnist, cifar = load("open-set").reduced[0].datasets
+    for (dataset, loss), value in own.items():
+        assert loss == "xent" or value < own[dataset, "xent"]
+        assert dataset == mnist or abs(value - 0.5) < 0.1
+    similarity = stored_means("open-set", "auroc", "similarity")
+    neighbors = stored_means("open-set", "auroc", "knn")
+    for dataset in (mnist, cifar):
+        assert own[dataset, "dsc_open"] < 0.52
+        assert similarity[dataset, "dsc_open"] > own[dataset, "dsc_open"] + 0.05
+        assert abs(neighbors[dataset, "dsc_open"] - neighbors[dataset, "xent"]) < 0.05
+
+
+def test_what_the_pages_say_about_verification_and_lengths_is_what_is_stored():
+    for metric in ("accuracy", "auc"):
+        found = {loss: value for (_, loss), value in stored_means("verification", metric).items()}
+        assert min(found[loss] for loss in ("dsc", "cosine", "cosine+xent")) > found["xent"] + 0.1
+        assert abs(found["dsc"] - found["cosine"]) < 0.02
+    untrained = [run for run in read_runs(STORED / "verification") if "_xent_" in run.name]
+    assert all(run.test <= 0.1 for run in untrained)  # of 20 people
+    short, long = (
+        np.mean([run.test for run in read_runs(STORED / "dsc-dam") if run.folder == folder])
+        for folder in ("u24", "u1000")
+    )
+    assert 0 < long - short < 0.05 and long < 0.3
