@@ -177,6 +177,7 @@ def _commands(part: Part, request: Request) -> Commands:
         max(int(gpus), 1),
         evaluation=tuple(shlex.split(part.evaluation)),
         by_rate={rate: tuple(shlex.split(more)) for rate, more in part.by_rate.items()},
+        by_loss={loss: tuple(shlex.split(more)) for loss, more in part.by_loss.items()},
     )
 
 

@@ -63,6 +63,7 @@ class Part:
         chosen_on: data set on which the rate is chosen for all; None: on each by itself.
         protocols: by which it is chosen.
         by_rate: further options of the trainings at a rate, which stands for all of them then.
+        by_loss: further options of the trainings with a loss.
         val_fraction: of the training samples, held out to choose; None: ``chosen_on`` has samples
             for validation of its own, if the protocol needs any.
         gpus: per training.
@@ -88,6 +89,7 @@ class Part:
     chosen_on: str | None = None
     protocols: tuple[str, ...] = (PAPER,)
     by_rate: Mapping[float, str] = field(default_factory=dict)
+    by_loss: Mapping[str, str] = field(default_factory=dict)
     val_fraction: float | None = None
     gpus: int | None = None
     embeddings: Mapping[str, str] = field(default_factory=dict)

@@ -55,6 +55,7 @@ class Commands:
         save_models: whether the trained networks are kept; those that are evaluated are.
         evaluation: one of ``EVALUATIONS``, followed by options of its own; empty: none.
         by_rate: further options of the trials with a learning rate.
+        by_loss: further options of the trials with a loss.
     """
 
     options: tuple[str, ...]
@@ -65,6 +66,7 @@ class Commands:
     save_models: bool = False
     evaluation: tuple[str, ...] = ()
     by_rate: Mapping[float, tuple[str, ...]] = field(default_factory=dict)
+    by_loss: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, trial: Trial, folder: Path) -> list[str]:
         """Return script and arguments of the training.
@@ -81,6 +83,7 @@ class Commands:
         command += [_rate_option(self.options), number(point.learning_rate)]
         command += ["--seed", str(point.seed)]
         command += self.by_rate.get(point.learning_rate, ())
+        command += self.by_loss.get(point.loss, ())
         if trial.protocol == VALIDATION and self.val_fraction is not None:
             command += ["--val_fraction", number(self.val_fraction)]
         command += self.options

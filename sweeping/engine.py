@@ -69,7 +69,9 @@ def shared_settings(trials: Sequence[Trial], commands: Commands, program: str) -
         settings["--evaluate"] = shlex.join(commands.evaluation)
     for rate, options in commands.by_rate.items():
         settings[f"at the rate {number(rate)}"] = shlex.join(options)
-    commands = replace(commands, by_rate={})
+    for loss, options in commands.by_loss.items():
+        settings[f"with the loss {loss}"] = shlex.join(options)
+    commands = replace(commands, by_rate={}, by_loss={})
     for trial in {(t.point.loss, t.point.dataset, t.protocol): t for t in trials}.values():
         # The same training samples whatever subset and split the trial draws.
         trial = replace(trial, point=replace(trial.point, subset_seed=0, split=""))

@@ -11,6 +11,8 @@ _RATES = {
     # Those of the paper's smallest data set.
     **{loss: BEST_RATES["CUB"][loss] for loss in ("cosine", "cosine+xent")},
 }
+# Four class embeddings of length 4 are nearer to each other than the margin; they get that of six.
+_FOUR = {"dsc_open": "--embedding_scale 6"}
 _SMALL = "--architecture classifier32 --lr_schedule Cosine --weight_decay 1e-4"
 _PAPER = f"{_SMALL} --batch_size 128 --epochs 100 --clipgrad 0"
 _TINY = "--architecture resnet-50 --lr_schedule Cosine --optimizer adam --weight_decay 1e-4"
@@ -29,15 +31,21 @@ STUDY = Study(
     "Open sets: cross-entropy, cosine loss and DSC on the same splits",
     "Networks know some classes and should refuse test images of the others. Every objective has "
     "the same images, network and schedule. DSC as published has background images beside them, "
-    "which the others have not: they are left out. *Published* are means of the five trials that a "
-    "user of ARPL's code reports (https://github.com/iCGY96/ARPL/issues/2), with a step schedule.",
+    "which the others have not: they are left out. Where four classes are known, its class "
+    "embeddings have length 6 in place of 4, which the published margin does not fit. *Published* "
+    "are means of the five trials that a user of ARPL's code reports "
+    "(https://github.com/iCGY96/ARPL/issues/2), with a step schedule.",
     paper=(
         _published(
             *("MNIST, SVHN and CIFAR-10", "MNIST SVHN CIFAR-10", "arpl"),
             published={("CIFAR-10", "xent"): {"accuracy": 94.3, "auroc": 86.1, "oscr": 83.9}},
         ),
-        _published("CIFAR-10, ten classes of CIFAR-100 unknown", "CIFAR-10", "arpl+10"),
-        _published("CIFAR-10, 50 classes of CIFAR-100 unknown", "CIFAR-10", "arpl+50"),
+        _published(
+            "CIFAR-10, ten classes of CIFAR-100 unknown", "CIFAR-10", "arpl+10", by_loss=_FOUR
+        ),
+        _published(
+            "CIFAR-10, 50 classes of CIFAR-100 unknown", "CIFAR-10", "arpl+50", by_loss=_FOUR
+        ),
         _published(
             *("Tiny-ImageNet, fine-tuned from ILSVRC", "Tiny-ImageNet-caffe", "arpl"),
             rates=(0.001,),

@@ -3,6 +3,7 @@
 import importlib
 import shlex
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,17 @@ def test_a_folder_has_one_kind_of_options_by_rate():
 
     assert first == second
     assert first["at the rate 0.02"] == "--weight_decay 0.25" and first["--weight_decay"] == "0.0"
+
+
+def test_a_loss_has_options_of_its_own_which_its_folder_keeps():
+    part = replace(PART, losses=("xent", "cosine"), by_loss={"cosine": "--embedding_scale 2"})
+    build = commands(part)
+    found = [parsed(build.of(trial, Path("trial"))) for trial in part.search()]
+
+    assert [o.get("embedding_scale") for o in found] == [None, None, 2.0, 2.0]
+    settings = shared_settings(part.search(), build, "study.py")
+    assert settings["with the loss cosine"] == "--embedding_scale 2"
+    assert settings["--embedding_scale"] == "None"
 
 
 def _halves():

@@ -45,12 +45,25 @@ def test_commands_of_simplex_targets_and_open_sets_are_accepted_by_their_parsers
                 assert parsed(" ".join(command))["overwrite"]
 
 
+def test_class_embeddings_of_dsc_are_farther_apart_than_its_margin():
+    known = {"arpl": 6, "arpl+10": 4, "arpl+50": 4}
+    study = load("open-set")
+    for part in (*study.paper, *study.reduced):
+        made = _commands(part, Request(Path(), data_roots={"": "data"}, weights=Path("w.h5")))
+        for trial in (trial for trial in part.search() if trial.point.loss == "dsc_open"):
+            options = parsed(" ".join(made.of(trial, Path())))
+            classes = 20 if "Tiny" in options["dataset"] else known[options["split"][:-2]]
+            length = options["embedding_scale"] or classes
+            # More than 2 u² in any number of dimensions.
+            assert options["margin"] is None and 2 * length**2 > 48
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_parts_of_a_scale_share_a_folder_only_with_the_same_options(name):
     for parts in (load(name).paper, load(name).reduced):
         options = {}
         for part in parts:
-            same = (part.options, part.gpus, part.val_fraction)
+            same = (part.options, part.by_loss, part.gpus, part.val_fraction)
             assert options.setdefault(part.folder, same) == same
         assert "" not in options or len(options) == 1
 
