@@ -27,10 +27,9 @@ STUDY = Study(
             f"{_STEPS}",
         ),
         _published(
-            "DSC",
-            "dsc",
-            1e-3,
-            f"--embedding_dim 12500 --embedding_scale 256 --batch_size 8 {_STEPS}",
+            *("DSC with dimension augmentation, shorter class embeddings", "dam256", 1e-3),
+            "--projection dam --projection_layers 1 --embedding_dim 12500 --embedding_scale 256 "
+            f"--batch_size 8 {_STEPS}",
         ),
         _published(
             *("DSC on the whole feature map", "linear", 1e-4),
