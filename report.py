@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--out", type=user_path, default=Path("report.html"), help="(default: report.html)")
     add("--title", default="Report", help="of the page")
     add("--mistakes", type=non_negative_int, default=MISTAKES, help="images to show")
-    add("--overwrite", action="store_true", help="replace FILE if it exists")
+    add("--overwrite", action="store_true", help="replace files that exist")
     return parser
 
 

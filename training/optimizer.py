@@ -201,7 +201,7 @@ def number_of_steps(batches: int, accumulate: int) -> int:
     """Return how many steps the batches of a training make, each of ``accumulate`` batches.
 
     Raises:
-        UsageError: none.
+        UsageError: they do not make a single step.
     """
     steps = batches // accumulate
     if batches and not steps:
