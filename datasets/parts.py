@@ -66,18 +66,14 @@ def divide(
     fraction: float,
     seed: int,
 ) -> Parts:
-    """Decide on the part of each image.
-
-    Damaged files are left out; so is a training image whose file is a copy of a test image or of
-    another training image. What is held out is drawn by name, see ``datasets.subsets``.
+    """Decide on the part of each image; damaged files and copies are left out.
 
     Args:
         dataset: the images with their test split, and a validation split if the folder has one.
         root: the folder.
         damaged: names of the files that cannot be read.
-        folds: parts of the training images, of which each is held out once; None: one, drawn by
-            ``fraction``, or the validation split.
-        fraction: part of the training images of each class that is held out, in (0, 1).
+        folds: parts to hold out once each; None: one, of ``fraction``, or the validation split.
+        fraction: share of the training images of each class, in (0, 1).
         seed: non-negative.
 
     Raises:
@@ -89,21 +85,19 @@ def divide(
     own = labels["validation"]
     every = labels["train"] | own | labels["test"]
     usable = {name: label for name, label in every.items() if name not in reasons}
-    test = {name: label for name, label in usable.items() if name in labels["test"]}
+    test = {name: usable[name] for name in usable.keys() & labels["test"].keys()}
     training = {name: label for name, label in usable.items() if name not in test}
     _check(root, dataset.labels, training, test)
+    part = dict.fromkeys(test, TEST)
     if folds:
-        part = _fold_of(training, folds, seed)
+        part |= _fold_of(training, folds, seed)
     elif own:
-        part = {name: HELD_OUT if name in own else TRAIN for name in training}
+        part |= {name: HELD_OUT if name in own else TRAIN for name in training}
     else:
-        part = _held_out(training, fraction, seed)
-    part |= dict.fromkeys(test, TEST)
-    members = (
-        Member(name, label, part.get(name, LEFT_OUT), reasons.get(name, ""))
-        for name, label in sorted(every.items())
-    )
-    return Parts(root, tuple(members))
+        part |= _held_out(training, fraction, seed)
+    part |= dict.fromkeys(reasons, LEFT_OUT)
+    facts = ((n, label, part[n], reasons.get(n, "")) for n, label in every.items())
+    return Parts(root, tuple(Member(*each) for each in sorted(facts)))
 
 
 def _labels_of(dataset: ImageDataset, kind: str) -> dict[str, str]:

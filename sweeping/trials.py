@@ -90,9 +90,10 @@ def write_trial(plan: Plan, trial: Trial) -> None:
         temporary.write_text(json.dumps(facts, indent=2) + "\n")
 
 
-def remove_snapshots(plan: Plan, candidate: Candidate) -> None:
-    """Remove the states of trainings, which only unfinished ones need."""
-    for run in plan.runs(candidate):
+def remove_snapshots(plan: Plan) -> None:
+    """Remove the states of trainings, which only unfinished trials need."""
+    ended = [trial for trial in read_trials(plan) if trial.status != UNFINISHED]
+    for run in (run for trial in ended for run in plan.runs(trial.candidate)):
         for path in run.glob("snapshot.h5*"):
             path.unlink(missing_ok=True)
 

@@ -205,15 +205,6 @@ def run_search(
     """
     deadline = None if seconds is None else time.monotonic() + seconds
     limits = _Limits(deadline, stopping)
-    tuning = tune.TuneConfig(
-        metric="accuracy",
-        mode="max",
-        search_alg=_sampler(plan),
-        scheduler=_scheduler(plan.epochs),
-        num_samples=-1 if trials is None else trials,
-        max_concurrent_trials=at_once,
-        reuse_actors=True,
-    )
     with tempfile.TemporaryDirectory() as storage:
         running = tune.RunConfig(
             storage_path=storage,
@@ -225,12 +216,24 @@ def run_search(
         )
         try:
             trainable = _trainable(plan, cluster)
-            tune.Tuner(trainable, tune_config=tuning, run_config=running).fit()
+            tune.Tuner(
+                trainable, tune_config=_tuning(plan, at_once, trials), run_config=running
+            ).fit()
         except (RuntimeError, ValueError, OSError, tune.TuneError) as error:
             raise UserError(f"the search failed: {one_line(error)}") from error
-    for trial in read_trials(plan):
-        if trial.status != UNFINISHED:
-            remove_snapshots(plan, trial.candidate)
+    remove_snapshots(plan)
+
+
+def _tuning(plan: Plan, at_once: int, trials: int | None) -> tune.TuneConfig:
+    return tune.TuneConfig(
+        metric="accuracy",
+        mode="max",
+        search_alg=_sampler(plan),
+        scheduler=_scheduler(plan.epochs),
+        num_samples=-1 if trials is None else trials,
+        max_concurrent_trials=at_once,
+        reuse_actors=True,
+    )
 
 
 def _trainable(plan: Plan, cluster: Cluster) -> type[tune.Trainable]:

@@ -112,7 +112,9 @@ def test_the_table_and_the_snapshots(tmp_path):
     assert [float(row[name]) for name in ("learning_rate", "accuracy", "seconds")] == [
         *(0.1, 0.5, 2.5)
     ]
-    remove_snapshots(plan, found)
-    assert not list(tmp_path.rglob("snapshot*")) and list(tmp_path.rglob("history.csv"))
+    running = written(plan, 0.2, UNFINISHED, [0.5], started=1.0)
+    remove_snapshots(plan)
+    assert list(tmp_path.rglob("snapshot*")) == [plan.runs(running)[0] / "snapshot.h5"]
+    assert len(list(tmp_path.rglob("history.csv"))) == 2
     facts = json.loads((plan.folder(found) / "trial.json").read_text())
     assert facts["epochs"] == 2 and "accuracies" not in facts
