@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cli import arguments, class_options, console, data_options, model_options
 from cli.arguments import add_files, add_labels, positive, positive_float, refuse, user_path
 from datasets.base import Dataset, Split
@@ -19,7 +17,7 @@ from datasets.open_sets import split_classes
 from evaluation.embeddings import METRICS, PROJECTIONS
 from storage.outputs import check_suffix, claim_all
 from storage.records import provenance, record_path, write_record
-from utils import UsageError, listing
+from utils import UsageError, generator, listing
 
 if TYPE_CHECKING:
     from evaluation.embeddings.embedded import Embedded
@@ -209,7 +207,7 @@ def _with_samples(dataset: Dataset, part: str) -> Dataset:
     Raises:
         UsageError: fewer than two are left.
     """
-    there = np.unique(getattr(dataset, part).labels)
+    there = sorted(set(getattr(dataset, part).labels.tolist()))
     if len(there) < 2:
         raise UsageError(
             f"a picture by class needs two classes or more, and {dataset.name} has {part} images "
@@ -224,7 +222,9 @@ def _chosen(split: Split, images: int | None, seed: int) -> Split:
     """Return some samples of each class, in their order."""
     if images is None:
         return split
-    mixed = np.random.default_rng(seed).permutation(len(split))
+    import numpy as np
+
+    mixed = generator("drawn", seed).permutation(len(split))
     kept = [mixed[split.labels[mixed] == label][:images] for label in np.unique(split.labels)]
     return split.select(np.sort(np.concatenate(kept)))
 
