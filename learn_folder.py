@@ -16,6 +16,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,10 +121,11 @@ def _check_training_options(options: Sequence[str]) -> None:
         SystemExit: they are wrong in themselves.
     """
     check_options(options)
+    given = {option.partition("=")[0] for option in options if option.startswith("--")}
     fixed = "--architecture simple --batch_size 1 --epochs 1".split()
     for candidate in first_candidates((32,)):
         script, *argv = candidate.command(Path(), fixed, Path())
-        taken = [word for word in argv if word.startswith("--") and word in options]
+        taken = [word for word in chain(argv, *AUGMENTATIONS.values()) if word in given]
         if taken:
             raise UsageError(f"{taken[0]} after --: the search sets it for each trial by itself")
         parser = importlib.import_module(Path(script).stem).build_parser()
@@ -274,12 +276,15 @@ def _train(plan: Plan, best: Trial) -> None:
     own.command_line = shlex.join(["python", script, *argv])
     import_backend(partial(host_options.start_devices, own))
     record = read_record(record_path(plan.out / MODEL))
-    is_same = (record.get("options") or {}).get("command_line") == own.command_line
+    before = (record.get("options") or {}).get("command_line")
+    is_same = before == own.command_line
     if is_same and "final" in record and (plan.out / MODEL).exists():
         logger.info("The winner has been trained before")
         return
-    if record and not is_same:
+    if "final" in record and not is_same:
         logger.warning("The test images have been used before, for another winner")
+        write_record(_earlier(plan, str(before)), record)
+    if record and not is_same:
         for path in plan.out.glob("snapshot.h5*"):
             path.unlink()
     accuracy = 100 * best.accuracies[-1]
@@ -288,6 +293,22 @@ def _train(plan: Plan, best: Trial) -> None:
     command.learn(own)
     for path in plan.out.glob("snapshot.h5*"):
         path.unlink()
+
+
+def _earlier(plan: Plan, command_line: str) -> Path:
+    """Return where the record of a winner is kept when another one takes its place."""
+    command = command_line.encode(errors="surrogateescape")
+    return record_path(plan.out / f"earlier-{hashlib.sha256(command).hexdigest()[:12]}")
+
+
+def _used_before(plan: Plan, command_line: str) -> list[str]:
+    """Return what the report says if winners have been tested besides that of a command line."""
+    others = {*plan.out.glob("earlier-*")} - {_earlier(plan, command_line)}
+    told = (
+        f"The test images were used before, for other winners of this search ({len(others)}): the "
+        "accuracy on them may be optimistic."
+    )
+    return [told] if others else []
 
 
 def _minutes(plan: Plan, best: Trial) -> float:
@@ -320,11 +341,12 @@ def _report(
     from reporting.page import Page, Search, write_page
 
     run = read_run(plan.out)
+    facts = [f"Images: {'; '.join(facts)}.", f"Winner: {best.candidate.title}."]
     page = Page(
         f"{Path(os.path.realpath(args.photos)).name}: the best of {len(trials)} trials",
         [run],
         _commands(args, plan, best, run.command),
-        [f"Images: {'; '.join(facts)}.", f"Winner: {best.candidate.title}."],
+        facts + _used_before(plan, run.command),
         Search([t.row for t in trials], [t.accuracies for t in trials], trials.index(best)),
         {run.history: report.predictions(run)},
     )

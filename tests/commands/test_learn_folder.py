@@ -105,6 +105,8 @@ def test_options_that_cannot_work_are_one_line(photos, tmp_path, no_search, opti
     ("options", "message"),
     [
         ("--epochs 3", "--epochs after --: the search sets it for each trial by itself"),
+        ("--epochs=3", "--epochs after --: the search"),
+        ("--cutmix 1", "--cutmix after --: the search"),
         ("--cosine_max_lr 3", "--cosine_max_lr after --: the "),
         ("--seed 3", "--seed after --: "),
         ("--nonsense", "learn_folder.py: learn_image_embeddings.py: error: "),
@@ -209,6 +211,11 @@ def test_the_winner_is_trained_once_and_another_one_is_told(tmp_path, monkeypatc
     assert (args.epochs, args.val_every, args.val_fraction) == (4, 4, None)
     assert args.command_line.startswith("python ") and "learn_classifier.py" in args.command_line
     (tmp_path / "snapshot.h5").write_text("of the first")
+    assert "another winner" not in caplog.text
     learn_folder._train(plan, second)
     assert len(trained) == 2 and "used before, for another winner" in caplog.text
+    before, now = (args.command_line for args in trained)
+    assert not learn_folder._used_before(plan, before)
+    (told,) = learn_folder._used_before(plan, now)
+    assert "for other winners of this search (1)" in told
     assert not (tmp_path / "snapshot.h5").exists()
