@@ -56,10 +56,11 @@ def _results(name: str) -> list[str]:
     for part in study.reduced:
         of_part = runs_of(runs, part)
         cells = [cell for cell in part.cells() if _has_results(part, cell, of_part)]
-        if {*cells} - shown:
+        trained = {(part.folder, *cell) for cell in cells}
+        if trained - shown:
             lines += [f"{part.title}:", "", *table(part, of_part, cells), ""]
             lines += [*comparison(part, of_part), *evaluation_tables(part, of_part)]
-        shown.update(cells)
+        shown |= trained
     return [study.reduced_text, "", *(lines or ["Not run yet."])]
 
 

@@ -260,6 +260,13 @@ def test_another_study_s_folder_is_refused(out, made_by_hand):
     assert refused.status == 1 and "sweep.json: it is damaged" in refused.err
 
 
+def test_pages_tell_apart_parts_of_the_same_data_and_losses():
+    from studies import pages
+
+    text = pages.rendered("<!-- study.py report dsc-dam -->\n<!-- end -->\n")
+    assert "\nu = 24:\n" in text and "\nu = 1000:\n" in text
+
+
 def test_pages_have_what_the_results_say(monkeypatch, out):
     from studies import pages
 
