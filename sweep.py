@@ -23,7 +23,7 @@ from cli.sweep_options import (
 )
 from datasets.open_sets import parse_split
 from storage.records import provenance, record_path, write_record
-from sweeping.commands import EVALUATIONS, Commands, check_options
+from sweeping.commands import OPEN_SET, VERIFICATION, Commands, check_options
 from sweeping.engine import (
     check_evaluation,
     end,
@@ -102,7 +102,7 @@ def _add_grid_options(group) -> None:
     )
     group.add_argument(
         "--evaluate",
-        choices=tuple(EVALUATIONS),
+        choices=(OPEN_SET, VERIFICATION),
         help="evaluate the network of each trial after the training, by evaluate_open_set.py or "
         "evaluate_verification.py, and keep it",
     )
