@@ -91,6 +91,10 @@ def _add_grid_options(group) -> None:
     group.add_argument(
         "--seeds", type=seed, nargs="+", default=[0], metavar="N", help="(default: 0)"
     )
+    _add_trial_options(group)
+
+
+def _add_trial_options(group) -> None:
     group.add_argument(
         "--splits",
         type=known(parse_split),

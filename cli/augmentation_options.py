@@ -4,6 +4,7 @@ Imports nothing heavy, like ``cli``.
 """
 
 import argparse
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,10 @@ def add_augmentation_options(parser: argparse.ArgumentParser) -> None:
         metavar="off|P",
         help="probability of random erasing (default: that of the data set)",
     )
+    _add_mixing_options(add)
+
+
+def _add_mixing_options(add: Callable) -> None:
     add(
         "--cutmix",
         type=positive_float,

@@ -95,6 +95,33 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         help="evaluate after every N-th epoch, the last one of each SGDR cycle and the last of all",
     )
     add(
+        "--early_stopping",
+        type=positive,
+        metavar="N",
+        help="end after N epochs without a better validation accuracy, and evaluate and save the "
+        "weights of the best epoch; needs --val_fraction, --folds or validation images",
+    )
+    _add_optimizer_options(add)
+    add(
+        "--top_k_acc",
+        type=positive,
+        nargs="+",
+        default=[],
+        metavar="K",
+        help="also report the top-K accuracy",
+    )
+    add("--seed", type=seed, default=0, help="of all randomness")
+    add(
+        "--initial_epoch",
+        type=non_negative_int,
+        default=0,
+        help="epochs to count as done (a snapshot knows by itself)",
+    )
+    add("--no_progress", action="store_true", help="no progress bar on terminals")
+
+
+def _add_optimizer_options(add: Callable) -> None:
+    add(
         "--clipgrad",
         type=non_negative_float,
         default=10.0,
@@ -106,13 +133,6 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         type=fraction,
         default=0.0,
         help="time-based decay on top of the schedule that reaches factor F at the end; 0: none",
-    )
-    add(
-        "--early_stopping",
-        type=positive,
-        metavar="N",
-        help="end after N epochs without a better validation accuracy, and evaluate and save the "
-        "weights of the best epoch; needs --val_fraction, --folds or validation images",
     )
     add("--nesterov", action="store_true", help="use Nesterov momentum")
     add(
@@ -146,22 +166,6 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         help="evaluate and save the exponential moving average of weights and batch statistics; "
         "like 0.999; 0: the weights themselves",
     )
-    add(
-        "--top_k_acc",
-        type=positive,
-        nargs="+",
-        default=[],
-        metavar="K",
-        help="also report the top-K accuracy",
-    )
-    add("--seed", type=seed, default=0, help="of all randomness")
-    add(
-        "--initial_epoch",
-        type=non_negative_int,
-        default=0,
-        help="epochs to count as done (a snapshot knows by itself)",
-    )
-    add("--no_progress", action="store_true", help="no progress bar on terminals")
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
