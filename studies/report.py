@@ -41,11 +41,12 @@ def description(study: Study) -> list[str]:
 def _contents(part: Part) -> list[str]:
     rates = {loss: " ".join(map(number, part.rates_of(loss))) for loss in part.losses}
     lines = [f"  data sets: {' '.join(part.datasets)}", f"  options: {part.options}"]
-    lines += [f"  {loss}: rates {rates[loss]}" for loss in part.losses]
+    more = {loss: f", {options}" for loss, options in part.by_loss.items()}
+    lines += [f"  {loss}: rates {rates[loss]}{more.get(loss, '')}" for loss in part.losses]
     chosen_on = f", chosen on {part.chosen_on}" if part.chosen_on else ""
     lines += [f"  seeds: {' '.join(map(str, part.seeds))}{chosen_on}"]
     return lines + [
-        f"  the paper reports: {dataset} {loss} {accuracy}"
+        f"  published: {dataset} {loss} {accuracy}"
         for (dataset, loss), accuracy in part.reported.items()
         if (dataset, loss) in part.cells()
     ]
@@ -111,7 +112,7 @@ def _cost(runs: Sequence[Run]) -> str:
 
 
 def table(part: Part, runs: Runs, cells: Sequence[Cell] | None = None) -> list[str]:
-    """Return ours, the paper's and the difference, a row per data set and loss, as Markdown.
+    """Return ours, what is published and the difference, a row per data set and loss, as Markdown.
 
     Args:
         part: of a study.
@@ -119,8 +120,8 @@ def table(part: Part, runs: Runs, cells: Sequence[Cell] | None = None) -> list[s
         cells: the rows; None: all.
     """
     rows = [_row(part, cell, runs) for cell in (part.cells() if cells is None else cells)]
-    header = ["data", "loss", "paper", "best epoch", "difference", "rate", "rates run", "runs"]
-    header += ["held-out", "rate", "rates run", "runs"]
+    header = ["data", "loss", "published", "best epoch", "difference"]
+    header += ["rate", "rates run", "runs", "held-out", "rate", "rates run", "runs"]
     left = 2
     if len(part.datasets) == 1:
         header, rows, left = header[1:], [row[1:] for row in rows], 1

@@ -1,4 +1,4 @@
-"""Studies as data: parts of trainings with shared options, and what the paper reports of each."""
+"""Studies as data: parts of trainings with shared options, and what is published of each."""
 
 import importlib
 from collections.abc import Mapping
@@ -70,7 +70,7 @@ class Part:
         embeddings: class embeddings by data set, for semantic losses.
         weights: whether the trainings start from weights, which the user has to give.
         full_size: training samples per class of a data set without ``-subN``.
-        reported: what the paper reports, in percent.
+        reported: accuracies that are published, in percent.
         compared: two losses whose means are compared by Welch's t-test.
         splits: of known classes, ``--split``; each is trained on with every seed.
         evaluation: of the networks after the training, see ``sweeping.commands.Commands``.

@@ -173,7 +173,9 @@ def test_what_studies_there_are_and_what_they_consist_of():
     listed = run(study, "list")
     assert [line.split()[0] for line in listed.out.splitlines()] == list(NAMES)
     shown = run(study, "show table-3")
-    assert "the paper reports: CUB semantic+xent 69.9" in shown.out
+    assert "published: CUB semantic+xent 69.9" in shown.out
+    shown = run(study, "show open-set")
+    assert shown.out.count("  dsc_open: rates 0.1, --embedding_scale 6\n") == 2
 
 
 REFUSED = [
