@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 440, 240
-"""Size of a chart; a parallel plot is wider by half."""
+"""Size of a chart; a parallel plot is wider."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 12, 40  # margins
-_MORE = 1.5
+_MORE = 1.8
 _MOST = 1e12  # a loss beyond it would hide all others
 
 
