@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import study
-from studies import results
+from studies import pages, results
 from studies.choice import chosen_rate, outcome
 from studies.figures import curves, sizes
 from studies.report import comparison, table, welch
@@ -223,7 +223,7 @@ def test_trials_that_were_run_before_are_read_with_their_curves(out):
 def made_by_hand(monkeypatch, tmp_path):
     monkeypatch.setattr(study, "load", lambda name: STUDY)
     monkeypatch.setattr(results, "STORED", tmp_path / "stored")
-    monkeypatch.setattr("studies.pages.PAGES", ())
+    monkeypatch.setattr(pages, "PAGES", ())
 
 
 def test_a_report_of_a_folder_needs_no_ray_and_leaves_the_project_alone(
@@ -261,15 +261,11 @@ def test_another_study_s_folder_is_refused(out, made_by_hand):
 
 
 def test_pages_tell_apart_parts_of_the_same_data_and_losses():
-    from studies import pages
-
     text = pages.rendered("<!-- study.py report dsc-dam -->\n<!-- end -->\n")
     assert "\nu = 24:\n" in text and "\nu = 1000:\n" in text
 
 
 def test_pages_have_what_the_results_say(monkeypatch, out):
-    from studies import pages
-
     monkeypatch.setattr(pages, "load", lambda name: STUDY)
     monkeypatch.setattr(pages, "STORED", out.parent)
     (out.parent / "digits").mkdir()
