@@ -125,7 +125,8 @@ def _check_training_options(options: Sequence[str]) -> None:
     fixed = "--architecture simple --batch_size 1 --epochs 1".split()
     for candidate in first_candidates((32,)):
         script, *argv = candidate.command(Path(), fixed, Path())
-        taken = [word for word in chain(argv, *AUGMENTATIONS.values()) if word in given]
+        own = chain(argv, *AUGMENTATIONS.values(), ["--early_stopping"])  # ASHA stops trials
+        taken = [word for word in own if word in given]
         if taken:
             raise UsageError(f"{taken[0]} after --: the search sets it for each trial by itself")
         parser = importlib.import_module(Path(script).stem).build_parser()

@@ -109,6 +109,7 @@ def test_options_that_cannot_work_are_one_line(photos, tmp_path, no_search, opti
         ("--cutmix 1", "--cutmix after --: the search"),
         ("--cosine_max_lr 3", "--cosine_max_lr after --: the "),
         ("--seed 3", "--seed after --: "),
+        ("--early_stopping 3", "--early_stopping after --: "),
         ("--nonsense", "learn_folder.py: learn_image_embeddings.py: error: "),
         ("--embedding_dim 3", "learn_folder.py: learn_classifier.py: error: "),
     ],
