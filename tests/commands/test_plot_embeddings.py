@@ -119,7 +119,7 @@ def test_known_classes_only(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--model plane.keras", "nothing to draw: give one of --plot, --distances, --plot_dista"),
+        ("--model plane.keras", "nothing to draw: give one of --plot, --csv, --distances, "),
         ("--model plane.keras --plot p.pdf", "--plot p.pdf: the name has to end in .svg or .png"),
         ("--model plane.keras --distances d.txt", "the name has to end in .csv or .npz"),
         ("--model plane.keras --plot a.svg --plot_distances a.svg", "name the same file, a.svg"),
