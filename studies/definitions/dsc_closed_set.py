@@ -33,7 +33,6 @@ STUDY = Study(
             "--architecture resnet-32 --batch_size 50 --repeats 1 --epochs 10 --val_every 10 "
             f"{_SCHEDULE}",
             splits=simplex.CLASSES,
-            compared=("xent", "dsc"),
         ),
     ),
     reduced_text="Reduced against the publication: the first 20 of 100 classes, 100 of 500 images "
