@@ -4,9 +4,14 @@ from collections.abc import Mapping
 
 from studies.study import Part, Study
 
-_STEPS = "--lr_schedule Step --step_len 30 --weight_decay 1e-4 --clipgrad 0 --erasing off"
-_PAPER = f"--architecture resnet-50-v1.5 --batch_size 256 --crop_scale 0.08 1 {_STEPS}"
-_SMALL = f"--architecture rn18 --batch_size 128 --repeats 1 --crop_scale 0.08 1 {_STEPS}"
+_STEPS = "--lr_schedule Step --weight_decay 1e-4 --clipgrad 0 --erasing off"
+_PAPER = (
+    f"--architecture resnet-50-v1.5 --batch_size 256 --crop_scale 0.08 1 {_STEPS} --step_len 30"
+)
+_SMALL = (
+    f"--architecture rn18 --batch_size 128 --repeats 1 --crop_scale 0.08 1 {_STEPS} --step_len 10 "
+    "--mixed_precision bfloat16 --cache ram"
+)
 _FULL, _RANDAUGMENT, _CUTMIX = "--fconv", "--randaugment 2 9", "--cutmix 1 --cutmix_prob 1"
 _BOTH = ("xent", "cosine+xent")
 _DATA, _SMALL_DATA = "VIPriors_trainval", "Tiny-ImageNet-sub50"
@@ -32,8 +37,8 @@ def _part(title: str, epochs: int, more: str, figures: Mapping[str, float]) -> P
 
 
 def _small(title: str, more: str, losses: tuple[str, ...], **others) -> Part:
-    options = _options(_SMALL, 90, more)
-    return Part(title, (_SMALL_DATA,), losses, (0.1,), **options, seeds=(0, 1, 2), **others)
+    options = _options(_SMALL, 30, more)
+    return Part(title, (_SMALL_DATA,), losses, (0.1,), **options, seeds=(0, 1), **others)
 
 
 STUDY = Study(
@@ -64,6 +69,7 @@ STUDY = Study(
         _small("CutMix", _CUTMIX, ("xent",)),
     ),
     reduced_text="Reduced against the challenge: Tiny-ImageNet, 200 classes in 64 pixels, 50 "
-    "training images per class; rn18 in place of ResNet-50; batches of 128 in place of 256; one "
-    "number of epochs. One rate for both losses, that of the challenge: it is not searched.",
+    "training images per class; rn18 in place of ResNet-50, computed in bfloat16; batches of 128 "
+    "in place of 256; 30 epochs in place of 90, with a tenth of the rate after each 10 in place "
+    "of 30; two seeds. One rate for both losses, that of the challenge: it is not searched.",
 )
