@@ -5,14 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from studies.choice import outcome
-from studies.report import welch
+from studies.report import SIGNIFICANT, welch
 from studies.results import STORED, read_runs, runs_of
 from studies.study import load
 from studies.tables import NOT_RUN, markdown
 from sweeping.grid import PROTOCOLS
-
-SIGNIFICANT = 0.05
-"""Largest p of Welch's t-test at which a difference counts."""
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 from storage.files import replacing
+from studies.advice import advice
 from studies.choice import outcome
 from studies.claims import claims_table
 from studies.evaluations import evaluation_tables
-from studies.report import comparison, summary, table
+from studies.report import comparison, table
 from studies.results import STORED, Runs, read_runs, runs_of
 from studies.study import Cell, Part, load
 from sweeping.grid import PROTOCOLS
@@ -39,7 +40,7 @@ def rendered(text: str) -> str:
     """Return a page with what its blocks have to say.
 
     A block stands between ``<!-- study.py report NAME -->`` and ``<!-- end -->``. NAME is that of
-    a study, or ``claims`` or ``summary``.
+    a study, or ``claims`` or ``advice``.
     """
     return _BLOCK.sub(lambda found: f"{found[1]}{_content(found[2])}{found[3]}", text)
 
@@ -69,4 +70,4 @@ def _has_results(part: Part, cell: Cell, runs: Runs) -> bool:
     return any(side.values or side.diverged for side in found)
 
 
-_WHOLE = {"claims": claims_table, "summary": summary}
+_WHOLE = {"claims": claims_table, "advice": advice}

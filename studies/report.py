@@ -9,14 +9,17 @@ from storage.files import replacing
 from studies.choice import Outcome, outcome
 from studies.evaluations import evaluation_tables
 from studies.results import STORED, Run, Runs, read_runs, runs_of
-from studies.study import NAMES, TITLES, Cell, Part, Study, load
+from studies.study import TITLES, Cell, Part, Study, load
 from studies.tables import NOT_RUN, markdown, percent
 from sweeping.grid import PAPER, PROTOCOLS, VALIDATION, number
 
 REPORT = "report.md"
 _COMPARED = ("data", "protocol", "one loss", "another", "runs", "difference", "p (Welch)")
 DIVERGED = "diverged"
-_PROTOCOL = {PAPER: "best epoch", VALIDATION: "held-out"}
+SIGNIFICANT = 0.05
+"""Largest p of Welch's t-test at which a difference counts."""
+
+PROTOCOL_NAMES = {PAPER: "best epoch", VALIDATION: "held-out"}
 _EXPLANATION = (
     "Accuracy on the test samples in percent, mean ± standard deviation over the runs. "
     "**Best epoch**, the paper's protocol: in the best epoch, at the rate whose best epoch is "
@@ -182,22 +185,11 @@ def differences(part: Part, runs: Runs) -> list[list[str]]:
     if not part.compared:
         return []
     return [
-        [dataset, _PROTOCOL[protocol], *found]
+        [dataset, PROTOCOL_NAMES[protocol], *found]
         for protocol in PROTOCOLS
         for dataset in part.datasets
         if (found := _difference(part, dataset, protocol, runs))
     ]
-
-
-def summary() -> list[str]:
-    """Return the differences of all studies at reduced scale that are stored, as Markdown."""
-    rows: dict[tuple[str, ...], None] = {}
-    for study in map(load, NAMES):
-        runs = read_runs(STORED / study.name)
-        for part in study.reduced:
-            found = differences(part, runs_of(runs, part))
-            rows |= dict.fromkeys((study.title, *row) for row in found)
-    return markdown(("study", *_COMPARED), list(rows), 5)
 
 
 def _difference(part: Part, dataset: str, protocol: str, runs: Runs) -> list[str]:

@@ -105,6 +105,7 @@ STUDY = Study(
         "--repeats 1 --cache ram --mixed_precision bfloat16",
         seeds=(0, 1, 2),
         val_fraction=0.2,
+        full_size=30,
     ),
     reduced_text="Reduced against the publication: the first 50 classes of CUB in 64 pixels; rn18 "
     "in place of ResNet-50, computed in bfloat16; 30 epochs in place of 200; 6 candidates in place "

@@ -38,6 +38,7 @@ def _part(title: str, epochs: int, more: str, figures: Mapping[str, float]) -> P
 
 def _small(title: str, more: str, losses: tuple[str, ...], **others) -> Part:
     options = _options(_SMALL, 30, more)
+    title = f"Tiny-ImageNet, {title}"
     return Part(title, (_SMALL_DATA,), losses, (0.1,), **options, seeds=(0, 1), **others)
 
 
@@ -63,8 +64,8 @@ STUDY = Study(
         _part("ResNet-50, full convolutions", 180, _FULL, {"cosine+xent": 34.988}),
     ),
     reduced=(
-        _small("Ordinary", "", _BOTH, compared=_BOTH),
-        _small("Full convolutions", _FULL, _BOTH, compared=_BOTH),
+        _small("ordinary", "", _BOTH, compared=_BOTH),
+        _small("full convolutions", _FULL, _BOTH, compared=_BOTH),
         _small("RandAugment", _RANDAUGMENT, ("cosine+xent",)),
         _small("CutMix", _CUTMIX, ("xent",)),
     ),
