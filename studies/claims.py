@@ -37,11 +37,11 @@ _CUB_SIZES = ("CUB-sub5", "CUB-sub10", "CUB-sub20", "CUB")
 
 CLAIMS = (
     Claim(
-        *("The cosine loss is better than cross-entropy on small data sets (CUB)", "abstract, 5.2"),
+        *("The cosine loss beats cross-entropy on small data sets (CUB)", "abstract, 5.2"),
         *("cub50", "xent", "cosine", ("CUB",)),
     ),
     Claim(
-        *("Cosine + cross-entropy is better than cross-entropy (CUB)", "5.2"),
+        *("Cosine + cross-entropy beats cross-entropy (CUB)", "5.2"),
         *("cub50", "xent", "cosine+xent", ("CUB",)),
     ),
     Claim(
@@ -53,28 +53,31 @@ CLAIMS = (
         *("cub50", "xent+ls", "cosine", ("CUB",)),
     ),
     Claim(
-        *("MSE is never better than any other loss (CUB, cross-entropy)", "5.2"),
+        *("MSE never beats another loss (CUB, against cross-entropy)", "5.2"),
         *("cub50", "mse", "xent", ("CUB",)),
     ),
     Claim(
-        *("Class hierarchies improve the accuracy further (CUB)", "abstract, 5.3"),
+        *("Class hierarchies improve accuracy further (CUB)", "abstract, 5.3"),
         *("cub50", "cosine+xent", "semantic+xent", ("CUB",)),
     ),
     Claim(
-        *("Better than cross-entropy with any number of images per class (CUB)", "5.4"),
+        *("Cosine + cross-entropy wins at any number of images per class (CUB)", "5.4"),
         *("cub50", "xent", "cosine+xent", _CUB_SIZES),
     ),
     Claim(
-        *("Better than cross-entropy below 150 images per class (CIFAR-100)", "5.4"),
+        *("The cosine loss wins below 150 images per class (CIFAR-100)", "5.4"),
         *("cifar-100-small", "xent", "cosine"),
         tuple(f"CIFAR-100-sub{n}" for n in (10, 50, 100)),
     ),
     Claim(
-        *("Better than cross-entropy up to 100 documents per class (AG News)", "5.5"),
+        *("The cosine loss wins up to 100 documents per class (AG News)", "5.5"),
         *("figure-3", "xent", "cosine", tuple(f"AG-News-sub{n}" for n in (10, 25, 50, 100))),
     ),
-    Claim("Level with cross-entropy on large data sets, and after pre-training", "5.2, 6"),
-    Claim("Deeper taxonomies help with cross-entropy, and hurt without", "5.3"),
+    Claim(
+        "The cosine loss is on par with cross-entropy on large data sets and after pre-training",
+        "5.2, 6",
+    ),
+    Claim("Deeper taxonomies help if cross-entropy is added, and hurt otherwise", "5.3"),
 )
 
 

@@ -88,14 +88,14 @@ def meaning() -> list[str]:
         p = welch(*(side.values for side in found))
         apart = p is not None and p < SIGNIFICANT
         lines.append(
-            f"Single runs say little: over {len(found[0].values)} seeds the digits have {digits}, "
-            f"which {'separates' if apart else 'does not separate'} the two losses."
+            f"Single runs say little. Over {len(found[0].values)} seeds, the digits reach {digits};"
+            f" the two losses {'differ' if apart else 'do not differ'} significantly."
         )
     elsewhere, found = reached(ELSEWHERE)
     if elsewhere:
         lines.append(
-            f"Beside them, as stored: {load(ELSEWHERE).title}, has {elsewhere} "
-            f"(runs: {' and '.join(str(len(side.values)) for side in found)})."
+            f"For comparison, the stored results of {load(ELSEWHERE).title}: {elsewhere} "
+            f"({' and '.join(str(len(side.values)) for side in found)} runs)."
         )
     return lines
 

@@ -52,10 +52,10 @@ def evaluation_tables(part: Part, runs: Runs) -> list[str]:
     if not any(evaluated_runs(part, cell, runs) for cell in part.cells()) and not part.published:
         return []
     if not is_open_set(part):
-        about = "Pairs of images of people that training has not seen, in ten folds:"
+        about = "Pairs of images of people not seen in training, in ten folds:"
         return [about, "", *_metrics_table(part, runs, _VERIFICATION), ""]
     return [
-        "Images of known and unknown classes, each objective by the score that it decides by:",
+        "Known and unknown classes, each objective with the score by which it classifies:",
         "",
         *_metrics_table(part, runs, _OPEN_SET),
         "",
@@ -112,9 +112,9 @@ def _side_by_side(part: Part, runs: Runs) -> list[str]:
         rows.append(row)
     header = [name for title in _COMPARED for name in (f"mean {title}", "difference", "better in")]
     return [
-        "Which class target makes the better open-set classifier: means over the data sets and "
-        "trials that all objectives have, and the difference from cross-entropy. The nearest "
-        "neighbors (knn) are a score that all networks have alike.",
+        "Which class target makes the better open-set classifier? The means are over the data sets "
+        "and trials that all objectives share, with the difference from cross-entropy. Scoring by "
+        "nearest neighbors (knn) works the same way for every network.",
         "",
         *markdown(["loss", "class target", *header], rows, 2),
         "",
@@ -179,4 +179,4 @@ def _scores_table(part: Part, runs: Runs) -> list[str]:
         for (dataset, loss), found in rows.items()
     ]
     table = markdown(["data", "loss", *shown], cells, 2)
-    return ["AUROC by all scores of the same networks:", "", *table, ""] if shown else []
+    return ["AUROC of the same networks by every score:", "", *table, ""] if shown else []

@@ -134,8 +134,8 @@ def roc(part: Part, runs: Runs) -> "Figure | None":
                 points = [(100 * float(x), 100 * y) for x, y in curve.items()]
                 looks = style | {"label": f"_{i}" if i else TITLES[loss], "markevery": 5}
                 panel.plot(*zip(*points, strict=True), **looks)
-        finish(panel, "accepted by mistake, percent", dataset)
-        panel.set_ylabel("accepted rightly, percent")
+        finish(panel, "false positive rate, percent", dataset)
+        panel.set_ylabel("true positive rate, percent")
     axes[0].legend(frameon=False, fontsize="small")
     return figure
 

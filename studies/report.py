@@ -14,17 +14,17 @@ from studies.tables import NOT_RUN, markdown, percent
 from sweeping.grid import PAPER, PROTOCOLS, VALIDATION, number
 
 REPORT = "report.md"
-_COMPARED = ("data", "protocol", "one loss", "another", "runs", "difference", "p (Welch)")
+_COMPARED = ("data", "protocol", "loss A", "loss B", "runs", "B − A", "p (Welch)")
 DIVERGED = "diverged"
 SIGNIFICANT = 0.05
 """Largest p of Welch's t-test at which a difference counts."""
 
 PROTOCOL_NAMES = {PAPER: "best epoch", VALIDATION: "held-out"}
 _EXPLANATION = (
-    "Accuracy on the test samples in percent, mean ± standard deviation over the runs. "
-    "**Best epoch**, the paper's protocol: in the best epoch, at the rate whose best epoch is "
-    "best, both by the test samples, which is optimistic. **Held-out**: after the last epoch, at "
-    "the rate that is best on held-out training samples; the test samples choose nothing."
+    "Test accuracy in percent, mean ± standard deviation over the runs. **Best epoch** is the "
+    "paper's protocol: both the epoch and the learning rate are chosen by test accuracy, which is "
+    "optimistic. **Held-out**: the learning rate is chosen on held-out training samples, and the "
+    "accuracy is that after the last epoch; the test samples play no part in either choice."
 )
 
 
@@ -124,7 +124,7 @@ def table(part: Part, runs: Runs, cells: Sequence[Cell] | None = None) -> list[s
     """
     rows = [_row(part, cell, runs) for cell in (part.cells() if cells is None else cells)]
     header = ["data", "loss", "published", "best epoch", "difference"]
-    header += ["rate", "rates run", "runs", "held-out", "rate", "rates run", "runs"]
+    header += ["rate", "rates tried", "runs", "held-out", "rate", "rates tried", "runs"]
     left = 2
     if len(part.datasets) == 1:
         header, rows, left = header[1:], [row[1:] for row in rows], 1

@@ -87,13 +87,15 @@ _CROPPED = "--architecture resnet-50-v1.5 --erasing off --crop_scale"
 STUDY = Study(
     "baselines",
     "Tuned baselines: the same search for every loss",
-    "Cross-entropy, the cosine loss and both, each with an ordinary network, with harmonic blocks "
-    "and with CutMix. For each, the same learning rates, weight decays and batch sizes, drawn at "
-    "random, are tried on one part of the training images and judged by the other after the last "
-    "epoch; then the best is trained on all of them, with all seeds, and tested once. Brigato et "
-    "al. (https://arxiv.org/abs/2108.13122) stop bad candidates early (ASHA), judge by the mean of "
-    "the last five epochs and search for each of three splits, ten trainings each; their code "
-    "reports a balanced accuracy of 73.07 % on CUB for harmonic networks with cross-entropy.",
+    "Cross-entropy, the cosine loss and their combination, each with an ordinary network, with "
+    "harmonic blocks and with CutMix. All of them get the same randomly drawn candidates for "
+    "learning rate, weight decay and batch size. Candidates are trained on one part of the "
+    "training images and compared on the other part after the last epoch. The best one is then "
+    "trained on all training images with every seed and tested once. Brigato et al. "
+    "(https://arxiv.org/abs/2108.13122) stop bad candidates early (ASHA), compare the mean of the "
+    "last five epochs, search separately for each of three splits, and train ten networks per "
+    "split; their code reports a balanced accuracy of 73.07 % on CUB for harmonic networks with "
+    "cross-entropy.",
     paper=(
         *_published("CUB", 200, 100, (8, 16, 32), f"{_CROPPED} 0.4 1"),
         *_published("CIFAR-10", 500, 250, (10, 25, 50), "--architecture wrn-16-8"),
@@ -107,8 +109,8 @@ STUDY = Study(
         val_fraction=0.2,
         full_size=30,
     ),
-    reduced_text="Reduced against the publication: the first 50 classes of CUB in 64 pixels; rn18 "
-    "in place of ResNet-50, computed in bfloat16; 30 epochs in place of 200; batches of 25 or 50 "
-    "in place of 8 to 32; 4 candidates in place of 100, with rates from 0.003 to 0.3 and weight "
-    "decays from 1e-5 to 0.01, judged by a fifth of the training images; three seeds.",
+    reduced_text="Scaled down (published setup in parentheses): the first 50 of the 200 classes of "
+    "CUB at 64 pixels (224); rn18 in bfloat16 (ResNet-50); 30 epochs (200); 6 candidates (100), "
+    "with learning rates from 0.003 to 0.3 and weight decays from 1e-5 to 0.01, compared on a "
+    "fifth of the training images; three seeds.",
 )

@@ -6,7 +6,7 @@ from sweeping.grid import PROTOCOLS
 STUDY = Study(
     "cifar-100-small",
     "CIFAR-100, 10, 50 and 100 images per class",
-    "The right half of Figure 2 at a size for CPUs.",
+    "The CIFAR-100 half of the paper's Figure 2, scaled down for CPUs.",
     reduced=(
         Part(
             "By images per class",
@@ -22,8 +22,7 @@ STUDY = Study(
             compared=("xent", "cosine+xent"),
         ),
     ),
-    reduced_text="Reduced against the paper: "
-    "resnet-32 in place of ResNet-110 of twice the width; 84 epochs in place of 372; "
-    "four learning rates in place of eight.",
+    reduced_text="Scaled down (the paper's setup in parentheses): resnet-32 (ResNet-110 of twice "
+    "the width), 84 epochs (372), four learning rates (eight).",
     draws=("sizes",),
 )

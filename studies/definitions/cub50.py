@@ -10,15 +10,14 @@ OPTIONS = (
 )
 SEARCH = {"seeds": (0, 1, 2), "protocols": PROTOCOLS, "val_fraction": 0.2}
 REDUCED = (
-    "Reduced against the paper: "
-    "the first 50 of 200 classes; rn18 on 64 pixels in place of ResNet-50 on 448; batches of 50 in "
-    "place of 96; 84 epochs, three cycles of SGDR, in place of 372, five cycles; five learning "
-    "rates in place of eight."
+    "Scaled down (the paper's setup in parentheses): the first 50 classes (200), rn18 at 64 pixels "
+    "(ResNet-50 at 448), batch size 50 (96), 84 epochs in three SGDR cycles (372 in five), five "
+    "learning rates (eight)."
 )
 STUDY = Study(
     "cub50",
-    "CUB, 50 classes in 64 pixels",
-    "Losses by test accuracy, and two of them by samples per class.",
+    "CUB, 50 classes at 64 pixels",
+    "Test accuracy of several losses, and of two of them by number of training samples per class.",
     reduced=(
         Part(
             "30 images per class",

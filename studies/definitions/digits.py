@@ -6,7 +6,7 @@ from sweeping.grid import PROTOCOLS
 STUDY = Study(
     "digits",
     "Digits, 10 images per class",
-    "A data set that needs no download, and is easy.",
+    "An easy data set that needs no download.",
     reduced=(
         Part(
             "10 images per class",
@@ -21,5 +21,5 @@ STUDY = Study(
             compared=("xent", "cosine+xent"),
         ),
     ),
-    reduced_text="The paper does not have these data. 36 epochs, two cycles of SGDR.",
+    reduced_text="The paper does not use this data set. 36 epochs in two SGDR cycles.",
 )

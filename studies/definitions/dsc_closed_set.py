@@ -10,8 +10,8 @@ _SCHEDULE = "--lr_schedule Cosine --clipgrad 0"
 STUDY = Study(
     "dsc-closed-set",
     "Simplex targets: closed-set classification of CIFAR-100",
-    "DSC with class embeddings of length 1000, as published, and the objectives of this project on "
-    f"the same network. {simplex.NO_FIGURES}",
+    "The Deep Simplex Classifier (DSC) with class embeddings of length 1000, as published, "
+    f"compared with cross-entropy and the cosine loss on the same network. {simplex.NO_FIGURES}",
     paper=(
         Part(
             "CIFAR-100",
@@ -35,8 +35,9 @@ STUDY = Study(
             splits=simplex.CLASSES,
         ),
     ),
-    reduced_text="Reduced against the publication: the first 20 of 100 classes, 100 of 500 images "
-    "of each; resnet-32 with 64 features in place of a ResNet-18 with 512; 10 epochs in place of "
-    "400. The test images judge the last epoch only. The rates are not searched: that of DSC is "
-    "the published one, the others are the published ones for CIFAR-100 and another network.",
+    reduced_text="Scaled down (published setup in parentheses): the first 20 classes (100), 100 "
+    "images per class (500), resnet-32 with 64 features (a ResNet-18 with 512), 10 epochs (400). "
+    "The networks are tested only after the last epoch. The learning rates are not tuned: DSC uses "
+    "its published rate, the other losses use the rates published for CIFAR-100 with another "
+    "network.",
 )

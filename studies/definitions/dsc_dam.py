@@ -23,9 +23,9 @@ def _part(scale: int, dataset: str, options: str, **more) -> Part:
 STUDY = Study(
     "dsc-dam",
     "Simplex targets: length of the class embeddings behind the DAM, 20 classes of CIFAR-100",
-    "A network with two features, which the dimension augmentation module raises to 20, as in the "
-    "published demonstration, with class embeddings of length u at the same learning rate. "
-    f"{simplex.NO_FIGURES}",
+    "A network with two features, which the dimension augmentation module (DAM) expands to 20, as "
+    "in the published demonstration. Class embeddings of different lengths u are trained at the "
+    f"same learning rate. {simplex.NO_FIGURES}",
     paper=tuple(_part(u, "CIFAR-100", "--batch_size 64 --epochs 250", gpus=1) for u in _LENGTHS),
     reduced=tuple(
         _part(
@@ -34,6 +34,7 @@ STUDY = Study(
         )
         for u in _LENGTHS
     ),
-    reduced_text="Reduced against the publication: 100 of 500 images per class, batches of 20 in "
-    "place of 64, 12 epochs in place of 250: 1,200 steps at the published rate in place of 39,250.",
+    reduced_text="Scaled down (published setup in parentheses): 100 images per class (500), batch "
+    "size 20 (64), 12 epochs (250), and therefore 1,200 steps at the published learning rate "
+    "(39,250).",
 )

@@ -11,14 +11,14 @@ _DRAWN = "features --part train --known_only --images"
 STUDY = Study(
     "dsc-synthetic",
     "Simplex targets: two features, three losses of DSC, three classes of CIFAR-10",
-    "A network with two features learns the first three classes of CIFAR-10 towards the corners of "
-    "a triangle. The pictures show training images after the last epoch, the mean of each class "
-    "(white) and its class embedding (cross); the published ones, which have no means and class "
-    "embeddings, show the augmented images as the network saw them during each epoch. No "
+    "A network with two features learns the first three classes of CIFAR-10, whose class "
+    "embeddings are the corners of a triangle. The pictures show training images after the last "
+    "epoch, the mean of each class (white) and its class embedding (cross). The published pictures "
+    "have neither and show the augmented images as the network saw them during each epoch. No "
     "accuracies were published with them.",
     paper=(
         Part(
-            "three classes",
+            "Three classes",
             ("CIFAR-10",),
             _LOSSES,
             (_RATE,),
@@ -30,7 +30,7 @@ STUDY = Study(
     ),
     reduced=(
         Part(
-            "three classes, 300 images of each",
+            "Three classes, 300 images each",
             ("CIFAR-10-sub300",),
             _LOSSES,
             (_RATE,),
@@ -39,9 +39,9 @@ STUDY = Study(
             evaluation=f"{_DRAWN} 100",
         ),
     ),
-    reduced_text="Reduced against the publication: 300 of 5,000 images per class, batches of 16 "
-    "in place of 64, 8 epochs in place of 100: 456 steps at the published rate in place of 23,500; "
-    "gradients clipped at a norm of 10, since without it small batches drove all features to one "
-    "point.",
+    reduced_text="Scaled down (published setup in parentheses): 300 images per class (5,000), "
+    "batch size 16 (64), 8 epochs (100), and therefore 456 steps at the published learning rate "
+    "(23,500). Gradients are clipped to norm 10 because the features of all images collapsed to "
+    "one point without clipping at this batch size.",
     draws=("features",),
 )

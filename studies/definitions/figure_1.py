@@ -5,7 +5,7 @@ from studies.study import Study
 STUDY = Study(
     "figure-1",
     "Figure 1: three losses over a two-dimensional feature space",
-    "Cross-entropy after softmax, mean squared error and cosine loss for the target (1, 0), from "
-    "the functions that training minimizes.",
+    "Softmax + cross-entropy, mean squared error and the cosine loss for the target (1, 0), "
+    "evaluated with the functions that training minimizes.",
     draws=("losses",),
 )

@@ -10,8 +10,8 @@ _CIFAR = p.BEST_RATES["CIFAR-100"]
 STUDY = Study(
     "figure-2",
     "Figure 2: accuracy by samples per class",
-    "Subsets of the training images, passed over so often that the number of iterations stays "
-    "about the same; the test set stays whole.",
+    "Subsets of the training images. An epoch repeats a subset until it has about as many "
+    "iterations as with all images; the test set is always complete.",
     paper=(
         Part(
             "CUB",

@@ -24,8 +24,9 @@ def _part(sizes: tuple[int, ...], rates: tuple[float, ...], seeds: int, more: st
 STUDY = Study(
     "figure-3",
     "Figure 3: accuracy by documents per class",
-    "Random subsets of AG News; word vectors, a GRU and a dense layer. The paper does not say how "
-    "it chose the learning rate: here it is chosen on held-out documents of one subset.",
+    "Random subsets of AG News, classified with word vectors, a GRU and a dense layer. The paper "
+    "does not say how it chose the learning rate; here it is chosen on held-out documents of one "
+    "subset.",
     paper=(
         _part(
             (10, 25, 35, 50, 100, 200, 400, 800),
@@ -42,9 +43,9 @@ STUDY = Study(
             "--word_vectors kumo --max_length 48 --val_every 180",
         ),
     ),
-    reduced_text="Reduced against the paper: "
-    "word vectors of 50 dimensions in place of 300; 48 words of a document in place of 64; 5 "
-    "subsets in place of 10; the test documents judge the last epoch of each cycle of SGDR; "
-    "subsets of 5,000 training documents without titles in place of 120,000.",
+    reduced_text="Scaled down (the paper's setup in parentheses): 50-dimensional word vectors "
+    "(300), the first 48 words of each document (64), 5 subsets (10), drawn from 5,000 training "
+    "documents without titles (120,000). The test documents are evaluated only at the end of each "
+    "SGDR cycle.",
     draws=("sizes",),
 )

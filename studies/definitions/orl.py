@@ -6,7 +6,7 @@ from sweeping.grid import PROTOCOLS
 STUDY = Study(
     "orl",
     "ORL faces, 2, 3 and 5 images per person",
-    "A data set that the paper does not have, with very few images per class.",
+    "A data set outside the paper, with very few images per class.",
     reduced=(
         Part(
             "By images per person",
@@ -25,7 +25,7 @@ STUDY = Study(
             compared=("xent", "cosine+xent"),
         ),
     ),
-    reduced_text="The paper does not have these data. 84 epochs, three cycles of SGDR; the test "
-    "images judge every fourth epoch.",
+    reduced_text="The paper does not use this data set. 84 epochs in three SGDR cycles, with an "
+    "evaluation on the test images after every fourth epoch.",
     draws=("sizes",),
 )

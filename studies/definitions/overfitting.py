@@ -6,7 +6,8 @@ from studies.study import Part, Study
 STUDY = Study(
     "overfitting",
     "Overfitting: accuracy on training and test images by epoch",
-    "The paper explains the effect of the cosine loss by less overfitting (Sections 3.2 and 6).",
+    "The paper attributes the advantage of the cosine loss to less overfitting (Sections 3.2 and "
+    "6).",
     paper=(
         Part(
             "CUB",

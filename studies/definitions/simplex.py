@@ -6,4 +6,4 @@ BASELINES = ("xent", "cosine", "cosine+xent")
 CLASSES = ("first:20",)
 """Classes of CIFAR-100 in DSC's own comparison, and here where all would take too long."""
 
-NO_FIGURES = "The figures that were published about DSC are not at hand, so that none are compared."
+NO_FIGURES = "The published figures of DSC are not available here, so the tables have none."

@@ -22,7 +22,7 @@ def _part(taxonomy: str, rates: tuple[float, ...], options: str, **more) -> Part
 STUDY = Study(
     "table-3",
     "Table 3: depth of the taxonomy, on CUB",
-    "Test accuracy with class embeddings that know more and more of the taxonomy of birds.",
+    "Test accuracy with class embeddings that encode more and more levels of the bird taxonomy.",
     paper=tuple(_part(t, LEARNING_RATES, p.FINE_GRAINED, gpus=4) for t in _TITLES),
     reduced=tuple(
         _part(t, cub50.RATES, cub50.OPTIONS, **cub50.SEARCH) for t in ("flat", "wikispecies")

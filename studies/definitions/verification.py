@@ -15,11 +15,11 @@ def _published(title: str, folder: str, rate: float, options: str, losses=("dsc"
 
 STUDY = Study(
     "verification",
-    "Verification: faces of people that training has not seen",
-    "Accuracy of ten folds on pairs of images. `--data_root Faces=DIR` has a folder per person and "
-    "the pairs in pairs.txt, whose people are left out of the training: that of the publication is "
-    "a part of MS1MV3 with 12,000 people and the pairs of LFW; `python -m studies.orl_pairs DIR` "
-    f"writes that of the reduced scale. {simplex.NO_FIGURES}",
+    "Verification: faces of people not seen in training",
+    "Accuracy on pairs of images in ten folds. `--data_root Faces=DIR` has one folder per person "
+    "and the pairs in `pairs.txt`; people who occur in a pair are left out of the training. The "
+    "publication trains on 12,000 people of MS1MV3 and tests on the pairs of LFW. `python -m "
+    f"studies.orl_pairs DIR` writes the folder for the reduced scale. {simplex.NO_FIGURES}",
     paper=(
         _published(
             *("DSC with dimension augmentation", "dam", 1e-4),
@@ -52,8 +52,9 @@ STUDY = Study(
             evaluation="verification --mirror",
         ),
     ),
-    reduced_text="Reduced against the publication: 20 people with 8 images each in place of 12,000 "
-    "people; resnet-32 on 44 pixels in place of iresnet-100 on 112; 24 epochs; 1,800 pairs of 20 "
-    "other people in ten folds of two. The rates are not searched.",
+    reduced_text="Scaled down (published setup in parentheses): 20 people with 8 images each "
+    "(12,000 people), resnet-32 at 44 pixels (iresnet-100 at 112), 24 epochs (5 or 100). The 1,800 "
+    "pairs come from 20 other people, in ten folds of two people. The learning rates are not "
+    "tuned.",
     draws=("roc",),
 )

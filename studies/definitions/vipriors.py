@@ -45,11 +45,11 @@ def _small(title: str, more: str, losses: tuple[str, ...], **others) -> Part:
 STUDY = Study(
     "vipriors",
     "VIPriors: 100 images per class of ILSVRC",
-    "The table of a talk about the cosine loss in the VIPriors challenge, and the baselines of the "
-    "challenge. The talk's cross-entropy is that of the unit vector itself, without a layer of its "
-    "own as here; its batch size, learning rate and settings of RandAugment are not known: those "
-    "of the baseline and of the RandAugment paper stand in. Both train on the lists for training "
-    "and validation here, and are judged by the test images once, after the last epoch.",
+    "The table of a talk about the cosine loss in the VIPriors challenge, and the challenge's own "
+    "baselines. The talk applies cross-entropy to the unit vector itself; here it has a layer of "
+    "its own. The talk does not give its batch size, learning rate or RandAugment settings, so "
+    "those of the challenge baseline and of the RandAugment paper are used. Networks are trained "
+    "on the challenge's training and validation lists and tested once, after the last epoch.",
     paper=(
         _part("Baseline of the challenge", 90, "", {"xent": 26.39}),
         _part("Baseline of the challenge, full convolutions", 90, _FULL, {"xent": 31.16}),
@@ -69,8 +69,8 @@ STUDY = Study(
         _small("RandAugment", _RANDAUGMENT, ("cosine+xent",)),
         _small("CutMix", _CUTMIX, ("xent",)),
     ),
-    reduced_text="Reduced against the challenge: Tiny-ImageNet, 200 classes in 64 pixels, 50 "
-    "training images per class; rn18 in place of ResNet-50, computed in bfloat16; batches of 128 "
-    "in place of 256; 30 epochs in place of 90, with a tenth of the rate after each 10 in place "
-    "of 30; two seeds. One rate for both losses, that of the challenge: it is not searched.",
+    reduced_text="Scaled down (the challenge's setup in parentheses): Tiny-ImageNet with 200 "
+    "classes at 64 pixels and 50 training images per class, rn18 in bfloat16 (ResNet-50), batch "
+    "size 128 (256), 30 epochs (90) with the learning rate divided by 10 every 10 epochs (30), two "
+    "seeds. Both losses use the challenge's learning rate, which is not tuned.",
 )

@@ -37,15 +37,15 @@ def stored(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("second", "told"), [((0.93, 0.91), "does not separate"), ((0.31, 0.29), "separates")]
+    ("second", "told"), [((0.93, 0.91), "do not differ"), ((0.31, 0.29), "differ")]
 )
 def test_it_says_what_the_stored_digits_say(stored, second, told):
     first = (0.92, 0.94)
-    assert (stats.ttest_ind(first, second, equal_var=False).pvalue < 0.05) == (told == "separates")
+    assert (stats.ttest_ind(first, second, equal_var=False).pvalue < 0.05) == (told == "differ")
     stored("digits", first, second)
     lines = demo.meaning()
     assert len(lines) == 2 and "softmax + cross-entropy 93.0 ± 1.4 %" in lines[1]
-    assert lines[1].endswith(f"which {told} the two losses.")
+    assert lines[1].endswith(f"the two losses {told} significantly.")
 
 
 def test_curves_of_another_study_stand_beside_its_own(stored, tmp_path, monkeypatch):

@@ -85,8 +85,8 @@ def test_a_diverged_rate_is_told_and_never_chosen():
 def test_protocols_report_trainings_on_all_samples_in_columns_of_their_own():
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table(PART, BY_NAME)]
     assert rows[0] == [
-        *("data", "loss", "published", "best epoch", "difference", "rate", "rates run", "runs"),
-        *("held-out", "rate", "rates run", "runs"),
+        *("data", "loss", "published", "best epoch", "difference", "rate", "rates tried", "runs"),
+        *("held-out", "rate", "rates tried", "runs"),
     ]
     best, after = np.array([70, 66.0]), np.array([62, 60.0])  # the rates are 0.5 and 0.1
     (cosine,) = [row for row in rows if row[:2] == [LARGE, "cosine, one-hot"]]
