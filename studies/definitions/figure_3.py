@@ -3,45 +3,63 @@
 from studies.study import Part, Study
 from sweeping.grid import LEARNING_RATES, VALIDATION
 
+_LOSSES = ("xent", "cosine", "cosine+xent")
+# The paper keeps the iterations constant for images only.
+_OPTIONS = "--architecture gru --batch_size 128 --epochs 180 --repeats 1"
+_SMALL = f"{_OPTIONS} --word_vectors kumo --max_length 48 --val_every 180"
 
-def _part(sizes: tuple[int, ...], rates: tuple[float, ...], seeds: int, more: str) -> Part:
-    return Part(
-        "AG News",
-        tuple(f"AG-News-sub{n}" for n in sizes),
-        ("xent", "cosine", "cosine+xent"),
-        rates,
-        # The paper keeps the iterations constant for images only.
-        f"--architecture gru --batch_size 128 --epochs 180 --repeats 1 {more}",
-        seeds=tuple(range(seeds)),
-        search_seeds=3,  # one subset has just 80 documents to hold out
-        new_subsets=True,
-        chosen_on="AG-News-sub100",
-        protocols=(VALIDATION,),
-        val_fraction=0.2,
-        compared=("xent", "cosine"),
-    )
 
+def _named(sizes: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(f"AG-News-sub{n}" for n in sizes)
+
+
+_SEARCH = {
+    "search_seeds": 3,  # one subset has just 80 documents to hold out
+    "new_subsets": True,
+    "chosen_on": "AG-News-sub100",
+    "protocols": (VALIDATION,),
+    "val_fraction": 0.2,
+    "compared": ("xent", "cosine"),
+}
 
 STUDY = Study(
     "figure-3",
     "Figure 3: accuracy by documents per class",
     "Random subsets of AG News, classified with word vectors, a GRU and a dense layer. The paper "
     "does not say how it chose the learning rate; here it is chosen on held-out documents of "
-    "three subsets.",
+    "three subsets. "
+    "With few documents, the rate that was best for cross-entropy with 100 documents may be too "
+    "high: a second table has its accuracy at a lower one.",
     paper=(
-        _part(
-            (10, 25, 35, 50, 100, 200, 400, 800),
+        Part(
+            "AG News",
+            _named((10, 25, 35, 50, 100, 200, 400, 800)),
+            _LOSSES,
             LEARNING_RATES,
-            10,
-            "--word_vectors glove.6B.300d.txt",
+            f"{_OPTIONS} --word_vectors glove.6B.300d.txt",
+            seeds=tuple(range(10)),
+            **_SEARCH,
         ),
     ),
     reduced=(
-        _part(
-            (10, 25, 50, 100, 400),
+        Part(
+            "AG News",
+            _named((10, 25, 50, 100, 400)),
+            _LOSSES,
             (1.0, 0.5, 0.1, 0.05, 0.01),
-            5,
-            "--word_vectors kumo --max_length 48 --val_every 180",
+            _SMALL,
+            seeds=tuple(range(5)),
+            **_SEARCH,
+        ),
+        Part(
+            "AG News, cross-entropy at the second-best rate of the search",
+            _named((10, 25, 50, 100)),
+            ("xent",),
+            (0.05,),
+            _SMALL,
+            "second-rate",
+            seeds=tuple(range(5)),
+            new_subsets=True,
         ),
     ),
     reduced_text="Scaled down (the paper's setup in parentheses): 50-dimensional word vectors "
