@@ -48,6 +48,7 @@ STUDY = Study(
             _LOSSES,
             (1.0, 0.5, 0.1, 0.05, 0.01),
             _SMALL,
+            "tuned",
             seeds=tuple(range(5)),
             **_SEARCH,
         ),
