@@ -62,7 +62,7 @@ def _results(name: str) -> list[str]:
             lines += [f"{part.title}:", "", *table(part, of_part, cells), ""]
             lines += [*comparison(part, of_part), *evaluation_tables(part, of_part)]
         shown |= trained
-    return [study.reduced_text, "", *(lines or ["Not run yet."])]
+    return [study.reduced_text, "", *(lines or ["No results yet."])]
 
 
 def _has_results(part: Part, cell: Cell, runs: Runs) -> bool:
