@@ -29,10 +29,12 @@ OUTPUTS = ("scores", "probabilities", "embedding", "both")
 TOLERANCE = 1e-4
 """Largest difference from the Keras model, relative to the largest absolute value."""
 
-PREPROCESSING = (
+_RESIZING = (
     "Resize the shorter side to target_size pixels (bilinear, anti-aliased), center crop of "
-    "crop_size pixels; values 0 to 255, channels last, RGB or gray."
+    "crop_size pixels; "
 )
+PREPROCESSING = f"{_RESIZING}values 0 to 255, channels last, RGB or gray."
+BANDS = f"{_RESIZING}values of the file, channels last, bands in its order."
 WORDS = (
     "Lower case; ASCII punctuation and white space separate words; 0 is padding at the end, 1 an "
     "unknown word (and a document without any), and words count from 2."
@@ -59,7 +61,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="scores of all classes, which are probabilities if the model has a classifier "
         "(to require that, ask for probabilities); the embedding; or both",
     )
-    add("--input_type", choices=("uint8", "float32"), help="of the pixels (default: uint8)")
+    add(
+        "--input_type",
+        choices=("uint8", "float32"),
+        help="of the pixels (default: uint8; float32 of images with many bands)",
+    )
     add(
         "--opset",
         type=_opset,
@@ -138,11 +144,18 @@ def _with_input(
 ) -> "keras.Model":
     import keras
 
+    from datasets.images.bands import has_bands
     from models.files import export
 
     if description.words is None:
+        default = "float32" if has_bands(description.channels) else "uint8"
+        if default == "float32" and args.input_type == "uint8":
+            raise UsageError(
+                f"--input_type uint8: {args.model} takes images of {description.channels} bands, "
+                "with numbers of 16 bits"
+            )
         return export.with_pixel_input(
-            raw, tensors, description.crop_size, args.input_type or "uint8"
+            raw, tensors, description.crop_size, args.input_type or default
         )
     if args.input_type:
         raise UsageError(f"--input_type is of pixels; {args.model} takes the numbers of words")
@@ -174,11 +187,13 @@ def _outputs(
 
 
 def _facts(description: "ModelDescription", score_kind: str) -> dict[str, object]:
+    from datasets.images.bands import has_bands
+
     is_text = description.words is not None
     kind = ("words", "length") if is_text else ("channels", "target_size", "crop_size")
     names = ("dataset", "labels", "class_names", *kind)
     facts = {name: getattr(description, name) for name in names}
-    steps = WORDS if is_text else PREPROCESSING
+    steps = WORDS if is_text else BANDS if has_bands(description.channels) else PREPROCESSING
     return facts | {"score_kind": score_kind, "preprocessing": steps}
 
 
@@ -210,9 +225,12 @@ def _random_document(rng: "np.random.Generator", description: "ModelDescription"
 
 def _random_image(rng: "np.random.Generator", description: "ModelDescription") -> "np.ndarray":
     """Draw random squares: independent pixels would make all images alike to a network."""
+    from datasets.images.bands import has_bands
+
     height, width, channels = description.input_shape
+    levels, kind = (10_000, "uint16") if has_bands(channels) else (256, "uint8")
     side = int(rng.integers(1, max(1, height // 2) + 1))
-    pixels = rng.integers(0, 256, (-(-height // side), -(-width // side), channels), "uint8")
+    pixels = rng.integers(0, levels, (-(-height // side), -(-width // side), channels), kind)
     return pixels.repeat(side, axis=0).repeat(side, axis=1)[:height, :width]
 
 

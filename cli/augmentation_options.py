@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cli.arguments import fraction, non_negative_float, positive, positive_float
 from datasets.base import Dataset
+from datasets.images.bands import has_bands
 from datasets.images.dataset import ImageDataset
 from utils import UsageError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_JITTER = 0.4  # timm's
 MIXING = ("cutmix", "mixup")
 OPTIONS = ("randaugment", "crop_scale", "color_jitter", "vflip", "erasing", *MIXING)
+_OF_LEVELS = ("randaugment", "color_jitter")  # operations of Pillow
 _TIMM, _TIMM_MOST = "timm", 10
 
 
@@ -139,13 +141,18 @@ def augmented(args: argparse.Namespace, dataset: Dataset) -> Dataset:
     """Return the data set with the augmentation that the options ask for.
 
     Raises:
-        UsageError: it has no images.
+        UsageError: it has no images, or not of the kind that an option is for.
     """
     given = [name for name in OPTIONS if getattr(args, name) not in (None, False)]
     if not given:
         return dataset
     if not isinstance(dataset, ImageDataset):
         raise UsageError(f"--{given[0]}: {dataset.name} has documents, not images")
+    if has_bands(dataset.channels) and (refused := [name for name in _OF_LEVELS if name in given]):
+        raise UsageError(
+            f"--{refused[0]}: the images of {dataset.name} have {dataset.channels} bands; this is "
+            "for gray and RGB images of 8 bits"
+        )
     changes = {"randaugment": _randaugment(args), "jitter": args.color_jitter or 0.0}
     if args.vflip:
         changes["vflip"] = 0.5

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import Dataset
-from datasets.text.dataset import TextDataset
+from datasets.images.bands import has_bands
+from datasets.images.dataset import ImageDataset
 from evaluation.classification.matching import matched, with_input_of
 from evaluation.loading import LoaderOptions
 from evaluation.prediction import Classifier
@@ -42,7 +43,7 @@ def predict(file: Path, dataset: Dataset, batch_size: int, most: int) -> Predict
         file: of the model.
         dataset: the data set.
         batch_size: images that are computed at once.
-        most: number of mistakes to show; none of documents.
+        most: number of mistakes to show; none of documents and images of many bands.
 
     Raises:
         UserError: the model or an image cannot be read.
@@ -57,7 +58,8 @@ def predict(file: Path, dataset: Dataset, batch_size: int, most: int) -> Predict
     rows = np.arange(len(scores))
     margins = scores[rows, predicted] - scores[rows, test.labels]
     margins[predicted == test.labels] = -np.inf
-    shown = 0 if isinstance(dataset, TextDataset) else min(most, int(np.isfinite(margins).sum()))
+    visible = isinstance(dataset, ImageDataset) and not has_bands(dataset.channels)
+    shown = min(most, int(np.isfinite(margins).sum())) if visible else 0
     order = np.argsort(-margins, kind="stable")[:shown]
     worst = tuple(
         Mistake(

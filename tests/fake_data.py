@@ -22,6 +22,16 @@ def write_image(path: Path, seed: int = 0, size: tuple[int, int] = SIZE) -> Path
     return path
 
 
+def write_bands(path: Path, seed: int = 0, size: tuple[int, int] = (64, 64)) -> Path:
+    """A random image of 13 bands of 16 bits, as EuroSAT has them."""
+    import tifffile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 2**16, (*size, 13), np.uint16)
+    tifffile.imwrite(path, pixels, photometric="minisblack", planarconfig="contig")
+    return path
+
+
 def write_lines(path: Path, lines) -> Path:
     """A text file of these lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -301,12 +311,20 @@ def write_gem_clamm(root: Path, classes: int = 3, train: int = 4, test: int = 2)
     return _write_gem(root, "page_{0}_{1}", ".tif", classes, train, test)
 
 
-def _write_gem(root: Path, form: str, suffix: str, classes: int, train: int, test: int) -> Path:
+def write_gem_eurosat(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """EuroSAT with the lists of GEM."""
+    form = "Land_{0}/Land_{0}_{1}"
+    return _write_gem(root, form, ".tif", classes, train, test, write_bands)
+
+
+def _write_gem(
+    root: Path, form: str, suffix: str, classes: int, train: int, test: int, write=write_image
+) -> Path:
     """Lists of all images for training, two thirds of these, and the others; of images to test."""
     listed = {"trainval0": [], "train1": [], "val1": [], "test0": []}
     for i, (label, is_train) in enumerate(_rows(classes, train, test)):
         name = form.format(label, i)
-        write_image(root / "images" / f"{name}{suffix}", i)
+        write(root / "images" / f"{name}{suffix}", i)
         lists = ("trainval0", "val1" if i % 3 == 0 else "train1") if is_train else ("test0",)
         for kind in lists:
             listed[kind].append(f"{name} {label - 1}")
@@ -345,6 +363,7 @@ WRITERS = {
     "VIPriors": write_vipriors,
     "GEM-CUB": write_gem_cub,
     "GEM-CLaMM": write_gem_clamm,
+    "GEM-EuroSAT": write_gem_eurosat,
     "GEM-CIFAR-10": write_gem_cifar10,
 }
 """Writers by the name of the data set; Digits needs no files."""

@@ -43,12 +43,12 @@ class _Selection:
         """Yield the bytes of each decoded image, by the size in the header of its file."""
         for position in self.positions:
             try:
-                width, height = image_size(self.images.paths[position])
+                width, height = image_size(self.images.paths[position], self.images.channels)
             except Exception:  # a damaged file: reading it later says so
                 continue
             if self.size:
                 height, width = resized_shape(height, width, self.size)
-            yield height * width * self.images.channels
+            yield height * width * self.images.bytes_per_pixel
 
 
 class ResizedImages(Sequence):

@@ -7,9 +7,9 @@ that another user could have written is made again.
 Files whose key is no longer used stay until somebody deletes them. Layout, in little-endian order:
 
     header   64 bytes   the magic word, SHA-256 of the file's own name, the number of images, the
-                        number of channels
+                        number of channels, the position of the type of pixels among ``_TYPES``
     index    n rows     first byte, height, width and CRC-32 of each image, int64
-    pixels              one image after the other, uint8 (height, width, channels)
+    pixels              one image after the other, (height, width, channels)
 """
 
 import hashlib
@@ -42,7 +42,10 @@ logger = logging.getLogger(__name__)
 
 _FORMAT = 3  # of the files, and of what their pixels, mean and standard deviation are
 _MAGIC = b"cosine-loss images 2\n".ljust(24, b"\0")
-_HEADER = np.dtype([("magic", "V24"), ("name", "V32"), ("images", "<i4"), ("channels", "<i4")])
+_HEADER = np.dtype(
+    [("magic", "V24"), ("name", "V32"), ("images", "<i4"), ("channels", "<i2"), ("type", "<i2")]
+)
+_TYPES = np.dtype("u1"), np.dtype("<u2")
 _ROW = np.dtype([("start", "<i8"), ("height", "<i8"), ("width", "<i8"), ("crc", "<i8")])
 _CHUNK = 64  # images in memory while a file is written
 _TELL_EVERY = 10  # seconds
@@ -80,7 +83,9 @@ class StoredImages(Sequence):
         known = bytes(header["magic"]) == _MAGIC and bytes(header["name"]) == _digest(path.name)
         if not known or header["images"] != len(positions):
             raise ValueError("it is not a file of these images")
-        self._channels = int(header["channels"])
+        if not 0 <= header["type"] < len(_TYPES):
+            raise ValueError("its pixels are of an unknown type")
+        self._channels, self._type = int(header["channels"]), _TYPES[header["type"]]
         self._rows = self._part(_HEADER.itemsize, _ROW, len(positions))
         self._check_rows()
         self._row_of = {int(position): row for row, position in enumerate(positions)}
@@ -97,14 +102,14 @@ class StoredImages(Sequence):
         """
         row = self._row_of[index]
         start, height, width, crc = self._rows[row].tolist()
-        length = height * width * self._channels
+        length = height * width * self._channels * self._type.itemsize
         pixels = os.pread(self._file, length, start)
         whole = len(pixels) == length
         if whole and not self._checked[row]:  # once, since it takes longer than everything else
             whole = self._checked[row] = zlib.crc32(pixels) == crc
         if not whole:
             raise UserError(f"{self.path} is damaged; delete it, and it will be made again")
-        return np.frombuffer(pixels, np.uint8).reshape(height, width, self._channels)
+        return np.frombuffer(pixels, self._type).reshape(height, width, self._channels)
 
     def _part(self, start: int, kind: np.dtype, count: int) -> np.ndarray:
         content = os.pread(self._file, count * kind.itemsize, start)
@@ -115,7 +120,7 @@ class StoredImages(Sequence):
     def _check_rows(self) -> None:
         """Check that the images follow each other up to the end of the file."""
         heights, widths = self._rows["height"], self._rows["width"]
-        lengths = heights * widths * self._channels
+        lengths = heights * widths * self._channels * self._type.itemsize
         ends = _HEADER.itemsize + self._rows.nbytes + np.cumsum(lengths)
         positive = min(heights.min(), widths.min()) > 0
         if not positive or ends[-1] != self._length:
@@ -141,7 +146,7 @@ def stored_images(
         folder: created if missing.
         name: what the file name begins with; whatever the pixels depend on beside the image
             files and libraries has to be in it.
-        images: ``images[i]`` is uint8 (height, width, channels).
+        images: ``images[i]`` is (height, width, channels), of one of ``_TYPES``.
         paths: the files they come from.
         positions: which of them are needed, ascending.
         estimate: returns how many bytes they need, about.
@@ -192,7 +197,7 @@ def read_normalization(path: Path) -> Normalization | None:
         _check_writers(os.stat(path))
         values = json.loads(read_bytes(path, _LARGEST_JSON))
         mean, std = (tuple(float(x) for x in values[name]) for name in ("mean", "std"))
-        if len(mean) == len(std) in (1, 3) and np.isfinite([*mean, *std]).all() and min(std) > 0:
+        if 0 < len(mean) == len(std) and np.isfinite([*mean, *std]).all() and min(std) > 0:
             return Normalization(mean, std)
     return None
 
@@ -268,7 +273,8 @@ def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int, lo
         file.seek(start)
         for row, pixels in enumerate(_read_all(images, positions, threads)):
             rows[row] = start, *pixels.shape[:2], zlib.crc32(pixels)
-            header[0] = _MAGIC, _digest(path.name), len(positions), pixels.shape[2]
+            kind = pixels.shape[2], _TYPES.index(pixels.dtype)
+            header[0] = _MAGIC, _digest(path.name), len(positions), *kind
             start += file.write(pixels)
             if row % _CHUNK == 0:
                 lock.touch()

@@ -24,7 +24,7 @@ class Patch(NamedTuple):
 
     top: int
     left: int
-    pixels: np.ndarray  # uint8 (rows, columns, channels)
+    pixels: np.ndarray  # uint8 or uint16 (rows, columns, channels)
 
 
 class TransformParams(NamedTuple):
@@ -35,8 +35,8 @@ class TransformParams(NamedTuple):
     erased: Patch | None = None  # rectangle of the resized and mirrored image
     # rows and columns that the result is sampled at (see ``shifting``)
     moved: tuple[np.ndarray, np.ndarray] | None = None
-    # square; around an image that is smaller, which is padded by reflection, it begins at a
-    # negative row or column
+    # square; the image is padded by reflection where it sticks out, as around a smaller image, and
+    # begins at a negative row or column there
     crop: Region | None = None
     part: Region | None = None  # of the original image, all that is used of it; None: the whole
     flipped: bool = False  # whether the image is flipped top to bottom
@@ -45,18 +45,20 @@ class TransformParams(NamedTuple):
 
     @property
     def padded(self) -> bool:
-        """Whether the crop is larger than the image."""
-        return self.crop is not None and self.crop.rows > min(self.shape)
+        """Whether the crop sticks out of the image."""
+        if self.crop is None:
+            return False
+        (height, width), (top, left, rows, columns) = self.shape, self.crop
+        return min(top, left) < 0 or top + rows > height or left + columns > width
 
     @property
     def result_shape(self) -> tuple[int, int]:
         """Height and width of the result."""
         return self.shape if self.crop is None else (self.crop.rows, self.crop.columns)
 
-    @property
-    def dtype(self) -> type:
-        """Type of the result: whole gray levels unless pixels are interpolated."""
-        return np.float32 if self.moved else np.uint8
+    def result_type(self, image: np.ndarray) -> type | np.dtype:
+        """Return the type of the result: that of the image unless pixels are interpolated."""
+        return np.float32 if self.moved else image.dtype
 
     @property
     def visible(self) -> Region:
@@ -78,9 +80,14 @@ def draw_shape(
 
 
 def draw_erased(
-    height: int, width: int, channels: int, probability: float, rng: np.random.Generator
+    height: int,
+    width: int,
+    channels: int,
+    probability: float,
+    rng: np.random.Generator,
+    white: int = 255,
 ) -> Patch | None:
-    """Draw a rectangle of uniformly random pixels, with the given probability.
+    """Draw a rectangle of pixels, uniformly random from 0 to ``white``, with this probability.
 
     Area and aspect ratio are drawn uniformly, and again while the rectangle is not smaller than
     the image in both directions; then the position, among those where it fits. Algorithm 1 of
@@ -95,8 +102,8 @@ def draw_erased(
         rows, columns = int(math.sqrt(area * aspect)), int(math.sqrt(area / aspect))
         if rows < height and columns < width:
             top, left = (int(rng.integers(n + 1)) for n in (height - rows, width - columns))
-            pixels = np.frombuffer(rng.bytes(rows * columns * channels), np.uint8)
-            return Patch(top, left, pixels.reshape(rows, columns, channels))
+            shape, kind = (rows, columns, channels), np.min_scalar_type(white)
+            return Patch(top, left, rng.integers(white, size=shape, dtype=kind, endpoint=True))
     return None
 
 
@@ -141,9 +148,15 @@ def draw_part(
     return Region((height - rows) // 2, (width - columns) // 2, rows, columns)
 
 
-def draw_crop(height: int, width: int, size: int, rng: np.random.Generator) -> Region:
-    """Draw the place of a square: within the image, or around it where the image is smaller."""
-    top, left = (_start(side, size, lambda n: int(rng.integers(n + 1))) for side in (height, width))
+def draw_crop(height: int, width: int, size: int, rng: np.random.Generator, pad: int = 0) -> Region:
+    """Draw the place of a square: within the image, or around it where the image is smaller.
+
+    The image counts with ``pad`` pixels around it, which begin at negative rows and columns.
+    """
+    top, left = (
+        _start(side + 2 * pad, size, lambda n: int(rng.integers(n + 1))) - pad
+        for side in (height, width)
+    )
     return Region(top, left, size, size)
 
 

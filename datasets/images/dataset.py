@@ -20,19 +20,22 @@ _CROP_RATIO = 7 / 8  # of all published sizes: 512 to 448, 256 to 224
 
 @dataclass(frozen=True, kw_only=True)
 class RawImageDataset(RawDataset):
-    """Return value of a reader of images; samples are uint8 (height, width, channels)."""
+    """Return value of a reader of images, see ``ImageDataset`` for its samples."""
 
     preprocessing: Preprocessing  # default sizes and augmentation
-    channels: int = 3  # 3 for RGB, 1 for gray
+    channels: int = 3  # 3 for RGB, 1 for gray; others are bands
     # published mean and standard deviation, or None to measure them
     normalization: Normalization | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ImageDataset(Dataset):
-    """A data set for image classification; samples are uint8 (height, width, channels)."""
+    """A data set for image classification.
 
-    channels: int  # 3 for RGB, 1 for gray
+    Samples are (height, width, channels), uint8 or, of many bands, uint16.
+    """
+
+    channels: int  # 3 for RGB, 1 for gray; others are bands
     preprocessing: Preprocessing  # sizes and augmentation
     # mean and standard deviation, or None as long as they are not measured
     normalization: Normalization | None = None
@@ -161,6 +164,6 @@ def _normalization(parsed: DatasetName, raw: RawImageDataset) -> Normalization |
     if raw.channels != 3:
         raise UsageError(
             f"-{parsed.normalization} is for RGB images, "
-            f"but those of {parsed.base} have {raw.channels} channel"
+            f"but those of {parsed.base} have {raw.channels} channel{'s' * (raw.channels > 1)}"
         )
     return BY_SUFFIX[parsed.normalization]

@@ -13,6 +13,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError, _imaging
 
+from datasets.images.bands import BYTES, bands_size, decode_bands, has_bands, tiff_reader
 from storage.rehearsal import rehearse
 from utils import UserError, one_line, open_regular, read_bytes
 
@@ -74,6 +75,12 @@ class FileImages(Sequence):
     def __init__(self, paths: Sequence[str | Path], channels: int = 3):
         self.paths = tuple(paths)
         self.channels = channels
+        if has_bands(channels):
+            tiff_reader()  # tells now if it is missing
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        return self.channels * (BYTES if has_bands(self.channels) else 1)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -88,7 +95,7 @@ class EncodedImages(Sequence):
     Args:
         contents: the files.
         names: what messages call them.
-        channels: 3 for RGB, 1 for gray.
+        channels: 3 for RGB, 1 for gray, or the number of bands.
     """
 
     def __init__(self, contents: Sequence[bytes], names: Sequence[str], channels: int = 3):
@@ -115,10 +122,10 @@ def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
 
     Args:
         path: JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, JPEG 2000 or AVIF, whatever its name ends in.
-        channels: 3 for RGB, 1 for gray.
+        channels: 3 for RGB, 1 for gray, or the number of bands, which only TIFF has.
 
     Returns:
-        uint8 (height, width, channels), values 0 to 255.
+        uint8 (height, width, channels), values 0 to 255; of bands uint16, as they are.
 
     Raises:
         UserError: the file is missing, damaged, truncated, no image, or too large.
@@ -150,6 +157,8 @@ def _explained(name: str | Path) -> Iterator[None]:
 
 
 def _decoded(content: bytes, channels: int) -> np.ndarray:
+    if has_bands(channels):
+        return decode_bands(content, channels)
     _set_warning_filters()
     if content.count(_EXIF) > _MOST_EXIF:
         raise ValueError("it has far too many parts of metadata")
@@ -163,12 +172,15 @@ def _decoded(content: bytes, channels: int) -> np.ndarray:
             return _any_image(image, channels) if pixels is None else pixels
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
+def image_size(path: str | Path, channels: int = 3) -> tuple[int, int]:
     """Return width and height of an image file, of which only the beginning is read.
 
     Raises:
         Exception: it is no image, or is damaged; Pillow raises almost anything.
     """
+    if has_bands(channels):
+        with open_regular(path) as file:
+            return bands_size(file, channels)
     _set_warning_filters()
     with open_regular(path) as file, Image.open(file, formats=_FORMATS) as image:
         _check_size(image)

@@ -54,7 +54,7 @@ class MixUp(Mixing):
     """Images are weighted sums with others (Zhang et al., https://arxiv.org/abs/1710.09412).
 
     The weight is drawn from Beta(alpha, alpha), and rounded so that uint8 images are summed in
-    whole numbers.
+    whole numbers. Sums of others are float32.
     """
 
     alpha: float
@@ -63,8 +63,9 @@ class MixUp(Mixing):
         self, images: np.ndarray, partners: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, float]:
         weight = round(rng.beta(self.alpha, self.alpha) * _STEPS)
-        mixed = np.empty_like(images[: len(partners)])
-        blend = pixel_loops().mix if images.dtype == np.uint8 else _blend_numbers
+        levels = images.dtype == np.uint8
+        mixed = np.empty(images[: len(partners)].shape, np.uint8 if levels else np.float32)
+        blend = pixel_loops().mix if levels else _blend_numbers
         for i, partner in enumerate(partners.tolist()):
             blend(images[i], images[partner], weight, mixed[i])
         return mixed, weight / _STEPS

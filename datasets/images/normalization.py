@@ -11,6 +11,8 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
+from datasets.images.bands import has_bands
+
 logger = logging.getLogger(__name__)
 
 _CHUNK = 256  # images per task
@@ -22,7 +24,7 @@ _LEVELS = 256  # of a uint8 pixel
 class Normalization:
     """Mean and standard deviation per channel: pixels become (pixel - mean) / std."""
 
-    mean: tuple[float, ...]  # one value per channel, in units of 0 to 255, in RGB order
+    mean: tuple[float, ...]  # one value per channel, in units of the pixels, in RGB order
     std: tuple[float, ...]  # likewise
     bgr: bool = False  # whether the network reverses the channels after this
 
@@ -46,18 +48,19 @@ def measure(
     files. Neither depends on threads. A constant channel gets the standard deviation 1.
 
     Args:
-        images: ``images[i]`` is uint8 (height, width, channels); sizes may differ.
+        images: ``images[i]`` is uint8 or uint16 (height, width, channels); sizes may differ.
         positions: int (n,), which of them are measured.
         channels: number of channels.
         threads: how many read images at a time; None: one per processor.
     """
     chunks = [positions[i : i + _CHUNK] for i in range(0, len(positions), _CHUNK)]
     means, variances = (np.empty((len(positions), channels)) for _ in range(2))
+    moments = partial(_moments_of_bands if has_bands(channels) else _moments, images)
     measured = 0
     logger.info("Measuring mean and standard deviation of %d training images", len(positions))
     told = time.monotonic()
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        for chunk, found in zip(chunks, pool.map(partial(_moments, images), chunks), strict=True):
+        for chunk, found in zip(chunks, pool.map(moments, chunks), strict=True):
             done = slice(measured, measured + len(chunk))
             means[done], variances[done] = found
             measured += len(chunk)
@@ -75,14 +78,25 @@ def measure(
 def _moments(images: Sequence, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and variance of these images one by one, both (images, channels)."""
     if isinstance(images, np.ndarray):
-        pixels = images[positions].reshape(len(positions), -1, images.shape[-1])
-        pixels = np.ascontiguousarray(pixels.swapaxes(1, 2)).astype(np.float64)
-        return pixels.mean(axis=2), pixels.var(axis=2)
+        return _moments_of_numbers(images[positions])
     counts = np.stack([_histogram(images[i]) for i in positions.tolist()])
     levels, total = np.arange(_LEVELS, dtype=np.float64), counts.sum(axis=2)
     means = counts @ levels / total
     deviations = levels - means[..., np.newaxis]
     return means, (counts * deviations**2).sum(axis=2) / total
+
+
+def _moments_of_bands(images: Sequence, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Do the same for 16-bit numbers, which have too many levels to count."""
+    each = [_moments_of_numbers(images[i][np.newaxis]) for i in positions.tolist()]
+    means, variances = zip(*each, strict=True)
+    return np.concatenate(means), np.concatenate(variances)
+
+
+def _moments_of_numbers(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    pixels = images.reshape(len(images), -1, images.shape[-1])
+    pixels = np.ascontiguousarray(pixels.swapaxes(1, 2)).astype(np.float64)
+    return pixels.mean(axis=2), pixels.var(axis=2)
 
 
 def _histogram(image: np.ndarray) -> np.ndarray:

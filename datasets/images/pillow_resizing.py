@@ -19,6 +19,9 @@ def resize_region(
     calls here because from version 13 on, it resizes some tall images vertically first, which
     changes a few gray levels by one.
     """
+    if image.dtype != np.uint8:
+        _resize_numbers(image, shape, region, mirrored, out)
+        return
     top, left, rows, columns = region
     height = image.shape[0]
     picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
@@ -27,6 +30,17 @@ def resize_region(
     if mirrored:
         result = result.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     out[...] = np.asarray(result).reshape(out.shape)
+
+
+def _resize_numbers(image, shape, region, mirrored, out) -> None:
+    """Resize channels of any numbers one by one, in float32, and round to whole ones."""
+    top, left, rows, columns = region
+    for channel in range(image.shape[2]):
+        numbers = Image.fromarray(image[:, :, channel].astype(np.float32))
+        resized = np.asarray(numbers.resize((shape[1], shape[0]), _BILINEAR))
+        part = resized[top : top + rows, left : left + columns]
+        part = part[:, ::-1] if mirrored else part
+        out[:, :, channel] = part if out.dtype.kind == "f" else np.rint(part)
 
 
 def mirror_region(image: np.ndarray, region: tuple[int, int, int, int], out: np.ndarray) -> None:

@@ -1,7 +1,7 @@
 """Preprocessing and augmentation of images: draw the parameters, then compute only what they need.
 
-Images are arrays (height, width, channels), uint8 unless stated otherwise. Inputs are never
-changed.
+Images are arrays (height, width, channels), uint8, or uint16 of images with many bands, unless
+stated otherwise. Inputs are never changed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,6 +44,8 @@ class Preprocessing:
     vflip: float = 0.0  # probability of mirroring top and bottom, in training
     randaugment: RandAugment | None = None  # in training
     jitter: float = 0.0  # largest relative change of brightness, contrast, color, in training
+    pad: int = 0  # pixels around the image, by reflection, that are cropped from, too, in training
+    white: int = 255  # the largest number that random erasing draws
 
     @property
     def train(self) -> "ImageTransform":
@@ -51,9 +53,9 @@ class Preprocessing:
 
         In this order: resize, mirror, RandAugment, color jitter, erase, shift and zoom, crop.
 
-        The result is uint8, or float32 with values 0 to 255 where ``shift`` or ``zoom`` is
-        set. Smaller images are padded by reflection before they are cropped, at a
-        random offset.
+        The result has the type of the image, or is float32 with the same range of values where
+        ``shift`` or ``zoom`` is set. Smaller images are padded by reflection before they are
+        cropped, at a random offset.
         """
         return ImageTransform(self.train_params)
 
@@ -74,11 +76,12 @@ class Preprocessing:
         height, width = self._train_shape(shape, rng)
         mirrored = bool(self.flip) and rng.random() < self.flip
         flipped = bool(self.vflip) and rng.random() < self.vflip
-        erased = draw_erased(height, width, shape[2], self.erasing, rng) if self.erasing else None
+        drawn = (height, width, shape[2], self.erasing, rng, self.white)
+        erased = draw_erased(*drawn) if self.erasing else None
         moves = (self.shift or self.zoom) and not part
         moved = draw_moved(height, width, self.shift, self.zoom, rng) if moves else None
         cropped = self.crop_size and not part
-        crop = draw_crop(height, width, self.crop_size, rng) if cropped else None
+        crop = draw_crop(height, width, self.crop_size, rng, self.pad) if cropped else None
         params = TransformParams((height, width), mirrored, erased, moved, crop, part, flipped)
         if not (self.randaugment or self.jitter):
             return params
@@ -137,18 +140,20 @@ class ImageTransform(Transform):
 
 
 def apply(image: np.ndarray, params: TransformParams, out: np.ndarray | None = None) -> np.ndarray:
-    """Apply the parameters to an image, uint8 (height, width, channels).
+    """Apply the parameters to an image (height, width, channels).
 
-    The result is written to ``out``, if given, of ``params.result_shape`` and ``params.dtype``.
+    The result is written to ``out``, if given, of ``params.result_shape`` and
+    ``params.result_type(image)``.
     """
     if out is None:
-        out = np.empty((*params.result_shape, image.shape[2]), params.dtype)
+        out = np.empty((*params.result_shape, image.shape[2]), params.result_type(image))
     if params.part:
         top, left, rows, columns = params.part
         image = image[top : top + rows, left : left + columns]
     region = params.visible
     direct = params.moved is None and not params.padded
-    canvas = out if direct else np.empty((region.rows, region.columns, image.shape[2]), np.uint8)
+    shape = (region.rows, region.columns, image.shape[2])
+    canvas = out if direct else np.empty(shape, image.dtype)
     resize_region(image, params.shape, _source(params), params.mirrored, canvas)
     _change(canvas, params)
     if not direct:
@@ -161,7 +166,8 @@ def _apply_each(pairs: Iterator[tuple[np.ndarray, TransformParams]], count: int)
     batch = None
     for i, (image, params) in enumerate(pairs):
         if batch is None:
-            batch = np.empty((count, *params.result_shape, image.shape[2]), params.dtype)
+            shape = (count, *params.result_shape, image.shape[2])
+            batch = np.empty(shape, params.result_type(image))
         apply(image, params, batch[i])
     return batch
 

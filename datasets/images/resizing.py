@@ -1,6 +1,7 @@
 """Bilinear, anti-aliased resizing as Pillow's, of whole images or of just a part, bit by bit alike.
 
-Images are arrays (height, width, channels) of uint8.
+Images are arrays (height, width, channels) of uint8. Those of other numbers, with any number of
+channels, are resized by Pillow, channel by channel.
 """
 
 import functools
@@ -53,28 +54,30 @@ def resize_region(
     """Compute ``resize(image, shape)[region]`` exactly, in less time.
 
     Args:
-        image: uint8 (height, width, channels).
+        image: (height, width, channels).
         shape: height and width of the whole resized image.
         region: the part of it that is wanted.
         mirrored: whether left and right of the result are exchanged.
-        out: where the result is written, uint8 (region.rows, region.columns, channels), contiguous.
+        out: where the result is written, (region.rows, region.columns, channels) of the image's
+            type, contiguous.
 
     Returns:
         ``out``; without it a new array or, if the image has this shape already, a view of it.
     """
     top, left, rows, columns = region
+    loops = pixel_loops if image.dtype == np.uint8 else lambda: pillow_resizing
     if image.shape[:2] == tuple(shape):
         pixels = image[top : top + rows, left : left + columns]
         if out is None:
             return pixels[:, ::-1] if mirrored else pixels
         if mirrored:
-            pixel_loops().mirror_region(image, region, out)
+            loops().mirror_region(image, region, out)
         else:
             out[...] = pixels
         return out
     if out is None:
-        out = np.empty((rows, columns, image.shape[2]), np.uint8)
-    pixel_loops().resize_region(image, shape, region, mirrored, out)
+        out = np.empty((rows, columns, image.shape[2]), image.dtype)
+    loops().resize_region(image, shape, region, mirrored, out)
     return out
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.images.bands import has_bands, tiff_reader
 from datasets.images.files import load_image
 from datasets.images.preprocessing import Preprocessing
 from utils import UserError
@@ -18,15 +19,18 @@ class Batch:
     """Images that could be read, and errors of those that could not."""
 
     paths: list[Path]  # one for each image
-    samples: np.ndarray  # uint8 (images, crop_size, crop_size, channels)
+    samples: np.ndarray  # uint8 or uint16 (images, crop_size, crop_size, channels)
     damaged: list[UserError]  # one error for each file that was met on the way
 
 
 def image_reader(target_size: int, crop_size: int, channels: int) -> Callable[[Path], np.ndarray]:
     """Return a function that reads a file as the test images of a training run are read.
 
-    It returns uint8 (crop_size, crop_size, channels) and raises UserError for damaged files.
+    It returns uint8, of many bands uint16, (crop_size, crop_size, channels), and raises UserError
+    for damaged files.
     """
+    if has_bands(channels):
+        tiff_reader()  # once, not as the fault of each file
     prepare = Preprocessing(test_size=target_size, crop_size=crop_size).test
 
     def read(path: Path) -> np.ndarray:

@@ -92,7 +92,7 @@ def file_split(
         names: paths relative to ``root / folder``.
         labels: original labels.
         folder: folder within the root.
-        channels: 3 for RGB, 1 for gray.
+        channels: 3 for RGB, 1 for gray, or the number of bands.
 
     Raises:
         UserError: some of the files are missing, or would not be in the folder.

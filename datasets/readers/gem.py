@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 _PART = re.compile(r"(train|trainval)([012])")
 _FOLDER = "images"
 _CROPPED = Preprocessing(256, 224, 224)
+_REFLECTANCE = 10_000  # number of Sentinel-2 for what reflects all light
+_PADDED = Preprocessing(64, 64, 64, vflip=0.5, pad=8, white=_REFLECTANCE)
 
 
 class _Source(NamedTuple):
@@ -32,7 +34,7 @@ class _Source(NamedTuple):
 
     suffix: str  # of the image files, which the lists leave out
     preprocessing: Preprocessing = _CROPPED
-    channels: int = 3  # 3 for RGB, 1 for gray
+    channels: int = 3  # 3 for RGB, 1 for gray; others are bands
     first_label: int = 0  # what the class 0 of the lists is called
     names: Sequence[str] = ()  # of the classes; none: those of their folders
 
@@ -44,6 +46,7 @@ _CLAMM = (
 _SOURCES = {
     "GEM-CUB": _Source(".jpg", first_label=1),
     "GEM-CLaMM": _Source(".tif", replace(_CROPPED, flip=0.0), channels=1, names=_CLAMM.split()),
+    "GEM-EuroSAT": _Source(".tif", _PADDED, channels=13),
 }
 
 
@@ -109,6 +112,12 @@ def read_cub(args: ReaderArgs, part: str | None = None) -> RawImageDataset:
 def read_clamm(args: ReaderArgs, part: str | None = None) -> RawImageDataset:
     """Read the Latin manuscripts of ICFHR 2016: https://clamm.irht.cnrs.fr."""
     return _read("GEM-CLaMM", args, part)
+
+
+@DATASETS.register("GEM-EuroSAT")
+def read_eurosat(args: ReaderArgs, part: str | None = None) -> RawImageDataset:
+    """Read the 13 bands of EuroSAT: https://github.com/phelber/EuroSAT."""
+    return _read("GEM-EuroSAT", args, part)
 
 
 _FOR_TRAINING, _PER_CLASS = 30, 50

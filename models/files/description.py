@@ -45,7 +45,8 @@ class ModelDescription:
     dataset: str  # name of the data set it was trained on
     labels: tuple[int, ...] | tuple[str, ...]  # original label of each class
     class_names: tuple[str, ...]  # name of each class
-    channels: int | None = None  # 3 for RGB, 1 for gray; None for documents, like the next two
+    # 3 for RGB, 1 for gray, others are bands; None for documents, like the next two
+    channels: int | None = None
     target_size: int | None = None  # pixels to which the shorter side of an image is resized
     crop_size: int | None = None  # pixels of the side of the center crop
     outputs: tuple[Output, ...] = ()  # one for each output of the network; the last one classifies
@@ -174,7 +175,7 @@ def _decode(content: bytes) -> ModelDescription:
 
 def _of_images(plain: Mapping) -> dict[str, object]:
     sizes = [plain[name] for name in _OF_IMAGES]
-    if not (_are(int, sizes) and sizes[0] in (1, 3) and 0 < min(sizes) <= max(sizes) < _MAX_SIDE):
+    if not (_are(int, sizes) and 0 < min(sizes) <= max(sizes) < _MAX_SIDE):
         raise ValueError(f"{sizes} are no channels and sizes of images")
     return dict(zip(_OF_IMAGES, sizes, strict=True))
 

@@ -32,6 +32,8 @@ class Preprocessing:
         crop_scale: range of the relative area of a part that is resized to the square, or to the
             size of the image, in training: instead of resizing, moving and cropping; or None.
         vflip: probability of mirroring top and bottom, in training.
+        pad: pixels of reflected border that training crops are cut from, too.
+        white: largest number of erased pixels.
     """
 
     train_size: int | tuple[int, int] | None = None
@@ -43,6 +45,8 @@ class Preprocessing:
     zoom: tuple[float, float] | None = None
     crop_scale: tuple[float, float] | None = None
     vflip: float = 0.0
+    pad: int = 0
+    white: int = 255
 
     def train(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A random variant of the image: resized, mirrored, erased, moved, cropped, in this order.
@@ -61,11 +65,13 @@ class Preprocessing:
         if self.vflip and rng.random() < self.vflip:
             image = image[::-1]
         if self.erasing:
-            image = random_erasing(image, rng, self.erasing)
+            image = random_erasing(image, rng, self.erasing, self.white)
         if self.crop_scale:
             return image
         if self.shift or self.zoom:
             image = shift_zoom(image, rng, self.shift, self.zoom)
+        if self.pad:
+            image = np.pad(image, [(self.pad, self.pad)] * 2 + [(0, 0)], mode="reflect")
         return random_crop(image, rng, self.crop_size) if self.crop_size else image
 
     def test(self, image: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
@@ -140,7 +146,7 @@ def random_resized_crop(
 
 
 def random_erasing(
-    image: np.ndarray, rng: np.random.Generator, probability: float = 0.5
+    image: np.ndarray, rng: np.random.Generator, probability: float = 0.5, white: int = 255
 ) -> np.ndarray:
     """Fills a random rectangle with uniformly random pixels, with the given probability.
 
@@ -155,7 +161,7 @@ def random_erasing(
     rows, columns = rectangle
     erased = image.copy()
     patch = erased[rows, columns]
-    patch[...] = rng.integers(0, 256, patch.shape, dtype=np.uint8)
+    patch[...] = rng.integers(0, white + 1, patch.shape, dtype=image.dtype)
     return erased
 
 

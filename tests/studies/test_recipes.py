@@ -53,7 +53,12 @@ def test_the_talk_and_the_challenge_share_their_trainings():
 
 @pytest.mark.parametrize(
     ("name", "count", "batches"),
-    [("CUB", 100, {8, 16, 32}), ("CIFAR-10", 250, {10, 25, 50}), ("CLaMM", 100, {8, 16, 32})],
+    [
+        ("CUB", 100, {8, 16, 32}),
+        ("CIFAR-10", 250, {10, 25, 50}),
+        ("EuroSAT", 250, {10, 25, 50}),
+        ("CLaMM", 100, {8, 16, 32}),
+    ],
 )
 def test_the_published_search(name, count, batches):
     parts = [p for p in load("baselines").paper if p.datasets[0].startswith(f"GEM-{name}_")]

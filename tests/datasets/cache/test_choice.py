@@ -426,7 +426,9 @@ def test_one_gigantic_image_among_many_is_counted(tmp_path, monkeypatch, caplog)
 
 def test_images_that_do_not_fit_are_not_all_looked_at(tmp_path, monkeypatch):
     looked_at = []
-    monkeypatch.setattr(choice, "image_size", lambda path: (looked_at.append(path), (100, 100))[1])
+    monkeypatch.setattr(
+        choice, "image_size", lambda path, _: (looked_at.append(path), (100, 100))[1]
+    )
     monkeypatch.setattr(choice, "available_memory", lambda: 10 * 100 * 100 * 3)
     selection = choice._Selection(choice.FileImages(range(1000)), np.arange(1000), None)
     assert not choice._fit([selection], "auto")

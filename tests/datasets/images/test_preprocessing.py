@@ -114,8 +114,8 @@ class WithoutPixels:
     def __getattr__(self, name):
         return getattr(self.rng, name)
 
-    def bytes(self, length):
-        return bytes(length)
+    def integers(self, *bounds, size=None, **options):
+        return np.zeros(size, np.uint8) if size else self.rng.integers(*bounds, **options)
 
 
 # CUB's usual photographs, resized to 512 pixels; a panorama; an icon.
@@ -325,6 +325,8 @@ SETTINGS = [
     Preprocessing(shift=0.15, vflip=0.5, erasing=0.5),
     Preprocessing(None, 64, 56, crop_scale=(0.4, 1), vflip=0.5, erasing=0.5),
     Preprocessing(shift=0.15, crop_scale=(0.9, 1), erasing=0.5),
+    Preprocessing(None, None, 40, vflip=0.5, pad=8, erasing=0.5),
+    Preprocessing(32, 32, 32, pad=8),
 ]
 
 
