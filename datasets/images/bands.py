@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 BYTES = 2  # of a number
 
 _PLAIN, _DEFLATE = (1,), (8, 32946)  # TIFF's numbers of compressions
-_MOST_PLANES = 2  # of TIFF's planar configurations: one plane for each band
+_BAND_BY_BAND = 2  # of TIFF's planar configurations
 _LARGEST = 2**28  # bytes of an image
-_MOST_DEFLATED = 2**20  # bytes of a compressed file: deflate makes zeros a thousandth
+_MOST_DEFLATED = 2**18  # bytes of a compressed file: deflate makes zeros a thousandth
 
 
 def has_bands(channels: int) -> bool:
@@ -57,7 +57,7 @@ def decode_bands(content: bytes, bands: int) -> np.ndarray:
         _check(page, bands)
         _check_segments(page, len(content))
         pixels = page.asarray(maxworkers=1)
-        if page.planarconfig == _MOST_PLANES:
+        if page.planarconfig == _BAND_BY_BAND:
             pixels = pixels.transpose(1, 2, 0)
         return np.ascontiguousarray(pixels, np.uint16)
 
@@ -86,7 +86,10 @@ def _check(page: "TiffPage", bands: int) -> None:
         raise ValueError(f"it has {count} bands of {kind}, not {bands} of uint16")
     if page.compression not in _PLAIN + _DEFLATE:
         raise ValueError(f"it is compressed by {page.compression.name}, not by deflate")
-    if page.imagedepth != 1 or page.imagewidth * page.imagelength * bands * BYTES > _LARGEST:
+    width, height = page.imagewidth, page.imagelength
+    if min(width, height) < 1 or page.imagedepth != 1:
+        raise ValueError(f"it has {width}x{height}x{page.imagedepth} pixels")
+    if width * height * bands * BYTES > _LARGEST:
         raise ValueError(f"more than {_LARGEST:,} bytes of pixels")
 
 

@@ -32,15 +32,20 @@ def resize_region(
     out[...] = np.asarray(result).reshape(out.shape)
 
 
-def _resize_numbers(image, shape, region, mirrored, out) -> None:
-    """Resize channels of any numbers one by one, in float32, and round to whole ones."""
+def _resize_numbers(
+    image: np.ndarray,
+    shape: tuple[int, int],
+    region: tuple[int, int, int, int],
+    mirrored: bool,
+    out: np.ndarray,
+) -> None:
+    """Resize 16-bit numbers channel by channel in float32, which holds them exactly, and round."""
     top, left, rows, columns = region
     for channel in range(image.shape[2]):
         numbers = Image.fromarray(image[:, :, channel].astype(np.float32))
         resized = np.asarray(numbers.resize((shape[1], shape[0]), _BILINEAR))
         part = resized[top : top + rows, left : left + columns]
-        part = part[:, ::-1] if mirrored else part
-        out[:, :, channel] = part if out.dtype.kind == "f" else np.rint(part)
+        out[:, :, channel] = np.rint(part[:, ::-1] if mirrored else part)
 
 
 def mirror_region(image: np.ndarray, region: tuple[int, int, int, int], out: np.ndarray) -> None:

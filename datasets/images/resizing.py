@@ -65,20 +65,23 @@ def resize_region(
         ``out``; without it a new array or, if the image has this shape already, a view of it.
     """
     top, left, rows, columns = region
-    loops = pixel_loops if image.dtype == np.uint8 else lambda: pillow_resizing
     if image.shape[:2] == tuple(shape):
         pixels = image[top : top + rows, left : left + columns]
         if out is None:
             return pixels[:, ::-1] if mirrored else pixels
         if mirrored:
-            loops().mirror_region(image, region, out)
+            _loops_for(image).mirror_region(image, region, out)
         else:
             out[...] = pixels
         return out
     if out is None:
         out = np.empty((rows, columns, image.shape[2]), image.dtype)
-    loops().resize_region(image, shape, region, mirrored, out)
+    _loops_for(image).resize_region(image, shape, region, mirrored, out)
     return out
+
+
+def _loops_for(image: np.ndarray) -> ModuleType:
+    return pixel_loops() if image.dtype == np.uint8 else pillow_resizing
 
 
 @functools.cache

@@ -23,9 +23,9 @@ SUFFIXES = ("", "-large", "-ilsvrcmean", "-caffe", "-sub2", "-SUB2-Caffe")
 ERASED = ("CUB", "NAB", "Cars", "Flowers", "MIT67Scenes", "Folder", "ORL")
 FILES = (
     *(*ERASED, "ILSVRC", "iNat", "iNat2018", "iNat2019", "Tiny-ImageNet", "Faces"),
-    *("VIPriors", "GEM-CUB", "GEM-CLaMM"),
+    *("VIPriors", "GEM-CUB", "GEM-CLaMM", "GEM-EuroSAT"),
 )
-GRAY = ("Digits", "ORL", "MNIST", "Fashion-MNIST", "GEM-CLaMM")
+NOT_RGB = ("GEM-EuroSAT", "Digits", "ORL", "MNIST", "Fashion-MNIST", "GEM-CLaMM")
 
 # Training size, test size, crop; mean and standard deviation; from the published implementation.
 SIZES = {
@@ -54,6 +54,7 @@ SIZES = {
     "VIPriors": ((256, 480), 256, 224),
     "GEM-CUB": (256, 224, 224),
     "GEM-CLaMM": (256, 224, 224),
+    "GEM-EuroSAT": (64, 64, 64),
     "GEM-CIFAR-10": (None, None, None),
 }
 STATISTICS = {
@@ -84,7 +85,7 @@ def test_all_data_sets_are_registered():
 @pytest.mark.parametrize("name", sorted(SIZES))
 def test_every_data_set_with_every_suffix(name, suffix, roots):
     fits = not ("large" in suffix and name not in FILES)
-    fits &= not (("mean" in suffix or "affe" in suffix) and name in GRAY)
+    fits &= not (("mean" in suffix or "affe" in suffix) and name in NOT_RGB)
     if not fits:
         with pytest.raises(UsageError, match=name):
             get_dataset(name + suffix, roots.get(name))
@@ -96,7 +97,7 @@ def test_every_data_set_with_every_suffix(name, suffix, roots):
         assert split.labels.dtype == np.int64
         assert set(split.labels.tolist()) == set(range(dataset.num_classes))
         image = split[len(split) - 1]
-        assert image.dtype == np.uint8
+        assert image.dtype == (np.uint16 if name == "GEM-EuroSAT" else np.uint8)
         assert image.shape[2] == dataset.channels
     assert list(dataset.labels) == sorted(dataset.labels)
     assert len(dataset.class_names) == len(dataset.labels)
@@ -121,6 +122,7 @@ def test_sizes_are_the_published_ones(name, roots):
     assert (settings.train_size, settings.test_size, settings.crop_size) == SIZES[name]
     assert settings.erasing == (0.5 if name in ERASED else 0)
     assert settings.flip == (0 if name in ("Digits", "MNIST", "SVHN", "GEM-CLaMM") else 0.5)
+    assert (settings.vflip, settings.pad) == ((0.5, 8) if name == "GEM-EuroSAT" else (0, 0))
     expected = 0 if name in FILES and name != "Tiny-ImageNet" else 0.15
     assert settings.shift == (0.125 if name == "GEM-CIFAR-10" else expected)  # 4 of 32 pixels
     assert settings.zoom == ((0.75, 1.25) if name == "CIFAR-10" else None)

@@ -1,6 +1,7 @@
 """Readers of images, and of images in the cache."""
 
 import hashlib
+import importlib.util
 import io
 import struct
 from pathlib import Path
@@ -10,6 +11,7 @@ from PIL import Image
 
 from datasets.cache.disk import StoredImages, stored_images
 from datasets.images.files import MAX_PIXELS, MAX_SIDE, load_image
+from tests.fake_data import write_bands
 from tests.hostile.reader import Reader
 from utils import UserError
 
@@ -41,6 +43,19 @@ def _reader(content: bytes) -> Reader:
         lambda folder: load_image(folder / "a.image"),
         _check_image,
     )
+
+
+def _check_bands(found: np.ndarray, valid: np.ndarray, folder: Path) -> None:
+    assert found.dtype == np.uint16 and found.ndim == 3 and found.shape[2] == 13
+    assert 0 < found.nbytes <= 2**28
+
+
+_BANDS = Reader(
+    lambda folder: write_bands(folder / "a.tif", size=(6, 5)),
+    ("a.tif",),
+    lambda folder: load_image(folder / "a.tif", 13),
+    _check_bands,
+)
 
 
 def _run_length_encoded_bmp() -> bytes:
@@ -97,5 +112,6 @@ FORMATS = {
 
 READERS = {
     **{name: _reader(content) for name, content in FORMATS.items()},
+    **({"TIFF of 13 bands": _BANDS} if importlib.util.find_spec("tifffile") else {}),
     "cached images": Reader(_write_cache, ("kept.images",), _read_cache, _check_cache),
 }

@@ -36,9 +36,9 @@ def without_values(build):
         return pool.submit(make).result()
 
 
-def small(body, conv=None):
+def small(body, conv=None, channels=3):
     def build():
-        image, x = image_input(3)
+        image, x = image_input(channels)
         return keras.Model(image, body(x, 10, True, *([conv] if conv else [])))
 
     return without_values(build)
@@ -162,6 +162,14 @@ def test_parameters_of_harmonic_networks(name):
     assert trainable(small(body, HARMONIC)) == ordinary
     level = Convolver(harmonic=True, level=2)
     assert trainable(small(body, level)) == ordinary - (9 - 3) * channels
+
+
+@pytest.mark.parametrize("conv", [None, FULL, HARMONIC], ids=repr)
+def test_the_first_convolution_takes_images_of_many_bands(conv):
+    body, *_ = COUNTS["resnet-50-v1.5"]
+    more = (13 - 3) * 7 * 7 * 64
+
+    assert trainable(small(body, conv, channels=13)) == trainable(small(body, conv)) + more
 
 
 def test_harmonic_convolutions_have_no_biases():

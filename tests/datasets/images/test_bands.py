@@ -83,6 +83,11 @@ REFUSED = {
     "cut": (lambda path: cut(write(path, bands()), 200), "parts of its pixels are missing"),
     "compressed": (lambda path: with_tag(write(path, bands()), 259, 5), "compressed by LZW"),
     "gigantic": (lambda path: with_tag(write(path, bands()), 257, 2**30), "more than 268,435,456"),
+    "much deflated": (
+        lambda path: write(path, bands(110, 110), **FORMS["deflate"]),
+        "compressed and has more than 262,144 bytes",
+    ),
+    "flat": (lambda path: with_tag(write(path, bands()), 257, 0), "it has 7x0x1 pixels"),
     "no strip": (lambda path: with_tag(write(path, bands()), 279, 0), "pixels are missing"),
 }
 

@@ -12,6 +12,7 @@ from tests.fake_data import (
     write_cub,
     write_gem_clamm,
     write_gem_cub,
+    write_gem_eurosat,
     write_lines,
     write_vipriors,
 )
@@ -64,6 +65,26 @@ def test_manuscripts_are_gray_and_never_mirrored(tmp_path):
     assert dataset.class_names == ("Caroline", "Cursiva", "Half_uncial")
 
 
+def test_every_split_of_eurosat_has_a_test_list_of_its_own(tmp_path):
+    pytest.importorskip("tifffile", reason="needs the package tifffile")
+    root = write_gem_eurosat(tmp_path)
+    (root / "test0.txt").rename(root / "test1.txt")
+    dataset = get_dataset("GEM-EuroSAT_train1", root)
+
+    assert dataset.input_shape == (64, 64, 13)
+    for kind in ("train", "validation", "test"):
+        split, path = dataset.splits[kind], root / f"{kind.removesuffix('idation')}1.txt"
+        assert list(split.names) == listed(path, ".tif")
+        labels = [int(line.split()[1]) for line in path.read_text().splitlines()]
+        assert [dataset.labels[c] for c in split.labels] == labels
+    assert dataset.labels == (0, 1, 2)
+    assert dataset.class_names == ("Land_1", "Land_2", "Land_3")
+    with pytest.raises(UserError, match=r"not contain GEM-EuroSAT: there is no trainval2\.txt"):
+        get_dataset("GEM-EuroSAT_trainval2", root)
+    with pytest.raises(UsageError, match="of GEM-EuroSAT have 13 channels"):
+        get_dataset("GEM-EuroSAT_train1-caffe", root)
+
+
 @pytest.mark.parametrize("part", ["train3", "test0", "trainval"])
 def test_unknown_splits_are_refused(part, tmp_path):
     with pytest.raises(UsageError, match=rf"GEM-CUB_{part}: the splits are GEM-CUB_train0 to"):
@@ -110,6 +131,26 @@ def test_published_lists(tmp_path):
     assert {*joined.test.names} == {*official.test.names}
     assert (len(split.train), len(split.validation)) == (50 * 20, 500)
     assert joined.labels == official.labels and joined.class_names == official.class_names
+
+
+def test_published_lists_of_eurosat(tmp_path):
+    pytest.importorskip("tifffile", reason="needs the package tifffile")
+    archive = SHARED / "gem-splits/gem-splits.tar.xz"
+    if not archive.is_file():
+        pytest.skip("needs GEM's lists beside the repository")
+    with tarfile.open(archive) as file:
+        file.extractall(tmp_path, filter="data")
+    root = tmp_path / "eurosat"
+    folder = root / "images/SeaLake"
+    folder.mkdir(parents=True)
+    for number in range(1, 3001):  # no image is read
+        (folder / f"SeaLake_{number}.tif").touch()
+    split, joined = (get_dataset(f"GEM-EuroSAT_{p}2", root) for p in ("train", "trainval"))
+
+    counts = [len(part) for part in (*split.splits.values(), joined.train)]
+    assert counts == [30, 20, 1950, 50]
+    assert {*joined.train.names} == {*split.train.names, *split.validation.names}
+    assert split.class_names == ("SeaLake",) and split.labels == (9,)
 
 
 def test_vipriors_trains_on_both_lists_or_holds_out_the_second(tmp_path):

@@ -159,7 +159,7 @@ def test_a_plain_description_is_read(tmp_path):
         ({"labels": [3, 1, [7]]}, "whole numbers or text"),
         ({"class_names": ["a", "b", 3]}, "names are text"),
         ({"dataset": None}, "names are text"),
-        ({"channels": 2}, "channels and sizes"),
+        ({"channels": 0}, "channels and sizes"),
         ({"channels": "1"}, "channels and sizes"),
         ({"crop_size": 0}, "channels and sizes"),
         ({"crop_size": 10**9}, "channels and sizes"),
