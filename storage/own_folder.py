@@ -18,15 +18,17 @@ def own_folder(folder: Path) -> Path:
     """Return a folder, which is made if it does not exist, once it is safe to run its files.
 
     Raises:
-        OSError: it cannot be made, or others can write to it.
+        OSError: it cannot be made, or others can write to it or replace it.
     """
-    folder = folder.absolute()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = folder.stat()
-    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise PermissionError(f"others can write to {folder}")
-    for parent in folder.resolve().parents:
-        mode = parent.stat().st_mode
-        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:  # they could replace the folder
-            raise PermissionError(f"others can write to {parent}")
+    folder = folder.resolve()  # links on the way could be replaced later
+    for missing in reversed([path for path in (folder, *folder.parents) if not path.is_dir()]):
+        missing.mkdir(mode=0o700, exist_ok=True)  # whatever the umask lets a group do
+    user = os.geteuid()
+    for path, owners in ((folder, {user}), *((parent, {user, 0}) for parent in folder.parents)):
+        status = path.stat()
+        # In a sticky folder like /tmp, others cannot replace what is not theirs.
+        is_sticky = path != folder and status.st_mode & stat.S_ISVTX
+        is_open = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not is_sticky
+        if status.st_uid not in owners or is_open:
+            raise PermissionError(f"others can write to {path}")
     return folder
