@@ -4,7 +4,6 @@ Images are contiguous uint8 arrays (height, width, channels) with 1 or 3 channel
 """
 
 import functools
-import logging
 import math
 from collections.abc import Callable
 from types import ModuleType
@@ -13,9 +12,7 @@ import numpy as np
 from PIL import Image
 
 from datasets.images import pillow_operations
-from utils import one_line
-
-logger = logging.getLogger(__name__)
+from datasets.images.compiled_loops import compiled_or
 
 _LEVELS = np.arange(256)
 
@@ -29,30 +26,21 @@ Way = Image.Resampling | None
 @functools.cache
 def pixel_loops() -> ModuleType:
     """Return ``numba_operations``, or ``pillow_operations`` where Numba does not work."""
-    try:
-        from datasets.images import numba_operations
-
-        if _equals_pillow(numba_operations):
-            return numba_operations
-        reason = "it would change pixels"
-    except Exception as error:  # there are many reasons, and none keeps Pillow from working
-        reason = one_line(error)
-    logger.warning("Images are augmented slowly, without Numba: %s", reason)
-    return pillow_operations
+    name = "datasets.images.numba_operations"
+    return compiled_or(pillow_operations, name, _pixels, "Images are augmented")
 
 
-def _equals_pillow(loops: ModuleType) -> bool:
-    """Compare with Pillow's pixels."""
+def _pixels(loops: ModuleType) -> np.ndarray:
+    """Return an image that all loops have changed."""
     image = np.random.default_rng(0).integers(0, 256, (23, 37, 3), np.uint8)
-    results = image.copy(), image.copy()
-    for way, changed in zip((loops, pillow_operations), results, strict=True):
-        way.color(changed, 1.7)
-        way.sharpen(changed, 1.9)
-        way.affine(changed, _rotation(23, 37, 17), (128, 128, 128))
-        way.lookup(changed, way.histogram(changed).astype(np.uint8))
-        way.blend(changed, int(way.gray_mean(changed)), 0.7)
-        way.mix(changed, image, 77, changed)
-    return np.array_equal(*results)
+    changed = image.copy()
+    loops.color(changed, 1.7)
+    loops.sharpen(changed, 1.9)
+    loops.affine(changed, _rotation(23, 37, 17), (128, 128, 128))
+    loops.lookup(changed, loops.histogram(changed).astype(np.uint8))
+    loops.blend(changed, int(loops.gray_mean(changed)), 0.7)
+    loops.mix(changed, image, 77, changed)
+    return changed
 
 
 def autocontrast(image: np.ndarray) -> None:

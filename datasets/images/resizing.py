@@ -5,16 +5,13 @@ channels, are resized by Pillow, channel by channel.
 """
 
 import functools
-import logging
 from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 
 from datasets.images import pillow_resizing
-from utils import one_line
-
-logger = logging.getLogger(__name__)
+from datasets.images.compiled_loops import compiled_or
 
 
 class Region(NamedTuple):
@@ -91,26 +88,17 @@ def pixel_loops() -> ModuleType:
     The first call takes a second, and seconds when the loops have to be compiled. Threads that
     come here in the meantime wait, since Python imports a module only once.
     """
-    try:
-        from datasets.images import numba_resizing
-
-        if _equals_pillow(numba_resizing):
-            return numba_resizing
-        reason = "it would change pixels"
-    except Exception as error:  # there are many reasons, and none keeps Pillow from working
-        reason = one_line(error)
-    logger.warning("Images are resized slowly, without Numba: %s", reason)
-    return pillow_resizing
+    name = "datasets.images.numba_resizing"
+    return compiled_or(pillow_resizing, name, _pixels, "Images are resized")
 
 
-def _equals_pillow(loops: ModuleType) -> bool:
-    """Compare with Pillow's pixels, on an image made larger and smaller."""
+def _pixels(loops: ModuleType) -> np.ndarray:
+    """Return the pixels of an image made larger and smaller."""
     image = np.random.default_rng(0).integers(0, 256, (53, 67, 3), np.uint8)
+    results = []
     for shape in (71, 84), (24, 31):
         region = Region(1, 2, shape[0] - 3, shape[1] - 4)
-        results = np.zeros((2, region.rows, region.columns, 3), np.uint8)
-        for way, out in zip((loops, pillow_resizing), results, strict=True):
-            way.resize_region(image, shape, region, True, out)
-        if not np.array_equal(*results):
-            return False
-    return True
+        out = np.zeros((region.rows, region.columns, 3), np.uint8)
+        loops.resize_region(image, shape, region, True, out)
+        results.append(out.ravel())
+    return np.concatenate(results)

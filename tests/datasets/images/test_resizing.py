@@ -183,7 +183,7 @@ def test_loops_that_would_change_pixels_are_not_used(monkeypatch, caplog):
             pillow_resizing.resize_region(image, shape, region, mirrored, out)
             out[-1, -1, -1] ^= 1
 
-    monkeypatch.setattr(datasets.images, "numba_resizing", Wrong())
+    monkeypatch.setitem(sys.modules, "datasets.images.numba_resizing", Wrong())
     pixel_loops.cache_clear()
     try:
         assert pixel_loops() is pillow_resizing

@@ -1,0 +1,34 @@
+"""The choice between loops over pixels that Numba compiles and the same in Pillow."""
+
+import importlib
+import logging
+from collections.abc import Callable
+from types import ModuleType
+
+import numpy as np
+
+from utils import one_line
+
+logger = logging.getLogger(__name__)
+
+
+def compiled_or(
+    pillow: ModuleType, name: str, pixels: Callable[[ModuleType], np.ndarray], what: str
+) -> ModuleType:
+    """Return the module of compiled loops, or Pillow's where Numba does not work.
+
+    Args:
+        pillow: module with the same functions.
+        name: of the compiled one, which is imported here.
+        pixels: computes the pixels by which both are compared.
+        what: is slow without Numba, for the warning.
+    """
+    try:
+        loops = importlib.import_module(name)
+        if np.array_equal(pixels(loops), pixels(pillow)):
+            return loops
+        reason = "it would change pixels"
+    except Exception as error:  # there are many reasons, and none keeps Pillow from working
+        reason = one_line(error)
+    logger.warning("%s slowly, without Numba: %s", what, reason)
+    return pillow
