@@ -4,16 +4,19 @@ Source: He et al., Deep Residual Learning for Image Recognition (CVPR 2016),
 https://arxiv.org/abs/1512.03385, in the form that is usual for CIFAR in PyTorch.
 """
 
+from functools import partial
+
 from keras import KerasTensor, layers
 
-from models.layers.batch_normalization import PYTORCH, batch_normalization
-from models.layers.convolver import ORDINARY, Convolver
-from models.layers.dense_maps import torch_initializers
+from models.layers.convolver import ORDINARY, Convolver, normalized_convolution
+from models.layers.dense_maps import TORCH_KERNEL, torch_initializers
 from models.layers.outputs import average_pool, output_layer
 from models.registry import BACKBONES
 
 CHANNELS = (64, 128, 256, 512)
 BLOCKS = 2
+
+_convolution = partial(normalized_convolution, initializer=TORCH_KERNEL)
 
 
 @BACKBONES.register("cifar-resnet-18")
@@ -38,23 +41,3 @@ def _block(x: KerasTensor, channels: int, stride: int, label: str, conv: Convolv
     if stride > 1 or x.shape[-1] != channels:
         x = _convolution(x, channels, 1, stride, f"{label}_shortcut", conv)
     return layers.ReLU()(layers.Add()([y, x]))
-
-
-def _convolution(
-    x: KerasTensor,
-    channels: int,
-    size: int,
-    stride: int,
-    label: str,
-    conv: Convolver,
-    first: bool = False,
-) -> KerasTensor:
-    x = conv(
-        *(x, channels, size, stride),
-        padding=1,
-        first=first,
-        use_bias=False,
-        kernel_initializer=torch_initializers(size * size * x.shape[-1])["kernel_initializer"],
-        name=f"conv{label}",
-    )
-    return batch_normalization(f"bn{label}", **PYTORCH)(x)

@@ -10,7 +10,7 @@ from functools import partial
 from keras import KerasTensor, initializers, layers
 
 from models.layers.batch_normalization import PYTORCH, batch_normalization
-from models.layers.convolver import ORDINARY, Convolver
+from models.layers.convolver import ORDINARY, Convolver, normalized_convolution
 from models.layers.dense_maps import dense_on_map, torch_initializers
 from models.layers.outputs import output_layer
 from models.registry import BACKBONES
@@ -21,6 +21,8 @@ SIDE = 7  # of the last feature map, for images of 112 pixels
 
 VARIANTS = {"iresnet-50": (3, 4, 14, 3), "iresnet-100": (3, 13, 30, 3)}
 """The number of blocks of each stage."""
+
+_convolution = partial(normalized_convolution, initializer=initializers.RandomNormal(0.0, 0.1))
 
 
 def iresnet(
@@ -50,26 +52,6 @@ def _block(x: KerasTensor, channels: int, stride: int, label: str, conv: Convolv
     if stride > 1:
         x = _convolution(x, channels, 1, stride, f"{label}_shortcut", conv)
     return layers.Add()([y, x])
-
-
-def _convolution(
-    x: KerasTensor,
-    channels: int,
-    size: int,
-    stride: int,
-    label: str,
-    conv: Convolver,
-    first: bool = False,
-) -> KerasTensor:
-    x = conv(
-        *(x, channels, size, stride),
-        padding=1,
-        first=first,
-        use_bias=False,
-        kernel_initializer=initializers.RandomNormal(0.0, 0.1),
-        name=f"conv{label}",
-    )
-    return batch_normalization(f"bn{label}", **PYTORCH)(x)
 
 
 def _prelu(x: KerasTensor, name: str) -> KerasTensor:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from keras import KerasTensor, layers
+from keras.initializers import Initializer
 
+from models.layers.batch_normalization import PYTORCH, batch_normalization
 from models.layers.convolution import conv2d
 from models.layers.harmonic import HarmonicConv2D, normalized_block
 
@@ -78,3 +80,37 @@ class Convolver:
 
 
 ORDINARY = Convolver()
+
+
+def normalized_convolution(
+    x: KerasTensor,
+    channels: int,
+    size: int,
+    stride: int,
+    label: str,
+    conv: Convolver,
+    first: bool = False,
+    *,
+    initializer: Initializer,
+) -> KerasTensor:
+    """Convolve without bias, padded by 1 pixel, and normalize as PyTorch does.
+
+    Args:
+        x: maps whose channels come last.
+        channels: of the result.
+        size: side of the kernel.
+        stride: in both directions.
+        label: what follows ``conv`` and ``bn`` in the names of the layers.
+        conv: kind of convolution.
+        first: whether it is the first layer of the network.
+        initializer: of the kernel.
+    """
+    x = conv(
+        *(x, channels, size, stride),
+        padding=1,
+        first=first,
+        use_bias=False,
+        kernel_initializer=initializer,
+        name=f"conv{label}",
+    )
+    return batch_normalization(f"bn{label}", **PYTORCH)(x)

@@ -10,6 +10,9 @@ from models.layers.outputs import average_pool
 DENSE_ON_MAP = "fc"
 """Name of the layer with which a backbone turns its last feature map into features."""
 
+TORCH_KERNEL = initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+"""PyTorch's default for kernels: uniform within ± 1 / sqrt(fan_in)."""
+
 
 def dense_on_map(
     x: KerasTensor, units: int, sides: tuple[int, int], name: str = DENSE_ON_MAP
@@ -34,6 +37,6 @@ def torch_initializers(fan_in: int) -> dict[str, initializers.Initializer]:
     """Return the initializers of kernel and bias, both uniform within ± 1 / sqrt(fan_in)."""
     limit = fan_in**-0.5
     return {
-        "kernel_initializer": initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
+        "kernel_initializer": TORCH_KERNEL,
         "bias_initializer": initializers.RandomUniform(-limit, limit),
     }
