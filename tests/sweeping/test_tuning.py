@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeping.grid import LOSSES
 from sweeping.space import first_candidates
 from sweeping.trials import FAILED, FINISHED, STOPPED, Plan, read_trials, winner
 from tests.sweeping import fake_training
@@ -68,23 +69,28 @@ def test_a_search_that_goes_on_keeps_its_trials_and_trains_none_again(searches):
             assert log.count("from epoch 1\n") + log.count("boom") == 1 + again
 
 
+def test_the_first_trial_is_finished_and_the_second_stopped_where_it_is_behind(searches):
+    """At the first rung, after a ninth of the epochs: the other objective is better there."""
+    _, (ahead, behind), _ = searches
+    assert (ahead.status, len(ahead.accuracies)) == (FINISHED, EPOCHS)
+    assert (behind.status, len(behind.accuracies)) == (STOPPED, 1)
+
+
 def test_trials_end_as_they_should(searches):
     _, _, trials = searches
     best = winner(trials)
     for trial in trials:
-        rate = trial.candidate.learning_rate
-        expected = [fake_training.accuracy(rate, e + 1) for e in range(len(trial.accuracies))]
-        assert list(trial.accuracies) == expected
+        command = LOSSES[trial.candidate.objective].command
+        rate, epochs = trial.candidate.learning_rate, len(trial.accuracies)
+        reached = [fake_training.accuracy(command, rate, e) for e in range(1, epochs + 1)]
+        assert list(trial.accuracies) == reached
+        possible = {0: FAILED, 1: STOPPED, 3: STOPPED, EPOCHS: FINISHED}  # rungs at 1 and 3
+        assert trial.status == possible[epochs]
         assert (trial.status == FAILED) == (rate > fake_training.HIGHEST)
-        if trial.status == FINISHED:
-            assert len(trial.accuracies) == EPOCHS
-            assert trial.accuracies[-1] <= best.accuracies[-1]
-        if trial.status == STOPPED:  # at a rung, by a better one
-            assert len(trial.accuracies) in (1, 3)
-            others = [t for t in trials if len(t.accuracies) >= len(trial.accuracies)]
-            at = len(trial.accuracies) - 1
-            assert trial.accuracies[at] < max(t.accuracies[at] for t in others)
-    assert {t.status for t in trials} >= {FINISHED}
+        assert trial.status != FINISHED or trial.accuracies[-1] <= best.accuracies[-1]
+        assert trial.status != STOPPED or trial.accuracies[-1] < max(
+            t.accuracies[epochs - 1] for t in trials if len(t.accuracies) > epochs
+        )
 
 
 def test_no_process_is_left(searches):
