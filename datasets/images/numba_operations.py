@@ -4,13 +4,14 @@ Importing this module imports Numba and compiles the loops, or loads them from N
 ``operations`` does, when an image has to be changed.
 
 Pixels are computed as in Pillow's C: blends in single precision, cut off to whole gray levels;
-nearest pixels by coordinates in multiples of 2**-16.
+nearest pixels by coordinates in multiples of 2**-16. Numba computes whole numbers in 64 bits, for
+which vector instructions are few and slow: sums are made int32 before they are used.
 """
 
 import math
 
 import numpy as np
-from numba import float32, int32, int64, intp, types, uint8, uintp
+from numba import float32, int32, int64, intp, types, uint8, uint16, uintp
 
 from datasets.images.numba_resizing import READ_ONLY, WRITABLE, compiled, copy, inner, lines_of
 
@@ -80,7 +81,7 @@ def affine(image: np.ndarray, matrix: tuple[float, ...], fill: tuple[int, ...]) 
 @inner
 def _blend(base, value, factor):
     """Return base + factor * (value - base), within 0 to 255 and cut off."""
-    mixed = float32(base) + factor * float32(value - base)
+    mixed = float32(base) + factor * float32(int32(value - base))
     return uint8(min(max(mixed, float32(0)), float32(255)))
 
 
@@ -113,9 +114,8 @@ def _gray_levels(line, out):
     Of all bytes, since LLVM turns that into vector instructions.
     """
     for j in range(uintp(len(line)) - _TWO):
-        red, green, blue = int32(line[j]), int32(line[j + _ONE]), int32(line[j + _TWO])
-        total = red * int32(19595) + green * int32(38470) + blue * int32(7471) + int32(32768)
-        out[j] = uint8(total >> int32(16))
+        red, green, blue = line[j], line[j + _ONE], line[j + _TWO]
+        out[j] = uint8(int32(red * 19595 + green * 38470 + blue * 7471 + 32768) >> int32(16))
 
 
 def _gray_total_loop(lines):
@@ -147,14 +147,15 @@ def _color_loop(lines, factor):
 
 def _sharpen_loop(lines, channels, factor, out):
     size, step = uintp(lines.shape[1]), uintp(channels)
+    sums = np.empty(size, np.uint16)  # of three lines
     for y in range(1, len(lines) - 1):
         above, line, below, target = lines[y - 1], lines[y], lines[y + 1], out[y]
+        for j in range(size):
+            sums[j] = uint16(above[j]) + uint16(line[j]) + uint16(below[j])
         for j in range(step, size - step):
-            left, right = j - step, j + step
-            total = int32(above[left]) + int32(above[j]) + int32(above[right])
-            total += int32(line[left]) + int32(5) * int32(line[j]) + int32(line[right])
-            total += int32(below[left]) + int32(below[j]) + int32(below[right])
-            smooth = int32((total + int32(6)) // int32(13))
+            total = sums[j - step] + sums[j] + sums[j + step] + uint16(4) * uint16(line[j])
+            smooth = int32(int32(uint16(total + uint16(6))) * int32(5042))
+            smooth = int32(smooth >> int32(16))  # divided by 13, exactly up to 6,553
             target[j] = _blend(smooth, int32(line[j]), factor)
 
 
@@ -163,8 +164,7 @@ def _mix_loop(lines, others, weight, out):
     for y in range(uintp(len(lines))):
         line, other, target = lines[y], others[y], out[y]
         for j in range(uintp(len(line))):
-            total = int32(line[j]) * own + int32(other[j]) * weight + int32(128)
-            target[j] = uint8(total >> int32(8))
+            target[j] = uint8(int32(line[j] * own + other[j] * weight + 128) >> int32(8))
 
 
 @inner

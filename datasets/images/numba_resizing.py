@@ -144,7 +144,7 @@ def copy(source, target):
 
 
 @inner
-def _spread(line, offsets, channels, out):
+def gather(line, offsets, channels, out):
     """Gather the pixels at the given offsets; what follows the last one is arbitrary."""
     j = uintp(0)
     for x in range(uintp(len(offsets))):
@@ -159,8 +159,8 @@ def _horizontal(line, offsets, channels, weights, spread, sums, out):
     """Resize one line to ``len(weights[0])`` bytes."""
     taps, size = weights.shape
     for k in range(0, taps, 2):
-        _spread(line[k * channels :], offsets, uintp(channels), spread[0])
-        _spread(line[(k + 1) * channels :], offsets, uintp(channels), spread[1])
+        gather(line[k * channels :], offsets, uintp(channels), spread[0])
+        gather(line[(k + 1) * channels :], offsets, uintp(channels), spread[1])
         a, b, v, w = spread[0], spread[1], weights[k], weights[k + 1]
         if taps == 2:
             for j in range(uintp(size)):
@@ -224,7 +224,7 @@ def _mirror_region(lines, channels, top, left, out):
     spread = np.empty(size + _SLACK, np.uint8)
     for y in range(rows):
         copy(lines[top + y, start : start + size], line)
-        _spread(line, offsets, uintp(channels), spread)
+        gather(line, offsets, uintp(channels), spread)
         copy(spread[:size], out[y])
 
 

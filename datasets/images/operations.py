@@ -4,6 +4,7 @@ Images are contiguous uint8 arrays (height, width, channels) with 1 or 3 channel
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from types import ModuleType
@@ -15,6 +16,7 @@ from datasets.images import pillow_operations
 from datasets.images.compiled_loops import compiled_or
 
 _LEVELS = np.arange(256)
+_INTERPOLATED = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 
 Fill = tuple[int, ...]
 """Gray levels of what an operation uncovers, one for each channel."""
@@ -41,6 +43,22 @@ def _pixels(loops: ModuleType) -> np.ndarray:
     loops.blend(changed, int(loops.gray_mean(changed)), 0.7)
     loops.mix(changed, image, 77, changed)
     return changed
+
+
+@functools.cache
+def interpolation() -> ModuleType:
+    """Return ``numba_interpolation``, or ``pillow_operations`` where Numba does not work."""
+    name = "datasets.images.numba_interpolation"
+    return compiled_or(pillow_operations, name, _interpolated, "Images are interpolated")
+
+
+def _interpolated(loops: ModuleType) -> np.ndarray:
+    """Return an image that has been rotated and moved."""
+    image = np.random.default_rng(0).integers(0, 256, (23, 37, 3), np.uint8)
+    moved = 1, 0, 4.7, 0, 1, 0
+    for matrix, way in itertools.product((_rotation(23, 37, 17), moved), _INTERPOLATED):
+        loops.transform(image, matrix, (128, 128, 128), way)
+    return image
 
 
 def autocontrast(image: np.ndarray) -> None:
@@ -85,7 +103,9 @@ def posterize(image: np.ndarray, bits: int) -> None:
 
 def solarize(image: np.ndarray, threshold: int) -> None:
     """Invert all gray levels from the threshold on."""
-    _lookup(image, np.where(threshold <= _LEVELS, 255 - _LEVELS, _LEVELS))
+    inverted = (image >= threshold).view(np.uint8)
+    np.negative(inverted, out=inverted)  # 255, or all bits
+    image ^= inverted  # which is 255 minus the level
 
 
 def solarize_add(image: np.ndarray, amount: int) -> None:
@@ -171,4 +191,4 @@ def _transform(image: np.ndarray, matrix: tuple[float, ...], fill: Fill, resampl
     if resampling is None:
         pixel_loops().affine(image, matrix, fill)
     else:
-        pillow_operations.transform(image, matrix, fill, resampling)
+        interpolation().transform(image, matrix, fill, resampling)

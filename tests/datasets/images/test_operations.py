@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from datasets.images import numba_operations, operations, pillow_operations
+from datasets.images import (
+    numba_interpolation,
+    numba_operations,
+    operations,
+    pillow_operations,
+)
 
 RNG = np.random.default_rng(5)
 FILL = (128, 127, 126)
@@ -169,19 +174,55 @@ def test_operations_are_those_of_pillow(loops):
                 np.testing.assert_array_equal(actual, np.asarray(expected).reshape(source.shape))
 
 
-def test_interpolated_geometry_is_that_of_pillow():
-    image = random_image()
-    for way in (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC):
-        actual = changed(operations.rotate, image, 20.0, FILL, way)
-        expected = pillow(image).rotate(20.0, way, fillcolor=FILL)
-        np.testing.assert_allclose(actual, np.asarray(expected), atol=1)
+@pytest.mark.parametrize("way", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
+@pytest.mark.parametrize("shape", [(31, 44, 3), (40, 40, 1), (2, 5, 3), (1, 1, 1), (3, 1, 3)])
+def test_interpolated_geometry_is_that_of_pillow_bit_by_bit(shape, way):
+    height, width, channels = shape
+    image = random_image(*shape)
+    image[RNG.random(shape) < 0.3] = 0
+    image[RNG.random(shape) < 0.3] = 255  # bicubic values exceed both
+    picture = pillow(image if channels == 3 else image[..., 0])
+    fill = FILL[:channels]
+    turn, shear, moved = (RNG.uniform(-1, 1, 3) * (180, 0.5, width)).tolist()
+    cos, sin = math.cos(math.radians(turn)), math.sin(math.radians(turn))
+    x, y = width / 2, height / 2
+    for operation, argument, matrix in (
+        (
+            operations.rotate,
+            turn,
+            (cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y),
+        ),
+        (operations.rotate, 0.0, (1, 0, 0, 0, 1, 0)),
+        (operations.shear_x, shear, (1, shear, -shear / 2, 0, 1, 0)),
+        (operations.shear_x, 0.25, (1, 0.25, -0.125, 0, 1, 0)),
+        (operations.shear_y, shear, (1, 0, 0, shear, 1, -shear / 2)),
+        (operations.translate_x, moved, (1, 0, moved, 0, 1, 0)),
+        (operations.translate_y, -1.5, (1, 0, 0, 0, 1, -1.5)),
+        (operations.translate_y, 100.0, (1, 0, 0, 0, 1, 100)),  # out of sight
+    ):
+        actual = changed(operation, image, argument, fill, way)
+        color = fill if channels == 3 else fill[0]
+        expected = picture.transform(
+            picture.size, Image.Transform.AFFINE, matrix, way, fillcolor=color
+        )
+        np.testing.assert_array_equal(actual, np.asarray(expected).reshape(shape))
+    assert operations.interpolation() is numba_interpolation
 
 
-def test_pillow_takes_over_where_numba_computes_other_pixels(monkeypatch, caplog):
-    operations.pixel_loops.cache_clear()
-    monkeypatch.setattr(numba_operations, "sharpen", lambda image, factor: None)
-    assert operations.pixel_loops() is pillow_operations
+@pytest.mark.parametrize(
+    ("choice", "loops", "name"),
+    [
+        (operations.pixel_loops, numba_operations, "sharpen"),
+        (operations.interpolation, numba_interpolation, "transform"),
+    ],
+)
+def test_pillow_takes_over_where_numba_computes_other_pixels(
+    monkeypatch, caplog, choice, loops, name
+):
+    choice.cache_clear()
+    monkeypatch.setattr(loops, name, lambda image, *arguments: None)
+    assert choice() is pillow_operations
     assert "it would change pixels" in caplog.text
-    operations.pixel_loops.cache_clear()
+    choice.cache_clear()
     monkeypatch.undo()
-    assert operations.pixel_loops() is numba_operations
+    assert choice() is loops
