@@ -28,8 +28,8 @@ STUDY = Study(
     "Random subsets of AG News, classified with word vectors, a GRU and a dense layer. The paper "
     "does not say how it chose the learning rate; here it is chosen on held-out documents of "
     "three subsets. "
-    "With few documents, the rate that was best for cross-entropy with 100 documents may be too "
-    "high: a second table has its accuracy at a lower one.",
+    "That rate, chosen with 100 documents per class, may be too high for cross-entropy with fewer, "
+    "so a second table shows its accuracy at a lower one.",
     paper=(
         Part(
             "AG News",
