@@ -41,8 +41,16 @@ LOW, HIGH, WIDE = (0.30, 0.31, 0.32), (0.50, 0.52, 0.51), (0.2, 0.6, 0.4)
         ((LOW, HIGH), (LOW, WIDE), "in part"),
         ((LOW, HIGH), (HIGH, LOW), "in part"),
         ((LOW, WIDE), (HIGH, LOW), "not supported"),
-        ((LOW, HIGH), (LOW[:1], HIGH[:1]), "open, too few runs; the sign is that of the claim"),
-        ((LOW, HIGH), (HIGH[:1], LOW[:1]), "open, too few runs; the sign is not that of the claim"),
+        (
+            (LOW, HIGH),
+            (LOW[:1], HIGH[:1]),
+            "inconclusive, too few runs; the sign agrees with the claim",
+        ),
+        (
+            (LOW, HIGH),
+            (HIGH[:1], LOW[:1]),
+            "inconclusive, too few runs; the sign disagrees with the claim",
+        ),
     ],
 )
 def test_verdicts(stored, large, small, verdict):
