@@ -131,7 +131,8 @@ def _difference(claim: Claim, dataset: str, protocol: str) -> _Difference | None
 def _verdict(differences: Sequence[_Difference]) -> str:
     if any(found.p is None for found in differences):
         agree = all(found.points > 0 for found in differences)
-        return f"inconclusive, too few runs; the sign {'agrees' if agree else 'disagrees'} with the claim"
+        sign = "agrees" if agree else "disagrees"
+        return f"inconclusive, too few runs; the sign {sign} with the claim"
     support = [found.points > 0 and found.p < SIGNIFICANT for found in differences]
     return "supported" if all(support) else "in part" if any(support) else "not supported"
 
