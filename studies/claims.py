@@ -102,7 +102,10 @@ def verdict_on(claim: Claim, protocol: str) -> str:
     differences = [found for found in measured if found]
     if not differences:
         return NOT_RUN
-    return f"**{_verdict(differences)}**: {'; '.join(map(_shown, differences))}"
+    verdict, count = _verdict(differences), len(differences)
+    if count < len(claim.datasets):
+        verdict += f" so far, {count} of {len(claim.datasets)} sizes"
+    return f"**{verdict}**: {'; '.join(map(_shown, differences))}"
 
 
 @dataclass(frozen=True)
