@@ -317,6 +317,11 @@ def write_gem_eurosat(root: Path, classes: int = 3, train: int = 4, test: int = 
     return _write_gem(root, form, ".tif", classes, train, test, write_bands)
 
 
+def write_gem_isic(root: Path, classes: int = 3, train: int = 4, test: int = 2) -> Path:
+    """Skin lesions with the lists of GEM, all in one folder."""
+    return _write_gem(root, "ISIC_{0}_{1}", ".jpg", classes, train, test)
+
+
 def _write_gem(
     root: Path, form: str, suffix: str, classes: int, train: int, test: int, write=write_image
 ) -> Path:
@@ -364,6 +369,7 @@ WRITERS = {
     "GEM-CUB": write_gem_cub,
     "GEM-CLaMM": write_gem_clamm,
     "GEM-EuroSAT": write_gem_eurosat,
+    "GEM-ISIC": write_gem_isic,
     "GEM-CIFAR-10": write_gem_cifar10,
 }
 """Writers by the name of the data set; Digits needs no files."""

@@ -115,7 +115,7 @@ def measured_normalization(dataset: ImageDataset) -> Normalization:
 def _sizes(parsed: DatasetName, default: Preprocessing, target_size, crop_size) -> Preprocessing:
     if not parsed.large and target_size is None and crop_size is None:
         return default
-    if default.crop_size is None:
+    if default.train_size is None:
         raise UsageError(f"the images of {parsed.base} have a fixed size")
     if parsed.large:
         default = replace(default, train_size=_LARGE[0], test_size=_LARGE[0], crop_size=_LARGE[1])

@@ -27,6 +27,7 @@ _FOLDER = "images"
 _CROPPED = Preprocessing(256, 224, 224)
 _REFLECTANCE = 10_000  # number of Sentinel-2 for what reflects all light
 _PADDED = Preprocessing(64, 64, 64, vflip=0.5, pad=8, white=_REFLECTANCE)
+_PADDED_SMALL = Preprocessing(crop_size=32, pad=4)
 
 
 class _Source(NamedTuple):
@@ -43,10 +44,12 @@ _CLAMM = (
     "Caroline Cursiva Half_uncial Humanistic Humanistic_Cursive Hybrida Praegothica Semihybrida "
     "Semitextualis Southern_Textualis Textualis Uncial"
 )
+_ISIC = "MEL NV BCC AKIEC BKL DF VASC".split()  # in the order of the challenge
 _SOURCES = {
     "GEM-CUB": _Source(".jpg", first_label=1),
     "GEM-CLaMM": _Source(".tif", replace(_CROPPED, flip=0.0), channels=1, names=_CLAMM.split()),
     "GEM-EuroSAT": _Source(".tif", _PADDED, channels=13),
+    "GEM-ISIC": _Source(".jpg", replace(_CROPPED, vflip=0.5), names=_ISIC),
 }
 
 
@@ -120,6 +123,12 @@ def read_eurosat(args: ReaderArgs, part: str | None = None) -> RawImageDataset:
     return _read("GEM-EuroSAT", args, part)
 
 
+@DATASETS.register("GEM-ISIC")
+def read_isic(args: ReaderArgs, part: str | None = None) -> RawImageDataset:
+    """Read the skin lesions of ISIC 2018, task 3: https://challenge.isic-archive.com/data/#2018."""
+    return _read("GEM-ISIC", args, part)
+
+
 _FOR_TRAINING, _PER_CLASS = 30, 50
 
 
@@ -138,7 +147,7 @@ def read_cifar(args: ReaderArgs, part: str | None = None) -> RawImageDataset:
     if kind == "train":
         kept["validation"] = (middle, end)
     splits = {name: _slice_of_classes(raw.train, *bounds) for name, bounds in kept.items()}
-    return replace(raw, **splits, preprocessing=Preprocessing(shift=4 / 32))
+    return replace(raw, **splits, preprocessing=_PADDED_SMALL)
 
 
 def _slice_of_classes(split: RawSplit, start: int, end: int) -> RawSplit:

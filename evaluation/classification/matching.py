@@ -129,7 +129,7 @@ def with_input_of(
         return replace(dataset, vocabulary=Vocabulary(description.words, description.length))
     sizes = dataset.preprocessing
     wanted = (target_size or description.target_size, crop_size or description.crop_size)
-    if sizes.crop_size is None or (sizes.test_size, sizes.crop_size) == wanted:
+    if sizes.train_size is None or (sizes.test_size, sizes.crop_size) == wanted:
         return dataset
     target, crop = wanted
     sizes = replace(sizes, train_size=target, test_size=target, crop_size=crop)

@@ -100,6 +100,7 @@ STUDY = Study(
         *_published("CUB", 200, 100, (8, 16, 32), f"{_CROPPED} 0.4 1"),
         *_published("CIFAR-10", 500, 250, (10, 25, 50), "--architecture wrn-16-8"),
         *_published("EuroSAT", 500, 250, (10, 25, 50), "--architecture resnet-50-v1.5"),
+        *_published("ISIC", 500, 100, (8, 16, 32), f"{_CROPPED} 0.4 1"),
         *_published("CLaMM", 500, 100, (8, 16, 32), f"{_CROPPED} 0.2 1"),
     ),
     reduced=_tuned(

@@ -23,7 +23,7 @@ SUFFIXES = ("", "-large", "-ilsvrcmean", "-caffe", "-sub2", "-SUB2-Caffe")
 ERASED = ("CUB", "NAB", "Cars", "Flowers", "MIT67Scenes", "Folder", "ORL")
 FILES = (
     *(*ERASED, "ILSVRC", "iNat", "iNat2018", "iNat2019", "Tiny-ImageNet", "Faces"),
-    *("VIPriors", "GEM-CUB", "GEM-CLaMM", "GEM-EuroSAT"),
+    *("VIPriors", "GEM-CUB", "GEM-CLaMM", "GEM-EuroSAT", "GEM-ISIC"),
 )
 NOT_RGB = ("GEM-EuroSAT", "Digits", "ORL", "MNIST", "Fashion-MNIST", "GEM-CLaMM")
 
@@ -55,7 +55,8 @@ SIZES = {
     "GEM-CUB": (256, 224, 224),
     "GEM-CLaMM": (256, 224, 224),
     "GEM-EuroSAT": (64, 64, 64),
-    "GEM-CIFAR-10": (None, None, None),
+    "GEM-ISIC": (256, 224, 224),
+    "GEM-CIFAR-10": (None, None, 32),
 }
 STATISTICS = {
     "CUB": ([123.82988033, 127.35116805, 110.25606303], [59.2230949, 58.0736071, 67.80251684]),
@@ -122,9 +123,10 @@ def test_sizes_are_the_published_ones(name, roots):
     assert (settings.train_size, settings.test_size, settings.crop_size) == SIZES[name]
     assert settings.erasing == (0.5 if name in ERASED else 0)
     assert settings.flip == (0 if name in ("Digits", "MNIST", "SVHN", "GEM-CLaMM") else 0.5)
-    assert (settings.vflip, settings.pad) == ((0.5, 8) if name == "GEM-EuroSAT" else (0, 0))
-    expected = 0 if name in FILES and name != "Tiny-ImageNet" else 0.15
-    assert settings.shift == (0.125 if name == "GEM-CIFAR-10" else expected)  # 4 of 32 pixels
+    assert settings.vflip == (0.5 if name in ("GEM-EuroSAT", "GEM-ISIC") else 0)
+    assert settings.pad == {"GEM-EuroSAT": 8, "GEM-CIFAR-10": 4}.get(name, 0)
+    shifted = name == "Tiny-ImageNet" or name not in (*FILES, "GEM-CIFAR-10")
+    assert settings.shift == (0.15 if shifted else 0)
     assert settings.zoom == ((0.75, 1.25) if name == "CIFAR-10" else None)
 
 

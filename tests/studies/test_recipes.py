@@ -57,6 +57,7 @@ def test_the_talk_and_the_challenge_share_their_trainings():
         ("CUB", 100, {8, 16, 32}),
         ("CIFAR-10", 250, {10, 25, 50}),
         ("EuroSAT", 250, {10, 25, 50}),
+        ("ISIC", 100, {8, 16, 32}),
         ("CLaMM", 100, {8, 16, 32}),
     ],
 )

@@ -20,6 +20,8 @@ from utils import UsageError, UserError
 
 SHARED = Path(__file__).parents[4] / "shared/data"
 
+PARTS = ("train", "trainval")
+
 
 def listed(path, suffix=".jpg"):
     return [f"images/{line.split()[0]}{suffix}" for line in path.read_text().splitlines()]
@@ -145,12 +147,33 @@ def test_published_lists_of_eurosat(tmp_path):
     folder.mkdir(parents=True)
     for number in range(1, 3001):  # no image is read
         (folder / f"SeaLake_{number}.tif").touch()
-    split, joined = (get_dataset(f"GEM-EuroSAT_{p}2", root) for p in ("train", "trainval"))
+    split, joined = (get_dataset(f"GEM-EuroSAT_{p}2", root) for p in PARTS)
 
     counts = [len(part) for part in (*split.splits.values(), joined.train)]
     assert counts == [30, 20, 1950, 50]
     assert {*joined.train.names} == {*split.train.names, *split.validation.names}
     assert split.class_names == ("SeaLake",) and split.labels == (9,)
+
+
+def test_published_lists_of_isic(tmp_path):
+    archive = SHARED / "gem-splits/gem-splits.tar.xz"
+    if not archive.is_file():
+        pytest.skip("needs GEM's lists beside the repository")
+    with tarfile.open(archive) as file:
+        file.extractall(tmp_path, filter="data")
+    root = tmp_path / "isic2018"
+    (root / "images").mkdir()
+    for file in ("trainval1", "test1"):
+        for path in listed(root / f"{file}.txt"):
+            (root / path).touch()  # no image is read
+    split, joined = (get_dataset(f"GEM-ISIC_{p}1", root) for p in PARTS)
+
+    counts = [len(part) for part in (*split.splits.values(), joined.train)]
+    assert counts == [7 * 50, 7 * 30, 1944, 7 * 80]
+    # The challenge has 327, 115 and 142 images of the three rare classes.
+    rare = {"AKIEC": 327, "DF": 115, "VASC": 142}
+    labels = [*joined.train.labels, *joined.test.labels]
+    assert {n: labels.count(joined.class_names.index(n)) for n in rare} == rare
 
 
 def test_vipriors_trains_on_both_lists_or_holds_out_the_second(tmp_path):
