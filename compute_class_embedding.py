@@ -1,4 +1,4 @@
-"""Compute class embeddings from a taxonomy: vectors as similar to each other as their classes."""
+"""Compute class embeddings from a taxonomy: similar classes get similar vectors."""
 
 import argparse
 import logging
@@ -20,7 +20,7 @@ results = logging.getLogger("results")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the command line."""
+    """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     class_options.add_hierarchy_options(parser)
     class_options.add_class_list(
@@ -32,15 +32,16 @@ def build_parser() -> argparse.ArgumentParser:
         "--method",
         choices=tuple(METHODS),
         default="unitsphere",
-        help="unitsphere: unit vectors whose dot products are the similarities; approx_sim: "
-        "its best approximation in fewer dimensions; spheres: points whose distances are the "
-        "dissimilarities; mds: their approximation in fewer dimensions",
+        help="unitsphere: unit vectors whose dot products equal the class similarities; "
+        "approx_sim: the best approximation of these in fewer dimensions; spheres: points whose "
+        "distances equal the class dissimilarities; mds: an approximation in fewer dimensions",
     )
     add(
         "--num_dim",
         type=positive,
         metavar="D",
-        help="dimensions, for approx_sim and mds (default: as many as an exact embedding needs)",
+        help="number of dimensions for approx_sim and mds (default: as many as an exact "
+        "embedding needs)",
     )
     add("--norm", action="store_true", help="scale the vectors to unit length")
     output = parser.add_argument_group("output")
@@ -48,9 +49,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--out",
         type=user_path,
         required=True,
-        help="the vectors: .npz, or .pickle in the published layout",
+        help="where to save the vectors: .npz, or .pickle in the published layout",
     )
-    output.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    output.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return parser
 
 
@@ -59,7 +60,7 @@ def compute(args: argparse.Namespace) -> None:
     claim("--out", args.out, args.overwrite)
     taxonomy, labels = class_options.open_taxonomy(args)
     if len(labels) < 2:
-        raise UsageError(f"an embedding is for two or more classes, not for {len(labels)}")
+        raise UsageError(f"class embeddings need at least two classes, not {len(labels)}")
     similarities = taxonomy.similarities(labels)
     vectors = embed(taxonomy, similarities, args.method, args.num_dim)
     if args.norm:
@@ -78,14 +79,14 @@ def embed(
         raise
     except UserError as error:
         several = taxonomy.with_several_parents()
-        reason = f"; this happens where nodes have several parents, like {listing(several)}"
+        reason = f"; the cause may be nodes with several parents, such as {listing(several)}"
         raise UserError(f"{error}{reason if several else ''}") from error
 
 
 def report(
     args: argparse.Namespace, taxonomy: Taxonomy, vectors: "np.ndarray", similarities: "np.ndarray"
 ) -> None:
-    """Report what was computed, and how exact it is."""
+    """Log the size of the embedding and its deviation from the similarities."""
     method = METHODS[args.method]
     deviations = method.deviations(vectors, similarities)
     results.info("%d classes, %d dimensions, root height %d", *vectors.shape, taxonomy.height)

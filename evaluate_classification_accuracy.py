@@ -1,9 +1,9 @@
-"""Evaluate the accuracy of saved models on a test split: plain, top-5, average, hierarchical.
+"""Evaluate saved models on a test split: plain, top-5, class-averaged and hierarchical accuracy.
 
-Each model classifies as it was trained to: by class probabilities, or by the nearest class
-embedding. --layer and --svm train a linear SVM on features of the training images instead,
---prob_features takes the largest value of a layer, and --centroids the class of the nearest vector
-in a file.
+By default, each model classifies as it was trained to: by class probabilities or by the nearest
+class embedding. Instead, --svm or --layer trains a linear SVM on features of the training images,
+--prob_features predicts the class with the largest value, and --centroids the class whose vector in
+a given file is nearest.
 """
 
 import argparse
@@ -52,12 +52,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_model_options(parser.add_argument_group("models"))
     model_options.add_architecture_options(parser, several=True)
     class_options.add_class_list(
-        parser, "test on these classes only, and choose among them (default: all of the model)"
+        parser, "test on these classes only, and predict only these (default: all of the model)"
     )
     class_options.add_classes_from(
         parser,
-        "test on the classes that have one; a model of the published code was trained for these "
-        "classes in this order",
+        "test only on classes that have an embedding; models saved by the published code must have "
+        "been trained on these classes in this order",
     )
     _add_method_options(parser.add_argument_group("how to classify"))
     class_options.add_hierarchy_options(parser, required=False)
@@ -68,8 +68,8 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_model_options(group) -> None:
     text = "saved with --model_dump, .keras or .h5, or by the published code, .h5"
     add_files(group, "--model", text, required=True)
-    add_labels(group, "name of each model in tables (default: that of its file)")
-    group.add_argument("--batch_size", type=positive, default=100, help="images")
+    add_labels(group, "name of each model in tables (default: its file name)")
+    group.add_argument("--batch_size", type=positive, default=100, help="images per batch")
 
 
 def _add_method_options(group) -> None:
@@ -80,60 +80,60 @@ def _add_method_options(group) -> None:
         nargs="+",
         action="extend",
         metavar="NAME",
-        help=f"name or index of the layer with the features, {_ONE_EACH}; means --svm unless "
-        "there are --prob_features or --centroids",
+        help=f"name or index of the layer that outputs the features, {_ONE_EACH}; implies --svm "
+        "unless --prob_features or --centroids is given",
     )
     model_options.add_yes_no(
         group,
         "--prob_features",
-        "the features are one value per class (of --layer, or the model's class probabilities), of "
-        "which the largest decides",
+        "the features (of --layer, or the model's class probabilities) are one value per class; "
+        "predict the class with the largest",
     )
     add(
         "--centroids",
         nargs="+",
         action="extend",
         metavar="FILE",
-        help=f"one vector per class, {_ONE_EACH}: a file of class embeddings, or the name of one "
-        "that comes with the project; the nearest by Euclidean distance",
+        help="predict the class whose vector has the smallest Euclidean distance: a file of class "
+        f"embeddings, or the name of a shipped one, {_ONE_EACH}",
     )
     model_options.add_yes_no(
         group,
         "--norm",
-        "scale features to unit length (SVM, centroids); otherwise the SVM divides each by its "
-        "largest absolute value in training",
+        "scale feature vectors to unit length (SVM, centroids); otherwise the SVM divides each "
+        "feature by its largest absolute value in training",
     )
     add(
         "--C",
         type=non_negative_float,
         metavar="C",
-        help=f"SVM: weight of errors, above 0 (default: {_COST})",
+        help=f"SVM: penalty for training errors, above 0 (default: {_COST})",
     )
     add(
         "--augmentation_epochs",
         type=non_negative_int,
-        help="SVM: passes over the training images with random augmentation; 1, the default: one "
-        "pass without",
+        help="SVM: passes over the randomly augmented training images; 1, the default: one pass "
+        "without augmentation",
     )
-    add("--seed", type=seed, default=0, help="of the SVM and the augmentation")
+    add("--seed", type=seed, default=0, help="random seed of the SVM and the augmentation")
 
 
 def _add_output_options(group) -> None:
-    several = "with several models, FILE gets the name of each"
+    several = "with several models, one file each, with the model's name added to FILE"
     for name, text in (
         ("--csv", "all metrics, .csv"),
-        ("--per_class", "accuracy within each class, .csv"),
+        ("--per_class", "accuracy of each class, .csv"),
         ("--confusion", f"confusion matrix, .csv; {several}"),
         ("--plot_confusion", f"the same as a plot, .png, .svg or .pdf; {several}"),
     ):
         group.add_argument(name, type=user_path, help=text)
-    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    group.add_argument("--overwrite", action="store_true", help="replace existing files")
     group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the comparison, with the options about it."""
+    """One model to evaluate, with its options."""
 
     name: str
     path: Path
@@ -164,13 +164,13 @@ def check_methods(args: argparse.Namespace, entries: Sequence[Entry]) -> None:
         if entry.norm and entry.method not in ("svm", "centroids"):
             raise UsageError("--norm is for features: give --svm, --layer or --centroids")
     if args.C == 0:
-        raise UsageError("--C 0: the weight of errors has to be above 0")
+        raise UsageError("--C 0: the penalty for training errors must be above 0")
     learning = any(entry.method == "svm" for entry in entries)
     if not learning:
         because = "is for a linear SVM: give --svm or --layer"
         refuse(args, ("C", "augmentation_epochs"), because)
     elif args.all:
-        raise UsageError("a linear SVM needs training images, of which --all leaves none")
+        raise UsageError("a linear SVM needs training images, but --all uses all for testing")
     if not args.hierarchy:
         refuse(args, ("is_a", "str_ids"), "says how to read a hierarchy: give --hierarchy FILE")
     if not args.architecture:
@@ -208,7 +208,7 @@ def evaluate(args: argparse.Namespace) -> None:
     for entry in entries:
         try:
             found.append(_evaluate_model(args, entry, facts[entry], dataset, similarities))
-        except UserError as error:  # of one model: the others are worth their time
+        except UserError as error:  # one failing model does not spoil the others
             failures.append(error)
     if found:
         _report(args, outputs, found, dataset, taxonomy)
@@ -266,7 +266,7 @@ def _facts(
     dataset: ImageDataset,
     embeddings: "ClassEmbeddings | None",
 ) -> "dict[Entry, Facts | None]":
-    """Return what files of the published code do not say; None for models of this project."""
+    """Return what files saved by the published code lack; None for models of this project."""
     from models.files.description import find_description
 
     facts = dict.fromkeys(entries)
@@ -283,7 +283,7 @@ def _facts(
 def _wanted_classes(
     args: argparse.Namespace, dataset: ImageDataset, embeddings: "ClassEmbeddings | None"
 ) -> list[str] | None:
-    """Return the labels of the classes to test on; None: those of the models."""
+    """Return the labels of the classes to test on, or None for those of the models."""
     if args.class_list:
         return class_options.read_class_list(args.class_list, dataset.labels)
     if embeddings and not args.all:
@@ -298,7 +298,7 @@ def _evaluate_model(
     dataset: ImageDataset,
     similarities: "dict[str, np.ndarray]",
 ) -> "Result":
-    """Load and evaluate one model, which is freed before the next one is loaded."""
+    """Load and evaluate one model; its memory is freed on return."""
     from embeddings import load_class_embeddings
     from evaluation.classification import matching, models
     from evaluation.classification.classifiers import MethodArgs
@@ -335,7 +335,7 @@ def _evaluate_model(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), evaluate, argv)
 
 

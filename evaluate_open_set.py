@@ -1,7 +1,7 @@
-"""Evaluate how saved models tell images of unknown classes from those of the classes they know.
+"""Evaluate open-set recognition: how well saved models detect images of classes they do not know.
 
-The test images of the known classes should be accepted and classified correctly, those of the
-others refused, by several scores that all follow from one pass over the images. Several models are
+Test images of known classes should be accepted and classified correctly, those of unknown classes
+rejected. One pass over the images yields several scores. The results of several models are
 averaged.
 """
 
@@ -60,7 +60,8 @@ def _add_class_options(group) -> None:
         "--unknown_root",
         type=user_path,
         metavar="DIR",
-        help="folder of --unknown, or of CIFAR-100 for --split arpl+10:N and arpl+50:N",
+        help="folder of the data set --unknown, or of CIFAR-100 for --split arpl+10:N and "
+        "arpl+50:N",
     )
 
 
@@ -69,25 +70,25 @@ def _add_model_options(group) -> None:
     add_files(group, "--model", "saved with --model_dump, .keras or .h5", required=True)
     add_labels(
         group,
-        "name of each model; those of one name are averaged (default: that of its file, and all "
-        "are averaged)",
+        "name of each model; models with the same name are averaged (default: its file name, and "
+        "all are averaged)",
     )
     add(
         "--scores",
         nargs="+",
         choices=SCORES,
         metavar="NAME",
-        help=f"some of {', '.join(SCORES)} (default: all that a model has); knn, and distance of "
-        "models without embedding, read the training images, too",
+        help=f"any of {', '.join(SCORES)} (default: all that a model supports); knn, and distance "
+        "for models without an embedding, also read the training images",
     )
     add(
         "--neighbors",
         type=positive,
         default=_NEIGHBORS,
         metavar="K",
-        help="of the score knn: the distance to the K-th nearest training image",
+        help="for the score knn: use the distance to the K-th nearest training image",
     )
-    add("--batch_size", type=positive, default=100, help="images")
+    add("--batch_size", type=positive, default=100, help="images per batch")
 
 
 def _add_output_options(group) -> None:
@@ -97,23 +98,24 @@ def _add_output_options(group) -> None:
         type=fraction,
         nargs="+",
         default=list(_FPRS),
-        help="share of images of unknown classes that may be accepted, for CCR at this FPR",
+        help="false positive rates (share of unknown images accepted) at which to report the "
+        "correct classification rate, CCR",
     )
     add("--csv", type=user_path, help="write all metrics, .csv")
     add("--plot", type=user_path, help="draw ROC and CCR curves, .png or .svg")
-    add("--overwrite", action="store_true", help="replace files that exist")
+    add("--overwrite", action="store_true", help="replace existing files")
     add("--no_progress", action="store_true", help="no progress bar on terminals")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the comparison.
+    """One model to evaluate.
 
     Attributes:
-        name: in tables.
+        name: shown in tables.
         path: its file.
-        group: models of one group are averaged.
-        split: a published split, or None.
+        group: models of the same group are averaged.
+        split: name of a published open-set split, or None.
     """
 
     name: str
@@ -152,10 +154,10 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def _entries(args: argparse.Namespace) -> list[Entry]:
-    """Return the models.
+    """Return the models to evaluate.
 
     Raises:
-        UsageError: numbers do not fit.
+        UsageError: there are more or fewer names or splits than models.
     """
     files = model_options.model_names(args.model, None)
     groups = args.label or ["all models"] * len(files)
@@ -179,7 +181,7 @@ def _of_images(dataset: Dataset) -> ImageDataset:
 def _known_and_unknown(
     args: argparse.Namespace, entry: Entry, description: "ModelDescription", dataset: ImageDataset
 ) -> tuple[ImageDataset, ImageDataset]:
-    """Return the data sets of known and unknown classes, of images as the model takes them.
+    """Return the data sets of known and unknown classes, with images of the model's input size.
 
     Raises:
         UsageError: the model knows other classes, or no class is unknown.
@@ -201,8 +203,8 @@ def _known_and_unknown(
     )
     if known_part.input_shape != unknown_part.input_shape:
         raise UsageError(
-            f"images of {unknown_part.name} have the shape {unknown_part.input_shape}, those of "
-            f"{known_part.name} {known_part.input_shape}: the model takes images of one shape"
+            f"images of {unknown_part.name} have the shape {unknown_part.input_shape}, but the "
+            f"model takes {known_part.input_shape}, as {known_part.name} has"
         )
     return known_part, unknown_part
 
@@ -215,16 +217,16 @@ def _unknown_part(
         shared = sorted({*dataset.restrict(classes.known).class_names} & {*other.class_names})
         if shared:
             logger.warning(
-                "%d classes of %s have the names of known ones: %s",
+                "%d classes of %s have the same names as known classes: %s",
                 *(len(shared), other.name, listing(shared)),
             )
         return other.restrict(classes.unknown) if classes.source else other
     if args.unknown_root:
-        raise UsageError("--unknown_root is the folder of --unknown, which is missing")
+        raise UsageError("--unknown_root is the folder of a data set: name it with --unknown")
     if not classes.unknown:
         raise UsageError(
-            f"{entry.path} knows all {dataset.num_classes} classes of {dataset.name}, so that none "
-            "is unknown: give another data set with --unknown NAME"
+            f"{entry.path} knows all {dataset.num_classes} classes of {dataset.name}, so none is "
+            "unknown: give another data set with --unknown NAME"
         )
     return dataset.restrict(classes.unknown)
 
@@ -232,11 +234,14 @@ def _unknown_part(
 def _classes(
     args: argparse.Namespace, entry: Entry, description: "ModelDescription", dataset: ImageDataset
 ) -> OpenSet:
-    """Return the known classes as the options say, by default those of the model."""
+    """Return the known classes from the options, by default those of the model."""
     if entry.split:
         classes = split_classes(entry.split, dataset)
         if classes.source and args.unknown not in (None, classes.source):
-            raise UsageError(f"--unknown {args.unknown}: --split {entry.split} has its own")
+            raise UsageError(
+                f"--unknown {args.unknown}: --split {entry.split} takes its unknown classes from "
+                f"{classes.source}"
+            )
         return classes
     labels = description.labels
     if args.known:
@@ -256,7 +261,7 @@ def _open_other(name: str, root: Path | None) -> ImageDataset:
 def _evaluate_model(
     args: argparse.Namespace, entry: Entry, known_part: ImageDataset, unknown_part: ImageDataset
 ) -> "list[Result]":
-    """Load and evaluate one model, which is freed before the next one is loaded."""
+    """Load and evaluate one model; its memory is freed on return."""
     from evaluation.loading import LoaderOptions
     from evaluation.open_set.models import evaluate_model
     from evaluation.open_set.scores import scorer
@@ -281,7 +286,7 @@ def _evaluate_model(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), evaluate, argv)
 
 

@@ -1,4 +1,4 @@
-"""Evaluate features by the images they retrieve: hierarchical precision, AHP and mAP."""
+"""Evaluate image retrieval with saved features: hierarchical precision, AHP and mAP."""
 
 import argparse
 import logging
@@ -30,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = arguments.build_parser(__doc__)
     data_options.add_dataset_options(parser, required=False)
     parser.set_defaults(repeats=1, val_fraction=None, target_size=None, crop_size=None)
-    class_options.add_classes_from(parser, "their classes, in their order, are those of --dataset")
+    class_options.add_classes_from(parser, "restrict --dataset to their classes, in their order")
     class_options.add_hierarchy_options(parser)
     class_options.add_class_list(parser, "use the images of these classes only")
     _add_feature_options(parser.add_argument_group("features"))
@@ -43,19 +43,19 @@ def _add_feature_options(group) -> None:
     add_files(
         group,
         "--feat",
-        "feature dump of each model, .npz or pickle, all of the same images; those without labels "
+        "feature dump of each model, .npz or pickle, all for the same images; dumps without labels "
         "need --dataset",
         metavar="DUMP",
         required=True,
     )
-    add_labels(group, "name of each model in tables and plots (default: that of the file)")
+    add_labels(group, "name of each model in tables and plots (default: its file name)")
     add(
         "--norm",
         nargs="+",
         action="extend",
         choices=("yes", "no"),
-        help="for all models or for each: rank by cosine similarity (yes) or by Euclidean "
-        "distance of the features as they are (no, the default)",
+        help="one for all models or one for each: rank by cosine similarity (yes) or by the "
+        "Euclidean distance of unscaled features (no, the default)",
     )
 
 
@@ -66,9 +66,9 @@ def _add_output_options(group) -> None:
         type=positive,
         nargs="+",
         metavar="K",
-        help="retrieved images for which the table has HP@K (default: 1 10 50 100)",
+        help="ranks at which the table shows HP@K (default: 1 10 50 100)",
     )
-    add("--clip_ahp", type=positive, metavar="K", help="also compute AHP@K, K from 2")
+    add("--clip_ahp", type=positive, metavar="K", help="also compute AHP@K, K at least 2")
     add(
         "--plot_max",
         "--max_k",
@@ -79,12 +79,12 @@ def _add_output_options(group) -> None:
     add(
         "--prec_type",
         choices=tuple(_SIMILARITIES),
-        help="the similarity of classes: by the height of their lowest common ancestor, or that "
-        "of Wu and Palmer (default: both)",
+        help="class similarity: by the height of the lowest common ancestor, or Wu and Palmer's "
+        "(default: both)",
     )
     add("--csv", type=user_path, help="write all metrics, .csv")
     add("--plot", type=user_path, help="draw HP@k over k, .png or .svg")
-    add("--overwrite", action="store_true", help="replace files that exist")
+    add("--overwrite", action="store_true", help="replace existing files")
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -130,18 +130,18 @@ def _open_gallery(args: argparse.Namespace) -> "Gallery":
     if args.class_list:
         gallery = restrict(gallery, class_options.read_class_list(args.class_list, gallery.classes))
     if gallery.images < 2:
-        raise UserError("retrieval needs at least two images, there is one")
+        raise UserError(f"retrieval needs at least two images, not {gallery.images}")
     return gallery
 
 
 def _labels(args: argparse.Namespace) -> "np.ndarray | None":
-    """Return the labels of the test images of --dataset, or None without it."""
+    """Return the labels of the test images of --dataset, or None if it is not given."""
     from embeddings import load_class_embeddings
     from evaluation.feature_dumps import test_labels
 
     if not args.dataset:
         options = ("data_root", "classes_from", "test_fraction")
-        refuse(args, options, "is for the images of --dataset, which is missing")
+        refuse(args, options, "needs --dataset NAME")
         return None
     dataset = data_options.open_dataset(args)
     if args.classes_from:
@@ -151,15 +151,15 @@ def _labels(args: argparse.Namespace) -> "np.ndarray | None":
 
 
 def _ranks(args: argparse.Namespace, images: int) -> tuple[list[int], int]:
-    """Return the k of the table's columns, and the largest k of CSV and plot."""
+    """Return the values of k for the table, and the largest k for CSV file and plot."""
     most = images - 1
     asked = [("--k", k) for k in args.k or ()]
     asked += [("--clip_ahp", args.clip_ahp), ("--plot_max", args.plot_max)]
     for option, k in asked:
         if k is not None and k > most:
-            raise UsageError(f"{option} {k}: each of the {images} images can retrieve {most}")
+            raise UsageError(f"{option} {k}: each of the {images} images can retrieve only {most}")
     if args.clip_ahp == 1:
-        raise UsageError("--clip_ahp 1: an area needs at least two points, so K is 2 or more")
+        raise UsageError("--clip_ahp 1: the area under a curve needs two points; give 2 or more")
     ks = list(dict.fromkeys(args.k)) if args.k else [k for k in _KS if k <= most]
     return ks, min(_MAX_K, most) if args.plot_max is None else args.plot_max
 
@@ -173,7 +173,7 @@ def _similarities(args: argparse.Namespace, classes: Sequence[str]) -> "dict[str
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), evaluate, argv, backend=False)
 
 

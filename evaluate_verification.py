@@ -1,7 +1,7 @@
-"""Evaluate whether features tell if two images show the same person: accuracy by folds, TAR at FAR.
+"""Evaluate face verification (do two images show the same person?): accuracy, ROC, TAR at FAR.
 
-The features are those of saved models, or dumps of --feature_dump; they are compared by the
-Euclidean distance after scaling to unit length.
+The features come from saved models or from files written by --feature_dump. They are scaled to unit
+length and compared by Euclidean distance.
 """
 
 import argparse
@@ -41,19 +41,20 @@ def _add_pair_options(group) -> None:
     add(
         "--pairs",
         type=user_path,
-        help="pairs of images: text in the form of LFW's pairs.txt, or a published .bin, which "
-        "holds the images too (default: pairs.txt in --data_root)",
+        help="pairs of images: a text file in the format of LFW's pairs.txt, or a published .bin, "
+        "which contains the images (default: pairs.txt in --data_root)",
     )
     add(
         "--data_root",
         type=user_path,
         metavar="DIR",
-        help="folder with one folder of images per person, for pairs.txt with --model",
+        help="folder with one subfolder of images per person, for pairs.txt with --model",
     )
     add(
         "--folds",
         type=positive,
-        help=f"parts of consecutive pairs (default: as pairs.txt says, otherwise {_FOLDS})",
+        help="number of cross-validation folds, each of consecutive pairs (default: as pairs.txt "
+        f"says, otherwise {_FOLDS})",
     )
 
 
@@ -63,17 +64,17 @@ def _add_feature_options(group) -> None:
     add_files(
         group,
         "--feat",
-        "instead of models: feature dumps whose names of images end in PERSON/FILE",
+        "instead of models: feature dumps whose image names end in PERSON/FILE",
         metavar="DUMP",
     )
-    add_labels(group, "name of each model in tables and plots (default: that of the file)")
-    add("--layer", metavar="NAME", help="layer with the features (default: the embedding)")
+    add_labels(group, "name of each model in tables and plots (default: its file name)")
+    add("--layer", metavar="NAME", help="layer that outputs the features (default: the embedding)")
     add(
         "--mirror",
         action="store_true",
-        help="add the features of the mirrored image to those of the image",
+        help="add the features of the mirrored image to those of the original",
     )
-    add("--batch_size", type=positive, default=100, help="images")
+    add("--batch_size", type=positive, default=100, help="images per batch")
     add("--read_workers", type=non_negative_int, default=8, help="threads that read images")
 
 
@@ -84,7 +85,8 @@ def _add_output_options(group) -> None:
         type=fraction,
         nargs="+",
         default=list(_FARS),
-        help="share of pairs of different people that may be accepted, for TAR at this FAR",
+        help="false acceptance rates (share of pairs of different people accepted) at which to "
+        "report the true acceptance rate, TAR",
     )
     add("--csv", type=user_path, help="write all metrics, .csv")
     add(
@@ -92,7 +94,7 @@ def _add_output_options(group) -> None:
         type=user_path,
         help="draw the ROC curves over all pairs, .png or .svg",
     )
-    add("--overwrite", action="store_true", help="replace files that exist")
+    add("--overwrite", action="store_true", help="replace existing files")
     add("--no_progress", action="store_true", help="no progress bar on terminals")
 
 
@@ -124,10 +126,10 @@ def _check_inputs(args: argparse.Namespace) -> Path:
     """Return the file of pairs.
 
     Raises:
-        UsageError: options are missing or do not go together.
+        UsageError: options are missing or contradict each other.
     """
     if bool(args.model) == bool(args.feat):
-        raise UsageError("give either saved models, --model, or feature dumps, --feat")
+        raise UsageError("give either saved models (--model) or feature dumps (--feat)")
     path = args.pairs or (args.data_root and args.data_root / "pairs.txt")
     if path is None:
         raise UsageError("--pairs FILE is missing")
@@ -135,15 +137,19 @@ def _check_inputs(args: argparse.Namespace) -> Path:
     if args.feat:
         for option in ("layer", "mirror", "data_root"):
             if getattr(args, option) and (option != "data_root" or args.pairs):
-                raise UsageError(f"--{option} is for models, and not for feature dumps")
+                raise UsageError(f"--{option} is for --model, not for --feat")
         if is_bin:
-            raise UsageError(f"--feat cannot be compared with {path}, whose images have no names")
+            raise UsageError(
+                f"--feat finds pairs by image names, which {path} does not have: give a pairs.txt"
+            )
     elif is_bin and args.data_root:
-        raise UsageError(f"{path} has images of its own: leave --data_root out")
+        raise UsageError(f"{path} contains its images: leave --data_root out")
     elif not is_bin and not args.data_root:
-        raise UsageError(f"--data_root DIR is missing: where the images are that {path} names")
+        raise UsageError(f"--data_root DIR is missing: the folder of the images named in {path}")
     if args.folds == 1:
-        raise UsageError("--folds 1: the threshold of a fold comes from the others; give 2 or more")
+        raise UsageError(
+            "--folds 1: the threshold of a fold is chosen on the others; give 2 or more"
+        )
     return path
 
 
@@ -194,7 +200,7 @@ def _verify(args: argparse.Namespace, features: "np.ndarray", pairs: "Pairs") ->
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), evaluate, argv, backend=False)
 
 

@@ -1,4 +1,4 @@
-"""Write a saved model as ONNX or as TensorFlow's SavedModel, for other programs."""
+"""Export a saved model to ONNX or TensorFlow SavedModel."""
 
 import argparse
 import logging
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
 
 FORMATS = ("onnx", "saved_model")
-OPSETS = (13, 18)  # the oldest that has all operators needed, the newest that tf2onnx writes
+OPSETS = (13, 18)  # from the oldest with all needed operators to the newest tf2onnx writes
 OUTPUTS = ("scores", "probabilities", "embedding", "both")
 TOLERANCE = 1e-4
 """Largest difference from the Keras model, relative to the largest absolute value."""
@@ -42,7 +42,7 @@ WORDS = (
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the command line."""
+    """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     add = parser.add_argument
     model_options.add_file_options(parser)
@@ -58,20 +58,20 @@ def build_parser() -> argparse.ArgumentParser:
         "--output",
         choices=OUTPUTS,
         default="scores",
-        help="scores of all classes, which are probabilities if the model has a classifier "
-        "(to require that, ask for probabilities); the embedding; or both",
+        help="scores: of all classes, as probabilities if the model has a classifier; "
+        "probabilities: the same, but fail without a classifier; embedding; or both",
     )
     add(
         "--input_type",
         choices=("uint8", "float32"),
-        help="of the pixels (default: uint8; float32 of images with many bands)",
+        help="type of the pixels (default: uint8; float32 for images with many bands)",
     )
     add(
         "--opset",
         type=_opset,
         default=17,
         metavar="N",
-        help="version of ONNX's operators, {} to {}".format(*OPSETS),
+        help="version of the ONNX operator set, {} to {}".format(*OPSETS),
     )
     add(
         "--check_images",
@@ -79,7 +79,8 @@ def build_parser() -> argparse.ArgumentParser:
         type=user_path,
         default=[],
         metavar="PATH",
-        help="image files or folders to compare the two models on, besides random images",
+        help="image files or folders on which to compare the exported model with the original, "
+        "besides random images",
     )
     add("--overwrite", action="store_true", help="replace PATH if it exists")
     return parser
@@ -158,14 +159,14 @@ def _with_input(
             raw, tensors, description.crop_size, args.input_type or default
         )
     if args.input_type:
-        raise UsageError(f"--input_type is of pixels; {args.model} takes the numbers of words")
+        raise UsageError(f"--input_type is for images; {args.model} classifies documents")
     return keras.Model(raw, tensors)
 
 
 def _outputs(
     args: argparse.Namespace, model: "keras.Model", plain: "keras.Model", classifier: "Classifier"
 ) -> "dict[str, tuple[keras.KerasTensor, Function]]":
-    """Return the wanted outputs by name: a tensor to export, and a function of the saved model."""
+    """Map each output's name to the tensor to export and the saved model's function for it."""
     import keras
 
     from evaluation.features import feature_tensor
@@ -198,7 +199,7 @@ def _facts(description: "ModelDescription", score_kind: str) -> dict[str, object
 
 
 def _batches(description: "ModelDescription", images: Sequence[Path]) -> "Iterator[np.ndarray]":
-    """Yield one random image, three more, then those in files."""
+    """Yield a batch of one random sample, a batch of three, then batches of the given images."""
     import numpy as np
 
     from datasets.images.unlabeled import image_batches, image_reader
@@ -224,7 +225,7 @@ def _random_document(rng: "np.random.Generator", description: "ModelDescription"
 
 
 def _random_image(rng: "np.random.Generator", description: "ModelDescription") -> "np.ndarray":
-    """Draw random squares: independent pixels would make all images alike to a network."""
+    """Draw random squares: to a network, all images of independent pixels look alike."""
     from datasets.images.bands import has_bands
 
     height, width, channels = description.input_shape
@@ -239,10 +240,10 @@ def _check(
     reference: "Callable[[np.ndarray], Mapping[str, np.ndarray]]",
     batches: "Iterator[np.ndarray]",
 ) -> None:
-    """Report the largest difference between exported and Keras model.
+    """Log the largest difference between the outputs of the exported and the Keras model.
 
     Raises:
-        UserError: it is larger than ``TOLERANCE``, or an output is missing.
+        UserError: it exceeds ``TOLERANCE``, or an output is missing.
     """
     import numpy as np
 
@@ -264,9 +265,9 @@ def _check(
             *(name, count, difference, relative),
         )
     for name, (_, relative) in largest.items():
-        if not relative <= TOLERANCE:  # also if it is NaN
+        if not relative <= TOLERANCE:  # true for NaN, too
             raise UserError(
-                f"{name} differ by {relative:.2g} of their largest value, more than "
+                f"exported {name} differ by {relative:.2g} of their largest value, more than "
                 f"{TOLERANCE:g}: nothing was written"
             )
 

@@ -11,7 +11,7 @@ from training.parallel.group import Group
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the command's parser."""
+    """Build the argument parser."""
     return learning.build_parser(__doc__, finetune_init=3, add_objective=_add_objective)
 
 
@@ -26,12 +26,12 @@ def _add_objective(group: argparse._ArgumentGroup) -> None:
         type=fraction,
         default=0.0,
         metavar="E",
-        help="fraction of the target that the wrong classes get together",
+        help="share of the target distribution that is spread over all other classes",
     )
 
 
 def read_data(args: argparse.Namespace) -> Dataset:
-    """Return the data set with the wanted classes."""
+    """Open the data set, restricted to the classes of ``--class_list``."""
     dataset = data_options.open_dataset(args)
     if args.class_list:
         dataset = dataset.restrict(class_options.read_class_list(args.class_list, dataset.labels))
@@ -39,7 +39,7 @@ def read_data(args: argparse.Namespace) -> Dataset:
 
 
 def learn(args: argparse.Namespace) -> None:
-    """Train as the options say."""
+    """Train a classifier according to the options."""
     from training import setup
 
     options = training_options.from_args(args)

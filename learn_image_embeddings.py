@@ -1,4 +1,4 @@
-"""Train image embeddings towards fixed class embeddings: cosine loss, MSE, with cross-entropy."""
+"""Train image embeddings towards fixed class embeddings, with the cosine loss or another one."""
 
 import argparse
 from collections.abc import Sequence
@@ -21,14 +21,17 @@ if TYPE_CHECKING:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the command's parser."""
+    """Build the argument parser."""
     return learning.build_parser(
         __doc__, finetune_init=8, add_objective=embedding_options.add_embedding_options
     )
 
 
 def read_data(args: argparse.Namespace) -> tuple[Dataset, ClassEmbeddings | None]:
-    """Return the data set with the classes that have embeddings; None for generated ones."""
+    """Open the data set, restricted to classes that have an embedding, and the class embeddings.
+
+    The latter are None if they can be generated for any classes.
+    """
     semantic = None if args.embedding in GENERATED else load_class_embeddings(args.embedding)
     dataset = data_options.open_dataset(args)
     if semantic:
@@ -37,7 +40,7 @@ def read_data(args: argparse.Namespace) -> tuple[Dataset, ClassEmbeddings | None
 
 
 def learn(args: argparse.Namespace) -> None:
-    """Train as the options say."""
+    """Train a network according to the options."""
     from training import setup
 
     embedding_options.check_embedding_options(args)
@@ -73,14 +76,14 @@ def _background(args: argparse.Namespace, dataset: Dataset, group: Group) -> "Sp
     if args.background is None:
         return None
     if group.replicas > 1:
-        raise UsageError("--background: its images are not shared among several GPUs or machines")
+        raise UsageError("--background works on a single GPU of a single machine only")
     return open_background(args.background, args.background_root or args.data_root, dataset)
 
 
 def _network_and_targets(
     args: argparse.Namespace, dataset: Dataset, semantic: ClassEmbeddings | None
 ) -> tuple["keras.Model", ClassEmbeddings]:
-    """Return the network up to its embedding, and class embeddings of as many dimensions."""
+    """Build the network up to its embedding, and class embeddings of the same dimension."""
     from models import build_network
     from models.projections import project
 

@@ -1,6 +1,6 @@
-"""Draw the features of saved models: samples by class, and distances between classes.
+"""Plot the features of saved models: samples colored by class, and distances between classes.
 
-Classes that a model was not trained on are told apart: all classes of the data set are drawn.
+All classes of the data set are drawn; those that a model was not trained on are marked.
 """
 
 import argparse
@@ -35,7 +35,7 @@ _PERPLEXITY = 30.0
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the command's parser."""
+    """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     data_options.add_dataset_options(parser)
     data_options.add_loader_options(parser)
@@ -53,65 +53,68 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_sample_options(group) -> None:
     data_options.add_known_options(group, several=True)
-    class_options.add_class_list(group, "draw these classes only, in this order")
+    class_options.add_class_list(group, "draw only these classes, in this order")
     group.add_argument(
         "--known_only",
         action="store_true",
         help="leave out classes that the first model was not trained on",
     )
     group.add_argument(
-        "--part", choices=("test", "train"), default="test", help="which images are drawn"
+        "--part", choices=("test", "train"), default="test", help="split whose images are drawn"
     )
     group.add_argument(
         "--images",
         type=positive,
         metavar="N",
-        help="of each class, drawn by --seed (default: all)",
+        help="draw only N random images of each class (default: all)",
     )
-    group.add_argument("--seed", type=arguments.seed, default=0, help="of --images and t-SNE")
+    group.add_argument(
+        "--seed", type=arguments.seed, default=0, help="random seed for --images and t-SNE"
+    )
 
 
 def _add_model_options(group) -> None:
     add_files(group, "--model", "saved with --model_dump, .keras or .h5", required=True)
-    add_labels(group, "name of each model in pictures and tables (default: that of the file)")
+    add_labels(group, "name of each model in plots and tables (default: its file name)")
     group.add_argument(
         "--layer",
         metavar="LAYER",
-        help="name or index of the layer that puts out the features (default: the embedding; of "
-        "plain classifiers, what the last layer gets)",
+        help="name or index of the layer that outputs the features (default: the embedding; for "
+        "plain classifiers, the input of the last layer)",
     )
-    group.add_argument("--batch_size", type=positive, default=100, help="images")
+    group.add_argument("--batch_size", type=positive, default=100, help="images per batch")
 
 
 def _add_scatter_options(group) -> None:
-    group.add_argument("--plot", type=user_path, help="a point for each sample, .svg or .png")
-    group.add_argument("--csv", type=user_path, help="write the points, .csv")
+    group.add_argument("--plot", type=user_path, help="scatter plot of all samples, .svg or .png")
+    group.add_argument("--csv", type=user_path, help="write the coordinates of the points, .csv")
     group.add_argument(
         "--projection",
         choices=PROJECTIONS,
         default="pca",
-        help="of features of more than two dimensions: principal components, or t-SNE",
+        help="how to reduce features to two dimensions: principal components or t-SNE",
     )
     group.add_argument(
         "--perplexity",
         type=positive_float,
         metavar="P",
-        help=f"of t-SNE: about the number of neighbors (default: {_PERPLEXITY:g})",
+        help=f"t-SNE: effective number of neighbors (default: {_PERPLEXITY:g})",
     )
 
 
 def _add_distance_options(group) -> None:
-    group.add_argument("--distances", type=user_path, help="write them, .csv or .npz")
-    group.add_argument("--plot_distances", type=user_path, help="as a heat map, .svg or .png")
+    group.add_argument("--distances", type=user_path, help="write the distances, .csv or .npz")
+    group.add_argument("--plot_distances", type=user_path, help="draw a heat map, .svg or .png")
     group.add_argument(
         "--metric",
         choices=METRICS,
-        help="(default: as each model decides; of plain classifiers, euclidean)",
+        help="distance (default: the one each model classifies by; for plain classifiers, "
+        "euclidean)",
     )
 
 
 def plot(args: argparse.Namespace) -> None:
-    """Draw what the options ask for."""
+    """Compute features and draw the requested plots."""
     from embeddings import read_taxonomy
     from evaluation.classification.confusion import arrange
     from training.parallel import backend
@@ -142,7 +145,7 @@ def plot(args: argparse.Namespace) -> None:
 
 
 def _check_options(args: argparse.Namespace) -> None:
-    """Refuse options that contradict each other or would do nothing, and files that exist."""
+    """Refuse contradictory or ineffective options, and existing files."""
     if not any(getattr(args, name) for name in _OUTPUTS):
         wanted = ", ".join(f"--{name}" for name in _OUTPUTS)
         raise UsageError(f"nothing to draw: give one of {wanted}")
@@ -168,10 +171,11 @@ def _check_known(
     description: "ModelDescription",
     dataset: Dataset,
 ) -> None:
-    """Refuse a model of other samples, or of other classes than the options say.
+    """Check that a model fits the data set.
 
     Raises:
-        UsageError: see above.
+        UsageError: the model takes another kind of input, or knows other classes than
+            ``--split`` or ``--known`` says.
     """
     from evaluation.classification import matching
 
@@ -191,7 +195,7 @@ def _check_known(
 
 
 def _shown(args: argparse.Namespace, dataset: Dataset, known: Sequence[int | str]) -> Dataset:
-    """Return the data set with the classes that are drawn."""
+    """Return the data set, restricted to the classes to draw."""
     wanted = list(map(str, dataset.labels))
     if args.class_list:
         wanted = class_options.read_class_list(args.class_list, dataset.labels)
@@ -202,16 +206,15 @@ def _shown(args: argparse.Namespace, dataset: Dataset, known: Sequence[int | str
 
 
 def _with_samples(dataset: Dataset, part: str) -> Dataset:
-    """Return the data set without classes that the part has no samples of.
+    """Return the data set without classes that have no samples in the given part.
 
     Raises:
-        UsageError: fewer than two are left.
+        UsageError: fewer than two classes are left.
     """
     there = sorted(set(getattr(dataset, part).labels.tolist()))
     if len(there) < 2:
         raise UsageError(
-            f"a picture by class needs two classes or more, and {dataset.name} has {part} images "
-            f"of {len(there)} here"
+            f"at least two classes are needed, but {dataset.name} has {part} images of {len(there)}"
         )
     if len(there) < dataset.num_classes:
         dataset = dataset.restrict([dataset.labels[i] for i in there])
@@ -219,7 +222,7 @@ def _with_samples(dataset: Dataset, part: str) -> Dataset:
 
 
 def _chosen(split: Split, images: int | None, seed: int) -> Split:
-    """Return some samples of each class, in their order."""
+    """Return ``images`` random samples of each class, in their original order; None: all."""
     if images is None:
         return split
     import numpy as np
@@ -237,7 +240,7 @@ def _embed(
     dataset: Dataset,
     part: Split,
 ) -> "Embedded":
-    """Load a model, which is freed before the next one is loaded, and compute its features."""
+    """Load a model and compute its features; the model's memory is freed on return."""
     from evaluation.classification import matching
     from evaluation.embeddings.embedded import embed
     from models.files.saved import load_model
@@ -264,7 +267,7 @@ def _write_points(args: argparse.Namespace, models: "Sequence[Embedded]", datase
 
     if dataset.num_classes > STYLES:
         logger.warning(
-            "%d classes share %d markers and colors; choose some with --class_list",
+            "%d classes share only %d markers and colors; choose fewer with --class_list",
             *(dataset.num_classes, STYLES),
         )
     perplexity = args.perplexity or _PERPLEXITY
@@ -306,7 +309,7 @@ def _write_distances(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command and return its exit status."""
     return console.run(build_parser(), plot, argv)
 
 

@@ -1,4 +1,4 @@
-"""Draw a taxonomy as a tree, with the names of its nodes, as SVG or PNG."""
+"""Draw a taxonomy as a tree with named nodes, as SVG or PNG."""
 
 import argparse
 import logging
@@ -15,13 +15,13 @@ from utils import UsageError, UserError, read_lines
 results = logging.getLogger("results")
 
 MOST_CLASSES = 5000
-"""More take minutes to draw, and few programs open the result."""
+"""Larger trees take minutes to draw, and few programs open the result."""
 MOST_PIXELS = 2**28
-"""Of a PNG; each takes four bytes of memory."""
+"""Largest PNG; a pixel takes four bytes of memory."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the command line."""
+    """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     class_options.add_hierarchy_options(parser)
     class_options.add_class_list(
@@ -31,9 +31,9 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--names",
         type=user_path,
-        help="text for the nodes: an id and a name per line, like classes.txt of NABirds",
+        help="names of the nodes: an id and a name per line, like classes.txt of NABirds",
     )
-    add("--title", metavar="TEXT", help="(default: the name of the taxonomy)")
+    add("--title", metavar="TEXT", help="title (default: the name of the taxonomy)")
     add("--out", type=user_path, required=True, help=".svg or .png")
     add("--overwrite", action="store_true", help="replace a file that exists")
     return parser
@@ -47,8 +47,8 @@ def plot(args: argparse.Namespace) -> None:
         raise UsageError(f"--class_list {args.class_list} is empty")
     if len(labels) > MOST_CLASSES:
         raise UsageError(
-            f"{len(labels)} classes do not fit into one picture; choose up to {MOST_CLASSES} with "
-            "--class_list"
+            f"{len(labels)} classes are too many for one picture; choose at most {MOST_CLASSES} "
+            "with --class_list"
         )
     names = read_names(args.names) if args.names else None
     figure = draw(taxonomy, labels, names, args.title or Path(args.hierarchy).stem)
@@ -56,7 +56,7 @@ def plot(args: argparse.Namespace) -> None:
     if args.out.suffix == ".png" and width * height * figure.dpi**2 > MOST_PIXELS:
         raise UsageError(
             f"--out {args.out}: {width:.0f} x {height:.0f} inches are too large for .png; "
-            "give a name in .svg, or choose classes with --class_list"
+            "use .svg, or choose fewer classes with --class_list"
         )
     save_plot(figure, args.out)
     results.info(
@@ -66,7 +66,7 @@ def plot(args: argparse.Namespace) -> None:
 
 
 def read_names(path: Path) -> dict[str, str]:
-    """Read names by id: the first word of each line and the rest of it."""
+    """Read the names of nodes by id: each line is an id, white space and a name."""
     pairs = [line.split(maxsplit=1) for line in read_lines(path)]
     short = [pair for pair in pairs if len(pair) < 2]
     if short:

@@ -27,36 +27,43 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the command line."""
+    """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     add = parser.add_argument
-    add("paths", nargs="+", type=user_path, metavar="PATH", help="image, text file or folder")
+    add(
+        "paths",
+        nargs="+",
+        type=user_path,
+        metavar="PATH",
+        help="image, text file or folder of these",
+    )
     add(
         "--columns",
         type=lambda text: text.split(","),
         action="extend",
         default=[],
         metavar="C,…",
-        help="of CSV files, which then have a document per line: numbers from 1, or names in the "
-        "first line; several are joined",
+        help="read CSV files with one document per row, from these columns: numbers from 1, or "
+        "names from the header; several columns are joined",
     )
     model_options.add_file_options(parser)
     add(
         "--output",
         metavar="NAME",
-        help="output of the network that classifies (default: the classifier if there is one, "
-        "otherwise the embedding)",
+        help="network output to classify by (default: the classifier if there is one, otherwise "
+        "the embedding)",
     )
-    add("--top_k", type=positive, default=1, metavar="K", help="classes to name, best first")
+    add("--top_k", type=positive, default=1, metavar="K", help="show the K best classes")
     add(
         "--format",
         choices=tuple(FORMATS),
         default="table",
-        help="table: to read; csv: a line per class; jsonl: a JSON object per image",
+        help="table: for reading; csv: one row per predicted class; jsonl: one JSON object per "
+        "image",
     )
-    add("--out", type=user_path, help="instead of standard output")
+    add("--out", type=user_path, help="write here instead of to standard output")
     add("--overwrite", action="store_true", help="replace FILE if it exists")
-    add("--batch_size", type=positive, default=32, help="images computed at once")
+    add("--batch_size", type=positive, default=32, help="images per batch")
     add("--read_workers", type=positive, default=8, help="threads that read images")
     return parser
 
@@ -70,17 +77,17 @@ class Prediction(NamedTuple):
 
 
 Add = Callable[[str, Sequence[Prediction]], None]
-"""Function that writes the predictions for one image, given its name."""
+"""Function that writes the predictions for one image, given the image's name."""
 
 
 def table(stream: TextIO, score_kind: str, names: Sequence[str], class_names: Sequence[str]) -> Add:
-    """Write aligned columns: image, class and score; further classes follow below the first.
+    """Write aligned columns: image, class and score; the top K classes are listed below each other.
 
     Args:
         stream: output.
-        score_kind: what the scores are.
-        names: of the images, for the width of the column.
-        class_names: of all classes, likewise.
+        score_kind: header of the score column.
+        names: names of all images, which set the width of the first column.
+        class_names: names of all classes, which set the width of the second column.
     """
     longest = (max(len(printable(text)) for text in column) for column in (names, class_names))
     first, second = (min(80, length) for length in longest)
@@ -139,18 +146,18 @@ def predict(args: argparse.Namespace) -> None:
             add = FORMATS[args.format](stream, scores, names or [""], class_names)
         damaged = _classify(args, found, classifier, add, stream)
     if found.skipped:
-        logger.info("Skipped in folders, as no %s: %d", kind, len(found.skipped))
+        logger.info("Skipped in folders, not %s: %d", kind, len(found.skipped))
     if found.unreadable:
         raise UserError(
-            f"{len(found.unreadable)} folders could not be listed, {damaged} {kind} "
-            f"of {len(found.files)} not be read; the others are done"
+            f"{len(found.unreadable)} folders could not be listed and {damaged} of "
+            f"{len(found.files)} {kind} could not be read; all others were classified"
         )
     if damaged:
         raise UserError(f"{damaged} of {len(found.files)} {kind} could not be read")
 
 
 def _find(args: argparse.Namespace, description: "ModelDescription") -> "Found":
-    """Return what to classify: images, or the documents of a model for these."""
+    """Find what to classify: documents if the model is for these, otherwise images."""
     if description.words is None:
         from datasets.images.finding import find_images
 
@@ -163,7 +170,7 @@ def _find(args: argparse.Namespace, description: "ModelDescription") -> "Found":
 
 
 def _description(args: argparse.Namespace) -> "ModelDescription":
-    """Return the description of the model, after all checks that need no more."""
+    """Return the model's description after checking the options against it."""
     from evaluation.prediction import output_position
     from models.files.published import read_or_describe
 
@@ -171,7 +178,7 @@ def _description(args: argparse.Namespace) -> "ModelDescription":
     output_position(description, args.output)
     if args.top_k > len(description.labels):
         raise UsageError(
-            f"--top_k {args.top_k}: {args.model} knows {len(description.labels)} classes"
+            f"--top_k {args.top_k}: {args.model} knows only {len(description.labels)} classes"
         )
     return description
 
@@ -225,7 +232,7 @@ def _batches(
 def _predictions(classifier: "Classifier", images, top_k: int) -> Iterator[list[Prediction]]:
     labels, names = classifier.description.labels, classifier.description.class_names
     for classes, scores in zip(*classifier.top(images, top_k), strict=True):
-        # float(str()) gives the shortest decimal number of the same float32.
+        # float(str()) gives the shortest decimal number that rounds to the same float32.
         yield [
             Prediction(labels[c], names[c], float(str(score)))
             for c, score in zip(classes, scores, strict=True)
@@ -240,7 +247,7 @@ def _show_progress(args: argparse.Namespace, done: int, total: int) -> None:
 
 
 def _text(path: Path) -> str:
-    """Return the name as text; bytes that are not UTF-8 become ``\xff``."""
+    """Return a path as text, with bytes that are not UTF-8 as escapes like ``\xff``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -1,8 +1,7 @@
-"""Write what finished trainings have reached as one HTML file: curves, accuracy, mistakes.
+"""Summarize finished trainings in one HTML file: learning curves, accuracy, worst mistakes.
 
-The file has everything in it, and nothing in it is loaded from elsewhere. Where --model_dump has
-saved the network of a run, it also shows the accuracy within each class, the confusion matrix and
-the worst mistakes, for which the test images are read.
+The file is self-contained. If a run saved its network with --model_dump, the report also shows the
+accuracy of each class, the confusion matrix and the worst mistakes; this reads the test images.
 """
 
 import argparse
@@ -34,7 +33,7 @@ COMMANDS = ("learn_classifier.py", "learn_image_embeddings.py")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command."""
+    """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     add = parser.add_argument
     add(
@@ -42,12 +41,12 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         type=user_path,
         metavar="RUN",
-        help="what --history wrote, or a folder with history.csv; its record beside it",
+        help="file written by --history, or a folder with history.csv; with its record next to it",
     )
-    add("--out", type=user_path, default=Path("report.html"), help="(default: report.html)")
-    add("--title", default="Report", help="of the page")
-    add("--mistakes", type=non_negative_int, default=MISTAKES, help="images to show")
-    add("--overwrite", action="store_true", help="replace files that exist")
+    add("--out", type=user_path, default=Path("report.html"), help="page to write")
+    add("--title", default="Report", help="title of the page")
+    add("--mistakes", type=non_negative_int, default=MISTAKES, help="misclassified images to show")
+    add("--overwrite", action="store_true", help="replace existing files")
     return parser
 
 
@@ -63,7 +62,7 @@ def report(args: argparse.Namespace) -> None:
         try:
             page.predictions[run.history] = predictions(run, args.mistakes)
         except UserError as error:
-            logger.warning("%s: %s; its test images are not shown", run.name, error)
+            logger.warning("%s: %s; the report shows no test images of it", run.name, error)
     write_page(args.out, page, vars(args))
     results.info("%s", args.out)
 
@@ -72,21 +71,21 @@ def predictions(run: Run, mistakes: int = MISTAKES) -> "Predictions":
     """Classify the test images of a run with its network.
 
     Raises:
-        UserError: the network was not saved, or it or an image cannot be read.
+        UserError: the network was not saved, or the network or an image cannot be read.
     """
     from reporting.predictions import predict
 
     args = options_of(run)
     if args.model_dump is None:
-        raise UserError("its network was not saved, which --model_dump does")
+        raise UserError("its network was not saved (--model_dump)")
     return predict(args.model_dump, open_dataset(args), args.batch_size, mistakes)
 
 
 def options_of(run: Run) -> argparse.Namespace:
-    """Return the options of a run as its command parses them.
+    """Parse the command line in a run's record with the parser of its command.
 
     Raises:
-        UserError: its record does not have the command line of a training.
+        UserError: the record has no command line of a training.
     """
     try:
         _, script, *argv = shlex.split(run.command)
@@ -97,7 +96,7 @@ def options_of(run: Run) -> argparse.Namespace:
         with redirect_stderr(io.StringIO()):
             return parser.parse_args(argv)
     except (ValueError, SystemExit) as error:
-        raise UserError("its record has no command line of a training") from error
+        raise UserError("its record has no valid command line of a training") from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
-"""Stochastic gradient descent with warm restarts, one learning rate per epoch.
+"""SGDR: stochastic gradient descent with warm restarts, with a constant learning rate per epoch.
 
 Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR 2017; used for
-all experiments of the paper (Section 5.1).
+all experiments in the paper (Section 5.1).
 """
 
 import math
@@ -13,18 +13,18 @@ CYCLES = 5
 
 
 def sgdr_epochs(base_len: int = 12, mul: int = 2, cycles: int = CYCLES) -> int:
-    """Return the epochs of so many whole cycles: 12 + 24 + 48 + 96 + 192 = 372 by default."""
+    """Return the total epochs of all cycles: 12 + 24 + 48 + 96 + 192 = 372 by default."""
     return sum(base_len * mul**cycle for cycle in range(cycles))
 
 
 def ends_cycle(epoch: int, base_len: int = 12, mul: int = 2) -> bool:
-    """Return whether an epoch, from 0, is the last of its cycle."""
+    """Return whether an epoch, counted from 0, is the last of its cycle."""
     start, length = _cycle(epoch, base_len, mul)
     return epoch + 1 == start + length
 
 
 def _cycle(epoch: int, base_len: int, mul: int) -> tuple[int, int]:
-    """Return the first epoch and the length of the cycle that an epoch is in."""
+    """Return the first epoch and the length of the cycle that contains an epoch."""
     start, length = 0, base_len
     while epoch >= start + length:
         start += length
@@ -41,15 +41,15 @@ def sgdr_learning_rate(
 ) -> float:
     """Return the learning rate of an epoch.
 
-    The first epoch of a cycle runs at ``max_lr``, the last one at ``min_lr``: epoch i > 0 of T
-    takes the cosine at (i + 1) / T. The published experiments ran with this curve, which differs
-    from ``keras.optimizers.schedules.CosineDecayRestarts``.
+    The first epoch of a cycle uses ``max_lr``, the last one ``min_lr``. In between, epoch i of a
+    cycle of T epochs evaluates the cosine at (i + 1) / T. The published experiments used this
+    curve, which differs from ``keras.optimizers.schedules.CosineDecayRestarts``.
 
     Args:
-        epoch: from 0.
+        epoch: counted from 0.
         max_lr: learning rate at the start of each cycle.
-        base_len: number of epochs of the first cycle, at least 1.
-        mul: factor from each cycle's length to the next one's, at least 1.
+        base_len: length of the first cycle in epochs, at least 1.
+        mul: factor by which each cycle is longer than the previous one, at least 1.
         min_lr: learning rate at the end of each cycle.
     """
     start, length = _cycle(epoch, base_len, mul)
@@ -60,7 +60,7 @@ def sgdr_learning_rate(
 
 
 class SGDR(keras.callbacks.LearningRateScheduler):
-    """Set the learning rate at the start of each epoch; arguments of ``sgdr_learning_rate``."""
+    """Set the learning rate at the start of each epoch to ``sgdr_learning_rate``."""
 
     def __init__(self, max_lr: float = 0.1, base_len: int = 12, mul: int = 2, min_lr: float = 1e-6):
         schedule = partial(

@@ -1,7 +1,7 @@
-"""The paper's tables and figures, and studies at a size for CPUs: run them, report them.
+"""Run and report the paper's tables and figures, and smaller studies that CPUs can finish.
 
-A study is data in studies/definitions; its trainings run on Ray, as those of sweep.py do. The same
-command again runs what is missing.
+Studies are defined in studies/definitions; their trainings run on Ray, like those of sweep.py.
+Repeating a command runs what is missing.
 """
 
 import argparse
@@ -19,47 +19,47 @@ results = logging.getLogger("results")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command."""
+    """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     parser.usage = "%(prog)s list | show NAME | run NAME [options] | report NAME [options]"
     parser.add_argument("action", choices=tuple(_ACTIONS), help="what to do")
-    parser.add_argument("name", nargs="?", metavar="NAME", help="of the study, see list")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="name of the study, see list")
     parser.add_argument(
         "--out",
         type=user_path,
         metavar="DIR",
-        help="folder of the trainings of run (default: runs/NAME); report takes the results from "
-        "there and writes the report there (default: the results that belong to the project)",
+        help="run: folder for the trainings (default: runs/NAME); report: folder to read results "
+        "from and write the report to (default: the results stored in the project)",
     )
     run = parser.add_argument_group("run")
     run.add_argument(
         "--scale",
         choices=SCALES,
         default="reduced",
-        help="as published, or at a size that CPUs can do",
+        help="as published, or small enough for CPUs",
     )
     add_data_root_option(run)
     run.add_argument(
         "--finetune",
         type=user_path,
         metavar="FILE",
-        help="weights of ILSVRC for the fine-tuned networks, which are left out otherwise",
+        help="ILSVRC weights for the fine-tuned networks, which are left out otherwise",
     )
     run.add_argument(
         "--only",
         nargs="+",
         default=[],
         metavar="PATTERN",
-        help="run only trials with such names, like CUB_xent_*_seed0",
+        help="run only trials whose names match, e.g. CUB_xent_*_seed0",
     )
     run.add_argument(
-        "--dry_run", action="store_true", help="print the command of each trial that is missing"
+        "--dry_run", action="store_true", help="only print the commands of the missing trials"
     )
     add_machine_options(parser.add_argument_group("machines"))
     parser.add_argument_group("report").add_argument(
         "--store",
         action="store_true",
-        help="add the results in --out to those that belong to the project",
+        help="add the results in --out to those stored in the project",
     )
     return parser
 
@@ -67,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
 def study(args: argparse.Namespace) -> None:
     if (args.name is None) != (args.action == "list"):
         given = "give the name of a study" if args.name is None else "takes no name"
-        raise UsageError(f"{args.action}: {given}; known are: {', '.join(NAMES)}")
+        raise UsageError(f"{args.action}: {given}; the studies are: {', '.join(NAMES)}")
     _ACTIONS[args.action](args)
 
 
@@ -101,10 +101,10 @@ def _report(args: argparse.Namespace) -> None:
 
     found = load(args.name)
     if args.store and not args.out:
-        raise UsageError("--store: give --out DIR, whose results are to be added")
+        raise UsageError("--store: give --out DIR, the folder of the results to add")
     folder, new = STORED / found.name, read_trials(args.out, found) if args.out else []
     if args.out and not new:
-        raise UsageError(f"--out {args.out}: has no finished trials of {found.name}")
+        raise UsageError(f"--out {args.out} has no finished trials of {found.name}")
     if args.out and not args.store:
         folder = args.out
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _write(found: Study, out: Path) -> None:
-    """Write the results in a folder of trainings, and their report, if there are any."""
+    """Write the results of the trainings in a folder and their report, if any are finished."""
     from studies.results import read_trials, write_runs
 
     if runs := read_trials(out, found):

@@ -1,6 +1,6 @@
-"""Run a grid of trainings on Ray: learning rates x losses x data sets x seeds; tabulate the best.
+"""Run a grid of trainings on Ray (learning rates x losses x data sets x seeds); tabulate the best.
 
-Everything after -- is passed on to the learn command of every trial, like
+Everything after -- is passed to the training command of every trial, for example
 -- --architecture resnet-50 --batch_size 96.
 """
 
@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command."""
+    """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     parser.usage = "%(prog)s --out DIR --datasets NAME … [options] [-- options of the trainings]"
     _add_grid_options(parser.add_argument_group("grid"))
@@ -68,16 +68,16 @@ def _add_grid_options(group) -> None:
         nargs="+",
         required=True,
         metavar="NAME",
-        help="data sets, with suffixes",
+        help="data sets, with any suffixes",
     )
     group.add_argument(
         "--losses",
         choices=tuple(LOSSES),
         nargs="+",
         default=["xent", "xent+ls", "cosine", "cosine+xent"],
-        help="xent: cross-entropy, ls: label smoothing 0.1, +xent: a classifier weighted 0.1; "
-        "semantic: cosine loss on class embeddings other than one-hot (default: the four of the "
-        "published table of learning rates)",
+        help="xent: cross-entropy; +ls: with label smoothing 0.1; +xent: plus cross-entropy with "
+        "weight 0.1; semantic: cosine loss on class embeddings other than one-hot (default: the "
+        "four in the published table of learning rates)",
     )
     group.add_argument(
         "--learning_rates",
@@ -85,11 +85,11 @@ def _add_grid_options(group) -> None:
         nargs="+",
         default=list(LEARNING_RATES),
         metavar="LR",
-        help="values of --sgdr_max_lr, or of --cosine_max_lr or --step_lr where -- --lr_schedule "
-        "says so (default: the published eight, from 2.5 to 0.001)",
+        help="values of --sgdr_max_lr, or of --cosine_max_lr or --step_lr if -- --lr_schedule "
+        "chooses these schedules (default: the published eight, from 2.5 to 0.001)",
     )
     group.add_argument(
-        "--seeds", type=seed, nargs="+", default=[0], metavar="N", help="(default: 0)"
+        "--seeds", type=seed, nargs="+", default=[0], metavar="N", help="random seeds (default: 0)"
     )
     _add_trial_options(group)
 
@@ -101,28 +101,29 @@ def _add_trial_options(group) -> None:
         nargs="+",
         default=[""],
         metavar="arpl:N",
-        help="train each point of the grid on the known classes of these open-set splits, see "
-        "--split of the trainings (default: on all classes)",
+        help="open-set splits, like --split of the trainings: train each point of the grid on the "
+        "known classes of each (default: on all classes)",
     )
     group.add_argument(
         "--evaluate",
         choices=(OPEN_SET, VERIFICATION),
-        help="evaluate the network of each trial after the training, by evaluate_open_set.py or "
-        "evaluate_verification.py, and keep it",
+        help="after training, evaluate the network of each trial with evaluate_open_set.py or "
+        "evaluate_verification.py, and keep the network",
     )
     group.add_argument(
         "--val_fraction",
         type=fraction,
         metavar="F",
-        help="train each point of the grid a second time without this share of the training "
-        "images, on which the learning rate is chosen",
+        help="train each point of the grid a second time, holding out this share of the training "
+        "images to choose the learning rate on",
     )
     group.add_argument(
         "--protocols",
         choices=PROTOCOLS,
         nargs="+",
         help="paper: train on all training images and choose by the best test accuracy; "
-        "validation: as --val_fraction says (default: paper, with --val_fraction both)",
+        "validation: choose on held-out images, see --val_fraction (default: paper; with "
+        "--val_fraction, both)",
     )
 
 
@@ -132,18 +133,18 @@ def _add_output_options(group) -> None:
         type=user_path,
         required=True,
         metavar="DIR",
-        help="folder of all results; the same command again runs what is missing there",
+        help="folder for all results; repeating the command runs what is missing there",
     )
     group.add_argument(
         "--save_models", action="store_true", help="keep the trained network of each trial"
     )
     group.add_argument(
-        "--dry_run", action="store_true", help="print the command of each trial that is missing"
+        "--dry_run", action="store_true", help="only print the commands of the missing trials"
     )
 
 
 def sweep(args: argparse.Namespace) -> None:
-    """Run the missing trials of the grid, and report all."""
+    """Run the missing trials of the grid and report all of its trials."""
     trials = _trials(args)
     commands = Commands(
         tuple(args.options),
@@ -174,7 +175,7 @@ def sweep(args: argparse.Namespace) -> None:
 
 
 def _trials(args: argparse.Namespace) -> list[Trial]:
-    """Return the trials of the grid, in the order in which they are run.
+    """Return the trials of the grid in execution order.
 
     Raises:
         UsageError: the options contradict each other.
@@ -185,7 +186,7 @@ def _trials(args: argparse.Namespace) -> list[Trial]:
     if args.val_fraction is not None and VALIDATION not in protocols:
         raise UsageError("--val_fraction has no effect with --protocols paper")
     if args.val_fraction is not None and not 0 < args.val_fraction < 1:
-        raise UsageError(f"--val_fraction {args.val_fraction:g}: must lie between 0 and 1")
+        raise UsageError(f"--val_fraction {args.val_fraction:g} must lie between 0 and 1")
     points = grid(
         dict.fromkeys(dataset_key(name) for name in args.datasets),
         dict.fromkeys(args.losses),
@@ -197,10 +198,10 @@ def _trials(args: argparse.Namespace) -> list[Trial]:
 
 
 def _check(args: argparse.Namespace, commands: Commands) -> None:
-    """Refuse what no trial could work with.
+    """Refuse settings under which no trial could run.
 
     Raises:
-        UsageError: an option after -- is set by the sweep, or a folder does not exist.
+        UsageError: an option after ``--`` is set by the sweep itself, or a folder does not exist.
     """
     check_options(args.options)
     for name in args.datasets:
@@ -213,8 +214,8 @@ def _warn_of_missing_models(report: Report) -> None:
     missing = sum(not report.store.has_model(trial) for trial in done)
     if missing:
         logger.warning(
-            "--save_models: %d trials were finished without it, and their networks are gone; "
-            "to train these again, remove their folders in %s",
+            "--save_models: %d trials were finished without it, so their networks are lost; "
+            "to train them again, remove their folders in %s",
             missing,
             report.store.path,
         )

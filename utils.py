@@ -1,6 +1,6 @@
-"""Errors for people, registries, random generators, lists, signals.
+"""User-facing errors, registries, random generators, reading text files, signals.
 
-Imports nothing of this project and nothing heavy, so that ``--help`` stays quick.
+Imports nothing heavy and nothing from this project, so that ``--help`` stays fast.
 """
 
 import errno
@@ -20,34 +20,33 @@ from typing import BinaryIO
 import numpy as np
 
 STARTED = time.monotonic()
-"""When the command began."""
+"""When the command started."""
 
 
-_LONGEST = 600  # characters of a message
+_LONGEST = 600  # characters of a message; longer ones lose their middle
+_END = 150  # characters kept at the end of a longer message
 _LISTED = 5  # items that a message lists
-_END = 150  # of a longer one, what is kept of its end
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
-    "\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"  # unseen, or turn the line around
+    "\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"  # invisible, or change text direction
 )
 
 LARGEST_TEXT = 2**27
-"""Bytes of a text file; the list of the 1.3 million images of ImageNet has 50 MB."""
+"""Limit of a text file in bytes; the list of ImageNet's 1.3 million images has 50 MB."""
 MOST_LINES = 3_000_000
-"""Lines of a text file."""
+"""Limit of a text file in lines."""
 
 
 def printable(text: str) -> str:
-    """Escape what would end the line, is no character or controls a terminal."""
+    """Escape line breaks, terminal controls, and what is invisible or no character."""
     return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 class UserError(Exception):
     """A failure that is explained to the user in one line, without a traceback.
 
-    What a message quotes may come from anywhere: characters that would end the line or speak to
-    the terminal are written as escapes, and the middle of an endless message is left out.
-    ``status`` is the exit status of the command.
+    Messages may quote untrusted text, so line breaks and terminal controls are escaped, and the
+    middle of an overlong message is left out. ``status`` is the exit status of the command.
     """
 
     status = 1
@@ -60,7 +59,7 @@ class UserError(Exception):
 
 
 class UsageError(UserError):
-    """A wrong argument: the user asked for something that does not exist or does not fit."""
+    """A wrong argument: what the user asked for does not exist or does not fit."""
 
     status = 2
 
@@ -70,10 +69,10 @@ class Interrupted(BaseException):
 
     Args:
         number: of the signal.
-        hint: what became of the work, or how to go on.
+        hint: what happened to the work so far, or how to continue.
 
     Attributes:
-        status: exit status of the command, 128 + number, as that of a process that it kills.
+        status: exit status of the command, 128 + number, the shell's convention for signals.
     """
 
     def __init__(self, number: int, hint: str = ""):
@@ -86,8 +85,8 @@ class Interrupted(BaseException):
 class Registry:
     """A table of functions by name.
 
-    Names are case-insensitive; ``names()`` returns them as they were registered. ``kind`` says what
-    is registered, for error messages, e.g. ``"data set"``.
+    Names are case-insensitive; ``names()`` returns them as they were registered. ``kind``, e.g.
+    ``"data set"``, names in error messages what is registered.
     """
 
     def __init__(self, kind: str):
@@ -98,7 +97,7 @@ class Registry:
         """Return a decorator that registers a function under all ``names``.
 
         Raises:
-            ValueError: a name is taken already.
+            ValueError: a name is already taken.
         """
 
         def decorate(function: Callable) -> Callable:
@@ -114,14 +113,14 @@ class Registry:
         return name.lower() in self._entries
 
     def names(self) -> list[str]:
-        """Return all registered names, in the order of registration."""
+        """Return all names in order of registration."""
         return [name for name, _ in self._entries.values()]
 
     def get(self, name: str) -> Callable:
         """Return the function registered as ``name``.
 
         Raises:
-            UsageError: nothing has that name; the message lists what there is.
+            UsageError: the name is unknown; the message lists the known ones.
         """
         if name not in self:
             raise unknown_name(self.kind, name, self.names())
@@ -130,11 +129,11 @@ class Registry:
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """Return the error for an unknown name, listing the known ones."""
-    return UsageError(f"unknown {kind} {name!r}; known are: {', '.join(known)}")
+    return UsageError(f"unknown {kind} {name!r}; choose from: {', '.join(known)}")
 
 
 def one_line(error: BaseException) -> str:
-    """Return what the system or a library says about an error, in one line."""
+    """Return the message of an error from the system or a library, as one line."""
     told = getattr(error, "strerror", None) or " ".join(str(error).split())
     return told or type(error).__name__
 
@@ -146,10 +145,10 @@ def listing(items: Iterable[object]) -> str:
 
 
 def generator(purpose: str, *numbers: int) -> np.random.Generator:
-    """Return a random generator that depends on nothing but the arguments.
+    """Return a random generator that depends only on the arguments.
 
-    The purpose keeps streams apart that share their numbers, which are not negative: NumPy treats
-    the entropy ``[1, 2]`` and ``[1, 2, 0]`` alike.
+    The purpose separates streams that share their (non-negative) numbers. For one purpose, always
+    pass as many numbers: NumPy treats the entropy ``[1, 2]`` and ``[1, 2, 0]`` alike.
     """
     return np.random.default_rng(_seed_sequence(purpose, numbers))
 
@@ -159,13 +158,13 @@ def generators(
 ) -> Iterator[np.random.Generator]:
     """Yield a random generator for each position, e.g. for each image of a batch.
 
-    A stream depends on the arguments and its position only. It is NumPy's Philox with a key from
-    the arguments and a counter that starts at the position's 2**192 blocks (Salmon et al.,
-    Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011).
+    A stream depends only on the arguments and its position. It is NumPy's Philox with a key from
+    the arguments and a counter that starts at position * 2**192 (Salmon et al., Parallel Random
+    Numbers: As Easy as 1, 2, 3, SC 2011).
 
     Yields:
-        One and the same generator, set to the next stream: a new one takes longer than augmenting
-        an image of CIFAR.
+        The same generator object each time, reset to the next stream: creating a new one takes
+        longer than augmenting a CIFAR image.
     """
     key = _seed_sequence(purpose, numbers).generate_state(2, np.uint64)
     bits = np.random.Philox(key=key)
@@ -182,15 +181,15 @@ def _seed_sequence(purpose: str, numbers: Iterable[int]) -> np.random.SeedSequen
 
 
 def open_regular(path: str | Path) -> BinaryIO:
-    """Open a regular file for reading: no pipe, no device.
+    """Open a file for reading, but no pipe or device.
 
     Raises:
-        OSError: it cannot be opened or is something else; ``strerror`` says what.
+        OSError: it cannot be opened or is not a regular file; ``strerror`` says why.
     """
     try:
         file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
     except ValueError as error:  # a zero byte in the name
-        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from error
+        raise OSError(errno.EINVAL, "the name contains a null character", str(path)) from error
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
@@ -203,7 +202,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 def list_folder(folder: str | Path) -> list[Path]:
-    """List a folder, ascending; hidden names do not count.
+    """List a folder in ascending order, without hidden files.
 
     Raises:
         UserError: it cannot be read.
@@ -224,18 +223,18 @@ def read_bytes(path: str | Path, limit: int) -> bytes:
     """
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size <= limit:
-            content = file.read(limit + 1)  # the files in /proc have more than they tell
+            content = file.read(limit + 1)  # files in /proc are longer than their stated size
             if len(content) <= limit:
                 return content
     raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", str(path))
 
 
 def read_text(path: str | Path) -> str:
-    """Read a text file; lines end in ``\\n``.
+    """Read a UTF-8 text file, with all line ends converted to ``\\n``.
 
     Raises:
-        UserError: the file is missing, is not UTF-8 text, or is far too large for what people
-            write into text files.
+        UserError: the file is missing, is not UTF-8, or exceeds ``LARGEST_TEXT`` or
+            ``MOST_LINES``.
     """
     try:
         text = read_bytes(path, LARGEST_TEXT).decode("utf-8-sig")
@@ -244,14 +243,14 @@ def read_text(path: str | Path) -> str:
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not a text file in UTF-8") from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    # Those are all the characters at which str.splitlines ends a line.
+    # These are all characters at which str.splitlines breaks lines.
     if sum(map(text.count, "\n\v\f\x1c\x1d\x1e\x85\u2028\u2029")) > MOST_LINES:
         raise UserError(f"{path} has more than {MOST_LINES:,} lines")
     return text
 
 
 def read_lines(path: str | Path) -> list[str]:
-    """Read the non-empty lines of a text file, without surrounding white space.
+    """Read the non-empty lines of a text file, stripped of surrounding white space.
 
     Raises:
         UserError: the file is missing or is not UTF-8 text.
@@ -262,7 +261,7 @@ def read_lines(path: str | Path) -> list[str]:
 
 @contextmanager
 def without_log(name: str, word: str) -> Iterator[None]:
-    """Drop the messages with this word from a logger within the ``with`` block."""
+    """Suppress a logger's messages that contain ``word`` within the ``with`` block."""
 
     def is_other(record: logging.LogRecord) -> bool:
         return word not in record.getMessage()
@@ -277,15 +276,15 @@ def without_log(name: str, word: str) -> Iterator[None]:
 
 @contextmanager
 def handling(number: int, handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Handle a signal within the ``with`` block, then restore its handler.
+    """Handle a signal within the ``with`` block, then restore the previous handler.
 
-    Only the main thread can do so; in others, and where the process was started to ignore the
-    signal, nothing changes.
+    Does nothing outside the main thread, where Python allows no handlers, and if the process was
+    started to ignore the signal.
     """
     before = signal.getsignal(number)
     if threading.current_thread() is not threading.main_thread() or before in (
         signal.SIG_IGN,
-        None,  # not Python's: nobody could restore it
+        None,  # not installed by Python, which could not restore it
     ):
         yield
         return

@@ -1,4 +1,4 @@
-"""Write the list files of CUB's subsets, train_test_split_X.txt, into a CUB folder."""
+"""Write the list files of the CUB subsets, train_test_split_X.txt, into a CUB folder."""
 
 import argparse
 import logging
@@ -23,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=user_path,
         required=True,
         metavar="DIR",
-        help="folder of CUB, with images.txt and train_test_split.txt",
+        help="CUB folder that contains images.txt and train_test_split.txt",
     )
     parser.add_argument(
         "--per_class",
@@ -36,14 +36,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=user_path, metavar="DIR", help="folder for the lists (default: --data_root)"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     return parser
 
 
 def write_splits(args: argparse.Namespace) -> None:
     if max(args.per_class) > LISTED:
         raise UsageError(
-            f"--per_class {max(args.per_class)}: the lists have {LISTED} images of each class"
+            f"--per_class {max(args.per_class)}: the lists have only {LISTED} images of each class"
         )
     if not os.path.isdir(args.data_root):
         raise UserError(f"there is no folder {args.data_root}")
@@ -65,7 +65,7 @@ def split_lines(lists: Lists, per_class: int) -> list[str]:
 
     Args:
         lists: the official split.
-        per_class: training images of each class; the other ones are left out.
+        per_class: training images of each class; the others are left out.
 
     Raises:
         UserError: the images are not those of CUB.

@@ -40,7 +40,7 @@ def test_names_are_found_in_any_case_and_listed_as_registered(registry):
 
 
 def test_unknown_names_are_told_with_those_that_exist(registry):
-    with pytest.raises(UsageError, match="unknown animal 'cow'; known are: Cat, Tomcat, Dog"):
+    with pytest.raises(UsageError, match="unknown animal 'cow'; choose from: Cat, Tomcat, Dog"):
         registry.get("cow")
 
 

@@ -175,7 +175,10 @@ def test_a_published_split_with_unknown_classes_of_another_data_set(folder, tmp_
     for change, message in (
         ((":2", ":3"), "those of arpl+10:3 are 1, 4, 6, 9"),
         ((f"--unknown_root {hundred}", ""), "--unknown_root: CIFAR-100 is read from files"),
-        ((":2", ":2 --unknown Digits"), "--unknown Digits: --split arpl+10:2 has its own"),
+        (
+            (":2", ":2 --unknown Digits"),
+            "--unknown Digits: --split arpl+10:2 takes its unknown classes from CIFAR-100",
+        ),
     ):
         outcome = run(command, data.replace(*change))
         assert outcome.status == 2 and message in outcome.err
@@ -189,11 +192,14 @@ def test_a_published_split_with_unknown_classes_of_another_data_set(folder, tmp_
         ("--split arpl:0 --known known.txt --model first.keras", "not allowed with argument"),
         ("--known other.txt --model first.keras", "knows 4 classes, 0, 1, 3, 7; those of other"),
         ("--known missing.txt --model first.keras", "missing.txt"),
-        ("--model all.keras", "knows all 10 classes of Digits-sub5, so that none is unknown"),
+        ("--model all.keras", "knows all 10 classes of Digits-sub5, so none is unknown"),
         ("--model bare.keras", "bare.keras does not say which classes it knows: only models"),
         ("--model first.keras --scores similarity", "it has no score similarity, but probability"),
         ("--model first.keras --neighbors 21", "21 nearest neighbors are more than the 20"),
-        ("--model first.keras --unknown_root .", "--unknown_root is the folder of --unknown"),
+        (
+            "--model first.keras --unknown_root .",
+            "--unknown_root is the folder of a data set: name it",
+        ),
         ("--model first.keras second.keras --label a", "--label: 1 names for 2 models"),
         ("--model first.keras --unknown MNIST --unknown_root mnist", "have the shape (28, 28, 1)"),
         ("--model first.keras --unknown AG-News --unknown_root news", "documents, not images"),

@@ -168,7 +168,7 @@ def test_pictures(folder):
         ("--feat one.npz --k 0", 2, "--k"),
         ("--feat one.npz --norm maybe", 2, "maybe"),
         ("--feat one.npz --prec_type height", 2, "LCS_HEIGHT"),
-        ("--feat one.npz --classes_from sem.npz", 2, "--classes_from is for"),
+        ("--feat one.npz --classes_from sem.npz", 2, "--classes_from needs --dataset"),
         ("--feat published.pickle", 1, "published.pickle lacks labels"),
         ("--feat published.pickle --dataset Digits", 1, "labels of shape (896,)"),
         ("--feat one.npz --dataset Digits", 1, "one.npz"),

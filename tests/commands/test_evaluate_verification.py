@@ -133,12 +133,12 @@ def test_a_published_bin(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--pairs faces/pairs.txt", "give either saved models, --model, or feature dumps"),
+        ("--pairs faces/pairs.txt", "give either saved models (--model) or feature dumps"),
         ("--model net.keras", "--pairs FILE is missing"),
         ("--model net.keras --pairs faces/pairs.txt", "--data_root DIR is missing"),
         ("--model net.keras --pairs lfw.bin --data_root faces", "leave --data_root out"),
-        ("--feat good.npz --pairs lfw.bin", "whose images have no names"),
-        ("--feat good.npz --pairs faces/pairs.txt --mirror", "--mirror is for models"),
+        ("--feat good.npz --pairs lfw.bin", "image names, which lfw.bin does not have"),
+        ("--feat good.npz --pairs faces/pairs.txt --mirror", "--mirror is for --model, not"),
         ("--feat good.npz --pairs faces/pairs.txt --folds 1", "--folds 1: the threshold"),
         ("--feat good.npz --pairs one.txt", "1 folds are too few"),
         ("--feat good.npz --pairs faces/pairs.txt --plot x.pdf", "--plot x.pdf"),

@@ -132,7 +132,7 @@ def test_known_classes_only(folder):
         ("--model plane.keras --known other.txt --plot a.svg", "knows 4 classes, 0, 1, 3, 7; th"),
         (
             "--model plane.keras --class_list one.txt --plot a.svg",
-            "needs two classes or more, and Digits-su",
+            "two classes are needed, but Digits-su",
         ),
         ("--model plane.keras --hierarchy short.txt --distances d.npz", "short.txt has no class 0"),
         (

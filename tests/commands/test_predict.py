@@ -170,7 +170,7 @@ def test_damaged_files_are_named_and_the_others_done(tmp_path):
     assert last == "predict.py: error: 3 of 6 images could not be read"
     for name in ("cut.jpg", "huge.png", "text.jpeg"):
         assert len([line for line in told if f"cannot read {tmp_path / 'mix' / name}" in line]) == 1
-    assert "Skipped in folders, as no images: 2" in told
+    assert "Skipped in folders, not images: 2" in told
 
     # Each alone, by one thread: the same scores.
     for row in rows(outcome.out):

@@ -44,7 +44,7 @@ def test_a_run_without_its_network_is_shown_without_pictures(folder):
         outcome = succeed(report, "", folder / "history.csv", "--out", folder / "less.html")
     finally:
         (folder / "elsewhere.keras").rename(folder / "model.keras")
-    assert "its test images are not shown" in outcome.err
+    assert "the report shows no test images of it" in outcome.err
     page = (folder / "less.html").read_text()
     assert "<figure>" not in page and "test images are classified correctly" in page
 

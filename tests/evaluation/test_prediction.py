@@ -124,7 +124,7 @@ def test_outputs_by_name_and_the_last_by_default():
     assert Classifier(model, description).score_kind == "probability"
     by_name = Classifier(model, description, "l2norm")
     np.testing.assert_allclose(by_name.outputs(IMAGES), expected_outputs("l2norm", 3), rtol=1e-4)
-    with pytest.raises(UsageError, match=r"unknown output 'x'; known are: l2norm, prob"):
+    with pytest.raises(UsageError, match=r"unknown output 'x'; choose from: l2norm, prob"):
         Classifier(model, description, "x")
 
 

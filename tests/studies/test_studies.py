@@ -179,7 +179,7 @@ def test_what_studies_there_are_and_what_they_consist_of():
 
 
 REFUSED = [
-    ("show table-4", "unknown study 'table-4'; known are: table-2, "),
+    ("show table-4", "unknown study 'table-4'; choose from: table-2, "),
     ("run", "give the name of a study"),
     ("list cub50", "takes no name"),
     ("run cub50 --scale paper --data_root .", "cub50: has no trainings at --scale paper"),
@@ -205,5 +205,5 @@ def test_what_cannot_work_is_one_line(tmp_path, monkeypatch, command, named):
 
 
 def test_an_unknown_name_is_told_with_the_known_ones():
-    with pytest.raises(UsageError, match="known are: table-2"):
+    with pytest.raises(UsageError, match="choose from: table-2"):
         load("table2")
