@@ -1,4 +1,4 @@
-"""Fine-tuning: load earlier weights; first train the last layers alone."""
+"""Fine-tuning: load pre-trained weights, and train only the last layers at first."""
 
 import logging
 from collections.abc import Container, Iterator
@@ -18,27 +18,29 @@ _LAST = ("embedding", "prob")
 
 
 def load_pretrained(model: keras.Model, path: Path) -> None:
-    """Load weights by layer name; log what did not fit.
+    """Load weights by layer name, and log the layers that did not match.
 
     Raises:
         UserError: the file cannot be read or has no layer of this network.
     """
     report = load_weights(model, path)
     if not report.loaded:
-        raise UserError(f"--finetune {path}: no layer of the file fits this network by name")
+        raise UserError(f"--finetune {path}: no layer of the file matches this network by name")
     logger.info("%s: loaded %d layers", path, len(report.loaded))
     for name in report.missing:
-        logger.warning("%s: not in the file, starts anew: %s", path, name)
+        logger.warning("%s: not in the file, trained from scratch: %s", path, name)
     for name, wanted, found in report.mismatched:
         logger.warning(
-            "%s: differs in shape, starts anew: %s (network %s, file %s)", path, name, wanted, found
+            "%s: differs in shape, trained from scratch: %s (network %s, file %s)",
+            *(path, name, wanted, found),
         )
 
 
 def last_layers(model: keras.Model) -> set[str]:
-    """Return the names of the layers that the published code trains first, whatever was loaded.
+    """Return the names of the layers to train first, the same as in the published code.
 
-    They are ``embedding``, ``prob`` and the last layer of the backbone, which may have no weights.
+    These are ``embedding``, ``prob`` and the last layer of the backbone, which may have no weights,
+    regardless of which layers were loaded.
     """
     last = model.get_layer(model.output_names[0])
     if last.name in NORMALIZATIONS:
@@ -50,7 +52,7 @@ def last_layers(model: keras.Model) -> set[str]:
 def training_only(model: keras.Model, names: Container[str]) -> Iterator[None]:
     """Freeze all layers but the named ones within the ``with`` block.
 
-    Frozen batch normalization uses and keeps its statistics.
+    Frozen batch normalization uses its moving statistics and does not update them.
     """
     layers = [layer for layer in model.layers if layer.trainable and layer.name not in names]
     for layer in layers:

@@ -1,4 +1,4 @@
-"""The learning rates of the schedules besides SGDR, as pure functions; imports nothing heavy."""
+"""Learning rates of all schedules but SGDR, as pure functions; imports nothing heavy."""
 
 import itertools
 import math
@@ -15,9 +15,9 @@ _MOST_EPOCHS = 10**9
 
 
 def resnet_learning_rate(epoch: int) -> float:
-    """Return the rate of He et al. (CVPR 2016, 4.2): a first epoch at 0.01, then 0.1, 0.01, 0.001.
+    """Return the rate of He et al. (CVPR 2016, 4.2): 0.01 for one epoch, then 0.1, 0.01, 0.001.
 
-    The epoch counts from 0; the rate falls at epochs 80 and 120.
+    Epochs count from 0; the rate drops at epochs 80 and 120.
     """
     if epoch == 0:
         return 0.01
@@ -27,10 +27,13 @@ def resnet_learning_rate(epoch: int) -> float:
 def clr_learning_rate(
     iteration: int, half_cycle: int, min_lr: float = 1e-5, max_lr: float = 0.1
 ) -> float:
-    """Return the triangular cyclical rate (Smith, WACV 2017): up and down along straight lines.
+    """Return the triangular cyclical learning rate (Smith, WACV 2017).
 
-    The iteration is the number of steps so far; from the lowest to the highest rate takes
-    ``half_cycle`` steps.
+    Args:
+        iteration: steps so far.
+        half_cycle: steps from the lowest to the highest rate.
+        min_lr: lowest rate.
+        max_lr: highest rate.
     """
     position = iteration % (2 * half_cycle) / half_cycle
     return min_lr + (max_lr - min_lr) * (1 - abs(1 - position))
@@ -39,15 +42,14 @@ def clr_learning_rate(
 def cosine_learning_rate(
     iteration: int, iterations: int, max_lr: float = 0.1, min_lr: float = 0.0, warmup: int = 0
 ) -> float:
-    """Return the rate of one half wave over the whole training (Loshchilov, Hutter, ICLR 2017).
+    """Return the rate of cosine decay over the whole training (Loshchilov, Hutter, ICLR 2017).
 
     Args:
         iteration: steps so far.
         iterations: steps of the whole training.
-        max_lr: rate of the first step, or of the last one of the warm-up.
-        min_lr: rate that the last ones approach.
-        warmup: steps before the wave, in which the rate rises linearly (Goyal et al.,
-            https://arxiv.org/abs/1706.02677).
+        max_lr: rate of the first step, or of the last step of the warm-up.
+        min_lr: rate at the end of the training.
+        warmup: steps of linear warm-up (Goyal et al., https://arxiv.org/abs/1706.02677).
     """
     if iteration < warmup:
         return max_lr * (iteration + 1) / warmup
@@ -56,26 +58,26 @@ def cosine_learning_rate(
 
 
 def stepped_learning_rate(epoch: int, first_lr: float, length: int, factor: float) -> float:
-    """Return the rate that is multiplied by ``factor`` after every ``length`` epochs, from 0."""
+    """Return the rate of an epoch, from 0, if every ``length`` epochs multiply it by ``factor``."""
     return first_lr * factor ** (epoch // length)
 
 
 @dataclass(frozen=True)
 class StepSchedule:
-    """Constant rates from given epochs on."""
+    """Piecewise constant rates."""
 
-    steps: tuple[tuple[int, float], ...]  # first epoch (from 0) and rate, ascending; at least one
-    epochs: int  # of the whole schedule
+    steps: tuple[tuple[int, float], ...]  # first epoch (from 0) and rate, ascending; not empty
+    epochs: int  # length of the whole schedule
 
     def learning_rate(self, epoch: int, before: float = 0.0) -> float:
-        """Return the rate of an epoch, counted from 0; ``before`` is that before the first step."""
+        """Return the rate of an epoch, from 0; ``before`` is the rate before the first step."""
         return next((rate for first, rate in reversed(self.steps) if epoch >= first), before)
 
 
 def parse_step_schedule(text: str) -> StepSchedule:
-    """Parse ``"1:0.1,31:0.01,41:0.001,50"``: pairs EPOCH:RATE, epochs from 1, then their number.
+    """Parse ``"1:0.1,31:0.01,41:0.001,50"``: EPOCH:RATE pairs (epochs from 1), number of epochs.
 
-    Without the number at the end, the epoch of the last pair is the last one.
+    If the number is missing, the epoch of the last pair is the last one.
 
     Raises:
         UsageError: the text has another form.
@@ -101,6 +103,6 @@ def parse_step_schedule(text: str) -> StepSchedule:
 
 def _malformed(text: str) -> UsageError:
     return UsageError(
-        f"{text!r} is no schedule: expected ascending EPOCH:RATE pairs, epochs from 1, and the "
+        f"{text!r} is not a schedule: expected ascending EPOCH:RATE pairs, epochs from 1, and the "
         "total number of epochs, like 1:0.1,31:0.01,41:0.001,50"
     )

@@ -1,4 +1,4 @@
-"""The training run: the one place that compiles, fits, evaluates and saves."""
+"""The training run: the only place that compiles, fits, evaluates and saves."""
 
 import logging
 import time
@@ -53,31 +53,32 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Training:
-    """A training: network, data set, objective and options."""
+    """Everything that a training run needs."""
 
     model: keras.Model  # not compiled, one output per term of the objective
-    dataset: Dataset  # train and test split, and maybe one for validation
+    dataset: Dataset  # training and test split, optionally a validation split
     objective: Objective  # what is minimized
     options: TrainingOptions  # everything else
     command: dict[str, object]  # all options of the command by name, for the record
-    # who trains together; the model was built in its scope, see ``replicas.joined``
+    # processes that train together; the model was built in their scope, see ``replicas.joined``
     group: Group = ALONE
-    background: Split | None = None  # images of no class that every training batch gets too
+    background: Split | None = None  # images without a class to add to every training batch
 
 
 def train(run: Training) -> Metrics:
-    """Train, report every epoch, evaluate on the test split and write what is wanted.
+    """Train, report every epoch, evaluate on the test split and write the requested files.
 
-    Epochs are evaluated on the validation split, which without one is the test split, as published.
+    Epochs are evaluated on the validation split or, if there is none, on the test split, as
+    published.
 
     Raises:
-        UserError: data cannot be read, a file cannot be written, or the training diverged;
-            whatever else was to be saved has been saved.
+        UserError: data cannot be read, a file cannot be written, or the training diverged; all
+            other outputs have been saved by then.
     """
     hosts.agree(run.group, lambda: content_identity(*_learned_from(run)))
     if len(run.dataset.labels) == 1 and run.group.writes:
         name = run.dataset.class_names[0]
-        logger.warning("There is a single class, %s: every accuracy is 1 and tells nothing", name)
+        logger.warning("There is only one class, %s: every accuracy is 1 and means nothing", name)
     splits = training, validating, testing = _batches(run)
     try:
         with hosts.outputs_of(run.options.outputs, run.group) as outputs:
@@ -130,7 +131,7 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
 def _weight_copies(
     run: Training, reporter: EpochReporter, validation: Validation
 ) -> tuple[list[WeightAverage], list[EarlyStopping]]:
-    """Return the callbacks that have weights of their own; have the average evaluated."""
+    """Return the callbacks that keep copies of the weights; make validation use the average."""
     options = run.options
     averages = [WeightAverage(run.model, options.ema)] if options.ema else []
     for average in averages:
@@ -142,7 +143,7 @@ def _weight_copies(
 
 
 def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
-    """Return training batches, shuffled every epoch, and validation and test batches in order."""
+    """Return training batches (reshuffled every epoch), validation and test batches (in order)."""
     options, dataset, background = run.options, run.dataset, run.background
     loading = {
         "workers": options.read_workers,
@@ -184,12 +185,12 @@ def _evaluator(run: Training) -> Evaluator:
 def _identity(run: Training, epochs: int) -> dict[str, str]:
     if run.options.outputs.snapshot is None:
         return {}
-    # The rate falls over all epochs.
+    # The learning rates of these depend on the total number of epochs.
     whole = run.options.max_decay or run.options.schedule.lr_schedule in STRETCHED
     more = {"epochs": str(epochs)} if whole else {}
     content = content_identity(*_learned_from(run), run.background)
     if run.dataset.validation is not None:
-        del content["test images"]  # they have no part in the training
+        del content["test images"]  # they do not influence the training
     return options_identity(run.command) | more | content
 
 
@@ -200,13 +201,14 @@ def _learned_from(run: Training) -> tuple[Dataset, Objective, Path | None]:
 def _start_from_pretrained(
     run: Training, training: Batches, validation: Validation, point: ResumePoint
 ) -> ResumePoint:
-    """Load the weights, train the last layers alone, return the starting point of all layers."""
+    """Load pre-trained weights and train the last layers; return the start of the main phase."""
     options = run.options
     load_pretrained(run.model, options.finetune)
     with training_only(run.model, last_layers(run.model)):
         if options.finetune_init and not run.model.trainable_variables:
             logger.info(
-                "%s has no weights in its last layer: nothing to train first", run.model.name
+                "%s has no weights in its last layers, so they are not trained separately first",
+                run.model.name,
             )
         elif options.finetune_init:
             _compile(run, options.schedule.sgd_lr)
@@ -269,7 +271,7 @@ def _feature_plots(run: Training, validation: Validation) -> list[FeaturePlots]:
 def _open(run: Training, point: ResumePoint, snapshots: list[Snapshot]) -> dict[str, object]:
     """Restore the snapshot, or write the first one; then write and return the record of the run.
 
-    The first one tells that whatever else the run writes is its own.
+    The first snapshot has the run ID, by which a resumed run recognizes its other files.
     """
     for snapshot in snapshots:
         snapshot.set_model(run.model)
@@ -283,11 +285,11 @@ def _open(run: Training, point: ResumePoint, snapshots: list[Snapshot]) -> dict[
 
 
 def _check_metrics(run: Training) -> None:
-    """Refuse a metric for ``--snapshot_best`` that no epoch has, and to stop by test images."""
+    """Refuse early stopping on test images, and unknown metrics for ``--snapshot_best``."""
     if run.options.early_stopping and run.dataset.validation is None:
         raise UsageError(
             f"--early_stopping {run.options.early_stopping}: would choose an epoch by the test "
-            "images; hold out training images by --val_fraction or --folds"
+            "images; hold out training images with --val_fraction or --folds"
         )
     metric = run.options.snapshot_best
     known = run.objective.metric_names(run.model.output_names, run.options.top_k_acc)
@@ -337,7 +339,7 @@ def _run_epochs(
     epochs: int,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
-    """End the epoch of the snapshot if all its steps are done; then run ``fit``."""
+    """Finish the snapshot's epoch if all of its steps are done; then run ``fit``."""
     first = point.state.epoch
     if point.state.step == len(training):
         end_epoch(run.model, callbacks, point.state, epochs)
@@ -349,8 +351,8 @@ def _run_epochs(
         epochs=epochs,
         initial_epoch=first,
         callbacks=callbacks,
-        # The batches come in random order already; Keras would shuffle them once more, by a
-        # generator that is not seeded with the epoch.
+        # Batches are already in random order; Keras would shuffle them again, in an order that
+        # does not depend on seed and epoch alone.
         shuffle=False,
         verbose=int(run.options.progress),
     )
@@ -369,9 +371,9 @@ def _evaluate_and_save(
     testing: Batches,
     reporter: EpochReporter,
 ) -> tuple[Metrics, list[UserError]]:
-    """Save the network, evaluate it, save the rest; return the metrics and what failed.
+    """Save the network, evaluate it, save the rest; return the metrics and the failures.
 
-    In this order, since one damaged test image ends the evaluation.
+    The network is saved first because a single damaged test image ends the evaluation.
     """
     facts = finished_record(
         *(run.model, run.dataset, run.command, reporter.records), run=point.state.run

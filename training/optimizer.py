@@ -1,4 +1,4 @@
-"""Optimizers, clipped by the norm of the gradient: SGD with momentum 0.9, of the paper; Adam(W)."""
+"""Optimizers with clipping by the global gradient norm: the paper's SGD with momentum, Adam(W)."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 MOMENTUM = 0.9
 
-# Options of Keras' optimizers that the fused step does not know, and the value of each without it.
+# Options of Keras' optimizers that the fused step does not support, and the values that are off.
 _NOT_FUSED = {
     "clipnorm": None,
     "clipvalue": None,
@@ -24,14 +24,13 @@ _NOT_FUSED = {
 
 
 class _Decaying:
-    """Two kinds of decay that Keras' optimizers do not have, for any of them.
+    """Mix-in that adds two kinds of decay to Keras optimizers.
 
     Args:
-        decay: per iteration: steps shrink by 1 / (1 + decay * iterations), whatever the schedule
-            sets. Keras 2 optimizers had this; Keras 3 dropped it.
-        penalty: this times the weights is added to their clipped gradients, as the
-            ``weight_decay`` of PyTorch's SGD and Adam. That of Keras takes it off the weights,
-            beside the step.
+        decay: learning-rate decay on top of the schedule: each step is scaled by
+            1 / (1 + decay * iterations). Keras 2 had this; Keras 3 dropped it.
+        penalty: L2 penalty: the clipped gradients increase by this times the weights, like
+            ``weight_decay`` in PyTorch's SGD and Adam. In Keras, ``weight_decay`` is decoupled.
         **kwargs: arguments of the optimizer.
     """
 
@@ -54,7 +53,7 @@ class _Decaying:
 
 
 class _Fused(_Decaying):
-    """Clip and step in few operations where the backend has them; else as Keras does."""
+    """Optimizer that clips and steps with fused operations if the backend has them."""
 
     _warned = False
 
@@ -63,13 +62,13 @@ class _Fused(_Decaying):
         grads: Sequence[KerasTensor],
         trainable_variables: Sequence[keras.Variable] | None = None,
     ) -> None:
-        """Clip, and update all variables, in few operations where the backend has them.
+        """Clip the total gradient and update all variables.
 
-        Keras would clip the gradient of each replica before it adds them up: about as many times
-        less as there are replicas. Nor can it accumulate gradients of several replicas.
+        Keras would clip the gradient of each replica before summing, which for N replicas allows
+        about N times the norm. Nor can Keras accumulate gradients over several replicas.
 
         Raises:
-            UsageError: the fused step lacks something that is wanted of several replicas.
+            UsageError: there are several replicas, and the fused step does not support an option.
         """
         if trainable_variables is None or not backend.fused_updates():
             super().apply(grads, trainable_variables)
@@ -89,12 +88,12 @@ class _Fused(_Decaying):
             backend.accumulated_steps(sums, replicas.total(gradients), count, due, step)
         else:
             step(replicas.total(gradients))
-        self._iterations.assign_add(1)  # of batches; ``iterations`` are steps
+        self._iterations.assign_add(1)  # counts batches; the property ``iterations`` counts steps
 
     def _fused_steps(
         self, variables: Sequence[keras.Variable], gradients: Sequence[KerasTensor]
     ) -> None:
-        """Decay the weights as Keras does, beside the step; then step."""
+        """Apply decoupled weight decay as Keras does, then step."""
         rate = ops.convert_to_tensor(self.learning_rate)
         if self.weight_decay:
             backend.decay_weights(variables, rate * self.weight_decay)
@@ -118,7 +117,7 @@ class _Fused(_Decaying):
         return [slots[self._get_variable_index(variable)] for variable in variables]
 
     def _lacking(self, pairs: Sequence[tuple[KerasTensor, keras.Variable]]) -> list[str]:
-        """Return what the fused step does not support, of all that is asked for."""
+        """Return the requested features that the fused step does not support."""
         lacking = [name for name, off in _NOT_FUSED.items() if getattr(self, name) != off]
         if any(hasattr(gradient, "indices") for gradient, _ in pairs):
             lacking.append("sparse gradients")
@@ -131,11 +130,11 @@ class _Fused(_Decaying):
         if replicas.several():
             raise UsageError(
                 f"several replicas cannot train with {', '.join(lacking)}: Keras would clip the "
-                "gradient of each replica by itself"
+                "gradient of each replica separately"
             )
         if not self._warned:
             self._warned = True
-            logger.warning("%s: steps in Keras' own way, which is slower", ", ".join(lacking))
+            logger.warning("%s: using Keras' own update steps, which is slower", ", ".join(lacking))
 
 
 class SGD(_Fused, keras.optimizers.SGD):
@@ -174,7 +173,7 @@ class Adam(_Fused, keras.optimizers.Adam):
 
 
 class AdamW(Adam, keras.optimizers.AdamW):
-    """Adam with weight decay beside the step (https://arxiv.org/abs/1711.05101)."""
+    """Adam with decoupled weight decay (https://arxiv.org/abs/1711.05101)."""
 
 
 OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
@@ -182,15 +181,15 @@ OPTIMIZERS: dict[str, Callable[..., keras.optimizers.Optimizer]] = {
     "adam": partial(Adam, epsilon=1e-8),  # PyTorch's
     "adamw": partial(AdamW, epsilon=1e-8),
 }
-"""Functions of the learning rate, the norm to clip at, and the arguments of ``_Decaying``."""
+"""Constructors; they take the arguments of ``_Decaying`` besides those of Keras."""
 
 _DECOUPLED = ("adamw",)
 
 
 class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
-    """Scale the loss of a network in half precision; all replicas skip the same steps.
+    """Loss scaling for half precision in which all replicas skip the same steps.
 
-    Keras lets the first replica decide, whose gradient may be finite where that of another is not.
+    Keras lets the first replica decide, but its gradient may be finite when another one's is not.
     """
 
     def check_finite(self, grads: Sequence[KerasTensor]) -> KerasTensor:
@@ -198,22 +197,22 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
 
 
 def number_of_steps(batches: int, accumulate: int) -> int:
-    """Return how many steps the batches of a training make, each of ``accumulate`` batches.
+    """Return the number of steps in a training, each of ``accumulate`` batches.
 
     Raises:
-        UsageError: they do not make a single step.
+        UsageError: there are too few batches for a single step.
     """
     steps = batches // accumulate
     if batches and not steps:
         raise UsageError(
-            f"--accumulate {accumulate}: the training has {batches} batches in all, which make no "
-            "step"
+            f"--accumulate {accumulate}: the training has {batches} batches in all, too few "
+            "for a single step"
         )
     return steps
 
 
 def decay_per_iteration(final_factor: float, iterations: int) -> float:
-    """Return the decay that multiplies the learning rate by ``final_factor`` over all steps.
+    """Return the decay per step that scales the final learning rate by ``final_factor``.
 
     The factor is in (0, 1]; 0 means no decay.
     """
@@ -231,18 +230,17 @@ def build_optimizer(
     weight_decay: float = 0.0,
     accumulate: int = 1,
 ) -> keras.optimizers.Optimizer:
-    """Return an optimizer, SGD as published by default; with a scaled loss in float16.
+    """Build an optimizer, by default the published SGD; with loss scaling in float16.
 
     Args:
-        learning_rate: until the schedule sets another.
-        clip_norm: the gradient of all weights together is scaled down to this norm. Keras 2 called
-            it ``clipnorm``; in Keras 3 that name clips each weight by itself. 0: no clipping.
-        nesterov: Nesterov momentum, of SGD.
-        decay: of the learning rate, see ``_Decaying``.
+        learning_rate: initial rate, until the schedule changes it.
+        clip_norm: maximum norm of the gradient of all weights together. Keras 2 called this
+            ``clipnorm``, which in Keras 3 clips each weight separately. 0: no clipping.
+        nesterov: whether SGD uses Nesterov momentum.
+        decay: learning-rate decay, see ``_Decaying``.
         name: a key of ``OPTIMIZERS``.
-        weight_decay: the penalty of ``_Decaying``; of ``adamw``, this times the learning rate
-            times the weights is taken off them.
-        accumulate: number of batches whose mean gradient makes one step.
+        weight_decay: the penalty of ``_Decaying``; for ``adamw``, decoupled weight decay.
+        accumulate: number of batches whose gradients are averaged for one step.
     """
     optimizer = OPTIMIZERS[name](
         decay=decay,
@@ -253,6 +251,6 @@ def build_optimizer(
         **({"nesterov": True} if nesterov else {}),
     )
     if keras.config.dtype_policy().compute_dtype == "float16":
-        # Named as Keras does, which would wrap the optimizer otherwise.
+        # By the name that Keras uses, or else Keras would wrap the optimizer once more.
         return LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
     return optimizer

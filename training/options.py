@@ -1,4 +1,4 @@
-"""The resolved options of a training run; `cli/training_options.py` explains them."""
+"""The options of a training run; `cli/training_options.py` explains them."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ class ScheduleOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """The files a run writes; None: not wanted."""
+    """The files to write; None: do not write."""
 
     model_dump: Path | None = None
     weight_dump: Path | None = None
@@ -51,7 +51,7 @@ class HostOptions:
 
     hosts: int = 1
     host_rank: int = 0
-    coordinator: str = ""  # HOST:PORT, of the first of them
+    coordinator: str = ""  # HOST:PORT of the first one
     join_timeout: int = 300  # seconds to wait for the others at the start
     lost_timeout: int = 30  # seconds without a heartbeat until a machine is lost
 
@@ -69,14 +69,14 @@ class TrainingOptions:
     max_decay: float = 0.0  # factor on the learning rate at the end; 0: no decay
     nesterov: bool = False
     optimizer: str = "sgd"  # one of OPTIMIZERS
-    weight_decay: float = 0.0  # part of the clipped gradient, of adamw beside it; 0: none
-    accumulate: int = 1  # batches of a step
+    weight_decay: float = 0.0  # added to the clipped gradient; adamw: decoupled
+    accumulate: int = 1  # batches per step
     oversample: bool = False  # whether each class is drawn equally often
-    early_stopping: int | None = None  # epochs without a better one; None: all epochs
+    early_stopping: int | None = None  # patience in epochs; None: train all epochs
     ema: float = 0.0  # decay of the moving average of the weights, below 1; 0: no average
     plot_every: int | None = None  # epochs; None: val_every
     initial_epoch: int = 0
-    snapshot_minutes: float | None = None  # between snapshots within an epoch; None: after epochs
+    snapshot_minutes: float | None = None  # between snapshots in an epoch; None: only after epochs
     snapshot_best: str | None = None  # metric; None: a snapshot after every epoch
     finetune: Path | None = None
     finetune_init: int = 0  # epochs

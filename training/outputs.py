@@ -1,9 +1,9 @@
-"""The files of a run: which it may write, and the record beside each that tells whose it is.
+"""The output files of a run: which ones it may write, and the record that shows who owns them.
 
-``FILE.run.json`` is written beside every output when training begins, and once more at the end. It
-has the unique ID of the run, as the snapshot does, and the digest of the result, once there is one.
-A run that is resumed so knows its own files, which it writes again; all others are refused without
-``--overwrite``, and keep their record until they are replaced.
+``FILE.run.json`` is written next to every output when training begins, and again at the end. Like
+the snapshot, it contains the unique run ID, and the digest of the output once that exists. A
+resumed run thereby recognizes its own files and may rewrite them. All other existing files require
+``--overwrite`` and keep their records until they are replaced.
 """
 
 import importlib.util
@@ -34,16 +34,16 @@ _FORMATS = {
     "feature_dump": lambda path: check_suffix("--feature_dump", path, SUFFIXES),
 }
 _RESULTS = (*_FORMATS, "history")
-"""What replaces results of other runs, if ``--overwrite`` is given."""
+"""Outputs that replace results of other runs if ``--overwrite`` is given."""
 
 
 def claim_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
-    """Claim all outputs; refuse those that could not be written at the end of the training.
+    """Claim all outputs, and refuse those that could not be written at the end of the training.
 
-    ``epochs`` is the number that the command asks for.
+    ``epochs`` is the number of epochs that the command asks for.
 
     Raises:
-        UsageError: a path is not one of a new file, or of one that the run may replace.
+        UsageError: a path is neither free nor a file that the run may replace.
         UserError: the snapshot is damaged, or another run is writing an output.
     """
     files = {name: path for name in (*_RESULTS, "snapshot") if (path := getattr(outputs, name))}
@@ -56,7 +56,7 @@ def claim_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
         claim("--snapshot", snapshot, True)
         run = read_state(snapshot).run if os.path.exists(snapshot) else None
     for name, path in files.items():
-        # A run goes on with its history.
+        # A resumed run extends its history, whatever its number of epochs.
         own = _run_of(record_path(path)) == run if name == "history" else _wrote(run, epochs, path)
         claim(f"--{name}", path, outputs.overwrite or bool(run and own))
     if not outputs.overwrite:
@@ -70,7 +70,7 @@ def claim_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
 
 
 def _check_records(files: Mapping[str, Path]) -> None:
-    """Refuse outputs by name where the file that will be their record is something else."""
+    """Refuse outputs whose record would replace a file that is not a record."""
     for name, path in files.items():
         record = record_path(path)
         if os.path.lexists(record) and not read_record(record).keys() >= {"options", "versions"}:
@@ -81,7 +81,7 @@ def _check_records(files: Mapping[str, Path]) -> None:
 
 
 def _wrote(run: str | None, epochs: int | None, path: Path) -> bool:
-    """Return whether a run of as many epochs wrote a file; one of fewer epochs is another run."""
+    """Return whether this run, with this number of epochs, wrote a file as it is now."""
     record = record_path(path)
     if not _is_of(record, run, epochs):
         return False
@@ -104,16 +104,16 @@ def _claim_folder(option: str, folder: Path, may_exist: bool) -> None:
         raise UsageError(f"{option} {folder}: cannot be read: {error.strerror}") from error
     if used and not may_exist:
         raise UsageError(
-            f"{option} {folder}: has files in it already; give --overwrite to add to them"
+            f"{option} {folder}: already contains files; give --overwrite to add to them"
         )
 
 
 def records_to_write(
     outputs: OutputOptions, record: Mapping[str, object], unchanged: Iterable[Path]
 ) -> list[Path]:
-    """Return where the record of a run belongs: beside all outputs except results of other runs.
+    """Return the paths for the record of a run: next to all outputs but results of other runs.
 
-    Results that this run has left ``unchanged`` may be of another run.
+    Only results that this run has left ``unchanged`` can belong to another run.
     """
     foreign = {
         record_path(path)
@@ -124,15 +124,15 @@ def records_to_write(
 
 
 def begin_records(outputs: OutputOptions, record: Mapping[str, object]) -> None:
-    """Write the record of a run that begins beside all that it is going to save."""
+    """Write the record of a run that begins next to each of its future outputs."""
     for path in records_to_write(outputs, record, result_paths(outputs)):
         write_run_record(path, record)
 
 
 class HistoryRecord(keras.callbacks.Callback):
-    """Write the record beside the history once this run has replaced that of another one.
+    """Write the record next to the history once this run has replaced another run's history.
 
-    Stands behind the reporter, which writes the history, in the list of callbacks.
+    Must follow the reporter, which writes the history, in the list of callbacks.
     """
 
     def __init__(self, reporter: EpochReporter, record: Mapping[str, object]):
@@ -150,16 +150,16 @@ class HistoryRecord(keras.callbacks.Callback):
             if not _is_record_of(path, self.record):
                 write_run_record(path, self.record)
         except UserError as error:
-            logger.error("%s; training goes on", error)  # it is tried again at the end
+            logger.error("%s; training goes on", error)  # retried at the end
 
 
 def result_paths(outputs: OutputOptions) -> list[Path]:
-    """Return the paths of the wanted results: what ``--overwrite`` allows to replace."""
+    """Return the paths of the results to write, which ``--overwrite`` allows to replace."""
     return [path for name in _RESULTS if (path := getattr(outputs, name))]
 
 
 def _is_record_of(path: Path, record: Mapping[str, object]) -> bool:
-    """Return whether the record in a file has the run and the number of epochs of another."""
+    """Return whether the record in a file has the run ID and number of epochs of ``record``."""
     return _is_of(path, record["run"], record["options"].get("epochs"))
 
 

@@ -1,4 +1,4 @@
-"""What a run leaves beside its files: options, versions and results, as JSON."""
+"""The record next to the output files of a run: options, versions and results, as JSON."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from training.options import OutputOptions
 
 
 def record_paths(outputs: OutputOptions) -> list[Path]:
-    """Return the paths of the record: ``FILE.run.json`` beside files, ``run.json`` in folders."""
+    """Return the paths of the record: ``FILE.run.json`` next to files, ``run.json`` in folders."""
     files = (
         *(outputs.model_dump, outputs.weight_dump, outputs.feature_dump),
         *(outputs.history, outputs.snapshot),
@@ -28,12 +28,12 @@ def record_paths(outputs: OutputOptions) -> list[Path]:
 
 
 def folder_record(folder: Path) -> Path:
-    """Return the path of the record of a folder of logs or pictures."""
+    """Return the path of the record in a folder of logs or plots."""
     return folder / "run.json"
 
 
 def write_run_record(path: Path, record: Mapping[str, object]) -> None:
-    """Write a record; create the folder of logs or pictures.
+    """Write a record, creating its folder if necessary.
 
     Raises:
         UserError: the file cannot be written.
@@ -46,7 +46,7 @@ def write_run_record(path: Path, record: Mapping[str, object]) -> None:
 def run_record(
     model: keras.Model, dataset: Dataset, command: dict[str, object], **results_so_far: object
 ) -> dict[str, object]:
-    """Return the record of a run: all options of the command, versions, data, and results."""
+    """Build the record of a run: all options of the command, versions, data, and results so far."""
     return {
         **provenance(command),
         "dataset": {
@@ -70,7 +70,7 @@ def finished_record(
     epochs: list[Record],
     **results_so_far: object,
 ) -> dict[str, object]:
-    """Return the record of a run after its last epoch; ``epochs`` are the metrics of all."""
+    """Build the record of a run after its last epoch, given the metrics of all ``epochs``."""
     best = best_epoch(epochs)
     return run_record(
         *(model, dataset, command),
@@ -83,7 +83,7 @@ def finished_record(
 
 
 def describe_model(model: keras.Model, dataset: Dataset, objective: Objective) -> ModelDescription:
-    """Return what a saved model needs to know of its training in order to classify images."""
+    """Collect what a saved model must know about its training in order to classify images."""
     return ModelDescription(
         dataset.name,
         dataset.labels,

@@ -1,4 +1,4 @@
-"""The files of a finished run: models, weights, features, and the record beside each of them."""
+"""The output files of a finished run: model, weights, features, and the record next to each."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -21,10 +21,15 @@ logger = logging.getLogger(__name__)
 
 
 class ResultFiles:
-    """The wanted results of a run; a failure does not keep the others from being written.
+    """The results of a run to write; if one fails, the others are still written.
 
-    ``record`` is that of the run, and ``written`` are the results that it has written already. What
-    failed is in ``failures``, and has been logged.
+    Args:
+        outputs: the requested files.
+        record: the record of the run.
+        written: results that the run has already written.
+
+    Attributes:
+        failures: errors of files that could not be written, which have been logged.
     """
 
     def __init__(
@@ -40,16 +45,16 @@ class ResultFiles:
         self._unchanged = set(result_paths(outputs)) - {*written}
 
     def save_network(self, model: keras.Model, description: ModelDescription) -> None:
-        """Write model and weights, as far as they are wanted."""
+        """Write model and weights if requested."""
         self._save(self._outputs.model_dump, lambda path: save_model(model, path, description))
         self._save(self._outputs.weight_dump, lambda path: save_weights(model, path))
 
     def save_features(self, features: Features) -> None:
-        """Write the features if they are wanted."""
+        """Write the features if requested."""
         self._save(self._outputs.feature_dump, lambda path: write_features(path, features))
 
     def write_records(self, record: Mapping[str, object]) -> None:
-        """Write the record beside all files; results of other runs keep theirs."""
+        """Write the record next to all outputs; results of other runs keep their records."""
         self._record = record
         for path in records_to_write(self._outputs, record, self._unchanged):
             self._write_record(path)

@@ -1,4 +1,4 @@
-"""The learning-rate schedules by their published names; listing them does not import Keras."""
+"""Learning-rate schedules by their published names; listing them does not import Keras."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Steps:
-    """Batches and steps of the training, by which some schedules measure time."""
+    """Numbers of batches, for schedules that count steps instead of epochs."""
 
-    per_epoch: int  # batches of an epoch
-    per_pass: int  # whole batches of the training images, over which an epoch may pass repeatedly
-    done: int = 0  # batches of its first epoch that a resumed run has done
-    accumulate: int = 1  # batches of a step
+    per_epoch: int  # batches per epoch
+    per_pass: int  # full batches in one pass over the training images; an epoch may make several
+    done: int = 0  # batches already done in the first epoch of a resumed run
+    accumulate: int = 1  # batches per step
 
     def callback(self, rate: Callable[[int], float]) -> "keras.callbacks.Callback":
-        """Return the callback that sets the rate of each step, a function of the steps before."""
+        """Return a callback that sets each step's rate as a function of the steps so far."""
         from training.callbacks.step_rates import LearningRateOfSteps
 
         return LearningRateOfSteps(rate, self.per_epoch, self.done, self.accumulate)
@@ -33,10 +33,10 @@ class Steps:
 class Schedule:
     """A schedule as the training loop needs it."""
 
-    epochs: int  # its length
+    epochs: int  # length
     initial_lr: float  # learning rate of the first epoch
     callback: "Callable[[Steps], keras.callbacks.Callback]"  # sets the rate
-    # of an epoch, from 0: whether the rate starts anew
+    # whether an epoch, from 0, is the last of a cycle
     ends_cycle: Callable[[int], bool] = lambda epoch: False
 
 
@@ -68,7 +68,7 @@ def _sgd(options: ScheduleOptions) -> Schedule:
 
 def _clr(options: ScheduleOptions) -> Schedule:
     def rate(steps: Steps) -> Callable[[int], float]:
-        # Half a cycle is measured in images as published: without repetitions.
+        # As published, half a cycle counts passes over the images, not epochs with repetitions.
         half_cycle = options.clr_step_len * max(steps.per_pass // steps.accumulate, 1)
         return partial(
             learning_rates.clr_learning_rate,
@@ -88,7 +88,7 @@ def _cosine(options: ScheduleOptions) -> Schedule:
     epochs = learning_rates.COSINE_EPOCHS if options.epochs is None else options.epochs
     warmup = options.cosine_warmup
     if warmup and warmup >= epochs:
-        raise UsageError(f"--cosine_warmup {warmup}: there are {epochs} epochs in all; give less")
+        raise UsageError(f"--cosine_warmup {warmup}: give fewer than all {epochs} epochs")
 
     def rate(steps: Steps) -> Callable[[int], float]:
         return partial(
@@ -136,10 +136,10 @@ SCHEDULES: dict[str, Callable[[ScheduleOptions], Schedule]] = {
 }
 
 PER_STEP = ("CLR", "Cosine")
-"""The schedules that set the rate of every single step."""
+"""The schedules that set the rate before every step, not once per epoch."""
 
 STRETCHED = ("Cosine",)
-"""The schedules in which the rate of an epoch depends on how many there are in all."""
+"""The schedules in which the rate of an epoch depends on the total number of epochs."""
 
 
 def waits_for_validation(options: ScheduleOptions) -> bool:
@@ -148,6 +148,6 @@ def waits_for_validation(options: ScheduleOptions) -> bool:
 
 
 def build_schedule(options: ScheduleOptions) -> Schedule:
-    """Return the schedule that ``options`` name; ``options.epochs`` overrides its length."""
+    """Build the schedule that ``options`` name; ``options.epochs`` overrides its length."""
     schedule = SCHEDULES[options.lr_schedule](options)
     return schedule if options.epochs is None else replace(schedule, epochs=options.epochs)

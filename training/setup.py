@@ -1,4 +1,4 @@
-"""What comes before a network is built: checks, devices, seeds and precision."""
+"""Preparation before a network is built: checks, devices, seeds and precision."""
 
 import logging
 import os
@@ -17,12 +17,13 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def begun(options: TrainingOptions) -> Iterator[Group]:
-    """Refuse what cannot work before it costs time; then seed and set the precision.
+    """Check options and outputs early, join devices or machines, set seed and precision.
 
-    Networks have to be built and trained within the ``with`` block.
+    Networks must be built and trained within the ``with`` block.
 
     Raises:
-        UsageError: a file cannot be written or exists, or the GPUs are not there.
+        UsageError: options contradict each other, an output exists or cannot be written, or there
+            are too few GPUs.
         UserError: another machine was lost.
     """
     with _joined(options) as group:
@@ -51,21 +52,19 @@ def _check_options(options: TrainingOptions) -> None:
     if options.steps_per_execution > 1 and options.schedule.lr_schedule in PER_STEP:
         raise UsageError(
             f"--steps_per_execution {options.steps_per_execution}: --lr_schedule "
-            f"{options.schedule.lr_schedule} sets the rate of each single step; give "
+            f"{options.schedule.lr_schedule} sets the rate before each step; give "
             "--steps_per_execution 1"
         )
     if options.steps_per_execution > 1 and options.ema:
         raise UsageError(
-            f"--steps_per_execution {options.steps_per_execution}: --ema averages the weights of "
-            "each single step; give --steps_per_execution 1"
+            f"--steps_per_execution {options.steps_per_execution}: --ema averages the weights "
+            "after each step; give --steps_per_execution 1"
         )
     if options.optimizer != "sgd" and options.nesterov:
-        raise UsageError(
-            f"--nesterov: there is no such momentum in --optimizer {options.optimizer}"
-        )
+        raise UsageError(f"--nesterov is for --optimizer sgd, not {options.optimizer}")
     if options.val_every > 1 and waits_for_validation(options.schedule):
         raise UsageError(
-            f"--val_every {options.val_every}: --lr_schedule SGD waits for the validation loss of "
+            f"--val_every {options.val_every}: --lr_schedule SGD needs the validation loss of "
             "every epoch; give --val_every 1, or --sgd_schedule"
         )
     if options.plot_every and not options.outputs.plot_features:

@@ -111,7 +111,11 @@ FOR_BOTH = [
     ("--steps_per_execution 2 --lr_schedule Cosine", USAGE, "--lr_schedule Cosine"),
     ("--steps_per_execution 2 --ema 0.9", USAGE, "--ema averages"),
     ("--ema 1", USAGE, "'1' is not a number from 0 to less than 1"),
-    ("--lr_schedule Cosine --cosine_warmup 1", USAGE, "--cosine_warmup 1: there are 1 epochs"),
+    (
+        "--lr_schedule Cosine --cosine_warmup 1",
+        USAGE,
+        "--cosine_warmup 1: give fewer than all 1 epochs",
+    ),
     ("--accumulate 9", USAGE, "--accumulate 9: the training has 3 batches"),
     ("--early_stopping 2", USAGE, "--early_stopping 2: would choose an epoch by the test images"),
     ("--val_fraction 0.2 --folds 5", USAGE, "--folds: not allowed with argument --val_fraction"),
@@ -168,7 +172,7 @@ FOR_EMBEDDINGS = [
     ("--embedding onehot --margin 1", USAGE, "--margin is for --loss dsc_hinge and dsc_open"),
     (
         *("--embedding simplex --embedding_dim 20 --loss dsc_open --margin 500", USAGE),
-        "--margin 500: the largest squared distance of two class embeddings is 210,",
+        "--margin 500: the largest squared distance between class embeddings is only 210;",
     ),
 ]
 # Both commands share the code behind the first list, so they take turns.

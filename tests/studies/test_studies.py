@@ -189,7 +189,7 @@ REFUSED = [
     ("run cub50 --data_root nowhere", "--data_root nowhere: there is no such folder"),
     ("run digits --gpus_per_trial 1.5", "--gpus_per_trial 1.5"),
     ("report digits --store", "--store: give --out DIR"),
-    ("report digits --out nowhere", "--out nowhere: has no finished trials of digits"),
+    ("report digits --out nowhere", "--out nowhere has no finished trials of digits"),
     ("run digits --scale huge", "huge"),
 ]
 

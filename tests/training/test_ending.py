@@ -107,7 +107,7 @@ def test_a_single_class_is_told_in_one_line(tmp_path, command, options):
     files = f"--architecture tiny --model_dump {tmp_path}/m.keras"
     outcome = succeed(command, f"{common} {files} {options}")
     assert [line for line in outcome.err.splitlines() if "class" in line] == [
-        "There is a single class, kind_1: every accuracy is 1 and tells nothing"
+        "There is only one class, kind_1: every accuracy is 1 and means nothing"
     ]
     assert "Warning" not in outcome.err and "softmax" not in outcome.err
 
@@ -115,7 +115,7 @@ def test_a_single_class_is_told_in_one_line(tmp_path, command, options):
 def test_a_single_class_of_many_is_told_too(tmp_path):
     classes = fake_data.write_lines(tmp_path / "classes.txt", [3])
     outcome = succeed(learn_classifier, f"{TINY} --epochs 0 --class_list {classes}")
-    assert "There is a single class, 3: every accuracy is 1" in outcome.err
+    assert "There is only one class, 3: every accuracy is 1" in outcome.err
 
 
 def test_a_sound_training_is_recorded_as_such(tmp_path, monkeypatch):

@@ -38,8 +38,10 @@ def test_layers_of_another_shape_are_told_and_start_anew(earlier, file):
     path = earlier / file
     outcome = succeed(learn_classifier, f"{TINY} --epochs 1 --finetune_init 1 --finetune", path)
     assert f"{path}: loaded 2 layers" in outcome.err
-    told = [line for line in outcome.err.splitlines() if "starts anew" in line]
-    assert told == [f"{path}: differs in shape, starts anew: prob (network (8, 10), file (8, 3))"]
+    told = [line for line in outcome.err.splitlines() if "trained from scratch" in line]
+    assert told == [
+        f"{path}: differs in shape, trained from scratch: prob (network (8, 10), file (8, 3))"
+    ]
     assert [line.split(" - ")[0] for line in outcome.out.splitlines()[:2]] == [
         "Last layers, epoch 1/1",
         "Epoch 1/1",
@@ -54,8 +56,10 @@ def test_layers_that_the_file_lacks_are_told(earlier):
         f"{TINY} --epochs 0 --embedding onehot --cls_weight 0.1 --finetune_init 0 --finetune",
         path,
     )
-    told = [line for line in outcome.err.splitlines() if "starts anew" in line]
-    assert told == [f"{path}: not in the file, starts anew: {name}" for name in ("prob_bn", "prob")]
+    told = [line for line in outcome.err.splitlines() if "trained from scratch" in line]
+    assert told == [
+        f"{path}: not in the file, trained from scratch: {name}" for name in ("prob_bn", "prob")
+    ]
     assert "Last layers" not in outcome.out
 
 

@@ -120,7 +120,7 @@ def test_a_warm_up_rises_to_the_highest_rate_before_the_wave():
 
 def test_a_warm_up_leaves_epochs_for_the_wave():
     options = ScheduleOptions("Cosine", epochs=3, cosine_warmup=3)
-    with pytest.raises(UsageError, match="--cosine_warmup 3: there are 3 epochs"):
+    with pytest.raises(UsageError, match="--cosine_warmup 3: give fewer than all 3 epochs"):
         build_schedule(options)
 
 

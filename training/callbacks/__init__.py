@@ -1,1 +1,1 @@
-"""Callbacks: the epoch log, TensorBoard, garbage collection."""
+"""Callbacks: validation, epoch log, TensorBoard, early stopping, moving averages and more."""

@@ -1,4 +1,4 @@
-"""End of a training that has stopped getting better, and the weights of its best epoch."""
+"""Early stopping that restores the weights of the best epoch."""
 
 import logging
 from collections.abc import Callable
@@ -13,19 +13,19 @@ logger = logging.getLogger(__name__)
 
 
 class EarlyStopping(keras.callbacks.Callback):
-    """End the training after some epochs that did not improve the validation accuracy.
+    """Stop training after ``patience`` epochs without a better validation accuracy.
 
-    It follows the reporter in the list of callbacks, whose records are all that it decides by, and
-    comes before snapshots.
+    All decisions follow from the records of the reporter, so this callback must come after the
+    reporter, and before snapshots.
 
     Args:
         model: the network.
-        reporter: has the metrics of all epochs, some of which may not have been evaluated.
-        patience: number of epochs after the best one.
+        reporter: has the metrics of all epochs, not all of which need to be evaluated.
+        patience: number of epochs to wait after the best one.
         weights: context in which the network has the weights that are evaluated.
 
     Attributes:
-        variables: its state, the weights of the best epoch.
+        variables: the weights of the best epoch, the only state.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class EarlyStopping(keras.callbacks.Callback):
             with self._weights():
                 self._best.take()
         elif self.over:
-            logger.info("No better epoch in %d epochs: the training ends", self.patience)
+            logger.info("No better epoch in %d epochs: stopping early", self.patience)
             self.model.stop_training = True
 
     def in_place(self) -> AbstractContextManager:

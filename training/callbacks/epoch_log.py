@@ -1,4 +1,4 @@
-"""The log of epochs: one line for each on the screen, and the same metrics as CSV."""
+"""The epoch log: one printed line per epoch, and the same metrics as CSV."""
 
 import csv
 import logging
@@ -13,7 +13,7 @@ from evaluation.classification.evaluator import Metrics
 from storage.files import replacing
 from utils import STARTED, UsageError, UserError, read_text
 
-# Handled by the command line: standard output.
+# Goes to standard output, see ``cli.console``.
 results = logging.getLogger("results")
 logger = logging.getLogger(__name__)
 
@@ -21,9 +21,9 @@ Record = dict[str, float]
 
 
 def format_metrics(metrics: Mapping[str, float]) -> str:
-    """Return ``name: value`` pairs. Metrics have four decimals, never an exponent.
+    """Return ``name: value`` pairs, metrics with four decimals and never an exponent.
 
-    Scripts pick the best epoch by ``grep`` and ``sort -n``, which take 5.0000e-04 for five.
+    Scripts find the best epoch with ``grep`` and ``sort -n``, which read 5.0000e-04 as five.
     """
     return " - ".join(f"{name}: {_format(name, value)}" for name, value in metrics.items())
 
@@ -33,13 +33,13 @@ def _format(name: str, value: float) -> str:
 
 
 def accuracy_name(record: Mapping[str, float]) -> str | None:
-    """Return the name of the accuracy that ranks epochs: the classifier head's if there is one."""
+    """Return the name of the accuracy by which epochs are ranked, preferably the classifier's."""
     names = ("val_prob_acc", "val_acc", "prob_acc", "acc")
     return next((name for name in names if name in record), None)
 
 
 def best_epoch(records: list[Record]) -> Record | None:
-    """Return the first record with the highest accuracy, or None without any that is a number."""
+    """Return the first record with the highest accuracy, or None if no accuracy is finite."""
     name = accuracy_name({name: value for record in records for name, value in record.items()})
     if name is None:
         return None
@@ -64,13 +64,13 @@ class FirstStep(keras.callbacks.Callback):
 
 
 class EpochReporter(keras.callbacks.Callback):
-    """Log a line after each epoch and keep its metrics.
+    """Log a line after each epoch and record its metrics.
 
     Args:
         epochs: the number of the last epoch.
-        records: of earlier epochs, when a run goes on.
-        history: CSV file that holds the records after every epoch, or None.
-        title: what an epoch is called.
+        records: of earlier epochs, if the run is resumed.
+        history: CSV file to write the records to after every epoch, or None.
+        title: start of the logged line.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class EpochReporter(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         metrics = {k: float(v) for k, v in (logs or {}).items() if k != "learning_rate"}
         record = {"lr": self.lr, **_ordered(metrics)}
-        # Seven digits are all that a float32 has.
+        # A float32 has no more than seven significant digits.
         rounded = {name: float(f"{value:.7g}") for name, value in record.items()}
         self.records.append({"epoch": epoch + 1, **rounded})
         line = format_metrics({k: v for k, v in self.records[-1].items() if k != "epoch"})
@@ -104,15 +104,18 @@ class EpochReporter(keras.callbacks.Callback):
             self._write()
 
     def complete(self) -> None:
-        """Write the history unless an epoch has done so."""
+        """Write the history unless it was written after an epoch."""
         if self.history and self.records and not (self.written or self.error):
             self._write()
 
     def conclude(self, metrics: Metrics, held_out: bool) -> None:
-        """Log the metrics of the final network, and the best epoch, of ``held_out`` images."""
+        """Log the metrics of the final network and the best epoch.
+
+        ``held_out`` says whether epochs were evaluated on images held out for validation.
+        """
         results.info("Final evaluation - %s", format_metrics(metrics.values))
         if metrics.diverged:
-            results.info("Diverged: the outputs are not finite, and no class follows from them")
+            results.info("Diverged: the outputs are not finite numbers, so nothing is classified")
         else:
             results.info("Average Accuracy: %.4f", metrics.average_accuracy)
         best = best_epoch(self.records)
@@ -127,13 +130,13 @@ class EpochReporter(keras.callbacks.Callback):
             write_history(self.history, self.records)
             self.error, self.written = None, True
         except UserError as error:
-            # Not worth losing the training for: the next epoch tries again.
+            # No reason to end the training: the next epoch tries again.
             logger.error("%s; training goes on", error)
             self.error = error
 
 
 def _ordered(metrics: Record) -> Record:
-    """Sort training before validation; in each the total loss, other losses, accuracies."""
+    """Sort training before validation metrics, and in each total loss, other losses, accuracies."""
 
     def rank(name: str) -> tuple[bool, bool, bool]:
         return name.startswith("val_"), not name.endswith("loss"), name not in ("loss", "val_loss")
@@ -142,19 +145,19 @@ def _ordered(metrics: Record) -> Record:
 
 
 def check_history(path: Path, records: list[Record]) -> None:
-    """Refuse to overwrite a history that is not of the run with these records.
+    """Refuse to overwrite a history of another run than the one with these records.
 
-    It may have more epochs or fewer: a run can end between writing one file and another.
+    The file may have more or fewer epochs, as a run can end between writing two files.
 
     Raises:
-        UsageError: the file's epochs are others.
+        UsageError: the file has other epochs.
     """
     if not path.exists():
         return
     try:
         rows = csv.DictReader(read_text(path).split("\n"))
         losses = [row["loss"] for row in rows]
-        known = "loss" in (rows.fieldnames or ["loss"])  # an empty file is of any run
+        known = "loss" in (rows.fieldnames or ["loss"])  # an empty file may belong to any run
     except (UserError, csv.Error, KeyError):
         losses, known = [], False
     own = [str(record["loss"]) for record in records]
@@ -165,7 +168,7 @@ def check_history(path: Path, records: list[Record]) -> None:
 
 
 def write_history(path: Path, records: list[Record]) -> None:
-    """Write the records as CSV, whole or not at all; what was not measured is an empty cell.
+    """Write the records as CSV, with empty cells for missing values.
 
     Raises:
         UserError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""Pictures of the features of test or validation samples while training."""
+"""Plots of the features of validation or test samples during training."""
 
 import logging
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ logger = logging.getLogger(__name__)
 
 
 class FeaturePlots(keras.callbacks.Callback):
-    """Draw the features that the validation has computed, so that nothing is computed for it.
+    """Plot the features that the validation callback has already computed.
 
     Args:
-        folder: where pictures go, one per epoch.
-        every: number of epochs after which one is drawn, besides the last epoch.
-        validation: stands before this one; its samples are drawn.
-        class_names: of the classes.
-        targets: what features of a class are trained to be, (classes, dimensions); None: nothing
-            of the kind.
+        folder: where to write one PNG per plotted epoch.
+        every: plot every so many epochs, and the last one.
+        validation: the callback with the features; must come before this one.
+        class_names: names of the classes.
+        targets: class embeddings that the features are trained towards, (classes, dimensions), or
+            None.
 
     Attributes:
-        error: why the last picture could not be written, if so.
+        error: why the last plot could not be written, or None.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class FeaturePlots(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         number, last = epoch + 1, self.params["epochs"]
         metrics = self.validation.metrics
-        # The features of a network that diverged have no place in a picture.
+        # Features that are not finite cannot be plotted.
         if metrics is None or metrics.diverged or (number % self.every and number != last):
             return
         title = f"epoch {number} of {last}"

@@ -1,4 +1,4 @@
-"""Garbage collection that keeps the memory of long runs constant."""
+"""Garbage collection that keeps the memory use of long runs constant."""
 
 import gc
 
@@ -6,12 +6,12 @@ import keras
 
 
 class GarbageOfEpochs(keras.callbacks.Callback):
-    """Collect garbage after every epoch, except among the objects of the first one.
+    """Collect garbage after every epoch, ignoring all objects that exist after the first one.
 
-    Whenever Keras writes a file, it leaves layers that refer to each other. Python by itself looks
-    for such garbage when a quarter has come to the objects that have stayed so far: hundreds of
-    thousands with a backend, which takes a thousand epochs and tens of megabytes. To look at the
-    objects of an epoch takes a millisecond.
+    Whenever Keras writes a file, it leaves layers in reference cycles. Python collects these only
+    after the number of objects has grown by a quarter. With a backend, there are hundreds of
+    thousands, so this takes a thousand epochs and tens of megabytes. Looking only at the objects of
+    one epoch takes a millisecond.
     """
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A learning rate that changes with every step."""
+"""Learning-rate schedules that change with every step."""
 
 from collections.abc import Callable
 
@@ -8,13 +8,13 @@ from training.parallel import backend
 
 
 class LearningRateOfSteps(keras.callbacks.Callback):
-    """Set the learning rate before every batch, a function of the number of steps so far.
+    """Set the learning rate before every batch as a function of the number of steps so far.
 
     Args:
-        rate: function of that number.
-        batches_per_epoch: of all epochs.
-        first_batch: batches of its first epoch that a resumed run has done.
-        accumulate: batches of a step.
+        rate: maps the number of steps to the learning rate.
+        batches_per_epoch: batches in each epoch.
+        first_batch: batches already done in the first epoch of a resumed run.
+        accumulate: batches per step.
     """
 
     def __init__(
@@ -42,6 +42,6 @@ class LearningRateOfSteps(keras.callbacks.Callback):
         self.first_batch = 0
 
     def _set(self, batch: int) -> None:
-        backend.sync_variables(self.model)  # or the step would not see the rate
+        backend.sync_variables(self.model)  # otherwise the step would not see the new rate
         batches = self.epoch * self.batches_per_epoch + batch
         self.model.optimizer.learning_rate = self.rate(batches // self.accumulate)

@@ -1,4 +1,4 @@
-"""Logs for TensorBoard, which do not end a training when they cannot be written."""
+"""TensorBoard logs; if they cannot be written, the training continues without."""
 
 import logging
 import os
@@ -21,17 +21,17 @@ logger = logging.getLogger(__name__)
 
 
 class Logs(keras.callbacks.Callback):
-    """Log the network and the metrics of every epoch, as Keras does; stop logging after a failure.
+    """Log the network and the metrics of every epoch like Keras; stop logging after a failure.
 
-    Keras' own callback needs TensorFlow under any backend, and leaks memory with every step. It
-    also makes many messages of Protocol Buffers, and with every 10,000th one that library returns
-    all free memory of the process to the system.
+    Keras' own callback needs TensorFlow under every backend and leaks memory in every step. It also
+    creates many Protocol Buffers messages, and with every 10,000th one, that library returns all
+    free memory of the process to the system.
 
     Args:
-        folder: where it goes.
+        folder: the log directory.
 
     Attributes:
-        error: why logging stopped, if so.
+        error: why logging stopped, or None.
     """
 
     def __init__(self, folder: Path):

@@ -1,4 +1,4 @@
-"""Evaluation after epochs."""
+"""Validation after epochs."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -10,20 +10,20 @@ from evaluation.classification.evaluator import Evaluator, Metrics
 
 
 class Validation(keras.callbacks.Callback):
-    """Add the metrics of a split to those of an epoch, as ``val_…``.
+    """Evaluate a split after epochs and add its metrics to the logs as ``val_…``.
 
-    Stands before all callbacks that read them.
+    Must come before all callbacks that read these metrics.
 
     Args:
-        evaluator: of the network.
-        batches: the split.
-        every: number of epochs after which the network is evaluated, besides the last epoch.
-        ends_cycle: function of an epoch, from 0, that tells whether it is evaluated anyway.
-        check: called after every batch; what it raises ends the training.
+        evaluator: evaluates the network.
+        batches: the validation or test split.
+        every: evaluate every so many epochs, and the last one.
+        ends_cycle: whether an epoch, from 0, ends a cycle and is evaluated anyway.
+        check: called after every batch; may raise an exception to end the training.
         weights: context in which the network has the weights to evaluate.
 
     Attributes:
-        metrics: of the epoch that ends, for callbacks after this one; None if it is not evaluated.
+        metrics: of the current epoch, for later callbacks; None if it was not evaluated.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Copies of the weights of a network, evaluated and saved in their place: the moving average."""
+"""Copies of a network's weights to evaluate and save instead, such as their moving average."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,13 +10,11 @@ from training.parallel import backend, replicas
 
 
 class WeightCopy:
-    """Variables like the weights and batch statistics of a network, with their present values.
-
-    Layers that are not trained have none.
+    """A copy of the weights and batch statistics of a network's trainable layers.
 
     Attributes:
-        variables: the copies.
-        weights: of the network, in the same order.
+        variables: the copies, initially with the current values.
+        weights: the network's variables in the same order.
     """
 
     def __init__(self, model: keras.Model):
@@ -29,7 +27,7 @@ class WeightCopy:
         self._model = model
 
     def take(self) -> None:
-        """Copy the present values of the network."""
+        """Copy the current values of the network."""
         backend.sync_variables(self._model)
         _assign(self.variables, self.weights)
 
@@ -47,25 +45,25 @@ class WeightCopy:
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence[object]) -> None:
     for variable, value in zip(variables, values, strict=True):
-        # Not the buffer of another variable, which the next step under JAX may take for its own.
+        # Through NumPy: under JAX, the next step may donate (reuse) the buffer of a variable.
         variable.assign(ops.convert_to_numpy(value))
 
 
 class WeightAverage(keras.callbacks.Callback):
-    """Exponential moving average of weights and batch statistics, of the values after each step.
+    """Exponential moving average of weights and batch statistics, updated after each step.
 
-    The average of step t, from 1, keeps the share min(decay, (1 + t) / (10 + t)) of the one before,
-    so that it soon forgets the initial weights; as ``tf.train.ExponentialMovingAverage``. Keras'
-    optimizers average no batch statistics.
+    In step t, from 1, the decay is min(decay, (1 + t) / (10 + t)), so that the average soon forgets
+    the initial weights, like in ``tf.train.ExponentialMovingAverage``. Keras' optimizers do not
+    average batch statistics.
 
-    Comes before all callbacks that evaluate or save.
+    Must come before all callbacks that evaluate or save.
 
     Args:
-        model: compiled.
+        model: a compiled model.
         decay: in [0, 1).
 
     Attributes:
-        variables: its state.
+        variables: the state.
         in_place: see ``WeightCopy``.
     """
 
@@ -78,7 +76,7 @@ class WeightAverage(keras.callbacks.Callback):
         def update(steps: KerasTensor) -> None:
             count = ops.cast(steps, "float32")
             kept = ops.minimum(decay, (1 + count) / (10 + count))
-            # None after a batch without a step: of several, or skipped.
+            # No update after a batch without a step: gradients were accumulated, or it was skipped.
             share = ops.where(ops.cast(steps, "int32") > seen, 1 - kept, 0.0)
             for average, weight in pairs:
                 average.assign(average + share * (replicas.mean_of_copies(weight) - average))

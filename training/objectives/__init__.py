@@ -1,7 +1,7 @@
-"""What can be minimized: the one table that commands, heads, training and sweeps read.
+"""The table of losses, which commands, heads, training and sweeps all read.
 
-A new loss takes one row here and its function in ``training.objectives.losses``. The rows name
-functions and layers, so that listing them does not import Keras.
+A new loss takes one row here and a function in ``training.objectives.losses``. Rows refer to
+functions and layers by name, so that listing them does not import Keras.
 """
 
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss and what belongs to it.
+    """A loss with its head and defaults.
 
     Attributes:
-        function: name of the function in ``training.objectives.losses``.
-        head: layer that the network ends in: ``"prob"``, the classifier; a key of
-            ``models.heads.NORMALIZATIONS``; None: the embedding as it is.
-        decision: how classes follow from that layer, a key of ``models.decisions.DECISIONS``.
-        title: what sweeps call it.
-        help: what it is, for ``--help``.
-        takes: what the function needs besides targets and outputs: ``"class_vectors"`` of all
-            classes, a ``"margin"``.
-        margin: its default; None: a tenth of the distance of two class vectors.
+        function: name of a function in ``training.objectives.losses``.
+        head: last layer of the network: ``"prob"``, the classifier; a key of
+            ``models.heads.NORMALIZATIONS``; or None, the embedding without normalization.
+        decision: how the output of that layer is classified, a key of
+            ``models.decisions.DECISIONS``.
+        title: name in sweeps.
+        help: description for ``--help``.
+        takes: further arguments of the function, ``"class_vectors"`` (all of them) or ``"margin"``.
+        margin: default margin; None: a tenth of the distance between two class vectors.
         scale: default length of generated class vectors; None: the number of classes.
         embedding: class embeddings that sweeps combine it with.
-        background: name of the function of what background images add, or None.
+        background: name of the function for the loss term of background images, or None.
     """
 
     function: str
@@ -50,7 +50,7 @@ LOSSES = {
     ),
     "dsc": Loss(
         *("mean_squared_difference", None, "distance", "dsc"),
-        "mean squared difference, of the Deep Simplex Classifier like all dsc losses",
+        "mean squared difference; all dsc losses are those of the Deep Simplex Classifier",
         **{"scale": 1000.0, "embedding": "simplex"},
     ),
     "dsc_hinge": Loss(
@@ -65,7 +65,7 @@ LOSSES = {
     ),
     "dsc_open": Loss(
         *("distance_margins", None, "distance", "dsc_open"),
-        "squared distance, and margins to the distances from all other classes",
+        "squared distance, plus margins between the distances to the true and all other classes",
         **{"takes": ("class_vectors", "margin"), "margin": 48.0, "scale": None},
         **{"embedding": "simplex", "background": "background_margins"},
     ),
@@ -73,17 +73,17 @@ LOSSES = {
 }
 
 EMBEDDING_LOSSES = {name: loss for name, loss in LOSSES.items() if loss.head != "prob"}
-"""The losses that compare embeddings with class embeddings."""
+"""The losses between embeddings and class embeddings."""
 
 DEFAULT_LOSS = "inv_corr"
 
 MIXED_TARGETS = {
     "loss": "the losses of both classes, weighted by their shares",
-    "normalized": "the loss of the weighted sum of both class embeddings, of their length",
+    "normalized": "the loss for the weighted sum of both class embeddings, scaled to their length",
 }
-"""What is minimized where two images are mixed in each."""
+"""What is minimized for images mixed from two."""
 
 
 def takes_normalized(loss: Loss) -> bool:
-    """Return whether the targets of a loss may be other vectors than class embeddings."""
+    """Return whether the targets of a loss may be vectors other than class embeddings."""
     return loss.head != "prob" and "class_vectors" not in loss.takes

@@ -1,4 +1,4 @@
-"""Loss functions of backend tensors; one value per sample."""
+"""Loss functions on backend tensors; they return one value per sample."""
 
 import numpy as np
 from keras import KerasTensor, ops
@@ -17,8 +17,8 @@ def negative_correlation(targets: KerasTensor, embeddings: KerasTensor) -> Keras
 def squared_distance(targets: KerasTensor, embeddings: KerasTensor) -> KerasTensor:
     """Return the SUM of the squared differences over all dimensions, shape (batch,).
 
-    Keras' own mean squared error is the mean over the dimensions: 100 times less for 100 classes,
-    at which learning rates mean something else.
+    Keras' mean squared error averages over the dimensions: for 100 dimensions it is 100 times
+    smaller and would need other learning rates.
     """
     return ops.sum(ops.square(embeddings - targets), axis=-1)
 
@@ -32,7 +32,7 @@ def mean_squared_difference(targets: KerasTensor, embeddings: KerasTensor) -> Ke
 
 
 def hinged_distance(targets: KerasTensor, embeddings: KerasTensor, margin: float) -> KerasTensor:
-    """Return a quarter of what the squared distance exceeds the margin by, shape (batch,)."""
+    """Return a quarter of the amount by which the squared distance exceeds the margin, (batch,)."""
     return ops.relu(squared_distance(targets, embeddings) - margin) / 4
 
 
@@ -41,8 +41,8 @@ def similarity_cross_entropy(
 ) -> KerasTensor:
     """Return the cross-entropy of the dot products with all class vectors, shape (batch,).
 
-    The published code takes the mean over the classes of the one-hot target too, so the
-    cross-entropy is divided by their number.
+    As in the published code, which averages over the classes of the one-hot target, the
+    cross-entropy is divided by the number of classes.
 
     Args:
         targets: class vectors of the samples, (batch, dimensions).
@@ -59,8 +59,8 @@ def distance_margins(
 ) -> KerasTensor:
     """Return half the mean squared difference plus half the mean hinge of all other classes.
 
-    The hinge of a class is what its squared distance lacks to exceed that of the true class by the
-    margin. Shape (batch,); the first two of the three terms of the open-set loss.
+    The hinge of a class is relu(margin + d_true - d_class), where d are squared distances to class
+    vectors. Shape (batch,); the first two of the three terms of the open-set loss.
 
     Args:
         targets: class vectors of the samples, (batch, dimensions).
@@ -68,11 +68,11 @@ def distance_margins(
         class_vectors: (classes, dimensions).
         margin: of squared distances.
     """
-    # Without the squared norm of the embedding, which cancels in differences of distances.
+    # The squared norm of the embedding is left out: it cancels in differences of distances.
     closeness = 2 * ops.matmul(embeddings, class_vectors.T) - np.square(class_vectors).sum(axis=1)
     own = ops.sum((2 * embeddings - targets) * targets, axis=-1, keepdims=True)
     hinges = ops.sum(ops.relu(margin + closeness - own), axis=-1)
-    others = hinges - margin  # the true class exceeds itself by nothing
+    others = hinges - margin  # the hinge of the true class
     intra = mean_squared_difference(targets, embeddings) / 2
     return intra + others / (2 * len(class_vectors))
 
@@ -80,16 +80,16 @@ def distance_margins(
 def background_margins(
     targets: KerasTensor, embeddings: KerasTensor, known: KerasTensor, margin: float
 ) -> KerasTensor:
-    """Return half the mean hinge of all background images for each known one, shape (batch,).
+    """Return, for each known image, half the mean hinge over all background images, (batch,).
 
-    The hinge is what the squared distance of the background image from the class vector of the
-    known one lacks to exceed that of the known one by the margin: the third term of the open-set
-    loss. Rows of background images have values without meaning.
+    The hinge is relu(margin + d_known - d_background), where d are squared distances to the class
+    vector of the known image: the third term of the open-set loss. Values in the rows of background
+    images are meaningless.
 
     Args:
         targets: class vectors of the samples, (batch, dimensions).
         embeddings: (batch, dimensions).
-        known: which samples are known, bool (batch,); the others are background images.
+        known: bool (batch,), False for background images.
         margin: of squared distances.
     """
     own = squared_distance(targets, embeddings)
@@ -104,9 +104,9 @@ def background_margins(
 def cross_entropy(targets: KerasTensor, probabilities: KerasTensor) -> KerasTensor:
     """Return the cross-entropy of softmax probabilities (paper, equation (2)), shape (batch,).
 
-    Probabilities are clipped to [1e-7, 1 - 1e-7], as in Keras 2: no sample costs more than 16.1,
-    and one that is hopelessly wrong has no gradient. Keras 3 clips as well, but under TensorFlow
-    looks behind the softmax for the logits, so that its loss would depend on the backend.
+    Probabilities are clipped to [1e-7, 1 - 1e-7] as in Keras 2: no loss exceeds 16.1, and at that
+    limit there is no gradient. Keras 3 clips as well, but under TensorFlow recovers the logits from
+    the softmax layer, so its loss depends on the backend.
     """
     clipped = ops.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     return -ops.sum(targets * ops.log(clipped), axis=-1)

@@ -1,4 +1,4 @@
-"""Accuracy by a decision rule, as Keras metrics."""
+"""Accuracy under a decision rule, as Keras metrics."""
 
 import math
 
@@ -10,19 +10,19 @@ from models.decisions import DECISIONS
 
 
 class ClassAccuracy(keras.metrics.MeanMetricWrapper):
-    """The share of samples whose class is among the k with the largest scores.
+    """Top-k accuracy: the share of samples whose class is among the k with the largest scores.
 
-    Of classes with equal scores the first counts as larger, as for ``argmax``. Labels are class
-    positions, (batch,). The accuracy is NaN once a prediction or a score is not finite.
+    Ties go to the first class, like in ``argmax``. Labels are class positions, (batch,). The
+    accuracy is NaN once a prediction or a score is not finite.
 
     Args:
-        class_vectors: array (classes, dimensions), the target of each class.
-        decision: how predictions classify, a key of ``DECISIONS``.
-        k: how many classes may be named.
+        class_vectors: the target of each class, (classes, dimensions).
+        decision: how scores follow from predictions, a key of ``DECISIONS``.
+        k: number of top classes that count as correct.
         name: name of the metric in logs.
     """
 
-    prefix = ""  # of the name in logs, by ``accuracy_metrics``
+    prefix = ""  # of the name in logs, see ``accuracy_metrics``
 
     def __init__(self, class_vectors: np.ndarray, decision: str, k: int = 1, name: str = "acc"):
         class_vectors = np.asarray(class_vectors, dtype=np.float32)
@@ -39,7 +39,7 @@ class ClassAccuracy(keras.metrics.MeanMetricWrapper):
 
 
 class KnownAccuracy(ClassAccuracy):
-    """The same of batches with background images, which do not count."""
+    """Top-k accuracy that ignores the background images of a batch."""
 
     def update_state(
         self,
@@ -52,10 +52,10 @@ class KnownAccuracy(ClassAccuracy):
 
 
 class MixedAccuracy(ClassAccuracy):
-    """The share of the label that belongs to one of these classes, of mixed labels, (batch, 3).
+    """Top-k accuracy for mixed images, with labels of shape (batch, 3).
 
-    Both classes of an image count with their share in it. A network that names the larger part of
-    every image does not reach 1, and this says little about images that are not mixed.
+    Each of an image's two classes counts with its share. Even a network that always predicts the
+    class with the larger share stays below 1, and the value says little about unmixed images.
     """
 
     prefix = "mixed_"
@@ -73,12 +73,12 @@ def mixed_labels(labels: KerasTensor) -> tuple[KerasTensor, KerasTensor, KerasTe
 
 
 def between(first: KerasTensor, second: KerasTensor, share: KerasTensor) -> KerasTensor:
-    """Return the sum of both, weighted by 1 - share and share."""
+    """Return (1 - share) * first + share * second."""
     return (1 - share) * first + share * second
 
 
 def class_positions(labels: KerasTensor) -> KerasTensor:
-    """Return labels as Keras hands them to losses, floats (batch,) or (batch, 1), as int32."""
+    """Convert labels as Keras passes them to losses, (batch,) or (batch, 1), to int32 (batch,)."""
     return ops.cast(ops.reshape(labels, (-1,)), "int32")
 
 
@@ -103,6 +103,6 @@ def accuracy_metrics(
     top_k: tuple[int, ...] = (),
     kind: type[ClassAccuracy] = ClassAccuracy,
 ) -> list[ClassAccuracy]:
-    """Return ``acc`` and, for every k, ``acc<k>``, behind the prefix of their kind."""
+    """Return metrics ``acc`` and, for every k > 1, ``acc<k>``, with the prefix of ``kind``."""
     names = {1: "acc"} | {k: f"acc{k}" for k in top_k if k > 1}
     return [kind(class_vectors, decision, k, kind.prefix + name) for k, name in names.items()]

@@ -1,7 +1,6 @@
-"""What is minimized: a weighted sum of losses, one on each output of the network.
+"""The objective: a weighted sum of losses, one on each output of the network.
 
-All that differs between the methods of the paper is data of this form; the training loop knows none
-of them by name.
+All methods of the paper are objectives; the training loop knows none of them by name.
 """
 
 import math
@@ -28,8 +27,8 @@ from training.objectives.metrics import (
 )
 from utils import UsageError
 
-SMALLEST_SHARE = 1e-6  # of the known samples of a batch, which has at least one
-SMALLEST_NORM = 1e-7  # of a mixture of two class vectors, which may be opposite
+SMALLEST_SHARE = 1e-6  # of known samples in a batch; avoids division by zero
+SMALLEST_NORM = 1e-7  # of a mixture of two class vectors, which may cancel out
 
 
 @dataclass(frozen=True)
@@ -37,15 +36,15 @@ class Term:
     """The loss on one output of the network.
 
     Attributes:
-        function: function of (targets, predictions), one value per sample.
+        function: maps (targets, predictions) to one loss per sample.
         class_vectors: float32 array (classes, dimensions): row c is the target of class c.
-        decision: how the output classifies, a key of ``models.decisions.DECISIONS``.
+        decision: how the output is classified, a key of ``models.decisions.DECISIONS``.
         weight: factor in the sum.
-        with_background: whether batches have background images, see ``datasets.background``.
-        background: function of (targets, predictions, known) of what these add to each known
-            sample, or None; ``known`` tells which samples are.
-        mixed: what training minimizes if two samples are mixed in each, a key of
-            ``training.objectives.MIXED_TARGETS``; None: they are not.
+        with_background: whether batches include background images, see ``datasets.background``.
+        background: maps (targets, predictions, known) to the loss that background images add to
+            each known sample, or None; ``known`` is False for background images.
+        mixed: what to minimize for samples mixed from two, a key of
+            ``training.objectives.MIXED_TARGETS``; None: samples are not mixed.
         class_weights: float32 array (classes,), factors of the samples' losses; None: all 1.
     """
 
@@ -59,13 +58,13 @@ class Term:
     class_weights: np.ndarray | None = None
 
     def loss(self, positions: KerasTensor, predictions: KerasTensor) -> KerasTensor:
-        """Return the loss of each sample, (batch,), given class positions, (batch,)."""
+        """Return the unweighted loss of each sample, (batch,), given class positions, (batch,)."""
         return self.function(self._targets(class_positions(positions)), predictions)
 
     def training_loss(self, positions: KerasTensor, predictions: KerasTensor) -> KerasTensor:
-        """Return what is minimized, (batch,): its mean is that over the known samples.
+        """Return the loss to minimize, (batch,), scaled such that its mean is over known samples.
 
-        With class weights it is the mean of weight times loss, not divided by the weights.
+        Class weights multiply the losses; the mean is not divided by the sum of weights.
         """
         if self.mixed:
             return self._mixed_loss(*mixed_labels(positions), predictions)
@@ -116,10 +115,10 @@ class Term:
 
     @cached_property
     def _levels(self) -> tuple[np.float32, np.float32] | None:
-        """The value of the true class and that of all others, if targets have no more values.
+        """The values of true and other classes if the targets are one-hot vectors, else None.
 
-        Such targets are made where they are needed: the square matrix of thousands of classes
-        would become a constant of the compiled step.
+        Smoothed and scaled one-hot vectors count, too. Such targets are computed on the fly: for
+        thousands of classes, the square matrix would become a constant of the compiled step.
         """
         true, other = self.class_vectors[0, 0], self.class_vectors[0, -1]
         is_true = np.eye(*self.class_vectors.shape, dtype=bool)
@@ -128,7 +127,7 @@ class Term:
         return (true, other) if same else None
 
     def scores(self, predictions: np.ndarray) -> np.ndarray:
-        """Return the scores of all classes, (samples, classes); the largest is the decision."""
+        """Return the scores of all classes, (samples, classes); the largest one is predicted."""
         scores = DECISIONS[self.decision].scores(predictions, self.class_vectors)
         return ops.convert_to_numpy(scores)
 
@@ -141,21 +140,21 @@ class Term:
 
 @dataclass(frozen=True)
 class Objective:
-    """One term for each output, in the network's order; the last output classifies."""
+    """One term per output, in the network's order; the last output classifies."""
 
     terms: tuple[Term, ...]
 
     @property
     def label_shape(self) -> tuple[int, ...]:
-        """The shape of the label of a training sample."""
+        """The shape of a training label."""
         return (3,) if self.terms[0].mixed else ()
 
     def weighted(self, class_weights: np.ndarray | None) -> "Objective":
-        """Return the same with factors of the losses of all samples of a class, or without."""
+        """Return the same objective with these class weights; None: without."""
         return Objective(tuple(replace(term, class_weights=class_weights) for term in self.terms))
 
     def heads(self, model: keras.Model) -> list[Head]:
-        """Return the outputs of a network as what an ``Evaluator`` evaluates."""
+        """Describe the outputs of a network for an ``Evaluator``."""
         return [
             Head(name, tensor, term.scores, term.loss, term.weight)
             for name, tensor, term in zip(
@@ -164,9 +163,9 @@ class Objective:
         ]
 
     def metric_names(self, output_names: Sequence[str], top_k: tuple[int, ...]) -> list[str]:
-        """Return the names of all losses and accuracies of these outputs in logs.
+        """Return the names of all losses and accuracies in logs, of training, then validation.
 
-        Those of training first, then of validation, where no images are mixed.
+        Validation images are never mixed.
         """
         several = len(self.terms) > 1
         heads = [f"{name}_" if several else "" for name in output_names]
@@ -180,7 +179,7 @@ class Objective:
         return losses + accuracies(self.terms) + [f"val_{name}" for name in judged]
 
     def compile_arguments(self, top_k: tuple[int, ...]) -> dict[str, object]:
-        """Return the arguments of ``keras.Model.compile`` that state this objective."""
+        """Return the arguments of ``keras.Model.compile`` for this objective."""
         if len(self.terms) == 1:
             (only,) = self.terms
             return {"loss": only.training_loss, "metrics": only.metrics(top_k)}
@@ -192,9 +191,9 @@ class Objective:
 
 
 def smoothed_onehot(num_classes: int, smoothing: float = 0.0) -> np.ndarray:
-    """Return 1 - e for the true class, e / (n - 1) for each of the others; float32 (n, n).
+    """Return targets 1 - e for the true class and e / (n - 1) for all others, float32 (n, n).
 
-    The ``label_smoothing`` of Keras means something else: 1 - e + e / n and e / n.
+    In Keras, ``label_smoothing`` means 1 - e + e / n and e / n instead.
     """
     off = smoothing / max(num_classes - 1, 1)
     return np.where(np.eye(num_classes, dtype=bool), 1 - smoothing, off).astype(np.float32)
@@ -203,9 +202,9 @@ def smoothed_onehot(num_classes: int, smoothing: float = 0.0) -> np.ndarray:
 def cross_entropy_objective(
     num_classes: int, label_smoothing: float = 0.0, mixed: bool = False
 ) -> Objective:
-    """Return softmax + cross-entropy (paper, equation (2)), with label smoothing if wanted.
+    """Return softmax + cross-entropy (paper, equation (2)), optionally with label smoothing.
 
-    Of ``mixed`` samples it is that of both classes, weighted by their shares.
+    For ``mixed`` samples, the losses of both classes are weighted by their shares.
     """
     term = _term("xent", smoothed_onehot(num_classes, label_smoothing))
     return Objective((replace(term, mixed="loss" if mixed else None),))
@@ -219,18 +218,18 @@ def embedding_objective(
     with_background: bool = False,
     mixed: str | None = None,
 ) -> Objective:
-    """Return a loss on embeddings, plus cross-entropy of a classifier if it has a weight.
+    """Return a loss on embeddings, plus the cross-entropy of a classifier if ``cls_weight`` > 0.
 
     Args:
         class_embeddings: the targets.
         loss: a key of ``training.objectives.EMBEDDING_LOSSES``.
-        cls_weight: lambda of paper, equation (7); 0: the network has no classifier.
-        margin: of losses that have one; None: as published.
-        with_background: whether batches have background images.
-        mixed: if two samples are mixed in each, what is minimized, a key of ``MIXED_TARGETS``.
+        cls_weight: lambda in equation (7) of the paper; 0: the network has no classifier.
+        margin: for losses that take one; None: the published margin.
+        with_background: whether batches include background images.
+        mixed: what to minimize for samples mixed from two, a key of ``MIXED_TARGETS``, or None.
 
     Raises:
-        UsageError: the targets have no such margin.
+        UsageError: the margin does not fit the targets, see ``margin_between``.
     """
     on_embedding = _term(loss, class_embeddings.vectors, margin)
     if class_embeddings.is_onehot:
@@ -257,38 +256,37 @@ def _term(name: str, class_vectors: np.ndarray, margin: float | None = None) -> 
 
 
 def margin_between(name: str, class_vectors: np.ndarray, margin: float | None) -> float:
-    """Return the margin of a loss: the given or the published one.
+    """Return the given margin or, if None, the published margin of a loss.
 
     Args:
         name: a key of ``LOSSES``.
         class_vectors: of all classes, (classes, dimensions).
-        margin: that is given, or None.
+        margin: given by the user, or None.
 
     Raises:
-        UsageError: there is no published one for such class vectors, or no two of them are so far
-            apart.
+        UsageError: there is no published margin for such class vectors, or no two of them are that
+            far apart.
     """
     distances = _squared_distances(class_vectors)
     margin = LOSSES[name].margin if margin is None else margin
     if margin is None:
         if distances.size and not np.allclose(distances, distances.mean(), rtol=1e-3):
             raise UsageError(
-                f"--loss {name} has a published margin for class embeddings that are equally far "
-                f"from each other; these have squared distances from {distances.min():.4g} to "
-                f"{distances.max():.4g}: give --margin"
+                f"--loss {name} has a default margin only for equidistant class embeddings; these "
+                f"have squared distances from {distances.min():.4g} to {distances.max():.4g}: give "
+                "--margin"
             )
         return math.sqrt(distances.mean()) / 10 if distances.size else 0.0
     if distances.size and margin > distances.max():
         raise UsageError(
-            f"--margin {margin:g}: the largest squared distance of two class embeddings is "
-            f"{distances.max():.4g}, so no classes can be so far apart; give a smaller --margin or "
-            "a larger --embedding_scale"
+            f"--margin {margin:g}: the largest squared distance between class embeddings is only "
+            f"{distances.max():.4g}; give a smaller --margin or a larger --embedding_scale"
         )
     return margin
 
 
 def _squared_distances(vectors: np.ndarray) -> np.ndarray:
-    """Return those of all pairs of different classes, (pairs,)."""
+    """Return the squared distances of all pairs of different classes, (pairs,)."""
     norms = np.square(vectors).sum(axis=1)
     squared = norms[:, None] + norms - 2 * vectors @ vectors.T
     return np.maximum(squared[np.triu_indices(len(vectors), 1)], 0)

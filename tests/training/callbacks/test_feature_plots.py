@@ -50,7 +50,7 @@ def test_pictures_change_no_weights(tmp_path, monkeypatch):
     [
         ("--plot_every 2", "--plot_every needs --plot_features DIR"),
         ("--plot_features new --plot_every 3 --val_every 2", "give a multiple of --val_every 2"),
-        ("--plot_features full", "--plot_features full: has files in it already"),
+        ("--plot_features full", "--plot_features full: already contains files"),
         ("--plot_features same --log_dir same", "name the same file, same"),
     ],
 )

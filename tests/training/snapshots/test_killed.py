@@ -155,7 +155,7 @@ def test_results_of_others_are_refused_also_by_a_run_that_goes_on(tmp_path, monk
     Path("log").mkdir()
     Path("log/events").write_text("somebody's")
     outcome = run(learn_classifier, f"{TINY} --epochs 2 --snapshot s.h5 --log_dir log")
-    assert outcome.status == 2 and "--log_dir log: has files in it already" in outcome.err
+    assert outcome.status == 2 and "--log_dir log: already contains files" in outcome.err
 
 
 def test_the_weights_of_fewer_epochs_are_another_result(tmp_path, monkeypatch):
