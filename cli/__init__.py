@@ -1,4 +1,4 @@
-"""The command line: options by topic, errors and signals."""
+"""The command line: options grouped by topic, errors and signals."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The argument parser of all commands and the types of their arguments; imports nothing heavy."""
+"""The argument parser and argument types of all commands; imports nothing heavy."""
 
 import argparse
 import difflib
@@ -13,7 +13,7 @@ from utils import UsageError
 
 
 class Parser(argparse.ArgumentParser):
-    """Parser that refuses a wrong command line in one line, with exit status 2."""
+    """Parser that reports errors in one line, with exit status 2."""
 
     def parse_known_args(
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -25,12 +25,12 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def _check_names(self, args: Sequence[str]) -> None:
-        """Refuse unknown options, and lists given twice, which argparse lets pass."""
+        """Refuse unknown options, and repeated list options, which argparse would accept."""
         known = self._option_string_actions
         given = Counter(text.split("=")[0] for text in args)
         for text in args:
             name = text.split("=")[0]
-            # What has a space in it may be a value.
+            # An argument with a space may be a value.
             if name.startswith("--") and name not in known and " " not in text:
                 close = difflib.get_close_matches(name, known, 1)
                 hint = f"; did you mean {close[0]}?" if close else ""
@@ -39,16 +39,16 @@ class Parser(argparse.ArgumentParser):
             extends = isinstance(action, argparse._ExtendAction)
             if action.nargs == "+" and given[name] > 1 and not extends:
                 times = given[name]
-                self.error(f"argument {name}: given {times} times; give all values behind one")
+                self.error(f"argument {name}: given {times} times; give it once with all values")
 
     def error(self, message: str) -> None:
         self.exit(UsageError.status, f"{self.prog}: error: {message} (see --help)\n")
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Formatter that adds defaults, unless they are absent or the text says them itself.
+    """Formatter that adds defaults, unless there is none or the text mentions it.
 
-    Without a ``metavar``, arguments are called by their type.
+    Arguments without a ``metavar`` are named after their type.
     """
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
@@ -62,11 +62,11 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 
 
 def build_parser(description: str) -> Parser:
-    """Return a parser whose ``--help`` shows the defaults."""
+    """Build a parser whose ``--help`` shows the defaults."""
     return Parser(
         description=description,
         formatter_class=_Help,
-        # Abbreviations would let a typing error choose another option.
+        # With abbreviations, a typo could select another option.
         allow_abbrev=False,
     )
 
@@ -74,7 +74,7 @@ def build_parser(description: str) -> Parser:
 def add_files(
     group, option: str, text: str, metavar: str | None = None, required: bool = False
 ) -> None:
-    """Add an option that takes a file for each model."""
+    """Add an option that takes one file per model."""
     group.add_argument(
         option,
         type=user_path,
@@ -87,7 +87,7 @@ def add_files(
 
 
 def add_labels(group, text: str) -> None:
-    """Add the names of several models, with their meaning as help text."""
+    """Add the option ``--label``, one name per model."""
     group.add_argument("--label", nargs="+", action="extend", metavar="NAME", help=text)
 
 
@@ -102,7 +102,7 @@ def non_negative_int(text: str) -> int:
 
 
 def seed(text: str) -> int:
-    """Parse an integer that every random generator takes as seed."""
+    """Parse a seed that all random generators accept, from 0 to 2**32 - 1."""
     return _number(text, int, 0, 2**32 - 1)
 
 
@@ -144,21 +144,23 @@ def _number(text: str, kind: type, low: float, high: float = sys.float_info.max)
         value = None
     if value is None or not low <= value <= high:
         name = "an integer" if kind is int else "a number"
-        limits = f"from {low}" if high > 1 else f"from {low} to {high}"
-        raise argparse.ArgumentTypeError(f"{text!r} is not {name} {limits}")
+        limits = f" from {low} to {high}"
+        if high == sys.float_info.max:
+            limits = "" if low == -high else f" from {low}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not {name}{limits}")
     return value
 
 
 def user_path(text: str) -> Path:
-    """Convert an argument to a path, with the home folder for ``~``.
+    """Convert an argument to a path, expanding ``~``, which shells leave in ``--option=~/file``.
 
-    No shell does so in ``--option=~/file``. Without a home folder the text stays as it is.
+    For users without a home folder, ``~`` is kept.
     """
     return Path(os.path.expanduser(text))
 
 
 def refuse(args: argparse.Namespace, options: Iterable[str], because: str) -> None:
-    """Refuse options that would do nothing, or contradict others."""
+    """Raise UsageError if one of the options is given, saying why it would have no effect."""
     for option in options:
         value = getattr(args, option)
         if value is not None and value is not False:
@@ -166,7 +168,7 @@ def refuse(args: argparse.Namespace, options: Iterable[str], because: str) -> No
 
 
 def known(check: Callable[[str], object]) -> Callable[[str], str]:
-    """Return the type of an argument for which ``check`` raises a UsageError when it is wrong."""
+    """Return an argument type that reports the UsageError that ``check`` raises for wrong text."""
 
     def convert(text: str) -> str:
         try:

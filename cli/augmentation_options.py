@@ -1,4 +1,4 @@
-"""Options of the augmentation of training images, beyond what a data set does by itself.
+"""Options that add to a data set's default augmentation of training images.
 
 Imports nothing heavy, like ``cli``.
 """
@@ -26,22 +26,22 @@ _TIMM, _TIMM_MOST = "timm", 10
 
 
 def add_augmentation_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the augmentation of training images."""
+    """Add the augmentation options."""
     add = parser.add_argument_group("augmentation of training images").add_argument
     add(
         "--randaugment",
         nargs="+",
         metavar=("N", "M"),
-        help="RandAugment: N operations of magnitude M, 10 being strong, as originally published; "
-        "timm:N:M: as in timm",
+        help="RandAugment with N operations of magnitude M (10 is strong), as originally "
+        "published; timm:N:M: timm's variant",
     )
     add(
         "--crop_scale",
         nargs=2,
         type=fraction,
         metavar=("MIN", "MAX"),
-        help="crop a random part, with this share of the area, and resize it, instead of resizing "
-        "first; replaces shifts and zooms",
+        help="random resized crops: crop a random region with this share of the area, then resize "
+        "it; replaces shifts and zooms",
     )
     add(
         "--color_jitter",
@@ -73,13 +73,13 @@ def _add_mixing_options(add: Callable) -> None:
         "--cutmix_prob",
         type=fraction,
         metavar="P",
-        help="share of the batches that CutMix changes (default: 1)",
+        help="share of batches to which CutMix is applied (default: 1)",
     )
     add(
         "--mixup",
         type=positive_float,
         metavar="ALPHA",
-        help="MixUp: add another image, with a weight from Beta(ALPHA, ALPHA)",
+        help="MixUp: blend with another image, with a weight from Beta(ALPHA, ALPHA)",
     )
 
 
@@ -88,24 +88,22 @@ def _erasing(text: str) -> float:
 
 
 def check_augmentation_options(args: argparse.Namespace) -> None:
-    """Refuse options of the augmentation that do not fit each other.
+    """Check the augmentation options.
 
     Raises:
-        UsageError: there are such options, or values without a meaning.
+        UsageError: options contradict each other, or a value is invalid.
     """
     augment = _randaugment(args)
     if augment and augment.variant == _TIMM and args.color_jitter:
-        raise UsageError("--color_jitter: --randaugment timm takes its place; leave one out")
+        raise UsageError("--color_jitter: replaced by --randaugment timm; leave one out")
     if args.crop_scale:
         low, high = args.crop_scale
         if not 0 < low <= high:
-            raise UsageError(
-                f"--crop_scale {low:g} {high:g}: MIN has to be above 0 and not above MAX"
-            )
+            raise UsageError(f"--crop_scale {low:g} {high:g}: MIN must be above 0 and at most MAX")
     if args.cutmix and args.mixup:
-        raise UsageError("--cutmix and --mixup: images are mixed in one way; leave one out")
+        raise UsageError("--cutmix and --mixup exclude each other; leave one out")
     if args.cutmix_prob is not None and not args.cutmix:
-        raise UsageError("--cutmix_prob is for --cutmix")
+        raise UsageError("--cutmix_prob needs --cutmix ALPHA")
 
 
 def _randaugment(args: argparse.Namespace) -> "RandAugment | None":
@@ -125,7 +123,7 @@ def _randaugment(args: argparse.Namespace) -> "RandAugment | None":
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"--randaugment {given}: {error}") from error
     if variant == _TIMM and magnitude > _TIMM_MOST:
-        raise UsageError(f"--randaugment {given}: magnitudes of {_TIMM} end at {_TIMM_MOST}")
+        raise UsageError(f"--randaugment {given}: {_TIMM}'s magnitudes go up to {_TIMM_MOST}")
     return RandAugment(count, magnitude, variant)
 
 
@@ -138,10 +136,10 @@ def _mixing(args: argparse.Namespace) -> "Mixing | None":
 
 
 def augmented(args: argparse.Namespace, dataset: Dataset) -> Dataset:
-    """Return the data set with the augmentation that the options ask for.
+    """Return the data set with the augmentation from the options.
 
     Raises:
-        UsageError: it has no images, or not of the kind that an option is for.
+        UsageError: the data set has no images, or not of the kind that an option is for.
     """
     given = [name for name in OPTIONS if getattr(args, name) not in (None, False)]
     if not given:
@@ -159,7 +157,7 @@ def augmented(args: argparse.Namespace, dataset: Dataset) -> Dataset:
     if args.erasing is not None:
         changes["erasing"] = args.erasing
     if args.crop_scale:
-        # Parts are cropped from images as they are, which the cache then keeps.
+        # Crops are taken from images in their original size, in which they are then cached.
         changes |= {"crop_scale": tuple(args.crop_scale), "train_size": None}
     preprocessing = replace(dataset.preprocessing, **changes)
     return replace(dataset, preprocessing=preprocessing, mixing=_mixing(args))

@@ -1,4 +1,4 @@
-"""Options about classes that several commands share: taxonomies and lists of classes."""
+"""Options about classes that several commands share: taxonomies, class lists, class weights."""
 
 import argparse
 import csv
@@ -21,10 +21,10 @@ _SMALLEST, _LARGEST = map(float, (np.finfo(np.float32).tiny, np.finfo(np.float32
 
 
 def class_weights(given: str | Path | None, dataset: Dataset) -> np.ndarray | None:
-    """Return what ``--class_weights`` names, float32 (classes,), or None without it.
+    """Return the class weights that the option ``--class_weights`` asks for, or None.
 
-    Balanced are n / (K n_c), with n training images in all, K classes and n_c images of the class,
-    as in scikit-learn: the mean over the training images is 1.
+    Balanced weights are n / (K n_c) for n training images, K classes, and n_c images of the class,
+    as in scikit-learn: their mean over the training images is 1. Shape (classes,), float32.
 
     Raises:
         UsageError: the file does not have one weight above 0 for each class.
@@ -42,7 +42,7 @@ def read_class_weights(path: Path, labels: Sequence[str]) -> np.ndarray:
 
     Raises:
         UsageError: the file does not have one weight above 0 for each class.
-        UserError: it is missing, or no CSV.
+        UserError: the file is missing or not CSV.
     """
     try:
         rows = list(csv.reader(read_lines(path), strict=True))
@@ -54,11 +54,11 @@ def read_class_weights(path: Path, labels: Sequence[str]) -> np.ndarray:
             continue
         label, weight = _class_and_weight(path, row)
         if label not in known or label in found:
-            why = "is listed twice" if label in found else "is no class of the data set"
+            why = "is listed twice" if label in found else "is not a class of the data set"
             raise UsageError(f"--class_weights {path}: {label!r} {why}")
         found[label] = weight
     if missing := [label for label in labels if label not in found]:
-        raise UsageError(f"--class_weights {path}: has no weight of {listing(missing)}")
+        raise UsageError(f"--class_weights {path}: has no weight for {listing(missing)}")
     return np.float32([found[label] for label in labels])
 
 
@@ -67,7 +67,7 @@ def _class_and_weight(path: Path, row: Sequence[str]) -> tuple[str, float]:
         label, weight = row[0].strip(), float(row[1])
     except (IndexError, ValueError):
         label, weight = "", math.nan
-    # Not what single precision takes for 0 or infinite.
+    # As float32, the weight must be neither 0 nor infinite.
     if len(row) != 2 or not _SMALLEST <= weight <= _LARGEST:
         text = ",".join(row)
         raise UsageError(
@@ -77,21 +77,21 @@ def _class_and_weight(path: Path, row: Sequence[str]) -> tuple[str, float]:
 
 
 def add_hierarchy_options(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Add the options that name a taxonomy."""
+    """Add the taxonomy options."""
     add = parser.add_argument_group("taxonomy").add_argument
     add(
         "--hierarchy",
         required=required,
         metavar="NAME|FILE",
-        help=f"a shipped taxonomy, {', '.join(taxonomy_names())}; or a file: an outline like "
-        "those, or one pair of ids per line, parent child",
+        help=f"a shipped taxonomy, {', '.join(taxonomy_names())}; or a file: an outline in the "
+        "same format, or one pair of ids per line, PARENT CHILD",
     )
-    add("--is_a", action="store_true", help="pairs are child parent instead of parent child")
+    add("--is_a", action="store_true", help="lines are CHILD PARENT instead of PARENT CHILD")
     add("--str_ids", action="store_true", help="ids are text instead of numbers")
 
 
 def add_class_list(parser: argparse.ArgumentParser, meaning: str) -> None:
-    """Add the option that names a list of classes, with its ``meaning`` as help text."""
+    """Add the option ``--class_list``, with its ``meaning`` as help text."""
     parser.add_argument(
         "--class_list",
         type=user_path,
@@ -100,16 +100,16 @@ def add_class_list(parser: argparse.ArgumentParser, meaning: str) -> None:
 
 
 def add_classes_from(parser: argparse._ActionsContainer, meaning: str) -> None:
-    """Add the option that names class embeddings whose classes a data set is restricted to."""
+    """Add the option ``--classes_from``, with its ``meaning`` as help text."""
     parser.add_argument(
         "--classes_from",
         metavar="NAME|FILE",
-        help=f"class embeddings, a file or a shipped one: {meaning}",
+        help=f"class embeddings, a file or the name of shipped ones: {meaning}",
     )
 
 
 def open_taxonomy(args: argparse.Namespace) -> tuple[Taxonomy, tuple[Label, ...]]:
-    """Read the taxonomy that the options name, and the labels of the wanted classes."""
+    """Read the taxonomy and the labels of the classes to use, by default all leaves."""
     taxonomy = read_taxonomy(args.hierarchy, args.is_a, args.str_ids)
     if not args.class_list:
         return taxonomy, taxonomy.leaf_labels
@@ -119,9 +119,9 @@ def open_taxonomy(args: argparse.Namespace) -> tuple[Taxonomy, tuple[Label, ...]
 
 
 def read_class_list(path: Path, labels: Sequence[int | str]) -> list[str]:
-    """Read class labels: the first word of each line, or the whole line where that is a label.
+    """Read class labels: the first word of each line, or the whole line if that is a label.
 
-    ``labels`` are those of the data set, which may contain spaces.
+    ``labels`` are the labels of the data set, which may contain spaces.
     """
     known = {str(label) for label in labels}
     return [line if line in known else line.split()[0] for line in read_lines(path)]

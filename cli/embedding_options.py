@@ -1,6 +1,6 @@
-"""Options of class embeddings: which they are, what is minimized, and what must not be combined.
+"""Options for class embeddings and their losses, and which of them contradict each other.
 
-Imports nothing heavy, like ``cli``.
+Imports nothing heavy, like all of ``cli``.
 """
 
 import argparse
@@ -20,14 +20,14 @@ from training.objectives import (
 from utils import UsageError
 
 GENERATED = ("onehot", *SIMPLEXES)
-"""The class embeddings that are made for the classes of any data set."""
+"""The class embeddings that can be generated for any data set."""
 
 WITH_BACKGROUND = [name for name, loss in LOSSES.items() if loss.background]
 WITH_MARGIN = [name for name, loss in LOSSES.items() if "margin" in loss.takes]
 
 
 def add_embedding_options(group: argparse._ArgumentGroup) -> None:
-    """Add the options of ``learn_image_embeddings.py`` that say what is minimized."""
+    """Add the objective's options for ``learn_image_embeddings.py``."""
     _add_target_options(group)
     _add_loss_options(group)
     group.add_argument(
@@ -40,8 +40,8 @@ def add_embedding_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--cls_base",
         metavar="LAYER",
-        help="name or index of the layer that the classifier stands on; the input is layer 0, the "
-        "normalization of pixels is not counted (default: the embedding)",
+        help="name or index of the layer whose output the classifier takes; the input is layer 0, "
+        "pixel normalization does not count (default: the embedding)",
     )
 
 
@@ -56,35 +56,35 @@ def _add_target_options(group: argparse._ArgumentGroup) -> None:
         required=True,
         type=os.path.expanduser,
         metavar="NAME|FILE",
-        help=f"{', '.join(GENERATED)}; a shipped one, {', '.join(shipped.embedding_names())}; or a "
-        "file of class embeddings (.npz or a published pickle)",
+        help=f"class embeddings: {', '.join(GENERATED)}; shipped ones, "
+        f"{', '.join(shipped.embedding_names())}; or a file (.npz or a published pickle)",
     )
     group.add_argument(
         "--embedding_dim",
         type=positive,
         metavar="K",
-        help=f"dimensions of --embedding {' and '.join(SIMPLEXES)} (default: the features of the "
-        "network; with --projection, the number of classes)",
+        help=f"dimension of --embedding {' and '.join(SIMPLEXES)} (default: the number of features "
+        "of the network; with --projection, the number of classes)",
     )
     group.add_argument(
         "--embedding_scale",
         type=positive_float,
         metavar="U",
-        help="factor to all class embeddings: the radius of a simplex (default: 1; with --loss "
-        f"{', '.join(scaled)})",
+        help="factor by which to scale all class embeddings, such as the radius of a simplex "
+        f"(default: 1; with --loss {', '.join(scaled)})",
     )
     group.add_argument(
         "--projection",
         choices=("dam", "linear"),
-        help="dam: dense layers that raise the dimension of the features; linear: one dense layer "
-        "on the whole last feature map (default: a dense layer on the features if their number "
-        "differs from that of the embedding)",
+        help="layers between features and embedding: dam: dense layers that increase the "
+        "dimension; linear: one dense layer on the entire last feature map (default: a dense layer "
+        "on the features if their dimension differs from the embedding's)",
     )
     group.add_argument(
         "--projection_layers",
         type=non_negative_int,
         metavar="L",
-        help="dam: hidden layers in front of the last one (default: 1)",
+        help="dam: number of hidden layers (default: 1)",
     )
 
 
@@ -99,14 +99,14 @@ def _add_loss_options(group: argparse._ArgumentGroup) -> None:
         "--margin",
         type=non_negative_float,
         metavar="M",
-        help=f"of {' and '.join(WITH_MARGIN)}, in squared distance (default: a tenth of the "
-        f"distance of two class embeddings; {LOSSES['dsc_open'].margin:g})",
+        help=f"margin of {' and '.join(WITH_MARGIN)}, in squared distance (default: a tenth of "
+        f"the distance between two class embeddings, and {LOSSES['dsc_open'].margin:g})",
     )
     group.add_argument(
         "--background",
         metavar="DIR|DATASET",
-        help=f"images of none of the classes that every batch gets as many of, for "
-        f"{' and '.join(WITH_BACKGROUND)}: a folder, or a data set",
+        help=f"for {' and '.join(WITH_BACKGROUND)}: a folder or data set of images that belong to "
+        "none of the classes; every batch gets as many of these as it has training images",
     )
     group.add_argument(
         "--background_root",
@@ -117,7 +117,7 @@ def _add_loss_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--mixed_targets",
         choices=tuple(MIXED_TARGETS),
-        help="of images mixed by --cutmix or --mixup, "
+        help="what to minimize for images mixed by --cutmix or --mixup: "
         + "; ".join(f"{name}: {text}" for name, text in MIXED_TARGETS.items())
         + f" (default: {next(iter(MIXED_TARGETS))})",
     )
@@ -126,29 +126,27 @@ def _add_loss_options(group: argparse._ArgumentGroup) -> None:
 def _check_mixed_targets(args: argparse.Namespace) -> None:
     mixed = next((name for name in MIXING if getattr(args, name)), None)
     if args.mixed_targets is not None and mixed is None:
-        raise UsageError("--mixed_targets are those of --cutmix and --mixup")
+        raise UsageError("--mixed_targets needs --cutmix or --mixup")
     if mixed and args.background is not None:
-        raise UsageError(
-            f"--{mixed}: images of --background have no class that could be mixed; leave one out"
-        )
+        raise UsageError(f"--{mixed}: images of --background have no class to mix; leave one out")
     if args.mixed_targets == "normalized" and not takes_normalized(EMBEDDING_LOSSES[args.loss]):
         raise UsageError(
             f"--mixed_targets normalized: --loss {args.loss} compares with all class embeddings, "
-            "of which a mixture is none; give --mixed_targets loss"
+            "but a mixture is not one; give --mixed_targets loss"
         )
 
 
 def check_embedding_options(args: argparse.Namespace) -> None:
-    """Refuse options of the objective that do not fit each other."""
+    """Refuse options of the objective that contradict each other."""
     if args.cls_base is not None and not args.cls_weight:
         raise UsageError("--cls_base needs a classifier: give --cls_weight above 0")
     if args.embedding_dim is not None and args.embedding not in SIMPLEXES:
         raise UsageError(
-            f"--embedding_dim: the dimensions of --embedding {args.embedding} are given; only "
-            f"those of {' and '.join(SIMPLEXES)} are free"
+            f"--embedding_dim: --embedding {args.embedding} has a fixed dimension; only that of "
+            f"{' and '.join(SIMPLEXES)} can be chosen"
         )
     if args.projection_layers is not None and args.projection != "dam":
-        raise UsageError("--projection_layers are those of --projection dam")
+        raise UsageError("--projection_layers needs --projection dam")
     if args.margin is not None and args.loss not in WITH_MARGIN:
         raise UsageError(f"--margin is for --loss {' and '.join(WITH_MARGIN)}, not {args.loss}")
     if args.background is not None and args.loss not in WITH_BACKGROUND:
@@ -159,11 +157,11 @@ def check_embedding_options(args: argparse.Namespace) -> None:
     normalization = EMBEDDING_LOSSES[args.loss].head
     if args.embedding_scale is not None and normalization:
         raise UsageError(
-            f"--embedding_scale: --loss {args.loss} compares directions, its embeddings pass "
-            f"{normalization}; give it with a loss without normalization, such as mse"
+            f"--embedding_scale: --loss {args.loss} compares directions after {normalization}; use "
+            "a loss without normalization, such as mse"
         )
     if args.loss == "softmax_corr" and args.embedding in SIMPLEXES:
         raise UsageError(
-            f"--loss softmax_corr decides by the largest element of class embeddings, which two "
-            f"vectors of --embedding {args.embedding} may have in the same place"
+            f"--loss softmax_corr predicts by the largest element of class embeddings, but two "
+            f"vectors of --embedding {args.embedding} may have theirs in the same place"
         )

@@ -1,4 +1,4 @@
-"""Failures that may come anywhere, also while libraries are imported, as one line.
+"""One-line messages for failures that may occur anywhere, even while importing libraries.
 
 The package installs ``show`` before any of its modules imports NumPy.
 """
@@ -13,17 +13,17 @@ _SIGNS = (
     *("failed to map segment", "can't start new thread", "resource_exhausted", "bad allocation"),
     *("out of memory", "oom when allocating", "unable to allocate"),
 )
-"""Messages of libraries about lack of memory."""
+"""Parts of libraries' messages about lack of memory."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error, of whatever library, tells of a lack of memory."""
+    """Return whether an error from any library means that memory is exhausted."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(sign in text for sign in _SIGNS)
 
 
 def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Take the place of ``sys.excepthook``: no traceback for Ctrl-C and for lack of memory."""
+    """Replace ``sys.excepthook``: show no traceback for Ctrl-C and lack of memory."""
     if isinstance(error, KeyboardInterrupt):
         line = "interrupted"
     elif is_out_of_memory(error):
@@ -31,5 +31,5 @@ def show(kind: type[BaseException], error: BaseException, trace: TracebackType |
     else:
         sys.__excepthook__(kind, error, trace)
         return
-    with suppress(OSError, ValueError):  # nobody can read it
+    with suppress(OSError, ValueError):  # standard error is closed
         print(f"{PurePath(sys.argv[0]).name}: {line}", file=sys.stderr)

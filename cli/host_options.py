@@ -17,36 +17,39 @@ PER_HOST = {
     *(field.name for field in dataclasses.fields(OutputOptions)),
 }
 
-# Libraries on which weights and metrics depend.
+# Libraries that influence weights and metrics.
 LIBRARIES = ("jax", "keras", "numpy", "pillow")
 
 
 def add_host_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which machines train together."""
+    """Add the options for training on several machines."""
     defaults = HostOptions()
     group = parser.add_argument_group(
-        "several machines", "The same command on each; the first one writes. JAX backend only."
+        "several machines",
+        "Run the same command on each; the first one writes files. JAX backend only.",
     )
     group.add_argument("--hosts", type=positive, default=defaults.hosts, help="number of machines")
     group.add_argument(
-        "--host_rank", type=non_negative_int, metavar="I", help="number of this one, from 0"
+        "--host_rank", type=non_negative_int, metavar="I", help="rank of this machine, from 0"
     )
     group.add_argument(
         "--coordinator",
         type=known(parse_address),
         metavar="HOST:PORT",
-        help="address of the first one, with a port that is free there",
+        help="address of the first machine, with a port that is free there",
     )
     group.add_argument(
-        "--slurm", action="store_true", help="take these three from srun: one task per machine"
+        "--slurm",
+        action="store_true",
+        help="take these three from Slurm's srun, with one task per machine",
     )
 
     def add(name: str, text: str) -> None:
         default = getattr(defaults, name[2:])
         group.add_argument(name, type=positive, default=default, metavar="SECONDS", help=text)
 
-    add("--join_timeout", "wait so long for the others at the start")
-    add("--lost_timeout", "a machine that is silent for so long is lost")
+    add("--join_timeout", "time to wait for the other machines at the start")
+    add("--lost_timeout", "time without a sign of life after which a machine is lost")
 
 
 def several(args: argparse.Namespace) -> bool:
@@ -55,10 +58,10 @@ def several(args: argparse.Namespace) -> bool:
 
 
 def start_devices(args: argparse.Namespace) -> None:
-    """Let the backend see the devices and machines that the options name.
+    """Set up the devices and machines that the options name.
 
     Raises:
-        UsageError: something is missing or contradicts.
+        UsageError: options are missing or contradict each other.
         UserError: the other machines cannot be joined.
     """
     from training.parallel import devices
@@ -69,11 +72,11 @@ def start_devices(args: argparse.Namespace) -> None:
 
         hosts.join(host_options(args), _shared(args))
     elif args.host_rank is not None or args.coordinator:
-        raise UsageError("--host_rank and --coordinator need --hosts, how many there are")
+        raise UsageError("--host_rank and --coordinator need --hosts N, the number of machines")
 
 
 def host_options(args: argparse.Namespace) -> HostOptions:
-    """Return which machines train together, by the options or by Slurm."""
+    """Return which machines train together, from the options or from Slurm."""
     timeouts = {"join_timeout": args.join_timeout, "lost_timeout": args.lost_timeout}
     given = {"host_rank": args.host_rank, "coordinator": args.coordinator}
     if args.slurm:
@@ -85,7 +88,8 @@ def host_options(args: argparse.Namespace) -> HostOptions:
         raise UsageError(f"--hosts {args.hosts}: needs {' and '.join(missing)} as well")
     if args.host_rank >= args.hosts:
         raise UsageError(
-            f"--host_rank {args.host_rank}: the {args.hosts} hosts are 0 to {args.hosts - 1}"
+            f"--host_rank {args.host_rank}: the ranks of {args.hosts} hosts are 0 to "
+            f"{args.hosts - 1}"
         )
     return HostOptions(args.hosts, **given, **timeouts)
 
@@ -95,6 +99,6 @@ def _shared(args: argparse.Namespace) -> dict[str, object]:
     options = {f"--{name}": value for name, value in vars(args).items() if name not in PER_HOST}
     found = versions()
     libraries = {name: found.get(name) for name in LIBRARIES}
-    # Without it, hosts would not expect what the first one sends.
+    # The other hosts must know whether the first one will send them its snapshot.
     snapshot = {"whether there is a --snapshot": args.snapshot is not None}
     return {"the commit": commit(), **libraries, **snapshot, **options}

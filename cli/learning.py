@@ -1,4 +1,4 @@
-"""Parser and start of the two training commands."""
+"""What the two training commands share: the parser, and running the command."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -16,12 +16,12 @@ from cli import (
 def build_parser(
     description: str, finetune_init: int, add_objective: Callable[[argparse._ArgumentGroup], None]
 ) -> argparse.ArgumentParser:
-    """Return the parser of a training command.
+    """Build the parser of a training command.
 
     Args:
-        description: what it trains.
-        finetune_init: default of the option of this name.
-        add_objective: adds the options that say what is minimized.
+        description: description of the command.
+        finetune_init: default of ``--finetune_init``.
+        add_objective: adds the options of the objective.
     """
     parser = arguments.build_parser(description)
     data_options.add_data_options(parser)
@@ -44,7 +44,7 @@ def run(
     learn: Callable[[argparse.Namespace], None],
     argv: Sequence[str] | None,
 ) -> int:
-    """Run a training command, on several machines if the options say so; return its exit status."""
+    """Run a training command, possibly on several machines, and return its exit status."""
 
     def learn_together(args: argparse.Namespace) -> None:
         augmentation_options.check_augmentation_options(args)

@@ -1,4 +1,4 @@
-"""Options about models: several of them, yes/no for each, and files of the published code."""
+"""Options about models: values for several of them, and facts about published model files."""
 
 import argparse
 from collections import Counter
@@ -25,14 +25,17 @@ _ONLY_PUBLISHED = ("mean", "std", "dataset", "classes_from", "target_size", "cro
 
 
 def add_architecture_options(parser: argparse.ArgumentParser, several: bool) -> None:
-    """Add the options for what files of the published code do not say, of one model or several."""
-    group = parser.add_argument_group("model files of the published code")
+    """Add the options for facts that files saved by the published code lack.
+
+    ``several`` allows one architecture per model.
+    """
+    group = parser.add_argument_group("models saved by the published code")
     group.add_argument(
         "--architecture",
         type=known(check_architecture),
         metavar="NAME",
-        help="name of the network, which such a file does not say; it is built anew, and weights "
-        "are loaded by name" + (", one for all models or one for each" if several else ""),
+        help="the network, which is not named in such files; it is rebuilt, and its weights are "
+        "loaded by layer name" + (", one for all models or one for each" if several else ""),
         **({"nargs": "+", "action": "extend"} if several else {}),
     )
     for option in ("mean", "std"):
@@ -41,48 +44,50 @@ def add_architecture_options(parser: argparse.ArgumentParser, several: bool) -> 
             type=finite_float,
             nargs="+",
             metavar="V",
-            help=f"{option} of the pixels per channel, in RGB order, 0 to 255 (default: that of "
+            help=f"{option} of the pixels per channel, RGB, from 0 to 255 (default: that of "
             "--dataset)",
         )
 
 
 def add_file_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--model``, and what files of the published code do not say, without a data set."""
+    """Add ``--model`` and, for files saved by the published code, the facts that these lack."""
     parser.add_argument(
         "--model",
         required=True,
         type=user_path,
-        help="what --model_dump wrote, here or with the published code",
+        help="file written by --model_dump, here or by the published code",
     )
     add_architecture_options(parser, several=False)
-    group = parser.add_argument_group("more about such a file")
+    group = parser.add_argument_group("more about models saved by the published code")
     class_options.add_classes_from(
-        group, "the classes that the model was trained for (default: numbered from 0)"
+        group, "the classes that the model was trained on (default: numbered from 0)"
     )
     add = group.add_argument
     add(
         "--dataset",
         type=known(parse_name),
         metavar="NAME",
-        help="data set that it was trained on, which does not have to be there: its mean, standard "
-        "deviation and image size, if published",
+        help="data set that the model was trained on, for its mean, standard deviation and image "
+        "size, if published; its files are not needed",
     )
-    add("--target_size", type=positive, metavar="PX", help="shorter side that images get")
-    add("--crop_size", type=positive, metavar="PX", help="side of the square that is cut out")
+    add("--target_size", type=positive, metavar="PX", help="resize the shorter side to PX")
+    add("--crop_size", type=positive, metavar="PX", help="crop squares of this size")
 
 
 def facts_from_options(args: argparse.Namespace) -> "Facts | None":
-    """Return what the options say about a file of the published code; None if it is none.
+    """Return what the options say about a file saved by the published code.
+
+    Returns None without ``--architecture``, that is, for a model of this project.
 
     Raises:
-        UsageError: something is missing, or given for a model of this project.
+        UsageError: an option is missing, or given for a model of this project.
         UserError: the class embeddings cannot be read.
     """
     from models.files.configurations import input_side
     from models.files.published import Facts
 
     if not args.architecture:
-        because = "is for model files of the published code, with --architecture"
+        because = "is for models saved by the published code: give --architecture"
         refuse(args, _ONLY_PUBLISHED, because)
         return None
     published = published_input(args.dataset) if args.dataset else None
@@ -90,7 +95,7 @@ def facts_from_options(args: argparse.Namespace) -> "Facts | None":
     sizes = published.preprocessing if published else None
     crop = args.crop_size or (sizes.crop_size if sizes else input_side(args.model))
     if crop is None:
-        raise UsageError(f"{args.model} does not say the size of its images: give --crop_size")
+        raise UsageError(f"{args.model} does not state its image size: give --crop_size")
     embeddings = load_class_embeddings(args.classes_from) if args.classes_from else None
     return Facts(
         args.architecture,
@@ -111,13 +116,13 @@ def facts_from_dataset(
     dataset: ImageDataset,
     embeddings: ClassEmbeddings | None,
 ) -> "Facts":
-    """Return what a file of the published code does not say about its training on a data set.
+    """Return the facts that a file saved by the published code lacks, from its data set.
 
     Args:
-        args: have ``mean`` and ``std``.
+        args: with ``mean`` and ``std``.
         architecture: name of the network.
-        dataset: with all its classes, and mean and standard deviation if they are known.
-        embeddings: of the classes that the model was trained for; None: all of the data set.
+        dataset: the data set with all classes, and mean and standard deviation if known.
+        embeddings: of the classes that the model was trained on; None: all of the data set.
     """
     from models.files.published import Facts
 
@@ -139,7 +144,7 @@ def facts_from_dataset(
 def _normalization(args: argparse.Namespace, default: Normalization | None) -> Normalization:
     given = [option for option in ("mean", "std") if getattr(args, option)]
     if len(given) == 1:
-        raise UsageError(f"--{given[0]} is alone: give both, --mean and --std")
+        raise UsageError(f"--{given[0]} is alone: give both --mean and --std")
     if not given and default is None:
         raise UsageError(
             f"mean and standard deviation of {args.dataset or 'the training images'} are not "
@@ -150,29 +155,29 @@ def _normalization(args: argparse.Namespace, default: Normalization | None) -> N
     if len(args.mean) != len(args.std) or len(args.mean) not in (1, 3):
         raise UsageError("--mean and --std take one number per channel: 3 for color, 1 for gray")
     if min(args.std) <= 0:
-        raise UsageError(f"--std {min(args.std):g}: standard deviations are above 0")
+        raise UsageError(f"--std {min(args.std):g}: standard deviations must be above 0")
     return Normalization(tuple(args.mean), tuple(args.std))
 
 
 def read_own(path: Path) -> "ModelDescription":
-    """Read the description in a model file of this project, for commands that take no others.
+    """Read the description in a model file, which must be one of this project.
 
     Raises:
-        UserError: the file is missing or damaged, or does not say which classes it knows.
+        UserError: the file is missing, damaged or without a description.
     """
     from models.files.description import find_description
 
     description = find_description(path)
     if description is None:
         raise UserError(
-            f"{path} does not say which classes it knows: only models that --model_dump of this "
-            "project wrote do"
+            f"{path} does not say which classes it knows: use a model written by --model_dump of "
+            "this project"
         )
     return description
 
 
 def add_yes_no(group, name: str, text: str) -> None:
-    """Add an option that takes yes or no, for all models or for each; alone it means yes."""
+    """Add an option that takes yes or no, one for all models or one for each; empty means yes."""
     group.add_argument(
         name,
         nargs="*",
@@ -183,17 +188,17 @@ def add_yes_no(group, name: str, text: str) -> None:
 
 
 def yes_or_no(option: str, values: Sequence[str] | None, models: int) -> list[bool]:
-    """Return the values of an option of ``add_yes_no``, one for each model."""
+    """Return the values of an option from ``add_yes_no``, one for each model."""
     if values is None:
         return [False] * models
     return [value == "yes" for value in per_model(option, values or ["yes"], models)]
 
 
 def model_names(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str]:
-    """Return the names of the models: ``labels`` if given, else those of the files.
+    """Return the names of the models: ``labels`` if given, otherwise their file names.
 
     Raises:
-        UsageError: there are more or fewer names than files, or two models have the same.
+        UsageError: there are more or fewer names than files, or a name occurs twice.
     """
     if labels is None:
         stems = [path.stem for path in paths]
@@ -202,7 +207,7 @@ def model_names(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str
         raise UsageError(f"--label: {len(labels)} names for {len(paths)} models")
     twice = [name for name, times in Counter(labels).items() if times > 1]
     if twice:
-        raise UsageError(f"--label: two models have the same name, {listing(twice)}")
+        raise UsageError(f"--label: several models have the same name, {listing(twice)}")
     return list(labels)
 
 
@@ -210,7 +215,7 @@ def per_model(option: str, values: Sequence[Value], models: int) -> list[Value]:
     """Return one value for each model, given one for all or one for each.
 
     Raises:
-        UsageError: there are neither one value nor ``models`` values.
+        UsageError: the number of values is neither 1 nor ``models``.
     """
     if len(values) not in (1, models):
         raise UsageError(f"{option}: {len(values)} values for {models} models")

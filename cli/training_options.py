@@ -1,6 +1,6 @@
 """Options of the training commands: network, training, devices, learning rate, outputs.
 
-Imports nothing heavy: ``--help`` answers in under a second.
+Imports nothing heavy, so that ``--help`` takes less than a second.
 """
 
 import argparse
@@ -45,60 +45,67 @@ def add_model_options(parser: argparse.ArgumentParser, finetune_init: int) -> No
     add(
         "--fconv",
         action="store_true",
-        help="full convolutions, of residual networks: maps grow instead of losing their border",
+        help="residual networks: use full convolutions, whose outputs grow instead of losing their "
+        "border",
     )
     add(
         "--harmonic",
         action="store_true",
-        help="harmonic convolutions, of residual networks: kernels are sums of cosine waves",
+        help="residual networks: use harmonic convolutions, whose kernels are sums of cosine waves",
     )
     add(
         "--harmonic_level",
         type=positive,
         metavar="L",
-        help="keep the waves whose two frequencies sum up to less than L, 1 to "
-        f"{HARMONIC_LEVELS}, in all layers but the first (default: all waves)",
+        help="in all layers but the first, keep only waves whose two frequencies add up to less "
+        f"than L, from 1 to {HARMONIC_LEVELS} (default: keep all waves)",
     )
     add(
         "--finetune",
         type=user_path,
-        help="start from these weights, matched by layer name: .h5 of Keras 2, .weights.h5, .keras",
+        help="initial weights, matched by layer name: .h5 from Keras 2, .weights.h5, .keras",
     )
     add(
         "--finetune_init",
         type=non_negative_int,
         default=finetune_init,
-        help="epochs in which only the last layers are trained, at --sgd_lr",
+        help="with --finetune, first train only the last layers for this number of epochs, at "
+        "the learning rate --sgd_lr",
     )
 
 
 def convolutions(args: argparse.Namespace) -> dict[str, object]:
-    """Return the options of ``models.build_backbone`` that say how convolutions are made."""
+    """Return the options of ``models.build_backbone`` about the kind of convolutions."""
     return {name: getattr(args, name) for name in ("fconv", "harmonic", "harmonic_level")}
 
 
 def check_model_options(args: argparse.Namespace) -> None:
-    """Raise UsageError if the network does not have the convolutions that are wanted."""
+    """Raise UsageError if the network does not support the requested kind of convolutions."""
     check_convolutions(args.architecture, **convolutions(args))
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of epochs, batches, optimizer and accuracies."""
+    """Add the options for epochs, batches, optimizer and metrics."""
     add = parser.add_argument_group("training").add_argument
-    add("--epochs", type=non_negative_int, help="(default: as many as the schedule has)")
-    add("--batch_size", type=positive, default=100, help="images")
-    add("--val_batch_size", type=positive, help="images (default: --batch_size)")
+    add("--epochs", type=non_negative_int, help="(default: length of the schedule)")
+    add("--batch_size", type=positive, default=100, help="images per training batch")
+    add(
+        "--val_batch_size",
+        type=positive,
+        help="images per validation or test batch (default: --batch_size)",
+    )
     add(
         "--val_every",
         type=positive,
         default=1,
-        help="evaluate after every N-th epoch, the last one of each SGDR cycle and the last of all",
+        help="evaluate after every N-th epoch, at the end of each SGDR cycle and after the last "
+        "epoch",
     )
     add(
         "--early_stopping",
         type=positive,
         metavar="N",
-        help="end after N epochs without a better validation accuracy, and evaluate and save the "
+        help="stop after N epochs without a better validation accuracy, then evaluate and save the "
         "weights of the best epoch; needs --val_fraction, --folds or validation images",
     )
     _add_optimizer_options(add)
@@ -110,12 +117,12 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="also report the top-K accuracy",
     )
-    add("--seed", type=seed, default=0, help="of all randomness")
+    add("--seed", type=seed, default=0, help="seed of all random numbers")
     add(
         "--initial_epoch",
         type=non_negative_int,
         default=0,
-        help="epochs to count as done (a snapshot knows by itself)",
+        help="number of epochs to skip as already done (not needed with a snapshot)",
     )
     add("--no_progress", action="store_true", help="no progress bar on terminals")
 
@@ -126,82 +133,81 @@ def _add_optimizer_options(add: Callable) -> None:
         type=non_negative_float,
         default=10.0,
         metavar="NORM",
-        help="largest norm of the whole gradient; 0: any",
+        help="maximum norm of the gradient of all weights; 0: no clipping",
     )
     add(
         "--max_decay",
         type=fraction,
         default=0.0,
-        help="time-based decay on top of the schedule that reaches factor F at the end; 0: none",
+        help="time-based decay on top of the schedule, down to a factor of F at the end; 0: none",
     )
     add("--nesterov", action="store_true", help="use Nesterov momentum")
     add(
         "--optimizer",
         choices=OPTIMIZERS,
         default="sgd",
-        help="sgd: stochastic gradient descent with a momentum of 0.9; adam: Adam; adamw: the same "
-        "with another weight decay",
+        help="sgd: stochastic gradient descent with a momentum of 0.9; adam: Adam; adamw: Adam "
+        "with decoupled weight decay",
     )
     add(
         "--weight_decay",
         type=non_negative_float,
         default=0.0,
         metavar="D",
-        help="add D times the weights to their clipped gradients, as PyTorch does; adamw: take D "
-        "times the learning rate times the weights off them. It comes on top of the penalties that "
-        "a network has",
+        help="L2 penalty: add D times the weights to their clipped gradients, like PyTorch; adamw: "
+        "decoupled, subtract D times the learning rate times the weights; in addition to the "
+        "network's own penalties",
     )
     add(
         "--accumulate",
         type=positive,
         default=1,
-        help="batches of which the mean gradient makes one step, as a batch of so many times the "
-        "size does",
+        help="average the gradients of N batches for one step, like a batch of N times the size",
     )
     add(
         "--ema",
         type=below_one,
         default=0.0,
         metavar="DECAY",
-        help="evaluate and save the exponential moving average of weights and batch statistics; "
-        "like 0.999; 0: the weights themselves",
+        help="evaluate and save the exponential moving average of weights and batch statistics, "
+        "with a decay such as 0.999; 0: no average",
     )
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of devices and precision."""
+    """Add the options for devices and precision."""
     add = parser.add_argument_group("devices").add_argument
-    add("--gpus", type=positive, default=1, help="GPUs to share every batch")
-    add("--gpu_merge", action="store_true", help="merge replicas on the GPUs instead of the CPU")
+    add("--gpus", type=positive, default=1, help="number of GPUs to divide every batch among")
+    add("--gpu_merge", action="store_true", help="sum gradients on the GPUs instead of the CPU")
     add(
         "--device_type",
         choices=DEVICE_TYPES,
         default="auto",
-        help="cpu: have the CPU act as so many GPUs; auto: GPUs, or the CPU if there is none",
+        help="cpu: let the CPU act as --gpus devices; auto: GPUs, or the CPU if there is none",
     )
     add(
         "--mixed_precision",
         nargs="?",
         const="bfloat16",
         choices=("bfloat16", "float16"),
-        help="compute in half precision, keep weights in float32",
+        help="compute in half precision, but keep weights in float32",
     )
     add(
         "--jit",
         choices=("auto", "on", "off"),
         default="auto",
-        help="compile the training step; auto: where it pays",
+        help="compile the training step with XLA; auto: where this is faster",
     )
     add(
         "--steps_per_execution",
         type=positive,
         default=1,
-        help="steps that the device does in one go; changes no result, may be faster on GPUs",
+        help="steps per call of the device; may be faster on GPUs, does not change results",
     )
 
 
 def add_schedule_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the learning-rate schedule."""
+    """Add the options for the learning-rate schedule."""
     defaults = ScheduleOptions()
     group = parser.add_argument_group("learning rate")
     group.add_argument("--lr_schedule", choices=tuple(SCHEDULES), default=defaults.lr_schedule)
@@ -212,84 +218,89 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--sgd_patience",
         non_negative_int,
-        "SGD: divide the rate by 10 after so many epochs without a better val_loss",
+        "SGD: divide the rate by 10 after this number of epochs without a better val_loss",
     )
-    add("--sgd_lr", non_negative_float, "SGD: first learning rate")
+    add("--sgd_lr", non_negative_float, "SGD: initial learning rate")
     add("--sgd_min_lr", non_negative_float, "SGD: lowest learning rate")
     add(
         "--sgd_schedule",
         known(parse_step_schedule),
-        "SGD: fixed steps, like 1:0.1,31:0.01,41:0.001,50: EPOCH:RATE, …, number of epochs",
+        "SGD: fixed steps instead, EPOCH:RATE,…,EPOCHS, for example 1:0.1,31:0.01,41:0.001,50",
     )
-    add("--sgdr_base_len", positive, "SGDR: epochs of the first cycle")
-    add("--sgdr_mul", positive, "SGDR: factor on the length of each next cycle")
+    add("--sgdr_base_len", positive, "SGDR: epochs in the first cycle")
+    add("--sgdr_mul", positive, "SGDR: factor by which each cycle is longer than the last")
     add("--sgdr_max_lr", non_negative_float, "SGDR: learning rate at the start of each cycle")
-    add("--clr_step_len", positive, "CLR: epochs from the lowest to the highest rate; 20 in all")
+    add(
+        "--clr_step_len",
+        positive,
+        "CLR: epochs from the lowest to the highest rate; the schedule has 20 such half cycles",
+    )
     add("--clr_min_lr", non_negative_float, "CLR: lowest learning rate")
     add("--clr_max_lr", non_negative_float, "CLR: highest learning rate")
-    add("--cosine_max_lr", non_negative_float, "Cosine: highest learning rate, of the first step")
-    add("--cosine_min_lr", non_negative_float, "Cosine: learning rate after the last step")
-    add("--cosine_warmup", non_negative_int, "Cosine: first epochs, in which the rate rises")
-    add("--step_lr", non_negative_float, "Step: first learning rate")
-    add("--step_len", positive, "Step: epochs with the same rate")
-    add("--step_factor", non_negative_float, "Step: factor to the rate after so many epochs")
+    add("--cosine_max_lr", non_negative_float, "Cosine: highest learning rate")
+    add("--cosine_min_lr", non_negative_float, "Cosine: learning rate at the end")
+    add("--cosine_warmup", non_negative_int, "Cosine: epochs of linear warm-up")
+    add("--step_lr", non_negative_float, "Step: initial learning rate")
+    add("--step_len", positive, "Step: epochs between changes of the rate")
+    add("--step_factor", non_negative_float, "Step: factor of each change")
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the output files."""
+    """Add the options for output files."""
     group = parser.add_argument_group("output")
 
     def add(name: str, text: str, metavar: str = "FILE") -> None:
         group.add_argument(name, type=user_path, metavar=metavar, help=text)
 
-    add("--model_dump", "network and weights at the end, .keras (or .h5)")
-    add("--weight_dump", "weights at the end, .h5")
-    add("--feature_dump", "features of the test images at the end, .npz or .pickle")
-    add("--history", "all metrics of every epoch, .csv")
-    add("--log_dir", "logs for TensorBoard", "DIR")
-    add("--plot_features", "pictures of the features of test (or validation) images", "DIR")
+    add("--model_dump", "save the trained network, .keras (or .h5)")
+    add("--weight_dump", "save the trained weights, .h5")
+    add("--feature_dump", "save the features of the test images, .npz or .pickle")
+    add("--history", "save all metrics of every epoch, .csv")
+    add("--log_dir", "write TensorBoard logs", "DIR")
+    add("--plot_features", "plot the features of validation (or test) images", "DIR")
     group.add_argument(
         "--plot_every",
         type=positive,
         metavar="N",
-        help="--plot_features after every N-th epoch and the last (default: --val_every)",
+        help="plot features after every N-th epoch and the last (default: --val_every)",
     )
-    add("--snapshot", "state after every epoch; the same command again goes on from there")
+    add("--snapshot", "save the training state after every epoch; repeat the command to resume")
     group.add_argument(
         "--snapshot_minutes",
         type=non_negative_float,
         metavar="M",
-        help="also within an epoch, when the last one is M minutes old; 0: after every step",
+        help="also save within an epoch, when the last snapshot is M minutes old; 0: after every "
+        "step",
     )
     group.add_argument(
         "--snapshot_best",
         nargs="?",
         const="val_loss",
         metavar="METRIC",
-        help="keep only the snapshot of the best epoch by METRIC (val_loss if not given)",
+        help="save only epochs that improve METRIC (val_loss if not given)",
     )
-    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    group.add_argument("--overwrite", action="store_true", help="replace existing files")
 
 
 def add_balancing_options(group: argparse._ArgumentGroup) -> None:
-    """Add the options for classes of unequal size."""
+    """Add the options for imbalanced classes."""
     exclusive = group.add_mutually_exclusive_group()
     exclusive.add_argument(
         "--class_weights",
         type=lambda text: text if text == BALANCED else user_path(text),
         metavar=f"{BALANCED}|FILE",
-        help=f"factors of the loss of each class: {BALANCED}, by the number of its images; or a "
-        "CSV file with lines CLASS,WEIGHT",
+        help=f"weights of the classes in the loss: {BALANCED}: inversely proportional to their "
+        "numbers of images; or a CSV file with lines CLASS,WEIGHT",
     )
     exclusive.add_argument(
         "--oversample",
         action="store_true",
-        help="let each epoch have as many images of every class as the largest class has",
+        help="repeat images of smaller classes, so that an epoch has equally many of every class",
     )
 
 
 def from_args(args: argparse.Namespace) -> TrainingOptions:
-    """Return the options as the training code takes them."""
+    """Convert parsed arguments to ``TrainingOptions``."""
     values = vars(args)
 
     def pick(kind: type) -> dict[str, object]:

@@ -61,7 +61,7 @@ def _check_options(options: TrainingOptions) -> None:
             "after each step; give --steps_per_execution 1"
         )
     if options.optimizer != "sgd" and options.nesterov:
-        raise UsageError(f"--nesterov is for --optimizer sgd, not {options.optimizer}")
+        raise UsageError(f"--nesterov: --optimizer {options.optimizer} has no such momentum")
     if options.val_every > 1 and waits_for_validation(options.schedule):
         raise UsageError(
             f"--val_every {options.val_every}: --lr_schedule SGD needs the validation loss of "

@@ -42,8 +42,8 @@ def test_a_file_has_the_classes_in_any_order(dataset, tmp_path, header):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["kind_1,1", "kind_2,1"], "has no weight of kind_3$"),
-        (["kind_1,1", "kind_2,1", "kind_3,1", "kind_4,1"], "'kind_4' is no class"),
+        (["kind_1,1", "kind_2,1"], "has no weight for kind_3$"),
+        (["kind_1,1", "kind_2,1", "kind_3,1", "kind_4,1"], "'kind_4' is not a class"),
         (["kind_1,1", "kind_1,1"], "'kind_1' is listed twice"),
         (["kind_1,0"], "'kind_1,0' is not CLASS,WEIGHT, with a weight above 0"),
         (["kind_1,nan"], "'kind_1,nan' is not"),
@@ -52,7 +52,7 @@ def test_a_file_has_the_classes_in_any_order(dataset, tmp_path, header):
         (["kind_1,1e-60"], "'kind_1,1e-60' is not"),
         (["kind_1,1,2"], "'kind_1,1,2' is not"),
         (["kind_1"], "'kind_1' is not"),
-        ([], "has no weight of kind_1"),
+        ([], "has no weight for kind_1"),
     ],
 )
 def test_other_files_are_refused(dataset, tmp_path, lines, message):

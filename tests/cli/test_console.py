@@ -91,7 +91,7 @@ def test_results_that_cannot_be_written_are_a_failure_but_do_not_end_the_work(tm
     assert done.returncode == 1 and (tmp_path / "e.npz").exists()
     first, last = done.stderr.splitlines()[0], done.stderr.splitlines()[-1]
     reason = "cannot write standard output: No space left on device"
-    assert first == f"{reason}; going on"
+    assert first == f"{reason}; continuing"
     assert last == f"compute_class_embedding.py: error: {reason}"
     assert "Traceback" not in done.stderr
 

@@ -64,7 +64,7 @@ FOR_BOTH = [
     ("--randaugment 2", USAGE, "--randaugment 2: give N M"),
     ("--randaugment 0 9", USAGE, "'0' is not an integer from 1"),
     ("--randaugment 2 strong", USAGE, "'strong' is not a number"),
-    ("--randaugment timm:2:11", USAGE, "end at 10"),
+    ("--randaugment timm:2:11", USAGE, "go up to 10"),
     ("--randaugment timm:2:9 --color_jitter", USAGE, "--color_jitter"),
     ("--crop_scale 0.5 0.4", USAGE, "--crop_scale 0.5 0.4"),
     ("--crop_scale 0 1", USAGE, "--crop_scale 0 1"),
@@ -172,7 +172,7 @@ FOR_EMBEDDINGS = [
     ("--embedding onehot --margin 1", USAGE, "--margin is for --loss dsc_hinge and dsc_open"),
     (
         *("--embedding simplex --embedding_dim 20 --loss dsc_open --margin 500", USAGE),
-        "--margin 500: the largest squared distance between class embeddings is only 210;",
+        "--margin 500: the largest squared distance between class embeddings is 210;",
     ),
 ]
 # Both commands share the code behind the first list, so they take turns.

@@ -85,8 +85,8 @@ def test_help_answers_in_under_a_second(file):
 
 def test_help_shows_defaults():
     shown = " ".join(learn_image_embeddings.build_parser().format_help().split())
-    assert "SGDR: epochs of the first cycle (default: 12)" in shown
-    assert "of all randomness (default: 0)" in shown
+    assert "SGDR: epochs in the first cycle (default: 12)" in shown
+    assert "seed of all random numbers (default: 0)" in shown
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.__name__)

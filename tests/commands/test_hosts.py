@@ -87,7 +87,9 @@ def hosts(tmp_path_factory):
 
 
 def test_a_signal_to_one_ends_both_after_the_same_step(hosts):
-    done = f"{hosts.first / 's'} has the run up to epoch 1, step 2; the same commands on all hosts"
+    done = (
+        f"{hosts.first / 's'} has the run up to epoch 1, step 2; repeat the commands on all hosts"
+    )
     for outcome, hint in zip(hosts.terminated, (done, "the first host has the"), strict=True):
         assert outcome.status == 143
         assert outcome.err.splitlines()[-1].startswith(f"learn_classifier.py: terminated; {hint}")
@@ -129,12 +131,15 @@ def test_only_the_first_one_writes_and_reports(hosts):
     [
         ("--hosts 2", "--host_rank and --coordinator"),
         ("--hosts 2 --host_rank 0", "needs --coordinator"),
-        ("--hosts 2 --host_rank 2 --coordinator a:1", "--host_rank 2: the 2 hosts are 0 to 1"),
+        (
+            "--hosts 2 --host_rank 2 --coordinator a:1",
+            "--host_rank 2: the ranks of 2 hosts are 0 to 1",
+        ),
         ("--hosts 2 --host_rank 0 --coordinator a", "'a' is not of the form HOST:PORT"),
         ("--host_rank 0", "--host_rank and --coordinator need --hosts"),
         ("--coordinator a:1", "--host_rank and --coordinator need --hosts"),
         ("--slurm --hosts 2", "--slurm: leave out --hosts"),
-        ("--slurm", "start it by srun"),
+        ("--slurm", "start the command with srun"),
     ],
 )
 def test_what_is_wrong_about_hosts_is_said(options, named, monkeypatch):

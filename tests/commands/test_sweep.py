@@ -125,7 +125,7 @@ def test_a_second_sweep_in_the_same_folder_is_refused(stopped):
 @needs_ray
 def test_trials_go_on_where_they_were(folder, stopped, extended):
     logs = [(folder / "out/trials" / name / "log.txt").read_text() for name in NAMES]
-    assert any("Going on from" in log for log in logs)
+    assert any("Resuming from" in log for log in logs)
     for name in NAMES:
         rows = history(folder / "out/trials" / name / "history.csv")
         assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))

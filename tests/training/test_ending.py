@@ -56,7 +56,7 @@ def test_a_damaged_test_image_loses_nothing_and_bars_no_resume(tmp_path, monkeyp
     if mend == "replace":
         fake_data.write_image(image)
     outcome = succeed(learn_classifier, FOLDER)
-    assert "Going on from s.h5 after epoch 1" in outcome.err and "Final evaluation" in outcome.out
+    assert "Resuming from s.h5 after epoch 1" in outcome.err and "Final evaluation" in outcome.out
     assert (tmp_path / "f.npz").exists() and record(tmp_path / "w.h5")["final"]
 
 

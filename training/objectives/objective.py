@@ -279,7 +279,7 @@ def margin_between(name: str, class_vectors: np.ndarray, margin: float | None) -
         return math.sqrt(distances.mean()) / 10 if distances.size else 0.0
     if distances.size and margin > distances.max():
         raise UsageError(
-            f"--margin {margin:g}: the largest squared distance between class embeddings is only "
+            f"--margin {margin:g}: the largest squared distance between class embeddings is "
             f"{distances.max():.4g}; give a smaller --margin or a larger --embedding_scale"
         )
     return margin

@@ -1,1 +1,1 @@
-"""The backend, devices, replicas and hosts."""
+"""Backend specifics, devices, replicas on one machine, and training on several machines."""

@@ -1,4 +1,4 @@
-"""Addresses at which the processes of a run find each other; imports nothing heavy."""
+"""Network addresses where the processes of a run meet; imports nothing heavy."""
 
 import re
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from utils import UsageError
 
 _PORTS = range(1, 1 << 16)
 _JOB, _TASKS, _TASK, _NODES = "SLURM_JOB_ID", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_STEP_NODELIST"
-_SLURM_PORTS = range(61440, 1 << 16)  # none that systems hand out by themselves as a rule
+_SLURM_PORTS = range(61440, 1 << 16)  # above the usual range of ephemeral ports
 
 
 def parse_address(text: str) -> tuple[str, int]:
     """Split ``HOST:PORT``, or ``[IPV6]:PORT``, into host and port.
 
     Raises:
-        UsageError: it is something else.
+        UsageError: the text has another form.
     """
     found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):([0-9]+)", text)
     if not found or int(found[2]) not in _PORTS:
@@ -23,23 +23,25 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def slurm_hosts(environment: Mapping[str, str]) -> tuple[int, int, str]:
-    """Return number of processes, rank of this one and address of the first, within ``srun``.
+    """Return the number of processes, this one's rank and the first one's address from Slurm.
 
     The port is derived from the job ID.
 
     Raises:
-        UsageError: it was not started by ``srun``.
+        UsageError: this process was not started by ``srun``.
     """
     try:
         job, tasks, task = (int(environment[name]) for name in (_JOB, _TASKS, _TASK))
         first = first_node(environment[_NODES])
     except (KeyError, ValueError) as error:
-        raise UsageError(f"--slurm: start it by srun, which sets {_TASK} and {_NODES}") from error
+        raise UsageError(
+            f"--slurm: start the command with srun, which sets {_TASK} and {_NODES}"
+        ) from error
     return tasks, task, f"{first}:{_SLURM_PORTS[job % len(_SLURM_PORTS)]}"
 
 
 def first_node(nodes: str) -> str:
-    """Return the first name of a list as Slurm writes it, like ``gpu[003-005,9],login1``.
+    """Return the first host in a Slurm host list such as ``gpu[003-005,9],login1``.
 
     Raises:
         ValueError: there is none.

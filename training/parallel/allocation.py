@@ -5,19 +5,19 @@ import os
 
 # Numbers of mallopt's parameters, from glibc's malloc.h.
 _SETTINGS = {
-    "M_MMAP_MAX": (-4, 0),  # no large block is mapped by itself, and so returned when it is freed,
-    "M_ARENA_MAX": (-8, 1),  # nor grows a heap of some thread, whose size is bounded;
-    "M_TRIM_THRESHOLD": (-1, -1),  # nothing of the one heap is returned,
-    "M_TOP_PAD": (-2, 1 << 26),  # and it grows by 64 MiB at a time
+    "M_MMAP_MAX": (-4, 0),  # do not map large blocks separately, which free() would unmap
+    "M_ARENA_MAX": (-8, 1),  # use one heap; those of other threads are limited in size
+    "M_TRIM_THRESHOLD": (-1, -1),  # never return memory from the top of the heap
+    "M_TOP_PAD": (-2, 1 << 26),  # grow the heap by 64 MiB at a time
 }
 
 
 def keep_freed_memory() -> bool:
     """Configure ``malloc`` for a program that needs the same memory again and again.
 
-    Otherwise glibc returns the activations of every training step to the system, which has to
-    clear their pages anew in the next one: a quarter of the time of a step of resnet-110-wfc.
-    ``MALLOC_…`` and ``GLIBC_TUNABLES`` in the environment take precedence; without glibc this does
+    By default, glibc returns the memory of a step's activations to the system, which must clear the
+    pages again for the next step; this takes a quarter of each step of resnet-110-wfc.
+    ``MALLOC_…`` and ``GLIBC_TUNABLES`` in the environment take precedence. Without glibc, this does
     nothing.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What depends on the backend: seeds, precision, compilation, fused updates, reading of batches."""
+"""Backend-specific code: seeds, precision, compilation, fused updates, reading batches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ def configure(seed: int, mixed_precision: str | None) -> None:
 
     ``mixed_precision`` is ``"bfloat16"``, ``"float16"`` or None for float32.
     """
-    # Keras imports TensorFlow, if it is installed, to seed it under any backend.
+    # Under every backend, Keras would import TensorFlow, if installed, in order to seed it.
     with hidden({"tensorflow"} - {keras.backend.backend()}):
         keras.utils.set_random_seed(seed)
     keras.config.set_image_data_format("channels_last")
@@ -31,26 +31,26 @@ def configure(seed: int, mixed_precision: str | None) -> None:
 
 
 def jit_compile(choice: str) -> bool:
-    """Return whether Keras compiles the training step.
+    """Return whether Keras should compile the training step with XLA.
 
-    With ``"auto"`` it does under JAX, and under TensorFlow on GPUs: on CPUs, XLA is several times
-    slower than TensorFlow's own kernels, and compiles for minutes. The step of several replicas of
-    TensorFlow cannot be compiled.
+    ``"auto"`` means yes under JAX, and under TensorFlow on GPUs. On CPUs, XLA is several times
+    slower than TensorFlow's own kernels and takes minutes to compile. TensorFlow cannot compile the
+    step of several replicas.
 
     Raises:
-        UsageError: it is wanted but impossible.
+        UsageError: ``choice`` is ``"on"``, but compilation is impossible.
     """
     backend = keras.backend.backend()
     possible = not (backend == "tensorflow" and replicas.several())
     if choice == "on" and not possible:
-        raise UsageError("--jit on: works with --gpus 1 only under TensorFlow; leave it out")
+        raise UsageError("--jit on: under TensorFlow, this requires --gpus 1; leave it out")
     if choice != "auto":
         return choice == "on"
     return possible and (backend == "jax" or (backend == "tensorflow" and devices.count("gpu") > 0))
 
 
 def sync_variables(model: keras.Model) -> None:
-    """Write the state of the last step to the variables: Keras keeps it apart under JAX."""
+    """Write the state of the last step to the variables; under JAX, Keras keeps it separately."""
     if keras.backend.backend() == "jax":
         model.jax_state_sync()
 
@@ -60,10 +60,10 @@ def compiled(
     written: Sequence[keras.Variable],
     read: Sequence[keras.Variable],
 ) -> Callable[[KerasTensor], None]:
-    """Return a function that assigns the same to variables, in one call of the backend.
+    """Compile a function that updates variables.
 
     Args:
-        update: function of a tensor.
+        update: function of a tensor that assigns to variables.
         written: the variables that it assigns to.
         read: further variables that it reads.
     """
@@ -94,10 +94,10 @@ def compiled(
 
 
 def skip_graph_optimization() -> None:
-    """Make TensorFlow run graphs as they were traced, if it runs them on the CPU.
+    """Turn off TensorFlow's graph optimization if it runs on the CPU.
 
-    Optimizing the graph of a network of 110 layers delays the first step by about ten seconds,
-    and the steps take as long without it.
+    For a network of 110 layers, the optimization delays the first step by about ten seconds and
+    makes no step faster.
     """
     if keras.backend.backend() == "tensorflow" and devices.count("gpu") == 0:
         import tensorflow as tf
@@ -106,20 +106,20 @@ def skip_graph_optimization() -> None:
 
 
 def fused_updates() -> bool:
-    """Return whether the functions that update variables here can be used: under TensorFlow."""
+    """Return whether this module's update functions can be used, that is, under TensorFlow."""
     return keras.backend.backend() == "tensorflow"
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """Gradients of all variables, and what is done with them before a step."""
+    """Gradients of all variables, and how to modify them before a step."""
 
-    values: Sequence[KerasTensor]  # total of all replicas
-    clip_norm: float | None = None  # the largest norm of all together, or None
-    penalty: float = 0.0  # this times the weights is added to them after clipping
+    values: Sequence[KerasTensor]  # total over all replicas
+    clip_norm: float | None = None  # maximum global norm, or None
+    penalty: float = 0.0  # this times the weights is added after clipping
 
     def final(self, variables: "Sequence[keras.Variable | tf.Variable]") -> list[KerasTensor]:
-        """Return what a step uses."""
+        """Return the gradients with clipping and penalty."""
         values = list(self.values)
         if self.clip_norm:
             factor = self.clip_factor()
@@ -129,11 +129,11 @@ class Gradients:
         return values
 
     def clip_factor(self) -> KerasTensor:
-        """Return what scales them down to ``clip_norm``, at most 1."""
+        """Return the factor that scales the gradients down to ``clip_norm``, at most 1."""
         import tensorflow as tf
 
         norm = tf.sqrt(2 * tf.add_n([tf.nn.l2_loss(value) for value in self.values]))
-        # The difference is 0, or NaN after an overflow, which then shows in every weight.
+        # After an overflow the difference is NaN, not 0, and carries over to all weights.
         return self.clip_norm / tf.maximum(norm, self.clip_norm) + (norm - norm)
 
 
@@ -147,8 +147,8 @@ def momentum_steps(
 ) -> None:
     """Apply SGD with momentum in two TensorFlow operations per variable instead of fourteen.
 
-    The velocity accumulates learning rate times gradient, so the rate is scaled where gradients are
-    to be clipped. Every replica does the same with its own copy of the variables.
+    The velocity accumulates learning rate times gradient, so scaling the rate clips the gradients.
+    Every replica updates its own copy of the variables in the same way.
     """
     import tensorflow as tf
 
@@ -180,9 +180,9 @@ def adam_steps(
     beta_2: float,
     epsilon: float,
 ) -> None:
-    """Apply Adam in one TensorFlow operation per variable, with the formula of Keras.
+    """Apply Adam in one TensorFlow operation per variable, with Keras' formula.
 
-    ``step`` is the number of this step from 1, a float.
+    ``step`` is the number of this step, counted from 1, as a float.
     """
     import tensorflow as tf
 
@@ -204,7 +204,7 @@ def adam_steps(
 
 
 def decay_weights(variables: "Sequence[keras.Variable | tf.Variable]", share: KerasTensor) -> None:
-    """Take this share of the weights off them."""
+    """Reduce the weights by a ``share`` of themselves."""
     import tensorflow as tf
 
     for variable in variables:
@@ -219,7 +219,7 @@ def accumulated_steps(
     due: KerasTensor,
     step: Callable[[list[KerasTensor]], None],
 ) -> None:
-    """Add gradients to ``sums``; if a step is ``due``, step with a ``count``-th and begin anew."""
+    """Add gradients to ``sums``; if a step is ``due``, step with their ``count``-th and reset."""
     import tensorflow as tf
 
     pairs = list(zip(sums, gradients, strict=True))
@@ -243,11 +243,12 @@ def _handle(variable: "keras.Variable | tf.Variable") -> "tf.Tensor":
 
 @contextmanager
 def untuned_reading() -> Iterator[None]:
-    """Keep TensorFlow from autotuning within the ``with`` block how Keras reads batches.
+    """Turn off ``tf.data`` autotuning in Keras within the ``with`` block.
 
-    The autotuner of ``tf.data`` is a thread that sleeps 10, 20, 40 ms and so on, up to a minute,
-    and the end of an epoch may wait until it wakes: a third of a short epoch. There is nothing to
-    tune, since ``datasets.batches.Batches`` prefetches by itself. Keras 3 has no option for this.
+    The autotuner is a thread that sleeps 10, 20, 40 ms and so on, up to a minute, and the end of an
+    epoch may have to wait for it to wake up, for as long as a third of a short epoch. There is
+    nothing to tune, since ``datasets.batches.Batches`` does its own prefetching. Keras 3 has no
+    option for this.
     """
     if keras.backend.backend() != "tensorflow":
         yield

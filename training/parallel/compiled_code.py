@@ -1,9 +1,9 @@
-"""What JAX compiles is kept in files, so that the next run and all trials of a sweep begin sooner.
+"""JAX's persistent compilation cache, by which later runs and trials of a sweep start faster.
 
-To load such a file means to run it, so it is only read from a folder where nobody else can write:
-``$XDG_CACHE_HOME/cosine-loss``, by default in ``~/.cache``, or ``JAX_COMPILATION_CACHE_DIR``.
-``JAX_ENABLE_COMPILATION_CACHE=0`` keeps nothing. Folders are apart by version and processor: code
-that another processor compiled may use instructions that this one lacks.
+Loading a cached file means executing it, so the cache must be in a folder where nobody else can
+write: ``$XDG_CACHE_HOME/cosine-loss`` (default: in ``~/.cache``) or ``JAX_COMPILATION_CACHE_DIR``.
+``JAX_ENABLE_COMPILATION_CACHE=0`` turns it off. Each version and processor has a folder of its own,
+since code compiled on another processor may use instructions that this one lacks.
 """
 
 import hashlib
@@ -20,18 +20,18 @@ logger = logging.getLogger(__name__)
 
 _FOLDER = "JAX_COMPILATION_CACHE_DIR"
 _LEAST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
-_SHORTEST = 0.2  # seconds of compiling that are worth a file
+_SHORTEST = 0.2  # seconds of compilation time that are worth a file
 
 
 def keep_compiled_code() -> None:
-    """Make JAX keep what it compiles, if there is a folder for it; call before it compiles."""
+    """Enable JAX's compilation cache if there is a safe folder; call before JAX compiles."""
     import jax
 
     if not jax.config.jax_enable_compilation_cache:
         return
     try:
         folder = os.environ.get(_FOLDER) or _default_folder()
-        if "://" not in str(folder):  # otherwise a service that the user has chosen
+        if "://" not in str(folder):  # a remote cache is the user's choice
             folder = own_folder(Path(folder))
         _write_whole_files()
     except (OSError, RuntimeError, ImportError, AttributeError) as error:
@@ -51,7 +51,7 @@ def _default_folder() -> Path:
 
 
 def _processor() -> str:
-    """Return what the instructions of a processor depend on."""
+    """Return the processor's model and instruction sets."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -61,22 +61,22 @@ def _processor() -> str:
 
 
 def _write_whole_files() -> None:
-    """Make JAX write each file under another name first, as several processes need it.
+    """Make JAX write cache files atomically.
 
-    JAX writes it in place: what a killed process leaves would be read, with a warning, by every
-    later run, and never replaced. There is no public hook. For another kind of files that killed
+    JAX writes them in place, so every later run would read the incomplete file of a killed process,
+    with a warning, and never replace it. There is no public hook. For other files that killed
     processes leave, see https://github.com/jax-ml/jax/issues/39880.
     """
     from jax._src import compilation_cache
     from jax._src.lru_cache import _CACHE_SUFFIX
 
     class WholeFiles(compilation_cache.LRUCache):
-        """Cache whose files are complete or absent, and damaged ones are replaced."""
+        """Cache whose files are complete or absent, and which replaces damaged ones."""
 
         failed = False
 
         def put(self, key: str, value: bytes) -> None:
-            if self.eviction_enabled:  # with a limit of size, which the user has set
+            if self.eviction_enabled:  # the user has limited the size
                 super().put(key, value)
                 return
             try:

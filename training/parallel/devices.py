@@ -1,4 +1,4 @@
-"""The devices of this machine: which the backend sees, and which train."""
+"""The devices of this machine: which ones the backend sees, and which ones to train on."""
 
 import logging
 import re
@@ -12,7 +12,8 @@ logger = logging.getLogger(__name__)
 
 CPUINFO = Path("/proc/cpuinfo")
 
-# Names there, for x86 and ARM. Without them, every number is converted back and forth.
+# Instruction sets named there, on x86 and ARM. Without them, every value is converted to float32
+# and back.
 _INSTRUCTIONS = {
     "bfloat16": {"avx512_bf16", "amx_bf16", "bf16"},
     "float16": {"avx512_fp16", "amx_fp16", "fphp"},
@@ -20,15 +21,15 @@ _INSTRUCTIONS = {
 
 
 def choose(device_type: str, number: int) -> None:
-    """Restrict the backend to the CPU, as so many logical devices, if ``device_type`` is ``"cpu"``.
+    """Make the backend see only the CPU, as ``number`` devices, if ``device_type`` is ``"cpu"``.
 
-    This has no effect once the backend has looked at the machine.
+    This has no effect once the backend has initialized its devices.
     """
     if device_type == "cpu" and keras.backend.backend() in _CPU_DEVICES:
         try:
             _CPU_DEVICES[keras.backend.backend()](number)
         except RuntimeError as error:
-            logger.debug("devices stay as they are: %s", error)
+            logger.debug("devices cannot be changed any more: %s", error)
 
 
 def _tensorflow_cpus(number: int) -> None:
@@ -55,7 +56,7 @@ def count(device_type: str) -> int:
     try:
         return len(keras.distribution.list_devices(device_type))
     except (RuntimeError, AttributeError, NotImplementedError):
-        # JAX raises without a GPU platform; Keras may have no list of devices for PyTorch.
+        # JAX raises if there is no GPU platform; Keras may not list devices for PyTorch.
         return _count_torch(device_type) if keras.backend.backend() == "torch" else 0
 
 
@@ -66,13 +67,13 @@ def _count_torch(device_type: str) -> int:
 
 
 def chosen(device_type: str, wanted: int) -> list[str]:
-    """Return the names of so many devices to train on.
+    """Return the names of the ``wanted`` number of devices to train on.
 
-    ``device_type`` is ``"gpu"``, ``"cpu"``, or ``"auto"``: GPUs, or for a single replica the CPU if
-    there is none.
+    ``device_type`` is ``"gpu"``, ``"cpu"`` or ``"auto"``, which means GPUs, or the CPU if there is
+    no GPU and one device is wanted.
 
     Raises:
-        UsageError: there are not that many.
+        UsageError: there are not that many devices.
     """
     kind = "cpu" if device_type == "cpu" else "gpu"
     present = count(kind)
@@ -90,7 +91,7 @@ def chosen(device_type: str, wanted: int) -> list[str]:
 
 
 def warn_if_emulated(precision: str, device_type: str) -> None:
-    """Warn if half precision is slower than float32: on CPUs without instructions for it.
+    """Warn if a CPU lacks instructions for half precision, which is then slower than float32.
 
     Without ``/proc/cpuinfo`` there is no warning.
     """

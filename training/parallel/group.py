@@ -7,11 +7,11 @@ from utils import UsageError
 
 @dataclass(frozen=True)
 class Group:
-    """Processes that train together, as one of them sees them."""
+    """The processes that train together, from the point of view of one of them."""
 
-    replicas: int = 1  # of the network, in all processes together
-    processes: int = 1  # number of them
-    rank: int = 0  # of this one, from 0
+    replicas: int = 1  # replicas of the network in all processes together
+    processes: int = 1  # number of processes
+    rank: int = 0  # rank of this process, from 0
 
     @property
     def writes(self) -> bool:
@@ -19,10 +19,10 @@ class Group:
         return self.rank == 0
 
     def check_batch_size(self, size: int) -> None:
-        """Refuse training batches that cannot be divided equally.
+        """Refuse batches that cannot be divided equally among the replicas.
 
         Raises:
-            UsageError: names the nearest sizes.
+            UsageError: suggests the nearest possible sizes.
         """
         below = size - size % self.replicas
         if below != size:

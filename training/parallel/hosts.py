@@ -1,8 +1,8 @@
-"""Several machines that train one network together, one process on each, under JAX.
+"""Distributed training on several machines, one process on each, under JAX.
 
 Each process computes the gradient of its share of every batch on its own devices, and JAX sums
-these up. All processes then have the same weights, see the same metrics and take the same
-decisions; the first one reports and writes files.
+the gradients. Thus all processes have the same weights, see the same metrics and make the same
+decisions. The first one reports and writes files.
 """
 
 import logging
@@ -26,20 +26,20 @@ from utils import UsageError
 if TYPE_CHECKING:
     import jax
 
-_CHUNK = 1 << 26  # bytes of a file that are sent at a time
+_CHUNK = 1 << 26  # bytes of a file to send at a time
 
 _peers: list[Peers] = []
 """The other processes, once ``join`` has been called."""
 
 
 def join(options: HostOptions, facts: Mapping[str, object]) -> None:
-    """Wait for the other processes; call before JAX looks at the machine's devices.
+    """Wait for the other processes; call before JAX initializes its devices.
 
-    ``facts`` are options and versions that all must share, by name.
+    ``facts`` are options and versions that all processes must share, by name.
 
     Raises:
-        UsageError: the backend cannot do it, or the processes were started differently.
-        UserError: the others cannot be joined.
+        UsageError: the backend is not JAX, or the processes were started with different options.
+        UserError: the other processes cannot be joined.
     """
     backend = keras.backend.backend()
     if backend != "jax":
@@ -56,7 +56,7 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> None:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """End all joined processes, if there are any, when one fails within the ``with`` block.
+    """End all joined processes, if any, when one fails within the ``with`` block.
 
     Raises:
         UserError: another process has ended, or was lost.
@@ -72,10 +72,10 @@ def present() -> bool:
 
 @contextmanager
 def joined(device_type: str, gpus: int) -> Iterator[Group]:
-    """Let networks built and trained within the ``with`` block use so many GPUs of each process.
+    """Make networks built and trained within the ``with`` block use ``gpus`` GPUs per process.
 
     Raises:
-        UsageError: one of them has fewer.
+        UsageError: a process has fewer GPUs.
         UserError: another process has ended, or was lost.
     """
     (peers,) = _peers
@@ -96,7 +96,7 @@ def _log_errors_only(name: str) -> None:
 
 
 def _devices(device_type: str, gpus: int, peers: Peers) -> "list[jax.Device]":
-    """Return the same number of devices of each process, in the order of ranks."""
+    """Return ``gpus`` devices of each process, ordered by rank."""
     import jax
 
     try:
@@ -113,9 +113,9 @@ def _devices(device_type: str, gpus: int, peers: Peers) -> "list[jax.Device]":
 
 
 def agree(group: Group, facts: Callable[[], Mapping[str, object]]) -> None:
-    """Refuse to go on unless all processes found the same, see ``Peers.agree``.
+    """Refuse to go on unless all processes have the same facts, see ``Peers.agree``.
 
-    ``facts`` returns what has to be the same; it is not called if there is one process.
+    ``facts`` is not called if there is only one process.
     """
     if group.processes > 1:
         _peers[0].agree("facts", facts())
@@ -123,9 +123,9 @@ def agree(group: Group, facts: Callable[[], Mapping[str, object]]) -> None:
 
 @contextmanager
 def outputs_of(outputs: OutputOptions, group: Group) -> Iterator[OutputOptions]:
-    """Yield the files of this process: all for the first one, a copy of its snapshot for others.
+    """Yield the outputs of this process: all for the first one, otherwise a copy of its snapshot.
 
-    The copy exists within the ``with`` block only. Machines need not share a file system.
+    The copy exists only within the ``with`` block. Machines need not share a file system.
     """
     if group.processes == 1 or outputs.snapshot is None:
         yield outputs if group.writes else OutputOptions()
@@ -140,7 +140,7 @@ def outputs_of(outputs: OutputOptions, group: Group) -> Iterator[OutputOptions]:
 
 
 def _send(path: Path, size: int, group: Group) -> None:
-    """Copy a file of the first process to the others, in chunks."""
+    """Send a file from the first process to the others, in chunks."""
     with open(path, "rb" if group.writes else "wb") as file:
         for start in range(0, size, _CHUNK):
             chunk = np.zeros(min(_CHUNK, size - start), np.uint8)
@@ -152,15 +152,15 @@ def _send(path: Path, size: int, group: Group) -> None:
 
 
 def all_reduce_max(number: int) -> int:
-    """Return the largest of the non-negative numbers that all processes pass at the same place."""
+    """Return the maximum of a non-negative number over all processes, which must all call this."""
     return int(_all_reduce_max(np.array(number, np.int32))) if _peers else number
 
 
 def _all_reduce_max(values: np.ndarray) -> np.ndarray:
-    """Reduce the non-negative values of all processes, element by element.
+    """Return the element-wise maximum of non-negative values over all processes.
 
-    ``multihost_utils.process_allgather`` needs as many devices on every machine: it reshapes
-    ``jax.devices()`` to (processes, local devices). Here machines may have spare ones.
+    ``multihost_utils.process_allgather`` does not work if machines have different numbers of
+    devices, as it reshapes ``jax.devices()`` to (processes, local devices).
     """
     import jax
 
@@ -181,7 +181,7 @@ def _max_of_rows(mesh: "jax.sharding.Mesh") -> Callable:
 
 
 def barrier() -> None:
-    """Wait for the other processes before all end early, so that none seems to be lost.
+    """Wait for the other processes before all end early, so that none appears to be lost.
 
     Raises:
         UserError: another process has ended with an error.
@@ -192,7 +192,7 @@ def barrier() -> None:
 
 @contextmanager
 def on_its_own() -> Iterator[None]:
-    """Make variables that are created within the ``with`` block local to this process.
+    """Make variables created within the ``with`` block local to this process.
 
     Keras creates some when it saves, and would wait for the other processes to do the same.
     """
@@ -205,7 +205,7 @@ def on_its_own() -> Iterator[None]:
 
 
 def shard_batch(images: np.ndarray) -> "np.ndarray | jax.Array":
-    """Make a batch on all devices from the share that each process has."""
+    """Assemble a global array, sharded over all devices, from each process's share of a batch."""
     distribution = keras.distribution.distribution()
     if distribution is None:
         return images
@@ -216,7 +216,7 @@ def shard_batch(images: np.ndarray) -> "np.ndarray | jax.Array":
 
 
 def replicate(tensors: Sequence[KerasTensor]) -> list[KerasTensor]:
-    """Replicate outputs of a network, so that every process gets the values of whole batches."""
+    """Replicate network outputs, so that every process gets the values of whole batches."""
     distribution = keras.distribution.distribution()
     if distribution is None or distribution.num_processes == 1:
         return list(tensors)
@@ -224,7 +224,7 @@ def replicate(tensors: Sequence[KerasTensor]) -> list[KerasTensor]:
 
 
 class _Replicate(keras.layers.Layer):
-    """Layer that gathers the shares of a batch from all processes."""
+    """Layer that gathers the shards of a batch from all processes."""
 
     def __init__(self):
         super().__init__(autocast=False)

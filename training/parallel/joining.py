@@ -1,4 +1,4 @@
-"""How the processes of a run on several machines come together."""
+"""How the processes of a run on several machines join each other."""
 
 import atexit
 import logging
@@ -17,14 +17,14 @@ from utils import UsageError, UserError
 
 logger = logging.getLogger(__name__)
 
-# What JAX writes before it aborts while the processes join, and what it means.
+# What JAX prints when it aborts while the processes join, and what it means.
 _REASONS = {
     "Unexpected task registered": "host 0 was started with fewer --hosts",
     "newer incarnation": "another process has joined with the same --host_rank",
-    "RegisterTask": "some of them did not come (--join_timeout)",
+    "RegisterTask": "some of them did not join in time (--join_timeout)",
     "": "JAX gave up; TF_CPP_MIN_LOG_LEVEL=0 shows why",
 }
-_SHUTDOWN = 3600  # seconds; the first one writes files while the others wait
+_SHUTDOWN = 3600  # seconds; the others wait while the first process writes files
 
 
 def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
@@ -37,7 +37,7 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
     import jax
 
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    # That service would install its own handler of SIGTERM.
+    # The preemption service would install its own SIGTERM handler.
     jax.config.update("jax_enable_preemption_service", False)
     logging.getLogger("jax").setLevel(logging.WARNING)
     explain_aborts([(text, _not_joined(options, reason)) for text, reason in _REASONS.items()])
@@ -66,7 +66,7 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> Peers:
 
 
 def _interruptibly(work: Callable[[], None]) -> None:
-    """Run what waits within JAX in a thread, since signals reach Python only in between."""
+    """Run a function that blocks within JAX in a thread, so that Python can handle signals."""
     errors: list[BaseException] = []
 
     def attempt() -> None:
@@ -75,7 +75,7 @@ def _interruptibly(work: Callable[[], None]) -> None:
         except BaseException as error:
             errors.append(error)
 
-    # Python does not wait for it at its exit.
+    # A daemon, so that Python does not wait for it at exit.
     thread = threading.Thread(target=attempt, name="joining", daemon=True)
     thread.start()
     thread.join()
@@ -84,18 +84,18 @@ def _interruptibly(work: Callable[[], None]) -> None:
 
 
 def _leave(peers: Peers) -> None:
-    """Wait for the others at exit; if the work with them has not begun, tell them instead."""
+    """At exit, wait for the others, or tell them if this process ends before training began."""
     import jax
 
     if peers.done:
-        jax.distributed.shutdown()  # JAX would drop its backends first, and may be aborted then
+        jax.distributed.shutdown()  # before JAX drops its backends, when it may be aborted
         return
-    peers.announce(UserError("it did not come to the training"))
+    peers.announce(UserError("it ended before training began"))
     os._exit(UserError.status)
 
 
 def _reach(options: HostOptions) -> None:
-    """Wait for the first process to accept connections: JAX would not say what failed."""
+    """Wait until the first process accepts connections; JAX would not say what failed."""
     deadline = time.monotonic() + options.join_timeout
     while True:
         try:
@@ -105,14 +105,14 @@ def _reach(options: HostOptions) -> None:
             if time.monotonic() > deadline or isinstance(error, socket.gaierror):
                 raise UserError(
                     f"--coordinator {options.coordinator}: host {options.host_rank} cannot reach "
-                    f"it within {options.join_timeout} s: {error.strerror or error}; it is the "
-                    "machine of --host_rank 0, and a port that is open there"
+                    f"it within {options.join_timeout} s: {error.strerror or error}; give the "
+                    "machine with --host_rank 0, and a port that is open there"
                 ) from error
         time.sleep(0.5)
 
 
 def _check_free(options: HostOptions) -> None:
-    """Refuse a port that JAX could not listen on, which may crash it."""
+    """Refuse a port that JAX cannot listen on, which might crash it."""
     dual = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if dual else socket.AF_INET
     _, port = parse_address(options.coordinator)
@@ -121,7 +121,7 @@ def _check_free(options: HostOptions) -> None:
     except OSError as error:
         raise UsageError(
             f"--coordinator {options.coordinator}: cannot listen on that port of this machine: "
-            f"{error.strerror}; give another, which is free"
+            f"{error.strerror}; give a free port"
         ) from error
 
 

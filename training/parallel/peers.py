@@ -1,8 +1,8 @@
-"""The other processes of a run: what they must agree in, and what to say when one has gone.
+"""The other processes of a run: checking that all agree, and explaining the loss of one.
 
-They talk through the key-value store of JAX's coordination service, which the first of them runs.
-JAX itself finds out that a process is lost, by heartbeats, and aborts all others; why is told by
-``supervision``. A process that fails says so in the store, where the others look every second.
+They communicate through the key-value store of JAX's coordination service, which the first process
+runs. If a process is lost, JAX notices missing heartbeats and aborts all others; ``supervision``
+explains why. A process that fails says so in the store, which the others poll every second.
 """
 
 import atexit
@@ -19,29 +19,29 @@ from pathlib import Path
 from training.parallel.supervision import explain_aborts
 from utils import UsageError, UserError, one_line
 
-_POLL = 1.0  # seconds between two looks at the store
-_NOTICE = 2.5 * _POLL  # within which all have looked
-_GRACE = 5.0  # seconds to end in an orderly way, for a process that has to
+_POLL = 1.0  # seconds between polls of the store
+_NOTICE = 2.5 * _POLL  # seconds within which all have polled
+_GRACE = 5.0  # seconds for a process to end in an orderly way
 _ENDED = "ended"
-_ADVICE = "with --snapshot, the same commands on all hosts go on from there"
+_ADVICE = "with --snapshot, repeating the commands on all hosts resumes the training"
 
 
 class Peers:
-    """The processes of a run as this one sees them.
+    """The processes of a run, from the point of view of one of them.
 
     Args:
-        rank: of this process.
-        processes: how many there are.
-        lost_timeout: seconds after which JAX takes a silent process for lost.
+        rank: rank of this process.
+        processes: number of processes.
+        lost_timeout: seconds of silence after which JAX considers a process lost.
 
     Attributes:
-        names: of all processes, by rank.
-        verdict: why this process has to end, once another one has ended with an error.
+        names: names of all processes, by rank.
+        verdict: why this process must end, once another one has ended with an error.
     """
 
     def __init__(self, rank: int, processes: int, lost_timeout: float):
-        # JAX has no public name for its key-value store. What it has, multihost_utils, are
-        # operations of all devices, which would wait forever for a process that has failed.
+        # JAX's key-value store has no public name. The public multihost_utils are operations on all
+        # devices, which would wait forever for a failed process.
         from jax._src import distributed
 
         self.rank = rank
@@ -55,7 +55,7 @@ class Peers:
         self._explain_losses()
 
     def introduce(self, facts: Mapping[str, object]) -> None:
-        """Watch the others, compare the ``facts`` of their start, and learn the machines' names."""
+        """Start watching the others, compare ``facts``, and exchange the machines' names."""
         threading.Thread(target=self._watch, daemon=True).start()
         self.agree("options", facts)
         machines = self.exchange("name", socket.gethostname())
@@ -63,7 +63,7 @@ class Peers:
         self._explain_losses()
 
     def exchange(self, topic: str, value: str) -> list[str]:
-        """Return what every process says about a topic, by rank; wait as long as all are alive.
+        """Return the values of all processes for a topic, by rank, waiting while all are alive.
 
         Raises:
             UserError: another process has ended.
@@ -72,10 +72,10 @@ class Peers:
         return [self._get(f"{topic}/{i}") for i in range(self.processes)]
 
     def agree(self, topic: str, facts: Mapping[str, object]) -> None:
-        """Refuse to go on unless all processes have the same facts, under a topic used once.
+        """Check that all processes have the same facts; use each topic only once.
 
         Raises:
-            UsageError: names the first difference to another process.
+            UsageError: names the first difference from another process.
         """
         own = {name: str(value) for name, value in facts.items()}
         for i, found in enumerate(self.exchange(topic, json.dumps(own))):
@@ -83,7 +83,7 @@ class Peers:
             for name in sorted(own.keys() | other.keys()):
                 if own.get(name) != other.get(name):
                     raise UsageError(
-                        f"started differently than {self.names[i]}: {name} is {own.get(name)} "
+                        f"started differently from {self.names[i]}: {name} is {own.get(name)} "
                         f"here and {other.get(name)} there"
                     )
 
@@ -91,20 +91,20 @@ class Peers:
         while True:
             if self.verdict:
                 raise self.verdict
-            with suppress(Exception):  # not there yet; or lost, and then JAX aborts this process
+            with suppress(Exception):  # not there yet, or lost: then JAX aborts this process
                 return self._client.blocking_key_value_get(key, int(_POLL * 1000))
 
     def announce(self, error: BaseException) -> None:
         """Tell the others that this process ends, and why."""
         text = one_line(error)
         status = getattr(error, "status", UserError.status)
-        with suppress(Exception):  # whoever cannot be told finds out by itself
+        with suppress(Exception):  # the others will notice missing heartbeats
             self._client.key_value_set(f"{_ENDED}/{self.rank}", json.dumps([status, text]))
             if self.rank == 0:  # the store ends with this process
                 time.sleep(_NOTICE)
 
     def barrier(self) -> None:
-        """Wait until all have done their work, and look after them no longer.
+        """Wait until all processes have finished their work, and stop watching them.
 
         Raises:
             UserError: another process has ended with an error.
@@ -114,7 +114,7 @@ class Peers:
 
     @property
     def done(self) -> bool:
-        """Whether all have passed ``barrier``; each then exits by itself, and JAX waits for all."""
+        """Whether all have passed ``barrier``; then each may exit, and JAX waits for all."""
         return self._over.is_set()
 
     @contextmanager
@@ -133,7 +133,7 @@ class Peers:
             self._over.set()
             if reason is not self.verdict:
                 self.announce(reason)
-            # Before JAX, which would wait for the others once more: the last one comes first.
+            # Handlers run in reverse order, so this one precedes JAX's, which waits for the others.
             interrupted = isinstance(reason, KeyboardInterrupt)
             atexit.register(os._exit, getattr(reason, "status", 130 if interrupted else 1))
             if isinstance(reason, UserError):
@@ -141,10 +141,10 @@ class Peers:
             raise
 
     def _reason(self, error: BaseException) -> BaseException:
-        """Return the failure of another process if an error only comes from that.
+        """Return the failure of another process if that caused the error, otherwise the error.
 
-        An operation with a process that is lost may fail at once, saying little; JAX aborts this
-        process, with the name of the lost one, when heartbeats have been missing for long enough.
+        An operation with a lost process may fail at once with an unhelpful error. Once heartbeats
+        have been missing for long enough, JAX aborts this process and names the lost one.
         """
         if isinstance(error, RuntimeError | ValueError):  # JAX raises either
             self._decided.wait(self.lost_timeout + _GRACE)
@@ -152,9 +152,10 @@ class Peers:
         return error
 
     def _watch(self) -> None:
-        """Look at the store; end this process soon after another one has failed.
+        """Poll the store; end this process soon after another one has failed.
 
-        It may be waiting for the other within the backend, which nothing can interrupt.
+        This process may be waiting for the other one within the backend, where nothing can
+        interrupt it.
         """
         while not self._over.wait(_POLL):
             with suppress(Exception):  # the store is gone: JAX aborts this process
@@ -177,7 +178,7 @@ class Peers:
                 return
 
     def _explain_losses(self) -> None:
-        """Tell what JAX's messages mean from which process it is that was lost."""
+        """Register which of JAX's messages mean that which process was lost."""
         lost = [
             (rf"stopped sending heartbeats\):\s+{rank}\b", self._lost(name))
             for rank, name in enumerate(self.names)
@@ -186,8 +187,8 @@ class Peers:
         explain_aborts([*lost, first, ("", self._lost("another host"))])
 
     def _lost(self, name: str) -> UserError:
-        return self._signed(UserError(f"lost the contact to {name}; {_ADVICE}"))
+        return self._signed(UserError(f"lost contact with {name}; {_ADVICE}"))
 
     def _signed(self, error: UserError) -> UserError:
-        """Put the name of this process before a message, unless it is the first one."""
+        """Prefix a message with the name of this process unless it is the first one."""
         return type(error)(f"{self.names[self.rank]}: {error}") if self.rank else error

@@ -1,7 +1,7 @@
-"""Several devices that train one network together, each on its share of every batch.
+"""Data-parallel training on several devices of one machine.
 
-Each replica computes the gradient of its share. All of them clip and apply the sum over the
-replicas, so that their weights stay equal.
+Each replica computes the gradient of its share of every batch. All replicas clip and apply the sum
+of these gradients, so their weights stay equal.
 """
 
 import logging
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def joined(device_type: str, number: int, gpu_merge: bool = False) -> Iterator[Group]:
-    """Let networks that are built and trained within the ``with`` block use so many devices.
+    """Make networks built and trained within the ``with`` block use ``number`` devices.
 
     ``gpu_merge`` sums gradients on the devices instead of the CPU; see ``devices.chosen``.
 
@@ -38,7 +38,7 @@ def joined(device_type: str, number: int, gpu_merge: bool = False) -> Iterator[G
         )
     names = devices.chosen(device_type, number)
     if number == 1:
-        # PyTorch would take a GPU, which the others have been made not to see.
+        # PyTorch would use a GPU; GPUs are hidden from the other backends.
         with keras.device("cpu") if backend == "torch" and device_type == "cpu" else nullcontext():
             yield ALONE
         return
@@ -51,7 +51,7 @@ def _mirrored(names: list[str], gpu_merge: bool) -> AbstractContextManager:
 
     from training.parallel.mirrored import SharedBatches
 
-    # It would log every all-reduce.
+    # TensorFlow would log every all-reduce.
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
     on_device = (
         tf.distribute.NcclAllReduce
@@ -76,9 +76,9 @@ _SCOPES: dict[str, Callable[[list[str], bool], AbstractContextManager]] = {
 
 
 def several() -> bool:
-    """Return whether the code of a network runs once per replica, as under TensorFlow.
+    """Return whether a network's code runs once per replica, as with several under TensorFlow.
 
-    Under JAX it computes on the whole batch.
+    Under JAX, code runs once, on the whole batch.
     """
     if keras.backend.backend() != "tensorflow":
         return False
@@ -111,10 +111,10 @@ def _replica_context() -> "tf.distribute.ReplicaContext | None":
 
 
 def average_statistics(model: keras.Model) -> None:
-    """Replace the moving statistics of all replicas by their mean.
+    """Replace the moving statistics in all replicas with their mean.
 
-    Each replica normalizes its share of a batch by the statistics of that share, and has moving
-    averages of its own. Their means are evaluated and saved; training does not read them.
+    Each replica normalizes its share of a batch with the statistics of that share, and has its own
+    moving averages. Their means are evaluated and saved; training does not use them.
     """
     if not several():
         return
@@ -131,7 +131,7 @@ def mean_of_copies(variable: keras.Variable) -> KerasTensor:
 
     strategy = tf.distribute.get_strategy()
     first, *others = strategy.experimental_local_results(variable.value)
-    # In this form equal copies stay equal to the last bit.
+    # In this form, the mean of equal copies is equal to them, to the last bit.
     return first + tf.add_n([copy - first for copy in others]) / (1 + len(others))
 
 

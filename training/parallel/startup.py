@@ -1,4 +1,4 @@
-"""The start of the backend: which one it is, its environment, and what need not be imported."""
+"""Starting the backend: which one it is, its environment, and which imports to avoid."""
 
 import json
 import os
@@ -15,20 +15,19 @@ from utils import UsageError
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 UNNEEDED = {"jax", "matplotlib", "sklearn"}
-"""What Keras and TensorFlow import if it is installed, for nothing that this project uses.
+"""Packages that Keras and TensorFlow import if installed, but that this project does not need.
 
-Without them resnet-32 on Digits needs 17 % less computing up to its first step.
+Without them, resnet-32 on Digits needs 17 % less CPU time up to its first step.
 """
 
 
 def import_backend(prepare: Callable[[], None] | None = None, show: bool = False) -> None:
-    """Import Keras without what TensorFlow's libraries say about processors and missing GPUs.
+    """Import Keras without TensorFlow's messages about processors and missing GPUs.
 
-    Setting ``TF_CPP_MIN_LOG_LEVEL`` brings all of it back, like ``show``. TensorFlow is told to use
-    the kernels of oneDNN, which it does by itself on processors with AVX-512 only; convolutions are
-    much faster with them on others too. ``TF_ENABLE_ONEDNN_OPTS=0`` keeps them out. Freed memory is
-    kept, see ``allocation``. ``prepare`` is called before the backend looks at the machine's
-    devices.
+    ``show`` or setting ``TF_CPP_MIN_LOG_LEVEL`` restores these messages. TensorFlow uses oneDNN by
+    default only on processors with AVX-512; here it always does, since convolutions are much faster
+    with it on others, too. ``TF_ENABLE_ONEDNN_OPTS=0`` turns it off. Freed memory is kept, see
+    ``allocation``. ``prepare`` is called before the backend initializes its devices.
 
     Raises:
         UsageError: the backend that ``KERAS_BACKEND`` names cannot be used.
@@ -44,7 +43,7 @@ def import_backend(prepare: Callable[[], None] | None = None, show: bool = False
 
             from training.parallel import devices
 
-            # Whatever ``keras.json`` says.
+            # These override ``keras.json``.
             keras.config.set_floatx("float32")
             keras.config.set_image_data_format("channels_last")
             if prepare:
@@ -55,34 +54,34 @@ def import_backend(prepare: Callable[[], None] | None = None, show: bool = False
         raise UsageError(f"the Keras backend {backend!r} cannot be used: {reason}") from error
     if backend == "jax":
         keep_compiled_code()
-    # Keras warns of a single class in every trace; the training says it once.
+    # Keras warns about a single class in every trace; ``training.loop`` does once.
     warnings.filterwarnings("ignore", "You are using a softmax over axis", UserWarning)
 
 
 def backend_name() -> str:
-    """Name of the backend that Keras will take: of the variable, else of its own file.
+    """Return the backend that Keras will use, from ``KERAS_BACKEND`` or from ``keras.json``.
 
     Raises:
         UsageError: Keras could not read the file.
     """
-    # Unlike pathlib's, this leaves ``~`` as it is for users without a home.
+    # Unlike ``Path.expanduser``, this leaves ``~`` unchanged for users without a home folder.
     folder = os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras"))
     file = Path(folder, "keras.json")
     try:
         settings = json.loads(file.read_text())
-    except (OSError, ValueError):  # as Keras takes it
+    except (OSError, ValueError):  # Keras ignores these, too
         settings = {}
     except RecursionError:
         settings = None
     stored = settings.get("backend", "tensorflow") if isinstance(settings, dict) else None
     if not isinstance(stored, str):
-        raise UsageError(f"{file} has no settings that Keras can read; mend or delete it")
+        raise UsageError(f"{file} has no settings that Keras can read; fix or delete it")
     return os.environ.get("KERAS_BACKEND") or stored
 
 
 @contextmanager
 def hidden(names: Iterable[str]) -> Iterator[None]:
-    """Make libraries look as if they were not installed; those imported already stay."""
+    """Make packages appear not to be installed, unless they have already been imported."""
     absent = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))
     try:
@@ -94,7 +93,7 @@ def hidden(names: Iterable[str]) -> Iterator[None]:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Drop what is written to the file descriptor of standard error, below Python."""
+    """Discard what libraries write to the file descriptor of standard error."""
     try:
         saved = os.dup(2)
     except OSError:  # standard error is closed anyway

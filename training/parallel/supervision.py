@@ -1,9 +1,9 @@
-"""A process that runs the command in a child, and says in one line why a library aborted that.
+"""Running the command in a child process, in order to explain in one line why a library aborted it.
 
-JAX ends a process whose peer was lost by ``abort()``, after twenty lines on standard error
-(https://github.com/openxla/xla/pull/38624); no Python code of that process can act then. The child
-therefore sends what libraries write below Python through a pipe to its parent, and on the same way
-tells it in advance which error each of their messages stands for.
+If a peer is lost, JAX prints twenty lines to standard error and calls ``abort()``
+(https://github.com/openxla/xla/pull/38624), so no Python code of that process can react. Therefore
+the child sends everything that libraries print through a pipe to its parent, and in the same way
+tells the parent in advance which error each message means.
 """
 
 import json
@@ -21,25 +21,25 @@ from utils import UsageError, UserError, handling
 
 _PIPE = "COSINE_LOSS_PIPE_TO_PARENT"
 _MARK = "explain aborts: "
-_LINES = 200  # that are kept of what libraries wrote
+_LINES = 200  # lines to keep of what libraries wrote
 
 _child = False
 
 Meaning = tuple[str, UserError]
-"""A regular expression, and the error that is meant where it is found."""
+"""A regular expression for the libraries' output, and the error that a match means."""
 
 
 def is_child() -> bool:
-    """Return whether ``run_in_child`` started this process, which then has to ``follow_parent``."""
+    """Return whether ``run_in_child`` started this process; if so, call ``follow_parent``."""
     return _PIPE in os.environ
 
 
 def run_in_child(show: bool) -> int:
-    """Run the command of this process once more, in a child; return its exit status.
+    """Run the command of this process again in a child; return its exit status.
 
-    SIGINT and SIGTERM go on to the child, which has a session of its own, so that they reach it
-    once. It is killed if this process is. ``show`` passes on what libraries write to standard
-    error.
+    SIGINT and SIGTERM are forwarded to the child, which has its own session so that each signal
+    reaches it only once. If this process is killed, so is the child. ``show`` forwards what
+    libraries write to standard error.
 
     Raises:
         UserError: a library aborted the child, for a reason that ``explain_aborts`` names.
@@ -47,7 +47,7 @@ def run_in_child(show: bool) -> int:
     read, write = os.pipe()
     child = subprocess.Popen(
         [sys.executable, *sys.orig_argv[1:]],
-        stdin=subprocess.PIPE,  # the system closes it with this process
+        stdin=subprocess.PIPE,  # closed by the system when this process ends
         pass_fds=[write],
         env=os.environ | {_PIPE: str(write)},
         start_new_session=True,
@@ -73,7 +73,7 @@ def run_in_child(show: bool) -> int:
 
 
 def _listen(lines: Iterable[str], show: bool) -> tuple[list, str]:
-    """Return the last explanation of aborts, and the end of what libraries wrote."""
+    """Return the last explanation of aborts, and the last lines that libraries wrote."""
     meanings, text = [], deque(maxlen=_LINES)
     for line in lines:
         if line.startswith(_MARK):
@@ -87,9 +87,9 @@ def _listen(lines: Iterable[str], show: bool) -> tuple[list, str]:
 
 
 def follow_parent() -> None:
-    """Send what is written below Python to the parent, and end with it; call this first.
+    """Redirect the output of libraries to the parent, and end when the parent does.
 
-    Python keeps standard output and error for itself.
+    Call this first. Python's own standard output and error are not redirected.
     """
     global _child
     _child = True
@@ -113,9 +113,9 @@ def _end_with_parent() -> None:
 
 
 def explain_aborts(meanings: Sequence[Meaning]) -> None:
-    """Tell the parent, if there is one, what to say if a library aborts this process.
+    """Tell the parent, if there is one, which error to report if a library aborts this process.
 
-    The first meaning whose pattern is found counts; an empty pattern always is.
+    The first matching pattern counts; an empty one always matches.
     """
     if _child:
         told = [(pattern, str(error), error.status) for pattern, error in meanings]

@@ -22,23 +22,23 @@ logger = logging.getLogger(__name__)
 class Snapshot(keras.callbacks.Callback):
     """Write a snapshot after every epoch, or after those that improve a metric.
 
-    It follows the reporter and the schedule in the list of callbacks, whose state it saves.
+    Must come after the reporter and the schedule, whose state it saves, in the list of callbacks.
 
     Args:
         path: the file.
-        start: state at the begin of this training.
+        start: state at the beginning of this training.
         reporter: has the metrics of all epochs.
-        schedule: of the learning rate; of ``ReduceLROnPlateau``, the state is saved too.
-        metric: name; only epochs that improve it are saved, losses downwards, others upwards;
-            never those that it was not measured for.
+        schedule: the learning-rate schedule; the state of ``ReduceLROnPlateau`` is saved, too.
+        metric: save only epochs that improve this metric (lower losses, higher other values);
+            epochs without it are not saved.
         minutes: time between snapshots within an epoch; None: only after epochs.
         group: processes that train together; the first one writes the file.
-        copies: further variables of the run that the file has.
+        copies: further variables to save.
 
     Attributes:
-        state: of the training now.
-        saved: state in the file.
-        error: failure to write the last snapshot, or None.
+        state: the current state of the training.
+        saved: the state in the file.
+        error: why the last snapshot could not be written, or None.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class Snapshot(keras.callbacks.Callback):
         self._time = time.monotonic()
 
     def write(self) -> None:
-        """Write the state as it is.
+        """Write the current state.
 
         Raises:
-            UserError: the file cannot be written; the one before stays.
+            UserError: the file cannot be written; the previous one is kept.
         """
         if self.group.writes:
             save_snapshot(self.path, self.model, self.state, self.copies)
@@ -79,9 +79,9 @@ class Snapshot(keras.callbacks.Callback):
         self._time = time.monotonic()
 
     def keep(self) -> None:
-        """Write the state unless the file has it; log a failure, and keep it as ``error``.
+        """Write the current state unless the file has it; log failures and set ``error``.
 
-        With a metric, the file is left alone: it has the best epoch.
+        With a metric, this does nothing: the file has the best epoch.
         """
         if self.state.metric is None and self.state != self.saved:
             self._try("%s")
@@ -95,7 +95,7 @@ class Snapshot(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         first = self.start.step if self.state.epoch == self.start.epoch else 0
-        # The last execution of several steps may have fewer than Keras says.
+        # With several steps per execution, Keras may report too many for the last one.
         step = min(first + batch + 1, self.params["steps"])
         self.state = replace(self.state, step=step)
         if time.monotonic() - self._time >= self.seconds:
@@ -108,14 +108,14 @@ class Snapshot(keras.callbacks.Callback):
         records = list(self.reporter.records)
         self.state = replace(self.state, epoch=epoch + 1, step=0, records=records, plateau=plateau)
         if wanted and not self._try():
-            self.state = replace(self.state, best=earlier)  # the best that the file has
+            self.state = replace(self.state, best=earlier)  # the file still has this one
 
     def _try(self, message: str = "%s; training goes on") -> bool:
         try:
             self.write()
             return True
         except UserError as error:
-            # The weights in memory are worth more than a file: go on and try again next time.
+            # The weights in memory are worth more than a file: go on and try again later.
             logger.error(message, error)
             self.error = error
             self._time = time.monotonic()
@@ -143,7 +143,7 @@ def explained(snapshots: Sequence[Snapshot]) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Interrupted) as end:
-        hint = "the training is lost; with --snapshot FILE the same command again would go on"
+        hint = "the training is lost; with --snapshot FILE, repeating the command would resume it"
         for snapshot in snapshots:
             hint = _how_to_resume(snapshot)
         raise Interrupted(getattr(end, "number", signal.SIGINT), hint) from None
@@ -151,7 +151,7 @@ def explained(snapshots: Sequence[Snapshot]) -> Iterator[None]:
 
 def _how_to_resume(snapshot: Snapshot) -> str:
     if not snapshot.group.writes:
-        return "the first host has the snapshot, from which the same commands on all hosts go on"
+        return "the first host has the snapshot; repeat the commands on all hosts to resume"
     several = snapshot.group.processes > 1
-    again = "the same commands on all hosts go on" if several else "the same command again goes on"
-    return f"{snapshot.path} has the run up to {snapshot.saved.place}; {again} from there"
+    again = "the commands on all hosts" if several else "the command"
+    return f"{snapshot.path} has the run up to {snapshot.saved.place}; repeat {again} to resume"

@@ -1,10 +1,10 @@
-"""The file of a snapshot: a Keras weights file (HDF5) with entries for all else that a run needs.
+"""The snapshot file: a Keras weights file (HDF5) with additional entries for the state of a run.
 
 ``run_optimizer`` has the variables of the optimizer, ``run_random`` the random states of dropout,
-``run_copies`` other versions of the weights, such as their average, ``running_metrics`` the sums of
-the metrics of an epoch under way, ``run_records`` a table of the metrics of all epochs,
-``run_measured`` which of them there are, and ``run_state`` the rest as JSON, the columns of the
-table among them.
+``run_copies`` copies of the weights, such as their moving average, ``running_metrics`` the sums of
+the metrics of an unfinished epoch, ``run_records`` a table of the metrics of all epochs,
+``run_measured`` which entries of the table exist, and ``run_state`` everything else as JSON,
+including the column names of the table.
 """
 
 import json
@@ -36,8 +36,8 @@ COPIES = "run_copies"
 RECORDS = "run_records"
 MEASURED = "run_measured"
 
-_MOST_EPOCHS = 1_000_000  # an empty row of a damaged table takes nothing in the file
-_MOST_STEPS = 1_000_000_000  # of an epoch
+_MOST_EPOCHS = 1_000_000  # rows without columns would take no space in a damaged file
+_MOST_STEPS = 1_000_000_000  # per epoch
 _MOST_NUMBERS = 10_000_000
 
 LAST_LAYERS = "last layers"
@@ -51,21 +51,20 @@ PLATEAU_STATE = ("best", "wait", "cooldown_counter")
 class RunState:
     """Progress and identity of a run."""
 
-    epoch: int  # number of epochs that are done
-    identity: dict  # data, network, objective and libraries; only a run with the same may resume
+    epoch: int  # number of finished epochs
+    identity: dict  # data, network, objective and libraries; must be equal for a run to resume
     records: list[Record] = field(default_factory=list)  # metrics of the epochs so far
-    # state of the schedule that waits for the validation loss
-    plateau: dict[str, float] = field(default_factory=dict)
-    metric: str | None = None  # name of the metric by which snapshots are chosen, or None
-    best: float | None = None  # best value of it so far
-    step: int = 0  # steps of the next epoch that are done; if all are, validation is to follow
+    plateau: dict[str, float] = field(default_factory=dict)  # see ``PLATEAU_STATE``
+    metric: str | None = None  # metric by which snapshots are chosen, or None
+    best: float | None = None  # its best value so far
+    step: int = 0  # finished steps of the next epoch; if all are, validation comes next
     phase: str = ALL_LAYERS  # layers that are trained, ``LAST_LAYERS`` or ``ALL_LAYERS``
     began: int = 0  # number of epochs that counted as done when the run began
     run: str = ""  # unique run ID
 
     @property
     def place(self) -> str:
-        """Epoch and step, for people."""
+        """Epoch and step, for messages."""
         epochs = f"epoch {self.epoch}" + (", step " + str(self.step) if self.step else "")
         return f"{epochs} of the last layers" if self.phase == LAST_LAYERS else epochs
 
@@ -76,7 +75,7 @@ def save_snapshot(
     """Write weights, optimizer, state, and further variables of the run.
 
     Raises:
-        UserError: the file cannot be written; an older snapshot stays as it is.
+        UserError: the file cannot be written; a previous snapshot is kept.
     """
     replicas.average_statistics(model)
     backend.sync_variables(model)
@@ -84,7 +83,7 @@ def save_snapshot(
         _network(model).save_weights(temporary)
         with h5py.File(temporary, "a") as file:
             columns = list(dict.fromkeys(name for record in state.records for name in record))
-            # Of fixed length: HDF5 may take gigabytes for a damaged text of variable length.
+            # Fixed length: HDF5 may allocate gigabytes for a damaged text of variable length.
             file[STATE] = np.bytes_(json.dumps(vars(state) | {"records": columns}))
             file[RECORDS] = _table(state.records, columns)
             file[MEASURED] = _measured(state.records, columns)
@@ -96,19 +95,19 @@ def save_snapshot(
 
 
 def _table(records: Sequence[Record], columns: Sequence[str]) -> np.ndarray:
-    """Return a float64 array (records, columns), a twentieth of the memory of a text."""
+    """Return a float64 array (records, columns), which takes a twentieth of the memory of JSON."""
     values = (record.get(name, math.nan) for record in records for name in columns)
     return np.fromiter(values, np.float64).reshape(len(records), len(columns))
 
 
 def _measured(records: Sequence[Record], columns: Sequence[str]) -> np.ndarray:
-    """Return a bool array (records, columns): which values of the table there are."""
+    """Return a bool array (records, columns): which entries of the table exist."""
     values = (name in record for record in records for name in columns)
     return np.fromiter(values, bool).reshape(len(records), len(columns))
 
 
 def _records(file: h5py.File, columns: object) -> list[Record]:
-    """Return the records that ``_table`` made a table of, without what was not measured.
+    """Return the records from ``_table``, without entries that do not exist.
 
     Raises:
         ValueError: the file has no such table.
@@ -134,7 +133,7 @@ _NETWORKS: "WeakKeyDictionary[keras.Model, keras.Model]" = WeakKeyDictionary()
 def _network(model: keras.Model) -> keras.Model:
     """Return the same layers in a model that is not compiled.
 
-    Each time that Keras saves or loads the weights of a compiled one, it keeps 70 kB in memory
+    Each time Keras saves or loads the weights of a compiled model, it leaks 70 kB
     (seen in Keras 3.15 with TensorFlow 2.21; not reported upstream).
     """
     if model not in _NETWORKS:
@@ -148,10 +147,10 @@ def _store(group: h5py.Group, variables: Sequence[keras.Variable]) -> None:
 
 
 def read_state(path: Path) -> RunState:
-    """Read the state inside a snapshot.
+    """Read the state in a snapshot.
 
     Raises:
-        UserError: the file is no snapshot, or is damaged.
+        UserError: the file is not a snapshot, or is damaged.
     """
     try:
         with open_hdf5(path) as file:
@@ -165,18 +164,18 @@ def read_state(path: Path) -> RunState:
     except Exception as error:  # h5py raises almost anything for damaged files
         raise UserError(
             f"--snapshot {path}: is not a snapshot of a training run, is damaged or "
-            "of an earlier version; move it away to start anew"
+            "from an earlier version; move it away to start over"
         ) from error
     return state
 
 
 def _kind(annotation: object) -> object:
-    """Return what ``isinstance`` takes for an annotation: ``list`` for ``list[Record]``."""
+    """Return the type of an annotation for ``isinstance``: ``list`` for ``list[Record]``."""
     return getattr(annotation, "__origin__", annotation)
 
 
 def _check(state: RunState) -> None:
-    """Raise ValueError unless the values of a state are possible ones."""
+    """Raise ValueError unless all values of a state are possible."""
     right = all(isinstance(getattr(state, f.name), _kind(f.type)) for f in fields(state))
     right = right and all(isinstance(text, str) for text in state.identity.values())
     counts = (state.epoch, state.began, state.step)
@@ -192,10 +191,10 @@ def _check(state: RunState) -> None:
 
 
 def read_snapshot(path: Path, identity: dict) -> RunState:
-    """Read the state inside a snapshot of this run.
+    """Read the state in a snapshot of this run.
 
     Raises:
-        UserError: the file is no snapshot, or one of another run.
+        UserError: the file is not a snapshot, or belongs to another run.
     """
     state = read_state(path)
     other = [k for k in identity if state.identity.get(k) != identity[k]]
@@ -208,21 +207,21 @@ def read_snapshot(path: Path, identity: dict) -> RunState:
 
 
 def restore(path: Path, model: keras.Model, copies: Sequence[keras.Variable] = ()) -> None:
-    """Load weights and optimizer of a snapshot into a compiled model whose optimizer is built.
+    """Load a snapshot into a compiled model whose optimizer is built.
 
     ``copies`` are the further variables of the run.
 
     Raises:
-        UserError: they do not fit the model.
+        UserError: the snapshot does not fit the model.
     """
     _check_numbers(path)
     with temporary_folder(path) as folder:
-        # Keras chooses the format by the ending, and a snapshot may have any.
+        # Keras chooses the format by the suffix, and a snapshot may have any.
         link = folder / "snapshot.weights.h5"
         link.symlink_to(path.resolve())
         try:
             with warnings.catch_warnings():
-                # Keras only warns of layers that the file lacks.
+                # Keras only warns about layers that are missing in the file.
                 warnings.simplefilter("error", UserWarning)
                 _network(model).load_weights(link)
         except (OSError, RuntimeError, ValueError, KeyError, UserWarning) as error:
@@ -231,14 +230,14 @@ def restore(path: Path, model: keras.Model, copies: Sequence[keras.Variable] = (
     variables = [*model.optimizer.variables, *copies]
     values = [*_read(path, OPTIMIZER), *_read(path, COPIES)]
     if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
-        raise UserError(f"--snapshot {path}: its optimizer is not that of this run")
+        raise UserError(f"--snapshot {path}: its optimizer differs from that of this run")
     states = [state for state, _ in random_states(model)]
     for variable, value in zip([*variables, *states], [*values, *_read(path, RANDOM)], strict=True):
         variable.assign(value)
 
 
 def _check_numbers(path: Path) -> None:
-    """Raise UserError unless all variables in a snapshot are finite numbers, as float32 too."""
+    """Raise UserError unless all variables in a snapshot are finite, even as float32."""
 
     def wrong(name: str, item: h5py.Group | h5py.Dataset) -> str | None:
         if not isinstance(item, h5py.Dataset) or name in (STATE, RECORDS):
@@ -255,12 +254,12 @@ def _check_numbers(path: Path) -> None:
     if part:
         raise UserError(
             f"--snapshot {path}: {part} has values that are not finite numbers; "
-            "move it away to start anew"
+            "move it away to start over"
         )
 
 
 def read_metrics(path: Path) -> list[np.ndarray]:
-    """Read the sums of the metrics of the epoch under way: none between epochs.
+    """Read the sums of the metrics of the unfinished epoch; empty between epochs.
 
     Raises:
         UserError: the file is damaged.

@@ -1,6 +1,6 @@
-"""What a run and the snapshot it resumes from must agree in: options, and files by their content.
+"""The identity of a run, which must match a snapshot's: options, and data by content.
 
-It imports nothing heavy: commands read the names of the options.
+Imports nothing heavy, since commands read the names of the options.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from utils import UserError, open_regular
 if TYPE_CHECKING:
     from training.objectives.objective import Objective
 
-# Options of which another value makes another training run. Files are told apart by content, since
-# a path may stay the same while what is there changes.
+# Options whose values determine the weights. Files are compared by content instead of path, since
+# their content may change.
 IDENTITY = (
     *("dataset", "subset_seed", "repeats", "test_fraction", "val_fraction"),
     *("folds", "fold", "oversample", "early_stopping"),
@@ -50,11 +50,11 @@ LIBRARIES = ("backend", "keras")
 
 
 def options_identity(options: Mapping[str, object]) -> dict[str, str]:
-    """Return the values of the command's options that the weights depend on, as texts."""
+    """Return the values of all options that the weights depend on, as strings."""
     values = {name: str(options[name]) for name in IDENTITY if name in options}
     if not options["finetune"]:
         del values["finetune_init"]
-    # Names that may be written in any case.
+    # Names are case-insensitive.
     return values | {name: values[name].lower() for name in ("dataset", "architecture")}
 
 
@@ -64,12 +64,12 @@ def content_identity(
     finetune: Path | None = None,
     background: Split | None = None,
 ) -> dict[str, str]:
-    """Return what two runs must agree in, beyond their options, to reach the same weights.
+    """Return what determines the weights of a run besides its options.
 
-    Images in files count by name and label, those in memory pixel by pixel, and documents letter
-    by letter; where mean and standard deviation are measured, these tell most other changes.
-    Libraries are those that do the arithmetic: another version may round otherwise. ``finetune``
-    has the weights to start from, ``background`` the images of no class in every batch.
+    Image files are compared by name and label, images in memory by their pixels, documents by their
+    text. If mean and standard deviation are measured, these reveal most other changes. The versions
+    of backend and Keras count, too, since others may round differently. ``finetune`` is the file of
+    initial weights, ``background`` the images without a class in every batch.
     """
     found = versions()
     targets = [term.class_vectors for term in objective.terms]
@@ -98,11 +98,11 @@ def _images(split: Split) -> str:
 
 
 def _summary(count: int, parts: Iterable[str | np.ndarray]) -> str:
-    """Return the count and a hash of all parts."""
+    """Return a count, followed by a hash of all parts."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, str):
-            content = part.encode(errors="surrogateescape")  # the name of a file may be any bytes
+            content = part.encode(errors="surrogateescape")  # file names may be any bytes
         else:
             content = np.ascontiguousarray(part).data
         digest.update(f"{memoryview(content).nbytes} ".encode())

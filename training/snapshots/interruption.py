@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while a network trains: obeyed at once, or after the step."""
+"""SIGINT and SIGTERM during training: they take effect at once, or after the current step."""
 
 import logging
 import signal
@@ -15,13 +15,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption(keras.callbacks.Callback):
-    """Signal that is to end the training; comes last in the list of callbacks.
+    """End the training after a signal; must come last in the list of callbacks.
 
     Args:
-        all_reduce_max: largest of the numbers that the processes of the run pass at the same place.
+        all_reduce_max: returns the maximum of a number over all processes of the run.
 
     Attributes:
-        number: of the signal that has come to this process, or 0.
+        number: of the signal that this process received, or 0.
     """
 
     def __init__(self, all_reduce_max: Callable[[int], int] = int):
@@ -30,14 +30,14 @@ class Interruption(keras.callbacks.Callback):
         self._all_reduce_max = all_reduce_max
 
     def check(self) -> None:
-        """End the training here if a signal has come to any process.
+        """End the training here if any process received a signal.
 
         Raises:
-            Interrupted: it has.
+            Interrupted: a process received a signal.
         """
         if number := self._all_reduce_max(self.number):
             if not self.number:
-                logger.error("Another host was told to end")
+                logger.error("Another host received a signal to end")
             raise Interrupted(number)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
@@ -48,7 +48,7 @@ class Interruption(keras.callbacks.Callback):
 
     @contextmanager
     def after_a_step(self, keep: Callable[[], None]) -> Iterator[None]:
-        """Let signals within the ``with`` block end the training after a step, and keep that."""
+        """Make signals end the training after a step; then call ``keep`` to save its state."""
         with self.deferred():
             try:
                 yield
@@ -58,20 +58,21 @@ class Interruption(keras.callbacks.Callback):
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Keep the first signal within the ``with`` block for ``check``; a second one kills.
+        """Defer the first signal within the ``with`` block until ``check``; a second one kills.
 
-        The kernel kills, since Python would let a long operation of the backend end first.
+        The second one has the system's default action, since a Python handler would have to wait
+        for long operations of the backend.
         """
         with handling(signal.SIGINT, self._keep), handling(signal.SIGTERM, self._keep):
             yield
-        if self.number:  # it came after the last check
+        if self.number:  # the signal came after the last check
             signal.raise_signal(self.number)
 
     @contextmanager
     def immediate(self) -> Iterator[None]:
-        """Let a signal within the ``with`` block end the training where it is.
+        """Make a signal end the training immediately within the ``with`` block.
 
-        Keras swallows what is raised while it formats the metrics of a step
+        Keras swallows exceptions raised while it formats the metrics of a step
         (https://github.com/keras-team/keras/pull/22485); then ``check`` ends the training.
         """
         with handling(signal.SIGINT, self._end), handling(signal.SIGTERM, self._end):
@@ -86,5 +87,5 @@ class Interruption(keras.callbacks.Callback):
         for each in SIGNALS:
             if signal.getsignal(each) == self._keep:
                 signal.signal(each, signal.SIG_DFL)
-        # No error, but hosts other than the first one show nothing else.
+        # Not an error, but hosts other than the first one only show errors.
         logger.error("Ending after this step; the same signal again ends at once")

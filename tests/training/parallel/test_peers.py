@@ -80,7 +80,7 @@ def test_a_killed_process_ends_the_other_with_one_line(victim):
     assert time.monotonic() - killed < 60
     (line,) = lines
     assert line.startswith("peer.py: error: ")
-    assert f"lost the contact to host {victim} ({socket.gethostname()})" in line
+    assert f"lost contact with host {victim} ({socket.gethostname()})" in line
     assert "--snapshot" in line
 
 
@@ -105,7 +105,7 @@ def test_who_fails_before_the_training_does_not_keep_the_others_waiting(failing)
         answers = [answer(process) for process in processes]
     for rank, (status, _, (line,)) in enumerate(answers):
         assert status == 1
-        told = f"host {failing} ({socket.gethostname()}) has ended: it did not come to the training"
+        told = f"host {failing} ({socket.gethostname()}) has ended: it ended before training began"
         assert ("cannot read image 3" if rank == failing else told) in line
 
 
@@ -136,7 +136,7 @@ def test_different_options_are_named_by_all():
     ("arguments", "seconds", "reason"),
     [
         ([(2, 1)], 1, "cannot reach it within 1 s"),
-        ([(2, 0)], 1, "within 1 s: some of them did not come"),
+        ([(2, 0)], 1, "within 1 s: some of them did not join in time"),
         ([(2, 0), (3, 2)], LIMIT, "host 0 was started with fewer --hosts"),
     ],
 )

@@ -57,7 +57,7 @@ def test_more_epochs_go_on_where_the_last_run_ended(tmp_path, monkeypatch, unint
     succeed(learn_image_embeddings, f"{FULL} --epochs 2")
     assert not same_arrays(tmp_path / "s.weights.h5", uninterrupted["0"] / "s.weights.h5")
     outcome = succeed(learn_image_embeddings, f"{FULL} --epochs 3 --overwrite")
-    assert "Going on from s.weights.h5 after epoch 2" in outcome.err
+    assert "Resuming from s.weights.h5 after epoch 2" in outcome.err
     assert [line for line in outcome.out.splitlines() if line.startswith("Epoch")] == [
         line for line in outcome.out.splitlines() if line.startswith("Epoch 3/3 - ")
     ]
@@ -83,7 +83,7 @@ def test_the_same_command_goes_on_after_it_was_interrupted(
     assert outcome.status == 130
     assert outcome.err.splitlines()[-1] == (
         "learn_image_embeddings.py: interrupted; s.weights.h5 has the run up to epoch "
-        f"{epochs_done}; the same command again goes on from there"
+        f"{epochs_done}; repeat the command to resume"
     )
     assert outcome.out.count("Epoch") == epochs_done
     assert state_in("s.weights.h5")["epoch"] == epochs_done
@@ -438,7 +438,7 @@ def test_another_kind_of_optimizer_is_refused(tmp_path):
     scaled = keras.optimizers.LossScaleOptimizer(build_optimizer(0.1))
     other.compile(optimizer=scaled, loss="mse")
     scaled.build(other.trainable_variables)
-    with pytest.raises(UserError, match="its optimizer is not that of this run"):
+    with pytest.raises(UserError, match="its optimizer differs from that of this run"):
         restore(path, other)
 
 
@@ -471,7 +471,7 @@ def test_a_state_that_cannot_be_is_refused_in_one_line(tmp_path, change):
         del file["run_state"]
         file["run_state"] = np.bytes_(json.dumps(state))
         seal(file)
-    with pytest.raises(UserError, match=r"is damaged or of an earlier version; move it away"):
+    with pytest.raises(UserError, match=r"is damaged or from an earlier version; move it away"):
         read_state(path)
 
 

@@ -141,7 +141,7 @@ def test_a_signal_ends_the_step_and_the_same_command_goes_on_exactly(
     word = {130: "interrupted", 143: "terminated"}[status]
     assert outcome.err.splitlines()[-1] == (
         f"learn_image_embeddings.py: {word}; s.h5 has the run up to epoch {epoch}, step {step}; "
-        "the same command again goes on from there"
+        "repeat the command to resume"
     )
     assert (state()["epoch"], state()["step"]) == (epoch, step)
     assert not os.path.exists(".s.h5.lock") and not os.path.exists("w.h5")
@@ -149,7 +149,7 @@ def test_a_signal_ends_the_step_and_the_same_command_goes_on_exactly(
         longer = run(learn_image_embeddings, command.replace("--epochs 3", "--epochs 4"))
         assert longer.status == 1 and "epochs '3' instead of '4'" in longer.err
     outcome = succeed(learn_image_embeddings, f"{command} --read_workers 1")
-    assert f"Going on from s.h5 after epoch {epoch}, step {step}\n" in outcome.err
+    assert f"Resuming from s.h5 after epoch {epoch}, step {step}\n" in outcome.err
     check_same(tmp_path, uninterrupted(command))
 
 
