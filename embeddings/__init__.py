@@ -1,4 +1,4 @@
-"""Class embeddings: one target vector per class, one-hot, from a file or from a taxonomy."""
+"""Class embeddings: one target vector per class (one-hot, simplex, from files or taxonomies)."""
 
 from embeddings.class_embeddings import (
     ClassEmbeddings,

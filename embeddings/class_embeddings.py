@@ -19,9 +19,9 @@ from utils import UsageError, UserError, listing, open_regular
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".npz", ".pickle")
-"""Of the files that ``save_class_embeddings`` writes."""
+"""Suffixes of the files that ``save_class_embeddings`` writes."""
 
-_LONGEST_LABEL = 1024  # bits; Python refuses to write numbers of 4,300 digits
+_LONGEST_LABEL = 1024  # bits; Python does not format numbers of more than 4,300 digits
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class ClassEmbeddings:
 
     vectors: np.ndarray  # float32 (classes, dimensions), row i belongs to ``labels[i]``
     labels: tuple[Label, ...]  # the original class labels, unique
-    # whether they are (multiples of) unit vectors, so that arg-max classifies
+    # whether vectors are (multiples of) one-hot vectors, so that arg-max classifies
     is_onehot: bool = False
 
     @property
     def dimensions(self) -> int:
-        """Number of entries of each vector."""
+        """Dimension of the vectors."""
         return self.vectors.shape[1]
 
     def scaled(self, factor: float) -> "ClassEmbeddings":
@@ -59,11 +59,10 @@ class ClassEmbeddings:
         return ClassEmbeddings(self.vectors[rows], tuple(labels), self.is_onehot)
 
     def shared_labels(self, labels: Sequence[Label], dataset: str = "the data set") -> list[Label]:
-        """Return the classes that these embeddings share with a data set.
+        """Return the labels that these embeddings share with a data set, in the embeddings' order.
 
-        The embeddings' labels restrict and order the classes of the data set. A data set with only
-        some of their classes (part of CUB, say) keeps the ones it has. Classes left out on either
-        side are logged.
+        A data set may have only some of the classes, such as a part of CUB. The number of classes
+        left out on either side is logged.
 
         Raises:
             UsageError: neither set of labels contains the other.
@@ -74,7 +73,7 @@ class ClassEmbeddings:
         if len(shared) < min(len(ours), len(theirs)):
             raise UsageError(
                 f"the class embeddings are for other classes ({listing(self.labels)}) than the "
-                f"data set has ({listing(labels)}): they share {len(shared)}"
+                f"data set has ({listing(labels)}): only {len(shared)} are shared"
             )
         _log_left_out(len(shared), len(ours), len(theirs), dataset)
         return shared
@@ -89,10 +88,10 @@ def save_class_embeddings(path: str | Path, vectors: np.ndarray, labels: Sequenc
     """Save class embeddings: ``embedding`` and ``ind2label``; in a pickle also ``label2ind``.
 
     Args:
-        path: the file; ``.pickle`` gives the layout of the published code, any other name
+        path: the file; ``.pickle`` selects the layout of the published code, any other suffix
             ``.npz``.
         vectors: shape (classes, dimensions), saved in their own precision.
-        labels: of each row, all numbers or all text.
+        labels: label of each row, all numbers or all text.
 
     Raises:
         UserError: the file cannot be written, or a number has more than 64 bits.
@@ -109,13 +108,13 @@ def save_class_embeddings(path: str | Path, vectors: np.ndarray, labels: Sequenc
 
 
 def load_class_embeddings(source: str | Path) -> ClassEmbeddings:
-    """Load class embeddings from a file, or shipped ones by a name such as ``cub_deep``.
+    """Load class embeddings from a file, or shipped ones by name, such as ``cub_deep``.
 
-    Files are ``.npz`` or published pickles, which hold ``embedding``, an array of shape (classes,
+    Files are ``.npz`` or published pickles with ``embedding``, an array of shape (classes,
     dimensions), and ``ind2label``, the label of each row. Nothing in them is executed.
 
     Raises:
-        UserError: the file is missing, damaged, or lacks one of the two.
+        UserError: the file is missing, damaged, or lacks one of these entries.
     """
     return _load(shipped.embedding_path(source))
 
@@ -129,7 +128,7 @@ def _load(path: Path) -> ClassEmbeddings:
     except KeyError as error:
         raise UserError(f"{path} lacks {error}: not a file of class embeddings") from error
     except (TypeError, ValueError) as error:
-        raise UserError(f"{path} holds no class embeddings that can be read: {error}") from error
+        raise UserError(f"cannot read the class embeddings in {path}: {error}") from error
     if vectors.ndim != 2 or len(vectors) != len(labels) or not vectors.size:
         raise UserError(
             f"{path}: {len(labels)} labels do not fit embeddings of shape {vectors.shape}"
@@ -150,13 +149,13 @@ def _read(path: Path) -> Mapping:
     except FileNotFoundError as error:
         raise UserError(
             f"there is no file of class embeddings {path}, and none of that name is shipped; "
-            f"shipped are: {', '.join(shipped.embedding_names())}"
+            f"choose from: {', '.join(shipped.embedding_names())}"
         ) from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     content = _read_npz(path) if zipped else load_plain_pickle(path)
     if not isinstance(content, Mapping):
-        raise UserError(f"{path} holds {type(content).__name__}, not class embeddings")
+        raise UserError(f"{path} contains {type(content).__name__}, not class embeddings")
     return {k.decode() if isinstance(k, bytes) else k: v for k, v in content.items()}
 
 
@@ -175,7 +174,7 @@ def _labels(ind2label: object) -> tuple[Label, ...]:
     if isinstance(ind2label, np.ndarray):
         ind2label = ind2label.tolist()
     if not isinstance(ind2label, list | tuple):
-        raise ValueError(f"the labels are no list, but {type(ind2label).__name__}")
+        raise ValueError(f"the labels are not a list, but {type(ind2label).__name__}")
     return tuple(_plain(label) for label in ind2label)
 
 
@@ -187,7 +186,7 @@ def _plain(label: object) -> Label:
         if isinstance(label, int) and label.bit_length() > _LONGEST_LABEL:
             raise ValueError("a label is far too large a number")
         return label
-    raise ValueError(f"a label is a number or text, not {type(label).__name__}")
+    raise ValueError(f"a label must be a number or text, not {type(label).__name__}")
 
 
 def _label_array(labels: Sequence[Label]) -> np.ndarray:
@@ -207,12 +206,11 @@ def _label_array(labels: Sequence[Label]) -> np.ndarray:
 def _log_left_out(shared: int, ours: int, theirs: int, dataset: str) -> None:
     if shared < ours:
         logger.info(
-            "%d of the %d class embeddings are for classes that %s here does not have; "
-            "they are left out",
+            "%d of the %d class embeddings are left out: %s does not have their classes",
             *(ours - shared, ours, dataset),
         )
     if shared < theirs:
         logger.info(
-            "%d of the %d classes of %s have no class embedding; they are left out",
+            "%d of the %d classes of %s are left out: they have no class embedding",
             *(theirs - shared, theirs, dataset),
         )

@@ -21,8 +21,8 @@ def taxonomy_names() -> list[str]:
 def embedding_path(name: str | Path) -> Path:
     """Return the file of the shipped class embeddings ``name``, or else ``name`` as a path.
 
-    ``cub_deep``, ``cub_deep.unitsphere`` and ``cub_deep.unitsphere.npz`` mean the same, unless
-    there is a file of the last name.
+    ``cub_deep``, ``cub_deep.unitsphere`` and ``cub_deep.unitsphere.npz`` are equivalent, unless a
+    file with the last name exists.
     """
     if str(name).endswith(".npz") and os.path.exists(name):
         return Path(name)

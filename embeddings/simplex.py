@@ -1,4 +1,4 @@
-"""Class embeddings on the vertices of a regular simplex, all equally far from each other.
+"""Class embeddings on the vertices of a regular simplex, which are equidistant.
 
 Source: Cevikalp and Saribas, Deep Simplex Classifier for Maximizing the Margin in Both Euclidean
 and Angular Spaces, https://arxiv.org/abs/2212.11747.
@@ -14,14 +14,14 @@ from utils import UsageError
 
 
 def simplex(labels: Sequence[Label], dimensions: int) -> ClassEmbeddings:
-    """Return the first vertices of the simplex with ``dimensions + 1`` of them, as published.
+    """Return the first vertices of a simplex with ``dimensions + 1`` vertices, as published.
 
-    They have unit length and dot products of -1 / dimensions with each other. Of few classes in
-    many dimensions they are almost orthogonal, and their mean is not the origin.
+    The vectors have unit length and pairwise dot products of -1 / dimensions. With few classes in
+    many dimensions, they are almost orthogonal, and their mean is not the origin.
 
     Args:
-        labels: of the classes.
-        dimensions: of the vectors.
+        labels: labels of the classes.
+        dimensions: dimension of the vectors.
 
     Raises:
         UsageError: there are more classes than vertices.
@@ -31,14 +31,14 @@ def simplex(labels: Sequence[Label], dimensions: int) -> ClassEmbeddings:
 
 
 def simplex_centred(labels: Sequence[Label], dimensions: int) -> ClassEmbeddings:
-    """Return all vertices of the smallest simplex that has one for each class; others are 0.
+    """Return all vertices of the simplex with one vertex per class, padded with zeros.
 
-    They have unit length, dot products of -1 / (classes - 1) with each other, and their mean is
-    the origin: no vectors of so many classes are farther apart.
+    The vectors have unit length, pairwise dot products of -1 / (classes - 1), and zero mean: no
+    other unit vectors of that number are farther apart.
 
     Args:
-        labels: of the classes.
-        dimensions: of the vectors; those beyond classes - 1 are zeros.
+        labels: labels of the classes.
+        dimensions: dimension of the vectors; entries beyond classes - 1 are zeros.
 
     Raises:
         UsageError: there are fewer dimensions than classes - 1.
@@ -67,6 +67,6 @@ def _vertices(count: int, dimensions: int) -> np.ndarray:
 def _check_dimensions(labels: Sequence[Label], dimensions: int) -> None:
     if len(labels) > dimensions + 1:
         raise UsageError(
-            f"{len(labels)} classes need a simplex in at least {len(labels) - 1} dimensions, but "
+            f"a simplex for {len(labels)} classes needs at least {len(labels) - 1} dimensions, but "
             f"the embedding has {dimensions}: give a larger --embedding_dim"
         )

@@ -36,7 +36,7 @@ FAMILIES = {
     "models.backbones.gru": ("gru",),
 }
 FOR_WORDS = ("gru",)
-"""Architectures that take the vectors of words; all others take images."""
+"""Architectures that take word vectors; all others take images."""
 
 RESIDUAL = tuple(
     f"models.backbones.{name}"
@@ -48,7 +48,7 @@ RESIDUAL = tuple(
 """Modules whose backbones take a ``models.layers.convolver.Convolver``."""
 
 HARMONIC_LEVELS = 5
-"""Levels of the waves of 3x3 pixels; the last one keeps all."""
+"""Levels of 3x3 waves; the last level keeps all waves."""
 
 
 def architecture_names() -> list[str]:
@@ -65,17 +65,17 @@ def check_architecture(name: str) -> str:
 
 
 def check_convolutions(name: str, fconv: bool, harmonic: bool, harmonic_level: int | None) -> None:
-    """Refuse kinds of convolution that an architecture does not have.
+    """Check that an architecture supports the requested kinds of convolution.
 
     Raises:
-        UsageError: one is wanted, or a level without harmonic convolutions or that there is not.
+        UsageError: it does not, or the harmonic level is invalid or without effect.
     """
     module = check_architecture(name)
     for option, wanted in (("fconv", fconv), ("harmonic", harmonic)):
         if wanted and module not in RESIDUAL:
-            raise UsageError(f"--{option}: {name} is no residual network")
+            raise UsageError(f"--{option}: {name} is not a residual network")
     if fconv and module.endswith(".iresnet"):
-        raise UsageError(f"--fconv: {name} has features of a last map of fixed size")
+        raise UsageError(f"--fconv: {name} needs a last feature map of fixed size")
     if harmonic_level is not None and not harmonic:
         raise UsageError(f"--harmonic_level {harmonic_level} needs --harmonic")
     if harmonic_level is not None and not 1 <= harmonic_level <= HARMONIC_LEVELS:
@@ -92,19 +92,19 @@ def build_backbone(
     harmonic_level: int | None = None,
     **input_options: object,
 ) -> "keras.Model":
-    """Build a network from raw images or word numbers to class probabilities or to an embedding.
+    """Build a network from raw images or word numbers to class probabilities or an embedding.
 
-    Its weights are drawn by Keras; ``models.initialization.initialize`` draws them from a seed.
+    Keras draws the weights; ``models.initialization.initialize`` redraws them from a seed.
 
     Args:
-        name: one of ``architecture_names()``, upper or lower case.
-        num_outputs: number of classes, or dimensions of the embedding; None: as many as the
-            architecture has features, which then are the embedding.
+        name: one of ``architecture_names()``, case-insensitive.
+        num_outputs: number of classes, or dimension of the embedding; None: use the features of the
+            architecture as the embedding.
         classifier: whether the network ends in the softmax layer ``prob``; otherwise it ends in
-            the linear layer ``embedding`` or, where an architecture has none, in ``avg_pool``.
-        fconv: whether convolutions are full, see ``models.layers.convolver``.
-        harmonic: whether they are harmonic, see ``models.layers.harmonic``.
-        harmonic_level: of their waves, but those of the first layer; None: all waves.
+            the linear layer ``embedding`` or, in architectures without one, in ``avg_pool``.
+        fconv: whether to use full convolutions, see ``models.layers.convolver``.
+        harmonic: whether to use harmonic convolutions, see ``models.layers.harmonic``.
+        harmonic_level: level of their waves in all layers but the first; None: all waves.
         input_options: arguments of ``models.layers.inputs.image_input`` or ``word_input``.
 
     Returns:
@@ -112,8 +112,8 @@ def build_backbone(
         output, (batch, num_outputs).
 
     Raises:
-        UsageError: no architecture has that name, or it takes something else, or has no such
-            convolutions.
+        UsageError: the name is unknown, or the architecture does not support this kind of input or
+            convolution.
     """
     check_convolutions(name, fconv, harmonic, harmonic_level)
     importlib.import_module(check_architecture(name))
@@ -136,13 +136,17 @@ def build_backbone(
 def build_network(
     name: str, num_outputs: int | None, *, input_shape: Sequence[int], **options: object
 ) -> "keras.Model":
-    """Return the backbone for samples of one shape: height, width, channels; or number of words.
+    """Build a backbone and check that it accepts samples of a given shape.
 
-    The other arguments are those of ``build_backbone``.
+    Args:
+        name: see ``build_backbone``.
+        num_outputs: see ``build_backbone``.
+        input_shape: (height, width, channels), or (words,).
+        options: further arguments of ``build_backbone``.
 
     Raises:
-        UsageError: no architecture has that name, the images are too small for it, or have sides
-            that it cannot halve.
+        UsageError: the name is unknown, the images are too small for the architecture, or it
+            cannot halve their sides.
     """
     network = build_backbone(name, num_outputs, **options)
     try:

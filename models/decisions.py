@@ -1,4 +1,4 @@
-"""How a network's output classifies: the rules that turn it into one score per class."""
+"""Decision rules: how to classify by a network's output, which gives one score per class."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,27 +21,27 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class Decision:
-    """A rule: the class with the largest score wins, the first of several."""
+    """A decision rule: predict the first class with the largest score."""
 
-    kind: str  # what the scores of complete are
-    # Function of class vectors, float32 (classes, dimensions), that returns the kernel (dimensions,
-    # classes) and the bias (classes,) of the scores; None: the outputs are the scores
+    kind: str  # meaning of the scores that ``complete`` returns
+    # Maps class vectors, float32 (classes, dimensions), to kernel (dimensions, classes) and bias
+    # (classes,) of the scores; None: the outputs are the scores
     affine: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
-    # Function of affine scores (samples, classes), outputs (samples, dimensions) and class vectors
-    # that returns what is shown; None: the affine scores
+    # Maps affine scores (samples, classes), outputs (samples, dimensions) and class vectors to the
+    # complete scores; None: these are the affine scores
     finish: Finish | None = None
-    ranks: bool = True  # whether the affine scores of a sample have the order of what is shown
-    comparison: str = ""  # how the rule compares, for tables
+    ranks: bool = True  # whether a sample's affine scores have the same order as the complete ones
+    comparison: str = ""  # name of the distance or similarity, for tables
 
     @property
     def compares(self) -> bool:
-        """Whether it compares outputs with class vectors."""
+        """Whether the rule compares outputs with class vectors."""
         return self.affine is not None
 
     def scores(self, outputs: KerasTensor, class_vectors: np.ndarray | None) -> KerasTensor:
-        """Return the scores that decide, (samples, classes), from outputs (samples, dimensions).
+        """Return scores for ranking, (samples, classes), from outputs (samples, dimensions).
 
-        Class vectors are (classes, dimensions), or None where the outputs are the scores.
+        Class vectors are (classes, dimensions), or None if the outputs are the scores.
         """
         if self.affine is None:
             return outputs
@@ -50,13 +50,13 @@ class Decision:
         return scores if self.ranks else self.finish(scores, outputs, class_vectors)
 
     def complete(self, outputs: KerasTensor, class_vectors: np.ndarray | None) -> KerasTensor:
-        """Return the scores that are shown, and can be compared between samples."""
+        """Return the scores to show, which are comparable between samples."""
         scores = self.scores(outputs, class_vectors)
         finished = self.finish is None or not self.ranks
         return scores if finished else self.finish(scores, outputs, class_vectors)
 
     def score_tensor(self, tensor: KerasTensor, class_vectors: np.ndarray | None) -> KerasTensor:
-        """Return what ``complete`` does, as layers that every export format can hold."""
+        """Do the same as ``complete`` with layers that all export formats support."""
         if self.affine is None:
             return tensor
         kernel, bias = self.affine(np.asarray(class_vectors, np.float32))
@@ -67,7 +67,7 @@ class Decision:
         return self.finish(scores, tensor, class_vectors) if self.finish else scores
 
     def score_kind(self, layer: keras.Layer, class_vectors: np.ndarray | None) -> str:
-        """Return what the scores of ``complete`` are, given the layer that puts out p."""
+        """Return the meaning of the scores of ``complete``, given the output layer."""
         if self.affine is None and is_softmax(layer):
             return PROBABILITY
         unit = isinstance(layer, layers.UnitNormalization) and _are_unit_vectors(class_vectors)
@@ -115,7 +115,7 @@ def _lengths(outputs: KerasTensor) -> KerasTensor:
 
 
 def _largest(class_vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Output k is the score of all classes whose vectors have their largest element there."""
+    """Output k is the score of all classes whose vectors are largest at position k."""
     kernel = np.eye(class_vectors.shape[1], dtype=np.float32)[:, class_vectors.argmax(axis=1)]
     return kernel, np.zeros(len(class_vectors), np.float32)
 

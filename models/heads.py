@@ -1,4 +1,4 @@
-"""What follows a backbone: the normalization of an embedding, and a classifier."""
+"""Heads on top of a backbone: the normalization of an embedding, and a classifier."""
 
 import difflib
 
@@ -11,7 +11,7 @@ from models.layers.network import Network
 from utils import UsageError
 
 NORMALIZATIONS = {"l2norm": layers.UnitNormalization, "softmax": layers.Softmax}
-"""Layers through which embeddings may pass before they are compared, by layer name."""
+"""Layers that can normalize embeddings, by layer name."""
 
 CLASSIFIER_DECAY = 5e-4
 
@@ -20,9 +20,9 @@ PROB_BN = "prob_bn"
 
 
 def embedding_head(backbone: keras.Model, normalization: str | None) -> keras.Model:
-    """Normalize the embedding, the output (batch, dimensions) of a backbone.
+    """Normalize the embedding that a backbone outputs, (batch, dimensions).
 
-    ``normalization`` is a key of ``NORMALIZATIONS``; None leaves the embedding as it is.
+    ``normalization`` is a key of ``NORMALIZATIONS``; None leaves the embedding unchanged.
     """
     if normalization is None:
         return backbone
@@ -32,13 +32,13 @@ def embedding_head(backbone: keras.Model, normalization: str | None) -> keras.Mo
 
 
 def classifier_head(model: keras.Model, num_classes: int, base: str | None = None) -> keras.Model:
-    """Add a softmax classifier beside the embedding, which is the only output of the model.
+    """Add a softmax classifier to a model whose only output is the embedding.
 
     Args:
         model: the network.
         num_classes: number of classes.
-        base: name or index of the layer from which classes are predicted, see ``layer_output``.
-            The embedding by default.
+        base: name or index of the layer whose output the classifier takes, see ``layer_output``.
+            By default the embedding.
 
     Returns:
         A model with two outputs: the embedding and, from the layer ``prob``, the probabilities,
@@ -60,10 +60,13 @@ def classifier_head(model: keras.Model, num_classes: int, base: str | None = Non
 
 
 def layer_output(model: keras.Model, base: str) -> KerasTensor:
-    """Return the output of a layer, given by its name or, as text, its index.
+    """Return the output of a layer, given its name or its index as text.
 
-    The input has index 0, and the normalization of pixels is not counted; negative indices count
-    from the end.
+    The input has index 0, pixel normalization does not count, and negative indices count from the
+    end.
+
+    Raises:
+        UsageError: there is no such layer.
     """
     by_name = {layer.name: layer for layer in model.layers}
     if base in by_name:
@@ -84,7 +87,7 @@ def layer_output(model: keras.Model, base: str) -> KerasTensor:
 
 
 def _counted(model: keras.Model) -> list[keras.Layer]:
-    """Return the layers but those that normalize pixels, which published models lack."""
+    """Return all layers but pixel normalization, which published models lack."""
     names = [layer.name for layer in model.layers]
     first = 1 + max((names.index(name) for name in IMAGE_LAYERS if name in names), default=0)
     return [model.layers[0], *model.layers[first:]]

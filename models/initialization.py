@@ -1,7 +1,7 @@
-"""Draw the weights of a network from a seed alone.
+"""Initialization of a network's weights that depends on nothing but a seed.
 
-Keras' own initializers give other numbers under TensorFlow than under JAX or PyTorch, and they
-depend on how many layers were made before. These do not.
+Keras' initializers give different numbers under TensorFlow, JAX and PyTorch, and depend on the
+number of layers created before.
 """
 
 import math
@@ -14,23 +14,23 @@ from keras import initializers
 
 from utils import generator
 
-# Standard deviation of a standard normal distribution cut off at -2 and 2.
+# Standard deviation of a standard normal distribution truncated at -2 and 2.
 TRUNCATED_STD = 0.87962566103423978
 
 CONSTANT = (initializers.Zeros, initializers.Ones, initializers.Constant)
 
 
 def initialize(model: keras.Model, seed: int, given: Sequence[np.ndarray] = ()) -> None:
-    """Draw every weight anew, as its own initializer prescribes; constant ones stay.
+    """Redraw all weights from the distributions of their initializers, except constant ones.
 
-    Each weight has a random generator of its own that depends on the seed, the name of its layer
-    and its position there, so two networks share the weights of the layers they have in common.
-    The random states of dropout are drawn in the same way.
+    Each weight has its own random generator, which depends on the seed, the name of its layer and
+    its position there, so two networks have equal weights in the layers that they share. The random
+    states of dropout are drawn in the same way.
 
-    ``given`` are weights of the first layer that has any, which take the place of drawn ones.
+    ``given`` are weights for the first layer that has any, such as word vectors.
 
     Raises:
-        ValueError: a weight has no initializer that is known here.
+        ValueError: the initializer of a weight is not supported here.
     """
     for layer in model.layers:
         for position, (weight, initializer) in enumerate(_initializers(layer)):
@@ -50,7 +50,7 @@ def initialize(model: keras.Model, seed: int, given: Sequence[np.ndarray] = ()) 
 
 
 def random_states(model: keras.Model) -> Iterator[tuple[keras.Variable, str]]:
-    """Yield the states of random numbers, which are no weights to Keras, and names of layers."""
+    """Yield the random states of layers, which Keras does not count as weights, and their names."""
     for layer in model.layers:
         weights = {id(weight) for weight in layer.weights}
         for variable in layer.variables:
@@ -59,13 +59,13 @@ def random_states(model: keras.Model) -> Iterator[tuple[keras.Variable, str]]:
 
 
 def _initializers(layer: keras.Layer) -> Iterator[tuple[keras.Variable, object]]:
-    """Yield the weights of a layer and of those within it, each with its initializer or None."""
-    # Keras has no public way to the layers within a layer, such as the cell of a GRU.
+    """Yield the weights of a layer and its sublayers, each with its initializer or None."""
+    # Keras has no public access to sublayers, such as the cell of a GRU.
     owners = {id(weight): part for part in layer._flatten_layers() for weight in part.weights}
     for weight in layer.weights:
         owner = owners[id(weight)]
-        # The exceptions to Keras' naming: recurrent_initializer draws recurrent_kernel,
-        # and depthwise_initializer the kernel of DepthwiseConv2D.
+        # Exceptions in Keras' naming: recurrent_initializer is for recurrent_kernel, and
+        # depthwise_initializer for the kernel of DepthwiseConv2D.
         name = f"{weight.name.removesuffix('_kernel')}_initializer"
         yield weight, getattr(owner, name, getattr(owner, "depthwise_initializer", None))
 
@@ -73,16 +73,16 @@ def _initializers(layer: keras.Layer) -> Iterator[tuple[keras.Variable, object]]
 def draw(
     initializer: initializers.Initializer, shape: tuple[int, ...], rng: np.random.Generator
 ) -> np.ndarray:
-    """Return a float32 array distributed as ``initializer`` says.
+    """Draw a float32 array from the distribution of ``initializer``.
 
     Args:
-        initializer: ``RandomUniform``, ``RandomNormal``, ``Orthogonal`` or of the
+        initializer: ``RandomUniform``, ``RandomNormal``, ``Orthogonal`` or one of the
             ``VarianceScaling`` family, e.g. ``HeNormal``.
-        shape: of a weight; the last two axes of a kernel are the input and the output channels.
-        rng: source of the random numbers.
+        shape: shape of the weight; the last two axes of a kernel are input and output channels.
+        rng: source of random numbers.
 
     Raises:
-        TypeError: the initializer is of another family.
+        TypeError: the initializer is not supported.
     """
     if isinstance(initializer, initializers.RandomUniform):
         return rng.uniform(initializer.minval, initializer.maxval, shape).astype(np.float32)
@@ -100,7 +100,7 @@ def draw(
 
 
 def _orthogonal(rng: np.random.Generator, shape: tuple[int, ...], gain: float) -> np.ndarray:
-    """Saxe et al., https://arxiv.org/abs/1312.6120; the signs of R make Q uniform."""
+    """Saxe et al., https://arxiv.org/abs/1312.6120; the signs of R make Q uniformly distributed."""
     rows, columns = math.prod(shape[:-1]), shape[-1]
     q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
     q = q * np.sign(np.diag(r))

@@ -1,7 +1,7 @@
-"""Modules between the features of any backbone and an embedding of many more dimensions.
+"""Modules that map the features of any backbone to an embedding of much higher dimension.
 
-Source: Cevikalp and Saribas, https://arxiv.org/abs/2212.11747, whose simplex needs at least as many
-dimensions as classes, less one.
+Source: Cevikalp and Saribas, https://arxiv.org/abs/2212.11747, whose simplex for N classes needs at
+least N - 1 dimensions.
 """
 
 import math
@@ -19,24 +19,24 @@ from utils import UsageError
 def project(
     backbone: keras.Model, kind: str, dimensions: int, depth: int, input_shape: Sequence[int]
 ) -> keras.Model:
-    """Put a module behind a backbone that ends in its features.
+    """Add a projection to a backbone that outputs features.
 
     Args:
-        backbone: ``models.build_network`` without a number of outputs.
+        backbone: network from ``models.build_network`` with ``num_outputs=None``.
         kind: a key of ``PROJECTIONS``.
-        dimensions: of the embedding.
-        depth: hidden layers of the module, if it has any.
-        input_shape: height, width and channels of the images.
+        dimensions: dimension of the embedding.
+        depth: number of hidden layers, for ``"dam"``.
+        input_shape: (height, width, channels) of the images.
 
     Raises:
-        UsageError: it has no feature maps, but the module needs one.
+        UsageError: the backbone lacks a feature map that the projection needs.
     """
     embedding = PROJECTIONS[kind](backbone, dimensions, depth, input_shape)
     return Network(backbone.input, embedding, name=backbone.name)
 
 
 def _dam(backbone: keras.Model, dimensions: int, depth: int, _: Sequence[int]) -> KerasTensor:
-    """Raise the dimension step by step, the dimension augmentation module; then a dense layer."""
+    """The dimension augmentation module: hidden layers of growing width, then a dense layer."""
     x = backbone.output
     for number, width in enumerate(dam_widths(x.shape[-1], dimensions, depth), start=1):
         x = _dense(x, width, f"dam{number}")
@@ -47,12 +47,12 @@ def _dam(backbone: keras.Model, dimensions: int, depth: int, _: Sequence[int]) -
 
 
 def dam_widths(features: int, dimensions: int, depth: int) -> list[int]:
-    """Return the widths of the hidden layers: growing by equal factors, never beyond the last.
+    """Return the widths of the hidden layers, which grow geometrically and never exceed the last.
 
     Args:
-        features: dimensions to start from.
-        dimensions: to arrive at.
-        depth: number of layers.
+        features: dimension of the input.
+        dimensions: dimension of the embedding.
+        depth: number of hidden layers.
     """
     widths, width = [], features
     ratio = max(dimensions / features, features / dimensions) ** (1 / max(depth, 1))
@@ -70,7 +70,7 @@ def _dense(x: KerasTensor, units: int, name: str) -> KerasTensor:
 def _linear(
     backbone: keras.Model, dimensions: int, _: int, input_shape: Sequence[int]
 ) -> KerasTensor:
-    """Replace all behind the last feature map by one dense layer on the whole of it."""
+    """Replace everything after the last feature map with a dense layer on the entire map."""
     names = [layer.name for layer in backbone.layers]
     if DENSE_ON_MAP in names:
         x = backbone.get_layer(DENSE_ON_MAP).input

@@ -1,1 +1,1 @@
-"""Files of models: saved models with their description, weights by name, exports."""
+"""Model files: saved models with their description, weights by layer name, exports."""

@@ -1,8 +1,7 @@
 """Check the architecture in a model file before Keras builds layers from it.
 
-Keras builds objects of whatever classes and functions a file names, as large as the file says. Here
-the classes have to be on a list of layers that only compute, and sizes are checked on a symbolic
-network that takes no memory.
+Keras would build objects of any class and size that a file names. Here, classes must be on a list
+of harmless layers, and sizes are checked with a symbolic network that takes no memory.
 """
 
 import json
@@ -30,7 +29,7 @@ LAYERS = frozenset(
 """Keras' layers that a model may have; a new backbone may need another one."""
 
 OPERATIONS = frozenset(("NotEqual",))
-"""Operations between layers: Keras makes the mask of an ``Embedding`` by one."""
+"""Operations between layers; Keras uses this one for the mask of an ``Embedding``."""
 
 _OTHERS = {
     "keras": ("DTypePolicy",),
@@ -49,29 +48,29 @@ _MODULES = {
 }
 _MODELS = ("Functional", "Model")
 _TENSOR = "__keras_tensor__"
-_ADDRESS = "shared_object_id"  # where an object was in memory
+_ADDRESS = "shared_object_id"  # memory address of an object
 
 _CONFIG = "config.json"
 _LARGEST = 2**23  # bytes of JSON; 200 layers have 0.7 MB
 _MOST_LAYERS = 2000
 _LARGEST_NUMBER = 2**31 - 1  # strides and the like are 32 bits wide
 _LARGEST_SIDE = 4096  # pixels
-_LARGEST_OUTPUT = 2**28  # numbers that a layer makes of one image; wrn-28-10 at 448 pixels: 2**25
+_LARGEST_OUTPUT = 2**28  # values of a layer per image; wrn-28-10 at 448 pixels has 2**25
 
 
 def read_configuration(path: str | Path) -> dict:
     """Return the configuration of the network in a model file.
 
     Raises:
-        ValueError: it is damaged, or contains what no network of this project does.
+        ValueError: it is damaged, or contains something that no network of this project does.
         Exception: the file is damaged; h5py raises almost anything.
     """
     plain = json.loads(_content(path))
     if not isinstance(plain, dict) or plain.get("class_name") not in _MODELS:
-        raise ValueError("its network is not one of layers that are connected")
+        raise ValueError("its network is not a Keras functional model")
     network = plain.get("config")
     if not isinstance(network, dict):
-        raise ValueError("it has no configuration of a network")
+        raise ValueError("it has no network configuration")
     kept = ("name", "trainable", "layers", "input_layers", "output_layers")
     network = {name: network[name] for name in kept}
     network["layers"] = _checked_layers(network["layers"])
@@ -79,7 +78,7 @@ def read_configuration(path: str | Path) -> dict:
 
 
 def input_side(path: str | Path) -> int | None:
-    """Return the side of the square images that a network of Keras 2 takes; None: not told.
+    """Return the side of the square images that a Keras 2 network takes, or None if unknown.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -100,34 +99,35 @@ def outline(network: Mapping, shape: tuple[int, ...]) -> keras.Model:
 
     Args:
         network: see ``read_configuration``.
-        shape: of the sample: height, width and channels, or the number of words.
+        shape: shape of the sample, (height, width, channels) or (words,).
 
     Raises:
-        ValueError: a layer would make too much of it, or the network takes something else.
-        Exception: the layers do not fit each other; Keras raises almost anything.
+        ValueError: the output of a layer is too large, or the network takes other samples.
+        Exception: the layers do not fit together; Keras raises almost anything.
     """
     return without_values(lambda: _outline(network, shape))
 
 
 def without_values(build: Callable[[], keras.Model]) -> keras.Model:
-    """Return the network that a function builds, with weights that take no memory."""
+    """Call a function that builds a network, with weights that take no memory."""
 
     def work() -> keras.Model:
         with keras.StatelessScope(initialize_variables=False):
             return build()
 
-    # Keras keeps a list of variables without values per thread, and would initialize them later.
+    # In a thread of its own: Keras keeps a list of uninitialized variables per thread, and would
+    # initialize them later.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(work).result()
 
 
 def _outline(network: Mapping, sample: tuple[int, ...]) -> keras.Model:
-    network = json.loads(json.dumps(network))  # from_config changes what it gets
+    network = json.loads(json.dumps(network))  # a copy, as from_config changes its argument
     inputs = [layer for layer in network["layers"] if layer["class_name"] == "InputLayer"]
     if len(inputs) != 1:
         raise ValueError(f"it has {len(inputs)} inputs")
     shape = inputs[0]["config"].get("batch_shape")
-    # Whatever the size of the images, their channels are fixed.
+    # The size of the images may be variable, but not their number of channels.
     allowed = [(None,), *((None, n) for n in sample[:2]), *((n,) for n in sample[2:])]
     taken = shape if isinstance(shape, list) else []
     if len(taken) != len(allowed) or any(n not in ns for n, ns in zip(taken, allowed, strict=True)):
@@ -136,7 +136,7 @@ def _outline(network: Mapping, sample: tuple[int, ...]) -> keras.Model:
     model = keras.Model.from_config(network)
     for layer in model.layers:
         if math.prod(layer.output.shape) > _LARGEST_OUTPUT:
-            raise ValueError(f"the layer {layer.name} makes far too much of a sample")
+            raise ValueError(f"the output of the layer {layer.name} is far too large")
     return model
 
 
@@ -155,11 +155,11 @@ def _content(path: str | Path) -> str:
 
 
 def _checked_layers(layers: object) -> list[dict]:
-    """Return the layers without what Keras would build or compile on its own.
+    """Return the layers without entries from which Keras would build or compile other objects.
 
     Raises:
-        ValueError: one is of an unknown kind, or they are not in the order of their calls, as
-            Keras writes them: it reads any other order in quadratic time.
+        ValueError: a layer is of an unknown kind, or layers are not in the order of their calls, in
+            which Keras writes them; it reads any other order in quadratic time.
     """
     if not isinstance(layers, list) or not 0 < len(layers) <= _MOST_LAYERS:
         raise ValueError("it has no layers, or far too many")
@@ -177,9 +177,9 @@ def _checked_layers(layers: object) -> list[dict]:
 
 
 def _check_objects(value: object, calls: Mapping[str, int]) -> None:
-    """Check all numbers, and that all objects Keras would build are on the list."""
+    """Check all numbers, and that all objects that Keras would build are on the list."""
     if isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
-        raise ValueError(f"a layer has the number {str(value)[:20]}, which no backend can take")
+        raise ValueError(f"a layer has the number {str(value)[:20]}, too large for any backend")
     if isinstance(value, Mapping):
         if "class_name" in value:
             _check_object(value, calls)
@@ -196,15 +196,15 @@ def _check_object(value: Mapping, calls: Mapping[str, int]) -> None:
     if kind == _TENSOR:
         layer, call, output = value["config"]["keras_history"]
         if not (isinstance(call, int) and 0 <= call < calls.get(layer, 0)) or output != 0:
-            raise ValueError(f"a layer takes what no layer before it makes: {str(layer)[:50]!r}")
+            raise ValueError(f"a layer takes its input from no earlier layer: {str(layer)[:50]!r}")
         return
     if not isinstance(kind, str) or kind not in _MODULES:
-        raise ValueError(f"it asks for {str(kind)[:50]!r}, which is no part of a network here")
-    # Files of the old format name no modules of layers.
+        raise ValueError(f"it asks for {str(kind)[:50]!r}, which no network here contains")
+    # Files in the old format do not name the modules of layers.
     registered = kind if kind in OPERATIONS else None
     if value.get("module", _MODULES[kind]) != _MODULES[kind] or (
         value.get("registered_name") not in (None, registered)
     ):
-        raise ValueError(f"it asks for {str(kind)[:50]!r} from elsewhere than Keras")
+        raise ValueError(f"it asks for {str(kind)[:50]!r} from outside of Keras")
     if not isinstance(value.get("config"), Mapping):
         raise ValueError(f"{kind} has no configuration")

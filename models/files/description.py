@@ -1,7 +1,7 @@
-"""Description of a saved model: its classes, its images or words, how it classifies.
+"""The description of a saved model: its classes, its input, and how it classifies.
 
-The description is stored inside the model's file as ``.npz``: text as JSON, class embeddings as
-arrays. Keras ignores it, so the file still loads anywhere.
+It is stored in the model file as ``.npz``, with text as JSON and class embeddings as arrays. Keras
+ignores it, so the file can be loaded anywhere.
 """
 
 import io
@@ -32,15 +32,14 @@ class Output:
     """One output of a network."""
 
     name: str  # of the layer
-    decision: str  # how scores of classes follow, a key of models.decisions.DECISIONS
-    # float32 (classes, dimensions) for decisions that compare the output with class embeddings, or
-    # None
+    decision: str  # how to classify by it, a key of models.decisions.DECISIONS
+    # float32 (classes, dimensions) if the decision compares the output with class embeddings
     class_vectors: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class ModelDescription:
-    """All that is needed to classify images or documents with a saved model."""
+    """Everything needed to classify images or documents with a saved model."""
 
     dataset: str  # name of the data set it was trained on
     labels: tuple[int, ...] | tuple[str, ...]  # original label of each class
@@ -97,8 +96,8 @@ def read_description(path: str | Path) -> ModelDescription:
     description = find_description(path)
     if description is None:
         raise UserError(
-            f"{path} does not say which classes it knows: only models that --model_dump of this "
-            "project wrote do; for those of the published code, give --architecture"
+            f"{path} does not say which classes it knows: use a model written by --model_dump of "
+            "this project, or give --architecture for one of the published code"
         )
     return description
 
@@ -130,14 +129,14 @@ def find_description(path: str | Path) -> ModelDescription | None:
 
 def _read_hdf5(path: str | Path) -> bytes | None:
     if not is_hdf5(path):
-        raise ValueError("it is no HDF5 file")
+        raise ValueError("it is not an HDF5 file")
     try:
         with open_hdf5(path) as file:
             if MEMBER not in file:
                 return None
             stored = file[MEMBER]
             if stored.dtype != np.uint8:
-                raise ValueError("its description is of another kind")
+                raise ValueError("its description has another type")
             return stored[()].tobytes()
     except Exception as error:  # h5py raises almost anything for damaged files
         raise ValueError(one_line(error)) from error
@@ -163,11 +162,11 @@ def _decode(content: bytes) -> ModelDescription:
     plain = _json(content)
     labels, class_names = _list(plain, "labels"), _list(plain, "class_names")
     if not labels or len(labels) != len(class_names):
-        raise ValueError(f"{len(labels)} labels for {len(class_names)} names of classes")
+        raise ValueError(f"{len(labels)} labels for {len(class_names)} class names")
     if not (_are(int, labels) or _are(str, labels)):
-        raise ValueError("labels are whole numbers or text")
+        raise ValueError("labels must be all whole numbers or all text")
     if not _are(str, [plain["dataset"], *class_names]):
-        raise ValueError("names are text")
+        raise ValueError("names must be text")
     outputs = _outputs(content, plain, len(labels))
     kind = _of_texts(plain) if "words" in plain else _of_images(plain)
     return ModelDescription(plain["dataset"], labels, class_names, outputs=outputs, **kind)
@@ -183,9 +182,9 @@ def _of_images(plain: Mapping) -> dict[str, object]:
 def _of_texts(plain: Mapping) -> dict[str, object]:
     words, length = _list(plain, "words"), plain["length"]
     if not _are(str, words) or len(set(words)) < len(words):
-        raise ValueError("words are texts that differ")
+        raise ValueError("words must be distinct texts")
     if not _are(int, [length]) or not 0 < length <= _MOST_WORDS:
-        raise ValueError(f"{length!r} is no number of words that are read")
+        raise ValueError(f"{length!r} is not a possible number of words")
     return {"words": words, "length": length}
 
 
@@ -195,13 +194,13 @@ def _json(content: bytes) -> dict:
         raise ValueError("its text is not stored as text")
     plain = json.loads(text.item())
     if not isinstance(plain, dict):
-        raise ValueError("its text is no JSON object")
+        raise ValueError("its text is not a JSON object")
     return plain
 
 
 def _list(plain: Mapping, name: str) -> tuple:
     if not isinstance(plain[name], list):
-        raise ValueError(f"{name} is no list")
+        raise ValueError(f"{name} is not a list")
     return tuple(plain[name])
 
 
@@ -223,7 +222,7 @@ def _outputs(content: bytes, plain: Mapping, num_classes: int) -> tuple[Output, 
 
 def _output(pair: object, vectors: np.ndarray | None, num_classes: int) -> Output:
     if not isinstance(pair, list) or len(pair) != 2 or not _are(str, pair):
-        raise ValueError("an output is a name and a decision")
+        raise ValueError("an output must be a name and a decision")
     name, decision = pair
     if decision not in DECISIONS:
         raise ValueError(f"unknown decision {decision!r}; known are: {', '.join(DECISIONS)}")

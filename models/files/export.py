@@ -1,7 +1,7 @@
-"""Export networks to ONNX and TensorFlow's SavedModel.
+"""Export networks to ONNX and TensorFlow SavedModel.
 
-An exported network takes raw pixels, (batch, height, width, channels), of fixed height and width
-and any batch size, in an input named ``image``.
+The input ``image`` of an exported network takes raw pixels, (batch, height, width, channels), with
+fixed height and width and any batch size.
 """
 
 import contextlib
@@ -30,28 +30,28 @@ if TYPE_CHECKING:
 
 INPUT, WORD_INPUT = "image", "words"
 ABOUT = Path("assets.extra", "model.json")
-"""File in a SavedModel for facts about the network; TensorFlow ignores its folder."""
+"""File in a SavedModel for facts about the network; TensorFlow ignores this folder."""
 
 SAVED_MODEL_FILES = (
     *("saved_model.pb", "fingerprint.pb", "keras_metadata.pb", "variables/variables.index"),
     *("variables/variables.data-?????-of-?????", str(ABOUT)),
 )
-"""Files of a SavedModel that may be replaced: those that are written here, which has no assets."""
+"""Files that exports write, which may therefore be replaced."""
 
 REQUIREMENTS = "requirements-export.txt"
 
 Run = Callable[[np.ndarray], dict[str, np.ndarray]]
-"""Function of images that returns all outputs of an exported network by name."""
+"""Function that maps images to all outputs of an exported network, by name."""
 
 
 def exportable(model: keras.Model, length: int | None = None) -> keras.Model:
-    """Copy a network to float32, with layers that every format can hold.
+    """Copy a network to float32, with layers that all formats support.
 
     Args:
         model: the network.
-        length: words of a document; None: it takes images.
+        length: words per document; None: the network takes images.
     """
-    # Only over a fixed number of words can a recurrent layer be unrolled.
+    # A recurrent layer can only be unrolled over a fixed number of words.
     words = keras.Input((length,), dtype="int32", name=WORD_INPUT) if length else None
     clone = keras.models.clone_model(model, words, clone_function=_exportable_layer)
     clone.set_weights(model.get_weights())
@@ -60,13 +60,13 @@ def exportable(model: keras.Model, length: int | None = None) -> keras.Model:
 
 def _exportable_layer(layer: keras.Operation) -> keras.Operation:
     if isinstance(layer, layers.Normalization) and layer.input_mean is not None:
-        # Its mean and variance are tensors outside the graph, which tf2onnx turns into inputs.
+        # Mean and variance are tensors outside the graph, which tf2onnx turns into inputs.
         mean, std = np.asarray(layer.input_mean), np.sqrt(np.asarray(layer.input_variance))
         scale, offset = (1 / std).tolist(), (-mean / std).tolist()
         return layers.Rescaling(scale, offset, name=layer.name, dtype="float32")
-    if not isinstance(layer, keras.Layer):  # the operation that makes a mask
+    if not isinstance(layer, keras.Layer):  # the operation that computes a mask
         return type(layer).from_config(layer.get_config())
-    # A loop has no counterpart that every runtime computes; the length is fixed anyway.
+    # Not all runtimes support loops; the length is fixed anyway.
     unrolled = {"unroll": True} if isinstance(layer, layers.RNN) else {}
     return type(layer).from_config(layer.get_config() | {"dtype": "float32"} | unrolled)
 
@@ -84,8 +84,8 @@ def with_pixel_input(
     Args:
         image: the float32 input of a network.
         outputs: tensors computed from it, by name.
-        size: height and width of the images, which is fixed then.
-        dtype: of the pixels.
+        size: fixed height and width of the images.
+        dtype: type of the pixels.
     """
     pixels = keras.Input((size, size, image.shape[-1]), dtype=dtype, name=INPUT)
     network = keras.Model(image, dict(outputs))
@@ -93,7 +93,7 @@ def with_pixel_input(
 
 
 class Format(NamedTuple):
-    """An export format: libraries besides the project's own, and what claims, writes, runs it."""
+    """An export format: the libraries it needs, and functions to claim, write and load it."""
 
     libraries: tuple[str, ...]
     claim: Callable[[str, Path, bool], None]
@@ -102,7 +102,7 @@ class Format(NamedTuple):
 
 
 def check_export(kind: str, option: str, path: Path, overwrite: bool) -> None:
-    """Claim the path of an export, and refuse what cannot work before a model is loaded.
+    """Claim the path of an export, and check what is possible before a model is loaded.
 
     ``kind`` is a key of ``FORMATS``; see ``storage.outputs.claim`` for the rest.
 
@@ -119,7 +119,7 @@ def check_export(kind: str, option: str, path: Path, overwrite: bool) -> None:
         )
     if keras.backend.backend() != "tensorflow":
         raise UsageError(
-            f"--format {kind} needs the backend TensorFlow, not {keras.backend.backend()}: "
+            f"--format {kind} needs the TensorFlow backend, not {keras.backend.backend()}: "
             "set KERAS_BACKEND=tensorflow"
         )
 
@@ -136,14 +136,15 @@ def export(
 
     Args:
         kind: a key of ``FORMATS``.
-        model: as ``with_pixel_input`` returns it.
-        path: what to write.
-        facts: about the network, kept in the file; anything that JSON can hold.
-        opset: version of ONNX's operators, 13 to 18.
-        check: raises UserError if the result is not good enough.
+        model: network from ``with_pixel_input``, or a text network with named outputs.
+        path: file or folder to write.
+        facts: JSON values about the network to store with it.
+        opset: version of the ONNX operator set, 13 to 18.
+        check: raises UserError if the result is not accurate enough.
 
     Raises:
-        UserError: the network cannot be converted, or the file not be written.
+        UserError: the network cannot be converted, the result is refused, or the file cannot be
+            written.
     """
     chosen = FORMATS[kind]
     with replacing(path.absolute()) as final, _named_in_utf_8(final) as temporary, _quiet():
@@ -174,7 +175,7 @@ def _write_onnx(model: keras.Model, path: Path, facts: Mapping[str, object], ops
 
 
 def _name_outputs(graph: "onnx.GraphProto", names: list[str]) -> None:
-    """Give the outputs their names, in this order: TensorFlow sorts the keys of dictionaries."""
+    """Rename and reorder the outputs, since TensorFlow sorts the keys of dictionaries."""
     new = {output.name: name for output, name in zip(graph.output, sorted(names), strict=True)}
     graph.output.sort(key=lambda output: names.index(new[output.name]))
     for output in graph.output:
@@ -248,8 +249,8 @@ def _claim_saved_model(option: str, path: Path, overwrite: bool) -> None:
             raise UsageError(f"{option} {path}: is a folder with something else in it")
         if foreign := _not_of_a_saved_model(path):
             raise UsageError(
-                f"{option} {path}: has files that are not of a SavedModel, like {foreign[0]}; "
-                "move them away or name another folder"
+                f"{option} {path}: has files that do not belong to a SavedModel, like "
+                f"{foreign[0]}; move them away or choose another folder"
             )
     check_folder(option, path.parent)
     hold(option, path)
@@ -257,7 +258,7 @@ def _claim_saved_model(option: str, path: Path, overwrite: bool) -> None:
 
 
 def _not_of_a_saved_model(path: Path) -> list[str]:
-    """Return the files in a folder, relative to it, that are no part of a SavedModel."""
+    """Return the files in a folder, relative to it, that do not belong to a SavedModel."""
     found = (item for item in path.rglob("*") if item.is_symlink() or not item.is_dir())
     names = sorted(str(item.relative_to(path)) for item in found)
     return [name for name in names if not any(fnmatch(name, own) for own in SAVED_MODEL_FILES)]
@@ -265,7 +266,7 @@ def _not_of_a_saved_model(path: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _named_in_utf_8(path: Path) -> Iterator[Path]:
-    """Yield the path itself or, if TensorFlow cannot take its bytes, one that is moved there."""
+    """Yield the path or, if it is not UTF-8 as TensorFlow requires, one that is moved there."""
     try:
         os.path.abspath(path).encode()
         folder = contextlib.nullcontext()
@@ -279,7 +280,7 @@ def _named_in_utf_8(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the converters' own warnings, and TensorFlow's of retracing during the check."""
+    """Silence warnings of the converters, and TensorFlow's about retracing during the check."""
     levels = {logger: logger.level for logger in map(logging.getLogger, ("tf2onnx", "tensorflow"))}
     try:
         with warnings.catch_warnings(action="ignore"):

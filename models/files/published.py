@@ -1,8 +1,8 @@
-"""Model files of the published code: the network is built anew, its weights are read by name.
+"""Model files of the published code: the network is rebuilt, and its weights are loaded by name.
 
-Such a file has a network of Keras 2 with a Lambda layer, which is not read: what heads there are
-follows from the names of the layers, and their sizes from the shapes of the weights. What the file
-does not say at all, ``Facts`` have to.
+The Keras 2 network in such a file has a Lambda layer and is not read. Instead, layer names show
+which heads it has, and the shapes of weights their sizes. ``Facts`` provide what is not in the
+file.
 """
 
 import logging
@@ -25,16 +25,16 @@ from utils import UsageError, UserError, listing
 logger = logging.getLogger(__name__)
 
 _CLASSIFIERS = ("prob", "fc1000")
-_DENSENET = "dense_1"  # the last layer of DenseNets, whatever it is for
+_DENSENET = "dense_1"  # the last layer of DenseNets, classifier or embedding
 _DECISIONS = {"l2norm": "dot", "softmax": "largest", None: "distance"}
-"""Decision that compares an embedding with class embeddings, by its normalization."""
+"""Decision rules for comparing an embedding with class embeddings, by its normalization."""
 _MOST = 1_000_000  # classes, dimensions and so on
 _UNNAMED = re.compile(r"batch_normalization(_\d+)?")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts that a file of the published code does not hold."""
+    """Facts about a model that are missing in files of the published code."""
 
     architecture: str  # name of the network
     dataset: str  # name of the data set it was trained on
@@ -57,7 +57,7 @@ class _Heads:
 
     dimensions: int | None  # of the embedding; None: a plain classifier
     normalization: str | None  # of the embedding, a key of NORMALIZATIONS
-    classes: int | None  # that the classifier tells apart; None: there is no classifier
+    classes: int | None  # of the classifier; None: there is none
     classifier: str = "prob"  # name of its layer
 
 
@@ -92,18 +92,18 @@ def read_or_describe(path: Path, facts: Facts | None) -> ModelDescription:
 def describe(path: Path, facts: Facts) -> ModelDescription:
     """Describe the model in a file of the published code.
 
-    An embedding is compared with class embeddings by dot product where it is normalized, otherwise
-    by Euclidean distance; a softmax by the largest element of each. Without class embeddings, they
-    are taken for one-hot.
+    An embedding is compared with class embeddings by dot product if it is L2-normalized, by the
+    largest element if it passes a softmax, and otherwise by Euclidean distance. Without class
+    embeddings, one-hot ones are assumed.
 
     Raises:
-        UsageError: the file has another number of classes or dimensions than the facts.
+        UsageError: the facts have another number of classes or dimensions than the file.
         UserError: the file cannot be read.
     """
     heads = _heads(path, facts)
     labels = facts.labels if facts.labels is not None else range(heads.classes or heads.dimensions)
     if heads.classes not in (None, len(labels)):
-        raise UsageError(f"{path} tells {heads.classes} classes apart, not {len(labels)}")
+        raise UsageError(f"{path} distinguishes {heads.classes} classes, not {len(labels)}")
     outputs = [_embedding_output(path, heads, facts, len(labels))] if heads.dimensions else []
     if heads.classes:
         outputs.append(Output(heads.classifier, "output"))
@@ -127,12 +127,12 @@ def _embedding_output(path: Path, heads: _Heads, facts: Facts, classes: int) -> 
                 "give the class embeddings with --classes_from"
             )
         if not heads.classes:
-            logger.warning("%s: without --classes_from, its embedding is taken for one-hot", path)
+            logger.warning("%s: without --classes_from, assuming one-hot class embeddings", path)
         return Output(name, "output")
     if facts.vectors.shape[1] != heads.dimensions:
         raise UsageError(
-            f"the embedding in {path} has {heads.dimensions} dimensions, the class embeddings have "
-            f"{facts.vectors.shape[1]}"
+            f"the embedding in {path} has {heads.dimensions} dimensions, but the class embeddings "
+            f"have {facts.vectors.shape[1]}"
         )
     return Output(name, _DECISIONS[heads.normalization], facts.vectors)
 
@@ -154,8 +154,8 @@ def _heads(path: Path, facts: Facts) -> _Heads:
         if classes or normalization or facts.vectors is not None:
             return _Heads(size, normalization, classes)
         return _Heads(None, None, size, _DENSENET)
-    # CIFAR ResNets may end in pooled channels. Only the batch normalization of a classifier on
-    # these has no name of its own there.
+    # CIFAR ResNets may use pooled features as the embedding. An unnamed batch normalization then
+    # shows that there is a classifier on top.
     has_names = family == "models.backbones.cifar_resnet"
     on_embedding = has_names and any(_UNNAMED.fullmatch(name) for name in shapes)
     if classifier and not normalization and not on_embedding:
@@ -170,8 +170,8 @@ def _rebuilt(path: Path, facts: Facts) -> keras.Model:
     heads = _heads(path, facts)
     if heads.dimensions and check_architecture(facts.architecture).endswith("imagenet_resnet"):
         raise UsageError(
-            f"--architecture {facts.architecture}: embeddings of the published network pass a "
-            "softmax, that of this project does not"
+            f"--architecture {facts.architecture}: the published network applies softmax to "
+            "embeddings, but this project's does not"
         )
     report = compare_weights(without_values(lambda: _network(heads, facts)), path)
     if unfilled := report.unfilled:

@@ -1,4 +1,4 @@
-"""Save and load whole models and weights; weights are matched by the names of layers."""
+"""Save and load models and weights; weights are matched by layer name."""
 
 import re
 from collections.abc import Mapping
@@ -29,30 +29,29 @@ Shape = tuple[int, ...] | None
 class LoadReport:
     """Outcome of loading weights, by layer name."""
 
-    loaded: list[str] = field(default_factory=list)  # layers that got their weights from the file
-    # Layers that have weights, but not in the file
+    loaded: list[str] = field(default_factory=list)  # layers whose weights were loaded
+    # Layers with weights that are not in the file
     missing: list[str] = field(default_factory=list)
-    # Layers whose weights have another shape in the file: the name, then the first pair of shapes
-    # that differ, model and file; None where one has fewer arrays
+    # Layers whose weights have another shape in the file: name, and the first pair of shapes that
+    # differ, in model and file; None if one has fewer arrays
     mismatched: list[tuple[str, Shape, Shape]] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)  # layers that only the file has
 
     @property
     def unfilled(self) -> list[str]:
-        """Layers that keep their weights."""
+        """Layers whose weights were not loaded."""
         return [*self.missing, *(name for name, *_ in self.mismatched)]
 
 
 def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
     """Load weights into the layers whose names are in a file.
 
-    Layers that the file lacks, or has in another shape, keep their weights; all do if the file
-    turns out to be damaged. See ``models.files.weights.open_weights`` for the formats. In files of
-    the published code, the batch normalization of the classifier has a number instead of a name,
-    see ``_with_prob_bn``.
+    Layers that are missing in the file or have another shape keep their weights, and so do all if
+    the file is damaged. See ``models.files.weights.open_weights`` for the formats. In files of the
+    published code, the classifier's batch normalization is unnamed, see ``_with_prob_bn``.
 
     Raises:
-        UserError: the file cannot be read, holds no weights, or those of a training that diverged.
+        UserError: the file cannot be read, has no weights, or its training diverged.
     """
     with open_weights(path) as stored:
         stored = _with_prob_bn(model, stored)
@@ -89,11 +88,11 @@ def _compared(model: keras.Model, stored: Mapping[str, list[Weight]]) -> LoadRep
 
 
 def _with_prob_bn(model: keras.Model, stored: dict[str, list[Weight]]) -> dict[str, list[Weight]]:
-    """Give the classifier's batch normalization in a file of Keras 2 its name here.
+    """Rename the classifier's batch normalization in a Keras 2 file to its name here.
 
-    Keras 2 numbers layers without a name in the order in which they were made:
-    ``batch_normalization_1`` where the backbone has names, ``batch_normalization_100`` behind the
-    99 of a DenseNet, and more where a network was built before in the same process.
+    Keras 2 numbers unnamed layers in order of creation: ``batch_normalization_1`` if all layers of
+    the backbone are named, ``batch_normalization_100`` after the 99 of a DenseNet, and higher if
+    the same process built another network before.
     """
     names = {layer.name for layer in model.layers}
     if PROB_BN not in names or PROB_BN in stored or "prob" not in stored:
@@ -120,23 +119,23 @@ def _first_difference(layer: keras.Layer, stored: list[Weight]) -> tuple[Shape, 
 
 
 def check_model_path(path: str | Path) -> None:
-    """Raise UsageError unless the suffix is one that ``save_model`` writes."""
+    """Raise UsageError unless ``save_model`` supports the suffix."""
     check_suffix("cannot save a model as", path, (".keras", ".h5"))
 
 
 def check_weights_path(path: str | Path) -> None:
-    """Raise UsageError unless the suffix is the one that ``save_weights`` writes."""
+    """Raise UsageError unless ``save_weights`` supports the suffix."""
     check_suffix("cannot save weights as", path, (".h5",))
 
 
 def save_model(
     model: keras.Model, path: str | Path, description: ModelDescription | None = None
 ) -> None:
-    """Save architecture and weights; ``keras.models.load_model`` reads the file anywhere.
+    """Save architecture and weights, so that ``keras.models.load_model`` can load them anywhere.
 
-    Optimizer, loss and metrics are left out: they may not exist where the model is loaded. The path
-    ends in ``.keras`` or, for the old HDF5 format, in ``.h5``; the description is for
-    ``load_model`` here.
+    Optimizer, loss and metrics are left out, as they may not exist where the model is loaded. The
+    path ends in ``.keras`` or, for the old HDF5 format, ``.h5``. The description is for this
+    project's ``load_model``.
     """
     check_model_path(path)
     # Keras warns that .h5 is a legacy format, which the user asked for.
@@ -144,15 +143,14 @@ def save_model(
         _uncompiled(model).save(temporary)
         if description:
             attach(description, temporary)
-        if temporary.suffix == ".h5":  # archives have checksums of their own
+        if temporary.suffix == ".h5":  # .keras archives have their own checksums
             _seal(temporary)
 
 
 def load_model(path: str | Path) -> tuple[keras.Model, ModelDescription]:
     """Load a model that ``save_model`` wrote with a description.
 
-    Nothing in the file is executed, whatever it contains, and no network is built that has more
-    weights than the file.
+    Nothing in the file is executed, and no network is built that has more weights than the file.
 
     Raises:
         UserError: the file is missing, damaged, or has no description.
@@ -193,17 +191,17 @@ def _check_fit(model: keras.Model, description: ModelDescription, path: str | Pa
 
 
 def _check_words(model: keras.Model, description: ModelDescription, path: str | Path) -> None:
-    """Raise UserError unless there is a vector for each number of a word."""
+    """Raise UserError unless there is a word vector for each word number."""
     behind = next((layer for layer in model.layers if layer.weights), None)
-    rows = len(description.words) + 2  # no word, and unknown ones
+    rows = len(description.words) + 2  # two more for padding and unknown words
     if not isinstance(behind, keras.layers.Embedding) or behind.input_dim != rows:
-        raise UserError(f"{path} does not have vectors of the {rows - 2} words it describes")
+        raise UserError(f"{path} does not have vectors for the {rows - 2} words it describes")
 
 
 def save_weights(model: keras.Model, path: str | Path) -> None:
-    """Save the weights in the format of Keras 3, in a file whose name ends in ``.h5``."""
+    """Save the weights in Keras 3 format to a file whose name ends in ``.h5``."""
     check_weights_path(path)
-    # Keras accepts no other ending than .weights.h5, so it gets one before the file is renamed.
+    # Keras requires the suffix .weights.h5, so the file is renamed afterwards.
     with replacing(path, ".weights.h5") as temporary:
         _uncompiled(model).save_weights(temporary)
         _seal(temporary)
@@ -215,5 +213,5 @@ def _seal(path: Path) -> None:
 
 
 def _uncompiled(model: keras.Model) -> keras.Model:
-    # In this order: cloning a compiled model would clone its optimizer too.
+    # Copy first: cloning a compiled model would clone its optimizer, too.
     return with_plain_layers(keras.Model(model.input, model.output, name=model.name))

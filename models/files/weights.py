@@ -1,6 +1,6 @@
-"""Read weights from the files of Keras 2 and Keras 3, layer by layer.
+"""Read weights from Keras 2 and Keras 3 files, layer by layer.
 
-Only arrays are read: nothing that a file contains is executed, and no layer is built from it.
+Only arrays are read; nothing in a file is executed, and no layers are built from it.
 """
 
 import contextlib
@@ -40,25 +40,24 @@ class Weight:
 
 @contextlib.contextmanager
 def open_weights(path: str | Path) -> Iterator[dict[str, list[Weight]]]:
-    """Open a file of weights, whatever its suffix.
+    """Open a file of weights, regardless of its suffix.
 
-    The formats are the HDF5 files of Keras 2 (weights alone or a whole model), the weights files
-    of Keras 3 and its ``.keras`` archives.
+    Supported are HDF5 files of Keras 2 (weights or whole models), and weights files and ``.keras``
+    archives of Keras 3.
 
     Yields:
-        The weights of each layer that has any, by layer name, in the order of the layer's own
-        list.
+        The weights of each layer that has any, by layer name, in the order of ``layer.weights``.
 
     Raises:
-        UserError: the file is missing, damaged or of another format; also when an array turns
-            out to be damaged while it is read.
+        UserError: the file is missing, damaged or in another format; also if an array turns out to
+            be damaged when it is read in the ``with`` block.
     """
     with _open(path) as file:
         yield _layers(file, path)
 
 
 def layer_names(path: str | Path) -> set[str]:
-    """Return the names of all layers in a file of Keras 2, also of those without weights.
+    """Return the names of all layers in a Keras 2 file, including those without weights.
 
     Raises:
         UserError: the file is missing, damaged or of another format.
@@ -72,7 +71,7 @@ def layer_names(path: str | Path) -> set[str]:
 
 @contextlib.contextmanager
 def _open(path: str | Path) -> Iterator[h5py.File]:
-    """Open the HDF5 file, and tell what goes wrong in the block as a UserError."""
+    """Open the HDF5 file, and turn all errors in the ``with`` block into UserErrors."""
     try:
         with open_hdf5(path, _member(path)) as file:
             check_seal(file)
@@ -86,7 +85,7 @@ def _open(path: str | Path) -> Iterator[h5py.File]:
 
 
 def _member(path: str | Path) -> str | None:
-    """Return the member of an archive that is the HDF5 file; None: the file itself is one."""
+    """Return the HDF5 member of an archive, or None if the file itself is HDF5."""
     if is_hdf5(path):
         return None
     if not is_zip(path):
@@ -100,7 +99,7 @@ def _layers(file: h5py.File, path: str | Path) -> dict[str, list[Weight]]:
         return _keras_2_layers(root)
     if "layers" in file:
         return _keras_3_layers(file, path)
-    raise UserError(f"{path} is an HDF5 file, but holds no weights of a Keras model")
+    raise UserError(f"{path} is an HDF5 file, but has no weights of a Keras model")
 
 
 def _keras_2_layers(root: h5py.Group) -> dict[str, list[Weight]]:
@@ -112,11 +111,11 @@ def _keras_2_layers(root: h5py.Group) -> dict[str, list[Weight]]:
 
 
 def _keras_3_layers(file: h5py.File, path: str | Path) -> dict[str, list[Weight]]:
-    """Keras 3 names groups by class, e.g. conv2d_1; the layer's name is an attribute."""
+    """Keras 3 names groups after classes, e.g. conv2d_1; the layer's name is an attribute."""
     layers = {}
     for key in file["layers"]:
         own = variables = file[f"layers/{key}/vars"]
-        if f"layers/{key}/cell" in file:  # which a recurrent layer has its weights in
+        if f"layers/{key}/cell" in file:  # recurrent layers have their weights in the cell
             variables = file[f"layers/{key}/cell/vars"]
         if not len(variables):
             continue
@@ -133,7 +132,7 @@ def _names(group: h5py.Group, attribute: str) -> list[str]:
 
 
 def _attributes(group: h5py.Group, attribute: str) -> list[str]:
-    """Return the names of a list's parts: Keras splits a long one into ``attribute0`` …"""
+    """Return the attributes that hold a list; Keras splits long lists into ``attribute0`` …"""
     parts = [attribute] if attribute in group.attrs else []
     while f"{attribute}{len(parts)}" in group.attrs:
         parts.append(f"{attribute}{len(parts)}")

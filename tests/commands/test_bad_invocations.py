@@ -143,13 +143,17 @@ FOR_EMBEDDINGS = [
     ("--embedding onehot --cls_weight 0.1 --cls_base 99", USAGE, "99"),
     ("--embedding onehot --embedding_dim 20", USAGE, "--embedding_dim"),
     ("--embedding simplex --embedding_dim 0", USAGE, "--embedding_dim"),
-    ("--embedding simplex --embedding_dim 8", USAGE, "10 classes need a simplex in at least 9"),
+    ("--embedding simplex --embedding_dim 8", USAGE, "a simplex for 10 classes needs at least 9"),
     ("--embedding simplex --embedding_scale 0", USAGE, "above 0"),
     ("--embedding simplex-centred", USAGE, "the embedding has 8"),  # features of the network
     ("--embedding simplex --embedding_scale 5", USAGE, "--loss inv_corr compares directions"),
     ("--embedding simplex --embedding_dim 9 --loss softmax_corr", USAGE, "--loss softmax_corr"),
     ("--embedding onehot --projection_layers 2", USAGE, "--projection dam"),
-    ("--embedding simplex --projection dam --embedding_dim 8", USAGE, "10 classes need a simplex"),
+    (
+        "--embedding simplex --projection dam --embedding_dim 8",
+        USAGE,
+        "a simplex for 10 classes needs",
+    ),
     ("--embedding onehot --background empty", USAGE, "--background is for --loss dsc_open"),
     *[
         (f"--embedding simplex --loss dsc_open --margin 1 --background {source}", USAGE, named)

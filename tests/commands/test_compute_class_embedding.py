@@ -221,7 +221,7 @@ def test_training_takes_shipped_embeddings_by_name(folder):
         "--dataset CUB --data_root cub --target_size 16 --crop_size 16 --architecture tiny "
         "--embedding cub_deep --epochs 1 --batch_size 4 --no_progress --feature_dump f.npz",
     )
-    said = "197 of the 200 class embeddings are for classes that CUB here does not have"
+    said = "197 of the 200 class embeddings are left out: CUB does not have their classes"
     assert said in outcome.err and len(load_class_embeddings("cub_deep").labels) == 200
     with np.load("f.npz", allow_pickle=False) as file:
         assert file["features"].shape[1] == 200

@@ -75,4 +75,4 @@ def test_networks_without_them_are_refused_before_data_are_read(command, more):
     outcome = run(command, f"--dataset CUB --data_root nowhere --fconv {more}")
 
     assert outcome.status == 2
-    assert outcome.err.splitlines()[-1].endswith("--fconv: simple is no residual network")
+    assert outcome.err.splitlines()[-1].endswith("--fconv: simple is not a residual network")

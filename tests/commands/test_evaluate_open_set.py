@@ -193,7 +193,7 @@ def test_a_published_split_with_unknown_classes_of_another_data_set(folder, tmp_
         ("--known other.txt --model first.keras", "knows 4 classes, 0, 1, 3, 7; those of other"),
         ("--known missing.txt --model first.keras", "missing.txt"),
         ("--model all.keras", "knows all 10 classes of Digits-sub5, so none is unknown"),
-        ("--model bare.keras", "bare.keras does not say which classes it knows: only models"),
+        ("--model bare.keras", "bare.keras does not say which classes it knows: use a model"),
         ("--model first.keras --scores similarity", "it has no score similarity, but probability"),
         ("--model first.keras --neighbors 21", "21 nearest neighbors are more than the 20"),
         (

@@ -189,9 +189,9 @@ def test_dense_layers_on_maps_are_never_harmonic():
 @pytest.mark.parametrize(
     ("name", "options", "told"),
     [
-        ("simple", (True, False, None), "--fconv: simple is no residual network"),
-        ("gru", (False, True, None), "--harmonic: gru is no residual network"),
-        ("iresnet-50", (True, False, None), "--fconv: iresnet-50 has features of a last map"),
+        ("simple", (True, False, None), "--fconv: simple is not a residual network"),
+        ("gru", (False, True, None), "--harmonic: gru is not a residual network"),
+        ("iresnet-50", (True, False, None), "--fconv: iresnet-50 needs a last feature map"),
         ("rn18", (True, False, 2), "--harmonic_level 2 needs --harmonic"),
         ("rn18", (False, True, 6), "--harmonic_level 6: levels are 1 to 5"),
     ],

@@ -29,7 +29,7 @@ def needs(kind: str) -> pytest.MarkDecorator:
     missing = [
         name for name in export.FORMATS[kind].libraries if importlib.util.find_spec(name) is None
     ]
-    reason = f"not installed: {', '.join(missing)}" if missing else "needs the backend TensorFlow"
+    reason = f"not installed: {', '.join(missing)}" if missing else "needs the TensorFlow backend"
     return pytest.mark.skipif(bool(missing) or not TENSORFLOW, reason=reason)
 
 
@@ -215,7 +215,7 @@ def test_a_saved_model_replaces_nothing_but_its_like(tmp_path):
     theirs = ("notes.txt", "assets/words.txt", "assets.extra/notes.txt")
     for foreign in (*theirs, "variables/notes.txt", "variables/variables.mine"):
         (path / foreign).touch()
-        with pytest.raises(UsageError, match=f"not of a SavedModel, like {foreign}"):
+        with pytest.raises(UsageError, match=f"do not belong to a SavedModel, like {foreign}"):
             check("--out", path, True)
         (path / foreign).unlink()
     (path / "variables" / "variables.data-00001-of-00002").touch()
