@@ -80,7 +80,7 @@ FULL = Size(
 )
 _DIGITS = "--dataset Digits-sub5 --architecture simple --batch_size 25 --repeats 1"
 TINY = Size(
-    (Case("simple", 32, 4),), None, _DIGITS, f"{_DIGITS} --embedding onehot", rounds=2, steps=2
+    (Case("resnet-32", 32, 4),), None, _DIGITS, f"{_DIGITS} --embedding onehot", rounds=2, steps=2
 )
 
 

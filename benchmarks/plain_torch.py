@@ -1,4 +1,4 @@
-"""The two networks of the benchmark in plain PyTorch, and their training step.
+"""The networks of the benchmark in plain PyTorch, and their training step.
 
 Written as a user of PyTorch would: its own layers, channels last, autocast, and the L2 penalty as
 the optimizer's ``weight_decay``. Layers have the names of those in ``models``, so that weights can
@@ -6,6 +6,7 @@ be copied.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ EPSILON, MOMENTUM = 1e-3, 0.01
 
 
 class Network(nn.Module):
-    """Base class of both networks: layers by name; pixels 0..255 to logits.
+    """Base class of the networks: layers by name; pixels 0..255 to logits.
 
     Args:
         mean: of all channels.
@@ -54,7 +55,7 @@ class Network(nn.Module):
 
 
 class CifarResNet(Network):
-    """resnet-110-wfc as a classifier."""
+    """resnet-110-wfc as a classifier, or resnet-32 with fewer blocks and channels."""
 
     decay = CIFAR_DECAY
 
@@ -137,7 +138,11 @@ class ResNet50(Network):
         return self.normalized(x, f"res{name}", f"bn{name}")
 
 
-NETWORKS = {"resnet-110-wfc": CifarResNet, "resnet-50": ResNet50}
+NETWORKS = {
+    "resnet-32": partial(CifarResNet, blocks=5, channels=(16, 32, 64)),
+    "resnet-110-wfc": CifarResNet,
+    "resnet-50": ResNet50,
+}
 
 
 def copy_weights(network: Network, weights: dict[str, list[np.ndarray]]) -> None:

@@ -55,9 +55,9 @@ def test_same_parameters_and_outputs(name, size):
 
 
 def test_a_step_changes_the_weights_alike():
-    from benchmarks.plain_torch import CifarResNet, copy_weights, training_step
+    from benchmarks.plain_torch import NETWORKS, copy_weights, training_step
 
-    ours, theirs = build_backbone("resnet-32", 10, **OPTIONS), CifarResNet(10, 5, (16, 32, 64))
+    ours, theirs = build_backbone("resnet-32", 10, **OPTIONS), NETWORKS["resnet-32"](10)
     initialize(ours, 0)
     copy_weights(theirs, weights(ours))
     images = RNG.integers(0, 256, (20, 16, 16, 3), np.uint8)
@@ -67,7 +67,7 @@ def test_a_step_changes_the_weights_alike():
     ours.compile(build_optimizer(0.1), jit_compile=False, **arguments)
     loss = ours.train_on_batch(images, labels)[0]
     assert training_step(theirs)(images, labels) == pytest.approx(loss - penalty, abs=1e-4)
-    expected, found = CifarResNet(10, 5, (16, 32, 64)), dict(theirs.named_parameters())
+    expected, found = NETWORKS["resnet-32"](10), dict(theirs.named_parameters())
     copy_weights(expected, weights(ours))
     for name, value in expected.named_parameters():
         theirs_now = found[name].detach().numpy()
