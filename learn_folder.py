@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import export_model
 import report
-from cli import arguments, console, host_options
+from cli import arguments, console, host_options, learning
 from cli.arguments import user_path
 from cli.folder_options import (
     BATCHES,
@@ -291,7 +291,7 @@ def _train(plan: Plan, best: Trial) -> None:
     accuracy = 100 * best.accuracies[-1]
     results.info("Winner, %.1f %% of the held-out images: %s", accuracy, best.candidate.title)
     logger.info("Training it on all training images: about %.1f min", _minutes(plan, best))
-    command.learn(own)
+    learning.start(command.learn, own)
     for path in plan.out.glob("snapshot.h5*"):
         path.unlink()
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from cli import (
     arguments,
@@ -39,24 +40,33 @@ def build_parser(
     return parser
 
 
+def start(learn: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
+    """Check the options and train, supervising the processes on other machines, if any.
+
+    Args:
+        learn: the command's function.
+        args: its options.
+
+    Raises:
+        UsageError: options do not fit.
+    """
+    augmentation_options.check_augmentation_options(args)
+    training_options.check_model_options(args)
+    from training.parallel import hosts
+
+    with hosts.together():
+        learn(args)
+
+
 def run(
     parser: argparse.ArgumentParser,
     learn: Callable[[argparse.Namespace], None],
     argv: Sequence[str] | None,
 ) -> int:
     """Run a training command, possibly on several machines, and return its exit status."""
-
-    def learn_together(args: argparse.Namespace) -> None:
-        augmentation_options.check_augmentation_options(args)
-        training_options.check_model_options(args)
-        from training.parallel import hosts
-
-        with hosts.together():
-            learn(args)
-
     return console.run(
         parser,
-        learn_together,
+        partial(start, learn),
         argv,
         prepare=host_options.start_devices,
         in_child=host_options.several,
