@@ -9,7 +9,7 @@ a given file is nearest.
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,6 +103,10 @@ def _add_method_options(group) -> None:
         "scale feature vectors to unit length (SVM, centroids); otherwise the SVM divides each "
         "feature by its largest absolute value in training",
     )
+    _add_svm_options(add)
+
+
+def _add_svm_options(add: Callable) -> None:
     add(
         "--C",
         type=non_negative_float,

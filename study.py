@@ -31,30 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="run: folder for the trainings (default: runs/NAME); report: folder to read results "
         "from and write the report to (default: the results stored in the project)",
     )
-    run = parser.add_argument_group("run")
-    run.add_argument(
-        "--scale",
-        choices=SCALES,
-        default="reduced",
-        help="as published, or small enough for CPUs",
-    )
-    add_data_root_option(run)
-    run.add_argument(
-        "--finetune",
-        type=user_path,
-        metavar="FILE",
-        help="ILSVRC weights for the fine-tuned networks, which are left out otherwise",
-    )
-    run.add_argument(
-        "--only",
-        nargs="+",
-        default=[],
-        metavar="PATTERN",
-        help="run only trials whose names match, e.g. CUB_xent_*_seed0",
-    )
-    run.add_argument(
-        "--dry_run", action="store_true", help="only print the commands of the missing trials"
-    )
+    _add_run_options(parser.add_argument_group("run"))
     add_machine_options(parser.add_argument_group("machines"))
     parser.add_argument_group("report").add_argument(
         "--store",
@@ -62,6 +39,31 @@ def build_parser() -> argparse.ArgumentParser:
         help="add the results in --out to those stored in the project",
     )
     return parser
+
+
+def _add_run_options(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--scale",
+        choices=SCALES,
+        default="reduced",
+        help="as published, or small enough for CPUs",
+    )
+    add_data_root_option(group)
+    add(
+        "--finetune",
+        type=user_path,
+        metavar="FILE",
+        help="ILSVRC weights for the fine-tuned networks, which are left out otherwise",
+    )
+    add(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="PATTERN",
+        help="run only trials whose names match, e.g. CUB_xent_*_seed0",
+    )
+    add("--dry_run", action="store_true", help="only print the commands of the missing trials")
 
 
 def study(args: argparse.Namespace) -> None:

@@ -109,6 +109,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         "weights of the best epoch; needs --val_fraction, --folds or validation images",
     )
     _add_optimizer_options(add)
+    _add_averaging_options(add)
     add(
         "--top_k_acc",
         type=positive,
@@ -158,6 +159,9 @@ def _add_optimizer_options(add: Callable) -> None:
         "decoupled, subtract D times the learning rate times the weights; in addition to the "
         "network's own penalties",
     )
+
+
+def _add_averaging_options(add: Callable) -> None:
     add(
         "--accumulate",
         type=positive,
