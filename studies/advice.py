@@ -2,12 +2,11 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 
 from datasets.names import parse_name
-from studies.choice import Outcome, outcome
+from studies.choice import Outcome, alike, best_outcome
 from studies.report import PROTOCOL_NAMES, SIGNIFICANT, accuracy, welch
-from studies.results import STORED, Runs, read_runs, runs_of
+from studies.results import STORED, Run, read_runs
 from studies.study import NAMES, Part, load
 from studies.tables import markdown
 from sweeping.grid import PROTOCOLS
@@ -25,15 +24,16 @@ _ELSEWHERE = ("table-", "figure-2", "overfitting", "dsc-", "open-set", "verifica
 
 
 def advice() -> list[str]:
-    """Return a row per size and data set on which cross-entropy and another loss were run.
+    """Return a row per data set, size and protocol, where cross-entropy has a rival.
 
-    Of two protocols the row has that which takes nothing from the test samples, if it was run.
+    Where parts of a study have other rates for the same training, each loss has its best.
 
     Raises:
         UserError: stored results are damaged.
     """
-    rows = dict.fromkeys(row for part, runs in _parts() for row in _rows(part, runs))
-    return markdown(_HEADER, [[str(cell) for cell in row] for row in sorted(rows)], 3)
+    rows = dict.fromkeys(row for name in NAMES for row in _rows(name))
+    ordered = sorted(rows, key=lambda row: (row[0], row[1], row[-1]))
+    return markdown(_HEADER, [[str(cell) for cell in row] for row in ordered], 3)
 
 
 def best_losses(found: Mapping[str, Outcome]) -> list[str]:
@@ -48,29 +48,27 @@ def best_losses(found: Mapping[str, Outcome]) -> list[str]:
     return [loss for loss in values if loss == best or p[loss] is None or p[loss] >= SIGNIFICANT]
 
 
-def _parts() -> Iterator[tuple[Part, Runs]]:
-    for name in NAMES:
-        if not name.startswith(_ELSEWHERE):
-            runs = read_runs(STORED / name)
-            yield from ((part, runs_of(runs, part)) for part in load(name).reduced)
+def _rows(study: str) -> Iterator[tuple[str | int, ...]]:
+    if study.startswith(_ELSEWHERE):
+        return
+    runs = read_runs(STORED / study)
+    for parts in alike(load(study).reduced):
+        for dataset in dict.fromkeys(dataset for part in parts for dataset in part.datasets):
+            rows = (_row(parts, dataset, protocol, runs) for protocol in PROTOCOLS)
+            yield from filter(None, rows)
 
 
-def _rows(part: Part, runs: Runs) -> Iterator[tuple[str | int, ...]]:
-    for dataset in part.datasets:
-        rows = (_row(part, dataset, protocol, runs) for protocol in reversed(PROTOCOLS))
-        yield from islice(filter(None, rows), 1)
-
-
-def _row(part: Part, dataset: str, protocol: str, runs: Runs) -> tuple[str | int, ...] | None:
-    losses = [loss for loss in LOSSES if loss in part.losses]
-    sides = {loss: outcome(part, (dataset, loss), protocol, runs) for loss in losses}
+def _row(
+    parts: Sequence[Part], dataset: str, protocol: str, runs: Sequence[Run]
+) -> tuple[str | int, ...] | None:
+    sides = {loss: best_outcome(parts, (dataset, loss), protocol, runs) for loss in LOSSES}
     found = {loss: side for loss, side in sides.items() if side.values}
     if "xent" not in found or len(found) < 2:
         return None
     name = parse_name(dataset)
     return (
-        part.title if part.folder else name.base,
-        name.per_class or part.full_size or 0,
+        parts[0].title if parts[0].folder else name.base,
+        name.per_class or next(filter(None, (part.full_size for part in parts)), 0),
         " or ".join(LOSSES[loss] for loss in best_losses(found)),
         *(accuracy(found[loss]) if loss in found else "–" for loss in LOSSES),
         _counts([len(side.values) for side in found.values()]),

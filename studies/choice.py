@@ -1,9 +1,10 @@
 """Which learning rate a protocol chooses, and what was reached with it."""
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from studies.results import Run, Runs
+from studies.results import Run, Runs, runs_of
 from studies.study import Cell, Part
 from sweeping.grid import PAPER, VALIDATION, Trial
 from sweeping.store import DIVERGED
@@ -83,3 +84,28 @@ def outcome(part: Part, cell: Cell, protocol: str, runs: Runs) -> Outcome:
 def _accuracies(runs: Sequence[Run], protocol: str) -> tuple[float, ...]:
     found = (run.best if protocol == PAPER else run.test for run in runs)
     return tuple(value for value in found if value is not None)
+
+
+def alike(parts: Iterable[Part]) -> list[list[Part]]:
+    """Group parts with the same options, whose trainings differ by data, loss and rate only."""
+    groups: dict[str, list[Part]] = {}
+    for part in parts:
+        groups.setdefault(part.options, []).append(part)
+    return list(groups.values())
+
+
+def best_outcome(parts: Sequence[Part], cell: Cell, protocol: str, runs: Sequence[Run]) -> Outcome:
+    """Return the outcome with the highest mean of several parts, each with other learning rates.
+
+    Args:
+        parts: as ``alike`` groups them.
+        cell: data set and loss; parts without it do not count.
+        protocol: one of ``sweeping.grid.PROTOCOLS``.
+        runs: of the study.
+    """
+    found = [outcome(p, cell, protocol, runs_of(runs, p)) for p in parts if cell in p.cells()]
+    return max(found, key=_mean, default=Outcome(None))
+
+
+def _mean(found: Outcome) -> float:
+    return statistics.fmean(found.values) if found.values else -1.0

@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from studies.choice import outcome
+from studies.choice import alike, best_outcome
 from studies.report import SIGNIFICANT, welch
-from studies.results import STORED, read_runs, runs_of
+from studies.results import STORED, read_runs
 from studies.study import load
 from studies.tables import NOT_RUN, markdown
 from sweeping.grid import PROTOCOLS
@@ -118,12 +118,10 @@ class _Difference:
 
 def _difference(claim: Claim, dataset: str, protocol: str) -> _Difference | None:
     runs = read_runs(STORED / claim.study)
-    for part in load(claim.study).reduced:
-        of_part = runs_of(runs, part)
-        cells = [(dataset, loss) for loss in (claim.worse, claim.better)]
+    for parts in alike(load(claim.study).reduced):
         worse, better = (
-            outcome(part, cell, protocol, of_part).values if cell in part.cells() else ()
-            for cell in cells
+            best_outcome(parts, (dataset, loss), protocol, runs).values
+            for loss in (claim.worse, claim.better)
         )
         if worse and better:
             points = 100 * (statistics.fmean(better) - statistics.fmean(worse))

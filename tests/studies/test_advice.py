@@ -1,14 +1,17 @@
 """What the README advises is what the accuracies say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import t
 
 from studies import advice as module
 from studies.advice import advice, best_losses
-from studies.choice import Outcome
+from studies.choice import Outcome, alike, best_outcome
 from studies.results import Run
 from studies.study import Part, Study
+from sweeping.grid import PAPER
 
 
 def outcomes(**values):
@@ -54,6 +57,26 @@ PART = Part(
     seeds=(0, 1, 2),
     full_size=99,
 )
+
+
+def test_a_loss_has_the_better_rate_of_two_parts():
+    def ended(part, rate, values, test):
+        trials = part.repeated(("Digits", "xent"), rate)
+        return [
+            Run(part.folder, t.name, "finished", 1, "x --epochs 1 -", None, {}, 0, 1, **accuracies)
+            for t, value in zip(trials, values, strict=True)
+            for accuracies in [{"best": value, "last": value, "test": test}]
+        ]
+
+    lower = replace(PART, rates=(0.02,), folder="lower", losses=("xent",))
+    [parts] = alike([PART, lower])
+    runs = [*ended(PART, 0.1, (0.5, 0.5, 0.5), 0.5), *ended(lower, 0.02, (0.6, 0.7, 0.8), 0.6)]
+
+    found = best_outcome(parts, ("Digits", "xent"), PAPER, runs)
+    assert (found.rate, found.values) == (0.02, (0.6, 0.7, 0.8))
+    assert best_outcome(parts, ("Digits", "cosine"), PAPER, runs).values == ()
+    assert best_outcome(parts, ("Digits", "dsc"), PAPER, runs).rate is None
+    assert len(alike([PART, replace(PART, options="--epochs 2")])) == 2
 
 
 def test_the_table_has_a_row_per_size_on_which_losses_were_compared(monkeypatch):
