@@ -1,1 +1,1 @@
-"""Evaluation and use of networks: accuracy, retrieval, features, predictions."""
+"""Evaluating and using networks: accuracy, retrieval, open sets, features, predictions."""

@@ -1,4 +1,4 @@
-"""Names of classes, or of groups of related ones, beside a square matrix of classes."""
+"""Tick labels for a square matrix of classes: names of classes, or of groups of related ones."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_NAMES = 60
-"""Up to so many classes, each has its name beside the matrix."""
+"""Maximum number of classes that are named individually."""
 
 UNKNOWN = " *"
-"""Behind the names of classes that a model was not trained on."""
+"""Appended to the names of classes that a model was not trained on."""
 EXPLANATION = "* not trained on"
 
 
@@ -23,13 +23,13 @@ def name_classes(
 ) -> None:
     """Name the rows and columns of a matrix of classes, as far as there is room.
 
-    Up to 60 classes have their names. Beyond, groups of neighbors have theirs; without groups,
-    positions are numbered.
+    Up to 60 classes are named individually. With more, groups of adjacent classes are named or,
+    without groups, positions are numbered.
 
     Args:
-        axes: with the matrix as an image.
-        names: of the classes, in the order of the matrix.
-        groups: name and size of each group, in that order.
+        axes: axes that show the matrix as an image.
+        names: names of the classes, in the order of the matrix.
+        groups: name and size of each group, in the same order.
     """
     if len(groups) > 1:
         _separate_groups(axes, groups)
@@ -40,13 +40,13 @@ def name_classes(
 
 
 def _label_ticks(axes: "Axes", positions: Sequence[float], names: Sequence[str]) -> None:
-    """Label both axes verbatim: a dollar sign does not begin a formula."""
+    """Label both axes verbatim, with dollar signs that do not start a formula."""
     axes.set_xticks(positions, names, rotation=90, parse_math=False)
     axes.set_yticks(positions, names, parse_math=False)
 
 
 def _separate_groups(axes: "Axes", groups: Sequence[tuple[str, int]]) -> None:
-    """Draw lines around the groups that are large enough for a name; more would be clutter."""
+    """Draw lines around groups that are large enough to be named."""
     sizes = [size for _, size in groups]
     large = [is_large(size, sum(sizes)) for size in sizes]
     for i, end in enumerate(np.cumsum(sizes)[:-1] - 0.5):

@@ -10,9 +10,9 @@ labels    labels (a list)       original class labels by index, all int or all s
 names     names (a list)        file names by index, or indices as text
 ========  ====================  ==================================================================
 
-The published code writes and reads ``feat`` alone, so the labels of such a dump have to come from
-the data set. When a pickle is read, ``feat`` may also be an array, a list of vectors or a
-dictionary from the name of an image to its vector, which needs ``names``.
+The published code writes and reads only ``feat``, so labels for such a dump must come from the data
+set. In a pickle to read, ``feat`` may also be an array, a list of vectors or, together with
+``names``, a dictionary from image names to vectors.
 """
 
 import os
@@ -78,17 +78,17 @@ def _write_pickle(file, features: Features) -> None:
 
 
 def read_features(path: str | Path, labels: np.ndarray | None = None) -> Features:
-    """Read a dump of either layout; nothing in the file is executed.
+    """Read a dump in either layout; nothing in the file is executed.
 
-    ``labels`` are the original class labels of the images by index, for dumps that have none.
+    ``labels`` are the original class labels of the images by index, for dumps without labels.
 
     Raises:
-        UserError: the file is missing or damaged, lacks features or labels, has other labels than
+        UserError: the file is missing or damaged, lacks features or labels, has labels other than
             ``labels``, or values that are not finite.
     """
     path = Path(path)
     if not os.path.isfile(path):
-        raise UserError(f"there is no feature dump {path} that can be read")
+        raise UserError(f"there is no feature dump {path}")
     if not is_dense(path):
         rehearse(_read, path)
     features = _read(path)
@@ -98,7 +98,7 @@ def read_features(path: str | Path, labels: np.ndarray | None = None) -> Feature
         features = replace(features, labels=labels)
     _check(path, features)
     if labels is not None and features.labels.astype(str).tolist() != labels.astype(str).tolist():
-        raise UserError(f"{path} is not of the test images of --dataset: it has other labels")
+        raise UserError(f"{path} has other labels than the test images of --dataset")
     return features
 
 
@@ -109,7 +109,7 @@ def _read(path: Path) -> Features:
     try:
         return _features(content)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{path} holds no features that can be read: {error}") from error
+        raise UserError(f"cannot read the features in {path}: {error}") from error
 
 
 def _content(path: Path) -> dict[str, object]:
@@ -127,7 +127,7 @@ def _content(path: Path) -> dict[str, object]:
 def _pickle_content(path: Path) -> dict[str, object]:
     content = load_plain_pickle(path)
     if not isinstance(content, Mapping):
-        raise UserError(f"{path} holds {type(content).__name__}, not a dictionary with 'feat'")
+        raise UserError(f"{path} contains {type(content).__name__}, not a dictionary with 'feat'")
     return {"features": content.get("feat"), **{k: content.get(k) for k in ("labels", "names")}}
 
 
@@ -137,7 +137,7 @@ def _features(content: Mapping[str, object]) -> Features:
         vectors = _in_order(vectors, names)
     vectors = float_vectors(vectors)
     if vectors.ndim != 2 or not vectors.size:
-        raise ValueError(f"they need the shape (images, dimensions), they have {vectors.shape}")
+        raise ValueError(f"their shape must be (images, dimensions), not {vectors.shape}")
     names = range(len(vectors)) if names is None else names
     labels = content.get("labels")
     labels = None if labels is None else np.asarray(labels)
@@ -150,17 +150,17 @@ def _in_order(vectors: Mapping, names: Iterable | None) -> list:
     indices = [str(i) for i in range(len(vectors))]
     names = None if names is None else [str(name) for name in names]
     if len(by_key) < len(vectors):
-        raise ValueError("a key of its dictionary of features occurs as number and as text")
+        raise ValueError("a key of the dictionary of features occurs as number and as text")
     is_named = names is not None and sorted(names) == sorted(by_key)
     is_numbered = set(indices) == set(by_key)
     if is_named and is_numbered and names != indices:
         raise ValueError(
-            "the keys of its dictionary of features may be indices as well as names, which are in "
-            "another order"
+            "the keys of the dictionary of features are ambiguous: both indices and names, but in "
+            "different order"
         )
     if not (is_named or is_numbered):
         raise ValueError(
-            "the keys of its dictionary of features have to be the names of the images or their "
+            "the keys of the dictionary of features must be the names of the images or their "
             f"indices from 0 to {len(vectors) - 1}"
         )
     return [by_key[key] for key in (names if is_named else indices)]
@@ -174,7 +174,7 @@ def _check(path: Path, features: Features) -> None:
             f"{len(features.names)} names"
         )
     if labels.dtype.kind not in "iuU":
-        raise UserError(f"{path}: labels are whole numbers or text, these are {labels.dtype}")
+        raise UserError(f"{path}: labels must be whole numbers or text, not {labels.dtype}")
     broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(broken):
         raise UserError(

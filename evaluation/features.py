@@ -1,4 +1,4 @@
-"""Features: the tensors of a network that hold them, and one pass over a split."""
+"""Features: the network tensors to take them from, and computing them for a split."""
 
 from collections.abc import Callable
 
@@ -13,11 +13,11 @@ from utils import without_log
 
 
 def feature_tensor(model: keras.Model, layer: str | None = None) -> KerasTensor:
-    """Return the tensor of the features of an image, (batch, dimensions).
+    """Return the tensor of the features, (batch, dimensions).
 
-    They are the output of a layer, given by name or by index as text, feature maps averaged over
-    all places. By default the embedding; for a plain classifier, the input of its last layer or of
-    a batch normalization in front of that.
+    This is the output of a layer, given by name or by index as text, with feature maps averaged
+    over all positions. The default is the embedding or, for a plain classifier, the input of the
+    last layer or of a batch normalization directly before it.
     """
     if layer is not None:
         return _flat(layer_output(model, layer))
@@ -29,7 +29,7 @@ def feature_tensor(model: keras.Model, layer: str | None = None) -> KerasTensor:
 
 
 def has_embedding(model: keras.Model) -> bool:
-    """Tell whether the first output is an embedding, not that of a classifier."""
+    """Return whether the first output is an embedding, not a classifier's."""
     first = _first_layer(model)
     return not (isinstance(first, layers.Dense) and is_softmax(first))
 
@@ -51,24 +51,24 @@ def compute(
     check: Callable[[], None] | None = None,
     shard: Callable[[np.ndarray], object] = lambda images: images,
 ) -> list[np.ndarray]:
-    """Return the outputs of a network for a whole split, in its order; one pass over the images.
+    """Return the outputs of a network for an entire split, in order.
 
-    ``Model.predict`` would build a pipeline of TensorFlow's at each call, of which some stays in
-    memory. Batches of one size need one compiled function.
+    ``Model.predict`` would build a TensorFlow pipeline in each call, and leak some of it. Filling
+    up the last batch avoids compiling a second function.
 
     Args:
-        network: its outputs are (batch, dimensions).
-        batches: the split in order.
+        network: a network with outputs of shape (batch, dimensions).
+        batches: the split, in order.
         verbose: 1 shows a progress bar.
-        check: called after every batch; what it raises ends the pass.
-        shard: function of the images of a batch that puts them on all devices.
+        check: called after every batch; may raise an exception to end the pass.
+        shard: distributes the images of a batch to all devices.
 
     Returns:
         One float32 array (samples, dimensions) per output.
     """
     progress = keras.utils.Progbar(len(batches), verbose=verbose)
     size, found = None, []
-    # TensorFlow advises against it, but every network has to be traced once.
+    # TensorFlow warns about retracing, but every network must be traced once.
     with without_log("tensorflow", "retracing"):
         for index in range(len(batches)):
             images = batches[index][0]
@@ -90,7 +90,7 @@ def _filled(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def _shares(values: np.ndarray, number: int, processes: int) -> np.ndarray:
-    """Return the first values of each process' share of a batch, without those that filled it."""
+    """Return the first values of each process's share of a batch, without those that filled it."""
     shares = values.reshape(processes, -1, *values.shape[1:])
     return shares[:, :number].reshape(-1, *values.shape[1:])
 

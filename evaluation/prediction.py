@@ -10,12 +10,12 @@ from utils import UserError, unknown_name
 
 
 class Classifier:
-    """Classifier by one output of a network.
+    """Classifier that uses one output of a network.
 
     Args:
-        model: the network, as ``models.files.saved.load_model`` returns it.
-        description: what it takes to classify with it.
-        output: name of the output to use; the one that classifies by default.
+        model: a network from ``models.files.saved.load_model``.
+        description: the description of the network.
+        output: name of the output to use; by default the last one.
         jit_compile: whether to compile the network.
 
     Raises:
@@ -23,7 +23,7 @@ class Classifier:
 
     Attributes:
         output: the description of the output in use.
-        score_kind: what the scores are, see ``models.decisions``.
+        score_kind: meaning of the scores, see ``models.decisions``.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Classifier:
             images: raw pixels, 0 to 255, (images, height, width, channels).
 
         Raises:
-            UserError: the network yields numbers that are not finite.
+            UserError: the network outputs numbers that are not finite.
         """
         found = np.asarray(self._network.predict_on_batch(images))
         if not np.isfinite(found).all():
@@ -67,7 +67,7 @@ class Classifier:
         """
         outputs, vectors = self.outputs(images), self.output.class_vectors
         ranking = ops.convert_to_numpy(self._decision.scores(outputs, vectors))
-        # Stable, so that the first of equal classes wins, as with argmax in the evaluation.
+        # Stable, so that ties go to the first class, as with argmax in the evaluation.
         best = np.argsort(-ranking, axis=1, kind="stable")[:, :k]
         scores = ops.convert_to_numpy(self._decision.complete(outputs, vectors))
         return best, np.take_along_axis(scores, best, axis=1)
@@ -78,12 +78,12 @@ class Classifier:
         return ops.convert_to_numpy(self._decision.complete(outputs, self.output.class_vectors))
 
     def score_tensor(self, tensor: KerasTensor) -> KerasTensor:
-        """Return the scores as plain layers on ``tensor``, the output of a network."""
+        """Compute the scores from an output tensor with plain layers."""
         return self._decision.score_tensor(tensor, self.output.class_vectors)
 
 
 def output_position(description: ModelDescription, name: str | None = None) -> int:
-    """Return the position of an output among those of the network; by default the last."""
+    """Return the index of an output among those of the network, by default the last one."""
     names = [output.name for output in description.outputs]
     if name is None:
         return len(names) - 1

@@ -1,1 +1,1 @@
-"""Reports for people: finished runs as one self-contained HTML file."""
+"""Reports on finished runs, as one self-contained HTML file."""

@@ -1,4 +1,4 @@
-"""Geometry of the charts in a report: what SVG needs, without any markup.
+"""Geometry of the charts in a report: coordinates for SVG, without any markup.
 
 Coordinates are in the units of the chart's view box, from its upper left corner.
 """
@@ -12,12 +12,12 @@ WIDTH, HEIGHT = 440, 240
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 12, 40  # margins
 _MORE = 1.8
-_MOST = 1e12  # a loss beyond it would hide all others
+_MOST = 1e12  # a larger loss would hide all others
 
 
 @dataclass(frozen=True)
 class Series:
-    """A line of a chart; values that are not finite, or beyond all bounds, are left out."""
+    """Data of a line; values that are far too large or not finite are left out."""
 
     label: str
     x: Sequence[float]
@@ -27,13 +27,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Line:
-    """A line as SVG draws it."""
+    """A line for SVG."""
 
     label: str
     points: str  # "x,y x,y …"
-    last: tuple[float, float]  # where its last point is
+    last: tuple[float, float]  # coordinates of the last point
     strong: bool
-    color: int  # number in the palette of the page
+    color: int  # index in the page's palette
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class LineChart:
 
 
 def line_chart(series: Sequence[Series], percent: bool = False) -> LineChart | None:
-    """Return a chart of several lines; None if there is nothing to draw.
+    """Return a chart of several lines, or None if there is nothing to draw.
 
-    ``percent`` tells that values in [0, 1] are shown in percent.
+    ``percent`` shows values in [0, 1] as percentages.
     """
     drawn = [(s, _finite(s)) for s in series]
     values = [point for _, points in drawn for point in points]
@@ -123,7 +123,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class ParallelPlot:
-    """A line through all axes for each row of a table."""
+    """Parallel coordinates: each row of a table is a line through all axes."""
 
     axes: tuple[Axis, ...]
     lines: tuple[Line, ...]
@@ -135,12 +135,12 @@ class ParallelPlot:
 def parallel_plot(
     rows: Sequence[Mapping[str, object]], columns: Mapping[str, str], best: int | None
 ) -> ParallelPlot | None:
-    """Return the parallel plot of a table; None without two rows.
+    """Return the parallel plot of a table, or None if it has fewer than two rows.
 
     Args:
-        rows: values by column; those without any number in the last column are left out.
+        rows: values by column; rows without a value in the last column are left out.
         columns: scale by column: ``"names"``, ``"log"`` or ``"linear"``.
-        best: row that stands out, or None.
+        best: index of the row to highlight, or None.
     """
     last = list(columns)[-1]
     shown = [(i, row) for i, row in enumerate(rows) if row[last] is not None]
@@ -158,7 +158,7 @@ def parallel_plot(
 
 
 def _axis_scale(values: list, kind: str) -> tuple:
-    """Return a function of a value on an axis, and the ticks."""
+    """Return the function from values to coordinates on an axis, and the ticks."""
     top, bottom = _TOP + 20, HEIGHT - _TOP
     if kind == "names":
         names = sorted(set(values), key=str)

@@ -1,4 +1,4 @@
-"""The page of a report: finished runs, and what a search has tried, as one HTML file."""
+"""The page of a report: finished runs, and the trials of a search, as one HTML file."""
 
 import base64
 import io
@@ -20,9 +20,9 @@ from storage.files import replacing
 from storage.records import provenance, record_path, write_record
 
 MOST_CLASSES = 60
-"""Up to so many classes, the confusion matrix is shown; of more, the pairs confused most often."""
+"""Maximum number of classes for a confusion matrix; with more, only frequent pairs are shown."""
 
-_PAIRS = 30  # of classes that are confused
+_PAIRS = 30  # number of confused pairs of classes to show
 _SCALES = {
     "objective": "names",
     "learning_rate": "log",
@@ -36,11 +36,11 @@ _SCALES = {
 
 @dataclass
 class Search:
-    """What a search has tried."""
+    """The trials of a search."""
 
-    rows: Sequence[Mapping[str, object]]  # one for each trial, see ``sweeping.trials.HEADER``
-    curves: Sequence[Sequence[float]]  # accuracy of each on the held-out images, by epoch
-    best: int  # number of the winner among them
+    rows: Sequence[Mapping[str, object]]  # one per trial, see ``sweeping.trials.HEADER``
+    curves: Sequence[Sequence[float]]  # accuracy of each trial on held-out images, by epoch
+    best: int  # index of the winner
 
 
 @dataclass
@@ -49,14 +49,14 @@ class Page:
 
     title: str
     runs: Sequence[Run]
-    commands: list[tuple[str, str]]  # what each does, and the command line
+    commands: list[tuple[str, str]]  # purpose and command line
     facts: list[str] = field(default_factory=list)  # about the images
     search: Search | None = None
     predictions: dict[Path, Predictions] = field(default_factory=dict)  # by history of the run
 
 
 def write_page(path: Path, page: Page, options: Mapping[str, object]) -> None:
-    """Write the report, and a record with the options beside it.
+    """Write the report, and a record with the options next to it.
 
     Raises:
         UserError: a file cannot be written.
@@ -154,7 +154,7 @@ def _predictions(found: Predictions) -> dict[str, object]:
 
 
 def _confused(confusion: np.ndarray, names: Sequence[str]) -> list[tuple[str, str, int]]:
-    """Return the pairs of classes that are confused most often: true, predicted, images."""
+    """Return the most frequently confused pairs of classes: true, predicted, number of images."""
     wrong = confusion.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:_PAIRS]
@@ -163,7 +163,7 @@ def _confused(confusion: np.ndarray, names: Sequence[str]) -> list[tuple[str, st
 
 
 def thumbnail(pixels: np.ndarray) -> str:
-    """Return an image as the address of its own content, in PNG."""
+    """Return an image as a data URL with PNG content."""
     from PIL import Image
 
     shown = np.clip(pixels, 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What a saved network predicts for the test images, and its worst mistakes."""
+"""Predictions of a saved network for the test images, and its worst mistakes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +16,18 @@ from models.files.saved import load_model
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
-    """A test image that is taken for another class."""
+    """A misclassified test image."""
 
     name: str  # of the image
     truth: int  # class position
-    predicted: int  # likewise
-    margin: float  # score of the predicted class above that of the true one
-    pixels: np.ndarray  # as the network gets them, uint8 (height, width, channels)
+    predicted: int  # class position
+    margin: float  # score of the predicted class minus that of the true class
+    pixels: np.ndarray  # input of the network, uint8 (height, width, channels)
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a network predicts for the test images."""
+    """Predictions of a network for the test images."""
 
     class_names: tuple[str, ...]
     labels: np.ndarray  # int (images,), true class positions

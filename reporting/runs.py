@@ -23,11 +23,11 @@ class Run:
     history: Path
     epochs: list[dict[str, float]]  # metrics of each epoch by name; NaN: not measured
     command: str  # command line
-    held_out: bool  # whether other images than those of the final test have judged the epochs
+    held_out: bool  # whether epochs were evaluated on other images than the test images
     tested: int  # number of test images
     metric: str  # name of the accuracy
-    accuracy: float  # of the final network on the test images, in [0, 1]; NaN: it has diverged
-    average: float  # mean over classes of the accuracy within each, likewise
+    accuracy: float  # of the final network on the test images, in [0, 1]; NaN: it diverged
+    average: float  # class-averaged accuracy, likewise
     versions: dict[str, str]  # of the libraries
     commit: str  # of the code; "" if unknown
 
@@ -36,10 +36,10 @@ def read_run(path: Path) -> Run:
     """Read a run.
 
     Args:
-        path: its history, as ``--history`` wrote it, or a folder with ``history.csv``.
+        path: a file written by ``--history``, or a folder with ``history.csv``.
 
     Raises:
-        UserError: the history or its record is missing, damaged or not that of a whole run.
+        UserError: the history or its record is missing or damaged, or the run is not finished.
     """
     history = path / HISTORY if path.is_dir() else path
     record = read_record(record_path(history))
@@ -49,7 +49,7 @@ def read_run(path: Path) -> Run:
             "is missing or damaged"
         )
     if "final" not in record:
-        raise UserError(f"{history} is of a run that has not come to its end")
+        raise UserError(f"{history} belongs to a run that is not finished")
     name = history.parent.name if history.name == HISTORY else history.stem
     try:
         return Run(name, history, _epochs(read_text(history)), **_facts(record))
@@ -84,7 +84,7 @@ def _facts(record: Mapping) -> dict[str, object]:
 
 
 def _share(value: object) -> float:
-    """Return a number in [0, 1]; NaN for one that is missing."""
+    """Convert a value to a number in [0, 1], or NaN if it is missing."""
     number = float(math.nan if value is None else value)
     if not (math.isnan(number) or 0 <= number <= 1):
         raise ValueError

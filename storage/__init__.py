@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, locked, recorded; read without executing anything.
+"""Files: atomic writes, locks, records, and readers that execute nothing.
 
-What cannot be written is a ``UserError`` of ``utils``, in all rooms.
+All failures to read or write are reported as ``utils.UserError``.
 """

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writing: files are complete or absent."""
 
 import logging
 import os
@@ -23,11 +23,14 @@ _LONG_SUFFIX = 20
 
 @contextmanager
 def replacing(path: str | Path, suffix: str | None = None) -> Iterator[Path]:
-    """Yield a temporary name for a file or folder, which gets its own when the block succeeds.
+    """Yield a temporary name for a file or folder, which is renamed to ``path`` on success.
 
-    The block should do nothing but write, since every OSError in it is reported as a failure to.
-    What is replaced is what ``storage.outputs.place`` allows. Libraries choose formats by suffix:
-    that of the temporary name is that of ``path`` by default.
+    The ``with`` block should only write, since every OSError in it is reported as a write error.
+    ``storage.outputs.place`` decides whether an existing file is replaced. By default, the
+    temporary name has the suffix of ``path``, by which libraries choose formats.
+
+    Raises:
+        UserError: the file cannot be written.
     """
     path = Path(path)
     ending = suffix or (path.suffix if len(os.fsencode(path.suffix)) < _LONG_SUFFIX else "")
@@ -46,10 +49,10 @@ def replacing(path: str | Path, suffix: str | None = None) -> Iterator[Path]:
 
 
 def _free(path: Path) -> None:
-    """Free the space of a file that HDF5 may have left open.
+    """Free the disk space of a file that HDF5 may have left open.
 
-    After a failure to write it closes a file only once it can write the rest, and until then the
-    system keeps even a deleted one: https://github.com/h5py/h5py/issues/914
+    After a write error, HDF5 cannot close a file until it can write the rest, and the system keeps
+    even a deleted file while it is open: https://github.com/h5py/h5py/issues/914
     """
     with suppress(OSError):
         os.truncate(path, 0)
@@ -63,7 +66,7 @@ def _sync(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a new name in the folder survive a power failure, where the system can."""
+    """Make a new name in the folder survive a power failure, if the system can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -74,11 +77,11 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def growing(path: Path) -> Iterator[TextIO]:
-    """Yield a text file for lines that take hours; it becomes ``path`` when the block succeeds.
+    """Yield a text file for output that takes long; on success, it is renamed to ``path``.
 
-    Until then it is ``partial_path(path)``, a new file. If the block fails after something
-    was flushed, it keeps that name, and a warning says so. Errors of the block pass unchanged; it
-    puts ``write_errors`` around what writes.
+    Until then, its name is ``partial_path(path)``. If the ``with`` block fails after something was
+    flushed, the file keeps this name, and a warning says so. Exceptions in the block are passed on;
+    use ``write_errors`` around statements that write.
     """
     partial = partial_path(path)
     with write_errors(path):
@@ -104,7 +107,7 @@ def _keep_or_remove(file: TextIO, partial: Path) -> None:
     with suppress(OSError):
         file.close()
     if flushed:
-        logger.warning("What was written until then is in %s", partial)
+        logger.warning("The incomplete output is in %s", partial)
     else:
         partial.unlink()
 
@@ -118,11 +121,11 @@ def partial_path(path: Path) -> Path:
 def write_errors(
     target: str | Path, errors: tuple[type[Exception], ...] = (OSError,)
 ) -> Iterator[None]:
-    """Turn errors of writing to ``target`` into one line.
+    """Turn write errors within the ``with`` block into UserErrors about ``target``.
 
     Raises:
-        UserError: it cannot be written.
-        BrokenPipeError: its reader has gone.
+        UserError: the target cannot be written.
+        BrokenPipeError: the reader of the target has gone.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Locks between processes, which the system releases when a process ends in whatever way."""
+"""Locks between processes, which the system releases however a process ends."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ from filelock import lock_descriptor
 from utils import UserError
 
 PATIENCE = 600.0
-"""Seconds that a process waits for another one without a heartbeat."""
+"""Seconds to wait for another process that sends no heartbeat."""
 
 _HOLDER = b"process "
 """Beginning of a lock file, before the name of its holder."""
@@ -20,10 +20,10 @@ _POLL = 0.1  # seconds
 
 
 class Lock:
-    """A lock file, open. It is created if it is missing, and never opened through a link.
+    """An open lock file, which is created if missing and never opened through a symbolic link.
 
     Args:
-        path: the file. One that can only be read serves too: it may be another user's.
+        path: the file. Read-only files work, too, such as another user's.
 
     Attributes:
         locked: whether this process holds the lock.
@@ -41,7 +41,7 @@ class Lock:
         """Try to lock the file.
 
         Returns:
-            Whether it is locked now; None: the file system cannot lock, nobody is kept out.
+            Whether it is locked now; None if the file system does not support locks.
         """
         while True:
             try:
@@ -50,11 +50,11 @@ class Lock:
                 return None
             if not self.locked or self._is_named():
                 return self.locked
-            self.close()  # its holder removed the file in between
+            self.close()  # the previous holder has removed the file meanwhile
             self._descriptor = _open(self.path)
 
     def is_lock(self) -> bool:
-        """Return whether the file has nothing but the name of a holder in it."""
+        """Return whether the file is empty or contains the name of a holder."""
         regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
         return regular and os.pread(self._descriptor, len(_HOLDER), 0) in (b"", _HOLDER)
 
@@ -64,7 +64,7 @@ class Lock:
 
     def write(self, holder: str) -> None:
         """Write the name of this process, ``process …``."""
-        with suppress(OSError):  # on a full disk the lock holds without a name in it
+        with suppress(OSError):  # on a full disk, the lock works without a name
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{holder}\n".encode(), 0)
 
@@ -73,8 +73,8 @@ class Lock:
         return os.fstat(self._descriptor).st_mtime
 
     def touch(self) -> None:
-        """Send a heartbeat, so that others go on waiting."""
-        with suppress(OSError):  # another user's
+        """Send a heartbeat, so that others keep waiting."""
+        with suppress(OSError):  # another user's file
             os.utime(self._descriptor)
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class Lock:
 
     def remove(self) -> None:
         """Remove the file, then release the lock."""
-        with suppress(OSError):  # where permission was lost meanwhile, it stays, unlocked
+        with suppress(OSError):  # without permission, the file remains, but unlocked
             if self._is_named():
                 self.path.unlink()
         self.close()
@@ -110,7 +110,7 @@ def locked(path: Path, busy: Callable[[], None], patience: float = PATIENCE) -> 
 
     Args:
         path: the lock file, see ``Lock``.
-        busy: called if another process holds the lock; raises, or returns to wait for that process.
+        busy: called if another process holds the lock; may raise, or return in order to wait.
         patience: seconds to wait without a heartbeat.
 
     Yields:

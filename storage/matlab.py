@@ -12,9 +12,9 @@ _MOST_VALUES = 2**24  # numbers in a list; ImageNet has 1.3 million images
 
 
 def load_mat(path: Path, *variables: str, optional: str | None = None) -> list[np.ndarray]:
-    """Read variables of a MATLAB file, each as a one-dimensional array.
+    """Read variables of a MATLAB file as arrays of at least one dimension.
 
-    The ``optional`` one may be missing; it is empty then.
+    If the ``optional`` variable is missing, its array is empty.
 
     Raises:
         UserError: the file is missing or damaged, or lacks a variable.

@@ -1,6 +1,7 @@
 """Read arrays from ``.npz`` archives, and members of other zip archives.
 
-Nothing in them is executed. How much a small archive unpacks to is left to ``storage.rehearsal``.
+Nothing in them is executed. ``storage.rehearsal`` protects against archives that unpack to far too
+much.
 """
 
 import os
@@ -20,16 +21,16 @@ _KINDS = "biufSU"  # of dtypes: numbers and text
 
 
 def is_zip(path: str | Path) -> bool:
-    """Return whether a file begins like a zip archive, damaged ones included."""
+    """Return whether a file begins like a zip archive, which may be damaged."""
     with open_regular(path) as file:
         return file.read(2) == b"PK"
 
 
 def is_dense(path: str | Path) -> bool:
-    """Return whether a file is a zip archive that says to unpack to at most twice its size.
+    """Return whether a file is a zip archive whose stated contents are at most twice its size.
 
-    Such an archive, as large arrays of numbers make, needs no rehearsal: no library crashes, and
-    none reads more of a member than it says to have.
+    Such archives, typical of large numeric arrays, need no rehearsal: libraries do not crash on
+    them, and do not read more of a member than its stated size.
     """
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
@@ -42,13 +43,13 @@ def is_dense(path: str | Path) -> bool:
 def read_npz(
     file: BinaryIO, names: Iterable[str], limit: int | None = None
 ) -> dict[str, np.ndarray]:
-    """Read those of the named arrays, of numbers or text, that an ``.npz`` archive has.
+    """Read named arrays of numbers or text from an ``.npz`` archive, leaving out missing ones.
 
-    ``limit`` is that of the size that they say to have, in bytes, where reading is not rehearsed.
+    ``limit`` is the maximum of their total stated size in bytes, for use without rehearsal.
 
     Raises:
-        ValueError: the archive is damaged, or holds arrays of other types.
-        MemoryError: it unpacks to too much.
+        ValueError: the archive is damaged, or has arrays of other types.
+        MemoryError: the arrays are too large.
     """
     with _opened(file) as archive:
         members = {name: f"{name}.npy" for name in names}
@@ -79,17 +80,17 @@ def read_member(path: str | Path, name: str) -> bytes | None:
     Raises:
         OSError: the file cannot be read.
         ValueError: the archive is damaged.
-        MemoryError: it unpacks to too much.
+        MemoryError: the member is too large.
     """
     with open_regular(path) as file, _opened(file) as archive:
         return archive.read(name) if name in archive.namelist() else None
 
 
 def float_vectors(value: object) -> np.ndarray:
-    """Convert an array or nested lists of numbers to float32; too large ones become infinite.
+    """Convert an array or nested lists of numbers to float32; too large numbers become infinite.
 
     Raises:
-        TypeError, ValueError: there are other things than real numbers, or the shape is ragged.
+        TypeError, ValueError: not all values are real numbers, or the shape is ragged.
     """
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":

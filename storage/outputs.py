@@ -1,8 +1,8 @@
-"""The outputs of a command, claimed when it begins, so that nothing is replaced unseen.
+"""Claiming the outputs of a command when it starts, so that no other file is ever overwritten.
 
-``claim`` locks an output against other commands and notes which file has its name. ``place`` gives
-that name to a new file only while the noted one has it. The claims of a process end with
-``release``, or with the process.
+``claim`` locks an output against other commands and remembers which file exists under its name.
+``place`` renames a new file to that name only if this is still the same. The claims of a process
+end with ``release``, or with the process.
 """
 
 import ctypes
@@ -23,19 +23,19 @@ from utils import UsageError, UserError
 logger = logging.getLogger(__name__)
 
 RECORD = ".run.json"
-"""Suffix of the name of a record, behind that of its file."""
+"""Suffix that turns the name of a file into that of its record."""
 
 _LOCK = "lock"
 _EXCHANGE, _AT_FDCWD = 2, -100  # of Linux: linux/fs.h, linux/fcntl.h
 
 State = tuple[tuple, ...]
-"""Fingerprint of a file, or of all files in a folder; empty: there is none."""
+"""Fingerprint of a file, or of all files in a folder; empty if it does not exist."""
 
 
 @dataclass
 class _Claim:
-    state: State  # of what this process may replace
-    aside: Path | None = None  # where the output is written once another file has its name
+    state: State  # fingerprint of what this process may replace
+    aside: Path | None = None  # alternative name, once another file has the output's name
     tell: Callable[[Path], None] | None = None  # see ``announce``
 
 
@@ -44,24 +44,24 @@ _held = ExitStack()
 
 
 def claim(option: str, path: Path, overwrite: bool) -> None:
-    """Refuse an output before hours of training end in an error; keep other commands off it.
+    """Claim an output file, refusing it now instead of after hours of training.
 
-    What killed commands left of it is removed. ``option`` is the flag that named the file.
+    Removes what killed commands left of it. ``option`` is the option that named the file.
 
     Raises:
-        UsageError: the folder is missing or not writable, the file exists or is none, or its name
-            is too long.
+        UsageError: the folder is missing or not writable, the file exists or is not a regular file,
+            or its name is too long.
         UserError: another command is writing it.
     """
     _check_file(option, path, overwrite)
     hold(option, path)
-    _check_file(option, path, overwrite)  # it may have been waiting for its name
+    _check_file(option, path, overwrite)  # another command may have finished it meanwhile
     remove_leftovers(path.with_name(path.name + RECORD))
     note(path)
 
 
 def hold(option: str, path: Path) -> None:
-    """Keep other commands off an output of any kind, and remove what killed ones left of it.
+    """Lock an output of any kind against other commands; remove what killed ones left of it.
 
     Raises:
         UserError: another command is writing it.
@@ -74,7 +74,7 @@ def hold(option: str, path: Path) -> None:
     with ExitStack() as stack:
         stack.callback(held.close)
         if not held.is_lock():
-            raise UserError(f"{option} {path}: {lock} is in the way, which is no lock file")
+            raise UserError(f"{option} {path}: {lock} is in the way and not a lock file")
         if held.acquire() is False:
             holder = held.content() or "just started"
             raise UserError(f"{option} {path}: another run is using it, {holder}")
@@ -87,12 +87,12 @@ def hold(option: str, path: Path) -> None:
 
 
 def note(path: Path) -> None:
-    """Let ``place`` replace what has this name now, and nothing else."""
+    """Allow ``place`` to replace what exists under this name now, and nothing else."""
     _claims[_key(path)] = _Claim(_state(path))
 
 
 def announce(path: Path, tell: Callable[[Path], None]) -> None:
-    """Let ``place`` call a function with what is about to get the name of a claimed output."""
+    """Make ``place`` call a function with the new file just before renaming it to ``path``."""
     if claimed := _claims.get(_key(path)):
         claimed.tell = tell
 
@@ -104,11 +104,11 @@ def release() -> None:
 
 
 def place(new: Path, path: Path) -> None:
-    """Rename a file or folder, replacing only what was there when the output was claimed.
+    """Rename a file or folder, replacing only what existed when the output was claimed.
 
     Raises:
         OSError: it cannot be renamed.
-        UserError: something else has the name; what is new has another one now.
+        UserError: another file has taken the name; the new one has been renamed to another name.
     """
     claimed = _claims.get(_key(path))
     if claimed is None:
@@ -125,14 +125,14 @@ def place(new: Path, path: Path) -> None:
         claimed.aside = claimed.aside or _free_name(path)
         os.replace(new, claimed.aside)
         raise UserError(
-            f"cannot write {path}: another file has this name since the command began, and "
-            f"stays; what was to be written is in {claimed.aside}"
+            f"cannot write {path}: another file has been created there since the command started, "
+            f"and is kept; the output is in {claimed.aside}"
         ) from None
     claimed.state = _state(path)
 
 
 def discard(path: Path) -> None:
-    """Remove a file that had this name already when it was claimed."""
+    """Remove a file unless it has changed since it was claimed."""
     claimed = _claims.get(_key(path))
     if claimed and claimed.state and claimed.state == _state(path):
         path.unlink()
@@ -148,7 +148,7 @@ def _rename(new: Path, path: Path, replace: bool) -> None:
         os.replace(new, path)
     else:
         try:
-            os.link(new, path)  # unlike renaming, it never replaces anything
+            os.link(new, path)  # unlike renaming, this never replaces anything
             new.unlink()
         except FileExistsError:
             raise
@@ -157,7 +157,7 @@ def _rename(new: Path, path: Path, replace: bool) -> None:
 
 
 def _exchange(new: Path, path: Path) -> None:
-    """Exchange two folders, so that at every moment one of them has the name."""
+    """Exchange two folders, so that the name exists at every moment."""
     names = (os.fsencode(new), os.fsencode(path))
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # only Linux has it
     if rename and not rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _EXCHANGE):
@@ -166,13 +166,13 @@ def _exchange(new: Path, path: Path) -> None:
     if number not in (errno.ENOSYS, errno.EINVAL):
         raise OSError(number, os.strerror(number))
     old = _free_name(path)
-    path.rename(old)  # a visible name: it is the only model until the next line
+    path.rename(old)  # a visible name, as this is the only model until the next line
     new.rename(path)
     old.rename(new)
 
 
 def _free_name(path: Path) -> Path:
-    """Return an unused name beside a file that begins and ends like it."""
+    """Return an unused name in the same folder that begins and ends like that of a file."""
     for name in tempfile._get_candidate_names():
         found = path.with_name(f"{path.stem[:100]}.{name}{path.suffix[:20]}")
         if not os.path.lexists(found):
@@ -215,14 +215,14 @@ def _check_file(option: str, path: Path, overwrite: bool) -> None:
 def check_suffix(
     option: str, path: str | Path, suffixes: Sequence[str], any_case: bool = False
 ) -> None:
-    """Refuse a file name whose suffix is none of ``suffixes``."""
+    """Raise UsageError unless the suffix of a file is one of ``suffixes``."""
     suffix = Path(path).suffix
     if (suffix.lower() if any_case else suffix) not in suffixes:
         raise UsageError(f"{option} {path}: the name has to end in {' or '.join(suffixes)}")
 
 
 def claim_all(outputs: Iterable[tuple[str, Path | None]], overwrite: bool) -> None:
-    """Claim several outputs; a path that is None is not wanted."""
+    """Claim several outputs, given as pairs of option and path; paths may be None."""
     wanted = [(option, path) for option, path in outputs if path]
     check_distinct(wanted)
     for option, path in wanted:
@@ -230,7 +230,7 @@ def claim_all(outputs: Iterable[tuple[str, Path | None]], overwrite: bool) -> No
 
 
 def check_distinct(outputs: Iterable[tuple[str, Path]]) -> None:
-    """Refuse two outputs, option and path, in one file: the later would replace the earlier."""
+    """Raise UsageError if two outputs, given as pairs of option and path, are the same file."""
     seen: dict[str, str] = {}
     for option, path in outputs:
         real = os.path.realpath(path)
@@ -240,9 +240,9 @@ def check_distinct(outputs: Iterable[tuple[str, Path]]) -> None:
 
 
 def check_folder(option: str, folder: Path) -> None:
-    """Refuse a folder in which no file can be created."""
+    """Raise UsageError unless files can be created in a folder."""
     try:
-        # Permissions alone do not tell: root passes them, read-only file systems do not.
+        # Permissions are not conclusive: root ignores them, and file systems may be read-only.
         tempfile.TemporaryFile(dir=folder).close()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UsageError(f"{option}: there is no folder {folder} to write to") from error

@@ -1,8 +1,7 @@
-"""Unpickle plain data: numbers, text, containers and NumPy arrays; nothing in a file is executed.
+"""Unpickle plain data (numbers, text, containers, NumPy arrays) without executing foreign code.
 
-A pickle is a program that calls what it names. Here each name stands for one of the few functions
-below, none of which does more than make plain data. Waste of memory and time is left to
-``storage.rehearsal``.
+A pickle is a program that calls functions by name. Here, names are limited to the few functions
+below, which only create plain data. ``storage.rehearsal`` limits memory and time.
 """
 
 import pickle
@@ -18,11 +17,11 @@ from utils import UserError, one_line, open_regular
 
 
 class _ForbiddenGlobal(Exception):
-    """A pickle asks for a global that ``_ALLOWED`` lacks."""
+    """A pickle asks for a global that is not in ``_ALLOWED``."""
 
 
 class _Function(NamedTuple):
-    """A function that a pickle may call, but not change: functions have attributes."""
+    """A function that a pickle may call, but whose attributes it cannot change."""
 
     function: Callable
 
@@ -31,9 +30,9 @@ class _Function(NamedTuple):
 
 
 class _Type:
-    """The type of an array, in the place of ``numpy.dtype``, whose state may crash NumPy.
+    """The type of an array, instead of ``numpy.dtype``, for which a bad state can crash NumPy.
 
-    Arrays of objects are refused: their bytes would be taken for addresses.
+    Arrays of objects are refused, since their bytes would be taken as addresses.
     """
 
     __slots__ = ("dtype",)
@@ -48,12 +47,12 @@ class _Type:
             raise _ForbiddenGlobal(f"an array of {self.dtype}")
 
     def __setstate__(self, state: tuple) -> None:
-        """Keep nothing of a state but the byte order, the only part that can differ."""
+        """Use only the byte order of a state, the only part that can differ."""
         self.dtype = self.dtype.newbyteorder(state[1])
 
 
 class _Array(np.ndarray):
-    """An array that takes no state but that of an array of numbers or text."""
+    """An array that only accepts the state of an array of numbers or text."""
 
     __slots__ = ()
 
@@ -95,7 +94,7 @@ def _scalar(kind: _Type, content: bytes | str) -> np.generic:
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """Replace ``_codecs.encode``, with which old protocols write bytes: Latin-1 only."""
+    """Replace ``_codecs.encode``, which old protocols use for bytes: Latin-1 only."""
     if encoding not in ("latin1", b"latin1", "latin-1"):
         raise pickle.UnpicklingError(f"bytes written in {encoding!r}")
     return text.encode("latin1")

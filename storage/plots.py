@@ -1,4 +1,4 @@
-"""Plot files: complete or absent, identical for identical plots, written without warnings."""
+"""Saving plots: files are complete or absent, and identical for identical plots."""
 
 import logging
 import warnings
@@ -14,13 +14,13 @@ logger = logging.getLogger(__name__)
 
 
 def save_plot(figure: "Figure", path: Path, **options: object) -> None:
-    """Save a Matplotlib figure in the format of the file's suffix; text in SVG can be searched.
+    """Save a Matplotlib figure in the format of the file's suffix, in SVG with searchable text.
 
     ``options`` are arguments of ``Figure.savefig``.
     """
     import matplotlib
 
-    # Neither dates nor random IDs, so that the same plot gives the same bytes.
+    # Without dates and random IDs, the same plot gives the same bytes.
     metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
     settings = {"svg.fonttype": "none", "svg.hashsalt": "figure"}
     with (
@@ -31,4 +31,4 @@ def save_plot(figure: "Figure", path: Path, **options: object) -> None:
         warnings.filterwarnings("always", message="Glyph .* missing", category=UserWarning)
         figure.savefig(temporary, metadata=metadata, **options)
     if caught:
-        logger.warning("%s: some characters are not in the font and show as boxes", path)
+        logger.warning("%s: some characters are missing in the font and appear as boxes", path)

@@ -1,6 +1,6 @@
-"""Where a result comes from: commit of the code and versions of libraries, kept beside it.
+"""Records of the provenance of results: options, commit of the code, versions of libraries.
 
-Imports nothing heavy, so that commands without a network can leave records too.
+Imports nothing heavy, so that commands without a network can write records, too.
 """
 
 import hashlib
@@ -26,10 +26,10 @@ DIGEST = "sha256"
 
 
 def commit() -> str | None:
-    """Return the commit of this code, with ``+`` if files differ from it; None outside of git."""
+    """Return the commit of this code, with ``+`` if files were changed; None outside of git."""
     git = ["git", "-C", str(Path(__file__).parents[1]), "describe", "--always", "--abbrev=40"]
     try:
-        # Exclude tags: the bare hash is what identifies the code.
+        # Exclude tags, so that the result is always a hash.
         found = subprocess.run([*git, "--dirty=+", "--exclude=*"], capture_output=True, text=True)
     except OSError:
         return None
@@ -37,7 +37,7 @@ def commit() -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries, and the backend if Keras is in use."""
+    """Return the versions of Python and libraries, and the backend if Keras is imported."""
     keras = sys.modules.get("keras")
     found = {"backend": keras.backend.backend()} if keras else {}
     found["python"] = platform.python_version()
@@ -48,7 +48,7 @@ def versions() -> dict[str, str]:
 
 
 def provenance(options: Mapping[str, object]) -> dict[str, object]:
-    """Return where a result comes from: the options of the command, the code, the libraries."""
+    """Return the provenance of a result: options of the command, commit, library versions."""
     return {"options": options, "commit": commit(), "versions": versions()}
 
 
@@ -58,7 +58,7 @@ def record_path(path: Path) -> Path:
 
 
 def read_record(path: Path) -> dict:
-    """Read a record; it is empty where the file is missing, damaged or too large."""
+    """Read a record; empty if the file is missing, damaged or too large."""
     try:
         content = json.loads(read_bytes(path, _LARGEST))
     except (OSError, ValueError, RecursionError):
@@ -67,13 +67,13 @@ def read_record(path: Path) -> dict:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, which tells it from others in its record."""
+    """Return the SHA-256 of a file, by which a record identifies it."""
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def claim_reports(csv: Path | None, plot: Path | None, overwrite: bool) -> None:
-    """Claim the files of --csv, with its record, and of --plot, .png or .svg; None: not wanted."""
+    """Claim the files of --csv, with its record, and of --plot, .png or .svg; or None."""
     if plot:
         check_suffix("--plot", plot, (".png", ".svg"), any_case=True)
     record = csv and record_path(csv)
@@ -81,6 +81,6 @@ def claim_reports(csv: Path | None, plot: Path | None, overwrite: bool) -> None:
 
 
 def write_record(path: Path, content: Mapping[str, object]) -> None:
-    """Write a record as JSON; values that JSON does not know are written as text."""
+    """Write a record as JSON; values of other types are written as text."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, default=str) + "\n")

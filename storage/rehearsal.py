@@ -1,12 +1,12 @@
-"""Rehearse the reading of files in a process with limits of memory and time.
+"""Rehearse the reading of files in a child process with limited memory and time.
 
-Libraries crash on damaged files, allocate whatever these declare or compute forever, in C, where
-nothing in this process could stop them. So a child process reads each file first. What it read is
-thrown away: this process then reads the same bytes in the same way. Nothing of the child has to be
-trusted but how it ended.
+On damaged files, C libraries may crash, allocate arbitrary amounts of memory or never end, and
+nothing in the same process could stop them. Therefore, a child process reads each file first and
+discards the result. Then this process reads the same bytes in the same way, so it needs to trust
+nothing but how the child ended.
 
-One server, started with the first file, forks these children: a new Python for each would take as
-long as most files do.
+A server, started for the first file, forks these children, since starting Python for each would
+take as long as reading most files.
 """
 
 import atexit
@@ -28,13 +28,13 @@ from pathlib import Path
 from utils import UserError
 
 MEMORY = 2**31
-"""Bytes of addresses that reading a file may take, and ``MEMORY_PER_BYTE`` for each of its own."""
+"""Address space in bytes for reading a file, plus ``MEMORY_PER_BYTE`` for each byte of it."""
 MEMORY_PER_BYTE = 32
 SECONDS = 5
-"""Processor time that reading a file may take, and a second for each ``BYTES_PER_SECOND``."""
+"""CPU time in seconds for reading a file, plus one for every ``BYTES_PER_SECOND`` of it."""
 BYTES_PER_SECOND = 2**24
 
-_PATIENCE = 10  # times the processor time, by the clock
+_PATIENCE = 10  # limit of the wall-clock time, as a multiple of the CPU time
 _SERVER = (
     "import sys; sys.path.insert(0, sys.argv[1]); from storage import rehearsal; rehearsal.serve()"
 )
@@ -46,10 +46,10 @@ _serving = False  # in the server and its children
 
 
 def rehearsed(*libraries: str) -> Callable[[Callable], Callable]:
-    """Return a decorator for a reader, which rehearses each file before it is read.
+    """Return a decorator for a reader that rehearses each file before reading it.
 
     Args:
-        *libraries: modules that the reader imports late.
+        *libraries: modules that the reader imports only when called.
     """
 
     def decorate(read: Callable) -> Callable:
@@ -69,14 +69,14 @@ def rehearse(
     """Let a child process read a file, unless it has done so and the file has not changed.
 
     Args:
-        read: the reader, a function of a module that takes a path first, and raises UserError for
-            what it cannot read.
-        path: the file. Where there is none, nothing happens: the reader has a better message.
-        *arguments: others for the reader.
-        libraries: modules that the reader imports late.
+        read: the reader, a module-level function whose first argument is a path, and which raises
+            UserError for files that it cannot read.
+        path: the file. If it is missing, nothing happens; the reader has a better message.
+        *arguments: further arguments of the reader.
+        libraries: modules that the reader imports only when called.
 
     Raises:
-        UserError: as the reader does; or reading takes too much memory or time, or crashes.
+        UserError: the reader raised it, or reading takes too much memory or time, or crashes.
     """
     try:
         status = os.stat(path)
@@ -92,7 +92,7 @@ def rehearse(
 def _rehearse_once(
     reader: str, libraries: tuple, path: str, arguments: tuple, size: int, identity: tuple
 ) -> None:
-    """Raise UserError unless a child reads the file; done once for each identity."""
+    """Raise UserError unless a child can read the file; done once per identity."""
     memory = MEMORY + MEMORY_PER_BYTE * size
     seconds = SECONDS + size // BYTES_PER_SECOND
     with _asking:
@@ -108,7 +108,7 @@ def _rehearse_once(
 def _ask(task: list) -> str | int:
     """Return the message of the child, or its exit status: negative for a signal."""
     global _server
-    for _ in range(2):  # somebody may have ended the server
+    for _ in range(2):  # the server may have been killed
         _server = _server or _start()
         with contextlib.suppress(OSError):
             _server.stdin.write(json.dumps(task) + "\n")
@@ -121,7 +121,7 @@ def _ask(task: list) -> str | int:
 
 @atexit.register
 def stop() -> None:
-    """End the server, which the next file starts anew."""
+    """End the server; the next file starts it again."""
     global _server
     if _server is not None:
         with contextlib.suppress(OSError), _server:
@@ -147,11 +147,11 @@ def _start() -> subprocess.Popen:
 
 
 def serve() -> None:
-    """Fork a child for each task of the input, and answer how it ended."""
+    """Run the server: fork a child for each task on standard input, and answer how it ended."""
     global _serving
     _serving = True
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # libraries print there
+    os.dup2(2, 1)  # libraries may print to standard output
     for line in sys.stdin:
         reader, libraries, *task = json.loads(line)
         module, name = reader.split(":")
@@ -169,7 +169,7 @@ def serve() -> None:
 def _read_within_limits(
     read: Callable, folder: str, path: str, arguments: list, memory: int, seconds: int, answers
 ) -> None:
-    status = 1  # an error that this process cannot explain is raised again by the reader itself
+    status = 1  # after an unexpected error, the reader itself will raise it again
     try:
         os.chdir(folder)
         _limit(resource.RLIMIT_AS, _addresses() + memory)
@@ -196,5 +196,5 @@ def _limit(kind: int, value: int) -> None:
 
 
 def _addresses() -> int:
-    """Return the bytes of addresses that this process has now."""
+    """Return the size of this process's address space in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

@@ -1,6 +1,6 @@
-"""Digests in HDF5 files, by which a flipped bit is found out.
+"""Digests in HDF5 files, by which a flipped bit is detected.
 
-Checksums of HDF5's own cover arrays only and need them in chunks, which take longer to read.
+HDF5's own checksums only cover arrays, and require chunks, which are slower to read.
 """
 
 import hashlib
@@ -9,14 +9,14 @@ import h5py
 import numpy as np
 
 SEAL = "sha256"
-"""Attribute of the file that has the digest of everything else in it."""
+"""File attribute with the digest of everything else in the file."""
 
 
 def seal(file: h5py.File) -> None:
-    """Store the digest of all that has been written to a file.
+    """Store the digest of everything in a file.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     file.attrs[SEAL] = _digest(file)
 
@@ -26,11 +26,11 @@ def check_seal(file: h5py.File, required: bool = False) -> None:
 
     Args:
         file: opened by ``open_hdf5``, which has rehearsed reading all of it.
-        required: whether a file without a digest is refused: others than this project have none.
+        required: whether to refuse files without a digest, which other programs write.
 
     Raises:
-        ValueError: something has changed since it was written.
-        Exception: it is damaged; h5py raises almost anything.
+        ValueError: the content has changed since it was written.
+        Exception: the file is damaged; h5py raises almost anything.
     """
     if (required or SEAL in file.attrs) and file.attrs[SEAL] != _digest(file):
         raise ValueError("its content is not what was written")
@@ -43,7 +43,7 @@ def _digest(file: h5py.File) -> str:
 
 
 def _add(digest: "hashlib._Hash", item: h5py.Group | h5py.Dataset) -> None:
-    """Add an item with all below it, each part behind its kind, shape and name."""
+    """Add an item and everything below it, each preceded by its name, type and shape."""
     for name in sorted(item.attrs):
         if (name, item.name) != (SEAL, "/"):
             digest.update(repr((item.name, name, _plain(item.attrs[name]))).encode())
@@ -60,5 +60,5 @@ def _add(digest: "hashlib._Hash", item: h5py.Group | h5py.Dataset) -> None:
 
 
 def _plain(value: object) -> object:
-    """Return arrays as lists, of which nothing is left out where they are written as text."""
+    """Convert arrays to lists, whose text, unlike that of long arrays, is never abbreviated."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -1,4 +1,4 @@
-"""Temporary files beside the files that they are to become, in folders nobody else can write to."""
+"""Temporary folders next to the files to write, which nobody else can access."""
 
 import hashlib
 import os
@@ -25,9 +25,9 @@ def hidden(path: Path) -> str:
 
 @contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
-    """Yield a new folder beside ``path``, which only this user can read, and remove it at the end.
+    """Yield a new folder next to ``path``, which only this user can access; remove it at the end.
 
-    Nobody can foresee its name or put a link into it.
+    Others can neither predict its name nor place links in it.
     """
     folder = Path(tempfile.mkdtemp(prefix=hidden(path), suffix=_END, dir=path.absolute().parent))
     try:
@@ -37,7 +37,7 @@ def temporary_folder(path: Path) -> Iterator[Path]:
 
 
 def leftovers(path: Path) -> list[Path]:
-    """List the temporary folders for ``path`` of this user, those in use among them."""
+    """List this user's temporary folders for ``path``, including those in use."""
     start = hidden(path)
     try:
         found = [e for e in os.scandir(path.absolute().parent) if e.name.startswith(start)]
@@ -53,6 +53,6 @@ def _is_own(entry: os.DirEntry) -> bool:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left; call it only while no other process writes ``path``."""
+    """Remove what killed processes left; call this only while no other process writes ``path``."""
     for folder in leftovers(path):
         shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,7 @@ EMBEDDINGS = {"CUB": "cub_deep", "NAB": "nab", "CIFAR-100": "cifar100"}
 DATASET = "{dataset}"
 
 RATES = {"SGDR": "--sgdr_max_lr", "Cosine": "--cosine_max_lr", "Step": "--step_lr"}
-"""Option of the learning rate by schedule."""
+"""Option for the learning rate, by schedule."""
 
 OPEN_SET, VERIFICATION, FEATURES = "open-set", "verification", "features"
 EVALUATIONS = {
@@ -39,7 +39,7 @@ RESERVED = frozenset(
         *("--snapshot", "--snapshot_best", "--overwrite", "--initial_epoch", "--gpus"),
     )
 )
-"""Options that a sweep sets itself, or by which trials would share a file."""
+"""Options that a sweep sets itself, or that would make trials write to the same file."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ class Commands:
     """Builder of the command lines of trials.
 
     Attributes:
-        options: passed on to every command.
-        data_roots: folder by data set, or ``""`` for all others, which may contain ``{dataset}``.
+        options: passed to every command.
+        data_roots: folder by data set, or ``""`` for all others; may contain ``{dataset}``.
         embeddings: class embeddings by data set, for semantic losses.
-        val_fraction: of trials that hold out images.
+        val_fraction: ``--val_fraction`` of trials that hold out images.
         gpus: number per trial.
-        save_models: whether the trained networks are kept; those that are evaluated are.
-        evaluation: one of ``EVALUATIONS``, followed by options of its own; empty: none.
-        by_rate: further options of the trials with a learning rate.
-        by_loss: further options of the trials with a loss.
+        save_models: whether to keep the trained networks; evaluated ones are always kept.
+        evaluation: a key of ``EVALUATIONS``, followed by its options; empty: none.
+        by_rate: further options for trials with a given learning rate.
+        by_loss: further options for trials with a given loss.
     """
 
     options: tuple[str, ...]
@@ -69,11 +69,11 @@ class Commands:
     by_loss: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, trial: Trial, folder: Path) -> list[str]:
-        """Return script and arguments of the training.
+        """Return script and arguments of a training.
 
         Raises:
-            UsageError: there are no class embeddings for the data set, or the schedule has no rate
-                to vary.
+            UsageError: there are no class embeddings for the data set, or sweeps cannot vary the
+                learning rate of the schedule.
         """
         loss, point = LOSSES[trial.point.loss], trial.point
         folder = _relative(folder)
@@ -93,11 +93,11 @@ class Commands:
             command += ["--model_dump", str(folder / MODEL)]
         if self.gpus > 1:
             command += ["--gpus", str(self.gpus)]
-        # Existing files are of the same trial: the sweep has checked that.
+        # Existing files belong to the same trial, as the sweep has checked.
         return [*command, "--overwrite"]
 
     def evaluation_of(self, trial: Trial, folder: Path) -> list[str]:
-        """Return script and arguments of the evaluation after a training; empty: there is none."""
+        """Return script and arguments of the evaluation after a training, or an empty list."""
         if not self.evaluation:
             return []
         folder, (kind, *options) = _relative(folder), self.evaluation
@@ -137,7 +137,7 @@ class Commands:
         known = {**EMBEDDINGS, **self.embeddings}
         if dataset not in known and base not in known:
             raise UsageError(
-                f"--losses {loss}: give --embeddings {dataset}=NAME|FILE, its class embeddings"
+                f"--losses {loss}: give class embeddings with --embeddings {dataset}=NAME|FILE"
             )
         return known.get(dataset) or known[base]
 
@@ -156,17 +156,17 @@ def _rate_option(options: Sequence[str]) -> str:
 
 
 def _relative(path: Path) -> Path:
-    """Make a path relative to the current folder, in which trials run too, if it is inside."""
+    """Make a path relative to the current folder, where trials run, too, if it is inside."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def check_options(options: Sequence[str]) -> None:
-    """Refuse options that a sweep sets itself.
+    """Check the options for all trainings.
 
     Raises:
-        UsageError: one of them is passed on.
+        UsageError: an option is one that a sweep sets itself.
     """
     given = [option for option in options if option.split("=")[0] in RESERVED]
     if given:
-        raise UsageError(f"{given[0]} after --: the sweep sets it for each trial by itself")
+        raise UsageError(f"{given[0]} after --: the sweep sets this option for each trial")

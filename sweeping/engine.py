@@ -1,4 +1,4 @@
-"""The engine of sweeps and studies: run the missing trials of a grid, report how each ended."""
+"""The engine of sweeps and studies: run the missing trials of a grid and report their results."""
 
 import importlib
 import logging
@@ -23,7 +23,7 @@ from utils import Interrupted, UsageError, UserError
 logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
 
-# Options that vary with the trial or are set by the sweep; the others are shared by all trials.
+# Options that vary between trials or are set by the sweep; all trials share the others.
 _BY_TRIAL = (
     *("dataset", "embedding", "loss", "cls_weight", "label_smoothing"),
     *("seed", "val_fraction", *(option.removeprefix("--") for option in RATES.values())),
@@ -37,13 +37,13 @@ _SHARED = (
 
 @dataclass(frozen=True)
 class Machines:
-    """Machines that trials run on.
+    """The machines for trials, and the resources of each trial.
 
     Attributes:
         address: head of a Ray cluster; None: this machine.
-        cpus: per trial.
-        gpus: per trial; None: one if there are any.
-        max_parallel: trials at once; None: as many as fit.
+        cpus: CPU cores per trial.
+        gpus: GPUs per trial; None: one if there are any.
+        max_parallel: maximum number of concurrent trials; None: as many as fit.
     """
 
     address: str | None = None
@@ -56,13 +56,13 @@ def shared_settings(trials: Sequence[Trial], commands: Commands, program: str) -
     """Return the settings that all trials of a folder share.
 
     Args:
-        trials: of the folder.
+        trials: the trials in the folder.
         commands: builder of their command lines.
-        program: name of the command in messages.
+        program: name of the command for messages.
 
     Raises:
-        UsageError: the options that are passed on are not for a sweep.
-        SystemExit: they are wrong in themselves.
+        UsageError: sweeps do not support an option for the trainings.
+        SystemExit: the training commands do not accept an option.
     """
     settings = {"KERAS_BACKEND": backend_name()}
     if commands.evaluation:
@@ -73,7 +73,7 @@ def shared_settings(trials: Sequence[Trial], commands: Commands, program: str) -
         settings[f"with the loss {loss}"] = shlex.join(options)
     commands = replace(commands, by_rate={}, by_loss={})
     for trial in {(t.point.loss, t.point.dataset, t.protocol): t for t in trials}.values():
-        # The same training samples whatever subset and split the trial draws.
+        # Subset and split do not change the settings.
         trial = replace(trial, point=replace(trial.point, subset_seed=0, split=""))
         settings |= _settings_of(trial, commands, program)
     return settings
@@ -101,7 +101,7 @@ def _settings_of(trial: Trial, commands: Commands, program: str) -> dict[str, st
 
 
 def show_missing(report: Report, commands: Commands) -> None:
-    """Print the command of each trial that is missing."""
+    """Print the commands of all missing trials."""
     for trial in report.trials:
         if not report.finished(trial):
             for command in _missing_commands(trial, commands, report.store):
@@ -109,7 +109,7 @@ def show_missing(report: Report, commands: Commands) -> None:
 
 
 def run_missing(report: Report, commands: Commands, machines: Machines) -> StopRequest:
-    """Run the missing trials of a report, and say how each ended.
+    """Run the missing trials of a report, and log the result of each.
 
     Returns:
         The request to stop, if there was one.
@@ -143,7 +143,7 @@ def _jobs(trials: Mapping[str, Trial], commands: Commands, report: Report) -> li
 
 
 def _missing_commands(trial: Trial, commands: Commands, store: Store) -> list[list[str]]:
-    """Return training and evaluation; the latter alone if only that is missing."""
+    """Return the commands for training and evaluation, or only the latter after a training."""
     folder = store.folder(trial)
     evaluation = commands.evaluation_of(trial, folder)
     trained = store.trained(trial) and store.has_model(trial)
@@ -152,24 +152,24 @@ def _missing_commands(trial: Trial, commands: Commands, store: Store) -> list[li
 
 
 def check_evaluation(commands: Commands, dataset: str, splits: Sequence[str], here: bool) -> None:
-    """Refuse what no evaluation could work with.
+    """Refuse settings with which no evaluation could run.
 
     Args:
         commands: builder of the command lines.
-        dataset: of the trials.
-        splits: of the trials.
+        dataset: data set of the trials.
+        splits: open-set splits of the trials.
         here: whether trials run on this machine.
 
     Raises:
-        UsageError: no class is unknown, or a folder or file is missing.
+        UsageError: there are no unknown classes, or a folder or file is missing.
     """
     kind, root = next(iter(commands.evaluation), None), commands.data_root(dataset)
     pairs = root and os.path.join(root, "pairs.txt")
     if kind == VERIFICATION and (not pairs or (here and not os.path.isfile(pairs))):
-        raise UsageError(f"--data_root {root or dataset}: has no pairs.txt, to verify people by")
+        raise UsageError(f"--data_root {root or dataset}: has no pairs.txt, for verification")
     if kind == OPEN_SET:
         if not any(splits) and "--known" not in commands.options:
-            raise UsageError("--evaluate open-set: give --splits, so that classes are unknown")
+            raise UsageError("--evaluate open-set: give --splits, which define unknown classes")
         if any(split.startswith("arpl+") for split in splits) and not commands.data_root(OTHER):
             raise UsageError(f"--data_root {OTHER}=DIR: give the folder of the unknown classes")
 
@@ -186,10 +186,10 @@ def _tell(report: Report, trial: Trial, outcome: int | str, count: str) -> None:
 
 
 def end(reports: Sequence[Report], stopping: StopRequest) -> None:
-    """Raise the error that the command ends with, unless all trials are finished.
+    """End the command with an error unless all trials are finished.
 
     Raises:
-        Interrupted: it was stopped before that.
+        Interrupted: a signal stopped the command.
         UserError: trials failed.
     """
     total = sum(len(report.trials) for report in reports)
@@ -197,12 +197,12 @@ def end(reports: Sequence[Report], stopping: StopRequest) -> None:
     if missing and stopping.signal is not None:
         raise Interrupted(
             stopping.signal,
-            f"{total - len(missing)} of {total} trials are finished; the same command goes on",
+            f"{total - len(missing)} of {total} trials are finished; repeat the command to resume",
         )
     if missing:
         logs = ", ".join(
             f"{trial.name} ({r.store.folder(trial) / 'log.txt'})" for r, trial in missing
         )
         raise UserError(
-            f"{len(missing)} of {total} trials failed: {logs}; the same command tries them again"
+            f"{len(missing)} of {total} trials failed: {logs}; repeat the command to retry"
         )

@@ -16,12 +16,12 @@ PROTOCOLS = (PAPER, VALIDATION)
 
 @dataclass(frozen=True)
 class Loss:
-    """Command that trains one of the compared losses.
+    """How to train with one of the compared losses.
 
     Attributes:
-        command: file of the command.
-        options: that select the loss.
-        semantic: whether it needs class embeddings of the data set.
+        command: file name of the training command.
+        options: options that select the loss.
+        semantic: whether it needs class embeddings for the data set.
     """
 
     command: str
@@ -46,7 +46,7 @@ LOSSES = {
     "semantic": Loss(_EMBEDDINGS, semantic=True),
     "semantic+xent": Loss(_EMBEDDINGS, _CLS, semantic=True),
 }
-"""The losses of the table on the embeddings it names, and the others of the paper (Table 2)."""
+"""All losses of ``training.objectives`` on their default embeddings, and the paper's (Table 2)."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class Point:
     """Point of the grid.
 
     Attributes:
-        dataset: name in the form of ``dataset_key``.
+        dataset: name as returned by ``dataset_key``.
         loss: a key of ``LOSSES``.
-        learning_rate: largest one of the schedule.
+        learning_rate: highest rate of the schedule.
         seed: ``--seed``.
-        subset_seed: ``--subset_seed``; 0, its default, leaves it to the options of all trials.
-        split: ``--split``, the classes that are known; ``""``: all.
+        subset_seed: ``--subset_seed``; 0: as in the options for all trials.
+        split: ``--split``, which defines the known classes; ``""``: all classes.
     """
 
     dataset: str
@@ -103,13 +103,13 @@ class Trial:
 
 
 def number(value: float) -> str:
-    """Return the shortest text that means this number."""
+    """Return the shortest text that represents this number exactly."""
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
 
 
 def dataset_key(name: str) -> str:
-    """Return the canonical form of a data set's name: case and order of suffixes do not matter.
+    """Return the canonical form of a data set's name, with suffixes in a fixed order and case.
 
     Raises:
         UsageError: there is no such data set.
@@ -129,7 +129,7 @@ def grid(
     seeds: Iterable[int],
     splits: Iterable[str] = ("",),
 ) -> list[Point]:
-    """Return all combinations, one seed after the other, and of a seed one split."""
+    """Return all combinations, ordered by seed, then by split."""
     return [
         Point(dataset, loss, rate, seed, split=split)
         for seed in seeds

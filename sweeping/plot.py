@@ -1,4 +1,4 @@
-"""Plots of accuracies: mean and standard deviation over what is varied, a curve per loss."""
+"""Plots of mean accuracies with standard deviations over a varied quantity, one curve per loss."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MARKERS = "osD^vX*"  # with the dashes, curves are told apart in gray
+_MARKERS = "osD^vX*"  # with dashes, they distinguish curves without colors
 _PANELS = {
     BEST_TEST: "best test accuracy of any epoch",
     LAST_VAL: "accuracy on held-out images, last epoch",
 }
 
 Values = Mapping[float, Sequence[float]]
-"""Accuracies in [0, 1] by what is varied."""
+"""Accuracies in [0, 1] by the value of the varied quantity."""
 
 
 def write_plot(path: Path, rows: Sequence[Row]) -> None:
-    """Plot accuracy over learning rate, a panel for each of the two protocols that the rows have.
+    """Plot accuracy over learning rate, with one panel per protocol in the rows.
 
     Args:
-        path: the file; its ending chooses the format.
-        rows: of one data set.
+        path: the file; its suffix selects the format.
+        rows: rows of one data set.
 
     Raises:
         UserError: the file cannot be written.
@@ -50,11 +50,11 @@ def _by_rate(rows: Sequence[Row], column: str) -> dict[str, Values]:
 
 
 def means(panels: Mapping[str, Mapping[str, Values]], varied: str) -> "Figure":
-    """Plot means and, as bars, standard deviations in percent over a logarithmic axis.
+    """Plot means in percent, with standard deviations as error bars, over a logarithmic axis.
 
     Args:
-        panels: accuracies by title of the panel and label of the curve.
-        varied: name of the axis.
+        panels: accuracies by panel title and curve label.
+        varied: label of the horizontal axis.
     """
     figure = new_figure(len(panels))
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -73,7 +73,7 @@ def means(panels: Mapping[str, Mapping[str, Values]], varied: str) -> "Figure":
 
 
 def _statistics(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and standard deviation in percent; 0 of a single value."""
+    """Return mean and standard deviation (0 for a single value) in percent."""
     percent = [100 * value for value in values]
     return statistics.fmean(percent), statistics.stdev(percent) if len(percent) > 1 else 0.0
 

@@ -38,13 +38,13 @@ class Report:
         self.results = {trial: store.result(trial) for trial in [*trials, *store.trials()]}
 
     def finished(self, trial: Trial) -> bool:
-        """Return whether a trial is finished, with all results or diverged."""
+        """Return whether a trial has all its results or has diverged."""
         result = self.results[trial]
         complete = result.evaluation or result.status == DIVERGED or not self.evaluated
         return result.final and bool(complete)
 
     def update(self, trial: Trial) -> Result:
-        """Read the result of a trial that has ended, and write ``trials.csv`` again.
+        """Read the result of a trial that has ended, and update ``trials.csv``.
 
         Raises:
             UserError: the file cannot be written.
@@ -54,7 +54,7 @@ class Report:
         return self.results[trial]
 
     def write_trials(self) -> None:
-        """Write ``trials.csv``: all trials in the folder, those of earlier grids too.
+        """Write ``trials.csv`` with all trials in the folder, including those of earlier grids.
 
         Raises:
             UserError: it cannot be written.

@@ -1,4 +1,4 @@
-"""The space of a search for a folder of images: what is varied, and the command of a candidate.
+"""The search space of ``learn_folder.py``: what varies, and the command of each candidate.
 
 Imports nothing heavy, like ``sweeping.grid``.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from sweeping.grid import LOSSES, number
 
 OBJECTIVES = ("cosine+xent", "xent", "cosine", "xent+ls")
-"""Keys of ``LOSSES`` that are tried, those first that the search begins with."""
+"""Keys of ``LOSSES`` to try; the search begins with the first ones."""
 
 AUGMENTATIONS: dict[str, tuple[str, ...]] = {
     "plain": (),
@@ -19,17 +19,17 @@ AUGMENTATIONS: dict[str, tuple[str, ...]] = {
     "cutmix": ("--cutmix", "1"),
     "mixup": ("--mixup", "0.2"),
 }
-"""Options by name; all come on top of what the data set has: crops, mirroring, erasing."""
+"""Options by name, in addition to the data set's own crops, mirroring and erasing."""
 
 EMA = (0.0, 0.99)
-"""Decays of the average of weights that is evaluated and saved; 0: the weights themselves."""
+"""Decays of the moving average of the weights; 0: no average."""
 
 LEARNING_RATES = (0.01, 1.0)
 WEIGHT_DECAYS = (1e-5, 1e-2)
-"""Ranges, drawn on a logarithmic scale."""
+"""Ranges, sampled on a logarithmic scale."""
 
 _FIRST_RATE, _FIRST_DECAY = 0.1, 5e-4
-_CROP_RATIO = 8 / 7  # of the shorter side to the square that is cut out
+_CROP_RATIO = 8 / 7  # of the shorter side to the side of the crop
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class Candidate:
     """A point of the space."""
 
     objective: str  # a key of LOSSES
-    learning_rate: float  # of the first step; it falls to zero along half a cosine wave
+    learning_rate: float  # of the first step, with cosine decay to zero
     weight_decay: float
     size: int  # side of the images in pixels
     augmentation: str  # a key of AUGMENTATIONS
-    ema: float  # decay of the average of weights; 0: the weights themselves
+    ema: float  # decay of the moving average of the weights; 0: no average
 
     @classmethod
     def of(cls, config: Mapping[str, object]) -> "Candidate":
-        """Return the candidate of a configuration, with rates of three digits.
+        """Return the candidate with a configuration, with rates rounded to three digits.
 
         Raises:
-            ValueError: it is not of this space, but maybe of an earlier one.
+            ValueError: it is not in this space; it may come from an earlier version.
         """
         if config["objective"] not in OBJECTIVES or config["augmentation"] not in AUGMENTATIONS:
             raise ValueError(f"not of this space: {config}")
@@ -100,7 +100,7 @@ class Candidate:
 
 
 def first_candidates(sizes: Sequence[int]) -> list[Candidate]:
-    """Return what a search begins with: the first two objectives at usual rates."""
+    """Return the candidates that a search begins with: two objectives with common settings."""
     common = (
         _FIRST_RATE,
         _FIRST_DECAY,
@@ -112,7 +112,7 @@ def first_candidates(sizes: Sequence[int]) -> list[Candidate]:
 
 
 def distributions(sizes: Sequence[int]) -> dict[str, object]:
-    """Return what Optuna draws each value from."""
+    """Return the distributions from which Optuna samples."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     return {

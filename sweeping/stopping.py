@@ -1,4 +1,4 @@
-"""Requests to stop a sweep: Ctrl-C, or SIGTERM, which schedulers of clusters send."""
+"""Requests to stop a sweep: Ctrl-C, or SIGTERM, which cluster schedulers send."""
 
 import signal
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ class StopRequest:
 def stop_requests() -> Iterator[StopRequest]:
     """Note the first signal within the ``with`` block; a second Ctrl-C interrupts as usual.
 
-    Start Ray before: ``ray.init`` installs its own handler of SIGTERM. A signal that is ignored,
-    like SIGINT of a script in the background, stays ignored.
+    Start Ray first, since ``ray.init`` installs its own SIGTERM handler. Ignored signals, such as
+    SIGINT in background scripts, stay ignored.
     """
     request = StopRequest()
 

@@ -1,4 +1,4 @@
-"""Folder of a sweep: one folder per trial, and the settings that all trials share."""
+"""The folder of a sweep: one subfolder per trial, and the settings that all trials share."""
 
 import csv
 import json
@@ -24,14 +24,14 @@ MODEL = "model.keras"
 """Trained network in the folder of a trial, if it is kept."""
 
 EVALUATION = "evaluation.csv"
-"""Metrics in the folder of a trial whose network is evaluated after the training."""
+"""Metrics from an evaluation after the training, in the folder of a trial."""
 
 SETTINGS = "sweep.json"
 """File of the settings in the folder of a sweep."""
 
 _TRIALS = "trials"
 _LOG, _ATTEMPTS = "log.txt", "attempts.csv"
-_END = 2**16  # bytes of a log in which its last line is looked for
+_END = 2**16  # bytes at the end of a log to search for its last line
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,9 @@ class Result:
         status: ``FINISHED``, ``DIVERGED`` (finished without a result), ``FAILED`` or
             ``UNFINISHED``.
         seconds: running time of all attempts.
-        options: passed on to the command.
-        record: of a run with all its epochs, see ``training.record.run_record``; else empty.
-        evaluation: metrics of the network by an evaluation after the training, a row per score;
-            empty: there was none.
+        options: options passed to the command.
+        record: record of a completed run, see ``training.record.run_record``; otherwise empty.
+        evaluation: metrics from an evaluation after the training, one row per score; may be empty.
     """
 
     status: str
@@ -56,7 +55,7 @@ class Result:
 
     @property
     def final(self) -> bool:
-        """Whether another attempt would end in the same way."""
+        """Whether another attempt would end the same way."""
         return self.status in (FINISHED, DIVERGED)
 
 
@@ -72,10 +71,10 @@ class Store:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Create the folder, and keep other sweeps out within the ``with`` block.
+        """Create the folder, and lock it against other sweeps within the ``with`` block.
 
         Raises:
-            UsageError: it cannot be written, is in use, or has other things in it.
+            UsageError: the folder cannot be written, is in use, or contains other files.
         """
         if not os.path.isdir(self.path):
             check_folder("--out", self.path.parent)
@@ -87,7 +86,7 @@ class Store:
         except OSError as error:
             raise UsageError(f"--out {self.path}: {error.strerror}") from error
         if SETTINGS not in entries and entries - {".lock"}:
-            raise UsageError(f"--out {self.path}: has files in it that are not of a sweep")
+            raise UsageError(f"--out {self.path}: contains files that do not belong to a sweep")
         check_folder("--out", self.path)
 
         def refuse() -> None:
@@ -97,13 +96,13 @@ class Store:
             yield
 
     def agree(self, settings: Mapping[str, str]) -> None:
-        """Check that all trials have the same settings, and store new ones.
+        """Check that trials in the folder have the same settings, and store new ones.
 
         Args:
-            settings: by name, as a user knows them.
+            settings: values by the name of the option.
 
         Raises:
-            UsageError: trials in the folder have others.
+            UsageError: trials in the folder have different settings.
             UserError: the file cannot be read or written.
         """
         file = self.path / SETTINGS
@@ -125,9 +124,9 @@ class Store:
         """Create the folder of a trial.
 
         Args:
-            trial: to be run.
+            trial: the trial to run.
             command: script and arguments.
-            options: those of them that were passed on.
+            options: the arguments that are the same for all trials.
 
         Raises:
             UserError: it cannot be written.
@@ -173,7 +172,7 @@ class Store:
         return Result(FAILED, seconds, options)
 
     def trained(self, trial: Trial) -> bool:
-        """Return whether the training has a result, whatever became of the evaluation."""
+        """Return whether the training has a result, regardless of the evaluation."""
         record = _read_record(self.folder(trial) / "history.csv")
         return bool(record) and not record.get("diverged")
 
@@ -240,7 +239,7 @@ def _read_attempts(file: Path) -> list[tuple[float, str]]:
     """Read seconds and exit status of every attempt; leave out damaged lines."""
     attempts = []
     with suppress(UserError, csv.Error):
-        # Where the power failed while a line was appended, there may be zero bytes.
+        # A power failure while appending a line may leave zero bytes.
         for row in csv.DictReader(read_text(file).replace("\0", "").split("\n")):
             with suppress(KeyError, TypeError, ValueError):
                 attempts.append((_finite(row["seconds"]), row["status"]))
@@ -268,7 +267,7 @@ def _read_evaluation(file: Path) -> tuple[dict, ...]:
 
 
 def _check_metrics(record: Mapping) -> None:
-    """Raise one of several errors unless a record has what tables show."""
+    """Raise an error of any kind unless a record has the values that tables show."""
     name = record.get("epochs_judged_by")
     record.get("options", {}).get("val_fraction")
     int(record.get("dataset", {}).get("validation_samples", 0))
@@ -280,7 +279,7 @@ def _check_metrics(record: Mapping) -> None:
 
 
 def _finite(value: str | float) -> float:
-    """Return a number that a file gives, or raise TypeError or ValueError."""
+    """Convert a value from a file to a number, or raise TypeError or ValueError."""
     number = float(value)
     if not math.isfinite(number):
         raise ValueError(f"{value} is not finite")

@@ -24,13 +24,13 @@ Row = dict[str, object]
 def trial_row(point: Point, results: Mapping[str, Result]) -> Row:
     """Make the row of a point of the grid.
 
-    The columns ``paper_…`` are of the run on all training images, whose epochs are evaluated on the
-    test images; ``val_…`` of the run in which images were held out. Where the data set has
-    validation images of its own, these judge the epochs of any run, and it is the latter.
+    Columns ``paper_…`` are for the run on all training images, with epochs evaluated on the test
+    images, and ``val_…`` for the run with held-out images. If the data set has its own validation
+    images, every run is of the second kind.
 
     Args:
-        point: of the grid.
-        results: by protocol, as far as they were asked for.
+        point: the point of the grid.
+        results: results by protocol, as far as requested.
 
     Returns:
         Values by the names of ``TRIAL_HEADER``, accuracies in [0, 1]; None if there is none.
@@ -66,7 +66,7 @@ def evaluation_rows(trial: Trial, result: Result) -> list[Row]:
 
 
 def _validation_samples(record: Mapping) -> int:
-    """Return the number of images that judged the epochs of a run in place of the test images."""
+    """Return the number of images, other than test images, that a run was validated on."""
     return int(record.get("dataset", {}).get("validation_samples", 0))
 
 
@@ -95,11 +95,11 @@ class Selection:
     """Best rate for a loss on a data set, by one protocol.
 
     Attributes:
-        learning_rate: with the highest mean of ``by``; None: no rate has been run with all seeds.
-        chosen: mean over seeds of the accuracy that decides.
-        mean: mean over seeds of the accuracy that is reported.
-        std: its standard deviation (n - 1); None with a single seed.
-        complete: number of rates that have been run with all seeds, of all rates, like ``"7/8"``.
+        learning_rate: rate with the highest mean of ``by``; None: no rate was run with all seeds.
+        chosen: mean over seeds of the accuracy to select by.
+        mean: mean over seeds of the accuracy to report.
+        std: its standard deviation (n - 1); None for a single seed.
+        complete: number of rates run with all seeds, and of all rates, like ``"7/8"``.
     """
 
     learning_rate: float | None
@@ -110,15 +110,15 @@ class Selection:
 
 
 def select(rows: Sequence[Row], by: str, report: str) -> Selection:
-    """Choose a learning rate.
+    """Select the best learning rate.
 
-    Rates with a seed that has no result do not compete, since means over different seeds cannot be
-    compared. Of equally good rates the larger one is chosen.
+    Rates without results for all seeds are ignored, since means over different seeds are not
+    comparable. Ties go to the higher rate.
 
     Args:
-        rows: of one loss on one data set.
-        by: column whose mean over seeds decides.
-        report: column to report for the chosen rate.
+        rows: rows of one loss on one data set.
+        by: column whose mean over seeds to maximize.
+        report: column to report for the selected rate.
     """
     rates = sorted({row["learning_rate"] for row in rows}, reverse=True)
     of_rate = {rate: [row for row in rows if row["learning_rate"] == rate] for rate in rates}
@@ -185,7 +185,7 @@ _SHOWN = (
 
 
 def shown(lines: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Return header and cells of the summary for people: percent, mean ± standard deviation.
+    """Format the summary as header and cells, in percent, as mean ± standard deviation.
 
     Empty columns are left out.
     """

@@ -1,4 +1,4 @@
-"""A training as a process of its own whose epochs are followed by its history."""
+"""A training in a process of its own, whose progress is read from its history."""
 
 import csv
 import math
@@ -18,7 +18,7 @@ _POLL = 0.2  # seconds
 
 
 class TrainingProcess:
-    """A training that starts when its history ends, and goes on from its snapshot.
+    """A training that is started once its history has no more epochs, and resumes its snapshot.
 
     Args:
         command: script and arguments, with a history in ``folder``.
@@ -33,9 +33,9 @@ class TrainingProcess:
         self._process: subprocess.Popen | None = None
 
     def accuracy(self, epoch: int) -> float | None:
-        """Return the accuracy after an epoch, from 1, as soon as it is known.
+        """Wait for an epoch, from 1, to end, and return the accuracy after it.
 
-        None if the process has ended before; 0 if the training has diverged.
+        None if the process ended before; 0 if the training diverged.
         """
         while True:
             ended = self._process is not None and self._process.poll() is not None
@@ -49,11 +49,11 @@ class TrainingProcess:
             time.sleep(_POLL)
 
     def wait(self) -> bool:
-        """Wait for the end of a process that was started; return whether it succeeded."""
+        """Wait for the process to end, if it was started, and return whether it succeeded."""
         return self._process is None or self._process.wait() == 0
 
     def stop(self) -> None:
-        """End the process, which saves its state before."""
+        """End the process, which saves its state first."""
         if self._process is None or self._process.poll() is not None:
             return
         self._process.stdin.close()
@@ -76,7 +76,7 @@ class TrainingProcess:
 
 
 def read_accuracies(history: Path) -> list[float]:
-    """Return the accuracy after each epoch on the images that judge them; 0 if it is not finite.
+    """Return the validation accuracy after each epoch; 0 for values that are not finite.
 
     Empty if there is no history.
     """

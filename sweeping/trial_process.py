@@ -1,8 +1,8 @@
-"""Run a Python script that ends when the process that started it ends, in whatever way.
+"""Run a Python script that ends when the process that started it ends, even if it is killed.
 
 ``python trial_process.py GRACE LOCK SCRIPT ARGUMENT…``, with standard input from a pipe that nobody
-writes to: the system closes it with the starting process, even when that is killed. The script then
-gets SIGTERM, and SIGKILL after GRACE seconds. It waits until no other script holds the file LOCK,
+writes to, and which the system closes when the starting process ends. The script then gets SIGTERM,
+and SIGKILL after GRACE seconds. It starts when no other script holds the lock on the file LOCK,
 such as one that is still ending.
 """
 

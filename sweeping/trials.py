@@ -1,4 +1,4 @@
-"""Files of a search: a folder for each candidate, and what became of it."""
+"""The files of a search: one folder per candidate, with its state."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from utils import UserError, list_folder, read_text
 FINISHED, STOPPED, FAILED, UNFINISHED = "finished", "stopped early", "failed", "unfinished"
 
 HEADER = (*Candidate.__dataclass_fields__, "status", "epochs", "accuracy", "seconds")
-"""Columns of the table of trials; the accuracy is that after the last epoch, on held-out images."""
+"""Columns of the table of trials; accuracy is on held-out images, after the last epoch."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trial:
-    """A candidate, and what became of it so far."""
+    """A candidate and its state."""
 
     candidate: Candidate
     status: str
@@ -60,7 +60,7 @@ class Trial:
 
 
 def read_trials(plan: Plan) -> list[Trial]:
-    """Return the trials of a search in the order in which they began."""
+    """Return the trials of a search in order of their start."""
     top = plan.out / "trials"
     folders = list_folder(top) if os.path.isdir(top) else []
     trials = [trial for folder in folders if (trial := read_trial(plan, folder))]
@@ -73,7 +73,7 @@ def read_trial(plan: Plan, folder: Path) -> Trial | None:
         candidate = Candidate.of(facts["candidate"])
         known = float(facts["started"]), float(facts["seconds"])
         status = str(facts["status"])
-        # A training that is stopped early has begun another epoch by then.
+        # A training that was stopped early may have finished another epoch meanwhile.
         last = int(facts["epochs"]) if status == STOPPED else None
     except (UserError, ValueError, TypeError, KeyError):
         return None
@@ -83,7 +83,7 @@ def read_trial(plan: Plan, folder: Path) -> Trial | None:
 
 
 def write_trial(plan: Plan, trial: Trial) -> None:
-    """Write what became of a trial; its accuracies are in the histories."""
+    """Write the state of a trial, except for its accuracies, which are in the histories."""
     facts = asdict(trial)
     facts["epochs"] = len(facts.pop("accuracies"))
     with replacing(plan.folder(trial.candidate) / "trial.json") as temporary:
@@ -91,7 +91,7 @@ def write_trial(plan: Plan, trial: Trial) -> None:
 
 
 def remove_snapshots(plan: Plan) -> None:
-    """Remove the states of trainings, which only unfinished trials need."""
+    """Remove snapshots, which only unfinished trials need."""
     ended = [trial for trial in read_trials(plan) if trial.status != UNFINISHED]
     for run in (run for trial in ended for run in plan.runs(trial.candidate)):
         for path in run.glob("snapshot.h5*"):
@@ -115,7 +115,7 @@ def _nothing_found(trials: Sequence[Trial]) -> str:
     most = max((len(trial.accuracies) for trial in trials), default=0)
     return (
         f"the search ended without a finished trial: {len(trials)} begun, {failed} of them failed, "
-        f"at most {most} epochs done; give more --minutes, fewer --epochs or smaller --sizes"
+        f"at most {most} epochs finished; give more --minutes, fewer --epochs or smaller --sizes"
     )
 
 

@@ -1,8 +1,8 @@
-"""Search with Ray Tune: Optuna draws candidates, ASHA stops those that fall behind.
+"""Search with Ray Tune: Optuna samples candidates, ASHA stops those that fall behind.
 
-All that a search has found is in plain files, one folder for each candidate. A search that goes on
-runs through its earlier candidates again, in their order: their epochs are read from these files in
-no time, so that Optuna and ASHA learn all that they knew before.
+All results of a search are in plain files, one folder per candidate. A resumed search replays its
+earlier candidates in order, reading their epochs from these files, so that Optuna and ASHA regain
+their state.
 """
 
 import logging
@@ -41,19 +41,19 @@ SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints tables whatever its verbosity
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # Nobody waits longer for the end of an epoch: the training ends with its worker, and saves.
+    # No need to wait longer for the end of an epoch: a training ends with its worker, and saves.
     "TUNE_FORCE_TRIAL_CLEANUP_S": "10",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ``stop_requests`` has its own
 }
-"""Environment that Ray Tune has to be started with."""
+"""Environment variables for Ray Tune."""
 
-_REDUCTION = 3  # of the candidates, one in so many goes on from each rung
+_REDUCTION = 3  # ASHA's reduction factor: one in three candidates is promoted at each rung
 _RANDOM_STARTS = 5  # candidates before Optuna begins to learn from the others
 _MOST_FAILURES = 3  # before any candidate works
 
 
 class Training(tune.Trainable):
-    """The trainings of a candidate for Ray Tune; each step is an epoch of all its folds."""
+    """Trainable for Ray Tune: the trainings of a candidate; a step is one epoch of all folds."""
 
     def setup(self, config: dict, plan: Plan, environment: dict) -> None:
         self._plan, self._epoch, self._accuracy = plan, 0, 0.0
@@ -103,11 +103,11 @@ class Training(tune.Trainable):
 
 
 class _Limits(tune.Stopper):
-    """End of the search: by time, on request, or where nothing works.
+    """Ends the search after some time, on request, or if all trials fail.
 
     Attributes:
-        failures: number of trials that failed before any has worked.
-        works: whether a trial has come to its end.
+        failures: number of failed trials.
+        works: whether a trial has finished.
     """
 
     def __init__(self, deadline: float | None, stopping: Callable[[], bool]):
@@ -124,12 +124,12 @@ class _Limits(tune.Stopper):
 
 
 class _Progress(tune.Callback):
-    """Write and report what became of each trial."""
+    """Write and log the state of each trial."""
 
     def __init__(self, plan: Plan, limits: _Limits):
         self._plan, self._limits = plan, limits
         self._before = {trial.candidate: trial for trial in read_trials(plan)}
-        self._first: dict[Candidate, float] = {}  # seconds of the first epoch, with the start
+        self._first: dict[Candidate, float] = {}  # seconds to the end of the first epoch
         self._told, self._done = False, 0
 
     def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
@@ -145,7 +145,7 @@ class _Progress(tune.Callback):
             self._estimate(self._first[candidate], result["seconds"])
 
     def _estimate(self, first: float, second: float) -> None:
-        """Tell how long a training takes, by the time up to the ends of its first two epochs."""
+        """Log how long a training takes, given the times of the ends of its first two epochs."""
         each = second - first
         whole = (first + each * (self._plan.epochs - 1)) / 60
         logger.info("A whole training takes about %.1f min, %.1f s an epoch", whole, each)
@@ -154,7 +154,7 @@ class _Progress(tune.Callback):
         result, candidate = trial.last_result, Candidate.of(trial.config)
         status = result.get("status", UNFINISHED)
         if status == UNFINISHED and self._limits.stop_all():
-            return  # it goes on another time
+            return  # it can be resumed later
         status = STOPPED if status == UNFINISHED else status
         self._done += 1
         self._limits.failures += status == FAILED
@@ -193,11 +193,11 @@ def run_search(
     """Search until the budget is spent or a signal asks to stop.
 
     Args:
-        plan: of the search; candidates in its folder are run through again.
-        cluster: to run on.
-        at_once: largest number of trials at the same time.
-        trials: number of trials in all; None: as many as there is time for.
-        seconds: that are left; None: any.
+        plan: plan of the search; candidates in its folder are replayed.
+        cluster: where to run.
+        at_once: maximum number of concurrent trials.
+        trials: total number of trials; None: no limit.
+        seconds: remaining time; None: no limit.
         stopping: polled for a request to stop.
 
     Raises:
@@ -237,7 +237,7 @@ def _tuning(plan: Plan, at_once: int, trials: int | None) -> tune.TuneConfig:
 
 
 def _trainable(plan: Plan, cluster: Cluster) -> type[tune.Trainable]:
-    """Return ``Training`` with its parameters and what it needs of the machine."""
+    """Return ``Training`` with its parameters and resource requirements."""
     environment = cluster.resources.environment()
     trainable = tune.with_parameters(Training, plan=plan, environment=environment)
     need = {"CPU": cluster.resources.cpus, "GPU": cluster.resources.gpus}
@@ -245,11 +245,11 @@ def _trainable(plan: Plan, cluster: Cluster) -> type[tune.Trainable]:
 
 
 def _sampler(plan: Plan) -> OptunaSearch:
-    """Return Optuna's sampler, which begins with the candidates that are known."""
+    """Return Optuna's sampler, which begins with the earlier and the first candidates."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     before = [trial.candidate for trial in read_trials(plan)]
     first = dict.fromkeys([*before, *first_candidates(plan.sizes)])
-    # With one seed for all, it would draw the same candidates again.
+    # With the same seed, a resumed search would sample the same candidates again.
     seed = int(generator("search", plan.seed, len(before)).integers(2**32))
     return OptunaSearch(
         distributions(plan.sizes),

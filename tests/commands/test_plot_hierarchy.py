@@ -126,4 +126,4 @@ def test_names_of_any_characters(folder):
     shown = written("h.svg")
     assert shown[0].startswith("\\udcff: 3 classes") and "a\\x00b" in shown and "\\x01" in shown
     (line,) = outcome.err.splitlines()
-    assert line.endswith("some characters are not in the font and show as boxes")
+    assert line.endswith("some characters are missing in the font and appear as boxes")

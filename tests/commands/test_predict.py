@@ -245,7 +245,7 @@ def test_results_until_an_interruption_are_kept(tmp_path, monkeypatch, error):
         if error is KeyboardInterrupt:
             outcome = run(predict, options)
             assert outcome.status == 130
-            assert f"What was written until then is in {partial}" in outcome.err
+            assert f"The incomplete output is in {partial}" in outcome.err
         else:
             with pytest.raises(error, match="of the computation"):
                 run(predict, options)

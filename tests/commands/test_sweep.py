@@ -111,7 +111,9 @@ def test_a_sweep_that_is_stopped_says_how_to_go_on_and_leaves_no_process(stopped
     status, _, err, _, processes = stopped
     assert status == 143, err
     last = err.splitlines()[-1]
-    assert last.startswith("sweep.py: terminated; ") and last.endswith("the same command goes on")
+    assert last.startswith("sweep.py: terminated; ") and last.endswith(
+        "repeat the command to resume"
+    )
     assert "Traceback" not in err and len(err.splitlines()) <= 5
     assert processes == []
 

@@ -43,7 +43,7 @@ DAMAGED = "history.csv: the history or its record is damaged"
     ("change", "message"),
     [
         ({"record": {}}, "is not the history of a training: its record, history.csv.run.json, is"),
-        ({"record": {"options": {}, "dataset": {}}}, "is of a run that has not come to its end"),
+        ({"record": {"options": {}, "dataset": {}}}, "belongs to a run that is not finished"),
         ({"text": "epoch,acc\n1,high\n"}, DAMAGED),
         ({"text": "epoch,acc\n1,0.5,7\n"}, DAMAGED),
         ({"text": "step,acc\n1,0.5\n"}, DAMAGED),

@@ -100,7 +100,7 @@ def test_a_file_that_appears_meanwhile_stays(tmp_path, write, existing):
     path.unlink(missing_ok=True)
     path.write_text("somebody's")
     for content in ("first", "second"):
-        with pytest.raises(UserError, match=r"stays; what was to be written is in .*a\.") as caught:
+        with pytest.raises(UserError, match=r"is kept; the output is in .*a\.") as caught:
             _write(write, path, content)
         aside = Path(str(caught.value).split(" is in ")[1])
         assert path.read_text() == "somebody's" and aside.read_text() == content
@@ -205,7 +205,7 @@ def test_files_that_are_put_into_a_folder_meanwhile_stay(tmp_path, below):
     hold("--out", path)
     note(path)
     (path / below / "notes").write_text("mine")
-    stays = pytest.raises(UserError, match="stays; what was to be written is in")
+    stays = pytest.raises(UserError, match="is kept; the output is in")
     with stays, replacing(path) as temporary:
         folder_with(temporary, "new")
     assert (path / below / "notes").read_text() == "mine"

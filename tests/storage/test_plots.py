@@ -28,4 +28,4 @@ def test_characters_that_the_font_lacks_are_told_once(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         save_plot(plot("\u9d25\u9d26"), tmp_path / "a.png")
 
-    assert caplog.text.count("not in the font") == 1
+    assert caplog.text.count("missing in the font") == 1

@@ -232,7 +232,7 @@ def test_one_sweep_at_a_time(store):
 def test_folders_with_other_things_are_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     for path, message in (
-        (tmp_path, "not of a sweep"),
+        (tmp_path, "do not belong to a sweep"),
         (tmp_path / "notes.txt", "is a file"),
         (tmp_path / "missing" / "out", "no folder"),
     ):

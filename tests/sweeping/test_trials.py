@@ -68,7 +68,7 @@ def test_only_finished_trials_can_win(tmp_path):
     written(plan, 0.2, FAILED, [0.95], started=1.0)
     message = (
         "the search ended without a finished trial: 2 begun, 1 of them failed, at most 1 epochs "
-        "done; give more --minutes, fewer --epochs or smaller --sizes"
+        "finished; give more --minutes, fewer --epochs or smaller --sizes"
     )
     with pytest.raises(UserError) as caught:
         winner(read_trials(plan))
