@@ -1,1 +1,1 @@
-"""How well a model classifies."""
+"""Evaluation of classification."""

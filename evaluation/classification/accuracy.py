@@ -12,17 +12,17 @@ TOP_K = 5
 
 
 def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of samples whose class is predicted."""
+    """Return the share of correctly classified samples."""
     return float(np.mean(predicted == labels))
 
 
 def average_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean accuracy within a class, over all classes that have samples."""
+    """Return the class-averaged accuracy, over all classes with samples."""
     return float(np.nanmean(accuracy_per_class(predicted, labels, int(labels.max()) + 1)))
 
 
 def accuracy_per_class(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return the accuracy within each class, float64 (num_classes,); NaN where no sample is."""
+    """Return the accuracy of each class, float64 (num_classes,); NaN for those without samples."""
     samples = np.bincount(labels, minlength=num_classes)
     hits = np.bincount(labels, weights=predicted == labels, minlength=num_classes)
     return np.divide(hits, samples, out=np.full(len(samples), np.nan), where=samples > 0)
@@ -58,7 +58,7 @@ def hierarchical_accuracy(
 def all_accuracies(
     scores: np.ndarray, labels: np.ndarray, similarities: Mapping[str, np.ndarray]
 ) -> dict[str, float | None]:
-    """Return every accuracy by name; None where it has no meaning.
+    """Return every accuracy by name; None if undefined.
 
     There is a hierarchical one for each of ``similarities``, matrices by name.
     """

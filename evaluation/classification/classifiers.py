@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MethodArgs:
-    """Arguments of a method to classify."""
+    """Arguments of a classification method."""
 
     model: keras.Model  # the network
     description: ModelDescription  # of its classes and outputs
@@ -133,7 +133,7 @@ def nearest_centroid(args: MethodArgs) -> Classifier:
 
 
 def svm_on_features(args: MethodArgs) -> Classifier:
-    """Return a linear SVM on the embedding, or on another layer."""
+    """Return a linear SVM on the embedding or another layer."""
     tensor = feature_tensor(args.model, args.layer)
     return LinearSVM(tensor, args.cost, args.seed, args.norm)
 
@@ -180,7 +180,7 @@ METHODS: dict[str, Callable[[MethodArgs], Classifier]] = {
     "svm": svm_on_features,
     "prob_features": largest_value,
 }
-"""Ways to classify by the option that asks for them; ``"own"`` without any."""
+"""Classification methods by the option that selects them; ``"own"`` without an option."""
 
 
 def method_name(method: str, args: MethodArgs) -> str:

@@ -1,4 +1,4 @@
-"""Confusion matrices, and the arrangement of related classes side by side in them."""
+"""Confusion matrices, and the arrangement of related classes next to each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from embeddings.taxonomy.tree import Label, Taxonomy
 
 MOST_GROUPS = 45
-"""So many names of groups can be read beside a plot."""
+"""Number of group names that are legible beside a plot."""
 
 _SAME = 1e-9  # difference up to which similarities are equal
 
@@ -31,7 +31,7 @@ def row_shares(confusion: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """Classes in an order that puts related ones side by side."""
+    """Classes in an order that places related ones next to each other."""
 
     order: tuple[int, ...]  # positions of all classes
     # Name and size of each group of related classes, in that order

@@ -47,7 +47,7 @@ class Metrics:
 
     @property
     def diverged(self) -> bool:
-        """Whether the network yields numbers that are not finite, from which no class follows."""
+        """Whether the network outputs numbers that are not finite, so nothing is classified."""
         return math.isnan(self.average_accuracy)
 
 
@@ -108,7 +108,7 @@ class Evaluator:
         return compute(self._network, batches, verbose, check, self._shard)
 
     def forget_trainability(self) -> None:
-        """Call after changing ``trainable``: JAX's function for several devices is stale then."""
+        """Call this after changing ``trainable``, which makes JAX's compiled function stale."""
         if keras.distribution.distribution() is not None:
             self._network.predict_function = None
 

@@ -1,4 +1,4 @@
-"""The data set to compare saved models on: the classes they know, images of their size."""
+"""Matching a data set with saved models: the classes they know, images of their size."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -87,7 +87,7 @@ def _with_absent_classes(
 
 
 def _check_same_kind(dataset: Dataset, path: Path, description: ModelDescription) -> None:
-    """Refuse other samples or class names: labels are often numbers, which match by chance."""
+    """Compare kind of samples and class names, as labels are often numbers, equal by chance."""
     takes_words, has_words = description.words is not None, isinstance(dataset, TextDataset)
     if takes_words != has_words:
         takes, has = ("documents", "images") if takes_words else ("images", "documents")

@@ -33,7 +33,7 @@ _TITLES = {
 
 @dataclass(frozen=True)
 class Outputs:
-    """Output files; None: not wanted."""
+    """Output files; None: do not write."""
 
     names: Sequence[str]  # of all models, including those whose evaluation will fail
     csv: Path | None = None  # all metrics, one row per model
@@ -43,7 +43,7 @@ class Outputs:
     plot_confusion: Path | None = None  # the same as a plot
 
     def files(self) -> list[tuple[str, Path | None]]:
-        """Return option and path of every file that may be written; None: not wanted."""
+        """Return option and path of every file that may be written; paths may be None."""
         found = [("--csv", self.csv), ("--per_class", self.per_class)]
         if self.csv:
             found.append(("--csv", record_path(self.csv)))
@@ -87,7 +87,7 @@ def write_files(
     dataset: Dataset,
     arrangement: Arrangement | None = None,
 ) -> None:
-    """Write every wanted file; the arrangement orders the classes in plots."""
+    """Write all requested files; the arrangement orders the classes in plots."""
     if outputs.csv:
         _write_metrics(outputs.csv, results, dataset)
     if outputs.per_class:

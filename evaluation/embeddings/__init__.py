@@ -1,4 +1,4 @@
-"""Pictures of features: where samples lie, and how far classes are from each other."""
+"""Plots of features: samples as points, and distances between classes."""
 
 PROJECTIONS = ("pca", "tsne")
 """How features of more than two dimensions are drawn, see ``evaluation.embeddings.plane``."""

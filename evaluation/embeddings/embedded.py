@@ -1,4 +1,4 @@
-"""The features of one model for samples of classes that it knows and of others."""
+"""Features of one model for samples of known and unknown classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from utils import UserError
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """Samples as a model embeds them."""
+    """Samples embedded by a model."""
 
     name: str  # of the model
     vectors: np.ndarray  # float32 (samples, dimensions), finite

@@ -1,4 +1,4 @@
-"""Features in the plane: two dimensions as they are, more of them by PCA or t-SNE."""
+"""Features in the plane: two-dimensional ones unchanged, others projected by PCA or t-SNE."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

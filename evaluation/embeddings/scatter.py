@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MARKERS = "osD^vP*X<>"  # without colors, these tell classes apart
 STYLES = len(COLORS) * len(_MARKERS)
-"""So many classes look different; further ones look like the first ones again."""
+"""Number of distinct styles for classes; after that, styles repeat."""
 
 _MOST_NAMES = 60  # classes in the legend
 _MOST_SHAPES = 5000  # points that SVG files hold as shapes; more are an image in them
@@ -93,7 +93,7 @@ _TARGET = {"s": 70, "marker": "x", "color": "black", "linewidth": 1.6, "zorder":
 
 
 def _marker(position: int) -> int:
-    """Return the number of the marker; each class of a color has another one."""
+    """Return the index of the marker, which differs between classes of the same color."""
     return (position % len(COLORS) + position // len(COLORS)) % len(_MARKERS)
 
 

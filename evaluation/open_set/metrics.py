@@ -24,7 +24,7 @@ _TPR = 0.95
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Counts of accepted images by ascending cut-off, from all to none."""
+    """Numbers of accepted images by ascending cut-off, from all to none."""
 
     known: np.ndarray  # int (cut-offs,), of known classes
     correct: np.ndarray  # int (cut-offs,), of these, the correctly classified ones
@@ -146,7 +146,7 @@ def tnr_at_tpr95(curve: Curve) -> float:
 
 
 def detection_accuracy(curve: Curve) -> float:
-    """Return the accuracy of telling known from unknown, both equally frequent, at the best."""
+    """Return the best accuracy of detecting unknown images, with both kinds weighted equally."""
     return float((curve.tpr + 1 - curve.fpr).max() / 2)
 
 

@@ -1,4 +1,4 @@
-"""Evaluation of one model on images of known and of unknown classes, in one pass over each."""
+"""Evaluation of one model on images of known and unknown classes, in one pass over each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from utils import UserError
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Evaluation results of one model by one score."""
+    """Evaluation results of one model and one score."""
 
     model: str  # its name
     file: Path  # of the model

@@ -37,7 +37,7 @@ from utils import UsageError
 
 @dataclass(frozen=True, eq=False)
 class Rated:
-    """Images rated by one score."""
+    """Images with one score."""
 
     scores: np.ndarray  # float (images,)
     predicted: np.ndarray  # int (images,), positions of known classes
@@ -65,7 +65,7 @@ Rule = Callable[[dict[str, np.ndarray], Training | None], Rated]
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
-    """The scores that a model has."""
+    """The scores that a model supports."""
 
     # Of the network, by name: what is computed for every image; "features" first
     tensors: dict[str, KerasTensor]
@@ -124,7 +124,7 @@ def scorer(
 
 
 def _logits(layer: layers.Dense) -> KerasTensor:
-    """Return what a layer computes before its softmax."""
+    """Return the logits of a layer, before its softmax."""
     linear = layers.Dense(layer.units, use_bias=layer.use_bias, dtype="float32")
     linear.build(layer.input.shape)
     linear.set_weights(layer.get_weights())
@@ -136,7 +136,7 @@ def _largest(class_scores: np.ndarray) -> Rated:
 
 
 def _probability(values: dict[str, np.ndarray], _: Training | None) -> Rated:
-    """Compute in double precision, in which fewer probabilities are rounded to 1."""
+    """Compute in double precision, where fewer probabilities are rounded to 1."""
     return _largest(softmax(np.float64(values["logits"]), axis=1))
 
 
@@ -152,7 +152,7 @@ def _similarity(
 
 
 def _distance(vectors: np.ndarray, values: dict[str, np.ndarray], _: Training | None) -> Rated:
-    """Compute in double precision: class vectors may be a thousand times as long as distances."""
+    """Compute in double precision: class vectors may be a thousand times longer than distances."""
     return _largest(-cdist(values["features"], vectors, "sqeuclidean"))
 
 

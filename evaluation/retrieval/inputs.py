@@ -1,4 +1,4 @@
-"""Feature dumps of several models of the same images, with classes numbered alike."""
+"""Feature dumps of several models for the same images, with consistent class numbers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from utils import UsageError, UserError, listing
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Features of the same images by several models, each in its own order of the images."""
+    """Features of the same images from several models, which may order the images differently."""
 
     classes: tuple[str, ...]  # unique original class labels, as text
     vectors: tuple[np.ndarray, ...]  # (images, dimensions) of each model

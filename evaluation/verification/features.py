@@ -1,4 +1,4 @@
-"""Features of images that pairs are made of, by a saved model."""
+"""Features of the images of pairs, computed by a saved model."""
 
 from copy import copy
 
@@ -55,5 +55,5 @@ def of_images(
 
 
 def _with_mirrored(network: keras.Model, images: KerasTensor) -> KerasTensor:
-    """Return the sum of the features of images and of the same, mirrored left and right."""
+    """Return the sum of the features of images and their mirror images."""
     return ops.add(network(images), network(ops.flip(images, axis=2)))

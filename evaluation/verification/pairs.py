@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}(?=\.[^.]*$|$)")  # in front of the suffix
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pairs of images of a sequence."""
+    """Pairs of images, by position in a sequence."""
 
     first: np.ndarray  # int (pairs,), positions of images
     second: np.ndarray  # int (pairs,), likewise

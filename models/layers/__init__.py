@@ -1,1 +1,1 @@
-"""Layers that the backbones share, and faster twins of Keras' own."""
+"""Layers that the backbones share, and faster versions of Keras layers."""

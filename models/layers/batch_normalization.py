@@ -1,9 +1,9 @@
-"""Batch normalization in one kernel under TensorFlow.
+"""Batch normalization with TensorFlow's fused kernel.
 
-Keras composes it of some thirty operations forwards and backwards, which makes a network of 110
-layers slow to trace and to train (https://github.com/keras-team/keras-core/issues/225). The
-arithmetic is the same but for the moving variance, which follows the unbiased variance of the
-batch, as in Keras 2 (https://github.com/keras-team/keras/pull/9028), not the biased one.
+Keras uses some thirty operations for the forward and backward pass, which makes a network of 110
+layers slow to trace and to train (https://github.com/keras-team/keras-core/issues/225). Results are
+the same, except that the moving variance follows the unbiased instead of the biased variance of the
+batch, as in Keras 2 (https://github.com/keras-team/keras/pull/9028).
 """
 
 import keras
@@ -13,15 +13,15 @@ from keras import KerasTensor
 SMALLEST_EPSILON = 1.001e-5
 
 PYTORCH = {"momentum": 0.9, "epsilon": SMALLEST_EPSILON}
-"""PyTorch's defaults; its epsilon of 1e-5 would not take the fused kernel, which, like PyTorch,
-follows the unbiased variance."""
+"""PyTorch's defaults, except for its epsilon of 1e-5, too small for the fused kernel, which, like
+PyTorch, follows the unbiased variance."""
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """``keras.layers.BatchNormalization`` by TensorFlow's fused kernel, for images and vectors.
+    """``keras.layers.BatchNormalization`` with TensorFlow's fused kernel, for images and vectors.
 
-    Never saved: ``models.files.saved`` writes the plain layer instead. The class has the plain
-    one's name because Keras names the groups of a weights file by the class.
+    Never saved: ``models.files.saved`` writes the plain layer instead. Has the plain layer's class
+    name, since Keras names the groups of a weights file after classes.
     """
 
     plain = keras.layers.BatchNormalization
@@ -55,7 +55,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 def batch_normalization(
     name: str, momentum: float = 0.99, epsilon: float = 1e-3, **options: object
 ) -> keras.Layer:
-    """Return a batch normalization over channels, fused where possible; defaults as in Keras 2."""
+    """Return a batch normalization over channels, fused if possible, with defaults of Keras 2."""
     fused = keras.backend.backend() == "tensorflow" and epsilon >= SMALLEST_EPSILON
     kind = BatchNormalization if fused else keras.layers.BatchNormalization
     return kind(momentum=momentum, epsilon=epsilon, name=name, **options)

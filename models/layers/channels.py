@@ -1,6 +1,6 @@
 """Zero padding and reordering of channels.
 
-Only layers that Keras brings along, and no lambdas: a saved model loads without this package.
+Uses only Keras' own layers, so that saved models can be loaded without this package.
 """
 
 from keras import KerasTensor, layers
@@ -9,9 +9,9 @@ from keras import KerasTensor, layers
 def pad_channels(x: KerasTensor, before: int, after: int, name: str | None = None) -> KerasTensor:
     """Add channels of zeros before and after those of ``x``.
 
-    ``channels_first`` makes the layer pad the last two of the four dimensions, which are columns
-    and channels where channels come last. It is a plain Keras layer, unlike ``keras.ops.pad``,
-    which Keras does not load from the old HDF5 format ("Unknown layer: 'Pad'").
+    ``channels_first`` makes the layer pad the last two of four dimensions, which here are columns
+    and channels. ``keras.ops.pad`` is no alternative, since Keras does not load it from the old
+    HDF5 format ("Unknown layer: 'Pad'").
     """
     padding = ((0, 0), (before, after))
     return layers.ZeroPadding2D(padding, data_format="channels_first", name=name)(x)
@@ -20,8 +20,8 @@ def pad_channels(x: KerasTensor, before: int, after: int, name: str | None = Non
 def reverse_channels(x: KerasTensor) -> KerasTensor:
     """Reverse the order of the channels: RGB becomes BGR.
 
-    Cut the channels apart (see ``pad_channels`` for ``channels_first``) and concatenate them:
-    Keras does not load ``keras.ops.flip`` from the old HDF5 format ("Unknown layer: 'Flip'").
+    Splits and concatenates the channels (see ``pad_channels`` for ``channels_first``), since Keras
+    does not load ``keras.ops.flip`` from the old HDF5 format ("Unknown layer: 'Flip'").
     """
     count = x.shape[-1]
     single = [

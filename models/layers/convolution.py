@@ -1,14 +1,14 @@
-"""Convolutions of few TensorFlow operations.
+"""Convolutions with few TensorFlow operations.
 
-Keras reshapes the bias before it adds it, forwards and backwards. In a network of 110 layers that
-makes a thousand operations, which delay the first step by seconds.
+Keras reshapes the bias before adding it, in the forward and backward pass. In a network of 110
+layers, this makes a thousand operations, which delay the first step by seconds.
 """
 
 import keras
 from keras import KerasTensor
 
 PLAIN_ONLY = frozenset({"groups", "dilation_rate"})
-"""Options that the faster convolution does not have."""
+"""Options that the faster convolution does not support."""
 
 
 class Conv2D(keras.layers.Conv2D):
@@ -36,9 +36,9 @@ class Conv2D(keras.layers.Conv2D):
 def conv2d(
     filters: int, size: int | tuple[int, int], stride: int = 1, **options: object
 ) -> keras.Layer:
-    """Return a convolution of images whose channels come last, the faster one where it can.
+    """Return a convolution of channels-last images, the faster version if possible.
 
-    The size is the side of the kernel, or its height and width.
+    ``size`` is the side of the kernel, or its height and width.
     """
     fused = keras.backend.backend() == "tensorflow" and not PLAIN_ONLY & options.keys()
     kind = Conv2D if fused else keras.layers.Conv2D

@@ -1,4 +1,4 @@
-"""Convolutions of residual networks: ordinary, full or harmonic, as the whole network wants."""
+"""Convolutions of residual networks: ordinary, full or harmonic, throughout a network."""
 
 from dataclasses import dataclass
 
@@ -11,22 +11,22 @@ from models.layers.harmonic import HarmonicConv2D, normalized_block
 
 
 def pad(x: KerasTensor, pixels: int, name: str | None = None) -> KerasTensor:
-    """Surround maps by so many pixels of zeros on every side."""
+    """Pad maps with zeros on every side."""
     return layers.ZeroPadding2D(pixels, data_format="channels_last", name=name)(x)
 
 
 @dataclass(frozen=True)
 class Convolver:
-    """How the convolutions of a network are made.
+    """The kind of convolutions in a network.
 
-    Full convolutions see every pixel of their input at every place of the kernel, so that maps grow
-    by its size less one: Kayhan and van Gemert, On Translation Invariance in CNNs (CVPR 2020),
+    Full convolutions apply every value of the kernel to every pixel, so maps grow by the kernel's
+    size minus one: Kayhan and van Gemert, On Translation Invariance in CNNs (CVPR 2020),
     https://arxiv.org/abs/2003.07064. For harmonic ones, see ``models.layers.harmonic``.
     """
 
     full: bool = False
     harmonic: bool = False
-    level: int | None = None  # of the waves of all harmonic kernels but the first; None: all waves
+    level: int | None = None  # of the waves in all layers but the first; None: all waves
 
     def __call__(
         self,
@@ -39,17 +39,17 @@ class Convolver:
         first: bool = False,
         **options: object,
     ) -> KerasTensor:
-        """Convolve maps whose channels come last.
+        """Convolve channels-last maps.
 
         Args:
             x: maps.
             filters: number of output channels.
             size: side of the kernel; convolutions of size 1 are always ordinary and not padded.
             stride: in both directions.
-            padding: "same", as TensorFlow pads; or pixels on every side, which even maps need if
-                they are not to be padded at the bottom and right only.
-            first: whether it is the first layer of the network.
-            options: others of ``models.layers.convolution.conv2d``.
+            padding: ``"same"`` like TensorFlow, which pads strided maps of even size only at the
+                bottom and right; or a number of pixels on every side.
+            first: whether this is the first layer of the network.
+            options: further options of ``models.layers.convolution.conv2d``.
         """
         if self.full and size > 1:
             padding = size - 1
@@ -66,16 +66,16 @@ class Convolver:
         return layer(x)
 
     def shortcut(self, x: KerasTensor, pixels: int) -> KerasTensor:
-        """Return the input of a shortcut, enlarged like the maps of full convolutions beside it.
+        """Pad the input of a shortcut as much as full convolutions enlarge the other branch.
 
         Args:
             x: input of a block.
-            pixels: on every side, before the stride.
+            pixels: padding on every side, before the stride.
         """
         return pad(x, pixels) if self.full else x
 
     def basic_shortcut(self, x: KerasTensor, stride: int) -> KerasTensor:
-        """Return the input of a shortcut beside two convolutions, the first with the stride."""
+        """Pad the input of a shortcut around two 3x3 convolutions, the first with the stride."""
         return self.shortcut(x, 3 if stride > 1 else 2)
 
 

@@ -1,4 +1,4 @@
-"""Dense layers on whole feature maps, and initial weights as PyTorch draws them by default."""
+"""Dense layers on entire feature maps, and PyTorch's default initializers."""
 
 import math
 
@@ -8,10 +8,10 @@ from models.layers.convolution import conv2d
 from models.layers.outputs import average_pool
 
 DENSE_ON_MAP = "fc"
-"""Name of the layer with which a backbone turns its last feature map into features."""
+"""Name of the layer that turns the last feature map of a backbone into features."""
 
 TORCH_KERNEL = initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
-"""PyTorch's default for kernels: uniform within ± 1 / sqrt(fan_in)."""
+"""PyTorch's default for kernels: uniform in ± 1 / sqrt(fan_in)."""
 
 
 def dense_on_map(

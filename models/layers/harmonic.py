@@ -18,12 +18,12 @@ def waves(size: int, level: int | None = None) -> np.ndarray:
     """Return the basis of the two-dimensional discrete cosine transform, float32.
 
     Args:
-        size: pixels of a side.
-        level: keep the waves whose two frequencies sum up to less; None: all.
+        size: side of the kernel in pixels.
+        level: keep only waves whose two frequencies add up to less; None: all waves.
 
     Returns:
         Array of shape (waves, size, size), ordered by vertical, then horizontal frequency. The
-        absolute values of each wave sum up to 1.
+        absolute values of each wave add up to 1.
     """
     frequencies = np.arange(size)
     cosines = np.cos(np.pi * np.outer(frequencies, frequencies + 0.5) / size)
@@ -35,16 +35,16 @@ def waves(size: int, level: int | None = None) -> np.ndarray:
 
 
 def initializer() -> initializers.Initializer:
-    """Return He's normal distribution by the fan-out: filters, times waves of coefficients."""
+    """Return He's normal initializer by the fan-out of the coefficients: waves times filters."""
     return initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
 class HarmonicConv2D(keras.layers.Conv2D):
-    """Convolution without bias whose kernel is a sum of waves with trained coefficients.
+    """Convolution without bias whose kernel is a weighted sum of waves with trained coefficients.
 
-    The coefficients have the shape (waves, input channels, filters). The layer costs what an
-    ordinary convolution does. It is saved as one, with the kernel that the coefficients make, and
-    loads the kernel of any: its projection onto the waves.
+    The coefficients have the shape (waves, input channels, filters). The layer is as fast as an
+    ordinary convolution. It is saved as one, with the resulting kernel, and can load any kernel by
+    projecting it onto the waves.
     """
 
     plain = keras.layers.Conv2D
@@ -62,12 +62,12 @@ class HarmonicConv2D(keras.layers.Conv2D):
             shape=(len(self.waves), input_shape[-1], self.filters),
             initializer=self.coefficients_initializer,
             regularizer=self.kernel_regularizer,
-            autocast=False,  # the sum is formed in float32
+            autocast=False,  # compute the sum in float32
         )
         self.built = True
 
     def save_own_variables(self, store: MutableMapping[str, object]) -> None:
-        """Save the coefficients, which a snapshot restores bit by bit; Keras would the kernel."""
+        """Save the coefficients, so that snapshots are exact; Keras would save the kernel."""
         store["0"] = self.coefficients
 
     def load_own_variables(self, store: Mapping[str, object]) -> None:
@@ -76,7 +76,7 @@ class HarmonicConv2D(keras.layers.Conv2D):
 
     @property
     def kernel(self) -> KerasTensor:
-        """The kernel, (height, width, input channels, filters), in the type of computation."""
+        """The kernel, (height, width, input channels, filters), in the compute dtype."""
         kernel = ops.tensordot(self.waves.transpose(1, 2, 0), self.coefficients, 1)
         return ops.cast(kernel, self.compute_dtype)
 
@@ -91,7 +91,7 @@ class HarmonicConv2D(keras.layers.Conv2D):
         return [np.tensordot(self.waves.transpose(1, 2, 0), coefficients, 1)]
 
     def set_plain_weights(self, weights: Sequence[np.ndarray]) -> None:
-        """Take over the kernel of an ordinary convolution, or what the waves can form of it."""
+        """Load the kernel of an ordinary convolution, projected onto the waves."""
         (kernel,) = weights
         squares = np.square(self.waves).sum(axis=(1, 2), dtype=np.float64)
         products = np.tensordot(self.waves, np.asarray(kernel, np.float64), 2)
@@ -128,9 +128,9 @@ class _Waves(keras.layers.DepthwiseConv2D):
 def normalized_block(
     x: KerasTensor, filters: int, size: int, stride: int, padding: str, name: str, **options: object
 ) -> KerasTensor:
-    """Return the sum of the normalized responses to all waves, for the first layer of a network.
+    """Return weighted sums of normalized responses to all waves, for a network's first layer.
 
-    ``options`` are those of the 1x1 convolution that sums up, which has the name.
+    ``name`` and ``options`` are for the 1x1 convolution that computes the sums.
     """
     x = _Waves(size, stride, padding=padding, name=f"{name}_waves")(x)
     x = batch_normalization(f"{name}_waves_bn", center=False, scale=False, **PYTORCH)(x)

@@ -1,6 +1,6 @@
-"""Inputs of networks: images and their normalization, numbers of words and their vectors.
+"""Inputs of networks: images and their normalization, word numbers and their vectors.
 
-Only layers that Keras brings along, and no lambdas: a saved model loads without this package.
+Uses only Keras' own layers, so that saved models can be loaded without this package.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from keras import KerasTensor, layers
 from models.layers.channels import reverse_channels
 
 IMAGE_LAYERS = ("normalization", "bgr")
-"""Names of the last layers that ``image_input`` puts behind the input."""
+"""Names of the last layers that ``image_input`` adds to the input."""
 
 
 def image_input(
@@ -38,13 +38,13 @@ def image_input(
 
 
 def word_input(words: int, dimensions: int) -> tuple[KerasTensor, KerasTensor]:
-    """Return the input, for numbers of words, and their vectors, which are not trained.
+    """Return the input, for word numbers, and the word vectors, which are not trained.
 
-    Number 0 is no word: what comes behind is not computed for it.
+    Number 0 is padding and masked out.
 
     Args:
-        words: how many numbers there are.
-        dimensions: of a vector.
+        words: number of rows of the table of word vectors.
+        dimensions: dimension of the vectors.
     """
     numbers = keras.Input((None,), dtype="int32", name="words")
     vectors = layers.Embedding(

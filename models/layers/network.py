@@ -1,4 +1,4 @@
-"""Model class of all networks: a Keras model whose training step TensorFlow traces faster."""
+"""The model class of all networks: a Keras model with a faster training step in TensorFlow."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,15 @@ from keras import KerasTensor
 class Network(keras.Model):
     """``keras.Model`` with fewer TensorFlow operations per step and the same results.
 
-    Keras computes L2 penalties weight by weight, each in some twenty operations forwards and
-    backwards; here each coefficient takes one sum. Keras nests the training step in two
-    TensorFlow functions, both of which capture every variable; here it is one.
+    Keras computes L2 penalties weight by weight, with some twenty operations each; here, there is
+    one sum per coefficient. Keras nests the training step in two TensorFlow functions, both of
+    which capture every variable; here, there is only one.
 
     Saved as the plain ``keras.Model``, see ``models.files.saved``.
     """
 
     def make_train_function(self, force: bool = False) -> None:
-        """Make what ``fit`` calls for every step; leave to Keras what one plain step is not."""
+        """Create the function that ``fit`` calls for every step, by Keras unless it is plain."""
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
@@ -26,10 +26,10 @@ class Network(keras.Model):
             self.train_function = _traced_once(self.train_step, self.train_function)
 
     def _get_regularization_losses(self) -> list[KerasTensor]:
-        """Return the penalties of the trained weights, one per L2 coefficient.
+        """Return the penalties of the trainable weights, one per L2 coefficient.
 
         ``losses`` adds what layers contribute by ``add_loss``. Keras has no public way to replace
-        the penalties alone; if the method goes, Keras' own slower one takes its place.
+        only the penalties; without this private hook, Keras would use its slower code.
         """
         if keras.backend.backend() != "tensorflow":
             return super()._get_regularization_losses()
@@ -45,15 +45,15 @@ class Network(keras.Model):
 def _penalty(coefficient: float, weights: list[keras.Variable]) -> KerasTensor:
     import tensorflow as tf
 
-    # Half the sum of squares is what TensorFlow has an operation for.
+    # TensorFlow's operation computes half the sum of squares.
     halves = [tf.nn.l2_loss(weight.value) for weight in weights]
     return 2 * coefficient * tf.add_n(halves)
 
 
 def _traced_once(step: Callable, fallback: Callable) -> Callable:
-    """Return a function that takes one batch from an iterator and does the step with it.
+    """Return a function that does a step with the next batch of an iterator.
 
-    ``fallback`` is Keras' function of an iterator, for distributed data.
+    ``fallback`` is Keras' own such function, for distributed data.
     """
     import tensorflow as tf
 
@@ -72,7 +72,7 @@ def _traced_once(step: Callable, fallback: Callable) -> Callable:
 
 
 def with_plain_layers(model: keras.Model) -> keras.Model:
-    """Copy a network, with Keras' own layers in place of their faster twins."""
+    """Copy a network with Keras' own layers in place of the faster ones."""
     if not any(hasattr(layer, "plain") for layer in model.layers):
         return model
     plain = keras.models.clone_model(model, clone_function=_plain)

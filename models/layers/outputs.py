@@ -5,7 +5,7 @@ from keras import KerasTensor, layers
 
 
 def average_pool(x: KerasTensor, name: str = "avg_pool") -> KerasTensor:
-    """Return the mean over all positions, in float32 whatever precision the body computes in."""
+    """Return the mean over all positions, always in float32."""
     return layers.GlobalAveragePooling2D(data_format="channels_last", dtype="float32", name=name)(x)
 
 
@@ -24,11 +24,11 @@ def output_layer(
         x: features, (batch, dimensions).
         num_outputs: number of classes or dimensions of the embedding; None: the features are the
             embedding, and there is no dense layer.
-        classifier: whether it is ``prob``.
+        classifier: whether to build ``prob``.
         decay: coefficient of the L2 penalty.
-        name: of the layer where the published network has another.
-        features_fit: whether features of as many dimensions are the embedding, too.
-        **options: others of ``keras.layers.Dense``.
+        name: name of the layer, if the published network has another one.
+        features_fit: whether features that have the embedding's dimension are used as it.
+        **options: further options of ``keras.layers.Dense``.
     """
     if num_outputs is None or (features_fit and not classifier and num_outputs == x.shape[-1]):
         in_float32 = x.dtype == "float32"
