@@ -142,7 +142,7 @@ def test_other_files_are_refused(tmp_path, content):
 def test_a_pickle_of_something_else_is_refused(tmp_path):
     path = tmp_path / "list.pickle"
     path.write_bytes(pickle.dumps([1, 2]))
-    with pytest.raises(UserError, match="holds list"):
+    with pytest.raises(UserError, match="contains list, not class"):
         load_class_embeddings(path)
 
 

@@ -108,7 +108,7 @@ def test_a_dictionary_without_a_clear_order_is_refused(tmp_path, keys, names, me
     content = {"feat": dict(zip(keys, VECTORS, strict=True)), "labels": [1, 2, 3]}
     path = tmp_path / "f.pickle"
     path.write_bytes(pickle.dumps(content | {"names": names and list(names)}))
-    with pytest.raises(UserError, match=rf"f\.pickle .*{message}"):
+    with pytest.raises(UserError, match=rf"f\.pickle: .*{message}"):
         read_features(path)
 
 
