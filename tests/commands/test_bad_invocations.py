@@ -164,7 +164,7 @@ FOR_EMBEDDINGS = [
             ("CUB", "CUB is read from files"),
         )
     ],
-    ("--embedding onehot --mixed_targets loss", USAGE, "--cutmix and --mixup"),
+    ("--embedding onehot --mixed_targets loss", USAGE, "--mixed_targets needs --cutmix or --mixup"),
     (
         *("--embedding simplex --loss dsc_open --mixup 1 --mixed_targets normalized", USAGE),
         "--loss dsc_open compares with all class embeddings",
