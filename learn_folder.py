@@ -128,7 +128,7 @@ def _check_training_options(options: Sequence[str]) -> None:
         own = chain(argv, *AUGMENTATIONS.values(), ["--early_stopping"])  # ASHA stops trials
         taken = [word for word in own if word in given]
         if taken:
-            raise UsageError(f"{taken[0]} after --: the search sets it for each trial by itself")
+            raise UsageError(f"{taken[0]} after --: the search sets this option for each trial")
         parser = importlib.import_module(Path(script).stem).build_parser()
         parser.prog = f"learn_folder.py: {script}"
         parser.parse_args([*argv, *options])
@@ -238,7 +238,9 @@ def _search(args: argparse.Namespace, plan: Plan) -> list[Trial]:
         trials = read_trials(plan)
         write_table(plan.out / "trials.csv", trials)
         if signal is not None:
-            told = f"{_ended(trials)} of {len(trials)} trials have ended; the same command goes on"
+            told = (
+                f"{_ended(trials)} of {len(trials)} trials have ended; repeat the command to resume"
+            )
             raise Interrupted(signal, told)
     return trials
 
@@ -370,7 +372,7 @@ def _commands(
         "Classes of other images": ["predict.py", "--model", model, "IMAGES/"],
     }
     return [
-        ("Everything; the same command goes on where it was", everything),
+        ("Everything; the same command resumes where it stopped", everything),
         ("The winner on all training images", training),
         *((what, shlex.join(["python", *words])) for what, words in steps.items() if words),
     ]

@@ -27,13 +27,17 @@ def class_weights(given: str | Path | None, dataset: Dataset) -> np.ndarray | No
     as in scikit-learn: their mean over the training images is 1. Shape (classes,), float32.
 
     Raises:
-        UsageError: the file does not have one weight above 0 for each class.
+        UsageError: the file does not have one weight above 0 for each class, or a class without
+            training images is to be balanced.
     """
     if given is None:
         return None
     if given != BALANCED:
         return read_class_weights(given, [str(label) for label in dataset.labels])
     counts = np.bincount(dataset.train.labels, minlength=dataset.num_classes)
+    if not counts.all():
+        empty = [name for name, n in zip(dataset.class_names, counts, strict=True) if not n]
+        raise UsageError(f"--class_weights balanced: no training images of {listing(empty)}")
     return np.float32(len(dataset.train) / (dataset.num_classes * counts))
 
 

@@ -88,7 +88,7 @@ def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) 
         finish()
     if stopping.signal is not None:  # there may be more to run than has been planned so far
         ended = sum(report.finished(trial) for report in reports for trial in report.trials)
-        hint = f"{ended} trials are finished; the same command goes on"
+        hint = f"{ended} trials are finished; repeat the command to resume"
         raise Interrupted(stopping.signal, hint)
     end(reports, stopping)
 

@@ -32,6 +32,7 @@ _SHARED = (
     *(name for name in IDENTITY if name not in (*_BY_TRIAL, "finetune_init")),
     *("epochs", "val_every", "class_list", "finetune", "finetune_init"),
     *("word_vectors", "max_words", "embedding_dim", "embedding_scale", "known"),
+    *("class_weights", "background"),
 )
 
 

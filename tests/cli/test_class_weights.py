@@ -1,5 +1,7 @@
 """What --class_weights names: balanced weights against scikit-learn, and files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
@@ -26,6 +28,12 @@ def test_balanced_are_those_of_scikit_learn(dataset):
     assert found.dtype == np.float32 and len({*found.tolist()}) > 1
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert found[labels].mean() == pytest.approx(1)
+
+
+def test_a_class_without_training_images_cannot_be_balanced(dataset):
+    train = dataset.train.select(np.flatnonzero(dataset.train.labels != 1))
+    with pytest.raises(UsageError, match=r"balanced: no training images of kind_2$"):
+        class_weights(BALANCED, replace(dataset, train=train))
 
 
 def test_none_without_the_option(dataset):

@@ -143,7 +143,7 @@ def test_too_large_a_difference_writes_nothing(tmp_path, monkeypatch):
     out = tmp_path / "a.onnx"
     outcome = run(export_model, f"--model dot.keras --format onnx --out {out}")
     assert outcome.status == DATA
-    assert outcome.err.startswith("export_model.py: error: scores differ by ")
+    assert outcome.err.startswith("export_model.py: error: exported scores differ by ")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -104,7 +104,7 @@ def test_options_that_cannot_work_are_one_line(photos, tmp_path, no_search, opti
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--epochs 3", "--epochs after --: the search sets it for each trial by itself"),
+        ("--epochs 3", "--epochs after --: the search sets this option for each trial"),
         ("--epochs=3", "--epochs after --: the search"),
         ("--cutmix 1", "--cutmix after --: the search"),
         ("--cosine_max_lr 3", "--cosine_max_lr after --: the "),
@@ -175,7 +175,7 @@ def test_a_search_that_was_stopped_tells_how_many_trials_have_ended(tmp_path, mo
     plan = Plan(tmp_path, (tmp_path / "data/held-out",), (), 4, (32,), 0)
     monkeypatch.setattr(learn_folder, "_go_on", lambda *given: signal.SIGTERM)
     args = learn_folder.build_parser().parse_args(["photos"])
-    with pytest.raises(Interrupted, match="0 of 0 trials have ended; the same command goes on"):
+    with pytest.raises(Interrupted, match="0 of 0 trials have ended; repeat the command to resume"):
         learn_folder._search(args, plan)
     assert (tmp_path / "trials.csv").exists()
 

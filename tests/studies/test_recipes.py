@@ -133,6 +133,18 @@ def test_a_loss_has_options_of_its_own_which_its_folder_keeps():
     assert settings["--embedding_scale"] == "None"
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("class_weights", "balanced"), ("background", "CUB")]
+)
+def test_a_folder_keeps_class_weights_and_background(option, value):
+    options = f"{PART.options} --{option} {value}"
+    loss = {"class_weights": "xent", "background": "dsc_open"}[option]
+    part = replace(PART, losses=(loss,), options=options)
+    settings = shared_settings(part.search(), commands(part), "study.py")
+
+    assert settings[f"--{option}"] == value
+
+
 def _halves():
     trials = PART.search()
     return trials[:1], trials[1:]

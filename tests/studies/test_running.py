@@ -76,7 +76,7 @@ def test_a_signal_ends_it_with_the_results_so_far(engine, tmp_path):
     stops.append(signal.SIGTERM)
     outcome = run(study, f"run digits --out {tmp_path}/out")
     assert outcome.status == 143 and len(stages) == 1
-    told = "study.py: terminated; 8 trials are finished; the same command goes on"
+    told = "study.py: terminated; 8 trials are finished; repeat the command to resume"
     assert outcome.err.splitlines()[-1] == told
     assert len(read_runs(tmp_path / "out")) == 8
 
