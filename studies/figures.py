@@ -12,7 +12,7 @@ from studies.choice import chosen_rate, outcome
 from studies.evaluations import own_metrics
 from studies.results import Run, Runs, runs_of
 from studies.study import TITLES, Part, Study
-from sweeping.grid import PAPER, VALIDATION
+from sweeping.grid import PAPER, PROTOCOLS, VALIDATION
 from sweeping.plot import curve_styles, finish, means, new_figure
 from training.parallel.startup import import_backend
 
@@ -21,10 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FORMATS = (".svg", ".png")
-_PANELS = {
-    PAPER: "in the best epoch, rate chosen on test samples",
-    VALIDATION: "after the last epoch, rate chosen on held-out samples",
-}
+_PANELS = {PAPER: "in the best epoch", VALIDATION: "after the last epoch"}
+_CHOSEN = {PAPER: "rate chosen on test samples", VALIDATION: "rate chosen on held-out samples"}
 
 
 def draw(study: Study, runs: Sequence[Run], folder: Path) -> None:
@@ -54,13 +52,18 @@ def draw(study: Study, runs: Sequence[Run], folder: Path) -> None:
 def sizes(part: Part, runs: Runs) -> "Figure | None":
     """Plot the accuracy by samples per class, a curve per loss, a panel per protocol."""
     panels = {
-        f"Test accuracy {title}": {
+        _title(part, protocol): {
             TITLES[loss]: _by_size(part, loss, protocol, runs) for loss in part.losses
         }
-        for protocol, title in _PANELS.items()
+        for protocol in PROTOCOLS
     }
     panels = {title: found for title, found in panels.items() if max(map(len, found.values())) > 1}
     return means(panels, "training samples per class") if panels else None
+
+
+def _title(part: Part, protocol: str) -> str:
+    chooses = protocol if protocol in part.protocols else VALIDATION
+    return f"Test accuracy {_PANELS[protocol]}, {_CHOSEN[chooses]}"
 
 
 def _by_size(part: Part, loss: str, protocol: str, runs: Runs) -> dict[float, tuple[float, ...]]:
