@@ -9,9 +9,8 @@ from pathlib import Path
 from storage.plots import save_plot
 from storage.records import record_path
 from studies.choice import Outcome, outcome
-from studies.claims import SIGNIFICANT
 from studies.figures import draw_curves, first_runs
-from studies.report import accuracy, welch
+from studies.report import SIGNIFICANT, accuracy, welch
 from studies.results import STORED, Run, read_run, read_runs, runs_of
 from studies.study import TITLES, load
 from sweeping.grid import PAPER

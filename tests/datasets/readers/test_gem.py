@@ -118,13 +118,21 @@ def test_splits_of_cifar_go_by_the_order_within_a_class(part, train, validation,
     assert len(dataset.test) == 6
 
 
-def test_published_lists(tmp_path):
+def published_lists(folder: Path) -> Path:
+    """Unpack the lists of GEM, a folder for each of its data sets."""
     archive = SHARED / "gem-splits/gem-splits.tar.xz"
-    images = SHARED / "cub50-256px/CUB_200_2011"
-    if not archive.is_file() or not images.is_dir():
-        pytest.skip("needs GEM's lists and a part of the real CUB beside the repository")
+    if not archive.is_file():
+        pytest.skip("needs GEM's lists beside the repository")
     with tarfile.open(archive) as file:
-        file.extractall(tmp_path, filter="data")
+        file.extractall(folder, filter="data")
+    return folder
+
+
+def test_published_lists(tmp_path):
+    images = SHARED / "cub50-256px/CUB_200_2011"
+    if not images.is_dir():
+        pytest.skip("needs a part of the real CUB beside the repository")
+    published_lists(tmp_path)
     (tmp_path / "cub/images").symlink_to(images / "images")
     official = get_dataset("CUB", images)
     joined, split = (get_dataset(f"GEM-CUB{p}", tmp_path / "cub") for p in ("", "_train2"))
@@ -137,12 +145,7 @@ def test_published_lists(tmp_path):
 
 def test_published_lists_of_eurosat(tmp_path):
     pytest.importorskip("tifffile", reason="needs the package tifffile")
-    archive = SHARED / "gem-splits/gem-splits.tar.xz"
-    if not archive.is_file():
-        pytest.skip("needs GEM's lists beside the repository")
-    with tarfile.open(archive) as file:
-        file.extractall(tmp_path, filter="data")
-    root = tmp_path / "eurosat"
+    root = published_lists(tmp_path) / "eurosat"
     folder = root / "images/SeaLake"
     folder.mkdir(parents=True)
     for number in range(1, 3001):  # no image is read
@@ -156,12 +159,7 @@ def test_published_lists_of_eurosat(tmp_path):
 
 
 def test_published_lists_of_isic(tmp_path):
-    archive = SHARED / "gem-splits/gem-splits.tar.xz"
-    if not archive.is_file():
-        pytest.skip("needs GEM's lists beside the repository")
-    with tarfile.open(archive) as file:
-        file.extractall(tmp_path, filter="data")
-    root = tmp_path / "isic2018"
+    root = published_lists(tmp_path) / "isic2018"
     (root / "images").mkdir()
     for file in ("trainval1", "test1"):
         for path in listed(root / f"{file}.txt"):
