@@ -32,7 +32,8 @@ class Parser(argparse.ArgumentParser):
             name = text.split("=")[0]
             # An argument with a space may be a value.
             if name.startswith("--") and name not in known and " " not in text:
-                close = difflib.get_close_matches(name, known, 1)
+                longer = [option for option in known if option.startswith(name)]
+                close = longer or difflib.get_close_matches(name, known, 1)
                 hint = f"; did you mean {close[0]}?" if close else ""
                 self.error(f"unrecognized arguments: {text}{hint}")
         for name, action in known.items():

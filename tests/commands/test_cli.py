@@ -181,6 +181,7 @@ def test_options_are_not_abbreviated(capsys):
     ("options", "told"),
     [
         ("--dataset Digits --embeding onehot", "arguments: --embeding; did you mean --embedding?"),
+        ("--dataset Digits --arch simple", "arguments: --arch; did you mean --architecture?"),
         ("--datset=Digits", "arguments: --datset=Digits; did you mean --dataset?"),
         ("--xyzzy 1", "arguments: --xyzzy (see --help)"),
     ],
