@@ -9,12 +9,8 @@ batch, as in Keras 2 (https://github.com/keras-team/keras/pull/9028).
 import keras
 from keras import KerasTensor
 
-# As in TensorFlow's own fused_batch_norm: cuDNN requires more than 1e-5 (cudnn.h).
-SMALLEST_EPSILON = 1.001e-5
-
-PYTORCH = {"momentum": 0.9, "epsilon": SMALLEST_EPSILON}
-"""PyTorch's defaults, except for its epsilon of 1e-5, too small for the fused kernel, which, like
-PyTorch, follows the unbiased variance."""
+PYTORCH = {"momentum": 0.9, "epsilon": 1e-5}
+"""PyTorch's defaults. Like the fused kernel, PyTorch follows the unbiased variance."""
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -55,7 +51,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 def batch_normalization(
     name: str, momentum: float = 0.99, epsilon: float = 1e-3, **options: object
 ) -> keras.Layer:
-    """Return a batch normalization over channels, fused if possible, with defaults of Keras 2."""
-    fused = keras.backend.backend() == "tensorflow" and epsilon >= SMALLEST_EPSILON
+    """Return a batch normalization over channels, fused under TensorFlow; defaults of Keras 2."""
+    fused = keras.backend.backend() == "tensorflow"
     kind = BatchNormalization if fused else keras.layers.BatchNormalization
     return kind(momentum=momentum, epsilon=epsilon, name=name, **options)

@@ -7,8 +7,30 @@ layers, this makes a thousand operations, which delay the first step by seconds.
 import keras
 from keras import KerasTensor
 
+from models.layers import small_maps
+
 PLAIN_ONLY = frozenset({"groups", "dilation_rate"})
 """Options that the faster convolution does not support."""
+
+
+def convolve(
+    inputs: KerasTensor, kernel: KerasTensor, strides: tuple[int, int], padding: str
+) -> KerasTensor:
+    """Convolve channels-last TensorFlow maps in the faster of two ways.
+
+    Args:
+        inputs: maps.
+        kernel: weights, (height, width, input channels, output channels).
+        strides: vertical and horizontal.
+        padding: ``"same"`` or ``"valid"``.
+    """
+    import tensorflow as tf
+
+    if small_maps.is_small(inputs.shape[1:3], kernel.shape[:2], strides, padding):
+        return small_maps.convolve(inputs, kernel, strides, padding)
+    return tf.raw_ops.Conv2D(
+        input=inputs, filter=kernel, strides=(1, *strides, 1), padding=padding.upper()
+    )
 
 
 class Conv2D(keras.layers.Conv2D):
@@ -22,12 +44,7 @@ class Conv2D(keras.layers.Conv2D):
     def call(self, inputs: KerasTensor) -> KerasTensor:
         import tensorflow as tf
 
-        outputs = tf.raw_ops.Conv2D(
-            input=inputs,
-            filter=self.kernel.value,
-            strides=(1, *self.strides, 1),
-            padding=self.padding.upper(),
-        )
+        outputs = convolve(inputs, self.kernel.value, self.strides, self.padding)
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, self.bias.value)
         return outputs if self.activation is None else self.activation(outputs)

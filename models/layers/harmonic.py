@@ -11,7 +11,7 @@ import numpy as np
 from keras import KerasTensor, initializers, ops
 
 from models.layers.batch_normalization import PYTORCH, batch_normalization
-from models.layers.convolution import conv2d
+from models.layers.convolution import conv2d, convolve
 
 
 def waves(size: int, level: int | None = None) -> np.ndarray:
@@ -79,6 +79,12 @@ class HarmonicConv2D(keras.layers.Conv2D):
         """The kernel, (height, width, input channels, filters), in the compute dtype."""
         kernel = ops.tensordot(self.waves.transpose(1, 2, 0), self.coefficients, 1)
         return ops.cast(kernel, self.compute_dtype)
+
+    def call(self, inputs: KerasTensor) -> KerasTensor:
+        """Convolve with the weighted sum of waves."""
+        if keras.backend.backend() != "tensorflow":
+            return super().call(inputs)
+        return convolve(inputs, self.kernel, self.strides, self.padding)
 
     @property
     def plain_shapes(self) -> list[tuple[int, ...]]:

@@ -19,10 +19,11 @@ RNG = np.random.default_rng(5)
 SHAPE = (6, 4, 3, 5)
 
 
-@pytest.fixture
-def layers():
+@pytest.fixture(params=[1e-3, 1e-5])
+def layers(request):
     """A fused and a plain layer with the same weights."""
-    pair = batch_normalization("a"), keras.layers.BatchNormalization(name="b")
+    options = {"epsilon": request.param}
+    pair = batch_normalization("a", **options), keras.layers.BatchNormalization(name="b", **options)
     values = [RNG.uniform(0.5, 2, 5).astype("float32") for _ in range(4)]
     for layer in pair:
         layer.build(SHAPE)
@@ -107,8 +108,13 @@ def test_sequences_and_masks_are_left_to_the_plain_layer(mask):
     np.testing.assert_allclose(*outputs, atol=1e-5)
 
 
-def test_too_small_an_epsilon_takes_the_plain_layer():
-    assert not isinstance(batch_normalization("a", epsilon=1e-5), BatchNormalization)
+@pytest.mark.parametrize("epsilon", [1e-5, 1e-7])
+def test_small_epsilons_are_exact(epsilon):
+    images = RNG.normal(scale=1e-3, size=SHAPE).astype("float32")
+    outputs = batch_normalization("a", epsilon=epsilon)(images, training=True)
+    axes = (0, 1, 2)
+    expected = (images - images.mean(axes)) / np.sqrt(images.var(axes) + epsilon)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(outputs), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_saved_networks_have_plain_layers_only():
