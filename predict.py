@@ -59,11 +59,11 @@ def build_parser() -> argparse.ArgumentParser:
         choices=tuple(FORMATS),
         default="table",
         help="table: for reading; csv: one row per predicted class; jsonl: one JSON object per "
-        "image",
+        "image or document",
     )
     add("--out", type=user_path, help="write here instead of to standard output")
     add("--overwrite", action="store_true", help="replace FILE if it exists")
-    add("--batch_size", type=positive, default=32, help="images per batch")
+    add("--batch_size", type=positive, default=32, help="images or documents per batch")
     add("--read_workers", type=positive, default=8, help="threads that read images")
     return parser
 
@@ -80,13 +80,16 @@ Add = Callable[[str, Sequence[Prediction]], None]
 """Function that writes the predictions for one image, given the image's name."""
 
 
-def table(stream: TextIO, score_kind: str, names: Sequence[str], class_names: Sequence[str]) -> Add:
+def table(
+    stream: TextIO, sample: str, score_kind: str, names: Sequence[str], class_names: Sequence[str]
+) -> Add:
     """Write aligned columns: image, class and score; the top K classes are listed below each other.
 
     Args:
         stream: output.
+        sample: header of the first column, ``"image"`` or ``"document"``.
         score_kind: header of the score column.
-        names: names of all images, which set the width of the first column.
+        names: names of all samples, which set the width of the first column.
         class_names: names of all classes, which set the width of the second column.
     """
     longest = (max(len(printable(text)) for text in column) for column in (names, class_names))
@@ -100,14 +103,14 @@ def table(stream: TextIO, score_kind: str, names: Sequence[str], class_names: Se
         for i, one in enumerate(predictions):
             line("" if i else name, one.class_name, f"{one.score:.4f}")
 
-    line("image", "class", score_kind)
+    line(sample, "class", score_kind)
     return add
 
 
-def comma_separated(stream: TextIO, score_kind: str, *_: Sequence[str]) -> Add:
-    """Write one line per image and class; arguments as for ``table``."""
+def comma_separated(stream: TextIO, sample: str, score_kind: str, *_: Sequence[str]) -> Add:
+    """Write one line per sample and class; arguments as for ``table``."""
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("image", "rank", "label", "class_name", "score", "score_kind"))
+    writer.writerow((sample, "rank", "label", "class_name", "score", "score_kind"))
 
     def add(name: str, predictions: Sequence[Prediction]) -> None:
         writer.writerows((name, rank, *one, score_kind) for rank, one in enumerate(predictions, 1))
@@ -115,13 +118,13 @@ def comma_separated(stream: TextIO, score_kind: str, *_: Sequence[str]) -> Add:
     return add
 
 
-def json_lines(stream: TextIO, score_kind: str, *_: Sequence[str]) -> Add:
-    """Write one JSON object per image; arguments as for ``table``."""
+def json_lines(stream: TextIO, sample: str, score_kind: str, *_: Sequence[str]) -> Add:
+    """Write one JSON object per sample; arguments as for ``table``."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
 
     def add(name: str, predictions: Sequence[Prediction]) -> None:
         found = [one._asdict() for one in predictions]
-        content = {"image": name, "score_kind": score_kind, "predictions": found}
+        content = {sample: name, "score_kind": score_kind, "predictions": found}
         print(json.dumps(content, ensure_ascii=not encoding.lower().startswith("utf")), file=stream)
 
     return add
@@ -137,23 +140,27 @@ def predict(args: argparse.Namespace) -> None:
         claim_all((("--out", args.out), ("--out", partial_path(args.out))), args.overwrite)
     found = _find(args, _description(args))
     classifier = _load(args)
-    kind = "images" if classifier.description.words is None else "documents"
+    sample = _sample(classifier.description)
     names = [_text(path) for path in found.files]
     output = growing(args.out) if args.out else contextlib.nullcontext(sys.stdout)
     with output as stream:
         scores, class_names = classifier.score_kind, classifier.description.class_names
         with write_errors(args.out or "standard output"):
-            add = FORMATS[args.format](stream, scores, names or [""], class_names)
+            add = FORMATS[args.format](stream, sample, scores, names or [""], class_names)
         damaged = _classify(args, found, classifier, add, stream)
     if found.skipped:
-        logger.info("Skipped in folders, not %s: %d", kind, len(found.skipped))
+        logger.info("Skipped in folders, not %ss: %d", sample, len(found.skipped))
     if found.unreadable:
         raise UserError(
             f"{len(found.unreadable)} folders could not be listed and {damaged} of "
-            f"{len(found.files)} {kind} could not be read; all others were classified"
+            f"{len(found.files)} {sample}s could not be read; all others were classified"
         )
     if damaged:
-        raise UserError(f"{damaged} of {len(found.files)} {kind} could not be read")
+        raise UserError(f"{damaged} of {len(found.files)} {sample}s could not be read")
+
+
+def _sample(description: "ModelDescription") -> str:
+    return "image" if description.words is None else "document"
 
 
 def _find(args: argparse.Namespace, description: "ModelDescription") -> "Found":
@@ -243,7 +250,7 @@ def _show_progress(args: argparse.Namespace, done: int, total: int) -> None:
     """Show progress on a terminal, unless the predictions appear there."""
     if sys.stderr.isatty() and (args.out or not sys.stdout.isatty()):
         end = "\n" if done == total else ""
-        print(f"\r{done}/{total} images", end=end, file=sys.stderr, flush=True)
+        print(f"\r{done}/{total} classified", end=end, file=sys.stderr, flush=True)
 
 
 def _text(path: Path) -> str:

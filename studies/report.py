@@ -11,7 +11,7 @@ from studies.evaluations import evaluation_tables
 from studies.results import STORED, Run, Runs, read_runs, runs_of
 from studies.study import TITLES, Cell, Part, Study, load
 from studies.tables import NOT_RUN, markdown, percent
-from sweeping.grid import PAPER, PROTOCOLS, VALIDATION, number
+from sweeping.grid import LEARNING_RATES, PAPER, PROTOCOLS, VALIDATION, number
 
 REPORT = "report.md"
 _COMPARED = ("data", "protocol", "loss A", "loss B", "runs", "B − A", "p (Welch)")
@@ -41,11 +41,18 @@ def description(study: Study) -> list[str]:
     return lines
 
 
+def _rates(rates: Sequence[float]) -> str:
+    """List learning rates, or how many there are and their range."""
+    if len(rates) <= len(LEARNING_RATES):
+        return f"rates {' '.join(map(number, rates))}"
+    return f"{len(rates)} rates from {number(min(rates))} to {number(max(rates))}"
+
+
 def _contents(part: Part) -> list[str]:
-    rates = {loss: " ".join(map(number, part.rates_of(loss))) for loss in part.losses}
+    rates = {loss: _rates(part.rates_of(loss)) for loss in part.losses}
     lines = [f"  data sets: {' '.join(part.datasets)}", f"  options: {part.options}"]
     more = {loss: f", {options}" for loss, options in part.by_loss.items()}
-    lines += [f"  {loss}: rates {rates[loss]}{more.get(loss, '')}" for loss in part.losses]
+    lines += [f"  {loss}: {rates[loss]}{more.get(loss, '')}" for loss in part.losses]
     chosen_on = f", chosen on {part.chosen_on}" if part.chosen_on else ""
     lines += [f"  seeds: {' '.join(map(str, part.seeds))}{chosen_on}"]
     return lines + [

@@ -272,7 +272,9 @@ def test_standard_output_that_cannot_be_written(monkeypatch, buffering):
 
 def test_json_stays_json_where_letters_are_missing():
     stream = io.TextIOWrapper(io.BytesIO(), "ascii", errors="backslashreplace")
-    predict.json_lines(stream, "probability")("é€.png", [predict.Prediction(1, "größer", 0.5)])
+    predict.json_lines(stream, "image", "probability")(
+        "é€.png", [predict.Prediction(1, "größer", 0.5)]
+    )
     stream.flush()
     found = json.loads(stream.buffer.getvalue())
     assert found["image"] == "é€.png" and found["predictions"][0]["class_name"] == "größer"

@@ -146,7 +146,7 @@ def test_documents_are_classified_from_text_files_and_columns(trained, monkeypat
             "Business",
             "Sci/Tech",
         )
-    assert found[1]["image"] == "d.csv:3"
+    assert found[1]["document"] == "d.csv:3"
 
 
 @pytest.mark.parametrize(
