@@ -27,6 +27,7 @@ class Network(nn.Module):
     """
 
     decay = 0.0
+    bias, epsilon = True, EPSILON
 
     def __init__(self, mean: float = 120.0, std: float = 60.0):
         super().__init__()
@@ -46,8 +47,8 @@ class Network(nn.Module):
     def add(self, inputs: int, outputs: int, size: int, stride: int, name: str, norm: str) -> None:
         """Add a convolution and its batch normalization."""
         padding = size // 2 if stride == 1 else 0
-        self.layers[name] = nn.Conv2d(inputs, outputs, size, stride, padding)
-        self.layers[norm] = nn.BatchNorm2d(outputs, EPSILON, MOMENTUM)
+        self.layers[name] = nn.Conv2d(inputs, outputs, size, stride, padding, bias=self.bias)
+        self.layers[norm] = nn.BatchNorm2d(outputs, self.epsilon, MOMENTUM)
 
     def normalized(self, x: Tensor, name: str, norm: str) -> Tensor:
         """Apply a convolution and its batch normalization."""
@@ -138,10 +139,46 @@ class ResNet50(Network):
         return self.normalized(x, f"res{name}", f"bn{name}")
 
 
+class ResNet18(ResNet50):
+    """rn18 as a classifier: two 3x3 convolutions per block, no biases, all stages project."""
+
+    STAGES = ((64, 2), (128, 2), (256, 2), (512, 2))
+    bias, epsilon = False, 1e-5
+
+    def __init__(self, classes: int):
+        Network.__init__(self)
+        self.add(3, 64, 7, 2, "conv1", "bn_conv1")
+        inputs = 64
+        for label, width, stride, first in self.plan():
+            self._branch(inputs, width, 3, stride, label, "2a")
+            self._branch(width, width, 3, 1, label, "2b")
+            if first:
+                self._branch(inputs, width, 1, stride, label, "1")
+            inputs = width
+        self.layers["fc1000"] = nn.Linear(inputs, classes)
+
+    def plan(self) -> list[tuple[str, int, int, bool]]:
+        """Return label, channels and stride of each block, and whether it begins a stage."""
+        plan = super().plan()
+        return [(label if first else f"{label}1", *more, first) for label, *more, first in plan]
+
+    def body(self, x: Tensor) -> Tensor:
+        # TensorFlow's "same", for images of an even size.
+        x = F.relu(self.normalized(F.pad(x, (2, 3, 2, 3)), "conv1", "bn_conv1"))
+        x = F.max_pool2d(F.pad(x, (0, 1, 0, 1)), 3, 2)
+        for label, _, stride, first in self.plan():
+            y = F.pad(x, (1, 1, 1, 1)) if stride == 2 else x
+            y = F.relu(self._branched(y, label, "2a"))
+            y = self._branched(y, label, "2b")
+            x = F.relu(y + (self._branched(x, label, "1") if first else x))
+        return self.layers["fc1000"](x.float().mean((2, 3)))
+
+
 NETWORKS = {
     "resnet-32": partial(CifarResNet, blocks=5, channels=(16, 32, 64)),
     "resnet-110-wfc": CifarResNet,
     "resnet-50": ResNet50,
+    "rn18": ResNet18,
 }
 
 
@@ -149,10 +186,12 @@ def copy_weights(network: Network, weights: dict[str, list[np.ndarray]]) -> None
     """Copy the weights of each Keras layer to the layer of the same name."""
     with torch.no_grad():
         for name, layer in network.layers.items():
-            kernel, bias, *statistics = (torch.from_numpy(w) for w in weights[name])
+            kernel, *biases = (torch.from_numpy(w) for w in weights[name])
             order = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[kernel.ndim]
             layer.weight.copy_(kernel.permute(order))
-            layer.bias.copy_(bias)
+            bias, *statistics = biases or [None]
+            if bias is not None:
+                layer.bias.copy_(bias)
             if statistics:
                 layer.running_mean.copy_(statistics[0])
                 layer.running_var.copy_(statistics[1])

@@ -59,6 +59,7 @@ CASES = {
     "resnet-110-wfc": Case("resnet-110-wfc", 32, 100),
     "resnet-50-224": Case("resnet-50", 224, 16),
     "resnet-50-448": Case("resnet-50", 448, 4),
+    "rn18-64": Case("rn18", 64, 50),
 }
 PYTORCH = "PyTorch"
 CONTESTANTS = {

@@ -36,7 +36,9 @@ def weights(network):
     return {layer.name: layer.get_weights() for layer in network.layers}
 
 
-@pytest.mark.parametrize(("name", "size"), [("resnet-110-wfc", 16), ("resnet-50", 64)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("resnet-110-wfc", 16), ("resnet-50", 64), ("rn18", 64)]
+)
 def test_same_parameters_and_outputs(name, size):
     import torch
 
