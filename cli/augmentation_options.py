@@ -135,13 +135,17 @@ def _mixing(args: argparse.Namespace) -> "Mixing | None":
     return MixUp(args.mixup) if args.mixup else None
 
 
+def _is_given(value: object) -> bool:
+    return value is not None and value is not False  # 0.0, which ``--erasing off`` means, counts
+
+
 def augmented(args: argparse.Namespace, dataset: Dataset) -> Dataset:
     """Return the data set with the augmentation from the options.
 
     Raises:
         UsageError: the data set has no images, or not of the kind that an option is for.
     """
-    given = [name for name in OPTIONS if getattr(args, name) not in (None, False)]
+    given = [name for name in OPTIONS if _is_given(getattr(args, name))]
     if not given:
         return dataset
     if not isinstance(dataset, ImageDataset):
