@@ -1,8 +1,7 @@
 """Backbones by name.
 
-A new backbone is one file in ``models/backbones`` with a registered function (see
-``models.registry``) and one line in ``FAMILIES``, which repeats the names so that ``--help`` does
-not import Keras.
+To add a backbone, register a function in a file of ``models/backbones`` (see ``models.registry``)
+and list its names in ``FAMILIES``, which repeats them so that ``--help`` does not import Keras.
 """
 
 import importlib
@@ -48,7 +47,7 @@ RESIDUAL = tuple(
 """Modules whose backbones take a ``models.layers.convolver.Convolver``."""
 
 HARMONIC_LEVELS = 5
-"""Levels of 3x3 waves; the last level keeps all waves."""
+"""Number of levels of a 3x3 kernel; the highest keeps all waves."""
 
 
 def architecture_names() -> list[str]:
@@ -57,7 +56,11 @@ def architecture_names() -> list[str]:
 
 
 def check_architecture(name: str) -> str:
-    """Return the module that registers an architecture."""
+    """Return the module that registers an architecture.
+
+    Raises:
+        UsageError: there is no such architecture.
+    """
     for module, names in FAMILIES.items():
         if name.lower() in (known.lower() for known in names):
             return module
@@ -68,7 +71,7 @@ def check_convolutions(name: str, fconv: bool, harmonic: bool, harmonic_level: i
     """Check that an architecture supports the requested kinds of convolution.
 
     Raises:
-        UsageError: it does not, or the harmonic level is invalid or without effect.
+        UsageError: it does not, or the harmonic level is out of range or has no effect.
     """
     module = check_architecture(name)
     for option, wanted in (("fconv", fconv), ("harmonic", harmonic)):
@@ -92,9 +95,9 @@ def build_backbone(
     harmonic_level: int | None = None,
     **input_options: object,
 ) -> "keras.Model":
-    """Build a network from raw images or word numbers to class probabilities or an embedding.
+    """Build a network that maps raw images or word indices to class probabilities or an embedding.
 
-    Keras draws the weights; ``models.initialization.initialize`` redraws them from a seed.
+    Keras initializes the weights; ``models.initialization.initialize`` redraws them from a seed.
 
     Args:
         name: one of ``architecture_names()``, case-insensitive.
@@ -145,8 +148,8 @@ def build_network(
         options: further arguments of ``build_backbone``.
 
     Raises:
-        UsageError: the name is unknown, the images are too small for the architecture, or it
-            cannot halve their sides.
+        UsageError: the name is unknown, or the architecture does not support images of this height
+            and width.
     """
     network = build_backbone(name, num_outputs, **options)
     try:

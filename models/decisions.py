@@ -1,4 +1,4 @@
-"""Decision rules: how to classify by a network's output, which gives one score per class."""
+"""Decision rules, which turn a network's output into one score per class."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,13 +50,13 @@ class Decision:
         return scores if self.ranks else self.finish(scores, outputs, class_vectors)
 
     def complete(self, outputs: KerasTensor, class_vectors: np.ndarray | None) -> KerasTensor:
-        """Return the scores to show, which are comparable between samples."""
+        """Return the scores to report, which are comparable across samples."""
         scores = self.scores(outputs, class_vectors)
         finished = self.finish is None or not self.ranks
         return scores if finished else self.finish(scores, outputs, class_vectors)
 
     def score_tensor(self, tensor: KerasTensor, class_vectors: np.ndarray | None) -> KerasTensor:
-        """Do the same as ``complete`` with layers that all export formats support."""
+        """Compute the scores of ``complete`` with layers that all export formats support."""
         if self.affine is None:
             return tensor
         kernel, bias = self.affine(np.asarray(class_vectors, np.float32))
@@ -115,7 +115,7 @@ def _lengths(outputs: KerasTensor) -> KerasTensor:
 
 
 def _largest(class_vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Output k is the score of all classes whose vectors are largest at position k."""
+    """Score each class by the output at the arg-max of its class vector."""
     kernel = np.eye(class_vectors.shape[1], dtype=np.float32)[:, class_vectors.argmax(axis=1)]
     return kernel, np.zeros(len(class_vectors), np.float32)
 
@@ -132,7 +132,7 @@ def _are_unit_vectors(class_vectors: np.ndarray | None) -> bool:
 
 
 DECISIONS = {
-    "output": Decision(DOT),  # each output stands for one class: softmax, one-hot embeddings
+    "output": Decision(DOT),  # one output per class: softmax, one-hot embeddings
     "largest": Decision(DOT, _largest),  # by arg-max of the output and of the class vectors
     "dot": Decision(DOT, _dot, comparison="dot"),
     "distance": Decision(DISTANCE, _distance, _less_squared_norm, comparison="L2"),

@@ -1,4 +1,4 @@
-"""Heads on top of a backbone: the normalization of an embedding, and a classifier."""
+"""Heads on top of a backbone: normalization of the embedding, and a classifier."""
 
 import difflib
 

@@ -1,4 +1,4 @@
-"""Initialization of a network's weights that depends on nothing but a seed.
+"""Weight initialization that depends only on a seed and the names of the layers.
 
 Keras' initializers give different numbers under TensorFlow, JAX and PyTorch, and depend on the
 number of layers created before.
@@ -21,16 +21,16 @@ CONSTANT = (initializers.Zeros, initializers.Ones, initializers.Constant)
 
 
 def initialize(model: keras.Model, seed: int, given: Sequence[np.ndarray] = ()) -> None:
-    """Redraw all weights from the distributions of their initializers, except constant ones.
+    """Redraw all weights from their initializers' distributions; keep constant ones.
 
     Each weight has its own random generator, which depends on the seed, the name of its layer and
     its position there, so two networks have equal weights in the layers that they share. The random
     states of dropout are drawn in the same way.
 
-    ``given`` are weights for the first layer that has any, such as word vectors.
+    ``given`` are weights, such as word vectors, for the first layer that has weights.
 
     Raises:
-        ValueError: the initializer of a weight is not supported here.
+        ValueError: the initializer of a weight is not supported.
     """
     for layer in model.layers:
         for position, (weight, initializer) in enumerate(_initializers(layer)):
@@ -50,7 +50,7 @@ def initialize(model: keras.Model, seed: int, given: Sequence[np.ndarray] = ()) 
 
 
 def random_states(model: keras.Model) -> Iterator[tuple[keras.Variable, str]]:
-    """Yield the random states of layers, which Keras does not count as weights, and their names."""
+    """Yield random states, which Keras does not count as weights, and the names of their layers."""
     for layer in model.layers:
         weights = {id(weight) for weight in layer.weights}
         for variable in layer.variables:
@@ -60,7 +60,7 @@ def random_states(model: keras.Model) -> Iterator[tuple[keras.Variable, str]]:
 
 def _initializers(layer: keras.Layer) -> Iterator[tuple[keras.Variable, object]]:
     """Yield the weights of a layer and its sublayers, each with its initializer or None."""
-    # Keras has no public access to sublayers, such as the cell of a GRU.
+    # Keras has no public API for sublayers such as the cell of a GRU.
     owners = {id(weight): part for part in layer._flatten_layers() for weight in part.weights}
     for weight in layer.weights:
         owner = owners[id(weight)]

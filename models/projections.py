@@ -1,6 +1,6 @@
-"""Modules that map the features of any backbone to an embedding of much higher dimension.
+"""Projections of a backbone's features to an embedding of much higher dimension.
 
-Source: Cevikalp and Saribas, https://arxiv.org/abs/2212.11747, whose simplex for N classes needs at
+Source: Cevikalp and Saribas, https://arxiv.org/abs/2212.11747. A simplex of N classes needs at
 least N - 1 dimensions.
 """
 
@@ -36,7 +36,7 @@ def project(
 
 
 def _dam(backbone: keras.Model, dimensions: int, depth: int, _: Sequence[int]) -> KerasTensor:
-    """The dimension augmentation module: hidden layers of growing width, then a dense layer."""
+    """Build the dimension augmentation module: hidden layers of growing width, a dense layer."""
     x = backbone.output
     for number, width in enumerate(dam_widths(x.shape[-1], dimensions, depth), start=1):
         x = _dense(x, width, f"dam{number}")
@@ -47,7 +47,7 @@ def _dam(backbone: keras.Model, dimensions: int, depth: int, _: Sequence[int]) -
 
 
 def dam_widths(features: int, dimensions: int, depth: int) -> list[int]:
-    """Return the widths of the hidden layers, which grow geometrically and never exceed the last.
+    """Return the widths of the hidden layers, which grow geometrically up to ``dimensions``.
 
     Args:
         features: dimension of the input.

@@ -23,8 +23,8 @@ class Variant(NamedTuple):
 
     blocks: int  # blocks in each of the three units
     channels: tuple[int, int, int]  # channels of each unit
-    # Whether embeddings always come from a dense layer; otherwise the pooled features are the
-    # embedding where they have its number of dimensions
+    # Whether embeddings always come from a dense layer; otherwise, pooled features of the right
+    # dimension are the embedding
     dense: bool
     activation: str = "relu"  # after every batch normalization
     conv: Convolver = ORDINARY
@@ -49,7 +49,7 @@ def cifar_resnet(
     *,
     variant: Variant,
 ) -> KerasTensor:
-    """Build a residual network whose shortcuts have no weights."""
+    """Build a residual network with parameter-free shortcuts."""
     variant = variant._replace(conv=conv)
     channels = variant.channels
     pooled = not classifier and not variant.dense and num_outputs in (None, channels[-1])
@@ -73,12 +73,12 @@ def _block(x: KerasTensor, channels: int, stride: int, label: str, variant: Vari
 
 
 def shortcut(x: KerasTensor, channels: int, stride: int) -> KerasTensor:
-    """Return ``x`` in the shape of its block's output: averaged over 2x2 pixels, zeros added.
+    """Bring ``x`` to the shape of its block's output by average pooling and channels of zeros.
 
-    Of an odd number of channels to add, the larger half comes after the given ones.
+    Zeros are added before and after the channels; of an odd number, one more after them.
     """
     if stride > 1:
-        # "same" like the convolution beside it: images of an odd size round up in both.
+        # "same", like the parallel convolution: both round odd sizes up.
         x = layers.AveragePooling2D(stride, padding="same", data_format="channels_last")(x)
     added = channels - x.shape[-1]
     return pad_channels(x, added // 2, added - added // 2) if added else x

@@ -1,7 +1,7 @@
-"""ResNet-18 for images of 32 pixels: 512 features without a pooling at the start.
+"""ResNet-18 for 32x32 images, without pooling in the stem; it has 512 features.
 
 Source: He et al., Deep Residual Learning for Image Recognition (CVPR 2016),
-https://arxiv.org/abs/1512.03385, in the form that is usual for CIFAR in PyTorch.
+https://arxiv.org/abs/1512.03385, in the form commonly used for CIFAR in PyTorch.
 """
 
 from functools import partial
@@ -23,7 +23,7 @@ _convolution = partial(normalized_convolution, initializer=TORCH_KERNEL)
 def cifar_resnet_18(
     x: KerasTensor, num_outputs: int | None, classifier: bool, conv: Convolver = ORDINARY
 ) -> KerasTensor:
-    """Build four stages of two basic blocks, the last three of them with half the side each."""
+    """Build four stages of two basic blocks; all but the first stage halve height and width."""
     x = layers.ReLU()(_convolution(x, CHANNELS[0], 3, 1, "1", conv, first=True))
     for stage, channels in enumerate(CHANNELS, start=1):
         for block in range(1, BLOCKS + 1):

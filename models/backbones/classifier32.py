@@ -1,4 +1,4 @@
-"""Nine convolutions with dropout, the network of open-set recognition on images of 32 pixels.
+"""Classifier32: nine convolutions with dropout, for open-set recognition on 32x32 images.
 
 Source: Neal et al., Open Set Learning with Counterfactual Images (ECCV 2018); as in the code of
 Chen et al., https://arxiv.org/abs/2103.00953.
@@ -18,7 +18,7 @@ DROPOUT = 0.2
 
 @BACKBONES.register("classifier32")
 def classifier32(x: KerasTensor, num_outputs: int | None, classifier: bool) -> KerasTensor:
-    """Build three times dropout of whole channels, the image's too, and three convolutions."""
+    """Build three stages, each of spatial dropout (of the image, too) and three convolutions."""
     for stage, widths in enumerate(STAGES, start=1):
         x = layers.SpatialDropout2D(DROPOUT, data_format="channels_last")(x)
         for part, channels in enumerate(widths, start=1):
@@ -29,7 +29,7 @@ def classifier32(x: KerasTensor, num_outputs: int | None, classifier: bool) -> K
 
 
 def _convolution(x: KerasTensor, channels: int, stride: int, label: str) -> KerasTensor:
-    # One pixel on every side; "same" would pad even images at the bottom and right only.
+    # One pixel on every side; strided "same" would pad even sizes at the bottom and right only.
     x = layers.ZeroPadding2D(1, data_format="channels_last")(x)
     x = conv2d(
         *(channels, 3, stride),

@@ -1,8 +1,8 @@
-"""Densely connected networks for CIFAR: every layer takes the outputs of all before it.
+"""Densely connected networks for CIFAR: every layer takes the feature maps of all preceding ones.
 
 Source: Huang et al., Densely Connected Convolutional Networks (CVPR 2017),
-https://arxiv.org/abs/1608.06993; layer names, and penalties on the first and the 1x1 convolutions
-only, as in the Keras code that Barz and Denzler used.
+https://arxiv.org/abs/1608.06993; layer names, and L2 penalties on the first and the 1x1
+convolutions only, as in the Keras code that Barz and Denzler used.
 """
 
 from functools import partial
@@ -27,7 +27,7 @@ class Variant(NamedTuple):
     depth: int  # layers in each block
     first: int  # channels of the first convolution
     bottleneck: bool  # whether a 1x1 convolution to four times the growth precedes each 3x3 one
-    compression: float  # share of the channels that is left between two blocks
+    compression: float  # share of the channels that transitions between blocks keep
 
 
 VARIANTS = {
@@ -40,7 +40,7 @@ VARIANTS = {
 def densenet(
     x: KerasTensor, num_outputs: int | None, classifier: bool, *, variant: Variant
 ) -> KerasTensor:
-    """Build three dense blocks with a convolution and pooling between them."""
+    """Build three dense blocks with transitions (1x1 convolution, average pooling) in between."""
     names = AutomaticNames()
     x = _convolution(x, variant.first, 3, names, decay=DECAY)
     for block in range(BLOCKS):

@@ -2,7 +2,7 @@
 
 Gated recurrent units: Cho et al., https://arxiv.org/abs/1409.1259. The paper says "a GRU layer with
 300 units and a dropout ratio of 0.5 for both input and output, followed by batch-normalization and
-a fully-connected layer"; what it leaves open is Keras' default.
+a fully-connected layer"; everything else is Keras' default.
 """
 
 from keras import KerasTensor, layers
@@ -17,7 +17,7 @@ DROPOUT = 0.5
 
 @BACKBONES.register("gru")
 def gru(x: KerasTensor, num_outputs: int | None, classifier: bool) -> KerasTensor:
-    """Build dropout of single numbers, the GRU, whose last state counts, and dropout again."""
+    """Build element-wise dropout, a GRU that outputs its last state, and dropout again."""
     x = layers.Dropout(DROPOUT, name="word_dropout")(x)
     x = layers.GRU(UNITS, name="gru")(x)
     x = layers.Dropout(DROPOUT, name="gru_dropout")(x)

@@ -1,4 +1,4 @@
-"""ResNets of 18 to 200 layers without biases, as in the package keras-resnet 0.2.0 or torchvision.
+"""ResNets with 18 to 200 layers, without biases, as in keras-resnet 0.2.0 or torchvision.
 
 Source: He et al., Deep Residual Learning for Image Recognition (CVPR 2016),
 https://arxiv.org/abs/1512.03385.
@@ -42,9 +42,9 @@ TORCHVISION = Style(
 def basic(
     x: KerasTensor, channels: int, stride: int, project: bool, label: str, style: Style
 ) -> KerasTensor:
-    """Build a block of two 3x3 convolutions; the first of them has the stride.
+    """Build a block of two 3x3 convolutions; the first has the stride.
 
-    The first block of every stage projects its input, even where the shape stays the same.
+    The first block of every stage projects its shortcut, even if the shape stays the same.
     """
     y = layers.ReLU()(branch(x, channels, 3, stride, label, 1, style))
     y = branch(y, channels, 3, 1, label, 2, style)
@@ -55,7 +55,7 @@ def basic(
 
 
 def middle_numbered(stage: int, index: int) -> str:
-    """Number the blocks of the two long stages, name the others by letters."""
+    """Number the blocks of the two middle stages; name those of the others by letters."""
     return numbered(stage, index) if stage in (3, 4) else lettered(stage, index)
 
 

@@ -1,4 +1,4 @@
-"""Improved residual networks for faces of 112 pixels: iresnet-50 and iresnet-100.
+"""Improved residual networks for 112x112 face images: iresnet-50 and iresnet-100.
 
 Source: Duta et al., Improved Residual Networks for Image and Video Recognition,
 https://arxiv.org/abs/2004.04989; as in the code of Deng et al., ArcFace (CVPR 2019),
@@ -17,10 +17,10 @@ from models.registry import BACKBONES
 
 CHANNELS = (64, 128, 256, 512)
 FEATURES = 512
-SIDE = 7  # of the last feature map, for images of 112 pixels
+SIDE = 7  # height and width of the last feature map of 112x112 images
 
 VARIANTS = {"iresnet-50": (3, 4, 14, 3), "iresnet-100": (3, 13, 30, 3)}
-"""The number of blocks of each stage."""
+"""Number of blocks in each stage."""
 
 _convolution = partial(normalized_convolution, initializer=initializers.RandomNormal(0.0, 0.1))
 
@@ -33,13 +33,13 @@ def iresnet(
     *,
     blocks: tuple[int, ...],
 ) -> KerasTensor:
-    """Build four stages whose first blocks halve the side; features from the whole last map."""
+    """Build four stages that each halve height and width; a dense layer on the last map."""
     x = _prelu(_convolution(x, CHANNELS[0], 3, 1, "1", conv, first=True), "prelu1")
     for stage, (channels, count) in enumerate(zip(CHANNELS, blocks, strict=True), start=1):
         for block in range(1, count + 1):
             x = _block(x, channels, 2 if block == 1 else 1, f"{stage}_{block}", conv)
     x = dense_on_map(batch_normalization("bn2", **PYTORCH)(x), FEATURES, (SIDE, SIDE))
-    # Its factor is fixed at 1.
+    # ArcFace's code fixes gamma at 1.
     x = batch_normalization("features", scale=False, dtype="float32", **PYTORCH)(x)
     options = torch_initializers(FEATURES)
     return output_layer(x, num_outputs, classifier, features_fit=True, **options)
@@ -55,7 +55,7 @@ def _block(x: KerasTensor, channels: int, stride: int, label: str, conv: Convolv
 
 
 def _prelu(x: KerasTensor, name: str) -> KerasTensor:
-    """Rectify with a learned slope for each channel."""
+    """Apply a PReLU with one slope per channel."""
     return layers.PReLU(initializers.Constant(0.25), shared_axes=[1, 2], name=name)(x)
 
 

@@ -1,4 +1,4 @@
-"""LeNet with six convolutions, whose few features can be drawn: lenet-2d has two.
+"""LeNet with six convolutions; lenet-2d has two features, which can be plotted.
 
 Source: the synthetic experiments of Cevikalp and Saribas, https://arxiv.org/abs/2212.11747, after
 Wen et al., A Discriminative Feature Learning Approach for Deep Face Recognition (ECCV 2016).
@@ -15,7 +15,7 @@ from models.layers.outputs import output_layer
 from models.registry import BACKBONES
 
 CHANNELS = (32, 64, 128)
-SIDE = 4  # of the last feature map, for images of 32 pixels
+SIDE = 4  # height and width of the last feature map of 32x32 images
 DEFAULT_FEATURES = 128
 
 
@@ -28,12 +28,12 @@ def lenet(
         x: normalized images.
         num_outputs: see ``models.registry``.
         classifier: see ``models.registry``.
-        features: number of features; None: that of the embedding, 128 for a classifier.
+        features: number of features; None: dimension of the embedding, or 128 for a classifier.
     """
     for stage, channels in enumerate(CHANNELS, start=1):
         for part in (1, 2):
             x = _convolution(x, channels, f"{stage}_{part}")
-        # "same" as for even sides, and enough for images of 28 pixels.
+        # "same" changes nothing for 32x32 images, and also turns 28x28 images into 4x4 maps.
         x = layers.MaxPooling2D(2, padding="same", data_format="channels_last")(x)
     width = features or (not classifier and num_outputs) or DEFAULT_FEATURES
     x = _prelu("features", [1], dtype="float32")(dense_on_map(x, width, (SIDE, SIDE)))
@@ -44,14 +44,14 @@ def lenet(
 def _convolution(x: KerasTensor, channels: int, label: str) -> KerasTensor:
     options = torch_initializers(25 * x.shape[-1])
     x = conv2d(channels, 5, padding="same", name=f"conv{label}", **options)(x)
-    # The one activation that is another.
+    # The only activation that is not a PReLU.
     leaky = label == "2_2"
     x = layers.LeakyReLU(0.1)(x) if leaky else _prelu(f"prelu{label}", [1, 2, 3])(x)
     return batch_normalization(f"bn{label}", **PYTORCH)(x)
 
 
 def _prelu(name: str, shared_axes: list[int], **options: object) -> layers.Layer:
-    """Return a rectifier with one learned slope."""
+    """Return a PReLU with a single slope."""
     slope = initializers.Constant(0.25)
     return layers.PReLU(slope, shared_axes=shared_axes, name=name, **options)
 

@@ -1,4 +1,4 @@
-"""NASNet-A (6 @ 4032), a network whose two kinds of cells were found by search.
+"""NASNet-A (6 @ 4032), whose normal and reduction cells were found by architecture search.
 
 Source: Zoph et al., Learning Transferable Architectures for Scalable Image Recognition (CVPR
 2018), https://arxiv.org/abs/1707.07012; layers as in ``keras.applications.NASNetLarge``, which
@@ -22,10 +22,10 @@ REPEATS = 6
 
 @BACKBONES.register("nasnet-a")
 def nasnet(x: KerasTensor, num_outputs: int | None, classifier: bool) -> KerasTensor:
-    """Build two reduction cells, then three times six normal cells with one more in between.
+    """Build two reduction cells, then three stages of six normal cells, joined by reduction cells.
 
-    Every cell takes the outputs of the last two. Sides of images are multiples of 32 pixels: the
-    strided layers are padded for those.
+    Every cell takes the outputs of the previous two. Height and width of the images must be
+    multiples of 32, for which strided layers are padded.
     """
     names = AutomaticNames()
     x = conv2d(
@@ -37,7 +37,7 @@ def nasnet(x: KerasTensor, num_outputs: int | None, classifier: bool) -> KerasTe
         x, previous = cell.reduction(x, previous), x
     for stage in range(3):
         if stage > 0:
-            # Its input is no input of the next cell, unlike those of all other cells.
+            # Unlike that of all other cells, its input is not an input of the next cell.
             x = Cell(f"reduce_{REPEATS * stage}", CHANNELS << stage, names).reduction(x, previous)
         for index in range(REPEATS):
             cell = Cell(f"{(REPEATS + 1) * stage - (stage > 1) + index}", CHANNELS << stage, names)
@@ -50,12 +50,12 @@ def nasnet(x: KerasTensor, num_outputs: int | None, classifier: bool) -> KerasTe
 class Cell(NamedTuple):
     """A cell of the network."""
 
-    label: str  # ends the names of its layers
+    label: str  # suffix of its layer names
     channels: int  # of each of its convolutions
-    names: AutomaticNames  # of the layers without a name
+    names: AutomaticNames  # of layers that Keras 2 left unnamed
 
     def normal(self, x: KerasTensor, previous: KerasTensor) -> KerasTensor:
-        """Build the cell that keeps the size (Figure 4, left)."""
+        """Build a normal cell, which keeps height and width (Figure 4, left)."""
         p = self._adjusted(previous)
         h = self._squeezed(x, "normal")
         sums = (
@@ -69,7 +69,7 @@ class Cell(NamedTuple):
         return layers.Concatenate(name=self._name("normal_concat"))([p, *added])
 
     def reduction(self, x: KerasTensor, previous: KerasTensor) -> KerasTensor:
-        """Build the cell that halves the size (Figure 4, right)."""
+        """Build a reduction cell, which halves height and width (Figure 4, right)."""
         p = self._adjusted(previous)
         h = self._squeezed(x, "reduction")
         padded = self._padded(h, 3, "reduction_pad_1")
@@ -89,16 +89,16 @@ class Cell(NamedTuple):
         return layers.Concatenate(name=self._name("reduction_concat"))([two, three, four, five])
 
     def _adjusted(self, p: KerasTensor) -> KerasTensor:
-        """Bring the output of the cell before the last to this cell's size and channels."""
+        """Bring the output of the second-to-last cell to this cell's map size and channels."""
         if self.label == "stem_1":
             return p
-        if self.label in ("stem_2", "0", "7", "13"):  # a cell that halved came between
+        if self.label in ("stem_2", "0", "7", "13"):  # follow a reduction cell
             return self._halved(p)
         p = self._convolution(self._relu(p), self.channels, "adjust_conv_projection")
         return _normalize(p, self._name("adjust_bn"))
 
     def _halved(self, p: KerasTensor) -> KerasTensor:
-        """Take every second pixel, and those one to the right and below of them."""
+        """Halve the map: concatenate every second pixel and its lower right neighbor."""
         p = layers.Activation("relu", name=self._name("adjust_relu_1"))(p)
         shifted = layers.ZeroPadding2D(
             ((0, 1), (0, 1)), data_format="channels_last", name=self.names("zero_padding2d")
@@ -120,7 +120,7 @@ class Cell(NamedTuple):
         return _normalize(x, self._name(f"{kind}_bn_1"))
 
     def _separable(self, x: KerasTensor, size: int, part: str, stride: int = 1) -> KerasTensor:
-        """Rectify, convolve depth-wise and point-wise, and normalize, twice."""
+        """Apply ReLU, separable convolution and batch normalization, twice."""
         for number in (1, 2):
             x = self._relu(x)
             if stride > 1:
@@ -139,9 +139,9 @@ class Cell(NamedTuple):
         return x
 
     def _padded(self, x: KerasTensor, size: int, part: str) -> KerasTensor:
-        """Surround maps with zeros for a strided layer: like "same", but for pooling too.
+        """Zero-pad maps for a strided layer like "same", but for pooling, too.
 
-        Maps have an odd number of pixels per side after the stem, an even one everywhere else.
+        Height and width of the maps are odd in the first cell and even in all others.
         """
         after = size // 2
         before = after if self.label == "stem_1" else after - 1

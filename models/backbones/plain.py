@@ -1,4 +1,4 @@
-"""Plain-11, called "simple": convolutions one after another, for CIFAR.
+"""Plain-11, called "simple": a convolutional network for CIFAR without shortcuts.
 
 Source: Barz and Denzler, Hierarchy-based Image Embeddings for Semantic Image Retrieval (WACV
 2019), https://arxiv.org/abs/1809.09924.
@@ -13,7 +13,7 @@ from models.registry import BACKBONES
 
 DECAY = 5e-4
 
-# Output channels of a convolution, or None for pooling; the names count both.
+# Output channels of a convolution, or None for pooling; layer numbers count both.
 BODY = (64, 64, None, 128, 128, 128, None, 256, 256, 256, None, 512)
 
 
@@ -42,5 +42,5 @@ def _convolution(x: KerasTensor, channels: int, number: int) -> KerasTensor:
         kernel_regularizer=regularizers.L2(DECAY),
         name=f"conv{number}",
     )(x)
-    # After the activation, not before it: so did the original.
+    # After the activation, as in the original.
     return batch_normalization(f"bn{number}")(x)

@@ -1,4 +1,4 @@
-"""Deep pyramidal residual networks for CIFAR: every block has a few more channels than the last.
+"""Deep pyramidal residual networks for CIFAR: every block adds a few channels.
 
 Source: Han et al., Deep Pyramidal Residual Networks (CVPR 2017), https://arxiv.org/abs/1610.02915.
 """
@@ -24,7 +24,7 @@ FIRST_CHANNELS = 16
 def basic(
     x: KerasTensor, channels: int, stride: int, names: AutomaticNames, conv: Convolver
 ) -> tuple[KerasTensor, KerasTensor]:
-    """Return the convolutions of a block of two, and the input of its shortcut."""
+    """Return the residual branch of two 3x3 convolutions, and the input of the shortcut."""
     y = _convolution(_normalize(x, names), channels, 3, stride, names("conv2d"), conv)
     y = _convolution(_activate(y, names), channels, 3, 1, names("conv2d"), conv)
     return _normalize(y, names), conv.basic_shortcut(x, stride)
@@ -33,7 +33,7 @@ def basic(
 def bottleneck(
     x: KerasTensor, channels: int, stride: int, names: AutomaticNames, conv: Convolver
 ) -> tuple[KerasTensor, KerasTensor]:
-    """Return the same for a block of 1x1, 3x3 and 1x1; the 3x3 one has the stride."""
+    """Return the same for 1x1, 3x3 and 1x1 convolutions, of which the 3x3 one has the stride."""
     y = _convolution(_normalize(x, names), channels, 1, 1, names("conv2d"), conv)
     y = _convolution(_activate(y, names), channels, 3, stride, names("conv2d"), conv)
     y = _convolution(_activate(y, names), 4 * channels, 1, 1, names("conv2d"), conv)
@@ -45,7 +45,7 @@ class Variant(NamedTuple):
 
     branch: Callable  # basic or bottleneck
     blocks: int  # blocks in each of the three stages
-    widening: int  # channels that all blocks together add to the first 16
+    widening: int  # channels that all blocks together add to the initial 16
 
 
 VARIANTS = {
@@ -62,7 +62,7 @@ def pyramidnet(
     *,
     variant: Variant,
 ) -> KerasTensor:
-    """Build three stages of blocks whose shortcuts have no weights."""
+    """Build three stages of blocks with parameter-free shortcuts."""
     names = AutomaticNames()
     x = _convolution(x, FIRST_CHANNELS, 3, 1, "conv0", conv, first=True)
     x = batch_normalization("bn0")(x)
@@ -79,7 +79,7 @@ def pyramidnet(
 
 def _shortcut(x: KerasTensor, channels: int, stride: int, names: AutomaticNames) -> KerasTensor:
     if stride > 1:
-        # "same" like the convolution beside it: images of an odd size round up in both.
+        # "same", like the parallel convolution: both round odd sizes up.
         x = layers.AveragePooling2D(
             stride, padding="same", data_format="channels_last", name=names("average_pooling2d")
         )(x)

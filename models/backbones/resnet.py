@@ -1,8 +1,8 @@
-"""ResNet-50, -101 and -152 as the published code took them from Keras.
+"""ResNet-50, -101 and -152 in the versions of Keras that the published code used.
 
-ResNet-50 is that of ``keras.applications`` in the days of Keras 2: he_normal initialization, batch
-normalization with epsilon 1e-3, and the layer names of the weights published then. The deeper two
-came with the newer ``keras_applications.resnet``, as ``keras.applications.ResNet101`` still is.
+ResNet-50 follows ``keras.applications`` of Keras 2: he_normal initialization, batch normalization
+with epsilon 1e-3, and the layer names of the weights published then. The deeper two follow the
+newer ``keras_applications.resnet``, as ``keras.applications.ResNet101`` still does.
 
 Source: He et al., Deep Residual Learning for Image Recognition (CVPR 2016),
 https://arxiv.org/abs/1512.03385.
@@ -30,12 +30,12 @@ class Style(NamedTuple):
     epsilon: float  # of batch normalization
     first_initializer: str | Initializer  # of the first convolution
     initializer: str | Initializer  # of all others
-    # Whether 3 pixels surround the image and 1 the maps before pooling; otherwise both are padded
-    # by TensorFlow's "same"
+    # Whether to pad the image by 3 pixels and the maps before pooling by 1; otherwise both are
+    # padded by TensorFlow's "same"
     padded_stem: bool = True
     # Names of the first convolution and its batch normalization
     stem: tuple[str, str] = ("conv1", "bn_conv1")
-    # The same of all others, with places for block and branch
+    # The same of all others, with placeholders for block and branch
     branch: tuple[str, str] = ("res{}_branch{}", "bn{}_branch{}")
     # Names of the shortcut and of the convolutions of a block
     branches: tuple[str, str, str, str] = ("1", "2a", "2b", "2c")
@@ -53,7 +53,7 @@ class Variant(NamedTuple):
     block: Callable  # bottleneck or a function like it
     # Name of a block from its stage (2…5) and its index in the stage (0…)
     label: Callable[[int, int], str]
-    style: Style  # how its layers are made
+    style: Style
 
 
 def lettered(stage: int, index: int) -> str:
@@ -62,7 +62,7 @@ def lettered(stage: int, index: int) -> str:
 
 
 def numbered(stage: int, index: int) -> str:
-    """Name blocks 2a, 2b1, 2b2, for which the alphabet is never too short."""
+    """Name blocks 2a, 2b1, 2b2, for any number of blocks."""
     return f"{stage}b{index}" if index else f"{stage}a"
 
 
@@ -79,7 +79,7 @@ def residual_network(
     *,
     variant: Variant,
 ) -> KerasTensor:
-    """Build a residual network for ImageNet upon normalized images."""
+    """Build a residual network for ImageNet, given normalized images."""
     style = variant.style._replace(conv=conv)
     x = _stem(x, style)
     for stage, (channels, count) in enumerate(
@@ -128,9 +128,9 @@ def bottleneck(
 def branch(
     x: KerasTensor, channels: int, size: int, stride: int, label: str, position: int, style: Style
 ) -> KerasTensor:
-    """Convolve and normalize in a block; 3x3 convolutions pad their input by 1 pixel.
+    """Apply a convolution of a block and its batch normalization; 3x3 ones are padded by 1 pixel.
 
-    ``position`` is 0 for the shortcut, 1…3 for the convolutions.
+    ``position`` is 0 for the shortcut, 1…3 for the other convolutions.
     """
     names = tuple(name.format(label, style.branches[position]) for name in style.branch)
     padding = "same" if size > 1 and stride == 1 else 1

@@ -1,8 +1,8 @@
 """Wide residual networks: fewer layers than ResNet-110, eight or ten times the channels.
 
 Source: Zagoruyko and Komodakis, Wide Residual Networks (BMVC 2016),
-https://arxiv.org/abs/1605.07146; layer names and the absence of penalties as in the Keras code that
-Barz and Denzler used.
+https://arxiv.org/abs/1605.07146; layer names, and no L2 penalties, as in the Keras code that Barz
+and Denzler used.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ from models.registry import BACKBONES
 
 
 def _of_keras_port() -> dict[str, object]:
-    # The momentum is that of Torch, where it is the share of the new statistics; in Keras' meaning
-    # the moving averages are almost those of the last batch. So did the published code.
+    # Torch's momentum, the weight of the new statistics. Keras weights the old ones, so the moving
+    # averages are almost those of the last batch, as in the published code.
     gamma = initializers.RandomUniform(-0.05, 0.05)
     return {"momentum": 0.1, "epsilon": 1e-5, "gamma_initializer": gamma}
 
@@ -33,7 +33,7 @@ class Variant(NamedTuple):
     """Settings of one network of the family."""
 
     blocks: int  # per unit
-    width: int  # factor to the channels 16, 32, 64 of the units
+    width: int  # multiplies the channels 16, 32, 64 of the units
     # Function that returns the options of each batch normalization
     norm: Callable[[], Mapping[str, object]] = _of_keras_port
 
@@ -52,7 +52,7 @@ def wide_resnet(
     *,
     variant: Variant,
 ) -> KerasTensor:
-    """Build a residual network that normalizes and rectifies before most of its convolutions."""
+    """Build a residual network with batch normalization and ReLU before all but its first layer."""
     build = _Layers(conv, variant)
     x = build.activate(build.convolution(x, 16, 3, 1, first=True))
     for unit, channels in enumerate((16, 32, 64)):

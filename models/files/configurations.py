@@ -1,7 +1,7 @@
 """Check the architecture in a model file before Keras builds layers from it.
 
-Keras would build objects of any class and size that a file names. Here, classes must be on a list
-of harmless layers, and sizes are checked with a symbolic network that takes no memory.
+Keras would build objects of any class and size that a file names. Here, only harmless classes are
+allowed, and sizes are checked with a symbolic network that takes no memory.
 """
 
 import json
@@ -26,7 +26,7 @@ LAYERS = frozenset(
     UpSampling2D ZeroPadding2D
     """.split()
 )
-"""Keras' layers that a model may have; a new backbone may need another one."""
+"""Keras layers allowed in a model; a new backbone may need more."""
 
 OPERATIONS = frozenset(("NotEqual",))
 """Operations between layers; Keras uses this one for the mask of an ``Embedding``."""
@@ -53,7 +53,7 @@ _ADDRESS = "shared_object_id"  # memory address of an object
 _CONFIG = "config.json"
 _LARGEST = 2**23  # bytes of JSON; 200 layers have 0.7 MB
 _MOST_LAYERS = 2000
-_LARGEST_NUMBER = 2**31 - 1  # strides and the like are 32 bits wide
+_LARGEST_NUMBER = 2**31 - 1  # strides, for example, are 32-bit integers
 _LARGEST_SIDE = 4096  # pixels
 _LARGEST_OUTPUT = 2**28  # values of a layer per image; wrn-28-10 at 448 pixels has 2**25
 
@@ -78,7 +78,7 @@ def read_configuration(path: str | Path) -> dict:
 
 
 def input_side(path: str | Path) -> int | None:
-    """Return the side of the square images that a Keras 2 network takes, or None if unknown.
+    """Return the height and width of a Keras 2 network's square images, or None if unknown.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -102,7 +102,7 @@ def outline(network: Mapping, shape: tuple[int, ...]) -> keras.Model:
         shape: shape of the sample, (height, width, channels) or (words,).
 
     Raises:
-        ValueError: the output of a layer is too large, or the network takes other samples.
+        ValueError: the output of a layer is too large, or the network takes another shape.
         Exception: the layers do not fit together; Keras raises almost anything.
     """
     return without_values(lambda: _outline(network, shape))
@@ -177,7 +177,7 @@ def _checked_layers(layers: object) -> list[dict]:
 
 
 def _check_objects(value: object, calls: Mapping[str, int]) -> None:
-    """Check all numbers, and that all objects that Keras would build are on the list."""
+    """Check all numbers, and that all objects that Keras would build are allowed."""
     if isinstance(value, int) and abs(value) > _LARGEST_NUMBER:
         raise ValueError(f"a layer has the number {str(value)[:20]}, too large for any backend")
     if isinstance(value, Mapping):

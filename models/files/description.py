@@ -32,7 +32,7 @@ class Output:
     """One output of a network."""
 
     name: str  # of the layer
-    decision: str  # how to classify by it, a key of models.decisions.DECISIONS
+    decision: str  # decision rule, a key of models.decisions.DECISIONS
     # float32 (classes, dimensions) if the decision compares the output with class embeddings
     class_vectors: np.ndarray | None = None
 
@@ -47,11 +47,11 @@ class ModelDescription:
     # 3 for RGB, 1 for gray, others are bands; None for documents, like the next two
     channels: int | None = None
     target_size: int | None = None  # pixels to which the shorter side of an image is resized
-    crop_size: int | None = None  # pixels of the side of the center crop
+    crop_size: int | None = None  # height and width of the center crop, in pixels
     outputs: tuple[Output, ...] = ()  # one for each output of the network; the last one classifies
     # Words that the network knows, see datasets.text.vocabulary; None for images
     words: tuple[str, ...] | None = None
-    length: int | None = None  # words of a document that are read; None for images
+    length: int | None = None  # words to which documents are cut or padded; None for images
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 INPUT, WORD_INPUT = "image", "words"
 ABOUT = Path("assets.extra", "model.json")
-"""File in a SavedModel for facts about the network; TensorFlow ignores this folder."""
+"""File in a SavedModel with facts about the network; TensorFlow ignores its folder."""
 
 SAVED_MODEL_FILES = (
     *("saved_model.pb", "fingerprint.pb", "keras_metadata.pb", "variables/variables.index"),
     *("variables/variables.data-?????-of-?????", str(ABOUT)),
 )
-"""Files that exports write, which may therefore be replaced."""
+"""Files that an export writes and may therefore replace."""
 
 REQUIREMENTS = "requirements-export.txt"
 
@@ -72,20 +72,20 @@ def _exportable_layer(layer: keras.Operation) -> keras.Operation:
 
 
 def is_half_precision(model: keras.Model) -> bool:
-    """Return whether any layer computes in another type than float32."""
+    """Return whether any layer computes in a type other than float32."""
     return any(layer.compute_dtype != "float32" for layer in model.layers)
 
 
 def with_pixel_input(
     image: KerasTensor, outputs: Mapping[str, KerasTensor], size: int, dtype: str = "uint8"
 ) -> keras.Model:
-    """Build a network from raw pixels, ``"uint8"`` or ``"float32"``, to named outputs.
+    """Build a network that maps raw pixels of fixed size to named outputs.
 
     Args:
         image: the float32 input of a network.
         outputs: tensors computed from it, by name.
-        size: fixed height and width of the images.
-        dtype: type of the pixels.
+        size: height and width of the images.
+        dtype: type of the pixels, ``"uint8"`` or ``"float32"``.
     """
     pixels = keras.Input((size, size, image.shape[-1]), dtype=dtype, name=INPUT)
     network = keras.Model(image, dict(outputs))
@@ -102,9 +102,9 @@ class Format(NamedTuple):
 
 
 def check_export(kind: str, option: str, path: Path, overwrite: bool) -> None:
-    """Claim the path of an export, and check what is possible before a model is loaded.
+    """Claim the path of an export, and check everything that does not need the model.
 
-    ``kind`` is a key of ``FORMATS``; see ``storage.outputs.claim`` for the rest.
+    ``kind`` is a key of ``FORMATS``; see ``storage.outputs.claim`` for the other arguments.
 
     Raises:
         UsageError: the path cannot be written, a library is missing, or the backend is not
@@ -143,8 +143,8 @@ def export(
         check: raises UserError if the result is not accurate enough.
 
     Raises:
-        UserError: the network cannot be converted, the result is refused, or the file cannot be
-            written.
+        UserError: the network cannot be converted, ``check`` refuses the result, or the file cannot
+            be written.
     """
     chosen = FORMATS[kind]
     with replacing(path.absolute()) as final, _named_in_utf_8(final) as temporary, _quiet():
@@ -153,7 +153,7 @@ def export(
             run = chosen.load(temporary)
         except OSError:
             raise  # the disk, not the network
-        except Exception as error:  # converters raise whatever they like
+        except Exception as error:  # converters raise almost anything
             told = one_line(error)[:300]
             raise UserError(f"cannot convert the model to {kind}: {told}") from error
         check(run)
@@ -232,7 +232,7 @@ def _load_saved_model(path: Path) -> Run:
 
 
 def _claim_saved_model(option: str, path: Path, overwrite: bool) -> None:
-    """Claim a path that is free, an empty folder or, to overwrite, a SavedModel."""
+    """Claim an unused path, an empty folder or, with ``overwrite``, a SavedModel."""
     path = path.absolute()
     if os.path.exists(path) and not os.path.isdir(path):
         raise UsageError(f"{option} {path}: is a file, but a SavedModel is a folder")
@@ -266,7 +266,7 @@ def _not_of_a_saved_model(path: Path) -> list[str]:
 
 @contextlib.contextmanager
 def _named_in_utf_8(path: Path) -> Iterator[Path]:
-    """Yield the path or, if it is not UTF-8 as TensorFlow requires, one that is moved there."""
+    """Yield the path or, as TensorFlow requires UTF-8, a temporary one that is moved there."""
     try:
         os.path.abspath(path).encode()
         folder = contextlib.nullcontext()

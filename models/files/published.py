@@ -28,22 +28,22 @@ _CLASSIFIERS = ("prob", "fc1000")
 _DENSENET = "dense_1"  # the last layer of DenseNets, classifier or embedding
 _DECISIONS = {"l2norm": "dot", "softmax": "largest", None: "distance"}
 """Decision rules for comparing an embedding with class embeddings, by its normalization."""
-_MOST = 1_000_000  # classes, dimensions and so on
+_MOST = 1_000_000  # largest dimension of a weight
 _UNNAMED = re.compile(r"batch_normalization(_\d+)?")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts about a model that are missing in files of the published code."""
+    """Facts about a model that files of the published code lack."""
 
     architecture: str  # name of the network
     dataset: str  # name of the data set it was trained on
     channels: int  # of the images
-    mean: Sequence[float]  # of the pixels per channel, in RGB order, 0 to 255
+    mean: Sequence[float]  # per channel, in RGB order, of pixels from 0 to 255
     std: Sequence[float]  # likewise
-    bgr: bool  # whether the network sees the channels in reverse order
+    bgr: bool  # whether the network takes the channels in reverse order
     target_size: int  # pixels to which the shorter side of an image is resized
-    crop_size: int  # pixels of the side of the center crop
+    crop_size: int  # height and width of the center crop, in pixels
     # Original label of each class; None: they are numbered from 0
     labels: Sequence[int | str] | None = None
     # Name of each class by its label as text; others are named by their label

@@ -46,9 +46,9 @@ class LoadReport:
 def load_weights(model: keras.Model, path: str | Path) -> LoadReport:
     """Load weights into the layers whose names are in a file.
 
-    Layers that are missing in the file or have another shape keep their weights, and so do all if
-    the file is damaged. See ``models.files.weights.open_weights`` for the formats. In files of the
-    published code, the classifier's batch normalization is unnamed, see ``_with_prob_bn``.
+    Layers that are missing in the file or have another shape there keep their weights; if the file
+    is damaged, all layers do. See ``models.files.weights.open_weights`` for the formats. In files
+    of the published code, the classifier's batch normalization is unnamed, see ``_with_prob_bn``.
 
     Raises:
         UserError: the file cannot be read, has no weights, or its training diverged.

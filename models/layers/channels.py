@@ -9,9 +9,9 @@ from keras import KerasTensor, layers
 def pad_channels(x: KerasTensor, before: int, after: int, name: str | None = None) -> KerasTensor:
     """Add channels of zeros before and after those of ``x``.
 
-    ``channels_first`` makes the layer pad the last two of four dimensions, which here are columns
-    and channels. ``keras.ops.pad`` is no alternative, since Keras does not load it from the old
-    HDF5 format ("Unknown layer: 'Pad'").
+    ``channels_first`` makes the layer pad the last two of four dimensions, which here are width and
+    channels. ``keras.ops.pad`` is no alternative, since Keras does not load it from the old HDF5
+    format ("Unknown layer: 'Pad'").
     """
     padding = ((0, 0), (before, after))
     return layers.ZeroPadding2D(padding, data_format="channels_first", name=name)(x)

@@ -11,15 +11,15 @@ from models.layers.harmonic import HarmonicConv2D, normalized_block
 
 
 def pad(x: KerasTensor, pixels: int, name: str | None = None) -> KerasTensor:
-    """Pad maps with zeros on every side."""
+    """Zero-pad feature maps on every side."""
     return layers.ZeroPadding2D(pixels, data_format="channels_last", name=name)(x)
 
 
 @dataclass(frozen=True)
 class Convolver:
-    """The kind of convolutions in a network.
+    """Kind of convolution used throughout a network.
 
-    Full convolutions apply every value of the kernel to every pixel, so maps grow by the kernel's
+    Full convolutions apply every kernel value to every pixel, so feature maps grow by the kernel
     size minus one: Kayhan and van Gemert, On Translation Invariance in CNNs (CVPR 2020),
     https://arxiv.org/abs/2003.07064. For harmonic ones, see ``models.layers.harmonic``.
     """
@@ -39,14 +39,14 @@ class Convolver:
         first: bool = False,
         **options: object,
     ) -> KerasTensor:
-        """Convolve channels-last maps.
+        """Convolve channels-last feature maps.
 
         Args:
-            x: maps.
+            x: feature maps.
             filters: number of output channels.
-            size: side of the kernel; convolutions of size 1 are always ordinary and not padded.
+            size: height and width of the kernel; 1x1 convolutions are always ordinary and unpadded.
             stride: in both directions.
-            padding: ``"same"`` like TensorFlow, which pads strided maps of even size only at the
+            padding: TensorFlow's ``"same"``, which with a stride pads maps of even size only at the
                 bottom and right; or a number of pixels on every side.
             first: whether this is the first layer of the network.
             options: further options of ``models.layers.convolution.conv2d``.
@@ -93,17 +93,17 @@ def normalized_convolution(
     *,
     initializer: Initializer,
 ) -> KerasTensor:
-    """Convolve without bias, padded by 1 pixel, and normalize as PyTorch does.
+    """Apply a convolution without bias, padded by 1 pixel, and PyTorch's batch normalization.
 
     Args:
-        x: maps whose channels come last.
-        channels: of the result.
-        size: side of the kernel.
+        x: channels-last feature maps.
+        channels: number of output channels.
+        size: height and width of the kernel.
         stride: in both directions.
-        label: what follows ``conv`` and ``bn`` in the names of the layers.
+        label: suffix of the layer names, after ``conv`` and ``bn``.
         conv: kind of convolution.
-        first: whether it is the first layer of the network.
-        initializer: of the kernel.
+        first: whether this is the first layer of the network.
+        initializer: initializer of the kernel.
     """
     x = conv(
         *(x, channels, size, stride),

@@ -17,16 +17,16 @@ TORCH_KERNEL = initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
 def dense_on_map(
     x: KerasTensor, units: int, sides: tuple[int, int], name: str = DENSE_ON_MAP
 ) -> KerasTensor:
-    """Return what a dense layer makes of a flattened feature map, float32 (batch, units).
+    """Apply a dense layer to an entire feature map; returns float32 (batch, units).
 
-    It is a convolution with a kernel of the map's size, so that larger images are possible too:
-    of these, the mean over all places.
+    It is implemented as a convolution with a kernel of the map's size, so that larger images are
+    possible, too; their outputs are averaged over all positions.
 
     Args:
         x: feature map.
-        units: dimensions of the result.
-        sides: of the map that the layer is made for, pixels.
-        name: of the layer.
+        units: number of outputs.
+        sides: height and width of the map for images of the intended size.
+        name: name of the layer.
     """
     options = torch_initializers(math.prod(sides) * x.shape[-1])
     x = conv2d(units, sides, padding="valid", name=name, **options)(x)

@@ -18,7 +18,7 @@ def waves(size: int, level: int | None = None) -> np.ndarray:
     """Return the basis of the two-dimensional discrete cosine transform, float32.
 
     Args:
-        size: side of the kernel in pixels.
+        size: height and width of the kernel.
         level: keep only waves whose two frequencies add up to less; None: all waves.
 
     Returns:
@@ -35,7 +35,7 @@ def waves(size: int, level: int | None = None) -> np.ndarray:
 
 
 def initializer() -> initializers.Initializer:
-    """Return He's normal initializer by the fan-out of the coefficients: waves times filters."""
+    """Return He's normal initializer for the coefficients, whose fan-out is waves times filters."""
     return initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
@@ -105,7 +105,7 @@ class HarmonicConv2D(keras.layers.Conv2D):
 
 
 class _Waves(keras.layers.DepthwiseConv2D):
-    """Convolve every channel with every wave; channel c and wave b of n make channel c n + b.
+    """Convolve every channel with every wave; output channel c n + b is channel c by wave b of n.
 
     Saved as the plain layer.
     """
@@ -134,7 +134,7 @@ class _Waves(keras.layers.DepthwiseConv2D):
 def normalized_block(
     x: KerasTensor, filters: int, size: int, stride: int, padding: str, name: str, **options: object
 ) -> KerasTensor:
-    """Return weighted sums of normalized responses to all waves, for a network's first layer.
+    """Build a network's first layer: weighted sums of normalized responses to all waves.
 
     ``name`` and ``options`` are for the 1x1 convolution that computes the sums.
     """

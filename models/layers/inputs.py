@@ -1,4 +1,4 @@
-"""Inputs of networks: images and their normalization, word numbers and their vectors.
+"""Inputs of networks: images and their normalization, word indices and their vectors.
 
 Uses only Keras' own layers, so that saved models can be loaded without this package.
 """
@@ -20,10 +20,10 @@ def image_input(
     std: Sequence[float] | None = None,
     bgr: bool = False,
 ) -> tuple[KerasTensor, KerasTensor]:
-    """Return the input, for raw pixels 0..255, and the images normalized by channel, in RGB order.
+    """Return the input, for raw pixels 0 to 255, and the images normalized per channel.
 
-    The input is float32 because Keras casts images to the type of the input: uint8 would
-    truncate images that are float already. The channels may be reversed after the normalization.
+    The input is float32 because Keras casts images to the type of the input: uint8 would truncate
+    float images. ``mean`` and ``std`` are in RGB order; ``bgr`` reverses the channels afterwards.
     """
     image = keras.Input((None, None, channels), dtype="float32", name="image")
     x = image
@@ -38,12 +38,12 @@ def image_input(
 
 
 def word_input(words: int, dimensions: int) -> tuple[KerasTensor, KerasTensor]:
-    """Return the input, for word numbers, and the word vectors, which are not trained.
+    """Return the input, for word indices, and the word vectors, which are not trained.
 
-    Number 0 is padding and masked out.
+    Index 0 is padding and masked.
 
     Args:
-        words: number of rows of the table of word vectors.
+        words: number of word vectors, including those for padding and unknown words.
         dimensions: dimension of the vectors.
     """
     numbers = keras.Input((None,), dtype="int32", name="words")

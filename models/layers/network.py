@@ -11,13 +11,16 @@ class Network(keras.Model):
 
     Keras computes L2 penalties weight by weight, with some twenty operations each; here, there is
     one sum per coefficient. Keras nests the training step in two TensorFlow functions, both of
-    which capture every variable; here, there is only one.
+    which capture every variable; here, there is one.
 
     Saved as the plain ``keras.Model``, see ``models.files.saved``.
     """
 
     def make_train_function(self, force: bool = False) -> None:
-        """Create the function that ``fit`` calls for every step, by Keras unless it is plain."""
+        """Create the function that ``fit`` calls for every step.
+
+        Keras' own remains for other backends, eager execution, XLA and several steps per execution.
+        """
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
@@ -51,9 +54,9 @@ def _penalty(coefficient: float, weights: list[keras.Variable]) -> KerasTensor:
 
 
 def _traced_once(step: Callable, fallback: Callable) -> Callable:
-    """Return a function that does a step with the next batch of an iterator.
+    """Return a function that runs one step on the next batch of an iterator.
 
-    ``fallback`` is Keras' own such function, for distributed data.
+    ``fallback`` is Keras' own function, for distributed data.
     """
     import tensorflow as tf
 

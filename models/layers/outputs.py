@@ -26,8 +26,8 @@ def output_layer(
             embedding, and there is no dense layer.
         classifier: whether to build ``prob``.
         decay: coefficient of the L2 penalty.
-        name: name of the layer, if the published network has another one.
-        features_fit: whether features that have the embedding's dimension are used as it.
+        name: name of the layer, if the published network uses another one.
+        features_fit: whether features of the right dimension are used as the embedding.
         **options: further options of ``keras.layers.Dense``.
     """
     if num_outputs is None or (features_fit and not classifier and num_outputs == x.shape[-1]):
