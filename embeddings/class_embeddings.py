@@ -30,7 +30,7 @@ class ClassEmbeddings:
 
     vectors: np.ndarray  # float32 (classes, dimensions), row i belongs to ``labels[i]``
     labels: tuple[Label, ...]  # the original class labels, unique
-    # whether vectors are (multiples of) one-hot vectors, so that arg-max classifies
+    # Whether vectors are (multiples of) one-hot vectors, so that arg-max classifies
     is_onehot: bool = False
 
     @property
@@ -85,7 +85,7 @@ def onehot(labels: Sequence[Label]) -> ClassEmbeddings:
 
 
 def save_class_embeddings(path: str | Path, vectors: np.ndarray, labels: Sequence[Label]) -> None:
-    """Save class embeddings: ``embedding`` and ``ind2label``; in a pickle also ``label2ind``.
+    """Save class embeddings as ``embedding`` and ``ind2label``, in a pickle also ``label2ind``.
 
     Args:
         path: the file; ``.pickle`` selects the layout of the published code, any other suffix

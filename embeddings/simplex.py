@@ -34,7 +34,7 @@ def simplex_centred(labels: Sequence[Label], dimensions: int) -> ClassEmbeddings
     """Return all vertices of the simplex with one vertex per class, padded with zeros.
 
     The vectors have unit length, pairwise dot products of -1 / (classes - 1), and zero mean: no
-    other unit vectors of that number are farther apart.
+    equally many unit vectors are farther apart.
 
     Args:
         labels: labels of the classes.

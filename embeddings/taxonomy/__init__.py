@@ -1,1 +1,1 @@
-"""Taxonomies: trees, their files and drawings, class embeddings from them."""
+"""Taxonomies: trees, their files and drawings, and class embeddings computed from them."""

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 FORMATS = (".svg", ".png")
 
 _FONT = ("DejaVu Sans", "sans-serif")  # the first comes with matplotlib, not with browsers
-_SIZE = 8.0  # of the text, points
+_SIZE = 8.0  # font size in points
 _ROW = 1.4 * _SIZE
 _MARGIN = 16.0
-_TITLE = 30.0  # height of the part above the tree
-_DPI = 120  # of PNG: small letters have about 7 pixels
+_TITLE = 30.0  # height of the title above the tree
+_DPI = 120  # of PNG: lowercase letters are about 7 pixels high
 _GOLDEN = 0.618034  # steps by the golden ratio spread hues evenly, however many there are
 _LUMINANCE = 0.17  # relative, for a contrast of 4.5 against white (WCAG 2, level AA)
 _GRAY = (0.35, 0.35, 0.35)
@@ -32,13 +32,13 @@ def draw(
     names: Mapping[str, str] | None = None,
     title: str = "",
 ) -> "Figure":
-    """Draw the part of a taxonomy that leads to some classes, colored by branch.
+    """Draw the paths of a taxonomy from its root to some classes, colored by branch.
 
     Args:
         taxonomy: a tree.
         labels: the classes.
-        names: text for classes by label, instead of their names in the taxonomy.
-        title: beginning of the heading.
+        names: names of classes by label, instead of those in the taxonomy.
+        title: beginning of the title.
 
     Raises:
         UserError: a node has several parents, or there are several roots.
@@ -73,7 +73,7 @@ def _check_tree(taxonomy: Taxonomy) -> None:
     elif len(taxonomy.roots) > 1:
         reason = f"it has {len(taxonomy.roots)} roots"
     if reason:
-        raise UserError(f"{taxonomy.source} is no tree and cannot be drawn: {reason}")
+        raise UserError(f"{taxonomy.source} is not a tree and cannot be drawn: {reason}")
 
 
 def _draw_nodes(axes, layout: Layout, branch: Mapping[int, int]) -> None:
@@ -114,7 +114,7 @@ def _text_width(text: str) -> float:
 
 
 def _color(number: int) -> tuple[float, ...]:
-    """Return a color dark enough for text on white; consecutive numbers differ most."""
+    """Return a color dark enough for text on white; consecutive numbers contrast most."""
     hue = number * _GOLDEN % 1
     rgb = colorsys.hls_to_rgb(hue, 0.36 if number % 2 else 0.28, 0.8)
     luminance = sum(w * c**2.2 for w, c in zip((0.2126, 0.7152, 0.0722), rgb, strict=True))

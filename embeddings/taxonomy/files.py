@@ -1,6 +1,6 @@
-"""Read taxonomies: the project's own outlines, and the published files of pairs.
+"""Read taxonomies: outlines, the project's own format, and published files of pairs.
 
-``embeddings/taxonomies/README.md`` describes outlines, which their first line tells from pairs.
+``embeddings/taxonomies/README.md`` describes outlines; the first line distinguishes the formats.
 """
 
 import os
@@ -17,7 +17,7 @@ MARK = "#taxonomy"
 """Beginning of the first line of an outline."""
 
 _INDENT = 2  # spaces per level
-_MOST_LINES = 250_000  # all nouns of WordNet are 82,115
+_MOST_LINES = 250_000  # WordNet has 82,115 noun synsets
 _CLASS = re.compile(r"\[([^\]]+)\]\s*(.*)")  # [label] name
 
 
@@ -25,20 +25,20 @@ def read_taxonomy(source: str | Path, is_a: bool = False, str_ids: bool = False)
     """Read a taxonomy from a file, or a shipped one by its name.
 
     Args:
-        source: a file, or a name such as ``cub_deep``; the name of a shipped taxonomy wins.
-        is_a: the lines of a file of pairs are "child parent" instead of "parent child".
-        str_ids: ids are text, even where they look like numbers.
+        source: a file, or a name such as ``cub_deep``; shipped taxonomies take precedence.
+        is_a: whether the lines of a file of pairs are "child parent" instead of "parent child".
+        str_ids: whether IDs are text even if they look like numbers.
 
     Raises:
-        UserError: the file cannot be read or is no taxonomy: a line has the wrong form, there is
-            a cycle, or a class occurs twice.
+        UserError: the file cannot be read or is not a taxonomy: a line has the wrong form, there
+            is a cycle, or a class occurs twice.
         UsageError: ``is_a`` is given for an outline.
     """
     path = shipped.taxonomy_path(source)
     if _is_missing(path):
         raise UserError(
-            f"there is no file {path} with a taxonomy, and none of that name is shipped; shipped "
-            f"are: {', '.join(shipped.taxonomy_names())}"
+            f"there is no file {path} with a taxonomy, and none of that name is shipped; choose "
+            f"from: {', '.join(shipped.taxonomy_names())}"
         )
     lines = list(enumerate(read_text(path).splitlines(), 1))
     if len(lines) > _MOST_LINES:
@@ -55,12 +55,12 @@ def _is_missing(path: Path) -> bool:
         return not stat.S_ISREG(os.stat(path).st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return True
-    except OSError:  # it may exist; reading it will tell the reason
+    except OSError:  # it may exist; reading it will give the reason
         return False
 
 
 def _read_pairs(path: Path, lines: list[tuple[int, str]], is_a: bool, str_ids: bool) -> Taxonomy:
-    """Read two ids per line, which become nodes in the order of their first occurrence."""
+    """Read a pair of IDs per line; nodes are numbered in the order of first occurrence."""
     number: dict[Label, int] = {}
     edges = []
     for where, line in lines:
@@ -86,7 +86,7 @@ def _id(path: Path, where: int, word: str, str_ids: bool) -> Label:
 
 
 def _check_direction(path: Path, edges: list[tuple[int, int]], is_a: bool) -> None:
-    """Explain the most likely reason for many roots: pairs in the other direction."""
+    """Explain the most likely cause of many roots: reversed pairs."""
     parents, children = {parent for parent, _ in edges}, {child for _, child in edges}
     if len(parents - children) > 1 and len(children - parents) == 1:
         first, hint = ("child", "leave out") if is_a else ("parent", "give")
@@ -100,7 +100,7 @@ def _read_outline(path: Path, lines: list[tuple[int, str]], str_ids: bool) -> Ta
     """Read one node per line, indented by level, with an optional ``[label]`` before its name."""
     labels: list[str | None] = []
     names, edges = [], []
-    above: list[int] = []  # the nodes on the path from the root to the line
+    above: list[int] = []  # path from the root to the current line
     for where, level, text in _outline_rows(path, lines):
         if level > len(above) or (level == 0 and above):
             what = "a second root" if level == 0 else "indented by more than one level"

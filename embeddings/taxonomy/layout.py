@@ -1,10 +1,10 @@
-"""Layout of a tree with text: rows of leaves in columns, without overlaps.
+"""Layout of a tree of names in rows and columns, without overlaps.
 
-One row per leaf, one indentation per level. Inner nodes are halfway between their first and last
-child, so that any two texts are a row apart or side by side. A tree with many leaves is cut into
-columns, which repeat the ancestors of the branches they continue.
+Each leaf has a row, and each level is indented. Inner nodes are halfway between their first and
+last child, so that any two names are a row apart or side by side. A tree with many leaves is split
+into columns, which repeat the ancestors of the branches they continue.
 
-Lengths are in points, y from the top down.
+Lengths are in points; y increases downward.
 """
 
 import math
@@ -15,32 +15,32 @@ from typing import NamedTuple
 
 from embeddings.taxonomy.tree import Taxonomy
 
-_GAP = 4.0  # between a line and a text
-_STUB = 8.0  # length of the shortest line
-_LEAST_ROWS = 40  # of a column, so that small trees are not cut
-_ASPECT = 1.5  # width / height of the picture, about that of a screen
+_GAP = 4.0  # between a line and a name
+_STUB = 8.0  # minimum length of a line
+_LEAST_ROWS = 40  # of a column, so that small trees are not split
+_ASPECT = 1.5  # width / height of the drawing, about that of a screen
 _MOST_COLUMNS = 12
 _BETWEEN_COLUMNS = 24.0
-_GROUP_FRACTION = 0.25  # of the leaves: a branch with more is divided into its own branches
+_GROUP_FRACTION = 0.25  # maximum share of the leaves in a branch; larger ones are divided
 _MOST_GROUPS = 64
 
 
 class PlacedNode(NamedTuple):
-    """A node in the picture."""
+    """A node in the drawing."""
 
     node: int  # its number in the taxonomy
     text: str  # its name
-    x: float  # of the beginning of the text
-    y: float  # of the middle of the text
-    lines: list[list[tuple[float, float]]]  # before the text, behind it, and along its children
+    x: float  # left edge of the name
+    y: float  # vertical center of the name
+    lines: list[list[tuple[float, float]]]  # before and after the name, and along the children
 
 
 class Layout(NamedTuple):
-    """Positions of all nodes in a picture."""
+    """Positions of all nodes in a drawing."""
 
-    placed: list[PlacedNode]  # the nodes; ancestors occur once in each column that continues them
-    width: float  # of the picture
-    height: float  # of the picture
+    placed: list[PlacedNode]  # ancestors occur once in each column that continues their branches
+    width: float
+    height: float
 
 
 def layout_tree(
@@ -50,14 +50,14 @@ def layout_tree(
     text_width: Callable[[str], float],
     row: float,
 ) -> Layout:
-    """Place the part of a tree that leads to some nodes, in about the aspect of a screen.
+    """Lay out the paths of a tree from its root to some nodes, in a screen's aspect ratio.
 
     Args:
         taxonomy: a tree.
-        leaves: lowest nodes to show, depth first.
-        names: text of each node of the taxonomy.
-        text_width: function of a text that returns its width.
-        row: distance of two rows.
+        leaves: lowest nodes to show, in depth-first order.
+        names: name of each node of the taxonomy.
+        text_width: function that returns the width of a text.
+        row: height of a row.
     """
     most = max(1, min(_MOST_COLUMNS, len(leaves) // _LEAST_ROWS))
     layouts = [
@@ -68,7 +68,7 @@ def layout_tree(
 
 
 def _layout(taxonomy, columns, names, text_width, row) -> Layout:
-    """Place the nodes that lead to the leaves in each column."""
+    """Lay out the paths to the leaves of each column."""
     placed: list[PlacedNode] = []
     left, drawn = 0.0, set()
     for rows in columns:
@@ -82,7 +82,7 @@ def _layout(taxonomy, columns, names, text_width, row) -> Layout:
 
 
 def path_to(taxonomy: Taxonomy, node: int) -> list[int]:
-    """Return the nodes from the root of a tree to ``node``, both included."""
+    """Return the path from the root of a tree to ``node``, both included."""
     path = [node]
     while taxonomy.parents[path[-1]]:
         path.append(taxonomy.parents[path[-1]][0])
@@ -90,17 +90,17 @@ def path_to(taxonomy: Taxonomy, node: int) -> list[int]:
 
 
 def lowest_nodes(taxonomy: Taxonomy, nodes: Sequence[int]) -> list[int]:
-    """Return those of ``nodes`` that have none of the others below them, depth first."""
+    """Return the nodes that have none of the others below them, in depth-first order."""
     wanted = set(nodes)
     above = {a for node in wanted for a in path_to(taxonomy, node)[:-1]}
     return [node for node in taxonomy.depth_first() if node in wanted and node not in above]
 
 
 def branches(taxonomy: Taxonomy, leaves: Sequence[int]) -> dict[int, int]:
-    """Number the branches of a tree, by the nodes in them.
+    """Number the branches of a tree, and return the number of each node's branch.
 
-    They are the branches below the root; one with many of the leaves is divided further. Nodes
-    above them have no number.
+    Branches begin below the root; those with many of the leaves are divided further. Nodes above
+    the branches have no number.
     """
     paths = [path_to(taxonomy, leaf) for leaf in leaves]
     count = Counter(node for path in paths for node in path)
@@ -122,13 +122,13 @@ def branches(taxonomy: Taxonomy, leaves: Sequence[int]) -> dict[int, int]:
 
 
 def _columns(taxonomy: Taxonomy, leaves: Sequence[int], count: int) -> list[Sequence[int]]:
-    """Return the leaves of each of ``count`` columns."""
+    """Split the leaves into ``count`` columns."""
     cuts = [_cut(taxonomy, leaves, i, count) for i in range(count)]
     return [leaves[a:b] for a, b in pairwise([*cuts, len(leaves)])]
 
 
 def _cut(taxonomy: Taxonomy, leaves: Sequence[int], column: int, columns: int) -> int:
-    """Return the first leaf of a column: near an equal share, between unrelated leaves."""
+    """Return the index of a column's first leaf: columns of similar length, unrelated leaves."""
     if column == 0:
         return 0
     share = column * len(leaves) / columns
@@ -143,7 +143,7 @@ def _cut(taxonomy: Taxonomy, leaves: Sequence[int], column: int, columns: int) -
 
 
 def _place(taxonomy, rows, texts, text_width, row, left) -> tuple[list[PlacedNode], float]:
-    """Place one column, of these leaves, from its left edge on; return its right edge, too."""
+    """Place the nodes of one column; also return its right edge."""
     children: dict[int, list[int]] = {}
     for leaf in rows:
         for parent, child in pairwise(path_to(taxonomy, leaf)):
@@ -173,7 +173,7 @@ def _place(taxonomy, rows, texts, text_width, row, left) -> tuple[list[PlacedNod
 
 
 def _level_ends(taxonomy, children, texts, text_width, left) -> list[float]:
-    """Return the x at which the lines of the inner nodes of each depth end."""
+    """Return, for each depth, the x at which the lines after its inner nodes end."""
     ends: list[float] = []
     for depth in range(1 + max(taxonomy.depths[node] for node in texts)):
         widths = [text_width(texts[node]) for node in children if taxonomy.depths[node] == depth]

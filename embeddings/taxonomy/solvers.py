@@ -1,4 +1,4 @@
-"""Compute class embeddings whose dot products or distances equal given similarities.
+"""Compute class embeddings whose dot products are similarities, or distances 1 - similarity.
 
 All methods take similarities, float64 (n, n), symmetric, with ones on the diagonal, and return
 vectors, float64 (n, dimensions). The methods are those of the code published with Barz and
@@ -47,7 +47,7 @@ def approx_sim(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarr
 
 
 def spheres(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarray:
-    """Return points at Euclidean distances of 1 - similarity, in one dimension less than classes.
+    """Return points at Euclidean distances of 1 - similarity, in classes - 1 dimensions.
 
     The first class is the origin; each further one adds a dimension and lies where the spheres
     around the earlier ones intersect.
@@ -84,12 +84,12 @@ def mds(similarities: np.ndarray, num_dim: int | None = None) -> np.ndarray:
 
 
 def dot_products(vectors: np.ndarray) -> np.ndarray:
-    """Return the dot products of all pairs of n vectors, (n, n)."""
+    """Return the dot products of all pairs of vectors, (n, n)."""
     return vectors @ vectors.T
 
 
 def distances(vectors: np.ndarray) -> np.ndarray:
-    """Return the Euclidean distances of all pairs of n vectors, (n, n)."""
+    """Return the Euclidean distances of all pairs of vectors, (n, n)."""
     from scipy.spatial.distance import pdist, squareform
 
     return squareform(pdist(vectors))
@@ -99,14 +99,14 @@ def distances(vectors: np.ndarray) -> np.ndarray:
 class Method:
     """A method to embed classes."""
 
-    # similarities (n, n) and number of dimensions, or None for its default → vectors
+    # Maps similarities (n, n) and number of dimensions (None: default) to vectors
     embed: Callable[[np.ndarray, int | None], np.ndarray]
-    realized: Callable[[np.ndarray], np.ndarray]  # vectors → dot products or distances (n, n)
-    target: Callable[[np.ndarray], np.ndarray]  # similarities → what ``realized`` should be
-    measure: str  # name of ``realized``, for messages
+    realized: Callable[[np.ndarray], np.ndarray]  # maps vectors to dot products or distances
+    target: Callable[[np.ndarray], np.ndarray]  # maps similarities to the desired ones, (n, n)
+    measure: str  # "dot products" or "Euclidean distances", for messages
 
     def deviations(self, vectors: np.ndarray, similarities: np.ndarray) -> np.ndarray:
-        """Return the absolute deviations from the target, (n, n)."""
+        """Return the absolute deviations of the realized values from the target, (n, n)."""
         return np.abs(self.realized(vectors) - self.target(similarities))
 
 
@@ -126,7 +126,7 @@ def normalized(vectors: np.ndarray, labels: Sequence[Label]) -> np.ndarray:
     """Scale the vectors of these classes to unit length.
 
     Raises:
-        UsageError: one has no direction.
+        UsageError: a vector is zero.
     """
     lengths = np.linalg.norm(vectors, axis=1)
     zero = [label for label, length in zip(labels, lengths, strict=True) if length < _ROUNDING]
@@ -137,8 +137,8 @@ def normalized(vectors: np.ndarray, labels: Sequence[Label]) -> np.ndarray:
 
 def _fixed(method: str, num_dim: int, dimensions: int, other: str) -> UsageError:
     return UsageError(
-        f"--num_dim {num_dim}: {method} has {dimensions} dimensions for these classes, always; "
-        f"{other} takes fewer"
+        f"--num_dim {num_dim}: {method} always has {dimensions} dimensions for these classes; "
+        f"{other} can have fewer"
     )
 
 
@@ -155,11 +155,11 @@ def _triangular_factor(products: np.ndarray) -> np.ndarray:
 
 
 def _singular_factor(products: np.ndarray) -> np.ndarray:
-    """Factorize a matrix without full rank, where Cholesky's method divides by zero."""
+    """Factorize a matrix without full rank, for which Cholesky's method divides by zero."""
     values, vectors = np.linalg.eigh(products)
     if values[0] < -_ROUNDING * values[-1]:
         raise UserError(
-            "the similarity matrix is not positive semi-definite (its least eigenvalue is "
+            "the similarity matrix is not positive semi-definite (its smallest eigenvalue is "
             f"{values[0]:.3g}); approx_sim and mds embed it approximately"
         )
     upper = np.linalg.qr((vectors * np.sqrt(values.clip(0))).T, mode="r")
@@ -167,7 +167,7 @@ def _singular_factor(products: np.ndarray) -> np.ndarray:
 
 
 def _leading_factor(method: str, products: np.ndarray, num_dim: int | None) -> np.ndarray:
-    """Return vectors whose dot products approximate a symmetric matrix, principal axes first."""
+    """Return vectors whose dot products approximate a symmetric matrix, on its principal axes."""
     values, vectors = np.linalg.eigh(products)
     most = int(np.sum(values > _ROUNDING * values[-1]))
     if num_dim is not None and num_dim > most:

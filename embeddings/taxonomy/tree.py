@@ -13,7 +13,7 @@ from utils import UsageError, UserError, listing
 
 Label = int | str
 
-_MOST_CLASSES = 25_000  # whose similarities have 5 GB; ImageNet has 21,841 at most
+_MOST_CLASSES = 25_000  # their similarities take 5 GB; ImageNet has at most 21,841
 
 
 class Taxonomy:
@@ -25,8 +25,8 @@ class Taxonomy:
     Args:
         labels: unique label of each node; None for a node that is never a class.
         edges: pairs (parent, child) of node numbers; repetitions are dropped.
-        names: name of each node for pictures and messages; its label by default.
-        source: where the taxonomy came from, for messages.
+        names: name of each node for drawings and messages; its label by default.
+        source: origin of the taxonomy, for messages.
 
     Attributes:
         children: node numbers of the children of each node, in the order of the edges.
@@ -36,7 +36,7 @@ class Taxonomy:
         depths: int (nodes,), longest path up to a root, in edges.
 
     Raises:
-        UserError: a label occurs twice, there is a cycle, or no edge.
+        UserError: a label occurs twice, there is a cycle, or there are no edges.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Taxonomy:
         return [self._node[label] for label in wanted]
 
     def depth_first(self) -> list[int]:
-        """Return all nodes in depth-first order, children in their order."""
+        """Return all nodes in depth-first order, children in the order of the edges."""
         seen, stack = {}, list(reversed(self.roots))
         while stack:
             node = stack.pop()
@@ -112,11 +112,11 @@ class Taxonomy:
     def lowest_common_ancestors(self, labels: Sequence[Label]) -> np.ndarray:
         """Return the node numbers of the lowest common ancestors of n classes, int (n, n).
 
-        A class counts as an ancestor of itself. Where nodes have several parents, the lowest is
-        the deepest, by the longest path from a root.
+        A class counts as an ancestor of itself. If nodes have several parents, the lowest ancestor
+        is the deepest one, by the longest path from a root.
 
         Raises:
-            UsageError: a label is unknown or occurs twice, or there are far too many.
+            UsageError: a label is unknown or occurs twice, or there are too many.
             UserError: two classes have no common ancestor.
         """
         if len(labels) > _MOST_CLASSES:
@@ -128,7 +128,8 @@ class Taxonomy:
         own = {node: i for i, node in enumerate(nodes)}
         found = np.full((len(own), len(own)), -1, np.int32)
         below: dict[int, np.ndarray] = {}  # positions in ``labels`` of a node and all below it
-        # What is found stays: the deepest come first, and of one depth the lowest.
+        # The first ancestor found is kept: nodes are visited by descending depth, then by
+        # ascending height.
         for node in np.lexsort((-self.heights, self.depths))[::-1]:
             parts = [below[child] for child in self.children[node]]
             if node in own:
@@ -149,10 +150,10 @@ class Taxonomy:
     def similarities(self, labels: Sequence[Label]) -> np.ndarray:
         """Return similarities in [0, 1] of n classes, float64 (n, n), with ones on the diagonal.
 
-        1 - height(lowest common ancestor) / height(root), with heights in the whole taxonomy,
-        whichever classes are asked for (Barz and Denzler 2019, Equation 2). An inner node that is
-        a class has 1 - its own height / height(root) with all classes below it, as if it had a
-        leaf of its own for what none of its children is.
+        They are 1 - height(lowest common ancestor) / height(root), with heights in the whole
+        taxonomy, regardless of ``labels`` (Barz and Denzler 2019, Equation 2). A class that is an
+        inner node has the similarity 1 - its own height / height(root) to all classes below it, as
+        if it were a further leaf below itself.
 
         Raises:
             UserError: see ``lowest_common_ancestors``.
@@ -164,9 +165,9 @@ class Taxonomy:
     def wup(self, labels: Sequence[Label]) -> np.ndarray:
         """Return similarities by Wu and Palmer (ACL 1994) of n classes, float64 (n, n).
 
-        2 depth(lowest common ancestor) / (depth(one) + depth(other)), where depths are shortest
-        paths from a root, which has depth 1. They are in (0, 1] in a tree; a class that has a
-        shorter path to the root than the ancestor may exceed 1.
+        They are 2 depth(lowest common ancestor) / (depth(one) + depth(other)), where depths are
+        shortest paths from a root, which has depth 1. In a tree, they are in (0, 1]; they may
+        exceed 1 for a class whose path to the root is shorter than the ancestor's.
 
         Raises:
             UserError: see ``lowest_common_ancestors``.
@@ -191,7 +192,7 @@ class Taxonomy:
         return children, parents
 
     def _sorted(self) -> list[int]:
-        """Return the nodes, parents before children."""
+        """Return the nodes in topological order, parents first."""
         try:
             return list(TopologicalSorter(dict(enumerate(self.parents))).static_order())
         except CycleError as error:
@@ -200,10 +201,10 @@ class Taxonomy:
 
 
 def _join(parts: list[np.ndarray], found: np.ndarray, node: int) -> np.ndarray:
-    """Join the positions of the classes below each child of a node, and set the ancestor of pairs.
+    """Merge the positions of the classes below the children of a node, and set their ancestor.
 
     ``found`` has -1 where the ancestor of a pair is not known yet; it is changed in place. In a
-    tree, every pair is met once, at its ancestor, so that the time is quadratic.
+    tree, every pair is visited once, at its ancestor, so the time is quadratic.
     """
     joined, *others = sorted(parts, key=len, reverse=True) or [np.empty(0, int)]
     for part in others:
@@ -218,7 +219,7 @@ def _join(parts: list[np.ndarray], found: np.ndarray, node: int) -> np.ndarray:
 def _paths(
     order: Iterable[int], next_nodes: Sequence[Sequence[int]], choose: Callable
 ) -> np.ndarray:
-    """Return the longest or shortest path (``max``, ``min``) from each node by ``next_nodes``.
+    """Return the length of the longest (``max``) or shortest (``min``) path along ``next_nodes``.
 
     The next nodes of a node come earlier in ``order``.
     """

@@ -69,7 +69,7 @@ def test_some_classes_and_a_title():
         ("--hierarchy none --out h.svg", 1, "cub_flat"),
         ("--hierarchy hierarchy.txt --is_a --class_list empty.txt --out h.svg", 2, "empty.txt"),
         ("--hierarchy hierarchy.txt --is_a --names bare.txt --out h.svg", 1, "bare.txt: '7'"),
-        ("--hierarchy graph.txt --out h.svg", 1, "no tree"),
+        ("--hierarchy graph.txt --out h.svg", 1, "not a tree"),
     ],
 )
 def test_one_line_says_what_is_wrong(folder, options, status, said):

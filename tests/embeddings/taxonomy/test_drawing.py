@@ -103,9 +103,9 @@ def test_names_of_ones_own_replace_those_of_the_taxonomy():
 
 def test_a_graph_that_is_no_tree_is_refused():
     graph = Taxonomy("abcd", [(0, 1), (0, 2), (1, 3), (2, 3)], source="g.txt")
-    with pytest.raises(UserError, match=r"g\.txt is no tree .*: d \(several parents\)"):
+    with pytest.raises(UserError, match=r"g\.txt is not a tree .*: d \(several parents\)"):
         draw(graph, "d")
-    with pytest.raises(UserError, match="no tree and cannot be drawn: it has 2 roots"):
+    with pytest.raises(UserError, match="not a tree and cannot be drawn: it has 2 roots"):
         draw(Taxonomy("abcd", [(0, 1), (2, 3)]), "bd")
 
 
