@@ -77,7 +77,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def growing(path: Path) -> Iterator[TextIO]:
-    """Yield a text file for output that takes long; on success, it is renamed to ``path``.
+    """Yield a text file for long-running output; on success, it is renamed to ``path``.
 
     Until then, its name is ``partial_path(path)``. If the ``with`` block fails after something was
     flushed, the file keeps this name, and a warning says so. Exceptions in the block are passed on;
@@ -125,7 +125,7 @@ def write_errors(
 
     Raises:
         UserError: the target cannot be written.
-        BrokenPipeError: the reader of the target has gone.
+        BrokenPipeError: the target is a pipe whose reader has closed it.
     """
     try:
         yield

@@ -1,8 +1,8 @@
 """Open HDF5 files that may be damaged or malicious.
 
-The library takes gigabytes for damaged texts of variable length, or loops forever
-(https://github.com/h5py/h5py/issues/2088), and a file may refer to other files. So a rehearsal
-reads all of a file first.
+For damaged strings of variable length, the library allocates gigabytes or loops forever
+(https://github.com/h5py/h5py/issues/2088), and a file may refer to other files. Therefore, a
+rehearsal reads the entire file first.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def open_hdf5(path: str | Path, member: str | None = None) -> Iterator[h5py.File
 
     Raises:
         UserError: it refers to other files, is damaged, or has far more content than bytes.
-        Exception: h5py raises almost anything for what is not where it is looked for.
+        Exception: an item is missing or of another kind; h5py raises almost anything.
     """
     rehearse(read_all, path, member)
     with _opened(path, member) as file:
@@ -40,19 +40,19 @@ def open_hdf5(path: str | Path, member: str | None = None) -> Iterator[h5py.File
 
 
 def text_list(group: h5py.Group, name: str) -> list[str]:
-    """Return an attribute that is a list of texts; raise ValueError if it is something else."""
+    """Return an attribute that is a list of strings; raise ValueError for anything else."""
     values = np.asarray(group.attrs[name])
     texts = [one.decode() if isinstance(one, bytes) else one for one in values.ravel().tolist()]
     if values.ndim != 1 or not all(isinstance(one, str) for one in texts):
-        raise ValueError(f"{name} is no list of names")
+        raise ValueError(f"{name} is not a list of names")
     return texts
 
 
 def text(group: h5py.Group, name: str) -> str:
-    """Return an attribute that is one text; raise ValueError if it is something else."""
+    """Return an attribute that is a string; raise ValueError for anything else."""
     value = group.attrs[name]
     if not isinstance(value, str | bytes):
-        raise ValueError(f"{name} is no text")
+        raise ValueError(f"{name} is not text")
     return value.decode() if isinstance(value, bytes) else value
 
 
@@ -70,7 +70,7 @@ def _opened(path: str | Path, member: str | None) -> Iterator[h5py.File]:
 
 
 def read_all(path: str, member: str | None) -> None:
-    """Read all arrays and attributes of an HDF5 file, as those who open it may do.
+    """Read all arrays and attributes of an HDF5 file, as its later readers may.
 
     Raises:
         UserError: something refers to another file, or the file is damaged.

@@ -1,4 +1,4 @@
-"""Locks between processes, which the system releases however a process ends."""
+"""Locks between processes; the system releases them however a process ends."""
 
 import os
 import stat
@@ -23,7 +23,7 @@ class Lock:
     """An open lock file, which is created if missing and never opened through a symbolic link.
 
     Args:
-        path: the file. Read-only files work, too, such as another user's.
+        path: the file. It may be read-only, such as another user's.
 
     Attributes:
         locked: whether this process holds the lock.
@@ -50,7 +50,7 @@ class Lock:
                 return None
             if not self.locked or self._is_named():
                 return self.locked
-            self.close()  # the previous holder has removed the file meanwhile
+            self.close()  # the previous holder has just removed the file
             self._descriptor = _open(self.path)
 
     def is_lock(self) -> bool:
@@ -59,7 +59,7 @@ class Lock:
         return regular and os.pread(self._descriptor, len(_HOLDER), 0) in (b"", _HOLDER)
 
     def content(self) -> str:
-        """Return what the holder wrote."""
+        """Return the name that the holder wrote."""
         return os.pread(self._descriptor, 200, 0).decode(errors="replace").strip()
 
     def write(self, holder: str) -> None:
@@ -89,7 +89,7 @@ class Lock:
         self.close()
 
     def _is_named(self) -> bool:
-        """Return whether the open file still has its name."""
+        """Return whether the open file still exists under its name."""
         try:
             return os.path.samestat(os.lstat(self.path), os.fstat(self._descriptor))
         except FileNotFoundError:

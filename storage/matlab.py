@@ -28,12 +28,16 @@ def load_mat(path: Path, *variables: str, optional: str | None = None) -> list[n
 
 
 def whole_numbers(path: Path, name: str, values: np.ndarray) -> list[int]:
-    """Return a variable of a MATLAB file as a list of integers."""
+    """Return a variable of a MATLAB file as a list of integers.
+
+    Raises:
+        UserError: it is not one-dimensional, has other values, or too many.
+    """
     values = np.asarray(values)
     if values.ndim != 1 or values.dtype.kind not in "iuf" or values.size > _MOST_VALUES:
-        raise UserError(f"{path}: {name} is no list of whole numbers")
+        raise UserError(f"{path}: {name} is not a list of whole numbers")
     if values.dtype.kind == "f" and not (np.isfinite(values) & (values == np.round(values))).all():
-        raise UserError(f"{path}: {name} is no list of whole numbers")
+        raise UserError(f"{path}: {name} is not a list of whole numbers")
     return [int(value) for value in values]
 
 

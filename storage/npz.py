@@ -1,7 +1,7 @@
 """Read arrays from ``.npz`` archives, and members of other zip archives.
 
-Nothing in them is executed. ``storage.rehearsal`` protects against archives that unpack to far too
-much.
+Nothing in them is executed. ``storage.rehearsal`` protects against archives that unpack to far more
+than their size.
 """
 
 import os
@@ -87,7 +87,7 @@ def read_member(path: str | Path, name: str) -> bytes | None:
 
 
 def float_vectors(value: object) -> np.ndarray:
-    """Convert an array or nested lists of numbers to float32; too large numbers become infinite.
+    """Convert an array or nested lists of numbers to float32; those out of range become infinite.
 
     Raises:
         TypeError, ValueError: not all values are real numbers, or the shape is ragged.
@@ -110,7 +110,7 @@ def check_text(array: np.ndarray) -> None:
 def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     with archive.open(name) as stream:
         array = np.lib.format.read_array(stream, allow_pickle=False)
-        if stream.read(1):  # also checks the sum at the end
+        if stream.read(1):  # at the end, this also verifies the checksum
             raise ValueError(f"an array of shape {array.shape} does not fit its size")
     if array.dtype.kind not in _KINDS or (array.size and not array.itemsize):
         raise ValueError(f"its arrays have to be numbers and text, one is {array.dtype}")

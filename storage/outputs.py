@@ -1,4 +1,4 @@
-"""Claiming the outputs of a command when it starts, so that no other file is ever overwritten.
+"""Claim the outputs of a command when it starts, so that no other file is ever overwritten.
 
 ``claim`` locks an output against other commands and remembers which file exists under its name.
 ``place`` renames a new file to that name only if this is still the same. The claims of a process
@@ -44,9 +44,9 @@ _held = ExitStack()
 
 
 def claim(option: str, path: Path, overwrite: bool) -> None:
-    """Claim an output file, refusing it now instead of after hours of training.
+    """Claim an output file, so that it is refused now instead of after hours of training.
 
-    Removes what killed commands left of it. ``option`` is the option that named the file.
+    Removes leftovers of killed commands. ``option`` is the option that named the file.
 
     Raises:
         UsageError: the folder is missing or not writable, the file exists or is not a regular file,
@@ -61,7 +61,7 @@ def claim(option: str, path: Path, overwrite: bool) -> None:
 
 
 def hold(option: str, path: Path) -> None:
-    """Lock an output of any kind against other commands; remove what killed ones left of it.
+    """Lock an output of any kind against other commands; remove leftovers of killed ones.
 
     Raises:
         UserError: another command is writing it.
@@ -87,7 +87,7 @@ def hold(option: str, path: Path) -> None:
 
 
 def note(path: Path) -> None:
-    """Allow ``place`` to replace what exists under this name now, and nothing else."""
+    """Allow ``place`` to replace the file or folder that has this name now, but no later one."""
     _claims[_key(path)] = _Claim(_state(path))
 
 

@@ -1,4 +1,4 @@
-"""Folders where nobody else may write, for files whose content is executed."""
+"""Folders that no other user can write to, for files whose content is executed."""
 
 import os
 import stat
@@ -22,7 +22,7 @@ def own_folder(folder: Path) -> Path:
     """
     folder = folder.resolve()  # symbolic links on the path could be replaced later
     for missing in reversed([path for path in (folder, *folder.parents) if not path.is_dir()]):
-        missing.mkdir(mode=0o700, exist_ok=True)  # whatever the umask lets a group do
+        missing.mkdir(mode=0o700, exist_ok=True)  # private whatever the umask
     user = os.geteuid()
     for path, owners in ((folder, {user}), *((parent, {user, 0}) for parent in folder.parents)):
         status = path.stat()

@@ -30,7 +30,7 @@ class _Function(NamedTuple):
 
 
 class _Type:
-    """The type of an array, instead of ``numpy.dtype``, for which a bad state can crash NumPy.
+    """The type of an array; an invalid state of ``numpy.dtype`` itself can crash NumPy.
 
     Arrays of objects are refused, since their bytes would be taken as addresses.
     """
@@ -127,7 +127,7 @@ _ALLOWED = {
 
 class _PlainUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> _Function | str:
-        """Look a global up; nothing is imported."""
+        """Look up a global; nothing is imported."""
         try:
             return _ALLOWED[module, name]
         except KeyError:
@@ -137,17 +137,17 @@ class _PlainUnpickler(pickle.Unpickler):
 def load_plain_pickle(path: str | Path, encoding: str = "latin1"):
     """Load a pickle of NumPy arrays, numbers, text and containers.
 
-    A crafted file can be endless to walk through, by containers within themselves, and may have
-    other objects of this module in the place of data: callers check types, and are rehearsed.
+    Containers in a crafted file may contain themselves, so that walking through them never ends,
+    and objects of this module may take the place of data: callers check types and are rehearsed.
 
     Args:
         path: the file, written by any version of Python 2 or 3.
-        encoding: of byte strings of Python 2: ``"bytes"`` keeps bytes, ``"latin1"`` makes text with
+        encoding: of byte strings of Python 2: ``"bytes"`` keeps bytes, ``"latin1"`` decodes them to
             one character per byte.
 
     Raises:
-        UserError: the file cannot be read, is damaged, or asks for anything else, e.g. for a
-            function to be called.
+        UserError: the file cannot be read, is damaged, or asks for anything else, such as a
+            function call.
     """
     try:
         with open_regular(path) as file:

@@ -1,4 +1,4 @@
-"""Records of the provenance of results: options, commit of the code, versions of libraries.
+"""Records of the provenance of results: options, commit of the code, library versions.
 
 Imports nothing heavy, so that commands without a network can write records, too.
 """
@@ -26,7 +26,7 @@ DIGEST = "sha256"
 
 
 def commit() -> str | None:
-    """Return the commit of this code, with ``+`` if files were changed; None outside of git."""
+    """Return the commit of this code, with ``+`` if files were changed; None outside git."""
     git = ["git", "-C", str(Path(__file__).parents[1]), "describe", "--always", "--abbrev=40"]
     try:
         # Exclude tags, so that the result is always a hash.
@@ -73,7 +73,7 @@ def digest(path: Path) -> str:
 
 
 def claim_reports(csv: Path | None, plot: Path | None, overwrite: bool) -> None:
-    """Claim the files of --csv, with its record, and of --plot, .png or .svg; or None."""
+    """Claim the files of --csv, with its record, and of --plot, .png or .svg, where given."""
     if plot:
         check_suffix("--plot", plot, (".png", ".svg"), any_case=True)
     record = csv and record_path(csv)

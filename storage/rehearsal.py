@@ -1,9 +1,9 @@
 """Rehearse the reading of files in a child process with limited memory and time.
 
-On damaged files, C libraries may crash, allocate arbitrary amounts of memory or never end, and
+On damaged files, C libraries may crash, allocate arbitrary amounts of memory or never return, and
 nothing in the same process could stop them. Therefore, a child process reads each file first and
 discards the result. Then this process reads the same bytes in the same way, so it needs to trust
-nothing but how the child ended.
+nothing of the child's but its outcome.
 
 A server, started for the first file, forks these children, since starting Python for each would
 take as long as reading most files.
@@ -71,7 +71,7 @@ def rehearse(
     Args:
         read: the reader, a module-level function whose first argument is a path, and which raises
             UserError for files that it cannot read.
-        path: the file. If it is missing, nothing happens; the reader has a better message.
+        path: the file. If it is missing, nothing happens; the reader's message is better.
         *arguments: further arguments of the reader.
         libraries: modules that the reader imports only when called.
 

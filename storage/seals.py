@@ -1,4 +1,4 @@
-"""Digests in HDF5 files, by which a flipped bit is detected.
+"""Digests in HDF5 files, which detect flipped bits.
 
 HDF5's own checksums only cover arrays, and require chunks, which are slower to read.
 """

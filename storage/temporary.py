@@ -27,7 +27,7 @@ def hidden(path: Path) -> str:
 def temporary_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder next to ``path``, which only this user can access; remove it at the end.
 
-    Others can neither predict its name nor place links in it.
+    Other users can neither predict its name nor create links in it.
     """
     folder = Path(tempfile.mkdtemp(prefix=hidden(path), suffix=_END, dir=path.absolute().parent))
     try:
@@ -53,6 +53,6 @@ def _is_own(entry: os.DirEntry) -> bool:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left; call this only while no other process writes ``path``."""
+    """Remove leftovers of killed processes; call this only while no other one writes ``path``."""
     for folder in leftovers(path):
         shutil.rmtree(folder, ignore_errors=True)

@@ -46,10 +46,10 @@ def test_a_whole_file_is_read(path):
         assert text_list(file, "short") == TEXTS and text_list(file, "none") == []
         assert text(file, "name") == "ü"
         for name in ("name", "number", "numbers"):
-            with pytest.raises(ValueError, match="no list of names"):
+            with pytest.raises(ValueError, match="not a list of names"):
                 text_list(file, name)
         for name in ("names", "number", "numbers"):
-            with pytest.raises(ValueError, match="no text"):
+            with pytest.raises(ValueError, match="not text"):
                 text(file, name)
 
 
