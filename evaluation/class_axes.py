@@ -1,4 +1,4 @@
-"""Tick labels for a square matrix of classes: names of classes, or of groups of related ones."""
+"""Tick labels for a square matrix of classes: names of classes or of groups of related classes."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

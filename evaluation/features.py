@@ -1,4 +1,4 @@
-"""Features: the network tensors to take them from, and computing them for a split."""
+"""Features: select their tensor in a network, and compute them for a split."""
 
 from collections.abc import Callable
 
@@ -53,15 +53,15 @@ def compute(
 ) -> list[np.ndarray]:
     """Return the outputs of a network for an entire split, in order.
 
-    ``Model.predict`` would build a TensorFlow pipeline in each call, and leak some of it. Filling
-    up the last batch avoids compiling a second function.
+    ``Model.predict`` would build a TensorFlow pipeline in each call, and leak some of it. Padding
+    the last batch avoids compiling a second function.
 
     Args:
         network: a network with outputs of shape (batch, dimensions).
         batches: the split, in order.
         verbose: 1 shows a progress bar.
         check: called after every batch; may raise an exception to end the pass.
-        shard: distributes the images of a batch to all devices.
+        shard: distributes the images of a batch over all devices.
 
     Returns:
         One float32 array (samples, dimensions) per output.
@@ -80,7 +80,7 @@ def compute(
             progress.update(index + 1)
             if check:
                 check()
-    count = len(batches.split)  # without what filled up the last batch
+    count = len(batches.split)  # without the padding of the last batch
     return [np.float32(np.concatenate(output)[:count]) for output in zip(*found, strict=True)]
 
 
@@ -90,7 +90,7 @@ def _filled(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def _shares(values: np.ndarray, number: int, processes: int) -> np.ndarray:
-    """Return the first values of each process's share of a batch, without those that filled it."""
+    """Return the first values of each process's share of a batch, without the padding."""
     shares = values.reshape(processes, -1, *values.shape[1:])
     return shares[:, :number].reshape(-1, *values.shape[1:])
 

@@ -5,7 +5,7 @@ from itertools import cycle
 
 from utils import printable
 
-# Distinguishable without color vision (Okabe and Ito, 2008), and by dashes without colors.
+# Distinguishable with color blindness (Okabe and Ito, 2008), and by dashes in black and white.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _DASHES = ("-", "--", "-.", ":")
 

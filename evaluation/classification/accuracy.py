@@ -1,7 +1,7 @@
 """Accuracy of predicted classes: plain, top-k, balanced, per class and hierarchical.
 
 ``predicted`` and ``labels`` are predicted and true class positions, int (samples,); ``scores`` are
-(samples, classes), the largest is the decision. Accuracies are in [0, 1].
+(samples, classes), and the largest one decides. Accuracies are in [0, 1].
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
 
 
 def average_accuracy(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """Return the class-averaged accuracy, over all classes with samples."""
+    """Return the mean of the accuracies per class, over all classes with samples."""
     return float(np.nanmean(accuracy_per_class(predicted, labels, int(labels.max()) + 1)))
 
 
@@ -31,15 +31,14 @@ def accuracy_per_class(predicted: np.ndarray, labels: np.ndarray, num_classes: i
 def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int = TOP_K) -> float | None:
     """Return the share of samples whose class is among the k with the largest scores.
 
-    Of classes with equal scores the first counts as larger, as for ``argmax``. None when there are
-    fewer than k classes.
+    Ties go to the first class, as with ``argmax``. None if there are fewer than k classes.
     """
     if scores.shape[1] < k:
         return None
     true = np.take_along_axis(scores, labels[:, np.newaxis], axis=1)
     earlier = np.arange(scores.shape[1]) < labels[:, np.newaxis]
     rank = ((scores > true) | ((scores == true) & earlier)).sum(axis=1)
-    # A score that is not a number is below all others, though no comparison says so.
+    # Comparisons with NaN are false, so that it would rank first.
     return float(np.mean((rank < k) & np.isfinite(true[:, 0])))
 
 
@@ -48,8 +47,8 @@ def hierarchical_accuracy(
 ) -> float:
     """Return the mean similarity of predicted and true class.
 
-    With 1 - height(lowest common ancestor) / height(root) as similarity, (classes, classes), this
-    is how close wrong predictions come in a taxonomy (Barz and Denzler, "Hierarchy-based Image
+    With similarities, (classes, classes), of 1 - height(lowest common ancestor) / height(root),
+    it tells how close wrong predictions are in a taxonomy (Barz and Denzler, "Hierarchy-based Image
     Embeddings for Semantic Image Retrieval", https://arxiv.org/abs/1809.09924).
     """
     return float(np.mean(similarities[labels, predicted]))

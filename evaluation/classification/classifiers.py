@@ -1,8 +1,8 @@
-"""Ways to classify with a trained network: each turns features of images into scores of classes.
+"""Classifiers on top of a trained network, which turn features of images into class scores.
 
-A classifier has ``tensor``, the tensor of the network that it looks at; ``learns``, whether it has
-to see training images, for ``fit(features, labels)``; and ``scores(features)``, float (images,
-classes), of which the largest is the decision.
+A classifier has ``tensor``, the tensor of the network that provides its features; ``learns``,
+whether it must be fitted to training images by ``fit(features, labels)``; and ``scores(features)``,
+float (images, classes), of which the largest one decides.
 """
 
 import logging
@@ -44,10 +44,10 @@ class MethodArgs:
 class Comparison:
     """Scores by a fixed rule, mostly by comparing features with one vector per class."""
 
-    tensor: KerasTensor  # what is compared
+    tensor: KerasTensor  # its features
     decision: str  # a key of DECISIONS
     vectors: np.ndarray | None  # float32 (all classes, dimensions), or None for the rule "output"
-    columns: np.ndarray  # int (classes,), which scores count and in which order
+    columns: np.ndarray  # int (classes,), positions of the scores to return, in their order
     norm: bool = False  # whether features are scaled to unit length first
 
     learns = False
@@ -60,11 +60,11 @@ class Comparison:
 
 @dataclass
 class LinearSVM:
-    """A linear support vector machine, one class against the rest (scikit-learn's LinearSVC)."""
+    """A linear support vector machine, one-vs-rest (scikit-learn's LinearSVC)."""
 
     tensor: KerasTensor  # its features
-    cost: float  # C, the weight of errors against that of the margin
-    seed: int  # of the order in which it sees the images
+    cost: float  # C, the weight of errors relative to that of the margin
+    seed: int  # of the order of the images during optimization
     # Whether features are scaled to unit length first; otherwise each is divided by its largest
     # absolute value in training
     norm: bool = False
@@ -72,7 +72,11 @@ class LinearSVM:
     learns = True
 
     def fit(self, features: np.ndarray, labels: np.ndarray) -> None:
-        """Learn from features (images, dimensions) and class positions (images,)."""
+        """Fit the machine to features (images, dimensions) and class positions (images,).
+
+        Raises:
+            UsageError: there is only one class.
+        """
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.svm import LinearSVC
 
@@ -89,7 +93,7 @@ class LinearSVM:
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         margins = self._machine.decision_function(self._prepared(features))
-        # Of two classes there is one margin only, towards the second.
+        # With two classes, there is a single margin, that of the second.
         return margins if margins.ndim == 2 else np.stack([-margins, margins], axis=1)
 
     def _prepared(self, features: np.ndarray) -> np.ndarray:
@@ -100,16 +104,16 @@ Classifier = Comparison | LinearSVM
 
 
 def own_decision(args: MethodArgs) -> Classifier:
-    """Return the classifier that the model was trained to be."""
+    """Return the classifier by the decision rule that the model was trained for."""
     output = args.description.classifying
     return Comparison(args.model.outputs[-1], output.decision, output.class_vectors, _columns(args))
 
 
 def other_decisions(classifier: Classifier) -> dict[str, Classifier]:
-    """Return what else compares outputs of any length with class vectors, by decision.
+    """Return classifiers by other comparisons with class vectors, for models that use distances.
 
-    They are for models that classify by distance; the published code of the Deep Simplex
-    Classifier always evaluates all three.
+    They are returned by decision. The published code of the Deep Simplex Classifier always
+    evaluates all three comparisons.
     """
     if not isinstance(classifier, Comparison) or classifier.decision != "distance":
         return {}
@@ -120,7 +124,7 @@ def nearest_centroid(args: MethodArgs) -> Classifier:
     """Return a classifier by the nearest centroid, in squared Euclidean distance.
 
     Raises:
-        UsageError: there is no centroid for a class, or it has other dimensions than the features.
+        UsageError: a class has no centroid, or centroids and features differ in dimension.
     """
     tensor = feature_tensor(args.model, args.layer)
     centroids = args.centroids.restrict(args.labels)
@@ -139,12 +143,12 @@ def svm_on_features(args: MethodArgs) -> Classifier:
 
 
 def largest_value(args: MethodArgs) -> Classifier:
-    """Return a classifier by the largest of a layer's values, one for each class of the model.
+    """Return a classifier by the largest output of a layer with one unit per class of the model.
 
-    The layer is that of the class probabilities, unless one is named.
+    The layer is that of the class probabilities, unless ``args`` name another.
 
     Raises:
-        UsageError: the model has no probabilities, or the layer another number of values.
+        UsageError: the model has no probabilities, or the layer has another number of units.
     """
     if args.layer is not None:
         tensor = feature_tensor(args.model, args.layer)
@@ -165,7 +169,7 @@ def largest_value(args: MethodArgs) -> Classifier:
 
 
 def _columns(args: MethodArgs) -> np.ndarray:
-    """Return the positions of the classes to choose from among those of the model."""
+    """Return the positions, in the model, of the classes to choose from."""
     known = {str(label): i for i, label in enumerate(args.description.labels)}
     return np.array([known[str(label)] for label in args.labels])
 

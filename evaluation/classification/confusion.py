@@ -1,4 +1,4 @@
-"""Confusion matrices, and the arrangement of related classes next to each other."""
+"""Confusion matrices, and an order of classes that puts related ones next to each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import numpy as np
 from embeddings.taxonomy.tree import Label, Taxonomy
 
 MOST_GROUPS = 45
-"""Number of group names that are legible beside a plot."""
+"""Maximum number of group names that are legible beside a plot."""
 
-_SAME = 1e-9  # difference up to which similarities are equal
+_SAME = 1e-9  # similarities that differ by less are equal
 
 
 def confusion_matrix(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:

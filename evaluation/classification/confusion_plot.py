@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-_MOST_NUMBERS = 20  # classes, up to which every cell states its share
-_CELL = 0.17  # inches of a class with a name
-_SIDES = (3.2, 9.0)  # inches, smallest and largest side of the matrix
+_MOST_NUMBERS = 20  # maximum number of classes for which cells state their shares
+_CELL = 0.17  # inches per named class
+_SIDES = (3.2, 9.0)  # minimum and maximum height and width of the matrix, inches
 _DOTS = 200  # per inch: three pixels for each of 555 classes
 _GAMMA = 0.4  # makes single errors visible
 _TICKS = (0, 1, 5, 10, 25, 50, 75, 100)  # of the color bar, in percent
@@ -29,17 +29,17 @@ def plot_confusion(
     arrangement: Arrangement | None = None,
     title: str = "",
 ) -> None:
-    """Plot which share of each class's images was classified as which class.
+    """Plot the share of each class's images that was classified as each class.
 
-    Up to 60 classes have their names, and up to 20 their shares in percent. Beyond, groups of
-    related classes have theirs if an arrangement is given; otherwise positions are numbered.
+    Up to 60 classes are named, and up to 20 show their shares in percent. With more, groups of
+    related classes are named if an arrangement is given; otherwise, positions are numbered.
 
     Args:
-        path: the file; its suffix chooses the format.
+        path: the file; its suffix selects the format.
         confusion: (classes, classes), rows are true classes.
-        class_names: of each class.
+        class_names: name of each class.
         arrangement: order and groups of the classes; by default the order of ``confusion``.
-        title: shown above.
+        title: title of the plot.
     """
     from matplotlib.figure import Figure
 

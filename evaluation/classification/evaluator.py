@@ -1,7 +1,7 @@
 """Evaluation of a network on a split, by the same code in training and for saved models.
 
-Every sample counts the same in every metric. ``Model.evaluate`` reports means over batches of
-several losses, in which a smaller last batch weighs too much, and knows no samples that fill up a
+Every sample has the same weight in every metric. ``Model.evaluate`` averages several losses over
+batches, so that a smaller last batch has too much weight, and cannot exclude samples that pad a
 batch.
 """
 
@@ -22,14 +22,14 @@ from evaluation.features import compute
 class Head:
     """A tensor of a network that classifies."""
 
-    name: str  # prefix of its metrics where there are several
+    name: str  # prefix of its metrics if there are several heads
     tensor: KerasTensor  # (batch, dimensions)
-    # Function of its values, float32 (samples, dimensions); returns (samples, classes), of which
-    # the largest is the decision
+    # Maps its values, float32 (samples, dimensions), to scores (samples, classes), of which the
+    # largest one decides
     scores: Callable[[np.ndarray], np.ndarray]
-    # Function of class positions and values; returns one value per sample
+    # Maps class positions and values to one loss per sample
     loss: Callable[[np.ndarray, KerasTensor], KerasTensor] | None = None
-    weight: float = 1.0  # of the loss in the sum
+    weight: float = 1.0  # of its loss in the total loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +39,10 @@ class Metrics:
     # Losses, and accuracies in [0, 1], by the names they have in training; accuracies are NaN if
     # any output or score is not finite
     values: dict[str, float]
-    # Mean over classes of the accuracy within each, of the last head; or NaN
+    # Mean of the accuracies per class, of the last head; NaN likewise
     average_accuracy: float
     scores: np.ndarray  # of the last head, (samples, classes)
-    # (samples, dimensions), or None where none are wanted
-    features: np.ndarray | None = None
+    features: np.ndarray | None = None  # (samples, dimensions), or None if not requested
 
     @property
     def diverged(self) -> bool:
@@ -52,16 +51,16 @@ class Metrics:
 
 
 class Evaluator:
-    """Compute losses and accuracies of a network with the weights it has at the time.
+    """Compute losses and accuracies of a network with its current weights.
 
     Args:
         model: the network.
-        heads: what classifies; the last one does so in the end.
+        heads: tensors that classify; the last one gives the final decision.
         features: a further tensor to compute, (batch, dimensions), or None.
-        top_k: further accuracies.
-        jit_compile: whether the network is compiled for this.
-        replicate: function of tensors that makes every process get the values of whole batches.
-        shard: function of the images of a batch that puts them on all devices.
+        top_k: each k of further top-k accuracies.
+        jit_compile: whether to compile the network.
+        replicate: makes tensors have the values of the whole batch in every process.
+        shard: distributes the images of a batch over all devices.
     """
 
     def __init__(

@@ -8,14 +8,14 @@ def wilson_interval(
 ) -> tuple[float, float]:
     """Return the Wilson score interval of an accuracy, both ends in [0, 1].
 
-    It holds for few samples and accuracies near 0 or 1 as well, unlike the accuracy plus and minus
-    a multiple of its standard deviation (E. B. Wilson, Probable Inference, the Law of Succession,
-    and Statistical Inference, JASA 22, 1927).
+    Unlike the accuracy plus and minus a multiple of its standard error, it is valid for few samples
+    and for accuracies near 0 or 1 (E. B. Wilson, Probable Inference, the Law of Succession, and
+    Statistical Inference, JASA 22, 1927).
 
     Args:
-        correct: number of samples whose class was predicted.
+        correct: number of correctly classified samples.
         samples: number of all samples, at least 1.
-        confidence: in (0, 1).
+        confidence: confidence level, in (0, 1).
     """
     from scipy.stats import binomtest
 

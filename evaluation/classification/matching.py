@@ -1,4 +1,4 @@
-"""Matching a data set with saved models: the classes they know, images of their size."""
+"""Match a data set with saved models: restrict it to their classes, use their image size."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ def matched(
     """Return the data set with the classes that all models are evaluated on.
 
     Args:
-        dataset: with all its classes.
+        dataset: the data set with all its classes.
         models: descriptions by file.
-        class_list: labels of those classes; by default those that every model knows, in the order
-            of the first model.
+        class_list: labels of the classes to evaluate on; by default those of the models, which
+            must all know the same ones, in the order of the first model.
 
     Raises:
         UsageError: a model or the data set lacks one of the classes, models know different ones,
@@ -51,7 +51,7 @@ def matched(
 def _check_known(
     labels: Sequence[str], path: Path, description: ModelDescription, first: Path | None
 ) -> None:
-    """Refuse a model that lacks a class or, where the first model has those, knows more."""
+    """Refuse a model that lacks a class or, if the classes are the first model's, knows others."""
     known = set(description.names)
     if missing := [label for label in labels if label not in known]:
         raise UsageError(
@@ -68,9 +68,9 @@ def _check_known(
 def _with_absent_classes(
     dataset: Dataset, labels: Sequence[str], description: ModelDescription
 ) -> Dataset:
-    """Return the data set with classes that it has no images of, and log those it has besides.
+    """Add classes that the data set has no images of, and log those that the models do not know.
 
-    They belong to the classes to choose from, or else the accuracy would be too high.
+    Absent classes remain candidates, since accuracy would be too high without them.
     """
     present = set(map(str, dataset.labels))
     if unknown := sorted(present - set(labels)):
@@ -87,7 +87,7 @@ def _with_absent_classes(
 
 
 def _check_same_kind(dataset: Dataset, path: Path, description: ModelDescription) -> None:
-    """Compare kind of samples and class names, as labels are often numbers, equal by chance."""
+    """Compare kind of samples and class names, as numeric labels may be equal by chance."""
     takes_words, has_words = description.words is not None, isinstance(dataset, TextDataset)
     if takes_words != has_words:
         takes, has = ("documents", "images") if takes_words else ("images", "documents")
@@ -121,9 +121,10 @@ def with_input_of(
     target_size: int | None = None,
     crop_size: int | None = None,
 ) -> Dataset:
-    """Return the data set with the words of the model, or images of the size that is asked for.
+    """Return the data set with the model's vocabulary, or with images of the requested size.
 
-    Data sets of small images, which are neither resized nor cropped, stay as they are.
+    By default, this is the model's. Data sets of small images, which are neither resized nor
+    cropped, stay as they are.
     """
     if isinstance(dataset, TextDataset):
         return replace(dataset, vocabulary=Vocabulary(description.words, description.length))

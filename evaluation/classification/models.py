@@ -1,4 +1,4 @@
-"""Classification by saved models; training images are read for classifiers that learn from them."""
+"""Classify a test split with saved models, after fitting classifiers that need training images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Result:
     name: str  # of the model in tables
     file: Path  # of the model
     method: str  # how it classified, in words
-    metrics: dict[str, float | None]  # accuracies in [0, 1] by name, None where there is none
+    metrics: dict[str, float | None]  # accuracies in [0, 1] by name, None if undefined
     predicted: np.ndarray  # class positions, int (test images,)
 
 
@@ -43,13 +43,13 @@ def evaluate_model(
     """Classify the test split with one model.
 
     Args:
-        name: of the model in tables.
-        file: of the model.
+        name: name of the model in tables.
+        file: file of the model.
         method: a key of ``METHODS``.
-        args: the model, and what to classify with.
-        dataset: with the classes of ``args``.
+        args: the model, and the arguments of the method.
+        dataset: data set with the classes of ``args``.
         similarities: see ``all_accuracies``.
-        loader: how images are read.
+        loader: options for reading images.
 
     Raises:
         UsageError: the method does not fit the model.

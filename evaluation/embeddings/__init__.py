@@ -1,7 +1,7 @@
 """Plots of features: samples as points, and distances between classes."""
 
 PROJECTIONS = ("pca", "tsne")
-"""How features of more than two dimensions are drawn, see ``evaluation.embeddings.plane``."""
+"""Projections of features to the plane, see ``evaluation.embeddings.plane``."""
 
 METRICS = ("euclidean", "cosine")
-"""Distances of class means, see ``evaluation.embeddings.distances``."""
+"""Distances between class means, see ``evaluation.embeddings.distances``."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CELL = 0.17  # inches of a class with a name
-_SIDES = (3.2, 9.0)  # inches, smallest and largest side of a matrix
+_CELL = 0.17  # inches per named class
+_SIDES = (3.2, 9.0)  # minimum and maximum height and width of a matrix, inches
 
 
 def class_distances(embedded: Embedded, metric: str | None = None) -> np.ndarray:
@@ -31,12 +31,12 @@ def class_distances(embedded: Embedded, metric: str | None = None) -> np.ndarray
         metric: ``"euclidean"``, or ``"cosine"``: 1 - cosine similarity; None: that of the model.
 
     Raises:
-        UserError: the mean features of a class are 0, which have no direction.
+        UserError: the cosine is undefined, since the mean features of a class are 0.
     """
     metric = metric or embedded.metric
     if metric == "cosine" and not embedded.means.any(axis=1).all():
         raise UserError(f"{embedded.name}: mean features of a class are 0, so they have no cosine")
-    return np.maximum(cdist(embedded.means, embedded.means, metric), 0)  # not -1e-16
+    return np.maximum(cdist(embedded.means, embedded.means, metric), 0)  # rounding gives -1e-16
 
 
 def write_distances(
@@ -48,8 +48,9 @@ def write_distances(
 ) -> None:
     """Write the matrices of several models, all of the same classes.
 
-    As ``.csv`` one row per model and class, with a column per class; as ``.npz`` arrays
-    ``models``, ``labels``, ``class_names``, ``known`` and ``distances``, with models first.
+    A ``.csv`` file has a row per model and class, with a column per class. An ``.npz`` file has the
+    arrays ``models``, ``labels``, ``class_names``, ``known`` (models, classes) and ``distances``
+    (models, classes, classes).
 
     Raises:
         UserError: the file cannot be written.
@@ -84,7 +85,7 @@ def plot_distances(
     class_names: Sequence[str],
     arrangement: Arrangement | None = None,
 ) -> None:
-    """Draw the matrices side by side; classes that a model was not trained on have a star.
+    """Draw the matrices side by side; classes that a model was not trained on have an asterisk.
 
     Raises:
         UserError: the file cannot be written.

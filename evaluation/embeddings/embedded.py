@@ -23,8 +23,8 @@ class Embedded:
     vectors: np.ndarray  # float32 (samples, dimensions), finite
     labels: np.ndarray  # int (samples,), class positions, all of which occur
     known: np.ndarray  # bool (classes,), whether the model was trained on the class
-    # float (classes, dimensions), what features of a class are trained to be: NaN where there is
-    # nothing of the kind
+    # float (classes, dimensions), vectors that features of a class are trained to equal; NaN if
+    # there are none
     targets: np.ndarray
     metric: str = "euclidean"  # by which the model decides, one of METRICS
 
@@ -48,13 +48,13 @@ def embed(
     """Compute the features of samples.
 
     Args:
-        name: of the model.
+        name: name of the model.
         model: the network.
-        description: says which classes it knows.
-        samples: a split, and how they are prepared.
-        labels: of the classes of the split.
-        layer: whose output the features are; None: the embedding, see ``feature_tensor``.
-        loader: how samples are read.
+        description: description of its classes and outputs.
+        samples: a split and its transform.
+        labels: original labels of the classes of the split.
+        layer: layer that outputs the features; None: the embedding, see ``feature_tensor``.
+        loader: options for reading samples.
 
     Raises:
         UsageError: there is no such layer.

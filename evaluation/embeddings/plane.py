@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 FEATURES = ("feature 1", "feature 2")
-"""Axes of features of two dimensions."""
+"""Names of the axes of two-dimensional features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,23 +24,23 @@ class Plane:
 
     samples: np.ndarray  # float (samples, 2)
     means: np.ndarray  # float (classes, 2), of the samples of each class
-    targets: np.ndarray  # float (classes, 2); NaN where there is none
-    axes: tuple[str, str]  # what they are
+    targets: np.ndarray  # float (classes, 2); NaN if there is none
+    axes: tuple[str, str]  # names of x and y
 
 
 def in_plane(
     embedded: "Embedded", projection: str = "pca", perplexity: float = 30, seed: int = 0
 ) -> Plane:
-    """Draw features of two dimensions as they are, those of more in a projection.
+    """Return two-dimensional features unchanged; project those of higher dimension.
 
     Principal components are those of the samples. t-SNE (van der Maaten and Hinton, "Visualizing
-    data using t-SNE", 2008) places class means and targets among the samples, as further points.
+    data using t-SNE", 2008) embeds class means and targets together with the samples.
 
     Args:
         embedded: the features.
         projection: one of ``PROJECTIONS``.
-        perplexity: of t-SNE, about the number of neighbors of a point.
-        seed: of t-SNE, and of PCA where that takes random vectors.
+        perplexity: perplexity of t-SNE, about the number of neighbors of a point.
+        seed: seed of t-SNE, and of PCA if it uses a randomized solver.
 
     Raises:
         UserError: the features have one dimension.
@@ -48,7 +48,7 @@ def in_plane(
     """
     dimensions = embedded.vectors.shape[1]
     if dimensions < 2:
-        raise UserError(f"{embedded.name} has features of one dimension, which make no plane")
+        raise UserError(f"{embedded.name} has features of one dimension; a plot needs two")
     places = [np.asarray(embedded.vectors, float), embedded.means, embedded.targets]
     if dimensions == 2:
         return Plane(*places, FEATURES)
@@ -60,13 +60,13 @@ def in_plane(
 def by_class(
     plane: Plane, labels: np.ndarray, known: np.ndarray, class_names: Sequence[str]
 ) -> list[dict[str, object]]:
-    """Return the points as a row per class, of values that JSON knows.
+    """Return the points as one row per class, with values that JSON supports.
 
     Args:
         plane: the points.
         labels: class positions of the samples, int (samples,).
         known: whether the model was trained on the class, bool (classes,).
-        class_names: of the classes.
+        class_names: names of the classes.
     """
     return [
         {
@@ -82,7 +82,7 @@ def by_class(
 
 
 def from_rows(rows: Sequence[Mapping]) -> tuple[Plane, np.ndarray, np.ndarray]:
-    """Return the points of two features that ``by_class`` returned as rows.
+    """Return two-dimensional features from the rows of ``by_class``.
 
     Returns:
         The points, class positions of the samples, and whether each class is known.

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MARKERS = "osD^vP*X<>"  # without colors, these tell classes apart
+_MARKERS = "osD^vP*X<>"  # distinguish classes in black and white
 STYLES = len(COLORS) * len(_MARKERS)
 """Number of distinct styles for classes; after that, styles repeat."""
 
 _MOST_NAMES = 60  # classes in the legend
-_MOST_SHAPES = 5000  # points that SVG files hold as shapes; more are an image in them
-_CHARACTER = 0.075  # inches of width in the legend
+_MOST_SHAPES = 5000  # points that are vector shapes in SVG files; more are rasterized
+_CHARACTER = 0.075  # inches, width of a character in the legend
 
 
 def plot_scatter(
@@ -47,17 +47,17 @@ def figure_of_features(
     known: Sequence[np.ndarray],
     class_names: Sequence[str],
 ) -> "Figure":
-    """Return a figure with a panel per model, in which a class looks the same everywhere.
+    """Return a figure with one panel per model; a class has the same style in all of them.
 
     Classes differ by color and marker; those that a model was not trained on have hollow markers.
     A line leads from the mean of a class to its target.
 
     Args:
         planes: features of each model, of the same samples.
-        titles: of the panels.
+        titles: titles of the panels.
         labels: class positions of the samples, int (samples,).
-        known: of each model, whether it was trained on a class, bool (classes,).
-        class_names: of the classes.
+        known: for each model, whether it was trained on a class, bool (classes,).
+        class_names: names of the classes.
     """
     from matplotlib.figure import Figure
 

@@ -1,16 +1,16 @@
-"""Metrics of open-set recognition: known classes told apart, images of unknown ones refused.
+"""Metrics of open-set recognition: classify images of known classes, reject those of unknown ones.
 
 A score says how well an image fits the classes that the model knows; an image is accepted if its
-score reaches a cut-off. Of these shares, every metric is a function:
+score reaches a cut-off. Every metric is a function of these rates:
 
-    TPR = accepted images of known classes / all of these
-    FPR = accepted images of unknown classes / all of these
-    CCR = accepted images of known classes that are classified correctly / all of known classes
+    TPR = accepted images of known classes / all images of known classes
+    FPR = accepted images of unknown classes / all images of unknown classes
+    CCR = accepted, correctly classified images of known classes / all images of known classes
 
-``Curve.exact`` takes every distinct score as cut-off, so that equal scores count as one half.
-``Curve.published`` does as the code of the published splits (Chen et al., "Adversarial reciprocal
+``Curve.exact`` uses every distinct score as a cut-off, so that ties count as one half.
+``Curve.published`` follows the code of the published splits (Chen et al., "Adversarial reciprocal
 points learning for open set recognition", TPAMI 2021): every image is a cut-off of its own, and of
-equal scores those of known classes are refused first.
+equal scores, those of known classes are rejected first.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ _TPR = 0.95
 class Curve:
     """Numbers of accepted images by ascending cut-off, from all to none."""
 
-    known: np.ndarray  # int (cut-offs,), of known classes
-    correct: np.ndarray  # int (cut-offs,), of these, the correctly classified ones
-    unknown: np.ndarray  # int (cut-offs,), of unknown classes
+    known: np.ndarray  # int (cut-offs,), images of known classes
+    correct: np.ndarray  # int (cut-offs,), the correctly classified among these
+    unknown: np.ndarray  # int (cut-offs,), images of unknown classes
 
     @classmethod
     def exact(cls, known: np.ndarray, correct: np.ndarray, unknown: np.ndarray) -> Self:
@@ -55,7 +55,7 @@ class Curve:
         """Return the curve with one cut-off per image; arguments as for ``exact``.
 
         Args:
-            unknown_first: whether, of equal scores, those of unknown classes are refused first.
+            unknown_first: whether, of equal scores, those of unknown classes are rejected first.
         """
         _, *counts = _accepted(known, correct, unknown, unknown_first)
         return cls(*counts)
@@ -79,7 +79,7 @@ class Curve:
 def _accepted(
     known: np.ndarray, correct: np.ndarray, unknown: np.ndarray, unknown_first: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return all scores, ascending, and how many images are left after refusing the first few.
+    """Return all scores, ascending, and the numbers of images left after rejecting 0, 1, 2 …
 
     Args:
         known: see ``Curve.exact``.
@@ -99,15 +99,15 @@ def _accepted(
 
 
 def _left(refused: np.ndarray) -> np.ndarray:
-    """Return the number of True from each position on, and 0 at the end."""
+    """Return the number of True values from each position on, and 0 at the end."""
     return np.append(np.cumsum(refused[::-1])[::-1], 0)
 
 
 def auroc(curve: Curve) -> float:
-    """Return the area under TPR over FPR.
+    """Return the area under the ROC curve, TPR over FPR.
 
-    On the exact curve this is the probability that a known image has a larger score than an
-    unknown one, where equal scores count one half.
+    On the exact curve, this is the probability that an image of a known class has a larger score
+    than one of an unknown class, where ties count as one half.
     """
     return _area(curve.tpr, curve.fpr)
 
@@ -115,17 +115,18 @@ def auroc(curve: Curve) -> float:
 def oscr(curve: Curve) -> float:
     """Return the area under CCR over FPR (Dhamija et al., "Reducing network agnostophobia", 2018).
 
-    At most the accuracy, which it reaches where no unknown image fits better than a known one.
+    It is at most the accuracy, which it reaches if all images of known classes score higher than
+    those of unknown ones.
     """
     return _area(curve.ccr, curve.fpr)
 
 
 def published_oscr(known: np.ndarray, correct: np.ndarray, unknown: np.ndarray) -> float:
-    """Return OSCR as the code of the published splits computes it; arguments as for the curves.
+    """Return OSCR as the code of the published splits computes it; arguments as for ``Curve``.
 
-    It pairs the FPR of a cut-off with the CCR of the next one, and leaves the last one out. The
-    order of equal scores is left to an unstable sort there, and differs between processors: here
-    the result is the mean over both orders of known and unknown.
+    It pairs the FPR of a cut-off with the CCR of the next one, and omits the last one. That code
+    leaves the order of ties to an unstable sort, which differs between processors; the result here
+    is the mean over both orders of known and unknown classes.
     """
     areas = []
     for unknown_first in (False, True):
@@ -151,9 +152,9 @@ def detection_accuracy(curve: Curve) -> float:
 
 
 def auin(curve: Curve) -> float:
-    """Return the area under precision over recall of known images.
+    """Return the area under the precision-recall curve of accepted images of known classes.
 
-    As published, half of all images are known where all are accepted, and precision ends at 0.
+    As published, precision is 0.5 where all images are accepted, and 0 where none are.
     """
     accepted = curve.known + curve.unknown
     precision = curve.known[:-1] / accepted[:-1]
@@ -161,9 +162,9 @@ def auin(curve: Curve) -> float:
 
 
 def auout(curve: Curve) -> float:
-    """Return the area under precision over recall of refused unknown images.
+    """Return the area under the precision-recall curve of rejected images of unknown classes.
 
-    As published, precision begins at 0, and half of all images are unknown where all are refused.
+    As published, precision is 0 where no images are rejected, and 0.5 where all are.
     """
     refused_unknown = curve.unknown[0] - curve.unknown[1:]
     refused = curve.known[0] - curve.known[1:] + refused_unknown
@@ -173,7 +174,7 @@ def auout(curve: Curve) -> float:
 
 
 def _area(heights: np.ndarray, descending: np.ndarray) -> float:
-    """Return the area by trapezoids over places from the largest to the smallest."""
+    """Integrate over descending x by the trapezoidal rule."""
     return float(np.trapezoid(heights[::-1], descending[::-1]))
 
 
@@ -186,7 +187,7 @@ def evaluate(
         known: see ``Curve.exact``.
         correct: likewise.
         unknown: likewise.
-        fprs: FPR at which CCR is wanted.
+        fprs: FPRs at which to compute CCR.
     """
     exact = Curve.exact(known, correct, unknown)
     published = Curve.published(known, correct, unknown)

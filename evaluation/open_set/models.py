@@ -24,9 +24,9 @@ class Result:
     model: str  # its name
     file: Path  # of the model
     group: str  # models of one group are averaged
-    split: str  # what the known classes are, in words
-    score: str  # one of evaluation.open_set.scores.SCORES
-    images: tuple[int, int]  # of known and of unknown classes
+    split: str  # which classes are known, in words
+    score: str  # one of evaluation.open_set.SCORES
+    images: tuple[int, int]  # numbers of images of known and of unknown classes
     metrics: dict[str, float]  # see evaluation.open_set.metrics.evaluate
     curve: Curve  # over all distinct scores
 
@@ -45,11 +45,11 @@ def evaluate_model(
     Args:
         entry: name, file, group and split, see ``Result``.
         model: the network.
-        scorer: of this network.
-        known: its classes are those of the model, in the same order.
-        unknown: images of the same shape of other classes.
-        fprs: FPR at which CCR is wanted.
-        loader: how images are read; they are not augmented.
+        scorer: scores of this network.
+        known: data set with the classes of the model, in the same order.
+        unknown: data set of other classes, with images of the same shape.
+        fprs: FPRs at which to compute CCR.
+        loader: options for reading images, which are not augmented.
 
     Raises:
         UserError: an image cannot be read, or the network yields values that are not finite.

@@ -34,7 +34,7 @@ def table(results: Sequence[Result]) -> list[str]:
 def averages(results: Sequence[Result]) -> list[dict[str, object]]:
     """Return mean and standard deviation of groups of several models, one row per score.
 
-    Values are in [0, 1]; the deviation is that of a sample.
+    Values are in [0, 1]; the standard deviation is that of a sample (n - 1).
     """
     rows = []
     for group, score in dict.fromkeys((one.group, one.score) for one in results):
@@ -49,7 +49,7 @@ def averages(results: Sequence[Result]) -> list[dict[str, object]]:
 
 
 def averages_table(results: Sequence[Result]) -> list[str]:
-    """Return aligned lines of ``averages``, in percent; none if there are no such groups."""
+    """Return aligned lines of ``averages``, in percent; none if no group has several models."""
     names, rows = _shown(results), averages(results)
     if not rows:
         return []

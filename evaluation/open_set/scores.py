@@ -4,17 +4,17 @@
 score        largest value over the known classes of
 ===========  =====================================================================================
 probability  the class probability (Hendrycks and Gimpel, 2017)
-logit        what the softmax makes probabilities of (Vaze et al., 2022)
+logit        the logit, the input of the softmax (Vaze et al., 2022)
 similarity   the similarity of embedding and class embedding by which the model decides: cosine or
-             dot product; the cosine where it decides by distance
+             dot product; the cosine if it decides by distance
 distance     minus the squared distance of features and class embedding (Cevikalp et al., "Deep
-             simplex classifier", 2022), or, of a plain classifier, mean features in training
+             simplex classifier", 2022) or, for a plain classifier, mean training features
 knn          minus the distance to the k-th nearest training image, features scaled to unit length
              (Sun et al., "Out-of-distribution detection with deep nearest neighbors", 2022)
 ===========  =====================================================================================
 
-The class with the largest value is the predicted one; knn predicts the most frequent among the k
-nearest, the nearest of equally frequent ones.
+The class with the largest value is predicted. knn predicts the most frequent class among the k
+nearest images; ties go to the class of the nearest one.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ from utils import UsageError
 
 @dataclass(frozen=True, eq=False)
 class Rated:
-    """Images with one score."""
+    """Values of one score, and predicted classes."""
 
     scores: np.ndarray  # float (images,)
     predicted: np.ndarray  # int (images,), positions of known classes
@@ -60,17 +60,17 @@ class Training:
 
 
 Rule = Callable[[dict[str, np.ndarray], Training | None], Rated]
-"""Function of what the network computes for images, by name, and of training images."""
+"""Function of network outputs for images, by name, and of training features."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scorer:
     """The scores that a model supports."""
 
-    # Of the network, by name: what is computed for every image; "features" first
+    # Tensors of the network to compute for every image, by name; "features" first
     tensors: dict[str, KerasTensor]
     rules: dict[str, Rule]  # by the name of the score
-    learns: bool  # whether some of them need training images
+    learns: bool  # whether any of them needs training images
 
     def rate(
         self, outputs: Sequence[np.ndarray], training: Training | None = None
@@ -91,16 +91,16 @@ def scorer(
     wanted: Sequence[str] | None = None,
     neighbors: int = 5,
 ) -> Scorer:
-    """Return those of the wanted scores that a model has.
+    """Return the requested scores that a model supports.
 
     Args:
         model: the network.
-        description: says how its outputs classify.
+        description: description of its outputs.
         wanted: some of ``SCORES``; None: all.
         neighbors: k of the score ``knn``.
 
     Raises:
-        UsageError: the model has none of them.
+        UsageError: the model supports none of them.
     """
     tensors, rules = {"features": feature_tensor(model)}, {}
     last = model.get_layer(model.output_names[-1])

@@ -1,4 +1,4 @@
-"""Feature dumps of several models for the same images, with consistent class numbers."""
+"""Feature dumps of several models for the same images, with consistent class positions."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -28,11 +28,10 @@ class Gallery:
 def read_gallery(paths: Sequence[Path], known: np.ndarray | None = None) -> Gallery:
     """Read the dumps of models that saw the same images.
 
-    ``known`` are the original class labels of the images, for dumps without.
+    ``known`` are the original class labels of the images, for dumps without labels.
 
     Raises:
-        UserError: a dump cannot be read, or two do not have the same number of images of each
-            class.
+        UserError: a dump cannot be read, or two differ in the number of images of a class.
     """
     dumps = [read_features(path, known) for path in paths]
     labels = [dump.labels.astype(str) for dump in dumps]
@@ -48,7 +47,11 @@ def read_gallery(paths: Sequence[Path], known: np.ndarray | None = None) -> Gall
 
 
 def restrict(gallery: Gallery, wanted: Sequence[str]) -> Gallery:
-    """Keep the images of some classes."""
+    """Keep the images of some classes.
+
+    Raises:
+        UsageError: no class is wanted, or one has no images.
+    """
     unknown = [label for label in wanted if label not in gallery.classes]
     if unknown:
         raise UsageError(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _BLOCK = 2_000_000  # pairs of images at a time: some 100 MB
-_MANTISSA = 53  # bits of whole numbers that float64 holds exactly
+_MANTISSA = 53  # bits of the largest integers that float64 represents exactly
 _COST_BITS = 40
 
 
@@ -27,8 +27,8 @@ class Retrieval:
 
     # HP@k for k = 1 … images - 1, in [0, 1], by the name of the similarity
     precision: dict[str, np.ndarray]
-    # Of retrieving the query's class, in [0, 1]; NaN if no class has two images. Images without
-    # another of their class do not count as queries
+    # Of retrieving images of the query's class, in [0, 1]; NaN if no class has two images. The only
+    # image of a class is not a query
     mean_average_precision: float
 
 
@@ -38,7 +38,7 @@ def evaluate(
     similarities: Mapping[str, np.ndarray],
     normalize: bool = True,
 ) -> Retrieval:
-    """Rank all images for each image by Euclidean distance and evaluate the rankings.
+    """Rank all other images for each image by Euclidean distance and evaluate the rankings.
 
     For normalized features, this is the ranking by cosine similarity. Squared distances are rounded
     to about 2^-40 of the largest possible one, and ties keep the order of the images, so that the
@@ -49,7 +49,7 @@ def evaluate(
         labels: int (images,), class positions.
         similarities: (classes, classes) by name, non-negative. Where even the best k images have
             the similarity 0, HP@k is 1.
-        normalize: whether to scale feature vectors to unit length (zero vectors stay).
+        normalize: whether to scale features to unit length (zero vectors stay zero).
     """
     totals = {name: _Totals(matrix, labels) for name, matrix in similarities.items()}
     average_precisions = []
@@ -83,7 +83,7 @@ class _Totals:
     def __init__(self, similarity: np.ndarray, labels: np.ndarray):
         self.similarity = np.asarray(similarity, dtype=np.float64)
         self.counts = np.bincount(labels, minlength=len(self.similarity))
-        self._label: int | None = None  # of the class under way
+        self._label: int | None = None  # current class
         self._sums = np.zeros(len(labels) - 1)  # of that class
         self._total = np.zeros(len(labels) - 1)  # of all classes before it
 
@@ -156,7 +156,7 @@ def _nearest(features: np.ndarray, squares: np.ndarray, block: np.ndarray) -> np
     Distance and position are packed into one number for sorting: faster than ``argsort``, and ties
     keep the order of positions.
     """
-    logging.getLogger("numexpr").setLevel(logging.WARNING)  # it tells its number of threads
+    logging.getLogger("numexpr").setLevel(logging.WARNING)  # it logs its number of threads
     import numexpr
 
     images = len(features)
@@ -184,8 +184,8 @@ def _nearest(features: np.ndarray, squares: np.ndarray, block: np.ndarray) -> np
 def _average_precision(hits: np.ndarray) -> np.ndarray:
     """Return the mean precision at the ranks of relevant images, (queries,).
 
-    ``hits`` is bool (queries, ranks), with the same number of True in each row; without any, there
-    is nothing to return.
+    ``hits`` is bool (queries, ranks), with the same number of True in each row; if there are none,
+    the result is empty.
     """
     queries = len(hits)
     ranks = np.nonzero(hits)[1].reshape(queries, -1) + 1

@@ -1,4 +1,4 @@
-"""Plot of the hierarchical precision over the number of retrieved images."""
+"""Plot of hierarchical precision over the number of retrieved images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,13 +9,13 @@ from evaluation.line_styles import add_legend, line_styles
 from evaluation.retrieval.metrics import Retrieval
 from storage.plots import save_plot
 
-_POINTS = 2000  # of a curve; more are not visible
+_POINTS = 2000  # of a curve; more would not be visible
 
 
 def write_plot(path: Path, retrievals: Mapping[str, Retrieval], max_k: int) -> None:
     """Plot HP@1 … HP@max_k, one panel per similarity and one curve per model.
 
-    The suffix of the file chooses the format; ``retrievals`` are by the name of the model.
+    The suffix of the file selects the format; the keys of ``retrievals`` are names of models.
     """
     from matplotlib.figure import Figure
 

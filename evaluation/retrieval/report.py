@@ -16,7 +16,7 @@ def tables(
 ) -> list[str]:
     """Return aligned lines: a table per similarity and one of mAP, with one row per model.
 
-    ``ks`` are the columns HP@k, ``clip_ahp`` the K of a column AHP@K.
+    There is a column HP@k for each of ``ks``, and AHP@K for ``clip_ahp``.
     """
     lines = []
     for similarity in next(iter(retrievals.values())).precision:

@@ -1,4 +1,4 @@
-"""Features of the images of pairs, computed by a saved model."""
+"""Compute features of paired images with a saved model."""
 
 from copy import copy
 
@@ -23,15 +23,15 @@ def of_images(
     mirror: bool,
     loader: LoaderOptions,
 ) -> np.ndarray:
-    """Return the features of images that are resized and cropped as test images are.
+    """Return the features of images, which are resized and cropped like test images.
 
     Args:
-        images: read when asked, in the colors that the network takes.
+        images: the images, which are read with the number of channels that the network takes.
         model: the network.
-        description: says the size of its images.
+        description: description of its images.
         layer: see ``evaluation.features.feature_tensor``.
-        mirror: whether the features of the mirrored image are added.
-        loader: how images are read.
+        mirror: whether to add the features of the mirrored image.
+        loader: options for reading images.
 
     Returns:
         float32 (images, dimensions).

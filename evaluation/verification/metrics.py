@@ -1,9 +1,9 @@
 """Metrics of verification by the distance of two feature vectors.
 
 Two images count as the same person if the squared Euclidean distance of their features, scaled to
-unit length, is below a threshold. Thresholds are those of the code that is published with ArcFace
-(``deepinsight/insightface``), and are chosen on all folds but the one that is judged, by the
-protocol of Labeled Faces in the Wild (Huang et al. 2007).
+unit length, is below a threshold. Candidate thresholds are those of the code published with ArcFace
+(``deepinsight/insightface``). They are chosen on all folds but the one that is evaluated, following
+the protocol of Labeled Faces in the Wild (Huang et al. 2007).
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ _STEP, _FINE_STEP = 0.01, 0.001
 class Folds:
     """Distances of pairs, by fold."""
 
-    same: Sequence[np.ndarray]  # float (pairs,) of each fold, of the same person, ascending
-    different: Sequence[np.ndarray]  # likewise, of different people
+    same: Sequence[np.ndarray]  # float (pairs,) of each fold, for the same person, ascending
+    different: Sequence[np.ndarray]  # likewise, for different people
 
     @classmethod
     def divide(cls, distances: np.ndarray, same: np.ndarray, count: int) -> Self:
-        """Divide pairs into folds of consecutive ones, the first ones larger by one if need be.
+        """Divide pairs into folds of consecutive pairs; the first folds may have one pair more.
 
         Args:
             distances: (pairs,), non-negative.
@@ -55,17 +55,20 @@ class Folds:
         return folds
 
     def accepted(self, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return how many pairs are below each threshold, both int (folds, thresholds)."""
+        """Return the numbers of same and different pairs below each threshold.
+
+        Both are int (folds, thresholds).
+        """
         kinds = (self.same, self.different)
         return tuple(np.array([np.searchsorted(d, thresholds) for d in kind]) for kind in kinds)
 
     def sizes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the number of pairs of each kind, both int (folds,)."""
+        """Return the numbers of same and different pairs, both int (folds,)."""
         return tuple(np.array([len(d) for d in kind]) for kind in (self.same, self.different))
 
 
 def distances(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return squared distances of features that are scaled to unit length; zero vectors stay.
+    """Return squared distances of features scaled to unit length; zero vectors stay zero.
 
     Args:
         features: (images, dimensions), finite.
@@ -79,9 +82,9 @@ def distances(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> np
 
 
 def fold_accuracies(folds: Folds) -> tuple[np.ndarray, np.ndarray]:
-    """Return the accuracy in each fold, and the threshold that is best on the others.
+    """Return the accuracy in each fold at the threshold that is best on the others, and this.
 
-    Of equally good thresholds 0, 0.01, … 3.99 the first is taken.
+    Thresholds are 0, 0.01, … 3.99; of equally good ones, the first is taken.
     """
     thresholds = np.arange(0, _LARGEST, _STEP)
     same, different = folds.accepted(thresholds)
@@ -94,9 +97,9 @@ def fold_accuracies(folds: Folds) -> tuple[np.ndarray, np.ndarray]:
 def tar_at_far(folds: Folds, far: float) -> tuple[np.ndarray, np.ndarray]:
     """Return TAR and FAR in each fold at the threshold where the others have a FAR of ``far``.
 
-    TAR is the share of pairs of the same person that are accepted, FAR that of different people.
-    The threshold lies between two of 0, 0.001, … 3.999, by linear interpolation. It is 0 if the
-    others never reach ``far``.
+    TAR is the share of accepted pairs of the same person, FAR that of different people. The
+    threshold is interpolated linearly between 0, 0.001, … 3.999, and 0 if the other folds never
+    reach ``far``.
     """
     thresholds = np.arange(0, _LARGEST, _FINE_STEP)
     _, different = folds.accepted(thresholds)

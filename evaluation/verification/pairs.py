@@ -1,10 +1,10 @@
 """Pairs of images of the same person or of different ones.
 
 Those of ``pairs.txt``, see ``datasets.readers.faces``, are found by the folder of the person and
-the number that the name of the image ends in: ``Ann/Ann_0001.jpg`` or ``s1/1.pgm``.
+the number at the end of the image's name: ``Ann/Ann_0001.jpg`` or ``s1/1.pgm``.
 
-``.bin`` files, as published with ArcFace, are pickles of two lists: encoded images, two after
-another for each pair, and whether both show the same person.
+``.bin`` files, as published with ArcFace, are pickles of two lists: encoded images, two for each
+pair, and whether both show the same person.
 """
 
 import re
@@ -30,7 +30,7 @@ class Pairs:
     first: np.ndarray  # int (pairs,), positions of images
     second: np.ndarray  # int (pairs,), likewise
     same: np.ndarray  # bool (pairs,), whether both show the same person
-    # Number of folds that the file says to have, each of consecutive pairs, or None
+    # Number of folds stated in the file, each of consecutive pairs, or None
     folds: int | None = None
 
 
@@ -40,7 +40,7 @@ def find_pairs(named: NamedPairs, names: Sequence[str], place: str | Path) -> Pa
     Args:
         named: the pairs.
         names: paths that end in ``PERSON/FILE``.
-        place: where the images are, for messages.
+        place: location of the images, for messages.
 
     Raises:
         UserError: images are missing, or two have the same person and number.
@@ -79,7 +79,7 @@ def read_bin(path: Path) -> tuple[EncodedImages, Pairs]:
     """Read a published ``.bin``; nothing in it is executed.
 
     Raises:
-        UserError: it cannot be read, or holds something else.
+        UserError: it cannot be read, or contains something else.
     """
     contents, same = _content(path)
     count = len(same)
@@ -92,13 +92,13 @@ def read_bin(path: Path) -> tuple[EncodedImages, Pairs]:
 def _content(path: Path) -> tuple[list[bytes], list[bool]]:
     content = load_plain_pickle(path, encoding="bytes")
     if not isinstance(content, list | tuple) or len(content) != 2:
-        raise UserError(f"{path} is no file of pairs: it does not hold two lists")
+        raise UserError(f"{path} is not a file of pairs: it does not contain two lists")
     images, same = content
     if not isinstance(images, list) or not all(isinstance(image, bytes) for image in images):
-        raise UserError(f"{path} is no file of pairs: its first part is no list of image files")
+        raise UserError(f"{path} is not a file of pairs: its first part is not a list of images")
     same = same.tolist() if isinstance(same, np.ndarray) else same
     if not isinstance(same, list) or not all(isinstance(s, bool | np.bool_) for s in same):
-        raise UserError(f"{path} is no file of pairs: its second part is no list of yes and no")
+        raise UserError(f"{path} is not a file of pairs: its second part is not a list of booleans")
     if not same or len(images) != 2 * len(same):
         raise UserError(f"{path}: {len(images)} images are not two for each of {len(same)} pairs")
     return images, same

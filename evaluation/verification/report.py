@@ -18,27 +18,28 @@ _HEADER = ("model", "measure", "far", "fold", "value")
 class Verification:
     """Verification results of the features of one model."""
 
-    pairs: int  # their number
+    pairs: int  # number of pairs
     accuracies: np.ndarray  # in [0, 1], (folds,)
     thresholds: np.ndarray  # of squared distances, (folds,)
     tars: dict[float, np.ndarray]  # TAR in [0, 1], (folds,), by the FAR of the other folds
-    roc: Rates  # FAR and TAR of every threshold over all pairs, descending
+    roc: Rates  # FAR and TAR over all pairs, by threshold, descending
     auc: float  # area under that curve
 
 
 def verify(
     features: np.ndarray, pairs: Pairs, folds: int, fars: Sequence[float] = ()
 ) -> Verification:
-    """Evaluate features of the images that pairs are made of.
+    """Evaluate the features of paired images.
 
     Args:
         features: (images, dimensions), finite.
-        pairs: of these images.
-        folds: number of parts of consecutive pairs.
-        fars: FAR at which TAR is wanted.
+        pairs: pairs of these images.
+        folds: number of folds of consecutive pairs.
+        fars: FARs at which to compute TAR.
 
     Raises:
-        UserError: there are fewer than two folds, or one has no pairs of one kind.
+        UsageError: there are fewer than two folds.
+        UserError: a fold has no pairs of one kind.
     """
     from sklearn.metrics import auc, roc_curve
 
@@ -71,7 +72,7 @@ def table(found: Mapping[str, Verification]) -> list[str]:
 
 
 def _mean_and_deviation(values: np.ndarray) -> str:
-    """Return percent, with the deviation of these very folds, as published."""
+    """Return percent, with the population's standard deviation (n), as published."""
     return f"{100 * values.mean():.2f} ± {100 * values.std():.2f}"
 
 

@@ -102,12 +102,12 @@ def test_bin(tmp_path, protocol, flags):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([b"", b""], "first part is no list of image files"),
+        ([b"", b""], "first part is not a list of images"),
         (([b"x"] * 3, [True, False]), "3 images are not two for each of 2 pairs"),
-        (([b"x"] * 2, ["yes"]), "second part is no list of yes and no"),
-        (([b"x"] * 2, [True], 3), "does not hold two lists"),
+        (([b"x"] * 2, ["yes"]), "second part is not a list of booleans"),
+        (([b"x"] * 2, [True], 3), "does not contain two lists"),
         (([], []), "0 images are not two"),
-        (([1, 2], [True]), "first part is no list of image files"),
+        (([1, 2], [True]), "first part is not a list of images"),
         ((os.system, [True]), "refused: it asks for .*system"),
     ],
 )
