@@ -55,6 +55,8 @@ logger = logging.getLogger(__name__)
 results = logging.getLogger("results")
 
 _FIXED = ("test_fraction", "val_fraction", "folds", "seed")
+# Of the trainings: ASHA needs all epochs, Cosine all steps; images are divided beforehand.
+_REFUSED = "--early_stopping --val_every --steps_per_execution --folds --test_fraction".split()
 _NEEDED = {"ray": "requirements-sweep.txt", "optuna": "requirements-sweep.txt"}
 
 
@@ -79,6 +81,7 @@ def learn_folder(args: argparse.Namespace) -> None:
     store = Store(args.out)
     parts, found = _look(args)
     plan = _plan(args, store.path, parts, found.shorter_side)
+    _check_commands(plan)
     _announce(args, plan, parts)
     with store.opened():
         store.agree(_settings(args, plan, parts))
@@ -125,8 +128,7 @@ def _check_training_options(options: Sequence[str]) -> None:
     fixed = "--architecture simple --batch_size 1 --epochs 1".split()
     for candidate in first_candidates((32,)):
         script, *argv = candidate.command(Path(), fixed, Path())
-        own = chain(argv, *AUGMENTATIONS.values(), ["--early_stopping"])  # ASHA stops trials
-        taken = [word for word in own if word in given]
+        taken = [w for w in chain(argv, *AUGMENTATIONS.values(), _REFUSED) if w in given]
         if taken:
             raise UsageError(f"{taken[0]} after --: the search sets this option for each trial")
         parser = importlib.import_module(Path(script).stem).build_parser()
@@ -176,6 +178,13 @@ def _plan(args: argparse.Namespace, out: Path, parts: Parts, side: int) -> Plan:
     )
     folders = tuple(out / "data" / fold.replace(" ", "-") for fold in parts.folds)
     return Plan(out, folders, options, args.epochs, sizes, args.seed)
+
+
+def _check_commands(plan: Plan) -> None:
+    """Raise UsageError if options of the trainings contradict each other."""
+    for candidate in first_candidates(plan.sizes):
+        script, *argv = plan.trainings(candidate)[0]
+        learning.check(importlib.import_module(Path(script).stem).build_parser().parse_args(argv))
 
 
 def _announce(args: argparse.Namespace, plan: Plan, parts: Parts) -> None:
@@ -361,13 +370,12 @@ def _commands(
     args: argparse.Namespace, plan: Plan, best: Trial, training: str
 ) -> list[tuple[str, str]]:
     """Return what repeats each step: what it does, and its command line."""
-    candidate, model = best.candidate, str(plan.out / MODEL)
-    script, *trial = candidate.command(plan.parts[0], plan.options, plan.runs(candidate)[0])
+    model, trials = str(plan.out / MODEL), plan.trainings(best.candidate)
     passed_on = f" -- {shlex.join(args.options)}" if args.options else ""
     everything = args.command_line + passed_on
     exporting = ["export_model.py", *_export_options(plan)] if args.onnx else []
     steps = {
-        "The winner's trial": [str(plan.commands / script), *trial],
+        **{f"The winner's trial on {p}": t for p, t in zip(plan.parts, trials, strict=True)},
         "The same network for other programs": exporting,
         "Classes of other images": ["predict.py", "--model", model, "IMAGES/"],
     }

@@ -40,6 +40,12 @@ def build_parser(
     return parser
 
 
+def check(args: argparse.Namespace) -> None:
+    """Raise UsageError if options of augmentation or network contradict each other."""
+    augmentation_options.check_augmentation_options(args)
+    training_options.check_model_options(args)
+
+
 def start(learn: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:
     """Check the options and train, supervising the processes on other machines, if any.
 
@@ -50,8 +56,7 @@ def start(learn: Callable[[argparse.Namespace], None], args: argparse.Namespace)
     Raises:
         UsageError: options do not fit.
     """
-    augmentation_options.check_augmentation_options(args)
-    training_options.check_model_options(args)
+    check(args)
     from training.parallel import hosts
 
     with hosts.together():

@@ -60,13 +60,17 @@ class Resources:
     cpus: int = 1
     gpus: float | None = None
 
-    def environment(self) -> dict[str, str]:
-        """Return the environment variables that limit a process to its resources."""
+    def environment(self, processes: int = 1) -> dict[str, str]:
+        """Return the environment variables that limit a process to its resources.
+
+        Args:
+            processes: number of processes that share the resources of the job at the same time.
+        """
         threads = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
         limits = dict.fromkeys(threads, str(self.cpus))
         if not self.gpus:
             return limits | {"CUDA_VISIBLE_DEVICES": "-1"}
-        if self.gpus < 1:  # take memory as needed instead of all
+        if self.gpus < 1 or processes > 1:  # take memory as needed instead of all
             limits["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
             limits["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
         return limits

@@ -40,6 +40,14 @@ class Plan:
         """Return the folders of its trainings, one for each fold."""
         return [self.folder(candidate) / part.name for part in self.parts]
 
+    def trainings(self, candidate: Candidate) -> list[list[str]]:
+        """Return script and arguments of its trainings, one for each fold."""
+        found = []
+        for part, run in zip(self.parts, self.runs(candidate), strict=True):
+            script, *argv = candidate.command(part, self.options, run)
+            found.append([str(self.commands / script), *argv])
+        return found
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -113,9 +121,10 @@ def winner(trials: Sequence[Trial]) -> Trial:
 def _nothing_found(trials: Sequence[Trial]) -> str:
     failed = sum(trial.status == FAILED for trial in trials)
     most = max((len(trial.accuracies) for trial in trials), default=0)
+    slow = "give more --minutes, fewer --epochs or smaller --sizes"
     return (
         f"the search ended without a finished trial: {len(trials)} begun, {failed} of them failed, "
-        f"at most {most} epochs finished; give more --minutes, fewer --epochs or smaller --sizes"
+        f"at most {most} epochs finished; {'see their logs' if failed == len(trials) > 0 else slow}"
     )
 
 

@@ -64,10 +64,8 @@ class Training(tune.Trainable):
         self._trial = known or Trial(candidate, UNFINISHED, self._began, 0.0, ())
         write_trial(plan, self._trial)
         self._processes = []
-        for part, run in zip(plan.parts, plan.runs(candidate), strict=True):
+        for command, run in zip(plan.trainings(candidate), plan.runs(candidate), strict=True):
             run.mkdir(exist_ok=True)
-            script, *argv = candidate.command(part, plan.options, run)
-            command = [str(plan.commands / script), *argv]
             self._processes.append(TrainingProcess(command, run, environment))
 
     def reset_config(self, new_config: dict) -> bool:
@@ -238,7 +236,7 @@ def _tuning(plan: Plan, at_once: int, trials: int | None) -> tune.TuneConfig:
 
 def _trainable(plan: Plan, cluster: Cluster) -> type[tune.Trainable]:
     """Return ``Training`` with its parameters and resource requirements."""
-    environment = cluster.resources.environment()
+    environment = cluster.resources.environment(len(plan.parts))
     trainable = tune.with_parameters(Training, plan=plan, environment=environment)
     need = {"CPU": cluster.resources.cpus, "GPU": cluster.resources.gpus}
     return tune.with_resources(trainable, need)

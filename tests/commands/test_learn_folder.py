@@ -1,7 +1,9 @@
 """The command for a folder of images: what it refuses, what it tells, what it does once only."""
 
 import csv
+import itertools
 import json
+import shlex
 import signal
 
 import pytest
@@ -110,6 +112,10 @@ def test_options_that_cannot_work_are_one_line(photos, tmp_path, no_search, opti
         ("--cosine_max_lr 3", "--cosine_max_lr after --: the "),
         ("--seed 3", "--seed after --: "),
         ("--early_stopping 3", "--early_stopping after --: "),
+        ("--val_every 2", "--val_every after --: "),
+        ("--folds 2 --fold 0", "--folds after --: "),
+        ("--cutmix_prob 0.5", "--cutmix_prob needs --cutmix ALPHA"),
+        ("--harmonic_level 2", "--harmonic_level 2 needs --harmonic"),
         ("--nonsense", "learn_folder.py: learn_image_embeddings.py: error: "),
         ("--embedding_dim 3", "learn_folder.py: learn_classifier.py: error: "),
     ],
@@ -117,6 +123,21 @@ def test_options_that_cannot_work_are_one_line(photos, tmp_path, no_search, opti
 def test_options_of_trainings_that_cannot_work_are_one_line(photos, no_search, options, message):
     outcome = run(learn_folder, "", photos, "--", *options.split())
     assert outcome.status == 2 and message in outcome.err.splitlines()[-1]
+
+
+def test_the_report_repeats_the_training_of_each_fold(tmp_path):
+    parts = tmp_path / "data/fold-1", tmp_path / "data/fold-2"
+    plan = Plan(tmp_path, parts, ("--epochs", "4"), 4, (32,), 0)
+    best = Trial(Candidate("xent", 0.1, 1e-4, 32, "plain", 0.0), FINISHED, 0.0, 6.0, (0.5,))
+    args = learn_folder.build_parser().parse_args(["photos"])
+    args.command_line, args.options = "python learn_folder.py photos", []
+    commands = dict(learn_folder._commands(args, plan, best, "python learn_classifier.py"))
+    for part in parts:
+        words = shlex.split(commands[f"The winner's trial on {part}"])
+        values = dict(itertools.pairwise(words))
+        assert words[:2] == ["python", learn_classifier.__file__]
+        assert values["--data_root"] == str(part)
+        assert values["--history"].endswith(f"/{part.name}/history.csv")
 
 
 @pytest.mark.parametrize(

@@ -289,5 +289,9 @@ def test_processes_are_held_to_their_resources():
     cpu = Resources(3, 0).environment()
     assert cpu["OMP_NUM_THREADS"] == cpu["TF_NUM_INTRAOP_THREADS"] == "3"
     assert cpu["CUDA_VISIBLE_DEVICES"] == "-1"
-    assert "CUDA_VISIBLE_DEVICES" not in Resources(1, 1).environment()  # Ray's own affair
-    assert Resources(1, 0.5).environment()["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+    whole = Resources(1, 1).environment()
+    assert "CUDA_VISIBLE_DEVICES" not in whole  # Ray's own affair
+    assert "TF_FORCE_GPU_ALLOW_GROWTH" not in whole
+    for shared in (Resources(1, 0.5).environment(), Resources(1, 1).environment(processes=3)):
+        assert shared["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+        assert shared["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"

@@ -64,8 +64,10 @@ def test_epochs_after_the_decision_to_stop_do_not_count(tmp_path):
 
 def test_only_finished_trials_can_win(tmp_path):
     plan = plan_of(tmp_path)
-    written(plan, 0.1, STOPPED, [0.9])
     written(plan, 0.2, FAILED, [0.95], started=1.0)
+    with pytest.raises(UserError, match=r"1 begun, 1 of them failed, .*; see their logs$"):
+        winner(read_trials(plan))
+    written(plan, 0.1, STOPPED, [0.9])
     message = (
         "the search ended without a finished trial: 2 begun, 1 of them failed, at most 1 epochs "
         "finished; give more --minutes, fewer --epochs or smaller --sizes"
