@@ -1,7 +1,7 @@
-"""Data sets by name. ``get_dataset`` is the only entrance.
+"""Data sets by name; ``get_dataset`` is the only entry point.
 
-A new data set is one file with ``@DATASETS.register("Name")`` on a function that takes a
-``ReaderArgs`` and returns a ``RawDataset`` (see ``base``), and one import below.
+To add a data set, decorate a function that takes a ``ReaderArgs`` and returns a ``RawDataset`` (see
+``base``) with ``@DATASETS.register("Name")`` in a new file, and import that below.
 """
 
 from dataclasses import replace
@@ -43,8 +43,8 @@ from utils import UsageError
 __all__ = ["MAX_LENGTH", "MAX_WORDS", "dataset_names", "get_dataset"]
 
 MAX_WORDS, MAX_LENGTH = 50_000, 64
-"""Of documents: 98 % of the words of AG News are among the first 50,000 of GloVe, 97 % of its
-documents have no more than 64 words."""
+"""Defaults for documents: 98 % of the words of AG News are among the first 50,000 of GloVe, and
+97 % of its documents have no more than 64 words."""
 
 
 def dataset_names() -> list[str]:
@@ -76,22 +76,24 @@ def get_dataset(
             ``-subN`` keeps N training images of each class, ``-ilsvrcmean`` and ``-caffe`` use
             another normalization, ``-large`` resizes to 512 pixels and crops to 448.
         root: folder of the data set, for those that are read from files.
-        subset_seed: chooses the images of ``-subN``, those for testing by ``test_fraction`` and
-            those for validation by ``val_fraction`` or ``folds``.
-        repeats: passes over the training images in an epoch; None: one, and over subsets so many
-            that an epoch has about as many iterations as with the whole data.
-        test_fraction: for folders without a split, the part of the images used for testing.
+        subset_seed: seed of the random choice of images for ``-subN``, ``test_fraction``,
+            ``val_fraction`` and ``folds``.
+        repeats: passes over the training images in an epoch; None: one, or for subsets the number
+            that keeps the iterations per epoch about the same as with all images.
+        test_fraction: for folders without a split, fraction of the images used for testing.
         target_size: pixels of the shorter side, or a range (low, high) to draw it from in
             training; then tests use low.
-        crop_size: pixels of the cropped square; None: as published, or 7/8 of ``target_size``.
-        val_fraction: part of the training images of each class that is held out for validation
-            (of a subset: of its images); None: nothing, unless the data set has such a part.
+        crop_size: height and width of the crop in pixels; None: as published, or 7/8 of
+            ``target_size``.
+        val_fraction: fraction of the training images of each class (of a subset: of its images)
+            to hold out for validation; None: none, unless the data set has a validation split.
         folds: number of equal parts of the training images of each class, of which the part
             ``fold``, from 0, is held out for validation instead.
         all_test: whether all images of a folder are for testing.
-        word_vectors: of documents, see ``read_word_vectors``; None: the words of a model are used.
-        max_words: number of words that have vectors, frequent ones first.
-        max_length: words of a document that are read.
+        word_vectors: source of word vectors for documents, see ``read_word_vectors``; None: the
+            vocabulary is that of a model.
+        max_words: size of the vocabulary, most frequent words first.
+        max_length: maximum number of words that are read of a document.
 
     Raises:
         UsageError: the name does not exist, or an argument does not fit the data set.
@@ -149,7 +151,7 @@ def _check_folds(folds: int | None, fold: int | None, val_fraction: float | None
 def _of_samples(
     name: str, parsed: DatasetName, raw: RawDataset, sizes: tuple, words: tuple
 ) -> Dataset:
-    """Return the data set of documents or images; refuse options that only the others have."""
+    """Return the data set of documents or images; refuse options of the other kind."""
     if isinstance(raw, RawTextDataset):
         if any(size is not None for size in sizes):
             raise UsageError(f"{name} has documents, not images of any size")
@@ -162,7 +164,7 @@ def _of_samples(
 def _with_subset(
     dataset: Dataset, raw: RawDataset, per_class: int | None, seed: int, repeats: int | None
 ) -> Dataset:
-    """Keep ``per_class`` training images of each class, unless the reader did."""
+    """Keep ``per_class`` training images of each class, unless the reader already did."""
     train = dataset.train
     if per_class is not None and not raw.is_subset:
         train = train.select(subset_indices(train.labels, dataset.labels, per_class, seed))

@@ -1,4 +1,4 @@
-"""Batches with background samples: of none of the known classes, beside the training samples.
+"""Batches of training samples and background samples, which belong to none of the known classes.
 
 Source: Cevikalp and Saribas, https://arxiv.org/abs/2212.11747; Dhamija et al., Reducing Network
 Agnostophobia (NeurIPS 2018), https://arxiv.org/abs/1811.04110.
@@ -14,20 +14,21 @@ from utils import generator, generators
 
 
 class BatchesWithBackground(Batches):
-    """Batches whose second half are background images, of the class position ``BACKGROUND``.
+    """Batches whose second half consists of background images with the label ``BACKGROUND``.
 
-    They are prepared like the training images, in a random order of their own that depends on seed
-    and epoch only. Of many, each epoch has others; few are repeated.
+    They are preprocessed like the training images, and have their own random order, which depends
+    only on seed and epoch. If there are more than needed, every epoch has a new random selection;
+    if there are fewer, they are repeated.
 
     Args:
-        *args: of ``Batches``.
-        background: the images; their labels do not matter.
-        **options: of ``Batches``.
+        *args: arguments of ``Batches``.
+        background: the images; their labels are ignored.
+        **options: options of ``Batches``.
     """
 
     def __init__(self, *args: object, background: Split, **options: object):
         self.background = background
-        self._order = lru_cache(2)(self._drawn)  # of this epoch, and one that is read ahead
+        self._order = lru_cache(2)(self._drawn)  # of this epoch, and of one that is read ahead
         super().__init__(*args, **options)
 
     def _drawn(self, epoch: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a data set is, whatever its samples: the contract of readers, training and evaluation."""
+"""Data sets of any kind of samples: the contract between readers, training and evaluation."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from utils import Registry, UsageError, UserError, list_folder, listing
 
 logger = logging.getLogger(__name__)
 
-# Characters without an image beside those of control and format: fillers, variation selectors.
+# Invisible characters besides control and format characters: fillers, variation selectors.
 _BLANK = frozenset("\u034f\u115f\u1160\u3164\uffa0").union(map(chr, range(0xFE00, 0xFE10)))
 
 _LATIN = str.maketrans(
@@ -29,7 +29,7 @@ _LATIN = str.maketrans(
 DATASETS = Registry("data set")
 """Readers by base name: functions of a ``ReaderArgs`` that return a ``RawDataset``.
 
-One with a parameter ``part`` gets what stands behind an underscore in the name, in lower case.
+A parameter ``part`` receives the text after an underscore in the name, in lower case.
 """
 
 
@@ -38,7 +38,7 @@ class ReaderArgs:
     """Arguments of a reader."""
 
     root: Path | None = None  # folder of the data set, or None
-    # training samples wanted of each class, or None for all; readers may ignore it
+    # training samples to keep of each class, or None for all; readers may ignore it
     per_class: int | None = None
     subset_seed: int = 0  # seed of all random choices of samples
     test_fraction: float | None = None  # part of the samples used for testing, in (0, 1), or None
@@ -50,7 +50,7 @@ class ReaderArgs:
 class RawSplit:
     """Samples with their original labels, as a reader finds them."""
 
-    samples: Sequence  # an array, or a sequence that reads a sample when asked
+    samples: Sequence  # an array, or a sequence that reads samples on access
     labels: Sequence[int] | Sequence[str]  # original label of each sample, all int or all str
     names: Sequence[str]  # file path of each sample relative to the root, or its index
 
@@ -59,14 +59,14 @@ class RawSplit:
 class RawDataset:
     """Return value of a reader; each kind of samples adds its own settings."""
 
-    train: RawSplit | None  # training samples, or None where all are for testing
+    train: RawSplit | None  # training samples, or None if all are for testing
     test: RawSplit  # test samples
     _: KW_ONLY
-    validation: RawSplit | None = None  # samples of a part of its own for validation
+    validation: RawSplit | None = None  # validation samples, if the data set has such a split
     # by original label; a class that is missing is named by its label
     class_names: Mapping[int | str, str] = field(default_factory=dict)
-    # size of a whole class, from which the number of repetitions of a subset follows; None: it
-    # follows from the number of samples
+    # size of a whole class, which determines the repetitions of a subset; None: the number of
+    # samples does
     full_per_class: int | None = None
     is_subset: bool = False  # whether the reader kept only ``ReaderArgs.per_class`` samples
 
@@ -75,7 +75,7 @@ class RawDataset:
 class Split(Sequence):
     """Samples for training, validation or testing."""
 
-    samples: Sequence  # an array, or a sequence that reads a sample when asked; splits may share it
+    samples: Sequence  # an array, or a sequence that reads samples on access; splits may share it
     positions: np.ndarray  # int64 (n,), of the split's samples within ``samples``
     labels: np.ndarray  # int64 (n,), class positions: indices of ``Dataset.labels``
     names: Sequence[str]  # file path relative to the root, or the index as a string, of each sample
@@ -92,7 +92,7 @@ class Split(Sequence):
         return self.samples[int(self.positions[index])]
 
     def batch(self, indices: np.ndarray) -> np.ndarray | Sequence:
-        """Return samples of the split: one array if they are in memory, else read when asked."""
+        """Return samples of the split: an array if they are in memory, else read on access."""
         if isinstance(self.samples, np.ndarray):
             return self.samples[self.positions[indices]]
         return self.select(indices)
@@ -108,13 +108,13 @@ class Transform(ABC):
 
     @abstractmethod
     def __call__(self, sample, rng: np.random.Generator | None = None) -> np.ndarray:
-        """Transform one sample; random in training, with all draws from ``rng``."""
+        """Transform one sample; in training randomly, with all random numbers from ``rng``."""
 
     @abstractmethod
     def batch(self, samples: Sequence, generators: Iterable[np.random.Generator]) -> np.ndarray:
-        """Transform many samples, the same as one by one, into one array.
+        """Transform many samples into one array, with the same result as one by one.
 
-        ``samples`` are an array or are read when asked; each generator is used before the next one.
+        ``samples`` are an array or read on access; each generator is used before the next one.
         """
 
 
@@ -125,26 +125,26 @@ class Mixing(ABC):
     def __call__(
         self, samples: np.ndarray, partners: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, float]:
-        """Mix samples with others.
+        """Mix samples with their partners.
 
         Args:
-            samples: transformed ones, (n, …); may be changed.
-            partners: of each of the first b of them the position of the other sample, (b,).
-            rng: source of the draws, which are the same for all samples.
+            samples: transformed samples, (n, …); may be changed.
+            partners: position of the partner of each of the first b samples, (b,).
+            rng: source of random parameters, which are the same for all samples.
 
         Returns:
-            The first b samples, mixed, and the share of the others in them, in [0, 1].
+            The first b samples, mixed, and the share of the partners in them, in [0, 1].
         """
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Dataset(ABC):
-    """A data set for classification: all that training needs to know of it."""
+    """A data set for classification, with everything that training needs to know about it."""
 
     name: str  # its name, with suffixes
-    train: Split | None  # training samples, each of them once; None where all are for testing
+    train: Split | None  # training samples, each of them once; None if all are for testing
     test: Split  # test samples
-    validation: Split | None = None  # samples that judge the epochs, not trained on; or None
+    validation: Split | None = None  # held-out samples that epochs are evaluated on, or None
     labels: tuple[int, ...] | tuple[str, ...]  # original label of each class
     class_names: tuple[str, ...]  # name of each class
     repeats: int = 1  # passes over ``train`` in an epoch
@@ -158,7 +158,7 @@ class Dataset(ABC):
     @property
     @abstractmethod
     def test_transform(self) -> Transform:
-        """The preparation of test and validation samples; it draws nothing."""
+        """The deterministic preprocessing of test and validation samples."""
 
     @property
     @abstractmethod
@@ -177,11 +177,11 @@ class Dataset(ABC):
     @property
     @abstractmethod
     def inference_options(self) -> dict[str, object]:
-        """The fields of ``ModelDescription`` that tell how to prepare samples for the model."""
+        """The fields of ``ModelDescription`` that say how to preprocess samples for the model."""
 
     @property
     def input_weights(self) -> Sequence[np.ndarray]:
-        """The weights of the network's first layer that come with the data and are not trained."""
+        """The weights of the network's first layer that come with the data and stay fixed."""
         return ()
 
     @property
@@ -232,7 +232,7 @@ class Dataset(ABC):
 
 
 def numbered(name: str, raw: RawDataset) -> dict[str, object]:
-    """Return name, splits, labels and class names of a data set: classes are numbered by label."""
+    """Return name, splits, labels and class names of a data set, with classes sorted by label."""
     parts = {"train": raw.train, "validation": raw.validation, "test": raw.test}
     parts = {split: part for split, part in parts.items() if part is not None}
     labels = tuple(sorted({label for part in parts.values() for label in part.labels}))
@@ -253,7 +253,7 @@ def numbered(name: str, raw: RawDataset) -> dict[str, object]:
 
 
 def _check_distinguishable(name: str, labels: tuple[int, ...] | tuple[str, ...]) -> None:
-    """Refuse labels that look alike: in form of Unicode, invisible characters or scripts."""
+    """Refuse labels that look alike but differ in Unicode form, invisible characters or script."""
     seen = {}
     for label in labels:
         other = seen.setdefault(_appearance(str(label)), label)
@@ -265,7 +265,7 @@ def _check_distinguishable(name: str, labels: tuple[int, ...] | tuple[str, ...])
 
 
 def _appearance(text: str) -> str:
-    """Return the text composed, in Latin letters, without what cannot be seen, one space apart."""
+    """Return text that looks the same: composed, in Latin letters, all visible, single spaces."""
     visible = [c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf")]
     composed = unicodedata.normalize("NFC", "".join(c for c in visible if c not in _BLANK))
     return " ".join(composed.translate(_LATIN).split())
@@ -278,7 +278,7 @@ def check_classes(dataset: Dataset) -> None:
 
 
 def check_split(dataset: Dataset, name: str) -> None:
-    """Check that every class can be learned; one without other samples is only reported.
+    """Check that every class has training samples; warn if it lacks others.
 
     Raises:
         UserError: the split is empty, or a class has no training sample.
@@ -300,7 +300,7 @@ def require_root(args: ReaderArgs, name: str, *files: str) -> Path:
 
     Raises:
         UsageError: no folder was given.
-        UserError: it does not exist, is no folder or cannot be read, or a file is missing.
+        UserError: it does not exist, is not a folder or cannot be read, or a file is missing.
     """
     if args.root is None:
         raise UsageError(f"{name} is read from files: the folder they are in has to be given")
@@ -319,6 +319,6 @@ def require_files(root: Path, name: str, *files: str) -> None:
 
 
 def _renumbered(split: Split, new_position: np.ndarray) -> Split:
-    """Return the samples of classes that have a new position; -1 means none."""
+    """Keep the samples of classes that have a new position; -1 means none."""
     kept = split.select(np.flatnonzero(new_position[split.labels] >= 0))
     return replace(kept, labels=new_position[kept.labels].astype(np.int64))

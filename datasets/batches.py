@@ -1,4 +1,4 @@
-"""Batches for Keras, the same whatever the number of threads."""
+"""Batches for Keras, independent of the number of threads."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,52 +13,53 @@ from datasets.base import Mixing, Split, Transform
 from utils import generator, generators
 
 BACKGROUND = -1
-"""Position of images that belong to no class."""
+"""Label of images that belong to no class."""
 
 
 class Batches(keras.utils.PyDataset):
     """Batches of transformed samples and labels, read ahead by threads.
 
     An epoch is one or more passes over the split, each in its own order and with its own, maybe
-    smaller, last batch. The order depends on seed, epoch and pass, the augmentation of a sample on
-    these and its index in the split, and neither on batch size, threads or time: a run can be
-    repeated and resumed exactly. Since Keras does not tell a data set the epoch (and its own worker
-    threads start before ``on_epoch_begin``), call ``set_epoch`` before an epoch: use ``SetEpoch``.
+    smaller, last batch. The order depends on seed, epoch and pass; the augmentation of a sample
+    depends on these and its index in the split. Neither depends on batch size, threads or time, so
+    a run can be repeated and resumed exactly. Keras does not tell a data set the epoch, and starts
+    its own worker threads before ``on_epoch_begin``. Therefore, call ``set_epoch`` before an epoch,
+    or use ``SetEpoch``.
 
-    Call ``fit`` with ``shuffle=False``: by default Keras shuffles the batches of any ``PyDataset``
+    Call ``fit`` with ``shuffle=False``: by default, Keras shuffles the batches of any ``PyDataset``
     by Python's global generator, after this class has ordered the samples.
 
     The objective turns labels into targets. Labels of mixed samples are rows of two class
-    positions and the share of the second, float32 (b, 3). Who is mixed with whom, and how, depends
-    on seed, epoch and the index of the batch; every host draws it for the whole batch.
+    positions and the share of the second, float32 (b, 3). Partners and parameters of the mixing
+    depend on seed, epoch and the index of the batch; every host draws them for the whole batch.
 
-    Keras' own queue is not used: what it has read ahead when building the model or stopping an
-    epoch turns up again in a later one. The threads here read ahead too, but batches are asked
-    for by epoch and index, so none can be old, missing or double.
+    Keras' own queue is not used: batches that it has read ahead when building the model or stopping
+    an epoch turn up again in a later one. The threads here read ahead, too, but batches are
+    requested by epoch and index, so none can be stale, missing or duplicate.
 
     Args:
         split: samples and labels.
-        transform: gets whole batches; or a function of one sample and a random generator, which is
-            only good for this one call. Returns arrays of one shape and type.
+        transform: a ``Transform``, or a function of one sample and a random generator, which is
+            valid only during the call. Returns arrays of one shape and type.
         batch_size: samples per batch; the last one of a pass may be smaller.
-        seed: of order and augmentation, non-negative.
+        seed: seed of order and augmentation, non-negative.
         shuffle: whether each pass has a new random order.
         repeats: passes over the split in an epoch.
-        oversample: whether each pass has as many samples of each class as the largest class has,
-            all samples of a class equally often but for a last random part of them.
-        workers: threads that make batches ahead; 0: made on access.
-        max_queue_size: number of batches to read ahead.
-        multiple: a factor of ``batch_size``, and of the size of the last batch, too: that is
-            filled up with the first samples of the pass's order.
-        num_outputs: outputs of the network that is trained; Keras wants labels for each.
-        part: (i, n): of every batch, the i-th of n equal shares, in order; ``multiple`` has to be
-            a multiple of n.
+        oversample: whether each pass has as many samples of each class as the largest class has:
+            all samples of the class equally often, plus a random remainder.
+        workers: threads that prepare batches in advance; 0: batches are prepared on access.
+        max_queue_size: number of batches to prepare in advance.
+        multiple: divisor of ``batch_size`` and of the size of the last batch, which is padded with
+            the first samples in the order of the pass.
+        num_outputs: number of outputs of the trained network; Keras expects labels for each.
+        part: (i, n): return only the i-th of n equal parts of every batch, in order; ``multiple``
+            must be a multiple of n.
         mixing: how samples are mixed, or None.
 
     Attributes:
-        epoch: the epoch in effect, counted from 0.
-        error: the first exception of ``transform`` or of reading samples. TensorFlow passes on its
-            text only, so whoever calls ``fit`` finds the original here.
+        epoch: the current epoch, counted from 0.
+        error: the first exception of ``transform`` or of reading samples. TensorFlow only passes on
+            its text, so callers of ``fit`` find the original here.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def num_batches(self) -> int:
-        """The number of batches that Keras asks for: those of the epoch that are not skipped."""
+        """The number of batches that Keras requests: those of the epoch that are not skipped."""
         return len(self) - self._state[2]
 
     def set_epoch(self, epoch: int, skip: int = 0) -> None:
@@ -115,14 +116,14 @@ class Batches(keras.utils.PyDataset):
         for _ in range(self.repeats):
             drawn = self._equally_often(rng) if self.oversample else np.arange(count)
             order = rng.permutation(drawn) if self.shuffle else drawn
-            orders.append(np.resize(order, padded))  # begins anew where it ends
+            orders.append(np.resize(order, padded))  # pads with the first samples
         # In one step: threads see either epoch, never a mixture.
         self._state = (epoch, orders, skip)
 
     def _equally_often(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw from each class as many samples as the largest has.
+        """Draw as many samples from each class as the largest has.
 
-        The r-th copy of sample i, from 0, has the number i + r n, where n is the size of the split.
+        The r-th copy of sample i (both from 0) has the number i + r n; n is the size of the split.
         """
         count, rounds = len(self.split), range(self._copies)
         drawn = []
@@ -148,7 +149,7 @@ class Batches(keras.utils.PyDataset):
 
     @cached_property
     def _copies(self) -> int:
-        """The number of times that a pass may have a sample."""
+        """The maximum number of times that a sample occurs in a pass."""
         if not self.oversample:
             return 1
         smallest = np.unique(self.split.labels, return_counts=True)[1].min()
@@ -178,7 +179,7 @@ class Batches(keras.utils.PyDataset):
             raise
 
     def on_epoch_end(self) -> None:
-        """Drop what was read ahead, in case the epoch was cut short; Keras calls this."""
+        """Drop batches prepared in advance, in case the epoch was cut short; Keras calls this."""
         with self._lock:
             self._keep_only(frozenset())
 
@@ -193,15 +194,12 @@ class Batches(keras.utils.PyDataset):
             raise self.error from error
 
     def close(self) -> None:
-        """End the threads without the batches that were still to come.
-
-        Otherwise Python would wait for all of them at its exit.
-        """
+        """End the threads and cancel pending batches, for which Python would wait at exit."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _take(self, epoch: int, orders: list[np.ndarray], index: int) -> Future:
-        """Return the future batch, with the next ones submitted as well."""
+        """Return the future of a batch, and submit the next ones as well."""
         last = min(index + self._ahead, len(self) - 1)
         wanted = [(epoch, i) for i in range(index, last + 1)]
         with self._lock:
@@ -233,7 +231,7 @@ class Batches(keras.utils.PyDataset):
     def _mixed(
         self, epoch: int, seen: int, index: int, positions: np.ndarray, own: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return mixed samples and labels of the own share of a batch of these positions."""
+        """Return mixed samples and labels of this process's part of a batch."""
         rng = generator("mixing", self.seed, epoch, index)
         partners = rng.permutation(len(positions))[own]
         read = np.concatenate([own, np.setdiff1d(partners, own)])
@@ -246,7 +244,7 @@ class Batches(keras.utils.PyDataset):
         return samples, np.stack(columns, axis=1).astype(np.float32)
 
     def _read(self, epoch: int, seen: int, positions: np.ndarray) -> np.ndarray:
-        """Return transformed samples; ``seen`` is the number of those of earlier passes."""
+        """Return transformed samples; ``seen`` is the number of positions of earlier passes."""
         each = generators("augmentation", self.seed, epoch, positions=seen + positions)
         return self._transformed(self.split.batch(positions % len(self.split)), each)
 
@@ -262,7 +260,7 @@ class Batches(keras.utils.PyDataset):
 class SetEpoch(keras.callbacks.Callback):
     """Set the epoch of ``Batches``; Keras runs callbacks before it reads any data.
 
-    ``skip`` is the number of batches of the first epoch to leave out.
+    ``skip`` is the number of batches to skip in the first epoch.
     """
 
     def __init__(self, batches: Batches, skip: int = 0):

@@ -21,12 +21,12 @@ class DatasetName:
     normalization: str | None = None
     large: bool = False  # images are resized to 512 pixels and cropped to 448
     per_class: int | None = None  # training images kept of each class, or None for all
-    # of the data set, like the supercategory in ``iNat_Aves``, in lower case, or None
+    # part of the data set, in lower case, such as the supercategory of ``iNat_Aves``, or None
     part: str | None = None
 
 
 def parse_name(name: str) -> DatasetName:
-    """Split a name into base and suffixes; suffixes come in any order, case does not matter.
+    """Split a name into base and suffixes, which may be in any order and case.
 
     Raises:
         UsageError: there is no such data set, or the suffixes contradict each other.

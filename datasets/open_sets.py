@@ -1,10 +1,10 @@
-"""Divisions of data sets into known and unknown classes.
+"""Splits of data sets into known and unknown classes.
 
-In ``first:N``, the first N classes of a data set are known. The others are published, by Chen et
-al., "Adversarial reciprocal points learning for open set recognition" (TPAMI 2021), and shared by
-later papers: five for each data set, ``arpl:0`` to ``arpl:4`` in the order in which they are
-published. In ``arpl+10:N`` and ``arpl+50:N``, four classes of CIFAR-10 are known, and 10 or 50 of
-CIFAR-100 are unknown.
+In ``first:N``, the first N classes of a data set are known. The others were published by Chen et
+al., "Adversarial reciprocal points learning for open set recognition" (TPAMI 2021), and later
+papers use them, too: five for each data set, ``arpl:0`` to ``arpl:4``, in the published order. In
+``arpl+10:N`` and ``arpl+50:N``, four classes of CIFAR-10 are known, and 10 or 50 of CIFAR-100 are
+unknown.
 """
 
 import re
@@ -15,11 +15,11 @@ from datasets.names import parse_name
 from utils import UsageError
 
 _SPLIT = re.compile(r"(arpl|arpl\+10|arpl\+50):([0-4])|(first):([1-9][0-9]{0,5})")
-_CLASSES = {"Tiny-ImageNet": 200}  # of the others, 10
+_CLASSES = {"Tiny-ImageNet": 200}  # the others have 10
 OTHER = "CIFAR-100"
 """Data set of the unknown classes of ``arpl+10:N`` and ``arpl+50:N``."""
 
-# Positions among the sorted labels, in an order in which the positions in the model follow.
+# Positions among the sorted labels, in the order of the model's classes.
 _KNOWN = {
     ("arpl", "MNIST"): (
         "2, 4, 5, 9, 8, 3",
@@ -66,7 +66,7 @@ _PLUS_10 = (
     "95, 60, 30, 73, 46, 49, 68, 99, 8, 71",
     "33, 2, 3, 97, 46, 21, 64, 63, 88, 43",
 )
-# Without the ten of the same trial above, which follow.
+# Without the ten of the same trial above, which are appended.
 _PLUS_50 = (
     "27, 94, 29, 77, 88, 26, 69, 48, 75, 5, 59, 93, 39, 57, 45, 40, 78, 20, 98, 47, 66, 70, "
     "91, 76, 41, 83, 99, 32, 53, 72, 2, 95, 21, 73, 84, 68, 35, 11, 55, 60",
@@ -88,7 +88,7 @@ class OpenSet:
     Attributes:
         known: labels of the known classes, in order.
         unknown: labels of the unknown ones.
-        source: name of the data set that these are of; None: of the same.
+        source: name of the data set of the unknown classes; None: the same as the known ones'.
     """
 
     known: tuple[int | str, ...]
@@ -115,11 +115,11 @@ def split_classes(text: str, dataset: Dataset) -> OpenSet:
     """Return the known and unknown classes of a split.
 
     Args:
-        text: its name, see ``parse_split``.
+        text: name of the split, see ``parse_split``.
         dataset: the data set of the known classes, with all of its classes.
 
     Raises:
-        UsageError: there is no such split of this data set, or that lacks classes.
+        UsageError: the data set has no such split, or lacks classes.
     """
     kind, trial = parse_split(text)
     if kind == "first":

@@ -1,7 +1,6 @@
-"""Parts of a folder of images for a search: test images, and what is held out of the others.
+"""Parts of a folder of images for a search: test images, and held-out ones among the others.
 
-The trainings of a search get folders of links to the images, so that they cannot see any of the
-test part.
+The training runs of a search get folders of links to images, so that they cannot see test images.
 """
 
 import os
@@ -44,12 +43,12 @@ class Parts:
 
     @property
     def folds(self) -> tuple[str, ...]:
-        """The parts of which each is held out once: the folds, or the only one."""
+        """The parts that are held out once each: the folds, or a single part."""
         found = {member.part for member in self.members} - {TEST, TRAIN, LEFT_OUT}
         return tuple(sorted(found, key=lambda name: (len(name), name)))
 
     def for_search(self, fold: str) -> dict[str, list[Member]]:
-        """Return training images and, as those to test on, the ones that are held out."""
+        """Return training images and, as test images, those that are held out."""
         others = [name for name in self.folds if name != fold]
         return {"train": self.of(TRAIN, *others), "test": self.of(fold)}
 
@@ -66,15 +65,16 @@ def divide(
     fraction: float,
     seed: int,
 ) -> Parts:
-    """Decide on the part of each image; damaged files and copies are left out.
+    """Assign each image to a part; damaged files and copies are left out.
 
     Args:
         dataset: the images with their test split, and a validation split if the folder has one.
         root: the folder.
         damaged: names of the files that cannot be read.
-        folds: parts to hold out once each; None: one, of ``fraction``, or the validation split.
-        fraction: share of the training images of each class, in (0, 1).
-        seed: non-negative.
+        folds: number of parts to hold out once each; None: hold out the validation split or, if
+            there is none, ``fraction``.
+        fraction: fraction of the training images of each class to hold out, in (0, 1).
+        seed: seed of the random choice, non-negative.
 
     Raises:
         UsageError: there are more folds than images of a class.
@@ -126,7 +126,7 @@ def _copies(root: Path, dataset: ImageDataset, damaged: Collection[str]) -> dict
 def _check(
     root: Path, labels: Sequence, training: Mapping[str, str], test: Mapping[str, str]
 ) -> None:
-    """Refuse what cannot be divided into images to train on, to choose by and to test on."""
+    """Refuse data that cannot be divided into training, held-out and test images."""
     if not training and not test:
         raise UserError(f"{root}: none of its images can be read")
     if len(labels) < 2:
@@ -173,10 +173,10 @@ def _fold_of(labels: Mapping[str, str], folds: int, seed: int) -> dict[str, str]
 
 
 def write_links(folder: Path, root: Path, parts: Mapping[str, Iterable[Member]]) -> None:
-    """Make a folder ``PART/CLASS/…`` of links to images, each below the path it has.
+    """Create a folder ``PART/CLASS/…`` of links to images; their own paths follow the class.
 
     Raises:
-        UserError: a link cannot be made.
+        UserError: a link cannot be created.
     """
     with write_errors(folder):
         for part, members in parts.items():

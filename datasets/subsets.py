@@ -1,9 +1,9 @@
-"""Images drawn by class: the subsets of -subN, and those held out for validation and testing.
+"""Random choice of images per class: the subsets of -subN, and held-out images.
 
-None but folds depends on the other classes, and each contains every smaller one of the same seed.
-Subsets are drawn by position. What is held out is drawn by name, so that a new image leaves the
-others where they are: at most one of its class changes sides, where the number to hold out changes
-or the new image is held out itself.
+Except for folds, the choice does not depend on other classes, and contains every smaller one with
+the same seed. Subsets are chosen by position. Held-out images are chosen by name, so that a new
+image barely affects the others: at most one of its class changes sides, if the number of held-out
+images changes or the new image is one of them.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ def subset_indices(
 
 
 def number_of_repeats(full: int, subset: int) -> int:
-    """Return the passes over a subset that keep the iterations per epoch about constant."""
+    """Return the number of passes over a subset that keeps the iterations per epoch constant."""
     return max(1, full // subset)
 
 
@@ -58,12 +58,12 @@ def held_out_indices(
     """Return the indices of the images that are held out for validation, ascending.
 
     Of the n images of a class, the first ``round(fraction * n)`` of ``first_by_name`` are held out,
-    but never the last one. An image that is listed twice is held out twice or not at all.
+    but never all of them. An image that is listed twice is held out twice or not at all.
 
     Args:
         labels: int (n,), the class of each image.
-        names: of the images.
-        fraction: in (0, 1).
+        names: name of each image.
+        fraction: fraction to hold out, in (0, 1).
         seed: non-negative.
     """
     names = np.asarray(names)
@@ -82,15 +82,15 @@ def fold_indices(
 ) -> np.ndarray:
     """Return the indices of the images in one of several stratified folds, ascending.
 
-    The images of one class after the other, each in the order of ``ordered_by_name``, are dealt to
-    the folds in turn: neither those of a class nor all together differ by more than one image. An
-    image that is listed twice is in one fold, and counts once.
+    Class by class, the images are dealt to the folds in turn, in the order of ``ordered_by_name``:
+    the sizes of folds differ by at most one image, within a class and in total. An image that is
+    listed twice is in one fold, and counts once.
 
     Args:
         labels: int (n,), the class of each image.
-        names: of the images; every class has as many different ones as there are folds.
-        folds: their number.
-        fold: the one that is wanted, from 0.
+        names: name of each image; every class has at least as many distinct ones as folds.
+        folds: number of folds.
+        fold: index of the fold to return, from 0.
         seed: non-negative.
     """
     names = np.asarray(names)
@@ -111,7 +111,7 @@ def first_by_name(purpose: str, seed: int, names: Iterable[str], count: int) -> 
 def ordered_by_name(purpose: str, seed: int, names: Iterable[str]) -> list[str]:
     """Sort names by the SHA-256 of purpose, seed and name.
 
-    The purpose is ``"test"``, ``"validation"`` or ``"fold"``; all names are different.
+    The purpose is ``"test"``, ``"validation"`` or ``"fold"``; names are distinct.
     """
 
     def digest(name: str) -> bytes:

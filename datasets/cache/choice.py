@@ -1,8 +1,8 @@
-"""The cache: decoded images are not read and resized again in every epoch.
+"""The cache, which saves reading and resizing images again in every epoch.
 
-What is kept is the result of the first step of ``Preprocessing``: the whole image, resized where
-the size is fixed. Resizing it again changes nothing, so everything after the cache goes on as
-without it, and gets the same pixels bit by bit.
+It keeps the result of the first step of ``Preprocessing``: the whole image, resized if the size is
+fixed. Resizing it again changes nothing, so all later steps work as without the cache, on
+bit-identical pixels.
 """
 
 import logging
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 AUTO, RAM, OFF = "auto", "ram", "off"
 TRAIN, TEST, VALIDATION = "train", "test", "validation"
 
-_AUTO_SHARE = 0.5  # of the available memory that may be taken without being asked to
+_AUTO_SHARE = 0.5  # of the available memory that ``AUTO`` may take
 _MB, _GB = 1e6, 1e9
 
 
@@ -36,15 +36,15 @@ class _Selection:
     """Image files that are cached together."""
 
     images: FileImages
-    positions: np.ndarray  # of those that are kept, ascending, without repetition
-    size: int | None  # shorter side of the images that are kept; None: as they are
+    positions: np.ndarray  # of the cached images, ascending, unique
+    size: int | None  # shorter side of the cached images; None: unchanged
 
     def sizes(self) -> Iterator[int]:
-        """Yield the bytes of each decoded image, by the size in the header of its file."""
+        """Yield the bytes of each decoded image, given the size in the header of its file."""
         for position in self.positions:
             try:
                 width, height = image_size(self.images.paths[position], self.images.channels)
-            except Exception:  # a damaged file: reading it later says so
+            except Exception:  # a damaged file is reported when it is read
                 continue
             if self.size:
                 height, width = resized_shape(height, width, self.size)
@@ -52,7 +52,7 @@ class _Selection:
 
 
 class ResizedImages(Sequence):
-    """Images that are resized on access, by the shorter side; None: as they are."""
+    """Images that are resized on access, by the shorter side; None: unchanged."""
 
     def __init__(self, images: Sequence, size: int | None):
         self.images = images
@@ -68,7 +68,7 @@ class ResizedImages(Sequence):
 
 
 class CachedImages(Sequence):
-    """Images that stay in memory once they were read, by any number of threads."""
+    """Images that stay in memory once they have been read, by any number of threads."""
 
     def __init__(self, images: Sequence):
         self.images = images
@@ -90,8 +90,8 @@ class CachedImages(Sequence):
 def with_normalization(dataset: ImageDataset, where: str | Path) -> ImageDataset:
     """Return the data set with mean and standard deviation, measured unless they are known.
 
-    They are those of the images as they are: call this before ``with_cache``, which resizes. In a
-    folder, what was measured is kept for other runs.
+    They are those of the original images: call this before ``with_cache``, which resizes them. A
+    folder keeps the measured values for other runs.
 
     Raises:
         UsageError: the folder cannot be written to.
@@ -110,14 +110,14 @@ def with_normalization(dataset: ImageDataset, where: str | Path) -> ImageDataset
 def with_cache(dataset: ImageDataset, where: str | Path, threads: int = 1) -> ImageDataset:
     """Return the data set with its decoded images cached.
 
-    Images in memory keep the time of the first epoch, in which they are read. A folder is filled
-    before this returns, unless an earlier run did so.
+    Memory is filled during the first epoch, which takes as long as without the cache. A folder is
+    filled before this function returns, unless an earlier run did so.
 
     Args:
-        dataset: of image files; others are in memory anyway and returned as they are.
+        dataset: data set of image files; others are in memory anyway and returned unchanged.
         where: ``"auto"`` (memory if half of what is available suffices), ``"ram"``, ``"off"`` or a
             folder, which is created.
-        threads: that fill the folder, at least 1.
+        threads: number of threads that fill the folder, at least 1.
 
     Raises:
         UsageError: the images do not fit into memory, or there is no such folder to write to.
@@ -187,11 +187,12 @@ def _on_disk(
 
 
 def _selections(dataset: ImageDataset) -> dict[str, _Selection]:
-    """Return what to cache, by split; validation images with those for training if they can be.
+    """Return what to cache, by split.
 
-    Those for training have them in any case, so that runs share a file whatever they hold out. Test
-    images that are read once, since there are others for validation, are not kept: one that is
-    damaged must not end the run before it is trained.
+    Held-out images are cached with the training images, so that runs share a file whatever they
+    hold out, and again as validation images if their size differs. Test images are not cached if
+    there are validation images: they are read only once, and a damaged one must not end the run
+    before it is trained.
     """
     sizes = dataset.preprocessing
     train_size = sizes.train_size if isinstance(sizes.train_size, int) else None

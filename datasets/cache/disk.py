@@ -1,10 +1,10 @@
-"""Decoded images in one file, shared by all runs that need the same.
+"""Decoded images in one file, shared by all runs that need the same images.
 
-A file is written under another name and renamed when it is complete, so what has the final name is
-whole. Its name has a key of everything that decides about the pixels: path, size, times and inode
-of every image file, the size that they were resized to and the versions of the libraries. A file
-that another user could have written is made again.
-Files whose key is no longer used stay until somebody deletes them. Layout, in little-endian order:
+A file is written under another name and renamed when it is complete, so files with the final name
+are complete. Its name contains a key of everything that determines the pixels: path, size, times
+and inode of every image file, the size that images are resized to and the versions of the
+libraries. A file that another user could have written is written again. Files whose key is no
+longer used stay until somebody deletes them. Layout, in little-endian order:
 
     header   64 bytes   the magic word, SHA-256 of the file's own name, the number of images, the
                         number of channels, the position of the type of pixels among ``_TYPES``
@@ -40,7 +40,7 @@ from utils import UsageError, UserError, open_regular, read_bytes
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 3  # of the files, and of what their pixels, mean and standard deviation are
+_FORMAT = 3  # version of the files, and of how pixels, mean and standard deviation are computed
 _MAGIC = b"cosine-loss images 2\n".ljust(24, b"\0")
 _HEADER = np.dtype(
     [("magic", "V24"), ("name", "V32"), ("images", "<i4"), ("channels", "<i2"), ("type", "<i2")]
@@ -52,22 +52,22 @@ _TELL_EVERY = 10  # seconds
 _KEY_LENGTH = 16  # hexadecimal digits
 _GB = 1e9
 _LARGEST_JSON = 2**16  # bytes
-# What reading a damaged file of mean and standard deviation may raise.
+# Errors that reading a damaged file of mean and standard deviation may raise.
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
 
 class StoredImages(Sequence):
-    """Images in a file, read when asked.
+    """Images in a file, read on access.
 
-    The file is not mapped into memory: if it were cut then, a signal would kill the process.
+    The file is not mapped into memory: if it were truncated then, a signal would kill the process.
 
     Args:
         path: the file.
-        positions: which images of the data set it has, ascending.
-        count: number of images of the data set.
+        positions: positions in the data set of the images that it contains, ascending.
+        count: number of images in the data set.
 
     Raises:
-        ValueError: the file is damaged or something else, or others can write to it.
+        ValueError: the file is damaged or has other content, or others can write to it.
         OSError: it cannot be read.
     """
 
@@ -105,10 +105,10 @@ class StoredImages(Sequence):
         length = height * width * self._channels * self._type.itemsize
         pixels = os.pread(self._file, length, start)
         whole = len(pixels) == length
-        if whole and not self._checked[row]:  # once, since it takes longer than everything else
+        if whole and not self._checked[row]:  # only once, since it takes longer than all the rest
             whole = self._checked[row] = zlib.crc32(pixels) == crc
         if not whole:
-            raise UserError(f"{self.path} is damaged; delete it, and it will be made again")
+            raise UserError(f"{self.path} is damaged; delete it, and it will be written again")
         return np.frombuffer(pixels, self._type).reshape(height, width, self._channels)
 
     def _part(self, start: int, kind: np.dtype, count: int) -> np.ndarray:
@@ -118,7 +118,7 @@ class StoredImages(Sequence):
         return np.frombuffer(content, kind)
 
     def _check_rows(self) -> None:
-        """Check that the images follow each other up to the end of the file."""
+        """Check that the images are contiguous up to the end of the file."""
         heights, widths = self._rows["height"], self._rows["width"]
         lengths = heights * widths * self._channels * self._type.itemsize
         ends = _HEADER.itemsize + self._rows.nbytes + np.cumsum(lengths)
@@ -143,18 +143,18 @@ def stored_images(
     Another run that needs the same file waits while it is being written.
 
     Args:
-        folder: created if missing.
-        name: what the file name begins with; whatever the pixels depend on beside the image
-            files and libraries has to be in it.
+        folder: folder of the file, created if missing.
+        name: prefix of the file name; contains everything that the pixels depend on besides image
+            files and libraries.
         images: ``images[i]`` is (height, width, channels), of one of ``_TYPES``.
-        paths: the files they come from.
-        positions: which of them are needed, ascending.
-        estimate: returns how many bytes they need, about.
-        threads: that read images.
+        paths: file of each image.
+        positions: positions of the required images, ascending.
+        estimate: function that returns the approximate number of bytes.
+        threads: number of threads that read images.
 
     Raises:
         UsageError: the folder cannot be written to.
-        UserError: the file cannot be written, or an image not be read.
+        UserError: the file cannot be written, or an image cannot be read.
     """
     path = folder / f"{name}-{_key([paths[i] for i in positions])}.images"
     if found := _open(path, positions, len(images), logging.DEBUG):
@@ -164,7 +164,7 @@ def stored_images(
     waiting = partial(logger.info, text, path)
     with locked(path.with_suffix(".lock"), waiting) as lock:
         if lock.locked:
-            remove_leftovers(path)  # whoever left these is dead
+            remove_leftovers(path)  # the lock proves that no process uses them
         if found := _open(path, positions, len(images), logging.WARNING):
             return found
         _check_space(path, estimate())
@@ -192,7 +192,7 @@ def stored_normalization(
 
 
 def read_normalization(path: Path) -> Normalization | None:
-    """Read mean and standard deviation; None if the file is missing or not to be trusted."""
+    """Read mean and standard deviation; None if the file is missing, damaged or untrusted."""
     with suppress(*_DAMAGED):
         _check_writers(os.stat(path))
         values = json.loads(read_bytes(path, _LARGEST_JSON))
@@ -206,7 +206,7 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--cache {folder}: cannot make this folder: {error.strerror}") from error
+        raise UsageError(f"--cache {folder}: cannot create it: {error.strerror}") from error
     check_folder("--cache", folder)
 
 
@@ -220,8 +220,8 @@ def _key(paths: Sequence[Path]) -> str:
             status = os.stat(path)
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from error
-        # The time of the last change of the inode and its number, unlike size and time of
-        # modification, do not stay the same when other content takes the place of a file.
+        # Other content may come with the same size and modification time, but not with the same
+        # inode and time of its last change.
         times = status.st_mtime_ns, status.st_ctime_ns
         facts = os.path.realpath(path), status.st_size, *times, status.st_ino
         digest.update(repr(facts).encode())
@@ -245,13 +245,13 @@ def _protect(path: Path) -> None:
 
 
 def _open(path: Path, positions: np.ndarray, count: int, level: int) -> StoredImages | None:
-    """Open the file; return None if it is missing, or damaged or not to be trusted, and say so."""
+    """Open the file; return None if it is missing, and also log it if damaged or untrusted."""
     try:
         return StoredImages(path, positions, count)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        logger.log(level, "%s cannot be used (%s): it is made again", path, error)
+        logger.log(level, "%s cannot be used (%s): it is written again", path, error)
         return None
 
 
@@ -284,7 +284,7 @@ def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int, lo
 
 
 def _read_all(images: Sequence, positions: np.ndarray, threads: int) -> Iterator[np.ndarray]:
-    """Yield all images in order, read by several threads but never many ahead."""
+    """Yield all images in order, read by several threads but only a few in advance."""
     told = time.monotonic()
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(positions), _CHUNK):

@@ -1,4 +1,4 @@
-"""How much memory a process may still take."""
+"""The memory that is available to a process."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ _ROOT = Path("/")  # of the system's own files
 
 
 class _Cgroups(NamedTuple):
-    """A version of Linux' control groups, which limit containers, jobs and services."""
+    """A version of Linux control groups, which limit containers, jobs and services."""
 
     folder: str  # of the topmost group that this process sees
     limit: str  # file with the limit in bytes; without one it may hold a word
@@ -26,7 +26,7 @@ _V2 = _Cgroups("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
 def available_memory() -> int:
     """Return the bytes that are free or can be freed, within the limits of container and job.
 
-    0 where the system does not tell.
+    The result is 0 if the system does not provide them.
     """
     in_groups = (_left(kind, folder) for kind, folder in _groups())
     return max(0, int(min(_of_machine(), *in_groups)))
@@ -39,16 +39,16 @@ def _of_machine() -> int:
                 return 1024 * int(line.split()[1])
     except OSError:
         pass
-    try:  # not Linux: half of all there is
+    try:  # not Linux: half of the total memory
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, OSError, ValueError):  # Windows has no such function
         return 0
 
 
 def _groups() -> Iterator[tuple[_Cgroups, Path]]:
-    """Yield the folder of the process's own group and of all visible ones above it.
+    """Yield the folders of the process's own group and of all visible groups above it.
 
-    Where a container hides the own path, the topmost folder is that of the container.
+    If a container hides the own path, the topmost folder is that of the container.
     """
     try:
         lines = (_ROOT / "proc/self/cgroup").read_text().splitlines()

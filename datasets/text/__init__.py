@@ -1,1 +1,1 @@
-"""Documents as word numbers: words, their vectors, data sets of documents."""
+"""Documents as word indices: vocabulary, word vectors, data sets of documents."""

@@ -20,11 +20,7 @@ class RawTextDataset(RawDataset):
 
 @dataclass(frozen=True)
 class Encoding(Transform):
-    """Turn documents into word numbers; nothing is random, not even in training.
-
-    Attributes:
-        vocabulary: the words.
-    """
+    """Convert documents to word indices, deterministically even in training."""
 
     vocabulary: Vocabulary
 
@@ -40,8 +36,8 @@ class TextDataset(Dataset):
     """A data set for the classification of documents; samples are texts.
 
     Attributes:
-        vocabulary: the words that the network knows, or None as long as that is open.
-        vectors: float32 (words, dimensions), of these words, or None where a model has them.
+        vocabulary: the words that the network knows, or None if not yet determined.
+        vectors: float32 (words, dimensions), vectors of these words, or None if a model has them.
     """
 
     vocabulary: Vocabulary | None = None
@@ -63,7 +59,7 @@ class TextDataset(Dataset):
 
     @property
     def input_weights(self) -> list[np.ndarray]:
-        """The vectors of all numbers of words: zeros for no word and for an unknown one."""
+        """The vectors of all word indices: zeros for padding and unknown words."""
         return [np.pad(self.vectors, ((FIRST, 0), (0, 0)))]
 
     @property
@@ -87,15 +83,15 @@ def text_dataset(
     max_words: int,
     max_length: int,
 ) -> TextDataset:
-    """Return the data set of what a reader found.
+    """Return the data set of the documents that a reader found.
 
     Args:
-        name: with suffixes, as the user wrote it.
-        parsed: the same in parts.
-        raw: what the reader found.
-        word_vectors: see ``read_word_vectors``; None: the vocabulary is open.
+        name: name with suffixes, as given by the user.
+        parsed: parts of the name.
+        raw: documents that the reader found.
+        word_vectors: see ``read_word_vectors``; None: no vocabulary yet.
         max_words: size of the vocabulary.
-        max_length: words of a document that are read.
+        max_length: maximum number of words that are read of a document.
 
     Raises:
         UsageError: the name has a suffix for images.

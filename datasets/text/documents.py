@@ -1,4 +1,4 @@
-"""Documents in files: rows of CSV, text files, what is unlabeled in either."""
+"""Documents in files: rows of CSV files, and unlabeled documents in CSV or text files."""
 
 import csv
 import io
@@ -36,11 +36,11 @@ class Documents:
     """Unlabeled documents; the counterpart of ``datasets.images.finding.Found``.
 
     Attributes:
-        files: names of all: a path, of rows with the number of the line.
-        texts: by name, of those that could be read.
+        files: names of all documents: a path, for rows with the number of the line.
+        texts: texts by name, of the documents that could be read.
         damaged: one error for each of the others.
-        skipped: files in folders that are no documents.
-        unreadable: folders that cannot be listed; none, since they hold no documents then.
+        skipped: other files in folders.
+        unreadable: always empty; folders that cannot be listed contribute no documents.
     """
 
     files: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Batch(NamedTuple):
 
 
 def document_batches(found: Documents, vocabulary: Vocabulary, batch_size: int) -> Iterator[Batch]:
-    """Yield word numbers of documents in batches; errors stand in the first one."""
+    """Yield word indices of documents in batches; all errors are in the first one."""
     names, damaged = list(found.texts), found.damaged
     for start in range(0, max(len(names), 1), batch_size):
         part = names[start : start + batch_size]
@@ -68,19 +68,19 @@ def document_batches(found: Documents, vocabulary: Vocabulary, batch_size: int) 
 
 
 def find_documents(paths: Sequence[Path], columns: Sequence[str] = ()) -> Documents:
-    """Read text files by name, those that end in ``.txt`` in folders, or columns of CSV files.
+    """Read text files given by name, all ``.txt`` files in folders, or columns of CSV files.
 
     Args:
         paths: files and folders.
-        columns: of CSV files, joined to one document: numbers from 1, or names in the first line;
-            empty: each file is one document.
+        columns: columns of CSV files that are joined to one document: numbers from 1, or names in
+            the first line; empty: each file is one document.
 
     Raises:
-        UsageError: a path does not exist, there is no document at all, or a column stands twice.
-        UserError: a CSV file is damaged, lacks a column or has two of its name.
+        UsageError: a path does not exist, there are no documents, or a column is given twice.
+        UserError: a CSV file is damaged, lacks a column or has two with its name.
     """
     if twice := [column for column, times in Counter(columns).items() if times > 1]:
-        raise UsageError(f"--columns: {twice[0]} stands there twice")
+        raise UsageError(f"--columns: {twice[0]} is given twice")
     found = Documents()
     for path in paths:
         if not os.path.exists(path):
@@ -122,10 +122,10 @@ def _add_rows(found: Documents, path: Path, columns: Sequence[str]) -> None:
 def _positions(
     path: Path, rows: Iterator[tuple[int, list[str]]], columns: Sequence[str]
 ) -> list[int]:
-    """Return the places of columns, from 0; names are looked up in the first row, which ends it."""
+    """Return the positions of columns, from 0; names are looked up in the first row."""
     if all(column.isdecimal() and len(column) < 10 for column in columns):
         if not all(map(int, columns)):
-            raise UsageError("--columns 0: numbers of columns begin with 1")
+            raise UsageError("--columns 0: column numbers start at 1")
         return [int(column) - 1 for column in columns]
     _, header = next(rows, (1, []))
     for column in columns:

@@ -1,4 +1,4 @@
-"""How a document is cut into words, and the numbers of words."""
+"""Split documents into words, and convert words to indices."""
 
 import string
 from collections.abc import Iterable, Sequence
@@ -8,27 +8,27 @@ from functools import cached_property
 import numpy as np
 
 PADDING, UNKNOWN, FIRST = 0, 1, 2
-"""Number of no word, of any unknown word, and of the first known one; as in TextVectorization."""
+"""Indices of padding, of any unknown word, and of the first known one, as in TextVectorization."""
 
 _SEPARATED = str.maketrans(dict.fromkeys(string.punctuation, " "))
 
 
 def tokenize(text: str) -> list[str]:
-    """Return the words of a text in lower case: what white space and ASCII punctuation separate.
+    """Split a text at white space and ASCII punctuation; return the words in lower case.
 
-    ``keras.layers.TextVectorization`` removes the same punctuation. Here it separates, so that
-    "tree-killing" and "it's" are two words each, which word vectors know.
+    ``keras.layers.TextVectorization`` removes the same punctuation. Here, it separates words, so
+    that "tree-killing" and "it's" are two words each, for which there are word vectors.
     """
     return text.lower().translate(_SEPARATED).split()
 
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """The words that a network knows, and how many of a document it reads.
+    """The words that a network knows, and the number of words that it reads.
 
     Attributes:
-        words: all different; the first one has the number ``FIRST``.
-        length: words of a document that are read; the others are cut off.
+        words: distinct words; the first one has the index ``FIRST``.
+        length: number of words per document; longer documents are cut, shorter ones padded.
     """
 
     words: tuple[str, ...]
@@ -40,13 +40,13 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """Number of word numbers."""
+        """Number of word indices."""
         return FIRST + len(self.words)
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the words of documents as numbers, int32 (documents, length), padded at the end.
+        """Return the word indices of documents, int32 (documents, length), padded at the end.
 
-        A document without words is one unknown word.
+        A document without words becomes one unknown word.
         """
         encoded = np.full((len(texts), self.length), PADDING, np.int32)
         for row, text in zip(encoded, texts, strict=True):

@@ -18,10 +18,10 @@ _LONGEST_LINE = 2**16  # bytes; 1,000 numbers have about 10,000
 
 
 class WordVectors(NamedTuple):
-    """Words and a vector of each.
+    """Words and their vectors.
 
     Attributes:
-        words: all different, frequent ones first.
+        words: distinct words, most frequent ones first.
         vectors: float32 (words, dimensions), finite.
     """
 
@@ -30,15 +30,15 @@ class WordVectors(NamedTuple):
 
 
 def read_word_vectors(source: str | Path, most: int) -> WordVectors:
-    """Read the first words of a file, where the most frequent ones stand.
+    """Read the vectors of the first words of a file, which are the most frequent ones.
 
     Args:
-        source: ``KUMO``; a text file with lines ``word number number …``, as GloVe is published;
-            or ``FILE.npy`` beside a ``FILE.txt`` with a word per line.
-        most: number of words, at least 1; a shorter file is read whole.
+        source: ``KUMO``; a text file with lines ``word number number …``, like those of GloVe; or
+            ``FILE.npy`` next to a ``FILE.txt`` with one word per line.
+        most: maximum number of words, at least 1.
 
     Raises:
-        UserError: a file or package is missing or damaged, or words and vectors do not fit.
+        UserError: a file or package is missing or damaged, or words and vectors do not match.
     """
     if source == KUMO:
         found = _from_kumo(most)
@@ -85,7 +85,7 @@ def _parsed(path: Path, number: int, line: bytes) -> tuple[str, np.ndarray]:
     try:
         word, *numbers = line.decode().rstrip("\n").split(" ")
         row = np.array(numbers, np.float32)
-    except ValueError as error:  # not in UTF-8, or no numbers
+    except ValueError as error:  # neither UTF-8 nor numbers
         raise UserError(
             f"{path}:{number}: expected a word and numbers, found {line[:40]!a}"
         ) from error
@@ -104,7 +104,7 @@ def _from_array(path: Path, words: Sequence[str], most: int) -> WordVectors:
         raise UserError(f"{path} is not an array of numbers in NumPy's format") from error
     if vectors.ndim != 2 or vectors.dtype.kind != "f" or len(vectors) != len(words):
         raise UserError(
-            f"{path}: {vectors.dtype} numbers of shape {vectors.shape} are no vectors of "
+            f"{path}: {vectors.dtype} numbers of shape {vectors.shape} are not vectors of "
             f"{len(words)} words"
         )
     return WordVectors(tuple(words[:most]), np.array(vectors[:most], np.float32))

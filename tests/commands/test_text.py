@@ -153,7 +153,7 @@ def test_documents_are_classified_from_text_files_and_columns(trained, monkeypat
     ("options", "status", "message"),
     [
         ("d.csv --columns text", 1, "d.csv:1: there is no column 'text', only id, body"),
-        ("d.csv --columns body --columns body", 2, "--columns: body stands there twice"),
+        ("d.csv --columns body --columns body", 2, "--columns: body is given twice"),
         ("d.csv --columns id --columns 3", 1, "d.csv:1: there is no column '3', only id, body"),
         ("d.csv --columns 3", 1, "d.csv:1: expected at least 3 columns, found 2"),
         ("empty", 2, "no documents in empty"),

@@ -207,8 +207,10 @@ def test_damaged_files_are_made_again(root, tmp_path, caplog, how):
     for path in files(folder):
         path.write_bytes(damage(path, how))
     check_equal(epochs(with_cache(dataset, folder)), epochs(dataset))
-    made_again = [record for record in caplog.records if "is made again" in record.message]
-    assert sorted(record.message.split()[0] for record in made_again) == [*map(str, files(folder))]
+    written_again = [record for record in caplog.records if "is written again" in record.message]
+    assert sorted(record.message.split()[0] for record in written_again) == [
+        *map(str, files(folder))
+    ]
 
 
 def test_files_that_took_the_names_of_each_other_are_made_again(root, tmp_path, caplog):
@@ -220,7 +222,7 @@ def test_files_that_took_the_names_of_each_other_are_made_again(root, tmp_path, 
     (new,) = (path for path in files(folder) if "train" in path.name and path != old)
     new.write_bytes(old.read_bytes())
     check_equal(epochs(with_cache(birds(root), folder)), epochs(birds(root)))
-    assert caplog.text.count("not a file of these images): it is made again") == 1
+    assert caplog.text.count("not a file of these images): it is written again") == 1
 
 
 @pytest.mark.parametrize("damage", [b"no image", None])
@@ -517,7 +519,7 @@ def test_the_umask_of_a_group_does_not_matter(root, tmp_path, caplog):
         with_cache(birds(root), tmp_path / "cache")
     finally:
         os.umask(before)
-    assert "made again" not in caplog.text
+    assert "written again" not in caplog.text
     assert {path.stat().st_mode & 0o777 for path in files(tmp_path / "cache")} == {0o644}
 
 

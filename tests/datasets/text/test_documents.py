@@ -30,9 +30,9 @@ def test_columns_are_joined_in_the_order_given(tmp_path, columns, texts):
 @pytest.mark.parametrize(
     ("columns", "error", "message"),
     [
-        (["id", "id"], UsageError, "--columns: id stands there twice"),
-        (["1", "2", "1"], UsageError, "--columns: 1 stands there twice"),
-        (["0"], UsageError, "--columns 0: numbers of columns begin with 1"),
+        (["id", "id"], UsageError, "--columns: id is given twice"),
+        (["1", "2", "1"], UsageError, "--columns: 1 is given twice"),
+        (["0"], UsageError, "--columns 0: column numbers start at 1"),
         (["body"], UserError, r"d\.csv:1: 2 columns are called 'body'; give numbers"),
         (["text"], UserError, r"d\.csv:1: there is no column 'text', only id, body, body"),
         (["9" * 5000], UserError, r"d\.csv:1: there is no column '9{40}', only"),
