@@ -1,4 +1,4 @@
-"""Augmentation parameters, drawn before any pixel is touched."""
+"""Augmentation parameters, which are drawn before any pixel is computed."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,9 +12,9 @@ from datasets.images.shifting import coordinates
 # Random erasing (Zhong et al., https://arxiv.org/abs/1708.04896): relative area, aspect ratio.
 ERASED_AREA = (0.02, 0.3)
 ERASED_ASPECT = (0.3, 1 / 0.3)
-_ERASING_ATTEMPTS = 100  # enough for any photograph, finite for a hair-thin image
+_ERASING_ATTEMPTS = 100  # enough for any photograph, finite for an extremely narrow image
 
-# Random resized crop, as in PyTorch's ImageNet example: width to height, before it is resized.
+# Random resized crop, as in PyTorch's ImageNet example: width / height, before it is resized.
 CROPPED_ASPECT = (3 / 4, 4 / 3)
 _CROP_ATTEMPTS = 10
 
@@ -33,19 +33,19 @@ class TransformParams(NamedTuple):
     shape: tuple[int, int]  # height and width after resizing
     mirrored: bool = False  # whether the image is flipped left to right
     erased: Patch | None = None  # rectangle of the resized and mirrored image
-    # rows and columns that the result is sampled at (see ``shifting``)
+    # rows and columns at which the image is sampled (see ``shifting``)
     moved: tuple[np.ndarray, np.ndarray] | None = None
-    # square; the image is padded by reflection where it sticks out, as around a smaller image, and
-    # begins at a negative row or column there
+    # square; where it extends beyond the image, e.g. a smaller one, the image is padded by
+    # reflection, so that rows and columns may be negative
     crop: Region | None = None
-    part: Region | None = None  # of the original image, all that is used of it; None: the whole
+    part: Region | None = None  # region of the original image to use; None: the whole image
     flipped: bool = False  # whether the image is flipped top to bottom
-    # in this order, on what is visible of the image, before anything is erased
+    # in this order, applied to the visible part of the image, before erasing
     changes: Sequence[Callable[[np.ndarray], None]] = ()
 
     @property
     def padded(self) -> bool:
-        """Whether the crop sticks out of the image."""
+        """Whether the crop extends beyond the image."""
         if self.crop is None:
             return False
         (height, width), (top, left, rows, columns) = self.shape, self.crop
@@ -62,7 +62,7 @@ class TransformParams(NamedTuple):
 
     @property
     def visible(self) -> Region:
-        """The part of the resized and mirrored image that is needed."""
+        """The region of the resized and mirrored image that the result needs."""
         whole = self.crop is None or self.moved or self.padded
         return Region(0, 0, *self.shape) if whole else self.crop
 
@@ -75,7 +75,7 @@ def draw_size(size: int | tuple[int, int], rng: np.random.Generator) -> int:
 def draw_shape(
     height: int, width: int, size: int | tuple[int, int] | None, rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Return height and width after resizing the shorter side; unchanged without a size."""
+    """Return height and width after resizing the shorter side; unchanged if there is no size."""
     return resized_shape(height, width, draw_size(size, rng)) if size else (height, width)
 
 
@@ -89,10 +89,10 @@ def draw_erased(
 ) -> Patch | None:
     """Draw a rectangle of pixels, uniformly random from 0 to ``white``, with this probability.
 
-    Area and aspect ratio are drawn uniformly, and again while the rectangle is not smaller than
-    the image in both directions; then the position, among those where it fits. Algorithm 1 of
-    https://arxiv.org/abs/1708.04896 draws the size again for positions, too, which makes large
-    rectangles rare; the published code of the cosine loss does not.
+    Area and aspect ratio are drawn uniformly, and redrawn until the rectangle is smaller than the
+    image in both directions. Then the position is drawn among those where it fits. Algorithm 1 of
+    https://arxiv.org/abs/1708.04896 redraws the size also if the position does not fit, which makes
+    large rectangles rare; the published code of the cosine loss does not.
     """
     if rng.random() >= probability:
         return None
@@ -114,14 +114,14 @@ def draw_moved(
     zoom: tuple[float, float] | None,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw where to sample the image: shifts of rows and columns, then (with ``zoom``) scales.
+    """Draw rows and columns to sample the image at: shifts, then (with ``zoom``) scale factors.
 
     Args:
-        height: of the image, pixels.
-        width: of the image, pixels.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
         shift: largest shift, as a fraction of the height for rows and of the width for columns.
         zoom: range of the scale factors, or None for no scaling.
-        rng: source of the draws.
+        rng: source of random numbers.
     """
     down, right = rng.uniform(-shift, shift, 2).tolist()
     tall, wide = rng.uniform(*zoom, 2).tolist() if zoom else (1.0, 1.0)
@@ -133,8 +133,8 @@ def draw_part(
 ) -> Region:
     """Draw a rectangle to crop and resize: relative area uniformly, aspect ratio log-uniformly.
 
-    Both are drawn again while it does not fit. After ten times, it is the largest rectangle in the
-    center with an aspect ratio within the limits.
+    Both are redrawn until it fits. After ten attempts, it is the largest centered rectangle with an
+    aspect ratio within the limits.
     """
     lowest, highest = CROPPED_ASPECT
     for _ in range(_CROP_ATTEMPTS):
@@ -149,9 +149,9 @@ def draw_part(
 
 
 def draw_crop(height: int, width: int, size: int, rng: np.random.Generator, pad: int = 0) -> Region:
-    """Draw the place of a square: within the image, or around it where the image is smaller.
+    """Draw the position of a square: within the image or, along smaller axes, around it.
 
-    The image counts with ``pad`` pixels around it, which begin at negative rows and columns.
+    The image includes ``pad`` pixels on every side, so that rows and columns may be negative.
     """
     top, left = (
         _start(side + 2 * pad, size, lambda n: int(rng.integers(n + 1))) - pad
@@ -167,5 +167,5 @@ def center_crop(height: int, width: int, size: int) -> Region:
 
 
 def _start(side: int, size: int, choose: Callable[[int], int]) -> int:
-    """Return where the square starts; ``choose`` gets the difference of the sides."""
+    """Return the start of the square along one axis; ``choose`` gets the difference of lengths."""
     return choose(side - size) if side >= size else -choose(size - side)

@@ -1,4 +1,4 @@
-"""Where background images come from: a folder, or another data set."""
+"""Background images from a folder or another data set."""
 
 import os
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from utils import UsageError, listing
 
 
 def open_background(source: str, root: Path | None, known: Dataset) -> Split:
-    """Return background images of the size and channels that the known ones have.
+    """Return background images with the size and channels of the known ones.
 
     Args:
-        source: name of a data set, of which the training images count, or a folder, of which all do
-            that it and its subfolders have.
+        source: name of a data set, whose training images are used, or a folder, whose images are
+            used including those in subfolders.
         root: folder of the data set.
         known: the data set that is trained on.
 
     Raises:
-        UsageError: there is neither such a data set nor such a folder, images have other channels,
-            or one of the known classes is among theirs.
+        UsageError: there is no such data set or folder, or its images have other channels or one of
+            the known classes.
         UserError: they cannot be read.
     """
     if not isinstance(known, ImageDataset):
@@ -44,7 +44,7 @@ def open_background(source: str, root: Path | None, known: Dataset) -> Split:
 
 
 def _of_folder(source: str, known: ImageDataset) -> tuple[set[str], Split] | None:
-    """Return the names of the folders in a folder, and its images; None if it is none."""
+    """Return the names of all subfolders, and the images; None if ``source`` is not a folder."""
     folder = Path(os.path.expanduser(source))
     if not os.path.isdir(folder):
         return None
@@ -73,7 +73,7 @@ def _of_dataset(source: str, root: Path | None, known: ImageDataset) -> tuple[se
 
 
 def _fitting(split: Split, known: ImageDataset) -> Split:
-    """Return the images in the size of the known ones, unless the augmentation sees to it."""
+    """Return the images in the size of the known ones, unless the augmentation crops them."""
     shape = known.input_shape
     fits = isinstance(split.samples, np.ndarray) and split.samples.shape[1:] == shape
     if known.preprocessing.crop_size is not None or fits:
@@ -84,7 +84,7 @@ def _fitting(split: Split, known: ImageDataset) -> Split:
 
 
 class _Resized(Sequence):
-    """Images as a model for squares of ``side`` pixels sees them."""
+    """Images resized and cropped to squares of ``side`` pixels."""
 
     def __init__(self, images: Sequence, side: int):
         self.images = images

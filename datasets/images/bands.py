@@ -1,6 +1,6 @@
-"""Images of many bands, as satellites take them: TIFF files with a 16-bit number for each band.
+"""Multispectral images, as from satellites: TIFF files with a 16-bit number for each band.
 
-Pillow cannot read them, the package tifffile can.
+Pillow cannot read them, but the package tifffile can.
 """
 
 import logging
@@ -27,7 +27,7 @@ _MOST_DEFLATED = 2**18  # bytes of a compressed file: deflate makes zeros a thou
 
 
 def has_bands(channels: int) -> bool:
-    """Tell images of many bands from those that people see, gray or RGB."""
+    """Return whether images are multispectral, neither gray nor RGB."""
     return channels not in (1, 3)
 
 
@@ -43,7 +43,7 @@ def tiff_reader() -> ModuleType:
         raise UserError(
             "images of many bands need the package tifffile: pip install -r requirements-bands.txt"
         ) from error
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters is raised, too
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it also raises what matters
     return tifffile
 
 
@@ -51,7 +51,7 @@ def decode_bands(content: bytes, bands: int) -> np.ndarray:
     """Return the first image of a TIFF file, uint16 (height, width, bands).
 
     Raises:
-        Exception: it is damaged, or none of this many bands; tifffile raises almost anything.
+        Exception: it is damaged or has another number of bands; tifffile raises almost anything.
     """
     with _first_page(BytesIO(content)) as page:
         _check(page, bands)
@@ -63,7 +63,7 @@ def decode_bands(content: bytes, bands: int) -> np.ndarray:
 
 
 def bands_size(file: BinaryIO, bands: int) -> tuple[int, int]:
-    """Return width and height of the first image of a TIFF file, of which only the header is read.
+    """Return width and height of the first image of a TIFF file, reading only its header.
 
     Raises:
         Exception: see ``decode_bands``.
@@ -80,7 +80,7 @@ def _first_page(file: BinaryIO) -> Iterator["TiffPage"]:
 
 
 def _check(page: "TiffPage", bands: int) -> None:
-    """Refuse other images, and those whose numbers take too much memory."""
+    """Refuse images of another kind, and those that take too much memory."""
     count, kind = page.samplesperpixel, page.dtype
     if count != bands or kind != np.uint16:
         raise ValueError(f"it has {count} bands of {kind}, not {bands} of uint16")
@@ -94,7 +94,7 @@ def _check(page: "TiffPage", bands: int) -> None:
 
 
 def _check_segments(page: "TiffPage", size: int) -> None:
-    """Refuse parts of an image that are not in the file, which tifffile takes for zeros."""
+    """Refuse images with parts missing in the file, which tifffile would read as zeros."""
     parts = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     whole = len(parts) == math.prod(page.chunked)
     if not whole or any(count < 1 or start + count > size for start, count in parts):

@@ -1,4 +1,4 @@
-"""The choice between loops over pixels that Numba compiles and the same in Pillow."""
+"""Choose between loops over pixels compiled by Numba, and their equivalents in Pillow."""
 
 import importlib
 import logging
@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 def compiled_or(
     pillow: ModuleType, name: str, pixels: Callable[[ModuleType], np.ndarray], what: str
 ) -> ModuleType:
-    """Return the module of compiled loops, or Pillow's where Numba does not work.
+    """Return the module of compiled loops, or Pillow's if Numba does not work.
 
     Args:
         pillow: module with the same functions.
-        name: of the compiled one, which is imported here.
+        name: name of the compiled module, which is imported here.
         pixels: computes the pixels by which both are compared.
-        what: is slow without Numba, for the warning.
+        what: what is slow without Numba, for the warning.
     """
     try:
         loops = importlib.import_module(name)

@@ -32,12 +32,12 @@ class RawImageDataset(RawDataset):
 class ImageDataset(Dataset):
     """A data set for image classification.
 
-    Samples are (height, width, channels), uint8 or, of many bands, uint16.
+    Samples are (height, width, channels), uint8 or, if they are multispectral, uint16.
     """
 
     channels: int  # 3 for RGB, 1 for gray; others are bands
     preprocessing: Preprocessing  # sizes and augmentation
-    # mean and standard deviation, or None as long as they are not measured
+    # mean and standard deviation, or None if not yet measured
     normalization: Normalization | None = None
 
     @property
@@ -88,9 +88,9 @@ def image_dataset(
     target_size: int | tuple[int, int] | None,
     crop_size: int | None,
 ) -> ImageDataset:
-    """Return the data set of what a reader found, with the wanted sizes and normalization.
+    """Return the data set of images that a reader found, with the requested preprocessing.
 
-    ``parsed`` is the name in parts; sizes are those of ``get_dataset``.
+    ``parsed`` are the parts of the name; for the sizes, see ``get_dataset``.
 
     Raises:
         UsageError: a size or a suffix does not fit the images.
@@ -130,7 +130,7 @@ def _sizes(parsed: DatasetName, default: Preprocessing, target_size, crop_size) 
 
 
 def published_input(name: str) -> PublishedInput | None:
-    """Return sizes and normalization by the name alone; None if they depend on the images.
+    """Return sizes and normalization given only the name; None if they depend on the images.
 
     Raises:
         UsageError: the name does not exist.

@@ -1,4 +1,4 @@
-"""Image files as arrays of what a person would see."""
+"""Read image files as arrays of what a viewer would see."""
 
 import contextlib
 import ctypes
@@ -21,27 +21,27 @@ IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .pnm .jp2 .j2k "
     ".avif".split()
 )
-MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # about 89 million; beyond, a file is taken for an attack
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS  # about 89 million; larger files are considered attacks
 MAX_SIDE = 2**16  # pixels, more than JPEG has
 
 # Pillow reads some forty formats, one of them by running another program.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 # Pillow takes up to 32 bytes for each pixel of WebP.
 _MOST_PIXELS = {"WEBP": 2**25}
-_LARGE_FILE = 2**25  # bytes of a file that is read by way of trial first
+_LARGE_FILE = 2**25  # bytes; larger files are rehearsed
 _EXIF, _MOST_EXIF = b"Exif\0\0", 100  # parts of metadata, which Pillow joins in quadratic time
 _LARGEST = 2**30  # bytes; the largest image has 0.7 GB in four channels of 16 bits
 _MAX_SCANS = 16 * MAX_PIXELS  # pixels of a JPEG file times the number of passes over them
 _SLOW = ("bmp_rle", "ppm_plain")  # decoders that Pillow has in Python
 _MAX_SLOW = 4_000_000  # pixels that they may read
-_LARGE = 2**24  # pixels of an image that is decoded while no other large one is
+_LARGE = 2**24  # pixels; larger images are decoded one at a time
 _LARGE_IMAGE = threading.Lock()
 _STRIP = 2**22  # pixels that are blended with white at a time
 
 _ORIENTATION = 0x0112  # EXIF tag
 _TILE_SIZES = 322, 323  # TIFF tags
 _BITS, _ZERO_IS = 258, 262  # likewise
-_SCAN = b"\xff\xda"  # what a pass over the pixels of a JPEG file begins with
+_SCAN = b"\xff\xda"  # start of a scan (pass over the pixels) in a JPEG file
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -53,18 +53,18 @@ _UPRIGHT = {
 }
 _WITH_ALPHA = frozenset(("RGBA", "LA", "PA", "RGBa", "La"))
 _MAYBE_TRANSPARENT = frozenset(("1", "L", "P", "RGB"))  # by a transparent color
-# By mode of the file and channels wanted: what simplejpeg calls the colors.
+# simplejpeg's name of the color space, by mode of the file and requested number of channels.
 _COLORS = {("RGB", 3): "RGB", ("L", 3): "RGB", ("L", 1): "GRAY"}
 _SIXTEEN_BIT = frozenset(("I", "I;16", "I;16L", "I;16B", "I;16N"))
 _EIGHT_BIT = np.round(np.arange(2**16) / 257).astype(np.uint8)
 _WHITE = 2**16 - 1
 
-# Pillow's warnings about odd metadata concern nobody; the one about gigantic images is an error.
+# Ignore Pillow's warnings about odd metadata; make the one about gigantic images an error.
 _FILTERS = (("ignore", UserWarning, r"PIL\."), ("error", Image.DecompressionBombWarning, ""))
 
 
-# libtiff writes its errors to standard error, beside those that Pillow makes of them. Where Pillow
-# brings no libtiff that can be reached, they stay.
+# libtiff prints its errors to standard error, although Pillow raises them, too. They remain if
+# Pillow's libtiff cannot be accessed.
 with contextlib.suppress(OSError, AttributeError):
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
 
@@ -76,7 +76,7 @@ class FileImages(Sequence):
         self.paths = tuple(paths)
         self.channels = channels
         if has_bands(channels):
-            tiff_reader()  # tells now if it is missing
+            tiff_reader()  # report now if it is missing
 
     @property
     def bytes_per_pixel(self) -> int:
@@ -93,8 +93,8 @@ class EncodedImages(Sequence):
     """Encoded image files in memory, decoded on access like those of ``FileImages``.
 
     Args:
-        contents: the files.
-        names: what messages call them.
+        contents: content of each file.
+        names: name of each file in messages.
         channels: 3 for RGB, 1 for gray, or the number of bands.
     """
 
@@ -117,18 +117,18 @@ class EncodedImages(Sequence):
 def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
     """Read an image file.
 
-    Whatever the file's color mode, the result shows what a viewer would: turned upright by its
-    EXIF orientation, transparent parts on white, the first frame of an animation.
+    Whatever the file's color mode, the result is what a viewer would show: rotated by the EXIF
+    orientation, transparent parts on white, the first frame of an animation.
 
     Args:
-        path: JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, JPEG 2000 or AVIF, whatever its name ends in.
-        channels: 3 for RGB, 1 for gray, or the number of bands, which only TIFF has.
+        path: JPEG, PNG, BMP, GIF, TIFF, WebP, PPM, JPEG 2000 or AVIF file with any suffix.
+        channels: 3 for RGB, 1 for gray, or the number of bands, which must be in a TIFF file.
 
     Returns:
-        uint8 (height, width, channels), values 0 to 255; of bands uint16, as they are.
+        uint8 (height, width, channels), values 0 to 255; bands are uint16 and unchanged.
 
     Raises:
-        UserError: the file is missing, damaged, truncated, no image, or too large.
+        UserError: the file is missing, damaged, truncated, not an image, or too large.
     """
     with _explained(path):
         content = read_bytes(path, _LARGEST)
@@ -139,7 +139,7 @@ def load_image(path: str | Path, channels: int = 3) -> np.ndarray:
 
 @contextlib.contextmanager
 def _explained(name: str | Path) -> Iterator[None]:
-    """Raise UserError for whatever goes wrong with an image."""
+    """Turn all errors in reading an image into UserErrors."""
     try:
         yield
     except UnidentifiedImageError as error:
@@ -150,7 +150,7 @@ def _explained(name: str | Path) -> Iterator[None]:
         raise UserError(f"cannot read {name}: more than {MAX_PIXELS:,} pixels") from error
     except FileNotFoundError as error:
         raise UserError(f"cannot read {name}: there is no such file") from error
-    except Exception as error:  # each of Pillow's decoders has its own way of failing
+    except Exception as error:  # Pillow's decoders raise almost anything
         if isinstance(error, OSError) and error.strerror:
             raise UserError(f"cannot read {name}: {error.strerror}") from error
         raise UserError(f"cannot read {name}: {one_line(error)}") from error
@@ -166,17 +166,17 @@ def _decoded(content: bytes, channels: int) -> np.ndarray:
         _check_size(image)
         _check_levels(image)
         _check_work(image, content)
-        # Many threads read images; of the largest, each takes more than a gigabyte.
+        # Many threads read images; each of the largest takes more than a gigabyte.
         with _LARGE_IMAGE if image.width * image.height > _LARGE else contextlib.nullcontext():
             pixels = _plain_jpeg(content, image, channels)
             return _any_image(image, channels) if pixels is None else pixels
 
 
 def image_size(path: str | Path, channels: int = 3) -> tuple[int, int]:
-    """Return width and height of an image file, of which only the beginning is read.
+    """Return width and height of an image file, reading only its beginning.
 
     Raises:
-        Exception: it is no image, or is damaged; Pillow raises almost anything.
+        Exception: it is not an image, or is damaged; Pillow raises almost anything.
     """
     if has_bands(channels):
         with open_regular(path) as file:
@@ -196,7 +196,7 @@ def _check_size(image: Image.Image) -> None:
 
 
 def _check_levels(image: Image.Image) -> None:
-    """Refuse pixels of which nobody knows what is black and what white."""
+    """Refuse pixels whose values for black and white are unknown."""
     if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
         kind = "floating-point" if image.mode == "F" else "signed or 32-bit"
         raise ValueError(f"its pixels are {kind} numbers; convert it to 8 or 16 bits")
@@ -218,8 +218,8 @@ def _check_work(image: Image.Image, content: bytes) -> None:
 def _plain_jpeg(content: bytes, header: Image.Image, channels: int) -> np.ndarray | None:
     """Decode a JPEG file to Pillow's pixels in half the time, as Pillow copies them more often.
 
-    None for images that are not stored upright, whose colors have to be converted, or that are not
-    quite as they should be: Pillow knows which of these can be shown.
+    Returns None for images that are not stored upright, need a color conversion, or are slightly
+    damaged: Pillow knows which of these can be shown.
     """
     colors = _COLORS.get((header.mode, channels))
     if header.format != "JPEG" or _orientation(header) in _UPRIGHT or colors is None:
@@ -243,8 +243,8 @@ def _any_image(image: Image.Image, channels: int) -> np.ndarray:
 def _set_warning_filters() -> None:
     """Set the filters of Pillow's warnings for the whole process.
 
-    ``warnings.catch_warnings`` would not do: it is not safe with several threads. The filters are
-    looked for at each image because others (e.g. test runners) restore the list as it was.
+    ``warnings.catch_warnings`` is not thread-safe. The filters are checked for each image because
+    others (e.g. test runners) restore the previous list.
     """
     for action, category, module in _FILTERS:
         pattern = re.compile(module) if module else None
@@ -253,7 +253,7 @@ def _set_warning_filters() -> None:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Convert to RGB as a viewer does, not yet turned upright."""
+    """Convert to RGB as a viewer does, ignoring the orientation."""
     if image.mode in _SIXTEEN_BIT:
         return Image.fromarray(_EIGHT_BIT[_sixteen_bits(image)]).convert("RGB")
     transparent = image.mode in _MAYBE_TRANSPARENT and "transparency" in image.info
@@ -265,7 +265,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 def _sixteen_bits(image: Image.Image) -> np.ndarray:
     """Return gray levels between 0 and ``_WHITE``.
 
-    Pillow leaves 12 bits as they are, and white as zero where a TIFF file has it so.
+    Pillow does not scale 12-bit values, and does not invert TIFF files in which white is zero.
     """
     values = np.clip(np.asarray(image), 0, _WHITE)
     if image.format != "TIFF":
@@ -276,7 +276,7 @@ def _sixteen_bits(image: Image.Image) -> np.ndarray:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """Blend the image with white, in strips: all at once takes gigabytes."""
+    """Blend the image with white, in strips: the entire image may take gigabytes."""
     shown = Image.new("RGB", image.size)
     rows = max(1, _STRIP // image.width)
     for top in range(0, image.height, rows):
@@ -290,5 +290,5 @@ def _on_white(image: Image.Image) -> Image.Image:
 def _orientation(image: Image.Image) -> int | None:
     try:
         return image.getexif().get(_ORIENTATION)
-    except Exception:  # broken metadata must not cost us a good image
+    except Exception:  # damaged metadata must not exclude a good image
         return None

@@ -13,21 +13,20 @@ from utils import UsageError, UserError
 class Found:
     """Image files."""
 
-    files: list[Path] = field(default_factory=list)  # images, in the order asked for
-    skipped: list[Path] = field(default_factory=list)  # hidden or no images, in folders
+    files: list[Path] = field(default_factory=list)  # images, in the order of the arguments
+    skipped: list[Path] = field(default_factory=list)  # hidden and other files in folders
     unreadable: list[UserError] = field(default_factory=list)  # folders that cannot be listed
 
 
 def find_images(paths: Sequence[Path]) -> Found:
-    """Find image files by name, and those in folders and their subfolders.
+    """Find image files given by name, and those in folders and their subfolders.
 
-    A file given by name is taken whatever it is called. In folders, files count as images by their
-    suffix; of each folder the files come first, then the folders in it, both by name. Links to
+    A file given by name may have any suffix. In folders, the suffix decides whether a file is an
+    image; the files of each folder come first, then its subfolders, both sorted by name. Links to
     folders are followed, but no folder is listed twice below one path.
 
     Raises:
-        UsageError: a path does not exist, cannot be reached or is a device, or there is no image
-            at all.
+        UsageError: a path does not exist, cannot be reached or is a device, or there are no images.
     """
     found = Found()
     for path in paths:
@@ -62,10 +61,10 @@ def _refusal(path: Path) -> UsageError:
 def images_below(top: Path) -> tuple[list[str], list[str], list[UserError]]:
     """Find the image files in a folder and its subfolders, see ``find_images``.
 
-    Millions of files are no rarity, so they are text here, which is many times faster than paths.
+    There may be millions of files, so they are strings here, which are much faster than paths.
 
     Returns:
-        Images, then other files, both by their paths below ``top``; errors of unreadable folders.
+        Paths of images and of other files, relative to ``top``; errors of unreadable folders.
     """
     images, others, unreadable = [], [], []
 
@@ -78,7 +77,7 @@ def images_below(top: Path) -> tuple[list[str], list[str], list[UserError]]:
             return False
         try:
             identity = _identity(folder)
-        except OSError as error:  # the folder that it is in may be listed but not entered
+        except OSError as error:  # its parent may be readable but not searchable
             complain(error)
             return False
         new = identity not in listed
@@ -87,7 +86,7 @@ def images_below(top: Path) -> tuple[list[str], list[str], list[UserError]]:
 
     listed = {_identity(top)}
     for folder, folders, files in os.walk(top, onerror=complain, followlinks=True):
-        # In place: this decides where os.walk goes, and in which order.
+        # In place, which determines where os.walk goes, and in which order.
         folders[:] = [name for name in sorted(folders) if is_new(Path(folder, name))]
         below = "" if folder == str(top) else f"{Path(folder).relative_to(top).as_posix()}/"
         for name in sorted(files):
@@ -102,6 +101,6 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _is_image(name: str, path: str) -> bool:
-    """Tell by the name; a broken link is an image that is missing, a pipe or device is none."""
+    """Decide by the name; a broken link is a missing image, and pipes and devices are no images."""
     named_so = os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith(".")
     return named_so and (os.path.isfile(path) or not os.path.exists(path))

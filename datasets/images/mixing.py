@@ -1,4 +1,4 @@
-"""Batches in which each image is mixed with another one: CutMix and MixUp."""
+"""Mix each image of a batch with another one: CutMix and MixUp."""
 
 import math
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ _STEPS = 256  # MixUp's shares are multiples of 1/256, see ``pillow_operations.m
 
 @dataclass(frozen=True)
 class CutMix(Mixing):
-    """A rectangle of each image shows another one (Yun et al., https://arxiv.org/abs/1905.04899).
+    """Replace a rectangle of each image by the same one of another image.
 
-    Its relative area is drawn from Beta(alpha, alpha), its center uniformly, before it is cut at
-    the borders of the image; the share is what is left of the area.
+    As in Yun et al., https://arxiv.org/abs/1905.04899, its relative area is drawn from Beta(alpha,
+    alpha) and its center uniformly. Then it is cut at the borders of the image; the share is the
+    remaining relative area.
     """
 
     alpha: float
@@ -36,9 +37,9 @@ class CutMix(Mixing):
 
 
 def draw_box(height: int, width: int, kept: float, rng: np.random.Generator) -> tuple[slice, slice]:
-    """Draw rows and columns of a rectangle with the shape of the image.
+    """Draw rows and columns of a rectangle with the aspect ratio of the image.
 
-    It covers 1 - ``kept`` of the image unless the border cuts it.
+    It covers 1 - ``kept`` of the image unless the borders cut it.
     """
     ratio = math.sqrt(1 - kept)
 
@@ -51,10 +52,10 @@ def draw_box(height: int, width: int, kept: float, rng: np.random.Generator) -> 
 
 @dataclass(frozen=True)
 class MixUp(Mixing):
-    """Images are weighted sums with others (Zhang et al., https://arxiv.org/abs/1710.09412).
+    """Blend each image with another one.
 
-    The weight is drawn from Beta(alpha, alpha), and rounded so that uint8 images are summed in
-    whole numbers. Sums of others are float32.
+    As in Zhang et al., https://arxiv.org/abs/1710.09412, the weight is drawn from Beta(alpha,
+    alpha); it is rounded so that uint8 images are blended in integers. Other types give float32.
     """
 
     alpha: float

@@ -29,7 +29,7 @@ class Normalization:
     bgr: bool = False  # whether the network reverses the channels after this
 
 
-# Values of the published implementation, by the suffix that asks for them.
+# Values of the published implementation, by the suffix that selects them.
 BY_SUFFIX = {
     "ilsvrcmean": Normalization(
         (122.65435242, 116.6545058, 103.99789959), (71.40583196, 69.56888997, 73.0440314)
@@ -41,17 +41,17 @@ BY_SUFFIX = {
 def measure(
     images: Sequence, positions: np.ndarray, channels: int, threads: int | None = None
 ) -> Normalization:
-    """Return mean and standard deviation of images that count alike, whatever their size.
+    """Return mean and standard deviation of images, which have equal weight whatever their size.
 
-    As in the published code, the mean is that of the images' means; the variance is the sum of the
-    images' mean squared deviations from it, divided by their number, or by one less for images in
-    files. Neither depends on threads. A constant channel gets the standard deviation 1.
+    As in the published code, the mean is that of the images' means. The variance is the sum of the
+    images' mean squared deviations from it, divided by the number of images or, for image files, by
+    one less. Neither depends on threads. A constant channel gets the standard deviation 1.
 
     Args:
         images: ``images[i]`` is uint8 or uint16 (height, width, channels); sizes may differ.
-        positions: int (n,), which of them are measured.
+        positions: int (n,), positions of the images to measure.
         channels: number of channels.
-        threads: how many read images at a time; None: one per processor.
+        threads: number of threads that read images; None: one per processor.
     """
     chunks = [positions[i : i + _CHUNK] for i in range(0, len(positions), _CHUNK)]
     means, variances = (np.empty((len(positions), channels)) for _ in range(2))
@@ -71,12 +71,12 @@ def measure(
     squares = (variances + (means - mean) ** 2).sum(axis=0)
     in_memory = isinstance(images, np.ndarray)
     std = np.sqrt(squares / (len(means) if in_memory else max(1, len(means) - 1)))
-    std[std == 0] = 1  # nothing to scale, and nothing may be divided by zero
+    std[std == 0] = 1  # avoids a division by zero
     return Normalization(tuple(mean.tolist()), tuple(std.tolist()))
 
 
 def _moments(images: Sequence, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance of these images one by one, both (images, channels)."""
+    """Return mean and variance of each of these images, both (images, channels)."""
     if isinstance(images, np.ndarray):
         return _moments_of_numbers(images[positions])
     counts = np.stack([_histogram(images[i]) for i in positions.tolist()])
@@ -87,7 +87,7 @@ def _moments(images: Sequence, positions: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _moments_of_bands(images: Sequence, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Do the same for 16-bit numbers, which have too many levels to count."""
+    """Do the same for 16-bit numbers, which have too many levels for a histogram."""
     each = [_moments_of_numbers(images[i][np.newaxis]) for i in positions.tolist()]
     means, variances = zip(*each, strict=True)
     return np.concatenate(means), np.concatenate(variances)
@@ -100,7 +100,7 @@ def _moments_of_numbers(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _histogram(image: np.ndarray) -> np.ndarray:
-    """Count levels, (channels, levels), by Pillow: it releases the GIL and is fast."""
+    """Count levels, (channels, levels), with Pillow, which is fast and releases the GIL."""
     gray = image.shape[-1] == 1
     counts = Image.fromarray(image[..., 0] if gray else image).histogram()
     return np.reshape(counts, (image.shape[-1], _LEVELS))

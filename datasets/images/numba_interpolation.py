@@ -1,13 +1,12 @@
-"""Loops over pixels, compiled: Pillow's bilinear and bicubic affine transforms, with the same bits.
+"""Compiled loops over pixels: Pillow's bilinear and bicubic affine transforms, bit-identical.
 
 Importing this module imports Numba and compiles the loops, or loads them from Numba's cache: only
 ``operations`` does, when an image has to be interpolated.
 
-Numbers are those of Pillow's ``libImaging/Geometry.c``, in double precision and in its order. Where
-a transform moves pixels along one axis only, all fractions along the other are 0, and nothing is
-interpolated there. Copies of the outermost pixels surround the image, so that no pixel has to be
-asked whether its neighbors exist. For vector instructions, loops go over the bytes of a line, see
-``numba_resizing``.
+Arithmetic follows Pillow's ``libImaging/Geometry.c``: double precision, in the same order. If a
+transform moves pixels along one axis only, all fractions along the other are 0, and nothing is
+interpolated there. The image is surrounded by copies of its outermost pixels, so that neighbors
+always exist. For vector instructions, loops run over the bytes of a line, see ``numba_resizing``.
 """
 
 import math
@@ -31,7 +30,7 @@ def transform(
     fill: tuple[int, ...],
     resampling: Resampling,
 ) -> None:
-    """Resample the image at other places, see ``pillow_operations.transform``."""
+    """Resample the image at other positions, see ``pillow_operations.transform``."""
     fill = np.tile(np.array(fill, np.uint8), image.shape[1])
     _transform(lines_of(image), image.shape[2], *matrix, _TAPS[resampling], fill)
 
@@ -59,7 +58,7 @@ def _place(u, a, b, c):
 
 @inner
 def _shown(first, end, a, b, c, side):
-    """Narrow a range of x to those whose place is within the side: they are neighbors."""
+    """Narrow a range of x to those whose positions are inside the image, which are contiguous."""
     while first < end and not 0.0 <= _place(first + 0.5, a, b, c) < side:
         first += 1
     while first < end and not 0.0 <= _place(end - 0.5, a, b, c) < side:
@@ -69,7 +68,7 @@ def _shown(first, end, a, b, c, side):
 
 @inner
 def _offsets(first, a, b, c, d, e, f, start, stride, channels, out):
-    """Compute where the first taps are; return whether they are neighbors, too."""
+    """Compute the offsets of the first taps; return whether these are contiguous."""
     for x in range(uintp(len(out))):
         column = int32(math.floor(_place(first + x + 0.5, a, b, c) - 0.5))
         out[x] = start + column * channels
@@ -87,7 +86,7 @@ def _offsets(first, a, b, c, d, e, f, start, stride, channels, out):
 
 @inner
 def _fractions(centers, a, b, c, out):
-    """Compute how far the place of each byte is from the pixel before it."""
+    """Compute the distance of each byte's position from the pixel before it."""
     for j in range(uintp(len(centers))):
         place = _place(centers[j], a, b, c) - 0.5
         out[j] = place - math.floor(place)
@@ -95,7 +94,7 @@ def _fractions(centers, a, b, c, out):
 
 @inner
 def _taps(flat, offsets, straight, step, channels, gathered):
-    """Return the gray levels at the offsets, and one, two and three steps further."""
+    """Return the values at the offsets, and one, two and three steps further."""
     if straight:
         flat = flat[offsets[0] :]
         return flat, flat[step:], flat[2 * step :], flat[3 * step :]
@@ -120,7 +119,7 @@ def _cubic(v1, v2, v3, v4, t):
 
 @inner
 def _gray(value):
-    """Cut off to a gray level."""
+    """Truncate to 0 … 255."""
     return uint8(min(max(int32(value), int32(0)), int32(255)))
 
 
@@ -137,7 +136,7 @@ def _to_values(a, b, c, d, count, fractions, out):
 
 @inner
 def _to_levels(a, b, c, d, count, fractions, out):
-    """Interpolate between 2 or 4 lines, to gray levels."""
+    """Interpolate between 2 or 4 lines, truncated to 0 … 255."""
     if count == 2:
         for j in range(uintp(len(out))):
             out[j] = _gray(_linear(a[j], b[j], fractions[j]))
@@ -148,7 +147,7 @@ def _to_levels(a, b, c, d, count, fractions, out):
 
 @inner
 def _to_both_sides(flat, offsets, straight, stride, channels, buffers, right, below, out):
-    """Interpolate across each of 2 or 4 lines, then between these."""
+    """Interpolate along each of 2 or 4 lines, then between these."""
     gathered, values = buffers
     count, size = len(values), uintp(len(out))
     for k in range(count):
@@ -164,7 +163,7 @@ def _transform_loop(lines, channels, a, b, c, d, e, f, count, fill):
     if not across and not down:
         return
     flat, stride = _surrounded(lines, channels)
-    before = count // 2 - 1  # taps that come before a place
+    before = count // 2 - 1  # taps before a position
     start = (_AROUND - before * down) * stride + (_AROUND - before * across) * channels
     centers = np.array([j // channels + 0.5 for j in range(size)])
     all_offsets = np.empty(size // channels, np.uintp)

@@ -1,11 +1,11 @@
-"""Loops over pixels, compiled: the operations of ``pillow_operations``, with the same results.
+"""Compiled loops over pixels: the operations of ``pillow_operations``, with the same results.
 
 Importing this module imports Numba and compiles the loops, or loads them from Numba's cache: only
 ``operations`` does, when an image has to be changed.
 
-Pixels are computed as in Pillow's C: blends in single precision, cut off to whole gray levels;
-nearest pixels by coordinates in multiples of 2**-16. Numba computes whole numbers in 64 bits, for
-which vector instructions are few and slow: sums are made int32 before they are used.
+Pixels are computed as in Pillow's C code: blends in single precision, truncated to integers;
+nearest pixels by coordinates in multiples of 2**-16. Numba computes integers in 64 bits, for which
+vector instructions are few and slow: sums are converted to int32 before they are used.
 """
 
 import math
@@ -30,37 +30,37 @@ _FIXED = 65536  # of fixed-point coordinates
 
 
 def lookup(image: np.ndarray, tables: np.ndarray) -> None:
-    """Replace each gray level by that of its channel's table, uint8 (channels, 256)."""
+    """Replace each value by its entry in the channel's table, uint8 (channels, 256)."""
     _lookup(lines_of(image), image.shape[2], tables)
 
 
 def histogram(image: np.ndarray) -> np.ndarray:
-    """Return how many pixels have each gray level, int64 (channels, 256)."""
+    """Count the pixels with each value, int64 (channels, 256)."""
     counts = np.zeros((image.shape[2], 256), np.int64)
     _histogram(lines_of(image), image.shape[2], counts)
     return counts
 
 
 def gray_mean(image: np.ndarray) -> float:
-    """Return the mean of the image in gray."""
+    """Return the mean gray level of the image."""
     if image.shape[2] == 1:
         return float(image.mean())
     return _gray_total(lines_of(image)) / (image.shape[0] * image.shape[1])
 
 
 def blend(image: np.ndarray, level: int, factor: float) -> None:
-    """Blend a gray level with the image: 0 gives that level, 1 changes nothing."""
+    """Blend a gray level with the image: factor 0 gives that level, 1 changes nothing."""
     _blend_level(lines_of(image), level, factor)
 
 
 def color(image: np.ndarray, factor: float) -> None:
-    """Blend the gray image with the RGB image: 0 gives gray, 1 changes nothing."""
+    """Blend the gray image with the RGB image: factor 0 gives gray, 1 changes nothing."""
     if image.shape[2] == 3:
         _color(lines_of(image), factor)
 
 
 def sharpen(image: np.ndarray, factor: float) -> None:
-    """Blend the smoothed image with the image: 0 smooths, 1 changes nothing."""
+    """Blend the smoothed image with the image: factor 0 smooths, 1 changes nothing."""
     _sharpen(lines_of(image).copy(), image.shape[2], factor, lines_of(image))
 
 
@@ -70,7 +70,7 @@ def mix(image: np.ndarray, other: np.ndarray, weight: int, out: np.ndarray) -> N
 
 
 def affine(image: np.ndarray, matrix: tuple[float, ...], fill: tuple[int, ...]) -> None:
-    """Let each pixel show another one, see ``pillow_operations.transform``."""
+    """Apply an affine transform with nearest pixels, see ``pillow_operations.affine``."""
     a, b, c, d, e, f = matrix
     centered = (a, b, c + a * 0.5 + b * 0.5, d, e, f + d * 0.5 + e * 0.5)
     fixed = [math.floor(value * _FIXED + 0.5) for value in centered]
@@ -80,7 +80,7 @@ def affine(image: np.ndarray, matrix: tuple[float, ...], fill: tuple[int, ...]) 
 
 @inner
 def _blend(base, value, factor):
-    """Return base + factor * (value - base), within 0 to 255 and cut off."""
+    """Return base + factor * (value - base), clipped to 0 … 255 and truncated."""
     mixed = float32(base) + factor * float32(int32(value - base))
     return uint8(min(max(mixed, float32(0)), float32(255)))
 
@@ -109,9 +109,9 @@ def _blend_loop(lines, level, factor):
 
 @inner
 def _gray_levels(line, out):
-    """Compute the gray level of each pixel at its first byte; others are arbitrary.
+    """Compute the gray level of each pixel at its first byte; the other bytes are arbitrary.
 
-    Of all bytes, since LLVM turns that into vector instructions.
+    They are computed, too, since LLVM can turn that into vector instructions.
     """
     for j in range(uintp(len(line)) - _TWO):
         red, green, blue = line[j], line[j + _ONE], line[j + _TWO]
@@ -133,7 +133,7 @@ def _gray_total_loop(lines):
 def _color_loop(lines, factor):
     size = uintp(lines.shape[1])
     levels = np.zeros(size + _TWO, np.uint8)  # of a pixel at its third byte
-    masks = np.zeros((3, size), np.uint8)  # which byte of its pixel each byte is
+    masks = np.zeros((3, size), np.uint8)  # mask of the first, second and third bytes of pixels
     for j in range(size):
         masks[j % _THREE, j] = 255
     for line in lines:
@@ -169,7 +169,7 @@ def _mix_loop(lines, others, weight, out):
 
 @inner
 def _inside(u, a, side, count):
-    """Return the range of x within ``count`` where u + a x is within the side, in fixed point."""
+    """Return the range of x below ``count`` where u + a x is inside the image, in fixed point."""
     last = side * _FIXED - 1
     if a > 0:
         first, end = -(u // a), (last - u) // a + 1
@@ -183,7 +183,7 @@ def _inside(u, a, side, count):
 @inner
 def _copy_pixels(lines, u, v, a, d, target, step):
     """Copy the pixels from column u and row v on, in steps of a and d."""
-    if a == _FIXED and d == 0:  # they are neighbors
+    if a == _FIXED and d == 0:  # they are contiguous
         copy(lines[uintp(v >> 16), uintp(u >> 16) * step :][: len(target)], target)
     elif step == _THREE:
         for j in range(uintp(0), uintp(len(target)), _THREE):

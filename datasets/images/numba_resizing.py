@@ -1,13 +1,13 @@
-"""Loops over pixels, compiled: Pillow's bilinear resizing of a region, and mirroring.
+"""Compiled loops over pixels: Pillow's bilinear resizing of a region, and mirroring.
 
 Importing this module imports Numba and compiles the loops, or loads them from Numba's cache, which
 takes a second: only ``resizing`` does, when an image has to be resized or mirrored.
 
-Resizing computes as Pillow's ``libImaging/Resample.c`` does: weights in double precision, rounded
-to whole multiples of 2**-22, sums in 32-bit integers, and gray levels rounded after the horizontal
-step, which comes first. LLVM turns the innermost loops into vector instructions; for that, indices
-are unsigned (or Numba would ask whether they are negative) and pixels are spread out first, so
-that each byte of the result has its summands at its own place.
+Arithmetic follows Pillow's ``libImaging/Resample.c``: weights in double precision, rounded to
+multiples of 2**-22, sums in 32-bit integers, and values rounded after the horizontal step, which
+comes first. LLVM turns the innermost loops into vector instructions. For that, indices are unsigned
+(or Numba would check whether they are negative) and pixels are spread out first, so that the
+summands of each output byte are at the same index as the byte itself.
 """
 
 import math
@@ -27,13 +27,13 @@ _HALF = int32(1 << (_BITS - 1))
 _SLACK = 8  # bytes beyond the end of a row that may be read or written
 _ONE, _TWO, _THREE = uintp(1), uintp(2), uintp(3)
 
-# What the loops accept; fixed, so that they are compiled here and never again.
+# Types that the loops accept; fixed, so that they are compiled here and never again.
 READ_ONLY = types.Array(uint8, 2, "C", readonly=True)
 WRITABLE = types.Array(uint8, 2, "C")
 _RESAMPLE = types.void(READ_ONLY, *[intp] * 7, types.boolean, WRITABLE)
 _MIRROR = types.void(READ_ONLY, intp, intp, intp, WRITABLE)
 
-# For what is called by the loops only, which makes compiling it a little faster.
+# For functions that only loops call; this makes compilation a little faster.
 inner = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
@@ -47,7 +47,7 @@ def resize_region(
     """Write a region of the resized image to ``out``, see ``resizing.resize_region``.
 
     Raises:
-        ValueError: the region is not within the image, or ``out`` has another shape.
+        ValueError: the region is not inside the image, or ``out`` has another shape.
     """
     top, left, _, _ = region
     channels = image.shape[2]
@@ -77,15 +77,15 @@ def _check(shape: tuple[int, ...], region: tuple[int, int, int, int], out: np.nd
 
 
 def lines_of(image: np.ndarray) -> np.ndarray:
-    """View the rows as bytes; copied only if they are not contiguous."""
+    """Return the rows as bytes: a view, or a copy if the image is not contiguous."""
     return np.ascontiguousarray(image).reshape(len(image), -1)
 
 
 @inner
 def _weights(old, new, start, count):
-    """Return first pixel, int64 (count,), and weights of the result's pixels from ``start`` on.
+    """Return first tap, int64 (count,), and weights of the output pixels from ``start`` on.
 
-    The weights are int32 (count, taps), taps being even.
+    The weights are int32 (count, taps); the number of taps is even.
     """
     scale = old / new
     stretch = max(scale, 1.0)
@@ -133,7 +133,7 @@ def _mix(a, b, v, w):
 
 @inner
 def _gray(total):
-    """Round a sum to a gray level. None exceeds 255: weights sum to 1 and a bit, at any size."""
+    """Round a sum to 0 … 255, which none exceeds: the sum of weights is barely more than 1."""
     return uint8(int32(total + _HALF) >> _SHIFT)
 
 
@@ -145,7 +145,7 @@ def copy(source, target):
 
 @inner
 def gather(line, offsets, channels, out):
-    """Gather the pixels at the given offsets; what follows the last one is arbitrary."""
+    """Gather the pixels at the given offsets; bytes after the last one are arbitrary."""
     j = uintp(0)
     for x in range(uintp(len(offsets))):
         o = offsets[x]
@@ -174,7 +174,7 @@ def _horizontal(line, offsets, channels, weights, spread, sums, out):
 
 @inner
 def _vertical(ring, first, weights, sums, out):
-    """Combine lines ``first``, ``first + 1``, … of the ring into one line of the result."""
+    """Combine lines ``first``, ``first + 1``, … of the ring buffer into one output line."""
     taps, size = len(weights), len(out)
     for k in range(0, taps, 2):
         a, b = ring[(first + k) % len(ring)], ring[(first + k + 1) % len(ring)]
@@ -192,7 +192,7 @@ def _vertical(ring, first, weights, sums, out):
 def _resample_region(
     lines, channels, height, width, new_height, new_width, top, left, mirrored, out
 ):
-    """Resample with no more horizontally resized lines in memory than one output line needs."""
+    """Resample, keeping only the horizontally resized lines that one output line needs."""
     rows, size = out.shape
     columns = size // channels
     first, row_weights = _weights(height, new_height, top, rows)
@@ -200,7 +200,7 @@ def _resample_region(
     if mirrored:
         places, column_weights = places[::-1], column_weights[::-1]
     offsets, byte_weights = _per_byte(places, column_weights, channels)
-    # Taps that the border cuts off have weight 0, but are read.
+    # Taps beyond the border have weight 0, but are read.
     line = np.zeros(lines.shape[1] + len(byte_weights) * channels + _SLACK, np.uint8)
     spread = np.empty((2, size + _SLACK), np.uint8)
     sums = np.empty(size, np.int32)
@@ -229,7 +229,7 @@ def _mirror_region(lines, channels, top, left, out):
 
 
 def compiled(signature, function):
-    """Compile the function, cached in a file if there is a folder for it."""
+    """Compile a function; cache it in a file if there is a folder for that."""
     options = {"nogil": True, "error_model": "numpy"}
     try:
         config.CACHE_DIR = str(_own_folder())
@@ -239,9 +239,10 @@ def compiled(signature, function):
 
 
 def _own_folder() -> Path:
-    """Return the folder of Numba's cache, where nobody else may write: its files are code.
+    """Return the folder of Numba's cache, where nobody else may write, since it contains code.
 
-    Raises OSError or RuntimeError if there is no such folder.
+    Raises:
+        OSError, RuntimeError: there is no such folder.
     """
     return own_folder(Path(config.CACHE_DIR or user_cache() / "numba"))
 

@@ -1,4 +1,4 @@
-"""Operations on the colors and the geometry of an image, as Pillow has them.
+"""Operations on the colors and the geometry of an image, with the same results as Pillow's.
 
 Images are contiguous uint8 arrays (height, width, channels) with 1 or 3 channels, changed in place.
 """
@@ -19,21 +19,21 @@ _LEVELS = np.arange(256)
 _INTERPOLATED = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 
 Fill = tuple[int, ...]
-"""Gray levels of what an operation uncovers, one for each channel."""
+"""Color of uncovered pixels, one value per channel."""
 
 Way = Image.Resampling | None
-"""How pixels are interpolated; None: the nearest pixel is taken."""
+"""Interpolation; None: nearest pixel."""
 
 
 @functools.cache
 def pixel_loops() -> ModuleType:
-    """Return ``numba_operations``, or ``pillow_operations`` where Numba does not work."""
+    """Return ``numba_operations``, or ``pillow_operations`` if Numba does not work."""
     name = "datasets.images.numba_operations"
     return compiled_or(pillow_operations, name, _pixels, "Images are augmented")
 
 
 def _pixels(loops: ModuleType) -> np.ndarray:
-    """Return an image that all loops have changed."""
+    """Return an image to which all loops have been applied."""
     image = np.random.default_rng(0).integers(0, 256, (23, 37, 3), np.uint8)
     changed = image.copy()
     loops.color(changed, 1.7)
@@ -47,13 +47,13 @@ def _pixels(loops: ModuleType) -> np.ndarray:
 
 @functools.cache
 def interpolation() -> ModuleType:
-    """Return ``numba_interpolation``, or ``pillow_operations`` where Numba does not work."""
+    """Return ``numba_interpolation``, or ``pillow_operations`` if Numba does not work."""
     name = "datasets.images.numba_interpolation"
     return compiled_or(pillow_operations, name, _interpolated, "Images are interpolated")
 
 
 def _interpolated(loops: ModuleType) -> np.ndarray:
-    """Return an image that has been rotated and moved."""
+    """Return an image that has been rotated and translated."""
     image = np.random.default_rng(0).integers(0, 256, (23, 37, 3), np.uint8)
     moved = 1, 0, 4.7, 0, 1, 0
     for matrix, way in itertools.product((_rotation(23, 37, 17), moved), _INTERPOLATED):
@@ -62,7 +62,7 @@ def _interpolated(loops: ModuleType) -> np.ndarray:
 
 
 def autocontrast(image: np.ndarray) -> None:
-    """Stretch the gray levels of each channel to 0 … 255."""
+    """Stretch the values of each channel to 0 … 255."""
     tables = np.tile(_LEVELS, (image.shape[2], 1))
     for table, low, high in zip(
         tables, _extreme(np.min, image), _extreme(np.max, image), strict=True
@@ -74,13 +74,13 @@ def autocontrast(image: np.ndarray) -> None:
 
 
 def _extreme(function: Callable, image: np.ndarray) -> list[int]:
-    """Return the minimum or maximum of each channel, over long lines of bytes: that is faster."""
+    """Return the minimum or maximum of each channel; first by rows of bytes, which is faster."""
     line = function(image.reshape(len(image), -1), axis=0)
     return function(line.reshape(-1, image.shape[2]), axis=0).tolist()
 
 
 def equalize(image: np.ndarray) -> None:
-    """Make the histogram of each channel as flat as it can be."""
+    """Make the histogram of each channel as uniform as possible."""
     tables = np.tile(_LEVELS, (image.shape[2], 1))
     for table, counts in zip(tables, pixel_loops().histogram(image), strict=True):
         last = counts[np.flatnonzero(counts)[-1]]
@@ -92,47 +92,47 @@ def equalize(image: np.ndarray) -> None:
 
 
 def invert(image: np.ndarray) -> None:
-    """Replace each gray level v by 255 - v."""
+    """Replace each value v by 255 - v."""
     np.subtract(255, image, out=image)
 
 
 def posterize(image: np.ndarray, bits: int) -> None:
-    """Keep the highest bits of each gray level."""
+    """Keep the highest ``bits`` bits of each value."""
     np.bitwise_and(image, 256 - (1 << (8 - bits)), out=image, casting="unsafe")
 
 
 def solarize(image: np.ndarray, threshold: int) -> None:
-    """Invert all gray levels from the threshold on."""
+    """Invert all values from the threshold on."""
     inverted = (image >= threshold).view(np.uint8)
-    np.negative(inverted, out=inverted)  # 255, or all bits
-    image ^= inverted  # which is 255 minus the level
+    np.negative(inverted, out=inverted)  # 255: all bits
+    image ^= inverted  # v xor 255 = 255 - v
 
 
 def solarize_add(image: np.ndarray, amount: int) -> None:
-    """Add to all gray levels below 128, up to 255."""
+    """Add ``amount`` to all values below 128, up to 255."""
     _lookup(image, np.where(_LEVELS < 128, (_LEVELS + amount).clip(max=255), _LEVELS))
 
 
 def color(image: np.ndarray, factor: float) -> None:
-    """Blend with the gray image: 0 is gray, 1 changes nothing, more makes colors stronger."""
+    """Blend with the gray image: factor 0 is gray, 1 changes nothing, more intensifies colors."""
     if image.shape[2] == 3:
         pixel_loops().color(image, factor)
 
 
 def contrast(image: np.ndarray, factor: float) -> None:
-    """Blend with the mean gray level, rounded: 0 is gray, 1 changes nothing."""
+    """Blend with the mean gray level, rounded: factor 0 is gray, 1 changes nothing."""
     pixel_loops().blend(image, int(pixel_loops().gray_mean(image) + 0.5), factor)
 
 
 def brightness(image: np.ndarray, factor: float) -> None:
-    """Blend with black: 0 is black, 1 changes nothing."""
+    """Blend with black: factor 0 is black, 1 changes nothing."""
     pixel_loops().blend(image, 0, factor)
 
 
 def sharpness(image: np.ndarray, factor: float) -> None:
-    """Blend with the image smoothed by (1 1 1, 1 5 1, 1 1 1) / 13, but for its border.
+    """Blend with the image smoothed by (1 1 1, 1 5 1, 1 1 1) / 13, except for its border.
 
-    0 is smooth, 1 changes nothing, more makes edges sharper.
+    Factor 0 is smooth, 1 changes nothing, more sharpens edges.
     """
     pixel_loops().sharpen(image, factor)
 
@@ -143,12 +143,12 @@ def rotate(image: np.ndarray, degrees: float, fill: Fill, resampling: Way = None
 
 
 def shear_x(image: np.ndarray, shear: float, fill: Fill, resampling: Way = None) -> None:
-    """Move each row to the left by ``shear`` times its number."""
+    """Move each row to the left by ``shear`` times its index."""
     _transform(image, (1, shear, -shear / 2, 0, 1, 0), fill, resampling)
 
 
 def shear_y(image: np.ndarray, shear: float, fill: Fill, resampling: Way = None) -> None:
-    """Move each column up by ``shear`` times its number."""
+    """Move each column up by ``shear`` times its index."""
     _transform(image, (1, 0, 0, shear, 1, -shear / 2), fill, resampling)
 
 
@@ -167,13 +167,13 @@ def translate_y(
 
 
 def cutout(image: np.ndarray, half: int, row: int, column: int, fill: Fill) -> None:
-    """Fill a square of twice ``half`` pixels around (row, column), as far as it is inside."""
+    """Fill a square of 2 ``half`` pixels around (row, column), cut at the image's borders."""
     rows, columns = (slice(max(0, at - half), at + half) for at in (row, column))
     image[rows, columns] = fill
 
 
 def _lookup(image: np.ndarray, tables: np.ndarray) -> None:
-    """Replace gray levels by those of a table (256,), or of one for each channel."""
+    """Replace values by a table, (256,), or by one for each channel."""
     tables = np.broadcast_to(tables, (image.shape[2], 256))
     pixel_loops().lookup(image, np.ascontiguousarray(tables, np.uint8))
 

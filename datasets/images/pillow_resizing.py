@@ -1,4 +1,4 @@
-"""``numba_resizing`` by Pillow and NumPy: the same pixels, slowly, where Numba cannot work."""
+"""``numba_resizing`` by Pillow and NumPy, slower but with the same pixels, if Numba fails."""
 
 import numpy as np
 from PIL import Image
@@ -15,9 +15,9 @@ def resize_region(
 ) -> None:
     """Write a region of the resized image to ``out``, see ``resizing.resize_region``.
 
-    Pillow resizes horizontally, rounds to whole gray levels, then resizes vertically. These are two
-    calls here because from version 13 on, it resizes some tall images vertically first, which
-    changes a few gray levels by one.
+    Pillow resizes horizontally, rounds to integers, then resizes vertically. These are two calls
+    here because from version 13 on, it resizes some tall images vertically first, which changes a
+    few values by one.
     """
     if image.dtype != np.uint8:
         _resize_numbers(image, shape, region, mirrored, out)
@@ -39,7 +39,7 @@ def _resize_numbers(
     mirrored: bool,
     out: np.ndarray,
 ) -> None:
-    """Resize 16-bit numbers channel by channel in float32, which holds them exactly, and round."""
+    """Resize 16-bit values channel by channel in float32, which is exact for them, and round."""
     top, left, rows, columns = region
     for channel in range(image.shape[2]):
         numbers = Image.fromarray(image[:, :, channel].astype(np.float32))
@@ -52,6 +52,6 @@ def mirror_region(image: np.ndarray, region: tuple[int, int, int, int], out: np.
     """Write a region of the mirrored image to ``out``, see ``numba_resizing.mirror_region``."""
     top, left, rows, columns = region
     pixels = image[top : top + rows, left : left + columns][:, ::-1]
-    # NumPy copies three bytes at a time slowly, and one channel at a time quickly.
+    # NumPy is slow at copying three bytes at a time, but fast for a single channel.
     for channel in range(image.shape[2]):
         out[:, :, channel] = pixels[:, :, channel]

@@ -1,6 +1,6 @@
-"""Preprocessing and augmentation of images: draw the parameters, then compute only what they need.
+"""Preprocessing and augmentation of images: draw parameters, then compute only what they need.
 
-Images are arrays (height, width, channels), uint8, or uint16 of images with many bands, unless
+Images are arrays (height, width, channels), uint8 or, if they are multispectral, uint16, unless
 stated otherwise. Inputs are never changed.
 """
 
@@ -33,29 +33,29 @@ class Preprocessing:
     # each image; None: not resized
     train_size: int | tuple[int, int] | None = None
     test_size: int | None = None  # pixels of the shorter side in testing; None: not resized
-    crop_size: int | None = None  # pixels of the cropped square; None: not cropped
-    flip: float = 0.5  # probability of mirroring left and right, in training
+    crop_size: int | None = None  # height and width of the crop in pixels; None: not cropped
+    flip: float = 0.5  # probability of a horizontal flip, in training
     erasing: float = 0.0  # probability of random erasing, in training
     shift: float = 0.0  # largest shift in training, as a fraction of height and width
     zoom: tuple[float, float] | None = None  # range of the scale factors in training, or None
-    # range of the relative area of a random part in training, which is resized to the square, or
-    # to the size of an image that is not cropped; instead of resizing, shifting, zooming, cropping
+    # range of the relative area of a random region in training, which is resized to ``crop_size``
+    # or, without that, to the size of the image; replaces resizing, shifting, zooming and cropping
     crop_scale: tuple[float, float] | None = None
-    vflip: float = 0.0  # probability of mirroring top and bottom, in training
+    vflip: float = 0.0  # probability of a vertical flip, in training
     randaugment: RandAugment | None = None  # in training
     jitter: float = 0.0  # largest relative change of brightness, contrast, color, in training
-    pad: int = 0  # pixels around the image, by reflection, that are cropped from, too, in training
-    white: int = 255  # the largest number that random erasing draws
+    pad: int = 0  # pixels to pad on every side, by reflection, before cropping in training
+    white: int = 255  # the largest value that random erasing draws
 
     @property
     def train(self) -> "ImageTransform":
         """The random augmentation.
 
-        In this order: resize, mirror, RandAugment, color jitter, erase, shift and zoom, crop.
+        The order is: resize, flip, RandAugment, color jitter, erase, shift and zoom, crop.
 
-        The result has the type of the image, or is float32 with the same range of values where
-        ``shift`` or ``zoom`` is set. Smaller images are padded by reflection before they are
-        cropped, at a random offset.
+        The result has the type of the image or, if ``shift`` or ``zoom`` is set, is float32 with
+        the same range of values. Images smaller than the crop are padded by reflection, at a random
+        offset.
         """
         return ImageTransform(self.train_params)
 
@@ -69,8 +69,8 @@ class Preprocessing:
     ) -> TransformParams:
         """Draw the parameters for a training image.
 
-        Steps that are switched off draw nothing from the generator. A seed means the same images
-        as long as the order of the draws stays.
+        Disabled steps draw nothing from the generator. Changing the order of the draws would change
+        the images of every seed.
         """
         part = draw_part(*shape[:2], self.crop_scale, rng) if self.crop_scale else None
         height, width = self._train_shape(shape, rng)
@@ -117,7 +117,7 @@ class ImageTransform(Transform):
     """Draw the parameters of images and apply them.
 
     Attributes:
-        draw: function of an image's shape and a generator that returns the parameters.
+        draw: function that returns parameters, given an image's shape and a random generator.
     """
 
     draw: Callable[[tuple[int, int, int], np.random.Generator | None], TransformParams]
@@ -128,7 +128,7 @@ class ImageTransform(Transform):
     def batch(
         self, images: Sequence | np.ndarray, generators: Iterable[np.random.Generator]
     ) -> np.ndarray:
-        """Transform many images, the same as one by one, into (b, height, width, channels)."""
+        """Transform many images, with the same results, into (b, height, width, channels)."""
         if isinstance(images, np.ndarray):
             all_params = [self.draw(images.shape[1:], rng) for rng in generators]
             shape = images.shape[1:3]
@@ -142,8 +142,8 @@ class ImageTransform(Transform):
 def apply(image: np.ndarray, params: TransformParams, out: np.ndarray | None = None) -> np.ndarray:
     """Apply the parameters to an image (height, width, channels).
 
-    The result is written to ``out``, if given, of ``params.result_shape`` and
-    ``params.result_type(image)``.
+    The result is written to ``out``, if given, which has the shape ``params.result_shape`` and the
+    type ``params.result_type(image)``.
     """
     if out is None:
         out = np.empty((*params.result_shape, image.shape[2]), params.result_type(image))
@@ -162,7 +162,7 @@ def apply(image: np.ndarray, params: TransformParams, out: np.ndarray | None = N
 
 
 def _apply_each(pairs: Iterator[tuple[np.ndarray, TransformParams]], count: int) -> np.ndarray:
-    """Apply the parameters image by image, each written to its place in the batch."""
+    """Apply the parameters image by image, writing into the batch."""
     batch = None
     for i, (image, params) in enumerate(pairs):
         if batch is None:
@@ -173,7 +173,7 @@ def _apply_each(pairs: Iterator[tuple[np.ndarray, TransformParams]], count: int)
 
 
 def _apply_all(images: np.ndarray, all_params: list[TransformParams]) -> np.ndarray:
-    """Apply the parameters at once to images of one size, neither resized nor cropped."""
+    """Apply the parameters to an array of images that are neither resized nor cropped."""
     canvas = images.copy()
     mirrored = np.flatnonzero([params.mirrored for params in all_params])
     canvas[mirrored] = images[mirrored, :, ::-1]
@@ -186,7 +186,7 @@ def _apply_all(images: np.ndarray, all_params: list[TransformParams]) -> np.ndar
 
 
 def _source(params: TransformParams) -> Region:
-    """Return the region of the image that becomes the visible one when it is mirrored."""
+    """Return the region that becomes the visible one when the image is flipped."""
     (height, width), region = params.shape, params.visible
     if params.mirrored:
         region = region._replace(left=width - region.left - region.columns)
@@ -194,7 +194,7 @@ def _source(params: TransformParams) -> Region:
 
 
 def _change(canvas: np.ndarray, params: TransformParams) -> None:
-    """Flip what is visible, apply the changes, and erase."""
+    """Flip the visible region vertically, apply the changes, and erase."""
     if params.flipped:
         canvas[...] = canvas[::-1].copy()
     for change in params.changes:
@@ -204,7 +204,7 @@ def _change(canvas: np.ndarray, params: TransformParams) -> None:
 
 
 def _erase(canvas: np.ndarray, patch: Patch, region: Region) -> None:
-    """Fill the part of the patch within the region that the canvas shows."""
+    """Paste the patch into the region that the canvas shows."""
     top, left = patch.top - region.top, patch.left - region.left
     pixels = patch.pixels[max(0, -top) :, max(0, -left) :]
     shown = canvas[max(0, top) :, max(0, left) :][: pixels.shape[0], : pixels.shape[1]]

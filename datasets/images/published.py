@@ -1,4 +1,4 @@
-"""Sizes and normalization of the published data sets, which their models need without them too."""
+"""Sizes and normalization of the published data sets, for models used without the data set, too."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -8,13 +8,13 @@ from datasets.images.preprocessing import Preprocessing
 
 
 class PublishedInput(NamedTuple):
-    """Sizes and normalization that make images the input of a network."""
+    """Sizes and normalization of the input of a network."""
 
     preprocessing: Preprocessing  # sizes and augmentation
     normalization: Normalization  # mean and standard deviation
 
 
-# Mean, then standard deviation, of red, green and blue.
+# Mean, then standard deviation, of the red, green and blue channels.
 _MEASURED = """
 CUB                 123.82988033 127.35116805 110.25606303  59.2230949  58.0736071 67.80251684
 NAB                 125.30513277 129.66606421 118.45121113  57.0045467 56.70059436 68.44430446
@@ -54,7 +54,7 @@ def _published(name: str, *values: str) -> PublishedInput:
 
 
 PUBLISHED = {line.split()[0]: _published(*line.split()) for line in _MEASURED.split("\n")[1:-1]}
-"""By name; the others have their normalization measured on the training images."""
+"""By name; the normalization of other data sets is measured on the training images."""
 
 PUBLISHED["iNat2018"] = PUBLISHED["iNat"]
 PUBLISHED["ILSVRC"] = PublishedInput(_SMALL, BY_SUFFIX["ilsvrcmean"])

@@ -13,12 +13,12 @@ from PIL.Image import Resampling
 
 from datasets.images import operations as ops
 
-GRAY = 128  # of what an operation uncovers
-_MAX_LEVEL = 10  # at which the constants below are reached
+GRAY = 128  # value of uncovered pixels
+_MAX_LEVEL = 10  # magnitude at which the constants below apply
 
 
 class Change(NamedTuple):
-    """An operation whose arguments are drawn."""
+    """An operation with its drawn arguments."""
 
     function: Callable[..., None]  # of ``operations``
     arguments: tuple[float, ...]
@@ -32,11 +32,11 @@ class Operation(NamedTuple):
     """An operation and its strength.
 
     Attributes:
-        function: of ``operations``.
-        strength: its argument as a function of the magnitude divided by 10; None: it has none.
-        signed: whether the argument is negated half of the time.
-        relative: index of the side, 0 height and 1 width, that the argument is a fraction of.
-        uncovers: whether it takes a fill.
+        function: a function of ``operations``.
+        strength: its argument as a function of the magnitude divided by 10; None: no argument.
+        signed: whether the argument is negated with probability 0.5.
+        relative: index of the axis, 0 height and 1 width, that the argument is a fraction of.
+        uncovers: whether it takes the argument ``fill``.
         placed: whether row and column of a random pixel follow the strength.
     """
 
@@ -87,11 +87,11 @@ TIMM = {
 
 
 class Variant(NamedTuple):
-    """What implementations of RandAugment differ in."""
+    """Settings in which implementations of RandAugment differ."""
 
     operations: dict[str, Operation]
-    probability: float  # of each operation that is drawn
-    resampling: tuple[Resampling, ...]  # ways to interpolate, one is drawn; none: nearest pixels
+    probability: float  # of applying an operation that has been drawn
+    resampling: tuple[Resampling, ...]  # interpolations, one of which is drawn; empty: nearest
     mean_fill: bool  # whether uncovered pixels get the mean color of the data set
 
 
@@ -103,15 +103,15 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class RandAugment:
-    """Some operations that are drawn for each image, all of the same magnitude."""
+    """Random operations for each image, all of the same magnitude."""
 
     count: int  # of operations drawn, with replacement
-    magnitude: float  # from 0; 10 is the most that the constants are made for
+    magnitude: float  # from 0; the constants are intended for up to 10
     variant: str = "original"  # a key of ``VARIANTS``
     fill: tuple[int, ...] | None = None  # color of uncovered pixels; None: gray
 
     def with_mean(self, mean: tuple[float, ...]) -> "RandAugment":
-        """Return it with the mean color of the data set as fill, if the variant has that."""
+        """Return it with the mean color of the data set as fill, if the variant uses that."""
         if not VARIANTS[self.variant].mean_fill:
             return self
         return replace(self, fill=tuple(round(level) for level in mean))
@@ -153,6 +153,6 @@ _JITTERED = (ops.brightness, ops.contrast, ops.color)
 
 
 def draw_jitter(strength: float, rng: np.random.Generator) -> list[Change]:
-    """Draw factors to brightness, contrast and color, uniformly around 1, in random order."""
+    """Draw factors for brightness, contrast and color, uniformly around 1, in random order."""
     factors = rng.uniform(max(0.0, 1 - strength), 1 + strength, len(_JITTERED)).tolist()
     return [Change(_JITTERED[i], (factors[i],), {}) for i in rng.permutation(len(_JITTERED))]

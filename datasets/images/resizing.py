@@ -1,6 +1,6 @@
-"""Bilinear, anti-aliased resizing as Pillow's, of whole images or of just a part, bit by bit alike.
+"""Bilinear, anti-aliased resizing of images or regions, bit-identical to Pillow's.
 
-Images are arrays (height, width, channels) of uint8. Those of other numbers, with any number of
+Images are uint8 arrays (height, width, channels). Those of other types, with any number of
 channels, are resized by Pillow, channel by channel.
 """
 
@@ -53,13 +53,13 @@ def resize_region(
     Args:
         image: (height, width, channels).
         shape: height and width of the whole resized image.
-        region: the part of it that is wanted.
-        mirrored: whether left and right of the result are exchanged.
-        out: where the result is written, (region.rows, region.columns, channels) of the image's
-            type, contiguous.
+        region: region of the resized image to return.
+        mirrored: whether to flip the result horizontally.
+        out: contiguous array for the result, (region.rows, region.columns, channels) of the image's
+            type.
 
     Returns:
-        ``out``; without it a new array or, if the image has this shape already, a view of it.
+        ``out``; without it, a new array or, if the image already has this shape, a view of it.
     """
     top, left, rows, columns = region
     if image.shape[:2] == tuple(shape):
@@ -83,17 +83,17 @@ def _loops_for(image: np.ndarray) -> ModuleType:
 
 @functools.cache
 def pixel_loops() -> ModuleType:
-    """Return ``numba_resizing``, or ``pillow_resizing`` where Numba does not work.
+    """Return ``numba_resizing``, or ``pillow_resizing`` if Numba does not work.
 
-    The first call takes a second, and seconds when the loops have to be compiled. Threads that
-    come here in the meantime wait, since Python imports a module only once.
+    The first call takes a second, or several if the loops have to be compiled. Other threads that
+    call this in the meantime wait, since Python imports a module only once.
     """
     name = "datasets.images.numba_resizing"
     return compiled_or(pillow_resizing, name, _pixels, "Images are resized")
 
 
 def _pixels(loops: ModuleType) -> np.ndarray:
-    """Return the pixels of an image made larger and smaller."""
+    """Return the pixels of an enlarged and a reduced image."""
     image = np.random.default_rng(0).integers(0, 256, (53, 67, 3), np.uint8)
     results = []
     for shape in (71, 84), (24, 31):

@@ -1,12 +1,12 @@
-"""Shifts by parts of a pixel and zooms, for many small images at once."""
+"""Subpixel shifts and zooms, for many small images at once."""
 
 import numpy as np
 
 
 def coordinates(side: int, fraction: float, factor: float = 1.0) -> np.ndarray:
-    """Return where each row (or column) of a shifted and zoomed image comes from, float64 (side,).
+    """Return the source of each row (or column) of a shifted and zoomed image, float64 (side,).
 
-    Row ``y`` shows row ``factor * (y - center) + center + fraction * side``; factors below 1
+    Row ``y`` comes from row ``factor * (y - center) + center + fraction * side``; factors below 1
     magnify.
     """
     center = (side - 1) / 2
@@ -22,7 +22,7 @@ def resample(images: np.ndarray, ys: np.ndarray, xs: np.ndarray) -> np.ndarray:
         xs: (b, m), column coordinates in pixels.
 
     Returns:
-        float32 (b, n, m, channels); outside the image, its border pixels.
+        float32 (b, n, m, channels); positions outside the image have its border pixels.
     """
     count, height, width, channels = images.shape
     lines = images.reshape(count * height, width * channels)
@@ -36,7 +36,7 @@ def resample(images: np.ndarray, ys: np.ndarray, xs: np.ndarray) -> np.ndarray:
     pixels = rows.reshape(-1, channels)
     start = width * np.arange(len(pixels) // width).reshape(count, -1, 1)
     first, second, weight = _neighbors(xs, width)
-    # One long line of values per row of pixels: NumPy is slow at short ones.
+    # NumPy is slow at short axes, so rows of pixels are flattened.
     row = (*rows.shape[:2], xs.shape[1] * channels)
     columns = _mix(
         np.take(pixels, start + first[:, np.newaxis], axis=0).reshape(row),

@@ -1,4 +1,4 @@
-"""A look at image files before anything is trained on them: damage, sizes, colors."""
+"""Survey of image files before training: damage, sizes, colors."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from utils import UserError
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What image files are like."""
+    """Statistics of image files."""
 
     sizes: np.ndarray  # int (readable images, 2), width and height
     gray: int  # readable images without any color
@@ -25,7 +25,7 @@ class Survey:
         return int(np.median(self.sizes.min(axis=1)))
 
     def lines(self) -> Iterator[str]:
-        """Yield what a person would want to know."""
+        """Yield lines of a summary."""
         if len(self.sizes):
             (width, height), sides = np.median(self.sizes, axis=0), self.sizes.min(axis=1)
             yield (
@@ -37,11 +37,11 @@ class Survey:
 
 
 def survey(paths: Sequence[Path], workers: int = 8) -> Survey:
-    """Read all files once, as a training would.
+    """Read all files once, like a training run.
 
     Args:
         paths: image files.
-        workers: threads.
+        workers: number of threads.
     """
 
     def look(path: Path) -> tuple[int, int, bool] | UserError:

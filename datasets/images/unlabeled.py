@@ -1,4 +1,4 @@
-"""Unlabeled image files, read ahead in batches."""
+"""Read unlabeled image files in batches, in advance."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,17 +20,17 @@ class Batch:
 
     paths: list[Path]  # one for each image
     samples: np.ndarray  # uint8 or uint16 (images, crop_size, crop_size, channels)
-    damaged: list[UserError]  # one error for each file that was met on the way
+    damaged: list[UserError]  # one error for each damaged file since the previous batch
 
 
 def image_reader(target_size: int, crop_size: int, channels: int) -> Callable[[Path], np.ndarray]:
-    """Return a function that reads a file as the test images of a training run are read.
+    """Return a function that reads and preprocesses a file like a test image in training.
 
-    It returns uint8, of many bands uint16, (crop_size, crop_size, channels), and raises UserError
+    It returns uint8 (crop_size, crop_size, channels), uint16 if multispectral, and raises UserError
     for damaged files.
     """
     if has_bands(channels):
-        tiff_reader()  # once, not as the fault of each file
+        tiff_reader()  # report once if it is missing, not for each file
     prepare = Preprocessing(test_size=target_size, crop_size=crop_size).test
 
     def read(path: Path) -> np.ndarray:
@@ -44,8 +44,8 @@ def image_batches(
 ) -> Iterator[Batch]:
     """Yield images in batches, in the given order; threads read ahead about two batches.
 
-    All batches but the last have ``batch_size`` images: damaged files leave no gaps, because some
-    backends compile the network anew for each size.
+    All batches but the last have ``batch_size`` images even if files are damaged, because some
+    backends compile the network again for each size.
 
     Args:
         paths: the files.
@@ -80,5 +80,5 @@ def _read_ahead(
         while waiting:
             yield waiting.popleft()
     finally:
-        # Whoever stops listening does not want to wait for what was still to come.
+        # A caller that stops early does not want to wait for the remaining files.
         pool.shutdown(wait=False, cancel_futures=True)
