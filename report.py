@@ -19,7 +19,7 @@ from cli.arguments import non_negative_int, user_path
 from cli.data_options import open_dataset
 from reporting.runs import Run, read_run
 from storage.outputs import claim_all
-from storage.records import record_path
+from storage.records import read_record, record_path
 from utils import UserError
 
 if TYPE_CHECKING:
@@ -71,13 +71,15 @@ def predictions(run: Run, mistakes: int = MISTAKES) -> "Predictions":
     """Classify the test images of a run with its network.
 
     Raises:
-        UserError: the network was not saved, or the network or an image cannot be read.
+        UserError: the network was not saved or has been replaced, or it or an image cannot be read.
     """
     from reporting.predictions import predict
 
     args = options_of(run)
     if args.model_dump is None:
         raise UserError("its network was not saved (--model_dump)")
+    if read_record(record_path(args.model_dump)).get("run", run.identity) != run.identity:
+        raise UserError(f"{args.model_dump} has been replaced by another run")
     return predict(args.model_dump, open_dataset(args), args.batch_size, mistakes)
 
 

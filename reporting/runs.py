@@ -30,6 +30,7 @@ class Run:
     average: float  # class-averaged accuracy, likewise
     versions: dict[str, str]  # of the libraries
     commit: str  # of the code; "" if unknown
+    identity: str  # run ID that its files share; "" if unknown
 
 
 def read_run(path: Path) -> Run:
@@ -80,6 +81,7 @@ def _facts(record: Mapping) -> dict[str, object]:
         "average": _share(final.get("average_accuracy")),
         "versions": {str(k): str(v) for k, v in dict(record.get("versions") or {}).items()},
         "commit": str(record.get("commit") or ""),
+        "identity": str(record.get("run") or ""),
     }
 
 

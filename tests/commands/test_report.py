@@ -49,6 +49,15 @@ def test_a_run_without_its_network_is_shown_without_pictures(folder):
     assert "<figure>" not in page and "test images are classified correctly" in page
 
 
+def test_a_network_of_another_run_is_not_taken_for_that_of_this_one(folder, tmp_path):
+    facts = record(folder / "history.csv")
+    (tmp_path / "history.csv").write_bytes((folder / "history.csv").read_bytes())
+    (tmp_path / "history.csv.run.json").write_text(json.dumps(facts | {"run": "another"}))
+    outcome = succeed(report, "", tmp_path, "--out", tmp_path / "page.html")
+    assert "model.keras has been replaced by another run" in outcome.err
+    assert "<figure>" not in (tmp_path / "page.html").read_text()
+
+
 def test_existing_pages_and_unfinished_runs_are_refused(folder, tmp_path):
     (tmp_path / "page.html").write_text("mine")
     outcome = run(report, "", folder, "--out", tmp_path / "page.html")

@@ -63,6 +63,7 @@ def run_of(name="a run", **final):
         "average": 0.75,
         "versions": {"keras": "3"},
         "commit": "0123456789abcdef",
+        "identity": "",
     }
     return Run(name, Path("history.csv"), epochs, **facts | final)
 
