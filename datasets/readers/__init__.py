@@ -1,1 +1,1 @@
-"""One reader per source of images."""
+"""One reader per source of images or documents."""

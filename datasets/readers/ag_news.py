@@ -17,9 +17,9 @@ _PARTS = ("train.csv", "test.csv")
 
 @DATASETS.register("AG-News")
 def read_ag_news(args: ReaderArgs) -> RawTextDataset:
-    """Read AG News; a document is its title and its description.
+    """Read AG News; a document consists of its title and its description.
 
-    Subsets are passed over once in an epoch: the paper keeps the number of iterations for images.
+    An epoch is one pass over a subset: the paper keeps the number of iterations only for images.
     """
     root = require_root(args, "AG-News", _CLASSES, *_PARTS)
     class_names = dict(enumerate(read_lines(root / _CLASSES), 1))

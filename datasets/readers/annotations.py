@@ -1,4 +1,4 @@
-"""What the readers of annotation files share: lines with numbers, checks, lists of images."""
+"""Helpers for readers of annotation files: numbered lines, checks, lists of images."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -8,7 +8,7 @@ from datasets.base import RawSplit
 from datasets.images.files import FileImages
 from utils import UserError, listing, read_text
 
-_MISSING_FOLDERS = 10_000  # so many tell that it is the wrong place; to look for more takes time
+_MISSING_FOLDERS = 10_000  # so many mean the wrong root; looking for more takes too long
 
 
 def numbered_lines(path: Path) -> list[tuple[int, str]]:
@@ -27,7 +27,7 @@ def read_pairs(path: Path, meaning: str, convert: Callable[[str], object] = str)
     Args:
         path: the file.
         meaning: what the value is, for error messages.
-        convert: makes the value of the rest of the line; raises ValueError if it cannot.
+        convert: converts the rest of the line to the value; raises ValueError if it cannot.
 
     Raises:
         UserError: the file cannot be read, or a line is malformed or repeats an identifier.
@@ -42,7 +42,7 @@ def read_pairs(path: Path, meaning: str, convert: Callable[[str], object] = str)
         if value is None:
             raise UserError(f"{path}:{number}: expected an id and {meaning}, found {line!r}")
         if identifier in pairs:
-            raise UserError(f"{path}:{number}: the id {identifier} occurs a second time")
+            raise UserError(f"{path}:{number}: the id {identifier} occurs twice")
         pairs[identifier] = value
     if not pairs:
         raise UserError(f"{path} is empty")
@@ -64,7 +64,7 @@ def class_of(path: Path, number: int, line: str) -> str:
     """Return the class in a line ``class/file``.
 
     Raises:
-        UserError: the line has no such form.
+        UserError: the line has another form.
     """
     parts = _parts(line)
     if len(parts) < 2 or parts[0] in ("/", "..", "."):
@@ -85,7 +85,7 @@ def read_class_list(path: Path) -> tuple[list[str], list[str]]:
 def file_split(
     root: Path, names: Sequence[str], labels: Sequence, folder: str = "", channels: int = 3
 ) -> RawSplit:
-    """Return the split of image files, which have to exist.
+    """Return the split of image files, which must exist.
 
     Args:
         root: folder of the data set.
@@ -111,14 +111,14 @@ def _leads_outside(name: str) -> bool:
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """Return ``PurePosixPath(name).parts``, for ordinary paths in a tenth of the time."""
+    """Return ``PurePosixPath(name).parts``, ten times as fast for ordinary paths."""
     if name.startswith((".", "/")) or name.endswith("/") or "//" in name or "/." in name:
         return PurePosixPath(name).parts
     return tuple(name.split("/")) if name else ()
 
 
 def _check_exist(root: Path, names: Iterable[str]) -> None:
-    """Look for all files by listing each folder once: much faster than file by file."""
+    """Check that all files exist by listing each folder once, much faster than file by file."""
     contents: dict[str, frozenset[str]] = {}
     missing, missing_folders = [], 0
     for name in names:

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100, in their version for Python.
+"""CIFAR-10 and CIFAR-100, in their Python version.
 
 https://www.cs.toronto.edu/~kriz/cifar.html
 """
@@ -69,7 +69,7 @@ def read_cifar100_b_consec(args: ReaderArgs) -> RawImageDataset:
 def _with_classes(
     raw: RawImageDataset, labels: range, first_label: int | None = None
 ) -> RawImageDataset:
-    """Keep the images of some classes, whose labels may be renumbered."""
+    """Keep the images of some classes; renumber the labels if ``first_label`` is given."""
     shift = 0 if first_label is None else first_label - labels.start
 
     def restricted(split: RawSplit) -> RawSplit:
@@ -118,7 +118,7 @@ def _read_batch(path: Path, labels_key: str) -> tuple[np.ndarray, list[int]]:
         raise UserError(f"{path} is not a batch of CIFAR images: it has no {missing[0]!r}")
     pixels, labels = content["data"], content[labels_key]
     if not isinstance(pixels, np.ndarray):
-        raise UserError(f"{path} is not a batch of CIFAR images: its data is no array")
+        raise UserError(f"{path} is not a batch of CIFAR images: its data is not an array")
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != 3 * _SIDE**2:
         raise UserError(
             f"{path}: expected uint8 images of {3 * _SIDE**2} values, "
@@ -128,7 +128,7 @@ def _read_batch(path: Path, labels_key: str) -> tuple[np.ndarray, list[int]]:
     if not isinstance(labels, list) or len(labels) != len(pixels):
         raise UserError(f"{path}: expected {len(pixels)} labels, found another number of them")
     if not all(type(label) is int for label in labels):
-        raise UserError(f"{path}: expected {len(pixels)} labels, found some that are no numbers")
+        raise UserError(f"{path}: expected {len(pixels)} labels, found some that are not numbers")
     images = pixels.reshape(-1, 3, _SIDE, _SIDE).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), labels
 
@@ -140,16 +140,16 @@ def _class_names(path: Path, key: str) -> dict[int, str]:
     content = _text_keys(path, load_plain_pickle(path, encoding="bytes"))
     names = content.get(key, [])
     if not isinstance(names, list) or not all(isinstance(name, bytes | str) for name in names):
-        raise UserError(f"{path}: {key} is no list of names")
+        raise UserError(f"{path}: {key} is not a list of names")
     return {label: _text(name) for label, name in enumerate(names)}
 
 
 def _text_keys(path: Path, content) -> dict:
     if not isinstance(content, dict):
-        raise UserError(f"{path} does not hold a dictionary")
+        raise UserError(f"{path} does not contain a dictionary")
     return {_text(k): value for k, value in content.items() if isinstance(k, bytes | str)}
 
 
 def _text(value: bytes | str) -> str:
-    """Decode bytes: files written by Python 2 have them where those of Python 3 have text."""
+    """Decode bytes, which files written by Python 2 contain in place of text."""
     return value.decode("latin1") if isinstance(value, bytes) else value

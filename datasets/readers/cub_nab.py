@@ -1,4 +1,4 @@
-"""CUB-200-2011 and NABirds: images and annotations as lists of ids.
+"""CUB-200-2011 and NABirds: images and annotations as lists of IDs.
 
 CUB: https://www.vision.caltech.edu/datasets/cub_200_2011/
 NABirds: https://dl.allaboutbirds.org/nabirds
@@ -24,12 +24,12 @@ _CUB_CLASS_SIZE = 30  # training images of nearly every class
 
 @dataclass(frozen=True)
 class Lists:
-    """Content of the list files; ids are text, in the order of ``images.txt``.
+    """Content of the list files; IDs are text, in the order of ``images.txt``.
 
     Attributes:
-        paths: path of each image within ``images/``, by id.
-        train: ids of the training images.
-        test: ids of the test images.
+        paths: path of each image within ``images/``, by ID.
+        train: IDs of the training images.
+        test: IDs of the test images.
     """
 
     paths: dict[str, str]
@@ -39,7 +39,7 @@ class Lists:
 
 @DATASETS.register("CUB")
 def read_cub(args: ReaderArgs) -> RawImageDataset:
-    """Read CUB. ``-subN``: a list in the root, else the shipped one, else the random rule."""
+    """Read CUB; ``-subN`` uses a list in the root, else the shipped one, else a random choice."""
     root = require_root(args, "CUB", _IMAGES, _LABELS, _SPLIT)
     lists = read_split(root)
     labels = _read_labels(root, lists)
@@ -57,7 +57,7 @@ def read_cub(args: ReaderArgs) -> RawImageDataset:
 
 @DATASETS.register("NAB")
 def read_nab(args: ReaderArgs) -> RawImageDataset:
-    """Read NABirds, at its small size."""
+    """Read NABirds with its small image size."""
     root = require_root(args, "NAB", _IMAGES, _LABELS, _SPLIT)
     lists = read_split(root)
     return _source(
@@ -72,7 +72,7 @@ def read_split(root: Path) -> Lists:
     """Read ``images.txt`` and the official split.
 
     Raises:
-        UserError: a file is missing or malformed, or they do not have the same ids.
+        UserError: a file is missing or malformed, or they do not have the same IDs.
     """
     paths = read_pairs(root / _IMAGES, "a path")
     split = read_pairs(root / _SPLIT, "1 (training) or 0 (test)", zero_or_one)
@@ -116,12 +116,12 @@ def _kept_images(training: dict[str, int], per_class: int, seed: int) -> set[str
         try:
             return listed_images(training, per_class)
         except UserError as error:
-            logger.warning("%s; the general rule draws the subset", error)
+            logger.warning("%s; the subset is drawn by the general rule", error)
     return drawn_images(training, per_class, seed)
 
 
 def _listed_in(path: Path, lists: Lists) -> Lists:
-    """Read the user's list; without test images in it, the official ones remain."""
+    """Read the user's list; if it has no test images, the official ones remain."""
     split = read_pairs(path, "1 (training) or 0 (test)", zero_or_one)
     _check_ids(path.parent, path.name, split, lists.paths)
     logger.info("the subset is the one that %s lists", path)
@@ -151,7 +151,7 @@ def _class_names(root: Path) -> dict[int, str]:
     if not os.path.isfile(path):
         return {}
     names = read_pairs(path, "a name")
-    # Numbers of more digits than those of Python's own are no labels, nor can it read them.
+    # Longer numbers cannot be labels, and Python refuses to parse very long ones.
     return {
         int(label): name for label, name in names.items() if label.isdecimal() and len(label) < 20
     }

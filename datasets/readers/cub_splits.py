@@ -1,8 +1,8 @@
-"""Which training images of CUB-200-2011 the subsets CUB-subX keep.
+"""The training images of the subsets CUB-subX of CUB-200-2011.
 
-``CUB-splits/training_images.txt`` lists them for all 200 classes, see the README there. The lists
-are what the rule of ``subsets`` draws, given the images of each class in the order of their paths:
-so every X and seed has a subset, and the listed ones stay the same should NumPy ever change the
+``CUB-splits/training_images.txt`` lists them for all 200 classes, see the README there. They were
+drawn by the rule of ``subsets``, given the images of each class in the order of their paths. So
+there is a subset for every X and seed, and the listed ones stay the same even if NumPy changes the
 stream of its generators.
 """
 
@@ -27,11 +27,11 @@ _CLASSES = 200
 
 
 def listed_images(training: Collection[str], per_class: int) -> set[str]:
-    """Return the shipped subset, of the classes that ``training`` has.
+    """Return the shipped subset, restricted to the classes in ``training``.
 
     Args:
         training: paths ``CLASS/FILE`` of the official training images.
-        per_class: images of each class, from 1 to ``LISTED``.
+        per_class: number of images of each class, from 1 to ``LISTED``.
 
     Raises:
         UserError: the training images are not those of CUB, or the list cannot be read.
@@ -53,11 +53,11 @@ def listed_images(training: Collection[str], per_class: int) -> set[str]:
 def drawn_images(training: Mapping[str, int], per_class: int, seed: int) -> set[str]:
     """Draw a subset by the general rule, each class in the order of its paths.
 
-    The order of ``images.txt`` plays no part, so that nobody needs it to draw the same images.
+    The order of ``images.txt`` does not matter, so the same images can be drawn without that file.
 
     Args:
         training: original label by path of the official training images.
-        per_class: images to keep of each class; smaller classes keep all.
+        per_class: number of images to keep of each class; smaller classes keep all.
         seed: non-negative.
     """
     paths = np.array(sorted(training))

@@ -1,4 +1,4 @@
-"""The handwritten digits that come with scikit-learn: 1,797 images, no files needed.
+"""The handwritten digits that come with scikit-learn: 1,797 images, without any download.
 
 https://scikit-learn.org/stable/datasets/toy_dataset.html#digits-dataset
 """
@@ -10,15 +10,15 @@ from datasets.images.dataset import RawImageDataset
 from datasets.images.preprocessing import Preprocessing
 from utils import generator
 
-_SPLIT_SEED = 0  # the same halves for everybody
+_SPLIT_SEED = 0  # independent of the user's seed
 _BRIGHTEST = 16  # gray levels are 0 to 16
 
 
 @DATASETS.register("Digits")
 def read_digits(args: ReaderArgs) -> RawImageDataset:
-    """Read the digits: a random half of each class is for testing.
+    """Read the digits; a random half of each class is for testing.
 
-    Digits are not mirrored in training: a mirrored digit is another sign.
+    Training images are not flipped, since a flipped digit is another symbol.
     """
     from sklearn.datasets import load_digits
 

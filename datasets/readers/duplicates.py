@@ -1,4 +1,4 @@
-"""Images that are both in the training part and in another one."""
+"""Find images that are both in the training split and in another one."""
 
 import hashlib
 import logging
@@ -18,10 +18,10 @@ _BEGINNING = 1024  # bytes
 def warn_of_duplicates(
     train: RawSplit | None, test: RawSplit, validation: RawSplit | None = None
 ) -> None:
-    """Warn of test and validation images that are also used for training, byte by byte.
+    """Warn of test and validation images whose files are identical to training images.
 
     Args:
-        train: image files, like the others; None: there is nothing to compare.
+        train: training images; None: there is nothing to compare.
         test: test images.
         validation: validation images, if there are any.
     """
@@ -42,16 +42,16 @@ def warn_of_duplicates(
 
 
 def _equal_files(first: Sequence[Path], second: Sequence[Path]) -> list[Path]:
-    """Return the files of the second list whose bytes are those of a file of the first."""
+    """Return the files of the second list that are identical to a file of the first."""
     contents = shared_contents((*first, *second))
     known = set(contents[: len(first)]) - {None}
     return [path for path, key in zip(second, contents[len(first) :], strict=True) if key in known]
 
 
 def shared_contents(paths: Sequence[Path]) -> list[bytes | None]:
-    """Return a digest of each file whose bytes another one of the list has too; else None.
+    """Return a digest of each file that is identical to another one in the list; else None.
 
-    Only files of equal size and beginning are read to their end.
+    Only files with the same size and beginning are read entirely.
     """
     found: dict[int, object] = dict.fromkeys(range(len(paths)))
     for fact in (_size, _beginning, _digest):
@@ -64,7 +64,7 @@ def shared_contents(paths: Sequence[Path]) -> list[bytes | None]:
 def _value(fact: Callable[[Path], object], path: Path) -> object:
     try:
         return fact(path)
-    except OSError:  # whoever reads the image reports it
+    except OSError:  # reported when the image is read
         return None
 
 

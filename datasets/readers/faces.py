@@ -19,7 +19,7 @@ from datasets.readers.folder import random_split
 from utils import UserError, read_lines
 
 _PAIRS = "pairs.txt"
-_SIDE = 112  # pixels, as networks for faces have
+_SIDE = 112  # pixels, the usual size of face recognition networks
 
 Image = tuple[str, int]
 """Person and number."""
@@ -27,12 +27,12 @@ Image = tuple[str, int]
 
 @dataclass(frozen=True)
 class NamedPairs:
-    """Pairs as ``pairs.txt`` names them.
+    """Pairs as named in ``pairs.txt``.
 
     Attributes:
         path: the file.
         pairs: two images each.
-        folds: number of folds that the file says to have, each of consecutive pairs, or None.
+        folds: number of folds stated in the file, each of consecutive pairs, or None.
     """
 
     path: Path
@@ -47,7 +47,7 @@ class NamedPairs:
 
 @DATASETS.register("Faces")
 def read_faces(args: ReaderArgs) -> RawImageDataset:
-    """Read all people but those of ``pairs.txt``, who are left for ``evaluate_verification.py``.
+    """Read all people but those in ``pairs.txt``, who are reserved for verification.
 
     A random part of the images of each person is for testing.
     """
@@ -57,8 +57,8 @@ def read_faces(args: ReaderArgs) -> RawImageDataset:
     splits = random_split(root, args, without=frozenset(tested))
     if not splits[0].labels:
         raise UserError(
-            f"{root / _PAIRS} names all people of {root}, so that nobody is left to train on: keep "
-            "those pairs only whose people shall be tested"
+            f"{root / _PAIRS} names all people in {root}, so nobody is left to train on: keep only "
+            "the pairs of people to be tested"
         )
     return RawImageDataset(*splits, preprocessing=Preprocessing(_SIDE, _SIDE, _SIDE))
 
@@ -67,8 +67,8 @@ def read_pairs(path: Path) -> NamedPairs:
     """Read ``pairs.txt``.
 
     Raises:
-        UserError: the file cannot be read, a line is malformed, or there are more or fewer pairs
-            than the first line says.
+        UserError: the file cannot be read, a line is malformed, or the number of pairs differs from
+            that in the first line.
     """
     rows = [line.split("\t") if "\t" in line else line.split() for line in read_lines(path)]
     header = rows[0] if rows and len(rows[0]) < 3 else None
@@ -95,7 +95,7 @@ def _pair(path: Path, row: Sequence[str]) -> tuple[Image, Image]:
 
 def _folds(path: Path, header: Sequence[str], pairs: int) -> int:
     if not all(re.fullmatch("[0-9]{1,9}", field) for field in header):
-        raise UserError(f"{path}: the first line is no number of folds and of pairs in each")
+        raise UserError(f"{path}: the first line is not the number of folds and of pairs in each")
     folds, of_each_kind = map(int, ["1", *header][-2:])
     if pairs != folds * 2 * of_each_kind:
         raise UserError(

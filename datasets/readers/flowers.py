@@ -13,7 +13,7 @@ _PARTS = "trnid", "valid", "tstid"
 
 @DATASETS.register("Flowers")
 def read_flowers(args: ReaderArgs) -> RawImageDataset:
-    """Read Flowers-102, with its validation images among those for training."""
+    """Read Flowers-102; its validation images are added to the training images."""
     root = require_root(args, "Flowers", _LABELS, _SPLIT)
     (labels,) = load_mat(root / _LABELS, "labels")
     labels = whole_numbers(root / _LABELS, "labels", labels)

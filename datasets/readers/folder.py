@@ -6,8 +6,8 @@ In order of preference:
     root/train/CLASS/…, root/test/CLASS/… the split as folders
     root/CLASS/…                          a random part of each class is for testing, or all
 
-``val.txt`` or ``val`` beside the first two has validation images. Images are found in all folders
-below that of their class.
+``val.txt`` or ``val`` beside the first two lists or contains validation images. Images may be at
+any depth below the folder of their class.
 """
 
 import logging
@@ -58,8 +58,8 @@ def _whole(root: Path, args: ReaderArgs) -> RawSplit:
         raise UsageError("all images are for testing, so there can be no test fraction")
     if any(os.path.exists(root / name) for name in (*_PARTS, *_LISTS)):
         raise UsageError(
-            f"{root} has a fixed split, so that not all of its images are for testing; give the "
-            "folder that has one subfolder per class"
+            f"{root} has a fixed split, so not all of its images are for testing; give the folder "
+            "that has one subfolder per class"
         )
     return folder_split(root, ".")
 
@@ -75,7 +75,7 @@ def _from_parts(root: Path, args: ReaderArgs) -> list[RawSplit]:
     _refuse_fraction(root, args)
     if not all(os.path.isdir(root / part) for part in _PARTS):
         raise UserError(
-            f"{root} has to contain both folders, {' and '.join(_PARTS)}; classes of these "
+            f"{root} has to contain both folders, {' and '.join(_PARTS)}; classes with these "
             "names have to be renamed, or listed in train.txt and test.txt"
         )
     parts = [*_PARTS, "val"] if os.path.isdir(root / "val") else _PARTS
@@ -111,8 +111,8 @@ def random_split(
 
     Args:
         root: the folder.
-        args: have the part and the seed.
-        without: classes that are left out.
+        args: fraction of test images and seed.
+        without: classes to leave out.
 
     Raises:
         UserError: there is no class, or one has fewer than two images or cannot be read.
@@ -137,8 +137,8 @@ def _images_by_class(folder: Path) -> dict[str, list[str]]:
     """List the images below each subfolder by paths relative to ``folder``; warn of other files.
 
     Raises:
-        UserError: there are no subfolders, or one of them holds no images, cannot be read, or has
-            a name that is not in UTF-8.
+        UserError: there are no subfolders, or one of them contains no images, cannot be read, or
+            has a name that is not UTF-8.
     """
     entries = list_folder(folder)
     classes = [entry for entry in entries if os.path.isdir(entry)]
@@ -158,7 +158,7 @@ def _images_by_class(folder: Path) -> dict[str, list[str]]:
         skipped += [f"{label}/{name}" for name in others if not _is_hidden(name)]
     if skipped:
         logger.warning(
-            "%d files in %s are left out: in no class, or no image files: %s",
+            "%d files in %s are left out: in no class, or not images: %s",
             *(len(skipped), folder, printable(listing(skipped))),
         )
     return images
@@ -169,7 +169,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _readable(folder: Path) -> str:
-    """Return the name of a folder, which names a class and is written to text files."""
+    """Return the name of a folder, checking that it can be written to text files as a class."""
     try:
         folder.name.encode()
     except UnicodeEncodeError as error:

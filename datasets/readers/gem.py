@@ -1,6 +1,6 @@
 """The splits of Brigato et al., Tune It or Don't Use It (2021), https://arxiv.org/abs/2108.13122.
 
-Lists of images with a label each, beside the folder ``images``, as in their repository:
+Lists of images with their labels, next to the folder ``images``, as in their repository:
 https://github.com/lorenzobrigato/gem
 """
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 _PART = re.compile(r"(train|trainval)([012])")
 _FOLDER = "images"
 _CROPPED = Preprocessing(256, 224, 224)
-_REFLECTANCE = 10_000  # number of Sentinel-2 for what reflects all light
+_REFLECTANCE = 10_000  # value of Sentinel-2 for full reflectance
 _PADDED = Preprocessing(64, 64, 64, vflip=0.5, pad=8, white=_REFLECTANCE)
 _PADDED_SMALL = Preprocessing(crop_size=32, pad=4)
 
@@ -33,11 +33,11 @@ _PADDED_SMALL = Preprocessing(crop_size=32, pad=4)
 class _Source(NamedTuple):
     """One of their data sets."""
 
-    suffix: str  # of the image files, which the lists leave out
+    suffix: str  # of the image files; the lists omit it
     preprocessing: Preprocessing = _CROPPED
     channels: int = 3  # 3 for RGB, 1 for gray; others are bands
-    first_label: int = 0  # what the class 0 of the lists is called
-    names: Sequence[str] = ()  # of the classes; none: those of their folders
+    first_label: int = 0  # label of class 0 of the lists
+    names: Sequence[str] = ()  # of the classes; empty: names of their folders
 
 
 _CLAMM = (
@@ -57,7 +57,7 @@ def _read(name: str, args: ReaderArgs, part: str | None) -> RawImageDataset:
     source, (kind, number) = _SOURCES[name], _parsed(name, part)
     train, test = f"{kind}{number}.txt", f"test{number}.txt"
     root = require_root(args, name, train)
-    if not (root / test).is_file():  # most sets have one for all
+    if not (root / test).is_file():  # most data sets have one test list for all splits
         test = "test0.txt"
     lists = [train, test, *([f"val{number}.txt"] if kind == "train" else [])]
     require_root(args, name, *lists)
@@ -77,7 +77,7 @@ def _read(name: str, args: ReaderArgs, part: str | None) -> RawImageDataset:
 
 
 def _present(root: Path, file: str, source: _Source) -> dict[str, int]:
-    """Return label by path of the images that a list has; leave out those in missing folders."""
+    """Return label by path of the images in a list, without those in missing folders."""
     listed = {
         f"{path}{source.suffix}": label + source.first_label
         for path, label in read_pairs(root / file, "a class number", int).items()
@@ -95,7 +95,7 @@ def _present(root: Path, file: str, source: _Source) -> dict[str, int]:
 
 
 def _parsed(name: str, part: str | None) -> tuple[str, int]:
-    """Return what is trained on, ``train`` or ``trainval``, and the number of the split."""
+    """Return the training part, ``train`` or ``trainval``, and the number of the split."""
     match = _PART.fullmatch(part or "trainval0")
     if match is None:
         raise UsageError(
@@ -151,7 +151,7 @@ def read_cifar(args: ReaderArgs, part: str | None = None) -> RawImageDataset:
 
 
 def _slice_of_classes(split: RawSplit, start: int, end: int) -> RawSplit:
-    """Keep the images of each class from ``start`` to ``end`` in the order of the files."""
+    """Keep the images of each class from ``start`` to ``end - 1``, in the order of the files."""
     labels = np.array(split.labels)
     of_class = [np.flatnonzero(labels == label)[start:end] for label in np.unique(labels)]
     kept = np.sort(np.concatenate(of_class))

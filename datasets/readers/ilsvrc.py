@@ -10,7 +10,7 @@ from datasets.readers.folder import folder_split
 from utils import UserError
 
 FOLDERS = ("ILSVRC2012_img_train", "ILSVRC2012_img_val")
-"""Of images for training and testing."""
+"""Folders of training and test images."""
 
 
 @DATASETS.register("ILSVRC")

@@ -83,7 +83,7 @@ def _load(path: Path) -> dict:
 
 
 def _labels(path: Path, content: dict, part: str | None) -> dict[int, int]:
-    """Map category ids to class labels: their rank by ascending id within the supercategory."""
+    """Map category IDs to class labels: their rank by ascending ID within the supercategory."""
     ids = [
         entry["id"]
         for entry in content["categories"]

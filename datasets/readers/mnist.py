@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST, in their files of the format idx, compressed by gzip or not.
+"""MNIST and Fashion-MNIST, in their idx files, optionally compressed by gzip.
 
 http://yann.lecun.com/exdb/mnist/, https://github.com/zalandoresearch/fashion-mnist
 """
@@ -17,7 +17,7 @@ from datasets.images.preprocessing import Preprocessing
 from utils import UserError, open_regular
 
 _PARTS = ("train", "t10k")
-_UNSIGNED_BYTES = 8  # of the types of numbers that the format knows
+_UNSIGNED_BYTES = 8  # the format's code for this type
 _LARGEST = 2**30  # bytes; the largest of such data sets, EMNIST, has 0.64 GB
 _SHIFT = 0.15
 _CLOTHES = (
@@ -28,7 +28,7 @@ _CLOTHES = (
 
 @DATASETS.register("MNIST")
 def read_mnist(args: ReaderArgs) -> RawImageDataset:
-    """Read MNIST; digits are not mirrored in training: a mirrored digit is another sign."""
+    """Read MNIST; training images are not flipped, since a flipped digit is another symbol."""
     return _read(args, "MNIST", Preprocessing(flip=0, shift=_SHIFT))
 
 
@@ -60,7 +60,7 @@ def _read_split(root: Path, name: str, part: str) -> RawSplit:
 
 
 def _find(root: Path, name: str, file: str) -> Path:
-    """Return the file, or the same compressed by gzip."""
+    """Return the path of the file, or of its compressed version."""
     for path in (root / file, root / f"{file}.gz"):
         if os.path.isfile(path):
             return path
@@ -68,14 +68,14 @@ def _find(root: Path, name: str, file: str) -> Path:
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """Read an array of unsigned bytes in the format idx.
+    """Read an array of unsigned bytes from an idx file.
 
     Args:
         path: the file; compressed by gzip if its name ends in ``.gz``.
-        dimensions: number of dimensions that it has to have.
+        dimensions: required number of dimensions.
 
     Raises:
-        UserError: it cannot be read, is damaged, or holds another array.
+        UserError: it cannot be read, is damaged, or contains another kind of array.
     """
     try:
         with open_regular(path) as file:
@@ -83,7 +83,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
             begin = stream.read(4)
             if begin != bytes((0, 0, _UNSIGNED_BYTES, dimensions)):
                 raise UserError(
-                    f"{path} is no idx file with bytes in {dimensions} dimensions: "
+                    f"{path} is not an idx file of bytes with {dimensions} dimensions: "
                     f"it begins with {begin.hex()}"
                 )
             header = stream.read(4 * dimensions)
@@ -92,12 +92,12 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
             shape = np.frombuffer(header, ">u4").tolist()
             size = math.prod(shape)
             if not 0 < size <= _LARGEST:
-                raise UserError(f"{path} says to have the shape {shape}")
-            content = stream.read(size + 1)  # one more, to see that it ends there
+                raise UserError(f"{path} claims to have the shape {shape}")
+            content = stream.read(size + 1)  # one more, to check that it ends there
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"cannot read {path}: {reason}") from error
     if len(content) != size:
         more = "more" if len(content) > size else f"{len(content):,}"
-        raise UserError(f"{path} has to have {size:,} bytes behind its header, it has {more}")
+        raise UserError(f"{path} has to have {size:,} bytes after its header, it has {more}")
     return np.frombuffer(content, np.uint8).reshape(shape)

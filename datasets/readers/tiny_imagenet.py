@@ -1,4 +1,4 @@
-"""Tiny-ImageNet, 200 classes of ImageNet in 64 pixels.
+"""Tiny-ImageNet: 200 classes of ImageNet in 64x64 pixels.
 
 http://cs231n.stanford.edu/tiny-imagenet-200.zip
 """
@@ -18,9 +18,9 @@ _SIDE = 64  # pixels
 
 @DATASETS.register("Tiny-ImageNet")
 def read_tiny_imagenet(args: ReaderArgs) -> RawImageDataset:
-    """Read Tiny-ImageNet; the validation images are for testing, as those have no labels.
+    """Read Tiny-ImageNet; its validation images are for testing, as its test images lack labels.
 
-    Class labels are the synsets, like ``n01443537``. Gray images become RGB.
+    Class labels are the synsets, like ``n01443537``. Gray images are converted to RGB.
     """
     root = require_root(args, "Tiny-ImageNet", _SYNSETS, _VALIDATION)
     synsets = read_lines(root / _SYNSETS)
@@ -51,7 +51,7 @@ def _validation(root: Path) -> RawSplit:
 
 
 def _class_names(path: Path, synsets: Sequence[str]) -> dict[str, str]:
-    """Return the first of the names of each synset, if the file is there."""
+    """Return the first name of each synset, or nothing if the file is missing."""
     if not path.is_file():
         return {}
     wanted = frozenset(synsets)

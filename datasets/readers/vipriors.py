@@ -1,7 +1,7 @@
 """VIPriors image classification: 100 images per class of ILSVRC 2012, https://vipriors.github.io
 
-The lists of the challenge's toolkit name images by ``SYNSET/FILE``. The images for testing are
-those that ILSVRC has for validation.
+The lists of the challenge's toolkit name images by ``SYNSET/FILE``. Test images are from the
+validation split of ILSVRC.
 """
 
 from datasets.base import DATASETS, ReaderArgs, require_root

@@ -31,7 +31,7 @@ def test_images_in_subfolders_are_found_and_other_files_named(tmp_path, caplog):
     assert dataset.train.labels[index] == 0 and dataset.train[index].shape == (20, 24, 3)
     (warning,) = [text for text in caplog.messages if "left out" in text]
     assert warning.startswith(
-        f"3 files in {root / 'train'} are left out: in no class, or no image files"
+        f"3 files in {root / 'train'} are left out: in no class, or not images"
     )
     assert warning.endswith("loose.png, kind_1/x.heic, kind_2/outdoors/notes.txt")
 

@@ -32,12 +32,12 @@ DAMAGED = {
     "empty": (b"", "it begins with $"),
     "text": (b"a text", "it begins with 61207465"),
     "other numbers": (b"\0\0\x0d\3" + HEADER[4:] + BYTES, "it begins with 00000d03"),
-    "other dimensions": (b"\0\0\x08\1\0\0\0\x18" + BYTES, "no idx file with bytes in 3 dim"),
+    "other dimensions": (b"\0\0\x08\1\0\0\0\x18" + BYTES, "not an idx file of bytes with 3 dim"),
     "half a header": (HEADER[:10], "ends within its header"),
-    "cut off": (HEADER + BYTES[:-1], "24 bytes behind its header, it has 23"),
-    "too long": (HEADER + BYTES + b"x", "24 bytes behind its header, it has more"),
-    "endless": (HEADER[:4] + b"\xff" * 12 + BYTES, r"says to have the shape \[4294967295, "),
-    "no images": (HEADER[:4] + bytes(12), r"says to have the shape \[0, 0, 0\]"),
+    "cut off": (HEADER + BYTES[:-1], "24 bytes after its header, it has 23"),
+    "too long": (HEADER + BYTES + b"x", "24 bytes after its header, it has more"),
+    "endless": (HEADER[:4] + b"\xff" * 12 + BYTES, r"claims to have the shape \[4294967295, "),
+    "no images": (HEADER[:4] + bytes(12), r"claims to have the shape \[0, 0, 0\]"),
 }
 
 

@@ -58,7 +58,7 @@ def test_one_number_in_the_first_line_is_of_one_fold(tmp_path):
     ("lines", "message"),
     [
         (["3 1", *LINES[1:]], "says 3 folds of 2 x 1 pairs, but there are 4"),
-        (["two folds", *LINES[1:]], "is no number of folds"),
+        (["two folds", *LINES[1:]], "is not the number of folds"),
         ([*LINES, "Bo 3"], "expected PERSON N1 N2"),
         ([*LINES, "Bo 3 x"], "expected PERSON N1 N2"),
         ([*LINES, "a b c d e"], "expected PERSON N1 N2"),
