@@ -72,7 +72,7 @@ BROKEN = {
     "no dictionary": (
         "CIFAR-100",
         write("train", pickle.dumps([1])),
-        r"train does not hold a dict",
+        r"train does not contain a dict",
     ),
     "pixels": ("CIFAR-100", change_batch(data=np.zeros((3, 5), np.uint8)), r"train: .*\(3, 5\)"),
     "labels": ("CIFAR-100", change_batch(fine_labels=[0, 1]), r"train: expected 3 labels"),
