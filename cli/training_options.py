@@ -94,20 +94,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         type=positive,
         help="images per validation or test batch (default: --batch_size)",
     )
-    add(
-        "--val_every",
-        type=positive,
-        default=1,
-        help="evaluate after every N-th epoch, at the end of each SGDR cycle and after the last "
-        "epoch",
-    )
-    add(
-        "--early_stopping",
-        type=positive,
-        metavar="N",
-        help="stop after N epochs without a better validation accuracy, then evaluate and save the "
-        "weights of the best epoch; needs --val_fraction, --folds or validation images",
-    )
+    _add_validation_options(add)
     _add_optimizer_options(add)
     _add_averaging_options(add)
     add(
@@ -126,6 +113,23 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         help="number of epochs to skip as already done (not needed with a snapshot)",
     )
     add("--no_progress", action="store_true", help="no progress bar on terminals")
+
+
+def _add_validation_options(add: Callable) -> None:
+    add(
+        "--val_every",
+        type=positive,
+        default=1,
+        help="evaluate after every N-th epoch, at the end of each SGDR cycle and after the last "
+        "epoch",
+    )
+    add(
+        "--early_stopping",
+        type=positive,
+        metavar="N",
+        help="stop after N epochs without a better validation accuracy, then evaluate and save the "
+        "weights of the best epoch; needs --val_fraction, --folds or validation images",
+    )
 
 
 def _add_optimizer_options(add: Callable) -> None:
