@@ -259,10 +259,13 @@ def _sampler(plan: Plan) -> OptunaSearch:
 
 
 def _scheduler(epochs: int) -> ASHAScheduler:
-    """Return the scheduler with rungs at a ninth and a third of the epochs."""
+    """Return the scheduler with rungs at a ninth and a third of the epochs.
+
+    The ninth is rounded up: three times the third is then no rung shortly before the end.
+    """
     return ASHAScheduler(
         time_attr="epoch",
         max_t=epochs,
-        grace_period=max(1, epochs // _REDUCTION**2),
+        grace_period=-(-epochs // _REDUCTION**2),
         reduction_factor=_REDUCTION,
     )

@@ -93,6 +93,17 @@ def test_trials_end_as_they_should(searches):
         )
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 9, 10, 27, 30, 60, 100])
+def test_trials_are_judged_after_a_ninth_and_a_third_only(epochs):
+    from sweeping.tuning import _scheduler
+
+    (bracket,) = _scheduler(epochs)._brackets
+    rungs = sorted(rung for rung, _ in bracket._rungs if rung < epochs)
+    assert len(rungs) <= 2
+    for rung, share in zip(rungs, (9, 3), strict=False):
+        assert 0 <= rung - epochs / share < 9 / share
+
+
 def test_no_process_is_left(searches):
     plan = searches[0]
     lines = []
