@@ -47,13 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     model_options.add_file_options(parser)
     add("--format", required=True, choices=FORMATS, help="what to write")
-    add(
-        "--out",
-        required=True,
-        type=user_path,
-        metavar="PATH",
-        help="file (ONNX), folder (SavedModel)",
-    )
+    out = "file (ONNX), folder (SavedModel)"
+    add("--out", required=True, type=user_path, metavar="PATH", help=out)
     add(
         "--output",
         choices=OUTPUTS,

@@ -73,6 +73,10 @@ def _add_target_options(group: argparse._ArgumentGroup) -> None:
         help="factor by which to scale all class embeddings, such as the radius of a simplex "
         f"(default: 1; with --loss {', '.join(scaled)})",
     )
+    _add_projection_options(group)
+
+
+def _add_projection_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--projection",
         choices=("dam", "linear"),
