@@ -63,7 +63,7 @@ class RawDataset:
     test: RawSplit  # test samples
     _: KW_ONLY
     validation: RawSplit | None = None  # validation samples, if the data set has such a split
-    # by original label; a class that is missing is named by its label
+    # class names by original label; missing classes are named by their label
     class_names: Mapping[int | str, str] = field(default_factory=dict)
     # size of a whole class, which determines the repetitions of a subset; None: the number of
     # samples does
@@ -148,7 +148,7 @@ class Dataset(ABC):
     labels: tuple[int, ...] | tuple[str, ...]  # original label of each class
     class_names: tuple[str, ...]  # name of each class
     repeats: int = 1  # passes over ``train`` in an epoch
-    mixing: Mixing | None = None  # of training batches; None: each sample has one label
+    mixing: Mixing | None = None  # for training batches; None: each sample has one label
 
     @property
     @abstractmethod

@@ -31,7 +31,7 @@ class Panel:
     title: str
     across: str  # label of the x-axis
     up: str  # label of the y-axis
-    curves: Mapping[str, Rates]  # by name
+    curves: Mapping[str, Rates]  # curves by name
     log: bool = False  # whether the x-axis is logarithmic, so that x = 0 is left out
 
 

@@ -133,7 +133,7 @@ def _are_unit_vectors(class_vectors: np.ndarray | None) -> bool:
 
 DECISIONS = {
     "output": Decision(DOT),  # one output per class: softmax, one-hot embeddings
-    "largest": Decision(DOT, _largest),  # by arg-max of the output and of the class vectors
+    "largest": Decision(DOT, _largest),  # compares the arg-max of outputs and class vectors
     "dot": Decision(DOT, _dot, comparison="dot"),
     "distance": Decision(DISTANCE, _distance, _less_squared_norm, comparison="L2"),
     "cosine": Decision(COSINE, _cosine, _by_norm, comparison="cosine"),

@@ -17,7 +17,7 @@ import numpy as np
 from storage.rehearsal import rehearsed
 from utils import one_line, open_regular
 
-_KINDS = "biufSU"  # of dtypes: numbers and text
+_KINDS = "biufSU"  # kinds of dtypes: numbers and text
 
 
 def is_zip(path: str | Path) -> bool:

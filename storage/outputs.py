@@ -26,7 +26,7 @@ RECORD = ".run.json"
 """Suffix that turns the name of a file into that of its record."""
 
 _LOCK = "lock"
-_EXCHANGE, _AT_FDCWD = 2, -100  # of Linux: linux/fs.h, linux/fcntl.h
+_EXCHANGE, _AT_FDCWD = 2, -100  # constants of Linux, from linux/fs.h and linux/fcntl.h
 
 State = tuple[tuple, ...]
 """Fingerprint of a file, or of all files in a folder; empty if it does not exist."""

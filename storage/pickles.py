@@ -142,7 +142,7 @@ def load_plain_pickle(path: str | Path, encoding: str = "latin1"):
 
     Args:
         path: the file, written by any version of Python 2 or 3.
-        encoding: of byte strings of Python 2: ``"bytes"`` keeps bytes, ``"latin1"`` decodes them to
+        encoding: for byte strings of Python 2: ``"bytes"`` keeps them, ``"latin1"`` decodes them to
             one character per byte.
 
     Raises:

@@ -42,7 +42,7 @@ _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM
 
 _server: subprocess.Popen | None = None
 _asking = threading.Lock()
-_serving = False  # in the server and its children
+_serving = False  # True in the server and its children
 
 
 def rehearsed(*libraries: str) -> Callable[[Callable], Callable]:

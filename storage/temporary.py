@@ -12,7 +12,7 @@ from pathlib import Path
 
 _LONG_NAME = 100  # bytes; some encrypted file systems end at 143, most at 255
 _END = ".partial"
-_RANDOM = re.compile(r"[a-z0-9_]{8}" + re.escape(_END))  # what ``tempfile`` chooses
+_RANDOM = re.compile(r"[a-z0-9_]{8}" + re.escape(_END))  # names that ``tempfile`` chooses
 
 
 def hidden(path: Path) -> str:

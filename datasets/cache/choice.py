@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 AUTO, RAM, OFF = "auto", "ram", "off"
 TRAIN, TEST, VALIDATION = "train", "test", "validation"
 
-_AUTO_SHARE = 0.5  # of the available memory that ``AUTO`` may take
+_AUTO_SHARE = 0.5  # share of the available memory that ``AUTO`` may take
 _MB, _GB = 1e6, 1e9
 
 
@@ -36,7 +36,7 @@ class _Selection:
     """Image files that are cached together."""
 
     images: FileImages
-    positions: np.ndarray  # of the cached images, ascending, unique
+    positions: np.ndarray  # positions of the cached images, ascending, unique
     size: int | None  # shorter side of the cached images; None: unchanged
 
     def sizes(self) -> Iterator[int]:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-_ROOT = Path("/")  # of the system's own files
+_ROOT = Path("/")  # parent of /proc and /sys
 
 
 class _Cgroups(NamedTuple):
     """A version of Linux control groups, which limit containers, jobs and services."""
 
-    folder: str  # of the topmost group that this process sees
+    folder: str  # folder of the topmost group visible to this process
     limit: str  # file with the limit in bytes; without one it may hold a word
     used: str  # file with the memory in use
     cached: str  # line of ``memory.stat`` with what is in use but can be freed

@@ -18,10 +18,10 @@ from utils import UserError
 if TYPE_CHECKING:
     from tifffile import TiffPage
 
-BYTES = 2  # of a number
+BYTES = 2  # per value
 
 _PLAIN, _DEFLATE = (1,), (8, 32946)  # TIFF's numbers of compressions
-_BAND_BY_BAND = 2  # of TIFF's planar configurations
+_BAND_BY_BAND = 2  # one of TIFF's planar configurations
 _LARGEST = 2**28  # bytes of an image
 _MOST_DEFLATED = 2**18  # bytes of a compressed file: deflate makes zeros a thousandth
 

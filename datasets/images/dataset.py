@@ -15,7 +15,7 @@ from utils import UsageError
 logger = logging.getLogger(__name__)
 
 _LARGE = (512, 448)  # size, crop
-_CROP_RATIO = 7 / 8  # of all published sizes: 512 to 448, 256 to 224
+_CROP_RATIO = 7 / 8  # as in all published sizes: 448 of 512, 224 of 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ class ImageDataset(Dataset):
 
     @property
     def inference_options(self) -> dict[str, object]:
-        side = min(self.input_shape[:2])  # of images that are neither resized nor cropped
+        side = min(self.input_shape[:2])  # for images that are neither resized nor cropped
         return {
             "channels": self.channels,
             "target_size": self.preprocessing.test_size or side,

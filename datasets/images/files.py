@@ -52,7 +52,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _WITH_ALPHA = frozenset(("RGBA", "LA", "PA", "RGBa", "La"))
-_MAYBE_TRANSPARENT = frozenset(("1", "L", "P", "RGB"))  # by a transparent color
+_MAYBE_TRANSPARENT = frozenset(("1", "L", "P", "RGB"))  # if one color is declared transparent
 # simplejpeg's name of the color space, by mode of the file and requested number of channels.
 _COLORS = {("RGB", 3): "RGB", ("L", 3): "RGB", ("L", 1): "GRAY"}
 _SIXTEEN_BIT = frozenset(("I", "I;16", "I;16L", "I;16B", "I;16N"))

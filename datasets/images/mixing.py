@@ -21,7 +21,7 @@ class CutMix(Mixing):
     """
 
     alpha: float
-    probability: float = 1.0  # of each batch
+    probability: float = 1.0  # probability of mixing a batch
 
     def __call__(
         self, images: np.ndarray, partners: np.ndarray, rng: np.random.Generator

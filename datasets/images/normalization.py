@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 _CHUNK = 256  # images per task
 _TELL_EVERY = 10  # seconds
-_LEVELS = 256  # of a uint8 pixel
+_LEVELS = 256  # values of uint8
 
 
 @dataclass(frozen=True)

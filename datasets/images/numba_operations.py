@@ -26,7 +26,7 @@ _MIX = types.void(READ_ONLY, READ_ONLY, int32, WRITABLE)
 _AFFINE = types.void(READ_ONLY, intp, *[int64] * 6, types.Array(uint8, 1, "C"), WRITABLE)
 
 _ONE, _TWO, _THREE = uintp(1), uintp(2), uintp(3)
-_FIXED = 65536  # of fixed-point coordinates
+_FIXED = 65536  # 1 in fixed-point coordinates
 
 
 def lookup(image: np.ndarray, tables: np.ndarray) -> None:
@@ -132,7 +132,7 @@ def _gray_total_loop(lines):
 
 def _color_loop(lines, factor):
     size = uintp(lines.shape[1])
-    levels = np.zeros(size + _TWO, np.uint8)  # of a pixel at its third byte
+    levels = np.zeros(size + _TWO, np.uint8)  # gray level of each pixel, at its third byte
     masks = np.zeros((3, size), np.uint8)  # mask of the first, second and third bytes of pixels
     for j in range(size):
         masks[j % _THREE, j] = 255
@@ -147,7 +147,7 @@ def _color_loop(lines, factor):
 
 def _sharpen_loop(lines, channels, factor, out):
     size, step = uintp(lines.shape[1]), uintp(channels)
-    sums = np.empty(size, np.uint16)  # of three lines
+    sums = np.empty(size, np.uint16)  # sums over three lines
     for y in range(1, len(lines) - 1):
         above, line, below, target = lines[y - 1], lines[y], lines[y + 1], out[y]
         for j in range(size):

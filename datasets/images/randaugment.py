@@ -20,7 +20,7 @@ _MAX_LEVEL = 10  # magnitude at which the constants below apply
 class Change(NamedTuple):
     """An operation with its drawn arguments."""
 
-    function: Callable[..., None]  # of ``operations``
+    function: Callable[..., None]  # a function of ``operations``
     arguments: tuple[float, ...]
     options: dict[str, object]
 
@@ -90,7 +90,7 @@ class Variant(NamedTuple):
     """Settings in which implementations of RandAugment differ."""
 
     operations: dict[str, Operation]
-    probability: float  # of applying an operation that has been drawn
+    probability: float  # probability of applying a drawn operation
     resampling: tuple[Resampling, ...]  # interpolations, one of which is drawn; empty: nearest
     mean_fill: bool  # whether uncovered pixels get the mean color of the data set
 
@@ -105,7 +105,7 @@ VARIANTS = {
 class RandAugment:
     """Random operations for each image, all of the same magnitude."""
 
-    count: int  # of operations drawn, with replacement
+    count: int  # number of operations, drawn with replacement
     magnitude: float  # from 0; the constants are intended for up to 10
     variant: str = "original"  # a key of ``VARIANTS``
     fill: tuple[int, ...] | None = None  # color of uncovered pixels; None: gray

@@ -33,11 +33,11 @@ _PADDED_SMALL = Preprocessing(crop_size=32, pad=4)
 class _Source(NamedTuple):
     """One of their data sets."""
 
-    suffix: str  # of the image files; the lists omit it
+    suffix: str  # suffix of the image files, which the lists omit
     preprocessing: Preprocessing = _CROPPED
     channels: int = 3  # 3 for RGB, 1 for gray; others are bands
     first_label: int = 0  # label of class 0 of the lists
-    names: Sequence[str] = ()  # of the classes; empty: names of their folders
+    names: Sequence[str] = ()  # class names; empty: names of their folders
 
 
 _CLAMM = (

@@ -11,7 +11,7 @@ from storage.matlab import load_mat, whole_numbers
 from utils import UserError
 
 _FILES = ("train_32x32.mat", "test_32x32.mat")
-_SHAPE = (32, 32, 3)  # of an image
+_SHAPE = (32, 32, 3)  # of each image
 _CHUNK = 4096  # images that are rearranged at a time
 
 

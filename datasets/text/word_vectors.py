@@ -96,7 +96,7 @@ def _parsed(path: Path, number: int, line: bytes) -> tuple[str, np.ndarray]:
 
 def _from_array(path: Path, words: Sequence[str], most: int) -> WordVectors:
     try:
-        with warnings.catch_warnings(action="ignore"):  # of damaged headers that Python parses
+        with warnings.catch_warnings(action="ignore"):  # about damaged headers that Python parses
             vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or 'it is damaged'}") from error

@@ -17,7 +17,7 @@ from embeddings.taxonomy.tree import Taxonomy
 
 _GAP = 4.0  # between a line and a name
 _STUB = 8.0  # minimum length of a line
-_LEAST_ROWS = 40  # of a column, so that small trees are not split
+_LEAST_ROWS = 40  # per column, so that small trees are not split
 _ASPECT = 1.5  # width / height of the drawing, about that of a screen
 _MOST_COLUMNS = 12
 _BETWEEN_COLUMNS = 24.0
@@ -28,8 +28,8 @@ _MOST_GROUPS = 64
 class PlacedNode(NamedTuple):
     """A node in the drawing."""
 
-    node: int  # its number in the taxonomy
-    text: str  # its name
+    node: int  # number in the taxonomy
+    text: str  # displayed name
     x: float  # left edge of the name
     y: float  # vertical center of the name
     lines: list[list[tuple[float, float]]]  # before and after the name, and along the children

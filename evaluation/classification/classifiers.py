@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 class MethodArgs:
     """Arguments of a classification method."""
 
-    model: keras.Model  # the network
-    description: ModelDescription  # of its classes and outputs
+    model: keras.Model
+    description: ModelDescription
     # Original labels of the classes to choose from, in the order of the scores
     labels: tuple[int | str, ...]
     # Name or index of the layer with the features, as text; None: the embedding
@@ -37,7 +37,7 @@ class MethodArgs:
     # One vector per class to compare features with, or None
     centroids: ClassEmbeddings | None = None
     cost: float = 0.1  # C of the support vector machine
-    seed: int = 0  # of the support vector machine
+    seed: int = 0  # seed of the support vector machine
 
 
 @dataclass
@@ -64,7 +64,7 @@ class LinearSVM:
 
     tensor: KerasTensor  # its features
     cost: float  # C, the weight of errors relative to that of the margin
-    seed: int  # of the order of the images during optimization
+    seed: int  # seed of the order of the images during optimization
     # Whether features are scaled to unit length first; otherwise each is divided by its largest
     # absolute value in training
     norm: bool = False

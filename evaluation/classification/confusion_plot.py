@@ -19,7 +19,7 @@ _CELL = 0.17  # inches per named class
 _SIDES = (3.2, 9.0)  # minimum and maximum height and width of the matrix, inches
 _DOTS = 200  # per inch: three pixels for each of 555 classes
 _GAMMA = 0.4  # makes single errors visible
-_TICKS = (0, 1, 5, 10, 25, 50, 75, 100)  # of the color bar, in percent
+_TICKS = (0, 1, 5, 10, 25, 50, 75, 100)  # ticks of the color bar, in percent
 
 
 def plot_confusion(

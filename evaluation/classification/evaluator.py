@@ -29,7 +29,7 @@ class Head:
     scores: Callable[[np.ndarray], np.ndarray]
     # Maps class positions and values to one loss per sample
     loss: Callable[[np.ndarray, KerasTensor], KerasTensor] | None = None
-    weight: float = 1.0  # of its loss in the total loss
+    weight: float = 1.0  # weight of its loss in the total loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Metrics:
     values: dict[str, float]
     # Mean of the accuracies per class, of the last head; NaN likewise
     average_accuracy: float
-    scores: np.ndarray  # of the last head, (samples, classes)
+    scores: np.ndarray  # scores of the last head, (samples, classes)
     features: np.ndarray | None = None  # (samples, dimensions), or None if not requested
 
     @property

@@ -24,9 +24,9 @@ from utils import UserError
 class Result:
     """Evaluation results of one model."""
 
-    name: str  # of the model in tables
-    file: Path  # of the model
-    method: str  # how it classified, in words
+    name: str  # name of the model in tables
+    file: Path  # file of the model
+    method: str  # classification method, in words
     metrics: dict[str, float | None]  # accuracies in [0, 1] by name, None if undefined
     predicted: np.ndarray  # class positions, int (test images,)
 

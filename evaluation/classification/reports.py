@@ -17,7 +17,7 @@ from storage.outputs import check_suffix
 from storage.records import record_path
 
 _PLOT_FORMATS = (".png", ".svg", ".pdf")
-_UNSAFE = re.compile(r"[^\w.+-]+")  # in file names
+_UNSAFE = re.compile(r"[^\w.+-]+")  # characters to replace in file names
 
 # Metric → title of its column on the screen.
 _TITLES = {
@@ -35,7 +35,7 @@ _TITLES = {
 class Outputs:
     """Output files; None: do not write."""
 
-    names: Sequence[str]  # of all models, including those whose evaluation will fail
+    names: Sequence[str]  # names of all models, including those whose evaluation will fail
     csv: Path | None = None  # all metrics, one row per model
     # Accuracy within each class, one row per class and one column per model
     per_class: Path | None = None

@@ -19,14 +19,14 @@ from utils import UserError
 class Embedded:
     """Samples embedded by a model."""
 
-    name: str  # of the model
+    name: str  # name of the model
     vectors: np.ndarray  # float32 (samples, dimensions), finite
     labels: np.ndarray  # int (samples,), class positions, all of which occur
     known: np.ndarray  # bool (classes,), whether the model was trained on the class
     # float (classes, dimensions), vectors that features of a class are trained to equal; NaN if
     # there are none
     targets: np.ndarray
-    metric: str = "euclidean"  # by which the model decides, one of METRICS
+    metric: str = "euclidean"  # metric by which the model decides, one of METRICS
 
     @cached_property
     def means(self) -> np.ndarray:

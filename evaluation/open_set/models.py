@@ -21,8 +21,8 @@ from utils import UserError
 class Result:
     """Evaluation results of one model and one score."""
 
-    model: str  # its name
-    file: Path  # of the model
+    model: str  # name of the model
+    file: Path  # file of the model
     group: str  # models of one group are averaged
     split: str  # which classes are known, in words
     score: str  # one of evaluation.open_set.SCORES

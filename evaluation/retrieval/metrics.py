@@ -84,8 +84,8 @@ class _Totals:
         self.similarity = np.asarray(similarity, dtype=np.float64)
         self.counts = np.bincount(labels, minlength=len(self.similarity))
         self._label: int | None = None  # current class
-        self._sums = np.zeros(len(labels) - 1)  # of that class
-        self._total = np.zeros(len(labels) - 1)  # of all classes before it
+        self._sums = np.zeros(len(labels) - 1)  # over queries of that class
+        self._total = np.zeros(len(labels) - 1)  # over queries of all classes before it
 
     def add(self, label: int, ranked: np.ndarray) -> None:
         """Add queries of one class, given the classes that they retrieved, (queries, ranks).

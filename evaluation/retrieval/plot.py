@@ -9,7 +9,7 @@ from evaluation.line_styles import add_legend, line_styles
 from evaluation.retrieval.metrics import Retrieval
 from storage.plots import save_plot
 
-_POINTS = 2000  # of a curve; more would not be visible
+_POINTS = 2000  # points per curve; more would not be visible
 
 
 def write_plot(path: Path, retrievals: Mapping[str, Retrieval], max_k: int) -> None:

@@ -20,7 +20,7 @@ from storage.pickles import load_plain_pickle
 from storage.rehearsal import rehearsed
 from utils import UserError, list_folder, listing
 
-_NUMBER = re.compile(r"[0-9]{1,9}(?=\.[^.]*$|$)")  # in front of the suffix
+_NUMBER = re.compile(r"[0-9]{1,9}(?=\.[^.]*$|$)")  # number before the suffix
 
 
 @dataclass(frozen=True, eq=False)

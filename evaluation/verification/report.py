@@ -19,8 +19,8 @@ class Verification:
     """Verification results of the features of one model."""
 
     pairs: int  # number of pairs
-    accuracies: np.ndarray  # in [0, 1], (folds,)
-    thresholds: np.ndarray  # of squared distances, (folds,)
+    accuracies: np.ndarray  # accuracy in [0, 1], (folds,)
+    thresholds: np.ndarray  # threshold on squared distances, (folds,)
     tars: dict[float, np.ndarray]  # TAR in [0, 1], (folds,), by the FAR of the other folds
     roc: Rates  # FAR and TAR over all pairs, by threshold, descending
     auc: float  # area under that curve

@@ -51,8 +51,8 @@ class Cell(NamedTuple):
     """A cell of the network."""
 
     label: str  # suffix of its layer names
-    channels: int  # of each of its convolutions
-    names: AutomaticNames  # of layers that Keras 2 left unnamed
+    channels: int  # output channels of each of its convolutions
+    names: AutomaticNames  # for layers that had no explicit name in Keras 2
 
     def normal(self, x: KerasTensor, previous: KerasTensor) -> KerasTensor:
         """Build a normal cell, which keeps height and width (Figure 4, left)."""

@@ -27,9 +27,9 @@ class Style(NamedTuple):
     """Layers and layer names of the ResNets of one package."""
 
     use_bias: bool  # whether convolutions have a bias
-    epsilon: float  # of batch normalization
-    first_initializer: str | Initializer  # of the first convolution
-    initializer: str | Initializer  # of all others
+    epsilon: float  # epsilon of batch normalization
+    first_initializer: str | Initializer  # kernel initializer of the first convolution
+    initializer: str | Initializer  # kernel initializer of all others
     # Whether to pad the image by 3 pixels and the maps before pooling by 1; otherwise both are
     # padded by TensorFlow's "same"
     padded_stem: bool = True
@@ -41,7 +41,7 @@ class Style(NamedTuple):
     branches: tuple[str, str, str, str] = ("1", "2a", "2b", "2c")
     # Names of pooling and output layer of a classifier
     classifier: tuple[str, str] = ("avg_pool", "prob")
-    momentum: float = 0.99  # of batch normalization
+    momentum: float = 0.99  # momentum of batch normalization
     strided_3x3: bool = False  # whether the 3x3 convolution of a bottleneck has the stride
     conv: Convolver = ORDINARY
 

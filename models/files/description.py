@@ -23,7 +23,7 @@ MEMBER = "description.npz"
 """Name of the description in the archive (``.keras``) or among the HDF5 data sets (``.h5``)."""
 
 _LARGEST = 2**28  # bytes; the 1,000 classes of ImageNet need 4 MB, a million words some 50
-_MOST_WORDS = 2**24  # of a document
+_MOST_WORDS = 2**24  # per document
 _MAX_SIDE = 2**16  # pixels, the limit of JPEG
 
 
@@ -31,7 +31,7 @@ _MAX_SIDE = 2**16  # pixels, the limit of JPEG
 class Output:
     """One output of a network."""
 
-    name: str  # of the layer
+    name: str  # name of the output layer
     decision: str  # decision rule, a key of models.decisions.DECISIONS
     # float32 (classes, dimensions) if the decision compares the output with class embeddings
     class_vectors: np.ndarray | None = None

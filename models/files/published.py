@@ -38,7 +38,7 @@ class Facts:
 
     architecture: str  # name of the network
     dataset: str  # name of the data set it was trained on
-    channels: int  # of the images
+    channels: int  # number of image channels
     mean: Sequence[float]  # per channel, in RGB order, of pixels from 0 to 255
     std: Sequence[float]  # likewise
     bgr: bool  # whether the network takes the channels in reverse order
@@ -55,10 +55,10 @@ class Facts:
 class _Heads:
     """Output layers of the network."""
 
-    dimensions: int | None  # of the embedding; None: a plain classifier
-    normalization: str | None  # of the embedding, a key of NORMALIZATIONS
-    classes: int | None  # of the classifier; None: there is none
-    classifier: str = "prob"  # name of its layer
+    dimensions: int | None  # dimension of the embedding; None: a plain classifier
+    normalization: str | None  # normalization of the embedding, a key of NORMALIZATIONS
+    classes: int | None  # number of classes of the classifier; None: there is none
+    classifier: str = "prob"  # name of the classifier's layer
 
 
 def open_model(path: Path, facts: Facts | None) -> tuple[keras.Model, ModelDescription]:

@@ -26,7 +26,7 @@ class Convolver:
 
     full: bool = False
     harmonic: bool = False
-    level: int | None = None  # of the waves in all layers but the first; None: all waves
+    level: int | None = None  # harmonic level of all layers but the first; None: all waves
 
     def __call__(
         self,
@@ -45,7 +45,7 @@ class Convolver:
             x: feature maps.
             filters: number of output channels.
             size: height and width of the kernel; 1x1 convolutions are always ordinary and unpadded.
-            stride: in both directions.
+            stride: stride in both directions.
             padding: TensorFlow's ``"same"``, which with a stride pads maps of even size only at the
                 bottom and right; or a number of pixels on every side.
             first: whether this is the first layer of the network.
@@ -99,7 +99,7 @@ def normalized_convolution(
         x: channels-last feature maps.
         channels: number of output channels.
         size: height and width of the kernel.
-        stride: in both directions.
+        stride: stride in both directions.
         label: suffix of the layer names, after ``conv`` and ``bn``.
         conv: kind of convolution.
         first: whether this is the first layer of the network.
