@@ -9,7 +9,6 @@ from studies.report import PROTOCOL_NAMES, SIGNIFICANT, accuracy, welch
 from studies.results import STORED, Run, read_runs
 from studies.study import NAMES, Part, load
 from studies.tables import markdown
-from sweeping.grid import PROTOCOLS
 
 LOSSES = {
     "xent": "cross-entropy",
@@ -54,7 +53,7 @@ def _rows(study: str) -> Iterator[tuple[str | int, ...]]:
     runs = read_runs(STORED / study)
     for parts in alike(load(study).reduced):
         for dataset in dict.fromkeys(dataset for part in parts for dataset in part.datasets):
-            rows = (_row(parts, dataset, protocol, runs) for protocol in PROTOCOLS)
+            rows = (_row(parts, dataset, protocol, runs) for protocol in parts[0].reports)
             yield from filter(None, rows)
 
 

@@ -149,7 +149,8 @@ def _row(part: Part, cell: Cell, runs: Runs) -> list[str]:
         difference = "–"
     reported = "–" if reported is None and part.reported else reported
     row = [cell[0], TITLES.get(cell[1], cell[1]), "" if reported is None else str(reported)]
-    row += [accuracy(paper), difference, *_progress(paper)]
+    shown = [accuracy(paper), difference, *_progress(paper)]
+    row += shown if PAPER in part.reports else [""] * len(shown)
     if VALIDATION in part.protocols:
         return [*row, accuracy(held_out), *_progress(held_out)]
     return [*row, "", "", "", ""]
@@ -193,7 +194,7 @@ def differences(part: Part, runs: Runs) -> list[list[str]]:
         return []
     return [
         [dataset, PROTOCOL_NAMES[protocol], *found]
-        for protocol in PROTOCOLS
+        for protocol in part.reports
         for dataset in part.datasets
         if (found := _difference(part, dataset, protocol, runs))
     ]

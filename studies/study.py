@@ -75,6 +75,8 @@ class Part:
         splits: of known classes, ``--split``; each is trained on with every seed.
         evaluation: of the networks after the training, see ``sweeping.commands.Commands``.
         published: metrics of such evaluations that others report, in percent.
+        reports: protocols by which accuracies are reported. Without the paper's: only the last
+            epoch is tested, so that there is no best one to choose.
     """
 
     title: str
@@ -100,6 +102,7 @@ class Part:
     splits: tuple[str, ...] = ("",)
     evaluation: str = ""
     published: Mapping[Cell, Mapping[str, float]] = field(default_factory=dict)
+    reports: tuple[str, ...] = PROTOCOLS
 
     def rates_of(self, loss: str) -> tuple[float, ...]:
         """Return the candidates of a loss."""

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from studies.choice import outcome
+from studies.report import table
 from studies.results import Run, runs_of
 from studies.running import Request, _commands
 from studies.study import Part, load
 from sweeping.engine import shared_settings
-from sweeping.grid import VALIDATION, Trial
+from sweeping.grid import PROTOCOLS, VALIDATION, Trial
 
 RECIPES = [
     pytest.param(part, id=f"{name}-{part.folder}")
@@ -163,3 +164,11 @@ def test_the_rate_is_chosen_by_validation_images_and_reported_on_test_images():
 
     found = outcome(PART, cell, VALIDATION, runs_of([*candidates, *repeated], PART))
     assert (found.rate, found.values, found.tried) == (0.02, (0.5, 0.6), "2/2")
+
+
+@pytest.mark.parametrize("part", load("baselines").reduced)
+def test_what_is_tested_once_has_no_best_epoch(part):
+    header = table(part, {})[0]
+
+    assert "held-out" in header and "best epoch" not in header
+    assert "best epoch" in table(replace(part, reports=PROTOCOLS), {})[0]
