@@ -8,11 +8,11 @@ from sweeping.grid import VALIDATION
 
 _LOSSES = ("xent", "cosine", "cosine+xent")
 _VARIANTS = {
-    "ordinary": "",
-    "harmonic": "--harmonic",
-    "CutMix": "--cutmix 1 --cutmix_prob 0.5",
+    "tuned": ("ordinary", ""),
+    "tuned, harmonic": ("harmonic", "--harmonic"),
+    "tuned, CutMix": ("cutmix", "--cutmix 1 --cutmix_prob 0.5"),
 }
-"""Options by what the losses are combined with."""
+"""Folder and options by what the losses are combined with."""
 
 
 _PROTOCOL = (1e-4, 0.1), (1e-5, 0.1)
@@ -52,12 +52,12 @@ def _tuned(
     schedule = f"--epochs {epochs} --val_every {epochs} --lr_schedule Cosine --clipgrad 0"
     return tuple(
         Part(
-            f"{data}, {variant}",
+            f"{data}, {title}",
             (data,),
             _LOSSES,
             tuple(candidates),
             " ".join(filter(None, (options, schedule, added))),
-            f"{folder}{variant.lower()}",
+            f"{folder}{variant}",
             chosen_on=chosen_on,
             protocols=(VALIDATION,),
             reports=(VALIDATION,),
@@ -65,7 +65,7 @@ def _tuned(
             compared=("xent", "cosine+xent"),
             **more,
         )
-        for variant, added in _VARIANTS.items()
+        for title, (variant, added) in _VARIANTS.items()
     )
 
 
