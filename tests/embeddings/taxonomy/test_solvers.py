@@ -128,9 +128,9 @@ def test_impossible_similarities_are_refused(method):
 @pytest.mark.parametrize(
     ("method", "num_dim", "fault"),
     [
-        ("unitsphere", 39, "--num_dim 39: unitsphere has 40 dimensions .* approx_sim"),
-        ("unitsphere", 41, "--num_dim 41: unitsphere has 40"),
-        ("spheres", 40, "--num_dim 40: spheres has 39 dimensions .* mds"),
+        ("unitsphere", 39, "--num_dim 39: unitsphere always has 40 dimensions .* approx_sim"),
+        ("unitsphere", 41, "--num_dim 41: unitsphere always has 40"),
+        ("spheres", 40, "--num_dim 40: spheres always has 39 dimensions .* mds"),
         ("approx_sim", 41, "--num_dim 41: approx_sim has at most 40 dimensions"),
         ("mds", 40, "--num_dim 40: mds has at most 39 dimensions"),
     ],
