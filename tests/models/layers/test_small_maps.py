@@ -16,6 +16,12 @@ pytestmark = pytest.mark.skipif(
 RNG = np.random.default_rng(7)
 
 
+@pytest.fixture(autouse=True)
+def on_cpu(monkeypatch):
+    """Decide as on a CPU, on any machine."""
+    monkeypatch.setattr(small_maps, "_on_cpu", lambda: True)
+
+
 def convolved(images, kernel, strides, padding):
     """Every output by itself, from explicitly padded images."""
     padded, outputs = images, []
@@ -89,6 +95,11 @@ def operations(layer, batch):
 
     graph = tf.function(layer).get_concrete_function(tf.TensorSpec(batch)).graph
     return {operation.type for operation in graph.get_operations()}
+
+
+def test_gpus_convolve_small_maps_too(monkeypatch):
+    monkeypatch.setattr(small_maps, "_on_cpu", lambda: False)
+    assert not small_maps.is_small((2, 2), (3, 3), (1, 1), "same")
 
 
 @pytest.mark.parametrize("kind", ["ordinary", "harmonic"])
