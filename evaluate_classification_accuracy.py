@@ -19,7 +19,6 @@ from cli.arguments import (
     add_files,
     add_labels,
     non_negative_float,
-    non_negative_int,
     positive,
     refuse,
     seed,
@@ -115,7 +114,8 @@ def _add_svm_options(add: Callable) -> None:
     )
     add(
         "--augmentation_epochs",
-        type=non_negative_int,
+        type=positive,
+        metavar="N",
         help="SVM: passes over the randomly augmented training images; 1, the default: one pass "
         "without augmentation",
     )

@@ -44,7 +44,8 @@ from sweeping.commands import check_options
 from sweeping.space import AUGMENTATIONS, OBJECTIVES, first_candidates
 from sweeping.stopping import stop_requests
 from sweeping.store import MODEL, Store
-from sweeping.trials import UNFINISHED, Plan, Trial, read_trials, winner, write_table
+from sweeping.trials import UNFINISHED, Plan, Trial, read_trials, write_table
+from sweeping.winner import earlier_record, minutes, used_before, winner
 from training.parallel.startup import import_backend
 from utils import Interrupted, UsageError, printable, without_log
 
@@ -227,12 +228,8 @@ def _prepare(args: argparse.Namespace, plan: Plan, parts: Parts) -> None:
     write_csv(plan.out / "parts.csv", ("file", "class", "part", "reason"), rows)
     for fold, folder in zip(parts.folds, plan.parts, strict=True):
         write_links(folder, parts.root, parts.for_search(fold))
-    write_links(_all_images(plan), parts.root, parts.for_winner())
+    write_links(plan.all_images, parts.root, parts.for_winner())
     write_record(record_path(plan.out / "trials.csv"), provenance(vars(args)))
-
-
-def _all_images(plan: Plan) -> Path:
-    return plan.out / "data" / "all"
 
 
 def _search(args: argparse.Namespace, plan: Plan) -> list[Trial]:
@@ -280,7 +277,7 @@ def _go_on(args: argparse.Namespace, plan: Plan, before: Sequence[Trial]) -> int
 def _train(plan: Plan, best: Trial) -> None:
     """Train the winner on all training images, unless that has been done, and test it once."""
     options = (*plan.options, "--val_every", str(plan.epochs))
-    script, *argv = best.candidate.command(_all_images(plan), options, plan.out)
+    script, *argv = best.candidate.command(plan.all_images, options, plan.out)
     script = str(plan.commands / script)
     argv += ["--model_dump", str(plan.out / MODEL)]
     command = importlib.import_module(Path(script).stem)
@@ -295,41 +292,16 @@ def _train(plan: Plan, best: Trial) -> None:
         return
     if "final" in record and not is_same:
         logger.warning("The test images have been used before, for another winner")
-        write_record(_earlier(plan, str(before)), record)
+        write_record(earlier_record(plan, str(before)), record)
     if record and not is_same:
         for path in plan.out.glob("snapshot.h5*"):
             path.unlink()
     accuracy = 100 * best.accuracies[-1]
     results.info("Winner, %.1f %% of the held-out images: %s", accuracy, best.candidate.title)
-    logger.info("Training it on all training images: about %.1f min", _minutes(plan, best))
+    logger.info("Training it on all training images: about %.1f min", minutes(plan, best))
     learning.start(command.learn, own)
     for path in plan.out.glob("snapshot.h5*"):
         path.unlink()
-
-
-def _earlier(plan: Plan, command_line: str) -> Path:
-    """Return where the record of a winner is kept when another one takes its place."""
-    command = command_line.encode(errors="surrogateescape")
-    return record_path(plan.out / f"earlier-{hashlib.sha256(command).hexdigest()[:12]}")
-
-
-def _used_before(plan: Plan, command_line: str) -> list[str]:
-    """Return what the report says if winners have been tested besides that of a command line."""
-    others = {*plan.out.glob("earlier-*")} - {_earlier(plan, command_line)}
-    told = (
-        f"The test images were used before, for other winners of this search ({len(others)}): the "
-        "accuracy on them may be optimistic."
-    )
-    return [told] if others else []
-
-
-def _minutes(plan: Plan, best: Trial) -> float:
-    """Return about how long the winner trains on all training images."""
-    every, some = (
-        sum(len(files) for _, _, files in os.walk(folder / "train"))
-        for folder in (_all_images(plan), plan.parts[0])
-    )
-    return best.seconds / 60 / len(plan.parts) * every / some
 
 
 def _export(plan: Plan) -> None:
@@ -358,7 +330,7 @@ def _report(
         f"{Path(os.path.realpath(args.photos)).name}: the best of {len(trials)} trials",
         [run],
         _commands(args, plan, best, run.command),
-        facts + _used_before(plan, run.command),
+        facts + used_before(plan, run.command),
         Search([t.row for t in trials], [t.accuracies for t in trials], trials.index(best)),
         {run.history: report.predictions(run)},
     )

@@ -3,7 +3,8 @@
 import argparse
 
 from cli.arguments import fraction, known, positive, positive_float, seed
-from models import architecture_names, check_architecture
+from models import FOR_WORDS, architecture_names, check_architecture
+from utils import UsageError
 
 SIZES = (32, 64, 128)
 """Image sizes to choose from, as far as the images are that large."""
@@ -63,10 +64,10 @@ def add_training_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--architecture",
-        type=known(check_architecture),
+        type=known(_check_network),
         metavar="NAME",
         help="network (default: rn18, or simple for images below 32 pixels); one of "
-        f"{', '.join(architecture_names())}",
+        f"{', '.join(name for name in architecture_names() if name not in FOR_WORDS)}",
     )
     add("--epochs", type=positive, default=60, help="epochs of a full training")
     add(
@@ -76,3 +77,10 @@ def add_training_options(group: argparse._ArgumentGroup) -> None:
         f"{BATCHES[1]})",
     )
     add("--seed", type=seed, default=0, help="random seed of split, search and trainings")
+
+
+def _check_network(name: str) -> None:
+    """Raise UsageError if there is no such network for images."""
+    check_architecture(name)
+    if name.lower() in FOR_WORDS:
+        raise UsageError(f"{name} is for documents; learn_folder.py trains on images")

@@ -9,6 +9,7 @@ import ctypes
 import errno
 import logging
 import os
+import secrets
 import socket
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -173,11 +174,10 @@ def _exchange(new: Path, path: Path) -> None:
 
 def _free_name(path: Path) -> Path:
     """Return an unused name in the same folder that begins and ends like that of a file."""
-    for name in tempfile._get_candidate_names():
-        found = path.with_name(f"{path.stem[:100]}.{name}{path.suffix[:20]}")
+    while True:
+        found = path.with_name(f"{path.stem[:100]}.{secrets.token_hex(4)}{path.suffix[:20]}")
         if not os.path.lexists(found):
             return found
-    raise AssertionError("the names never end")
 
 
 def _key(path: Path) -> Path:

@@ -32,6 +32,11 @@ class Plan:
     seed: int  # of the sampler
     commands: Path = ROOT  # folder of the training commands
 
+    @property
+    def all_images(self) -> Path:
+        """Data of the winner: all training images and the test images."""
+        return self.out / "data" / "all"
+
     def folder(self, candidate: Candidate) -> Path:
         """Return the folder of a candidate."""
         return self.out / "trials" / candidate.name
@@ -104,28 +109,6 @@ def remove_snapshots(plan: Plan) -> None:
     for run in (run for trial in ended for run in plan.runs(trial.candidate)):
         for path in run.glob("snapshot.h5*"):
             path.unlink(missing_ok=True)
-
-
-def winner(trials: Sequence[Trial]) -> Trial:
-    """Return the finished trial with the highest accuracy after its last epoch.
-
-    Raises:
-        UserError: none has finished.
-    """
-    finished = [trial for trial in trials if trial.status == FINISHED]
-    if not finished:
-        raise UserError(_nothing_found(trials))
-    return max(finished, key=lambda trial: trial.accuracies[-1])
-
-
-def _nothing_found(trials: Sequence[Trial]) -> str:
-    failed = sum(trial.status == FAILED for trial in trials)
-    most = max((len(trial.accuracies) for trial in trials), default=0)
-    slow = "give more --minutes, fewer --epochs or smaller --sizes"
-    return (
-        f"the search ended without a finished trial: {len(trials)} begun, {failed} of them failed, "
-        f"at most {most} epochs finished; {'see their logs' if failed == len(trials) > 0 else slow}"
-    )
 
 
 def write_table(path: Path, trials: Sequence[Trial]) -> None:

@@ -12,6 +12,7 @@ import learn_classifier
 import learn_folder
 from sweeping.space import Candidate
 from sweeping.trials import FINISHED, UNFINISHED, Plan, Trial, write_trial
+from sweeping.winner import used_before
 from tests.commands.running import run
 from tests.fake_data import write_image
 from utils import Interrupted
@@ -95,6 +96,7 @@ def test_folders_of_images_that_are_damaged_or_copies(photos, tmp_path, no_searc
         ("--sizes 0", "argument --sizes: "),
         ("--minutes 0", "argument --minutes: "),
         ("--architecture nonet", "argument --architecture: "),
+        ("--architecture gru", "gru is for documents"),
     ],
 )
 def test_options_that_cannot_work_are_one_line(photos, tmp_path, no_search, options, message):
@@ -237,7 +239,7 @@ def test_the_winner_is_trained_once_and_another_one_is_told(tmp_path, monkeypatc
     learn_folder._train(plan, second)
     assert len(trained) == 2 and "used before, for another winner" in caplog.text
     before, now = (args.command_line for args in trained)
-    assert not learn_folder._used_before(plan, before)
-    (told,) = learn_folder._used_before(plan, now)
+    assert not used_before(plan, before)
+    (told,) = used_before(plan, now)
     assert "for other winners of this search (1)" in told
     assert not (tmp_path / "snapshot.h5").exists()

@@ -9,7 +9,8 @@ import pytest
 
 from sweeping.grid import LOSSES
 from sweeping.space import first_candidates
-from sweeping.trials import FAILED, FINISHED, STOPPED, Plan, read_trials, winner
+from sweeping.trials import FAILED, FINISHED, STOPPED, Plan, read_trials
+from sweeping.winner import winner
 from tests.sweeping import fake_training
 
 pytestmark = pytest.mark.skipif(

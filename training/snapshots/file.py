@@ -65,8 +65,10 @@ class RunState:
     @property
     def place(self) -> str:
         """Epoch and step, for messages."""
+        if self.phase == ALL_LAYERS and self.epoch == self.began and not self.step:
+            return f"the training of the {LAST_LAYERS}"
         epochs = f"epoch {self.epoch}" + (", step " + str(self.step) if self.step else "")
-        return f"{epochs} of the last layers" if self.phase == LAST_LAYERS else epochs
+        return f"{epochs} of the {LAST_LAYERS}" if self.phase == LAST_LAYERS else epochs
 
 
 def save_snapshot(

@@ -18,7 +18,14 @@ from tests.commands.running import TINY, history, run, same_arrays, succeed
 from training.callbacks.epoch_log import EpochReporter
 from training.optimizer import build_optimizer
 from training.snapshots.callback import Snapshot
-from training.snapshots.file import RunState, read_snapshot, read_state, restore, save_snapshot
+from training.snapshots.file import (
+    LAST_LAYERS,
+    RunState,
+    read_snapshot,
+    read_state,
+    restore,
+    save_snapshot,
+)
 from utils import UserError
 
 # Restarts of the schedule, a decay that counts steps, momentum, augmentation, two heads.
@@ -50,6 +57,21 @@ def check_same(folder, expected):
     assert same_arrays(folder / "s.weights.h5", expected / "s.weights.h5")
     assert (folder / "h.csv").read_text() == (expected / "h.csv").read_text()
     assert [row["epoch"] for row in history(folder / "h.csv")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("state", "place"),
+    [
+        (RunState(2, {}), "epoch 2"),
+        (RunState(2, {}, step=3), "epoch 2, step 3"),
+        (RunState(0, {}, step=3), "epoch 0, step 3"),
+        (RunState(1, {}, step=3, phase=LAST_LAYERS), "epoch 1, step 3 of the last layers"),
+        (RunState(0, {}), "the training of the last layers"),
+        (RunState(5, {}, began=5), "the training of the last layers"),
+    ],
+)
+def test_a_state_tells_how_far_the_run_is(state, place):
+    assert state.place == place
 
 
 def test_more_epochs_go_on_where_the_last_run_ended(tmp_path, monkeypatch, uninterrupted):
