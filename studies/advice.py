@@ -53,7 +53,7 @@ def _rows(study: str) -> Iterator[tuple[str | int, ...]]:
     runs = read_runs(STORED / study)
     for parts in alike(load(study).reduced):
         for dataset in dict.fromkeys(dataset for part in parts for dataset in part.datasets):
-            rows = (_row(parts, dataset, protocol, runs) for protocol in parts[0].reports)
+            rows = (_row(parts, dataset, protocol, runs) for protocol in parts[0].shown)
             yield from filter(None, rows)
 
 
@@ -68,11 +68,16 @@ def _row(
     return (
         parts[0].title if parts[0].folder else name.base,
         name.per_class or next(filter(None, (part.full_size for part in parts)), 0),
-        " or ".join(LOSSES[loss] for loss in best_losses(found)),
+        _named(best_losses(found), found),
         *(accuracy(found[loss]) if loss in found else "–" for loss in LOSSES),
         _counts([len(side.values) for side in found.values()]),
         PROTOCOL_NAMES[protocol],
     )
+
+
+def _named(losses: Sequence[str], compared: Mapping[str, Outcome]) -> str:
+    names = [LOSSES[loss] for loss in losses]
+    return "any" if len(names) == len(compared) else " or ".join(names)
 
 
 def _counts(numbers: Sequence[int]) -> str:

@@ -33,7 +33,8 @@ def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | No
 
     ``paper``: that of the best test accuracy in any epoch, or the only rate. Where the part chooses
     on held-out samples only, the paper's protocol takes that rate, too. ``validation``: that of the
-    best accuracy on the held-out samples after the last epoch.
+    best accuracy on the held-out samples after the last epoch; the only rate, if only this protocol
+    is reported.
 
     Args:
         part: of the study.
@@ -46,7 +47,7 @@ def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | No
     """
     rates = part.rates_of(cell[1])
     if len(rates) == 1:
-        return rates[0] if protocol == PAPER else None
+        return rates[0] if protocol == PAPER or PAPER not in part.shown else None
     if protocol == PAPER and PAPER not in part.protocols:
         protocol = VALIDATION
     trials = part.candidates(cell, protocol)

@@ -106,7 +106,7 @@ def verdict_on(claim: Claim, protocol: str) -> str:
     """
     if not claim.study:
         return "not testable here"
-    if not any(protocol in part.reports for part in load(claim.study).reduced):
+    if not any(protocol in part.shown for part in load(claim.study).reduced):
         return "–"
     measured = (_difference(claim, dataset, protocol) for dataset in claim.datasets)
     differences = [found for found in measured if found]

@@ -130,8 +130,8 @@ def table(part: Part, runs: Runs, cells: Sequence[Cell] | None = None) -> list[s
         cells: the rows; None: all.
     """
     rows = [_row(part, cell, runs) for cell in (part.cells() if cells is None else cells)]
-    header = ["data", "loss", "published", "best epoch", "difference"]
-    header += ["rate", "rates tried", "runs", "held-out", "rate", "rates tried", "runs"]
+    columns = ["difference", "rate", "rates tried", "runs"]
+    header = ["data", "loss", "published", "best epoch", *columns, "held-out", *columns]
     left = 2
     if len(part.datasets) == 1:
         header, rows, left = header[1:], [row[1:] for row in rows], 1
@@ -140,20 +140,24 @@ def table(part: Part, runs: Runs, cells: Sequence[Cell] | None = None) -> list[s
 
 
 def _row(part: Part, cell: Cell, runs: Runs) -> list[str]:
-    paper, held_out = (outcome(part, cell, protocol, runs) for protocol in PROTOCOLS)
-    reported = part.reported.get(cell)
-    difference = ""
-    if reported is not None and paper.values:
-        difference = f"{100 * statistics.fmean(paper.values) - reported:+.1f}"
-    elif part.reported:
-        difference = "–"
-    reported = "–" if reported is None and part.reported else reported
-    row = [cell[0], TITLES.get(cell[1], cell[1]), "" if reported is None else str(reported)]
-    shown = [accuracy(paper), difference, *_progress(paper)]
-    row += shown if PAPER in part.reports else [""] * len(shown)
-    if VALIDATION in part.protocols:
-        return [*row, accuracy(held_out), *_progress(held_out)]
-    return [*row, "", "", "", ""]
+    row = [cell[0], TITLES.get(cell[1], cell[1]), _published(part, cell)]
+    for protocol in PROTOCOLS:
+        found = outcome(part, cell, protocol, runs)
+        compared = _above(part, cell, found) if protocol == part.shown[0] else ""
+        shown = [accuracy(found), compared, *_progress(found)]
+        row += shown if protocol in part.shown else [""] * len(shown)
+    return row
+
+
+def _published(part: Part, cell: Cell) -> str:
+    return str(part.reported.get(cell, "–")) if part.reported else ""
+
+
+def _above(part: Part, cell: Cell, found: Outcome) -> str:
+    """Return how much ours is above the published accuracy."""
+    if cell in part.reported and found.values:
+        return f"{100 * statistics.fmean(found.values) - part.reported[cell]:+.1f}"
+    return "–" if part.reported else ""
 
 
 def _progress(found: Outcome) -> list[str]:
@@ -194,7 +198,7 @@ def differences(part: Part, runs: Runs) -> list[list[str]]:
         return []
     return [
         [dataset, PROTOCOL_NAMES[protocol], *found]
-        for protocol in part.reports
+        for protocol in part.shown
         for dataset in part.datasets
         if (found := _difference(part, dataset, protocol, runs))
     ]

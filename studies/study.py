@@ -75,8 +75,9 @@ class Part:
         splits: of known classes, ``--split``; each is trained on with every seed.
         evaluation: of the networks after the training, see ``sweeping.commands.Commands``.
         published: metrics of such evaluations that others report, in percent.
-        reports: protocols by which accuracies are reported. Without the paper's: only the last
-            epoch is tested, so that there is no best one to choose.
+        reports: protocols by which accuracies are reported, if not the paper's and those that
+            choose the rate. Without the paper's: only the last epoch is tested, so that there is no
+            best one to choose.
     """
 
     title: str
@@ -102,7 +103,12 @@ class Part:
     splits: tuple[str, ...] = ("",)
     evaluation: str = ""
     published: Mapping[Cell, Mapping[str, float]] = field(default_factory=dict)
-    reports: tuple[str, ...] = PROTOCOLS
+    reports: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Protocols by which accuracies are reported."""
+        return self.reports or tuple(p for p in PROTOCOLS if p == PAPER or p in self.protocols)
 
     def rates_of(self, loss: str) -> tuple[float, ...]:
         """Return the candidates of a loss."""

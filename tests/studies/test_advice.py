@@ -11,7 +11,7 @@ from studies.advice import advice, best_losses
 from studies.choice import Outcome, alike, best_outcome
 from studies.results import Run
 from studies.study import Part, Study
-from sweeping.grid import PAPER
+from sweeping.grid import PAPER, PROTOCOLS, VALIDATION
 
 
 def outcomes(**values):
@@ -79,6 +79,35 @@ def test_a_loss_has_the_better_rate_of_two_parts():
     assert len(alike([PART, replace(PART, options="--epochs 2")])) == 2
 
 
+def test_any_loss_will_do_if_none_is_worse_than_the_best(monkeypatch):
+    runs = [
+        Run("", trial.name, "finished", 1, "python x --epochs 1 -", None, {}, 0, 1, best=best)
+        for loss, accuracies in [("xent", (0.4, 0.5, 0.6)), ("cosine", (0.45, 0.5, 0.6))]
+        for trial, best in zip(PART.repeated(("Digits", loss), 0.1), accuracies, strict=True)
+    ]
+    monkeypatch.setattr(module, "NAMES", ("digits",))
+    monkeypatch.setattr(module, "load", lambda name: Study(name, name, "", reduced=(PART,)))
+    monkeypatch.setattr(module, "read_runs", lambda folder: runs)
+    [row] = advice()[2:]
+    assert row.split("|")[3].strip() == "any"
+
+
+def test_a_part_reports_the_protocols_that_choose_and_the_papers():
+    assert PART.shown == (PAPER,)
+    assert replace(PART, protocols=(VALIDATION,)).shown == (PAPER, VALIDATION)
+    assert replace(PART, protocols=PROTOCOLS).shown == PROTOCOLS
+    assert replace(PART, reports=(VALIDATION,)).shown == (VALIDATION,)
+
+
+def test_the_only_rate_of_a_part_counts_for_the_protocol_that_it_reports():
+    trial = PART.repeated(("Digits", "xent"), 0.1)[0]
+    accuracies = {"best": 0.7, "last": 0.6, "test": 0.6}
+    run = Run("", trial.name, "finished", 1, "x --epochs 1 -", None, {}, 0, 1, **accuracies)
+    for part, values in ((PART, ()), (replace(PART, reports=(VALIDATION,)), (0.6,))):
+        assert best_outcome([part], ("Digits", "xent"), VALIDATION, [run]).values == values
+        assert best_outcome([part], ("Digits", "xent"), PAPER, [run]).values == (0.7,)
+
+
 def test_the_table_has_a_row_per_size_on_which_losses_were_compared(monkeypatch):
     runs = [
         Run("", trial.name, "finished", 1, "python x --epochs 1 -", None, {}, 0, 1, best=best)
@@ -105,5 +134,6 @@ def test_the_table_has_a_row_per_size_on_which_losses_were_compared(monkeypatch)
         ("Digits", "10", "2–3"),
         ("Digits", "99", "2–3"),
     ]
+    assert cells[0]["use"] == "any"  # without any spread, there is no test
     assert cells[0]["cross-entropy"] == "40.0 ± 0.0" and cells[0]["cosine"] == "50.0 ± 0.0"
     assert cells[0]["cosine + cross-entropy"] == "–" and cells[0]["protocol"] == "best epoch"
