@@ -33,8 +33,8 @@ def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | No
 
     ``paper``: that of the best test accuracy in any epoch, or the only rate. Where the part chooses
     on held-out samples only, the paper's protocol takes that rate, too. ``validation``: that of the
-    best accuracy on the held-out samples after the last epoch; the only rate, if only this protocol
-    is reported.
+    best accuracy on the held-out samples after the last epoch, or the mean of the last few; the
+    only rate, if only this protocol is reported.
 
     Args:
         part: of the study.
@@ -51,16 +51,20 @@ def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | No
     if protocol == PAPER and PAPER not in part.protocols:
         protocol = VALIDATION
     trials = part.candidates(cell, protocol)
-    rows = [{"learning_rate": t.point.learning_rate, "by": _deciding(t, runs)} for t in trials]
+    rows = [
+        {"learning_rate": t.point.learning_rate, "by": _deciding(t, runs, part.averaged)}
+        for t in trials
+    ]
     return select(rows, "by", "by").learning_rate if rows else None
 
 
-def _deciding(trial: Trial, runs: Runs) -> float | None:
+def _deciding(trial: Trial, runs: Runs, averaged: int) -> float | None:
     """Return the accuracy that decides about the rate of a trial."""
     run = runs.get(trial.name)
-    if run is None:
-        return None
-    return run.best if trial.protocol == PAPER else run.last
+    if run is None or trial.protocol == PAPER:
+        return run and run.best
+    judged = [accuracy for accuracy in run.judged_curve if accuracy is not None]
+    return statistics.fmean(judged[-averaged:]) if averaged > 1 and judged else run.last
 
 
 def outcome(part: Part, cell: Cell, protocol: str, runs: Runs) -> Outcome:

@@ -20,7 +20,7 @@ from sweeping.engine import (
     shared_settings,
     show_missing,
 )
-from sweeping.grid import PROTOCOLS, Trial
+from sweeping.grid import PROTOCOLS, VALIDATION, Trial
 from sweeping.report import Report
 from sweeping.stopping import StopRequest
 from sweeping.store import Store
@@ -169,6 +169,7 @@ def _commands(part: Part, request: Request) -> Commands:
     if part.weights:
         options += f" --finetune {shlex.quote(str(request.weights or 'WEIGHTS.h5'))}"
     gpus = request.machines.gpus or part.gpus or 1
+    searching = tuple(shlex.split(part.search_options))
     return Commands(
         tuple(shlex.split(options)),
         request.data_roots,
@@ -178,6 +179,7 @@ def _commands(part: Part, request: Request) -> Commands:
         evaluation=tuple(shlex.split(part.evaluation)),
         by_rate={rate: tuple(shlex.split(more)) for rate, more in part.by_rate.items()},
         by_loss={loss: tuple(shlex.split(more)) for loss, more in part.by_loss.items()},
+        by_protocol={VALIDATION: searching} if searching else {},
     )
 
 

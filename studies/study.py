@@ -64,6 +64,8 @@ class Part:
         protocols: by which it is chosen.
         by_rate: further options of the trainings at a rate, which stands for all of them then.
         by_loss: further options of the trainings with a loss.
+        search_options: further options of the trainings on fewer samples that choose the rate.
+        averaged: of their last evaluations, whose mean accuracy decides.
         val_fraction: of the training samples, held out to choose; None: ``chosen_on`` has samples
             for validation of its own, if the protocol needs any.
         gpus: per training.
@@ -93,6 +95,8 @@ class Part:
     protocols: tuple[str, ...] = (PAPER,)
     by_rate: Mapping[float, str] = field(default_factory=dict)
     by_loss: Mapping[str, str] = field(default_factory=dict)
+    search_options: str = ""
+    averaged: int = 1
     val_fraction: float | None = None
     gpus: int | None = None
     embeddings: Mapping[str, str] = field(default_factory=dict)

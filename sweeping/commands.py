@@ -56,6 +56,7 @@ class Commands:
         evaluation: a key of ``EVALUATIONS``, followed by its options; empty: none.
         by_rate: further options for trials with a given learning rate.
         by_loss: further options for trials with a given loss.
+        by_protocol: further options for trials of a protocol; they override ``options``.
     """
 
     options: tuple[str, ...]
@@ -67,6 +68,7 @@ class Commands:
     evaluation: tuple[str, ...] = ()
     by_rate: Mapping[float, tuple[str, ...]] = field(default_factory=dict)
     by_loss: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_protocol: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, trial: Trial, folder: Path) -> list[str]:
         """Return script and arguments of a training.
@@ -87,6 +89,7 @@ class Commands:
         if trial.protocol == VALIDATION and self.val_fraction is not None:
             command += ["--val_fraction", number(self.val_fraction)]
         command += self.options
+        command += self.by_protocol.get(trial.protocol, ())
         command += ["--history", str(folder / "history.csv")]
         command += ["--snapshot", str(folder / "snapshot.h5")]
         if self.save_models or self.evaluation:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studies.choice import outcome
+from studies.choice import chosen_rate, outcome
 from studies.report import table
 from studies.results import Run, runs_of
 from studies.running import Request, _commands
@@ -38,9 +38,12 @@ def parsed(command):
 @pytest.mark.parametrize("part", RECIPES)
 def test_commands_know_all_options(part):
     first = {trial.point.loss: trial for trial in part.search()}
-    for trial in first.values():
+    final = [part.repeated(cell, part.rates_of(cell[1])[0])[0] for cell in part.cells()]
+    for trial in (*first.values(), *final):
         options = parsed(commands(part).of(trial, Path("trial")))
-        assert options["epochs"] == options["val_every"]  # tested once, after the last epoch
+        often = trial.protocol == VALIDATION and part.averaged > 1
+        # Test images are used once, after the last epoch.
+        assert options["val_every"] == (1 if often else options["epochs"])
 
 
 def test_the_talk_and_the_challenge_share_their_trainings():
@@ -114,6 +117,38 @@ def test_options_follow_the_rate_wherever_it_is_trained():
     ]
     assert {o["val_fraction"] for o in found} == {None}
     assert PART.trained() == {(trial.point.dataset, "xent") for trial in trials}
+
+
+def test_options_of_the_search_are_not_those_of_the_final_trainings():
+    part = replace(PART, options="--epochs 3 --val_every 3", search_options="--val_every 1")
+    build = commands(part)
+    trials = [*part.search(), *part.repeated(("GEM-CUB_trainval1", "xent"), 0.02)]
+    found = [parsed(build.of(trial, Path("trial"))) for trial in trials]
+
+    assert [o["val_every"] for o in found] == [1, 1, 3, 3]
+    settings = shared_settings(part.search(), build, "study.py")
+    assert settings["by the protocol validation"] == "--val_every 1"
+    plain = shared_settings(PART.search(), commands(replace(part, search_options="")), "study.py")
+    assert settings == plain | {"by the protocol validation": "--val_every 1"}
+
+
+def test_the_mean_of_the_last_evaluations_decides():
+    curves = {0.1: (0.1, None, 0.6, 0.5, 0.4), 0.02: (0.9, None, 0.3, 0.3, 0.45)}
+    trials = PART.search()
+    runs = {
+        trial.name: Run(
+            *("", trial.name, "finished", 1, "x --epochs 3 -", None, {}, 0, 5),
+            last=curves[trial.point.learning_rate][-1],
+            judged_curve=curves[trial.point.learning_rate],
+        )
+        for trial in trials
+    }
+    cell = PART.cells()[0]
+    chosen = [
+        chosen_rate(replace(PART, averaged=n), cell, VALIDATION, runs) for n in (1, 2, 3, 4, 5)
+    ]
+    # 0.45, 0.375, 0.35, 0.4875 and 0.4875 against 0.4, 0.45, 0.5, 0.4 and 0.4.
+    assert chosen == [0.02, 0.1, 0.1, 0.02, 0.02]
 
 
 def test_a_folder_has_one_kind_of_options_by_rate():
