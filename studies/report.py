@@ -26,6 +26,7 @@ _EXPLANATION = (
     "optimistic. **Held-out**: the learning rate is chosen on held-out training samples, and the "
     "accuracy is that after the last epoch; the test samples play no part in either choice."
 )
+_LISTED = 6  # parts of a study that were not run
 
 
 def description(study: Study) -> list[str]:
@@ -100,17 +101,26 @@ def _embedded(study: Study, folder: Path, path: str) -> list[str]:
 def sections(study: Study, folder: Path) -> list[str]:
     """Return the tables of all parts, with what was reduced and how long it took."""
     runs, lines = read_runs(folder), []
+    empty = [p for p in study.paper if not (p.reported or p.published or runs_of(runs, p))]
     for scale, parts in (("Paper", study.paper), ("Reduced", study.reduced)):
-        for part in parts:
+        for part in (part for part in parts if part not in empty):
             of_part = runs_of(runs, part)
             lines += [f"## {scale} scale: {study.name}, {part.title}", ""]
             lines += [*table(part, of_part), "", *comparison(part, of_part)]
             lines += evaluation_tables(part, of_part)
         if parts and scale == "Reduced" and study.reduced_text:
             lines += [study.reduced_text, ""]
+    if empty:
+        lines += [f"Not run at paper scale: {_titles(empty)}.", ""]
     if runs:
         lines += [_cost(runs), ""]
     return lines
+
+
+def _titles(parts: Sequence[Part]) -> str:
+    titles = [part.title for part in parts]
+    more = f" and {len(titles) - _LISTED} more" if len(titles) > _LISTED else ""
+    return "; ".join(titles[:_LISTED]) + more
 
 
 def _cost(runs: Sequence[Run]) -> str:

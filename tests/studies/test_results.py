@@ -13,7 +13,7 @@ import study
 from studies import pages, results
 from studies.choice import chosen_rate, outcome
 from studies.figures import curves, sizes
-from studies.report import comparison, table, welch
+from studies.report import comparison, report, table, welch
 from studies.results import Run, merged, public_command, read_runs, read_trials, runs_of, write_runs
 from studies.running import repetitions
 from studies.study import Part, Study
@@ -98,6 +98,25 @@ def test_protocols_report_trainings_on_all_samples_in_columns_of_their_own():
     assert small[2:8] == ["–", "30.0", "–", "0.5", "2/2", "1"]
     (missing,) = [row for row in rows if row[:2] == [LARGE, "softmax + cross-entropy"]]
     assert missing[8:] == ["not run", "–", "0/2", "0"]
+
+
+def test_a_difference_stands_beside_the_only_protocol_that_is_reported():
+    fixed = replace(PART, rates=(0.1,), protocols=(PAPER,), reports=(VALIDATION,), seeds=(0, 1))
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table(fixed, BY_NAME)]
+    assert rows[0] == ["data", "loss", "published", "held-out", "difference", "rate", "runs"]
+    (cosine,) = [row for row in rows if row[:2] == [LARGE, "cosine, one-hot"]]
+    assert cosine[2:] == ["60.0", "61.0 ± 1.4", "+1.0", "0.1", "2"]
+
+
+def test_tables_without_any_figure_of_the_papers_scale_are_left_out(tmp_path):
+    titles = [f"without figures {i}" for i in range(8)]
+    parts = (PART, *(replace(PART, title=title, reported={}, folder=title) for title in titles))
+    write_runs(tmp_path, [replace(run, folder=titles[2]) for run in RUNS])
+    lines = report(replace(STUDY, paper=parts, reduced=(), draws=()), tmp_path)
+    headings = [line for line in lines if line.startswith("## ")]
+    assert headings == [f"## Paper scale: digits, {t}" for t in (PART.title, titles[2])]
+    listed = "; ".join(titles[:2] + titles[3:7])
+    assert f"Not run at paper scale: {listed} and 1 more." in lines
 
 
 def test_what_is_repeated_are_all_seeds_at_the_rates_of_both_protocols():
