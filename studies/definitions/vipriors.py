@@ -40,7 +40,7 @@ def _part(title: str, epochs: int, more: str, figures: Mapping[str, float]) -> P
 
 def _small(title: str, more: str, losses: tuple[str, ...], **others) -> Part:
     options = _options(_SMALL, 30, more)
-    title = f"Tiny-ImageNet, {title}"
+    title = ", ".join(filter(None, ("Tiny-ImageNet", title)))
     options |= {"seeds": (0, 1), "reports": (VALIDATION,)}
     return Part(title, (_SMALL_DATA,), losses, (0.1,), **options, **others)
 
@@ -69,7 +69,7 @@ STUDY = Study(
         _part("ResNet-50, full convolutions", 180, _FULL, {"cosine+xent": 34.988}),
     ),
     reduced=(
-        _small("ordinary", "", _BOTH, compared=_BOTH),
+        _small("", "", _BOTH, compared=_BOTH),
         _small("RandAugment", _RANDAUGMENT, ("cosine+xent",)),
         _small("CutMix", _CUTMIX, ("xent",)),
     ),
