@@ -41,11 +41,11 @@ class BatchesWithBackground(Batches):
         images, targets = super()._make(epoch, orders, index)
         passes, first = divmod(index, self._batches_per_pass)
         start = passes * self.per_pass + first * self.batch_size
-        places = np.arange(start, start + len(images))
-        samples = self.background.batch(self._order(epoch)[places])
-        each = generators("background augmentation", self.seed, epoch, positions=places)
+        positions = np.arange(start, start + len(images))
+        samples = self.background.batch(self._order(epoch)[positions])
+        each = generators("background augmentation", self.seed, epoch, positions=positions)
         images = np.concatenate([images, self._transformed(samples, each)])
-        none = np.full(len(places), BACKGROUND, np.int32)
+        none = np.full(len(positions), BACKGROUND, np.int32)
         if isinstance(targets, tuple):
             return images, tuple(np.concatenate([labels, none]) for labels in targets)
         return images, np.concatenate([targets, none])

@@ -19,9 +19,9 @@ _SAMPLED = (0, 0.001, 0.002, 0.005, 0.01, 0.02, *(i / 20 for i in range(1, 21)))
 
 def sampled(rates: Rates) -> dict[str, float]:
     """Return the largest y at each of some x, by x as text."""
-    places, heights = (values[::-1] for values in rates)
-    found = np.searchsorted(places, _SAMPLED, side="right") - 1
-    return {f"{place:g}": float(heights[i]) for place, i in zip(_SAMPLED, found, strict=True)}
+    xs, ys = (values[::-1] for values in rates)
+    found = np.searchsorted(xs, _SAMPLED, side="right") - 1
+    return {f"{x:g}": float(ys[i]) for x, i in zip(_SAMPLED, found, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def write_rate_plot(path: Path, panels: Sequence[Panel]) -> None:
 
 
 def _draw(axes, panel: Panel) -> None:
-    for (places, heights), style in zip(panel.curves.values(), line_styles(), strict=False):
-        axes.plot(places, heights, **style)
+    for (xs, ys), style in zip(panel.curves.values(), line_styles(), strict=False):
+        axes.plot(xs, ys, **style)
     if panel.log:
         axes.set_xscale("log", nonpositive="mask")  # no line toward 0
     axes.set_title(panel.title)

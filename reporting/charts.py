@@ -162,8 +162,8 @@ def _axis_scale(values: list, kind: str) -> tuple:
     top, bottom = _TOP + 20, HEIGHT - _TOP
     if kind == "names":
         names = sorted(set(values), key=str)
-        places = _Scale(-0.5, len(names) - 0.5, bottom, top)
-        at = {name: places(i) for i, name in enumerate(names)}
+        scale = _Scale(-0.5, len(names) - 0.5, bottom, top)
+        at = {name: scale(i) for i, name in enumerate(names)}
         return at.__getitem__, tuple(Tick(y, str(name)) for name, y in at.items())
     scale = _Scale(min(values), max(values), bottom, top, kind == "log")
     ends = dict.fromkeys((scale.low, scale.high) if max(values) > min(values) else (scale.low,))

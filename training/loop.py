@@ -33,7 +33,7 @@ from training.parallel.group import ALONE, Group
 from training.parallel.replicas import AveragedStatistics
 from training.record import describe_model, finished_record, run_record
 from training.saving import ResultFiles
-from training.schedules import STRETCHED, Steps, build_schedule
+from training.schedules import DEPEND_ON_EPOCHS, Steps, build_schedule
 from training.snapshots.callback import Snapshot, explained
 from training.snapshots.file import ALL_LAYERS, LAST_LAYERS, restore
 from training.snapshots.identity import content_identity, options_identity
@@ -186,7 +186,7 @@ def _identity(run: Training, epochs: int) -> dict[str, str]:
     if run.options.outputs.snapshot is None:
         return {}
     # The learning rates of these depend on the total number of epochs.
-    whole = run.options.max_decay or run.options.schedule.lr_schedule in STRETCHED
+    whole = run.options.max_decay or run.options.schedule.lr_schedule in DEPEND_ON_EPOCHS
     more = {"epochs": str(epochs)} if whole else {}
     content = content_identity(*_learned_from(run), run.background)
     if run.dataset.validation is not None:

@@ -138,7 +138,7 @@ SCHEDULES: dict[str, Callable[[ScheduleOptions], Schedule]] = {
 PER_STEP = ("CLR", "Cosine")
 """The schedules that set the rate before every step, not once per epoch."""
 
-STRETCHED = ("Cosine",)
+DEPEND_ON_EPOCHS = ("Cosine",)
 """The schedules in which the rate of an epoch depends on the total number of epochs."""
 
 

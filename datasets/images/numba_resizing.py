@@ -196,10 +196,10 @@ def _resample_region(
     rows, size = out.shape
     columns = size // channels
     first, row_weights = _weights(height, new_height, top, rows)
-    places, column_weights = _weights(width, new_width, left, columns)
+    starts, column_weights = _weights(width, new_width, left, columns)
     if mirrored:
-        places, column_weights = places[::-1], column_weights[::-1]
-    offsets, byte_weights = _per_byte(places, column_weights, channels)
+        starts, column_weights = starts[::-1], column_weights[::-1]
+    offsets, byte_weights = _per_byte(starts, column_weights, channels)
     # Taps beyond the border have weight 0, but are read.
     line = np.zeros(lines.shape[1] + len(byte_weights) * channels + _SLACK, np.uint8)
     spread = np.empty((2, size + _SLACK), np.uint8)

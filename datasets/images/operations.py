@@ -21,8 +21,8 @@ _INTERPOLATED = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 Fill = tuple[int, ...]
 """Color of uncovered pixels, one value per channel."""
 
-Way = Image.Resampling | None
-"""Interpolation; None: nearest pixel."""
+Interpolation = Image.Resampling | None
+"""Between pixels; None: the nearest pixel."""
 
 
 @functools.cache
@@ -56,8 +56,8 @@ def _interpolated(loops: ModuleType) -> np.ndarray:
     """Return an image that has been rotated and translated."""
     image = np.random.default_rng(0).integers(0, 256, (23, 37, 3), np.uint8)
     moved = 1, 0, 4.7, 0, 1, 0
-    for matrix, way in itertools.product((_rotation(23, 37, 17), moved), _INTERPOLATED):
-        loops.transform(image, matrix, (128, 128, 128), way)
+    for matrix, kind in itertools.product((_rotation(23, 37, 17), moved), _INTERPOLATED):
+        loops.transform(image, matrix, (128, 128, 128), kind)
     return image
 
 
@@ -137,30 +137,30 @@ def sharpness(image: np.ndarray, factor: float) -> None:
     pixel_loops().sharpen(image, factor)
 
 
-def rotate(image: np.ndarray, degrees: float, fill: Fill, resampling: Way = None) -> None:
+def rotate(image: np.ndarray, degrees: float, fill: Fill, resampling: Interpolation = None) -> None:
     """Rotate about the center, counterclockwise."""
     _transform(image, _rotation(*image.shape[:2], degrees), fill, resampling)
 
 
-def shear_x(image: np.ndarray, shear: float, fill: Fill, resampling: Way = None) -> None:
+def shear_x(image: np.ndarray, shear: float, fill: Fill, resampling: Interpolation = None) -> None:
     """Move each row to the left by ``shear`` times its index."""
     _transform(image, (1, shear, -shear / 2, 0, 1, 0), fill, resampling)
 
 
-def shear_y(image: np.ndarray, shear: float, fill: Fill, resampling: Way = None) -> None:
+def shear_y(image: np.ndarray, shear: float, fill: Fill, resampling: Interpolation = None) -> None:
     """Move each column up by ``shear`` times its index."""
     _transform(image, (1, 0, 0, shear, 1, -shear / 2), fill, resampling)
 
 
 def translate_x(
-    image: np.ndarray, pixels: float, fill: Fill, resampling: int | None = None
+    image: np.ndarray, pixels: float, fill: Fill, resampling: Interpolation = None
 ) -> None:
     """Move the image to the left."""
     _transform(image, (1, 0, pixels, 0, 1, 0), fill, resampling)
 
 
 def translate_y(
-    image: np.ndarray, pixels: float, fill: Fill, resampling: int | None = None
+    image: np.ndarray, pixels: float, fill: Fill, resampling: Interpolation = None
 ) -> None:
     """Move the image up."""
     _transform(image, (1, 0, 0, 0, 1, pixels), fill, resampling)
@@ -186,7 +186,9 @@ def _rotation(height: int, width: int, degrees: float) -> tuple[float, ...]:
     return cosine, -sine, x - cosine * x + sine * y, sine, cosine, y - sine * x - cosine * y
 
 
-def _transform(image: np.ndarray, matrix: tuple[float, ...], fill: Fill, resampling: Way) -> None:
+def _transform(
+    image: np.ndarray, matrix: tuple[float, ...], fill: Fill, resampling: Interpolation
+) -> None:
     """Resample, see ``pillow_operations.transform``."""
     if resampling is None:
         pixel_loops().affine(image, matrix, fill)

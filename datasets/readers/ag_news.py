@@ -37,11 +37,11 @@ def _read(path: Path, classes: int) -> RawSplit:
     return RawSplit(tuple(texts), labels, names)
 
 
-def _parsed(place: str, row: list[str], classes: int) -> tuple[int, str]:
+def _parsed(where: str, row: list[str], classes: int) -> tuple[int, str]:
     if len(row) != 3:
-        raise UserError(f"{place}: expected class, title and description, found {len(row)} columns")
+        raise UserError(f"{where}: expected class, title and description, found {len(row)} columns")
     label, title, description = row
     number = int(label) if label.isascii() and label.isdecimal() and len(label) < 10 else 0
     if not 1 <= number <= classes:
-        raise UserError(f"{place}: expected a class from 1 to {classes}, found {label[:20]!r}")
+        raise UserError(f"{where}: expected a class from 1 to {classes}, found {label[:20]!r}")
     return number, f"{title} {description}"

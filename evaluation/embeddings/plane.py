@@ -49,12 +49,12 @@ def in_plane(
     dimensions = embedded.vectors.shape[1]
     if dimensions < 2:
         raise UserError(f"{embedded.name} has features of one dimension; a plot needs two")
-    places = [np.asarray(embedded.vectors, float), embedded.means, embedded.targets]
+    features = [np.asarray(embedded.vectors, float), embedded.means, embedded.targets]
     if dimensions == 2:
-        return Plane(*places, FEATURES)
+        return Plane(*features, FEATURES)
     if projection == "tsne":
-        return Plane(*_tsne(places, perplexity, seed), ("t-SNE 1", "t-SNE 2"))
-    return _principal(places, seed)
+        return Plane(*_tsne(features, perplexity, seed), ("t-SNE 1", "t-SNE 2"))
+    return _principal(features, seed)
 
 
 def by_class(
@@ -104,40 +104,40 @@ def write_points(path: Path, rows: Sequence[Mapping]) -> None:
     points = (
         (row["model"], row["class"], row["known"], kind, *point)
         for row in rows
-        for kind, places in (
+        for kind, vectors in (
             ("sample", row["points"]),
             ("mean", [row["mean"]]),
             ("target", [row["target"]] if row["target"] else []),
         )
-        for point in places
+        for point in vectors
     )
     write_csv(path, ("model", "class", "known", "kind", "x", "y"), points)
 
 
-def _principal(places: list[np.ndarray], seed: int) -> Plane:
+def _principal(features: list[np.ndarray], seed: int) -> Plane:
     from sklearn.decomposition import PCA
 
-    found = PCA(2, random_state=seed).fit(places[0])
+    found = PCA(2, random_state=seed).fit(features[0])
     first, second = (
         f"component {i} ({100 * share:.0f} % of variance)"
         for i, share in enumerate(found.explained_variance_ratio_, start=1)
     )
     # By hand: scikit-learn refuses NaN.
-    points = ((place - found.mean_) @ found.components_.T for place in places)
+    points = ((each - found.mean_) @ found.components_.T for each in features)
     return Plane(*points, (first, second))
 
 
-def _tsne(places: list[np.ndarray], perplexity: float, seed: int) -> list[np.ndarray]:
+def _tsne(features: list[np.ndarray], perplexity: float, seed: int) -> list[np.ndarray]:
     from sklearn.manifold import TSNE
 
-    points = np.concatenate(places)
+    points = np.concatenate(features)
     there = np.isfinite(points).all(axis=1)
     if there.sum() <= perplexity:
         raise UsageError(
             f"t-SNE with a perplexity of {perplexity:g} needs more points than that, and there "
-            f"are {there.sum()}: {len(places[0])} samples, and means and targets of the classes"
+            f"are {there.sum()}: {len(features[0])} samples, and means and targets of the classes"
         )
     found = np.full((len(points), 2), np.nan)
     search = TSNE(perplexity=perplexity, random_state=seed, init="pca")
     found[there] = search.fit_transform(points[there].astype(np.float32))
-    return np.split(found, np.cumsum([len(place) for place in places[:-1]]))
+    return np.split(found, np.cumsum([len(each) for each in features[:-1]]))

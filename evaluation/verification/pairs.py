@@ -34,24 +34,24 @@ class Pairs:
     folds: int | None = None
 
 
-def find_pairs(named: NamedPairs, names: Sequence[str], place: str | Path) -> Pairs:
+def find_pairs(named: NamedPairs, names: Sequence[str], location: str | Path) -> Pairs:
     """Find the images of named pairs.
 
     Args:
         named: the pairs.
         names: paths that end in ``PERSON/FILE``.
-        place: location of the images, for messages.
+        location: of the images, for messages.
 
     Raises:
         UserError: images are missing, or two have the same person and number.
     """
     wanted = {image for pair in named.pairs for image in pair}
-    found = _by_number(names, wanted, place)
+    found = _by_number(names, wanted, location)
     missing = sorted(wanted - set(found))
     if missing:
         shown = listing(f"{person} {number}" for person, number in missing)
         raise UserError(
-            f"{named.path} names {len(missing)} images that are missing in {place}: {shown}"
+            f"{named.path} names {len(missing)} images that are missing in {location}: {shown}"
         )
     first, second = ([found[pair[i]] for pair in named.pairs] for i in (0, 1))
     same = np.array([one[0] == other[0] for one, other in named.pairs])
@@ -59,7 +59,7 @@ def find_pairs(named: NamedPairs, names: Sequence[str], place: str | Path) -> Pa
 
 
 def _by_number(
-    names: Sequence[str], wanted: Iterable[Image], place: str | Path
+    names: Sequence[str], wanted: Iterable[Image], location: str | Path
 ) -> Mapping[Image, int]:
     """Return the position of each wanted image that exists."""
     found: dict[Image, int] = {}
@@ -70,7 +70,9 @@ def _by_number(
         if image not in wanted:
             continue
         if image in found:
-            raise UserError(f"{place}: both {names[found[image]]} and {name} are number {image[1]}")
+            raise UserError(
+                f"{location}: both {names[found[image]]} and {name} are number {image[1]}"
+            )
         found[image] = position
     return found
 

@@ -15,8 +15,8 @@ MOST_INPUTS, MOST_OUTPUTS = 64, 16
 """Pixels of the largest maps that are convolved in this way."""
 
 
-def read_places(side: int, size: int, stride: int, padding: str) -> np.ndarray:
-    """Return which inputs a one-dimensional kernel reads.
+def kernel_taps(side: int, size: int, stride: int, padding: str) -> np.ndarray:
+    """Return which inputs a one-dimensional kernel reads at each position.
 
     Args:
         side: number of inputs.
@@ -29,8 +29,8 @@ def read_places(side: int, size: int, stride: int, padding: str) -> np.ndarray:
     """
     outputs = math.ceil((side if padding == "same" else side - size + 1) / stride)
     before = max((outputs - 1) * stride + size - side, 0) // 2 if padding == "same" else 0
-    places = stride * np.arange(outputs)[:, None] + np.arange(size) - before
-    return places[..., None] == np.arange(side)
+    taps = stride * np.arange(outputs)[:, None] + np.arange(size) - before
+    return taps[..., None] == np.arange(side)
 
 
 @cache
@@ -54,14 +54,14 @@ def is_small(
     if None in sides or math.prod(sides) > MOST_INPUTS:
         return False
     axes = zip(sides, sizes, strides, strict=True)
-    outputs = math.prod(len(read_places(*axis, padding)) for axis in axes)
+    outputs = math.prod(len(kernel_taps(*axis, padding)) for axis in axes)
     return outputs <= MOST_OUTPUTS and _on_cpu()
 
 
 def convolve(
     inputs: KerasTensor, kernel: KerasTensor, strides: tuple[int, int], padding: str
 ) -> KerasTensor:
-    """Convolve TensorFlow maps: collect what the kernel reads at every place, then weight it.
+    """Convolve TensorFlow maps: collect what the kernel reads at every position, then weight it.
 
     Args:
         inputs: maps of known size, (batch, height, width, channels).
@@ -73,7 +73,7 @@ def convolve(
 
     sides, channels = inputs.shape[1:3], inputs.shape[3]
     axes = zip(sides, kernel.shape[:2], strides, strict=True)
-    rows, columns = (read_places(*axis, padding) for axis in axes)
+    rows, columns = (kernel_taps(*axis, padding) for axis in axes)
     collect = np.einsum("aiy,bjx->abijyx", rows, columns).reshape(-1, math.prod(sides))
     pixels = tf.reshape(inputs, (-1, math.prod(sides), channels))
     read = tf.matmul(tf.constant(collect, inputs.dtype), pixels)

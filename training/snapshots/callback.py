@@ -154,4 +154,4 @@ def _how_to_resume(snapshot: Snapshot) -> str:
         return "the first host has the snapshot; repeat the commands on all hosts to resume"
     several = snapshot.group.processes > 1
     again = "the commands on all hosts" if several else "the command"
-    return f"{snapshot.path} has the run up to {snapshot.saved.place}; repeat {again} to resume"
+    return f"{snapshot.path} has the run up to {snapshot.saved.progress}; repeat {again} to resume"

@@ -63,7 +63,7 @@ class RunState:
     run: str = ""  # unique run ID
 
     @property
-    def place(self) -> str:
+    def progress(self) -> str:
         """Epoch and step, for messages."""
         if self.phase == ALL_LAYERS and self.epoch == self.began and not self.step:
             return f"the training of the {LAST_LAYERS}"

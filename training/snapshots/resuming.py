@@ -31,7 +31,7 @@ class ResumePoint:
         begun = self.state.epoch + (self.state.step > 0)
         if self.resumed and self.state.phase == ALL_LAYERS and begun > epochs:
             raise UsageError(
-                f"--epochs {epochs}: the snapshot is of {self.state.place}; "
+                f"--epochs {epochs}: the snapshot is of {self.state.progress}; "
                 f"give at least --epochs {begun}, or another --snapshot"
             )
 
@@ -72,7 +72,7 @@ def begin_or_resume(
         )
     if outputs.history and not outputs.overwrite and state.phase == ALL_LAYERS:
         check_history(outputs.history, state.records)
-    logger.info("Resuming from %s after %s", path, state.place)
+    logger.info("Resuming from %s after %s", path, state.progress)
     return ResumePoint(state, True, tuple(read_metrics(path)))
 
 

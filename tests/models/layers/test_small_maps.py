@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from models import build_network
+from models.initialization import initialize
 from models.layers import small_maps
 from models.layers.convolution import conv2d
 from models.layers.harmonic import HarmonicConv2D
@@ -116,10 +117,11 @@ def test_layers_take_the_faster_way(kind):
 
 
 def test_a_network_computes_the_same_in_both_ways(monkeypatch):
-    network = build_network("rn18", 7, classifier=True, input_shape=(64, 64, 3), channels=3)
+    network = build_network("rn18", 7, classifier=False, input_shape=(64, 64, 3), channels=3)
+    initialize(network, seed=0)
     images = RNG.integers(0, 256, (2, 64, 64, 3)).astype("uint8")
     outputs = []
     for most in (small_maps.MOST_INPUTS, 0):
         monkeypatch.setattr(small_maps, "MOST_INPUTS", most)
         outputs.append(keras.ops.convert_to_numpy(network(images)))
-    np.testing.assert_allclose(*outputs, atol=1e-5)
+    np.testing.assert_allclose(*outputs, rtol=0, atol=1e-5 * np.abs(outputs[1]).max())

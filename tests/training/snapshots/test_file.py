@@ -60,7 +60,7 @@ def check_same(folder, expected):
 
 
 @pytest.mark.parametrize(
-    ("state", "place"),
+    ("state", "progress"),
     [
         (RunState(2, {}), "epoch 2"),
         (RunState(2, {}, step=3), "epoch 2, step 3"),
@@ -70,8 +70,8 @@ def check_same(folder, expected):
         (RunState(5, {}, began=5), "the training of the last layers"),
     ],
 )
-def test_a_state_tells_how_far_the_run_is(state, place):
-    assert state.place == place
+def test_a_state_tells_how_far_the_run_is(state, progress):
+    assert state.progress == progress
 
 
 def test_more_epochs_go_on_where_the_last_run_ended(tmp_path, monkeypatch, uninterrupted):
