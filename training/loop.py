@@ -33,7 +33,7 @@ from training.parallel.group import ALONE, Group
 from training.parallel.replicas import AveragedStatistics
 from training.record import describe_model, finished_record, run_record
 from training.saving import ResultFiles
-from training.schedules import DEPEND_ON_EPOCHS, Steps, build_schedule
+from training.schedules import DEPEND_ON_EPOCHS, OF_PYTORCH, Steps, build_schedule
 from training.snapshots.callback import Snapshot, explained
 from training.snapshots.file import ALL_LAYERS, LAST_LAYERS, restore
 from training.snapshots.identity import content_identity, options_identity
@@ -188,10 +188,15 @@ def _identity(run: Training, epochs: int) -> dict[str, str]:
     # The learning rates of these depend on the total number of epochs.
     whole = run.options.max_decay or run.options.schedule.lr_schedule in DEPEND_ON_EPOCHS
     more = {"epochs": str(epochs)} if whole else {}
+    more |= {"momentum": "of gradients"} if _has_momentum_of_gradients(run.options) else {}
     content = content_identity(*_learned_from(run), run.background)
     if run.dataset.validation is not None:
         del content["test images"]  # they do not influence the training
     return options_identity(run.command) | more | content
+
+
+def _has_momentum_of_gradients(options: TrainingOptions) -> bool:
+    return options.optimizer == "sgd" and options.schedule.lr_schedule in OF_PYTORCH
 
 
 def _learned_from(run: Training) -> tuple[Dataset, Objective, Path | None]:
@@ -229,6 +234,7 @@ def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
         optimizer=build_optimizer(
             *(learning_rate, options.clipgrad, options.nesterov, decay),
             *(options.optimizer, options.weight_decay, options.accumulate),
+            momentum_of_gradients=_has_momentum_of_gradients(options),
         ),
         jit_compile=backend.jit_compile(options.jit),
         steps_per_execution=options.steps_per_execution,

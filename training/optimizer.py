@@ -137,7 +137,35 @@ class _Fused(_Decaying):
             logger.warning("%s: using Keras' own update steps, which is slower", ", ".join(lacking))
 
 
-class SGD(_Fused, keras.optimizers.SGD):
+class _MomentumOfGradients(keras.optimizers.SGD):
+    """Keras' SGD, with PyTorch's momentum on request.
+
+    Args:
+        of_gradients: whether the momentum accumulates gradients, which the current learning rate
+            then scales, as in PyTorch. In Keras, it accumulates gradients times learning rate, so
+            that after a drop of the rate the previous, larger steps go on for a while.
+        **kwargs: arguments of Keras' SGD.
+    """
+
+    def __init__(self, of_gradients: bool = False, **kwargs: object):
+        super().__init__(**kwargs)
+        self.of_gradients = of_gradients
+
+    def update_step(
+        self, gradient: KerasTensor, variable: keras.Variable, learning_rate: KerasTensor
+    ) -> None:
+        if not self.of_gradients:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        velocity = self.momentums[self._get_variable_index(variable)]
+        momentum = ops.cast(self.momentum, variable.dtype)
+        gradient = ops.cast(gradient, variable.dtype)
+        self.assign(velocity, momentum * velocity + gradient)
+        step = momentum * velocity + gradient if self.nesterov else velocity
+        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * step)
+
+
+class SGD(_Fused, _MomentumOfGradients):
     """Stochastic gradient descent with momentum."""
 
     def _step(
@@ -147,7 +175,7 @@ class SGD(_Fused, keras.optimizers.SGD):
         learning_rate: KerasTensor,
     ) -> None:
         velocities = self._own(self.momentums, variables)
-        options = self.momentum, self.nesterov
+        options = self.momentum, self.nesterov, self.of_gradients
         backend.momentum_steps(variables, velocities, gradients, learning_rate, *options)
 
     def _lacking(self, pairs: Sequence[tuple[KerasTensor, keras.Variable]]) -> list[str]:
@@ -229,6 +257,7 @@ def build_optimizer(
     name: str = "sgd",
     weight_decay: float = 0.0,
     accumulate: int = 1,
+    momentum_of_gradients: bool = False,
 ) -> keras.optimizers.Optimizer:
     """Build an optimizer, by default the published SGD; with loss scaling in float16.
 
@@ -241,14 +270,16 @@ def build_optimizer(
         name: a key of ``OPTIMIZERS``.
         weight_decay: the penalty of ``_Decaying``; for ``adamw``, decoupled weight decay.
         accumulate: number of batches whose gradients are averaged for one step.
+        momentum_of_gradients: whether SGD uses PyTorch's momentum instead of Keras'.
     """
+    options = {"nesterov": nesterov, "of_gradients": momentum_of_gradients}
     optimizer = OPTIMIZERS[name](
         decay=decay,
         **{"weight_decay" if name in _DECOUPLED else "penalty": weight_decay},
         gradient_accumulation_steps=accumulate if accumulate > 1 else None,
         learning_rate=learning_rate,
         global_clipnorm=clip_norm or None,
-        **({"nesterov": True} if nesterov else {}),
+        **{option: True for option, wanted in options.items() if wanted},
     )
     if keras.config.dtype_policy().compute_dtype == "float16":
         # By the name that Keras uses, or else Keras would wrap the optimizer once more.

@@ -141,6 +141,9 @@ PER_STEP = ("CLR", "Cosine")
 DEPEND_ON_EPOCHS = ("Cosine",)
 """The schedules in which the rate of an epoch depends on the total number of epochs."""
 
+OF_PYTORCH = ("Cosine", "Step")
+"""The schedules of recipes in PyTorch, which are combined with PyTorch's momentum."""
+
 
 def waits_for_validation(options: ScheduleOptions) -> bool:
     """Return whether the learning rate depends on the validation loss."""

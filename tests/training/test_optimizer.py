@@ -1,9 +1,15 @@
 """The optimizer against NumPy: clipping by the global norm, momentum, decay."""
 
+import json
+
+import h5py
 import keras
 import numpy as np
 import pytest
 
+import learn_classifier
+from tests.commands.running import TINY, succeed
+from training import loop
 from training.optimizer import OPTIMIZERS, SGD, build_optimizer, decay_per_iteration
 from training.options import OPTIMIZERS as NAMES
 from training.parallel import replicas
@@ -55,6 +61,59 @@ def test_steps(clip, nesterov, decay):
     expected = numpy_steps(start, gradients, 0.05, clip, nesterov, decay)
     for variable, value in zip(variables, expected, strict=True):
         np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), value, atol=2e-6)
+
+
+def pytorch_steps(w, gradients, rates, clip, nesterov=False, penalty=0.0):
+    """SGD with momentum 0.9 as PyTorch documents it: the rate scales the whole velocity."""
+    w, velocity = w.astype(float), 0.0
+    for gradient, rate in zip(gradients, rates, strict=True):
+        norm = np.sqrt((gradient.astype(float) ** 2).sum())
+        gradient = min(1.0, clip / norm) * gradient + penalty * w
+        velocity = 0.9 * velocity + gradient
+        w = w - rate * (0.9 * velocity + gradient if nesterov else velocity)
+    return w
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("penalty", [0.0, 0.3])
+@pytest.mark.parametrize("clip", [100.0, 1.0])
+def test_momentum_of_gradients_follows_the_rate_at_once(clip, penalty, nesterov, fused, caplog):
+    rng = np.random.default_rng(6)
+    w, *gradients = rng.normal(size=(7, 4, 3)).astype("float32")
+    rates = [0.1, 0.1, 0.1, 0.01, 0.01, 0.2]
+    variable = keras.Variable(w)
+    options = {"nesterov": nesterov, "weight_decay": penalty, "momentum_of_gradients": True}
+    optimizer = build_optimizer(0.1, clip, **options)
+    if not fused:
+        optimizer.clipvalue = 1e9  # never reached, but only Keras' own steps have it
+    for gradient, rate in zip(gradients, rates, strict=True):
+        optimizer.learning_rate = rate
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
+    expected = pytorch_steps(w, gradients, rates, clip, nesterov, penalty)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), expected, atol=2e-6)
+    assert fused != ("slower" in caplog.text)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "of_gradients"),
+    [("SGDR", False), ("SGD", False), ("CLR", False), ("Step", True), ("Cosine", True)],
+)
+def test_recipes_of_pytorch_have_its_momentum(schedule, of_gradients, monkeypatch, tmp_path):
+    built = []
+
+    def build(*args, **options):
+        built.append(build_optimizer(*args, **options))
+        return built[-1]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loop, "build_optimizer", build)
+    succeed(learn_classifier, f"{TINY} --lr_schedule {schedule} --epochs 1 --snapshot s.h5")
+    (optimizer,) = built
+    assert optimizer.of_gradients == of_gradients
+    with h5py.File("s.h5") as file:
+        identity = json.loads(file["run_state"][()])["identity"]
+    assert identity.get("momentum") == ("of gradients" if of_gradients else None)
 
 
 def numpy_optimizer(name, w, gradients, lr, clip, weight_decay, decay=0.0):

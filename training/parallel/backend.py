@@ -144,22 +144,26 @@ def momentum_steps(
     learning_rate: KerasTensor,
     momentum: float,
     nesterov: bool,
+    of_gradients: bool,
 ) -> None:
     """Apply SGD with momentum in two TensorFlow operations per variable instead of fourteen.
 
-    The velocity accumulates learning rate times gradient, so scaling the rate clips the gradients.
-    Every replica updates its own copy of the variables in the same way.
+    Unless the velocity accumulates gradients alone (``of_gradients``), it accumulates learning rate
+    times gradient, so scaling the rate clips the gradients. Every replica updates its own copy of
+    the variables in the same way.
     """
     import tensorflow as tf
 
     rate = tf.convert_to_tensor(learning_rate)
-    if gradients.clip_norm and not gradients.penalty:
+    if gradients.clip_norm and not gradients.penalty and not of_gradients:
         rate, values = rate * gradients.clip_factor(), gradients.values
     else:
         values = gradients.final(variables)
     momentum = tf.constant(momentum, rate.dtype)
+    ops = tf.raw_ops
+    apply = ops.ResourceApplyMomentum if of_gradients else ops.ResourceApplyKerasMomentum
     for variable, velocity, gradient in zip(variables, velocities, values, strict=True):
-        tf.raw_ops.ResourceApplyKerasMomentum(
+        apply(
             var=_handle(variable),
             accum=_handle(velocity),
             lr=rate,
