@@ -16,10 +16,10 @@ from sweeping.trials import (
     Trial,
     read_trials,
     remove_snapshots,
-    winner,
     write_table,
     write_trial,
 )
+from sweeping.winner import earlier_record, minutes, used_before, winner
 from utils import UserError
 
 
@@ -120,3 +120,24 @@ def test_the_table_and_the_snapshots(tmp_path):
     assert len(list(tmp_path.rglob("history.csv"))) == 2
     facts = json.loads((plan.folder(found) / "trial.json").read_text())
     assert facts["epochs"] == 2 and "accuracies" not in facts
+
+
+def test_minutes_grow_with_the_images_and_are_of_one_fold(tmp_path):
+    plan = plan_of(tmp_path, folds=2)
+    for folder, images in ((plan.parts[0], 3), (plan.all_images, 6)):
+        for i in range(images):
+            (folder / f"train/class-{i % 2}").mkdir(parents=True, exist_ok=True)
+            (folder / f"train/class-{i % 2}/{i}.png").touch()
+    best = Trial(candidate(0.1), FINISHED, 0.0, 240.0, (0.5,))
+    assert minutes(plan, best) == pytest.approx(240 / 60 / 2 * 6 / 3)
+
+
+def test_winners_that_were_tested_before_are_told_but_not_the_same_one(tmp_path):
+    plan = plan_of(tmp_path)
+    assert not used_before(plan, "one")
+    for command in ("one", "two"):
+        earlier_record(plan, command).touch()
+    (told,) = used_before(plan, "one")
+    assert "other winners of this search (1)" in told
+    (told,) = used_before(plan, "three")
+    assert "(2)" in told
