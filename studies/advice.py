@@ -25,6 +25,7 @@ _ELSEWHERE = ("table-", "figure-2", "overfitting", "dsc-", "open-set", "verifica
 def advice() -> list[str]:
     """Return a row per data set, size and protocol, where cross-entropy has a rival.
 
+    Losses count from two runs on; a single one has no spread to compare it by.
     Where parts of a study have other rates for the same training, each loss has its best.
 
     Raises:
@@ -61,7 +62,7 @@ def _row(
     parts: Sequence[Part], dataset: str, protocol: str, runs: Sequence[Run]
 ) -> tuple[str | int, ...] | None:
     sides = {loss: best_outcome(parts, (dataset, loss), protocol, runs) for loss in LOSSES}
-    found = {loss: side for loss, side in sides.items() if side.values}
+    found = {loss: side for loss, side in sides.items() if len(side.values) > 1}
     if "xent" not in found or len(found) < 2:
         return None
     name = parse_name(dataset)
