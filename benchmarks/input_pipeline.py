@@ -185,8 +185,8 @@ def _augmented(dataset: "ImageDataset") -> dict[str, "ImageDataset"]:
     """Return the data set with each augmentation beside flips and crops, by its name."""
     from dataclasses import replace
 
-    from datasets.images.mixing import CutMix, MixUp
-    from datasets.images.randaugment import RandAugment
+    from datasets.images.augmentation.mixing import CutMix, MixUp
+    from datasets.images.augmentation.randaugment import RandAugment
 
     plain = replace(dataset, preprocessing=replace(dataset.preprocessing, erasing=0.0))
     changes = {
@@ -304,8 +304,8 @@ def _shares(dataset) -> dict[str, float]:
     """Return milliseconds of CPU time per image of each step, without a cache, on one thread."""
     import numpy as np
 
-    from datasets.images.preprocessing import apply
-    from datasets.images.resizing import resize_region
+    from datasets.images.augmentation.preprocessing import apply
+    from datasets.images.pixels.resizing import resize_region
     from utils import generator
 
     parts = dict.fromkeys(("read and decode", "draw", "resize", "augment and hand over"), 0.0)

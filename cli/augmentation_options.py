@@ -16,7 +16,7 @@ from utils import UsageError
 
 if TYPE_CHECKING:
     from datasets.base import Mixing
-    from datasets.images.randaugment import RandAugment
+    from datasets.images.augmentation.randaugment import RandAugment
 
 DEFAULT_JITTER = 0.4  # timm's
 MIXING = ("cutmix", "mixup")
@@ -109,7 +109,7 @@ def check_augmentation_options(args: argparse.Namespace) -> None:
 def _randaugment(args: argparse.Namespace) -> "RandAugment | None":
     if args.randaugment is None:
         return None
-    from datasets.images.randaugment import RandAugment
+    from datasets.images.augmentation.randaugment import RandAugment
 
     words = args.randaugment
     variant = "original"
@@ -128,7 +128,7 @@ def _randaugment(args: argparse.Namespace) -> "RandAugment | None":
 
 
 def _mixing(args: argparse.Namespace) -> "Mixing | None":
-    from datasets.images.mixing import CutMix, MixUp
+    from datasets.images.augmentation.mixing import CutMix, MixUp
 
     if args.cutmix:
         return CutMix(args.cutmix, 1.0 if args.cutmix_prob is None else args.cutmix_prob)

@@ -19,7 +19,7 @@ from datasets.cache.disk import StoredImages, stored_images, stored_normalizatio
 from datasets.cache.memory import available_memory
 from datasets.images.dataset import ImageDataset, measured_normalization
 from datasets.images.files import FileImages, image_size
-from datasets.images.resizing import resize, resized_shape
+from datasets.images.pixels.resizing import resize, resized_shape
 from utils import UsageError
 
 logger = logging.getLogger(__name__)

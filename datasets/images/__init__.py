@@ -1,1 +1,1 @@
-"""Image files: decoding, resizing, preprocessing, augmentation, color statistics."""
+"""Images: their files, their colors, data sets of them, and what is computed from their pixels."""

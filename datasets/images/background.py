@@ -8,10 +8,10 @@ import numpy as np
 
 from datasets import get_dataset
 from datasets.base import Dataset, Split
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.dataset import ImageDataset
 from datasets.images.files import FileImages
 from datasets.images.finding import images_below
-from datasets.images.preprocessing import Preprocessing
 from datasets.names import parse_name
 from utils import UsageError, listing
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from datasets.base import Dataset, RawDataset, numbered
+from datasets.images.augmentation.preprocessing import ImageTransform, Preprocessing
 from datasets.images.normalization import BY_SUFFIX, Normalization, measure
-from datasets.images.preprocessing import ImageTransform, Preprocessing
 from datasets.images.published import PUBLISHED, PublishedInput
 from datasets.names import DatasetName, parse_name
 from utils import UsageError

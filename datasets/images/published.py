@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import NamedTuple
 
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.normalization import BY_SUFFIX, Normalization
-from datasets.images.preprocessing import Preprocessing
 
 
 class PublishedInput(NamedTuple):

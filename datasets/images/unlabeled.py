@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.bands import has_bands, tiff_reader
 from datasets.images.files import load_image
-from datasets.images.preprocessing import Preprocessing
 from utils import UserError
 
 

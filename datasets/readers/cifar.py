@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.dataset import RawImageDataset
-from datasets.images.preprocessing import Preprocessing
 from storage.pickles import load_plain_pickle
 from storage.rehearsal import rehearsed
 from utils import UserError

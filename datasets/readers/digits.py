@@ -6,8 +6,8 @@ https://scikit-learn.org/stable/datasets/toy_dataset.html#digits-dataset
 import numpy as np
 
 from datasets.base import DATASETS, RawSplit, ReaderArgs
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.dataset import RawImageDataset
-from datasets.images.preprocessing import Preprocessing
 from utils import generator
 
 _SPLIT_SEED = 0  # independent of the user's seed

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.base import DATASETS, ReaderArgs, require_root
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.dataset import RawImageDataset
-from datasets.images.preprocessing import Preprocessing
 from datasets.readers.folder import random_split
 from utils import UserError, read_lines
 

@@ -15,10 +15,10 @@ import os
 from pathlib import Path
 
 from datasets.base import DATASETS, RawSplit, ReaderArgs, require_files, require_root
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.dataset import RawImageDataset
 from datasets.images.files import IMAGE_SUFFIXES
 from datasets.images.finding import images_below
-from datasets.images.preprocessing import Preprocessing
 from datasets.readers.annotations import file_split, read_class_list
 from datasets.readers.duplicates import warn_of_duplicates
 from datasets.subsets import first_by_name

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.dataset import RawImageDataset
-from datasets.images.preprocessing import Preprocessing
 from datasets.readers.annotations import file_split, read_pairs
 from datasets.readers.cifar import read_cifar10
 from utils import UsageError, UserError, listing

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.dataset import RawImageDataset
-from datasets.images.preprocessing import Preprocessing
 from utils import UserError, open_regular
 
 _PARTS = ("train", "t10k")

@@ -7,8 +7,8 @@ import importlib.util
 from pathlib import Path
 
 from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.dataset import RawImageDataset
-from datasets.images.preprocessing import Preprocessing
 from datasets.readers.annotations import file_split
 from utils import UserError
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.dataset import RawImageDataset
-from datasets.images.preprocessing import Preprocessing
 from storage.matlab import load_mat, whole_numbers
 from utils import UserError
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.dataset import RawImageDataset
-from datasets.images.preprocessing import Preprocessing
 from datasets.readers.annotations import file_split, numbered_lines
 from utils import UserError, list_folder, read_lines
 

@@ -7,8 +7,8 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from datasets.base import Split
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.files import EncodedImages, FileImages
-from datasets.images.preprocessing import Preprocessing
 from evaluation.features import compute, feature_tensor
 from evaluation.loading import LoaderOptions
 from models.files.description import ModelDescription

@@ -7,8 +7,8 @@ import pytest
 
 from cli.augmentation_options import add_augmentation_options, augmented, check_augmentation_options
 from datasets import get_dataset
-from datasets.images.mixing import CutMix, MixUp
-from datasets.images.randaugment import RandAugment
+from datasets.images.augmentation.mixing import CutMix, MixUp
+from datasets.images.augmentation.randaugment import RandAugment
 from tests.fake_data import write_folder
 
 CHANGES = {

@@ -8,11 +8,11 @@ import pytest
 
 from datasets.cache import choice
 from datasets.cache.disk import stored_images
+from datasets.images.augmentation.mixing import CutMix, MixUp
+from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.files import FileImages, image_size, load_image
-from datasets.images.mixing import CutMix, MixUp
 from datasets.images.normalization import measure
-from datasets.images.preprocessing import Preprocessing
-from datasets.images.resizing import Region, resize, resize_region
+from datasets.images.pixels.resizing import Region, resize, resize_region
 from datasets.images.unlabeled import image_reader
 from datasets.readers.gem import _PADDED
 from tests.datasets import reference

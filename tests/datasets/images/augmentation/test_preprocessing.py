@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from datasets.images.augmentation import draw_erased
-from datasets.images.preprocessing import Preprocessing
-from datasets.images.resizing import Region, resize, resize_region, resized_shape
+from datasets.images.augmentation.parameters import draw_erased
+from datasets.images.augmentation.preprocessing import Preprocessing
+from datasets.images.pixels.resizing import Region, resize, resize_region, resized_shape
 from tests.datasets import reference as transforms
 from utils import generator, generators
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datasets.base import Mixing
-from datasets.images.operations import pixel_loops
+from datasets.images.pixels.operations import pixel_loops
 
 _STEPS = 256  # MixUp's shares are multiples of 1/256, see ``pillow_operations.mix``
 

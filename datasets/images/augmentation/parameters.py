@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets.images.resizing import Region, resized_shape
-from datasets.images.shifting import coordinates
+from datasets.images.pixels.resizing import Region, resized_shape
+from datasets.images.pixels.shifting import coordinates
 
 # Random erasing (Zhong et al., https://arxiv.org/abs/1708.04896): relative area, aspect ratio.
 ERASED_AREA = (0.02, 0.3)

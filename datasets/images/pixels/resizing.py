@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets.images import pillow_resizing
-from datasets.images.compiled_loops import compiled_or
+from datasets.images.pixels import pillow_resizing
+from datasets.images.pixels.compiled_loops import compiled_or
 
 
 class Region(NamedTuple):
@@ -88,7 +88,7 @@ def pixel_loops() -> ModuleType:
     The first call takes a second, or several if the loops have to be compiled. Other threads that
     call this in the meantime wait, since Python imports a module only once.
     """
-    name = "datasets.images.numba_resizing"
+    name = "datasets.images.pixels.numba_resizing"
     return compiled_or(pillow_resizing, name, _pixels, "Images are resized")
 
 

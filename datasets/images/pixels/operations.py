@@ -12,8 +12,8 @@ from types import ModuleType
 import numpy as np
 from PIL import Image
 
-from datasets.images import pillow_operations
-from datasets.images.compiled_loops import compiled_or
+from datasets.images.pixels import pillow_operations
+from datasets.images.pixels.compiled_loops import compiled_or
 
 _LEVELS = np.arange(256)
 _INTERPOLATED = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
@@ -28,7 +28,7 @@ Interpolation = Image.Resampling | None
 @functools.cache
 def pixel_loops() -> ModuleType:
     """Return ``numba_operations``, or ``pillow_operations`` if Numba does not work."""
-    name = "datasets.images.numba_operations"
+    name = "datasets.images.pixels.numba_operations"
     return compiled_or(pillow_operations, name, _pixels, "Images are augmented")
 
 
@@ -48,7 +48,7 @@ def _pixels(loops: ModuleType) -> np.ndarray:
 @functools.cache
 def interpolation() -> ModuleType:
     """Return ``numba_interpolation``, or ``pillow_operations`` if Numba does not work."""
-    name = "datasets.images.numba_interpolation"
+    name = "datasets.images.pixels.numba_interpolation"
     return compiled_or(pillow_operations, name, _interpolated, "Images are interpolated")
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL.Image import Resampling
 
-from datasets.images import operations as ops
+from datasets.images.pixels import operations as ops
 
 GRAY = 128  # value of uncovered pixels
 _MAX_LEVEL = 10  # magnitude at which the constants below apply

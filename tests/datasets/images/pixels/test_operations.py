@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from datasets.images import (
+from datasets.images.pixels import (
     numba_interpolation,
     numba_operations,
     operations,

@@ -10,10 +10,16 @@ import pytest
 from PIL import Image
 
 import datasets
-from datasets.images import numba_resizing, pillow_resizing, resizing
-from datasets.images.resizing import Region, pixel_loops, resize, resize_region, resized_shape
+from datasets.images.pixels import numba_resizing, pillow_resizing, resizing
+from datasets.images.pixels.resizing import (
+    Region,
+    pixel_loops,
+    resize,
+    resize_region,
+    resized_shape,
+)
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 WAYS = [numba_resizing, pillow_resizing]
 
 
@@ -159,8 +165,8 @@ def test_what_lies_outside_is_refused(region, shape):
 @pytest.fixture
 def loaded_anew(monkeypatch):
     """``pixel_loops`` has to find its way again."""
-    monkeypatch.delitem(sys.modules, "datasets.images.numba_resizing")
-    monkeypatch.delattr(datasets.images, "numba_resizing")
+    monkeypatch.delitem(sys.modules, "datasets.images.pixels.numba_resizing")
+    monkeypatch.delattr(datasets.images.pixels, "numba_resizing")
     pixel_loops.cache_clear()
     yield
     pixel_loops.cache_clear()
@@ -183,7 +189,7 @@ def test_loops_that_would_change_pixels_are_not_used(monkeypatch, caplog):
             pillow_resizing.resize_region(image, shape, region, mirrored, out)
             out[-1, -1, -1] ^= 1
 
-    monkeypatch.setitem(sys.modules, "datasets.images.numba_resizing", Wrong())
+    monkeypatch.setitem(sys.modules, "datasets.images.pixels.numba_resizing", Wrong())
     pixel_loops.cache_clear()
     try:
         assert pixel_loops() is pillow_resizing
@@ -205,7 +211,7 @@ def test_many_threads_may_come_first_at_once(loaded_anew):
     for thread in threads:
         thread.join()
     assert len(found) == 8
-    assert set(found) == {datasets.images.numba_resizing}
+    assert set(found) == {datasets.images.pixels.numba_resizing}
 
 
 def test_loops_are_compiled_where_nothing_can_be_stored():
@@ -248,7 +254,7 @@ def test_numba_is_imported_for_image_files_only():
 import sys
 import numpy as np
 from datasets import get_dataset
-from datasets.images.resizing import resize
+from datasets.images.pixels.resizing import resize
 from utils import generators
 
 digits = get_dataset("Digits")

@@ -13,7 +13,14 @@ import math
 import numpy as np
 from numba import float32, int32, int64, intp, types, uint8, uint16, uintp
 
-from datasets.images.numba_resizing import READ_ONLY, WRITABLE, compiled, copy, inner, lines_of
+from datasets.images.pixels.numba_resizing import (
+    READ_ONLY,
+    WRITABLE,
+    compiled,
+    copy,
+    inner,
+    lines_of,
+)
 
 _COUNTS = types.Array(int64, 2, "C")
 _LOOKUP = types.void(WRITABLE, intp, READ_ONLY)

@@ -15,7 +15,7 @@ import numpy as np
 from numba import float64, int32, intp, types, uint8, uintp
 from PIL.Image import Resampling
 
-from datasets.images.numba_resizing import WRITABLE, compiled, copy, gather, inner, lines_of
+from datasets.images.pixels.numba_resizing import WRITABLE, compiled, copy, gather, inner, lines_of
 
 _TRANSFORM = types.void(WRITABLE, intp, *[float64] * 6, intp, types.Array(uint8, 1, "C"))
 

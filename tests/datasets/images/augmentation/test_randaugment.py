@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL.Image import Resampling
 
-from datasets.images import operations
-from datasets.images.preprocessing import Preprocessing, apply
-from datasets.images.randaugment import ORIGINAL, TIMM, RandAugment, draw_jitter
+from datasets.images.augmentation.preprocessing import Preprocessing, apply
+from datasets.images.augmentation.randaugment import ORIGINAL, TIMM, RandAugment, draw_jitter
+from datasets.images.pixels import operations
 from utils import generators
 
 SHAPE = (100, 200, 3)

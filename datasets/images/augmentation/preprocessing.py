@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datasets.base import Transform
-from datasets.images.augmentation import (
+from datasets.images.augmentation.parameters import (
     Patch,
     TransformParams,
     center_crop,
@@ -20,9 +20,9 @@ from datasets.images.augmentation import (
     draw_part,
     draw_shape,
 )
-from datasets.images.randaugment import RandAugment, draw_jitter
-from datasets.images.resizing import Region, resize_region, resized_shape
-from datasets.images.shifting import resample
+from datasets.images.augmentation.randaugment import RandAugment, draw_jitter
+from datasets.images.pixels.resizing import Region, resize_region, resized_shape
+from datasets.images.pixels.shifting import resample
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from datasets.images import mixing, numba_operations, pillow_operations
-from datasets.images.mixing import CutMix, MixUp, draw_box
+from datasets.images.augmentation import mixing
+from datasets.images.augmentation.mixing import CutMix, MixUp, draw_box
+from datasets.images.pixels import numba_operations, pillow_operations
 
 RNG = np.random.default_rng(3)
 

@@ -1,0 +1,1 @@
+"""Preprocessing and augmentation: parameters are drawn first, then pixels are computed."""
