@@ -1,7 +1,7 @@
 """Read thousands of damaged files with each reader, and files made to waste time and memory.
 
-``python -m benchmarks.hostile_input --out FILE.json`` reads the damaged files of the slow test. Of
-crafted files, time and memory are those of this process and of the rehearsal together.
+``python -m benchmarks.robustness.hostile_input --out FILE.json`` reads the damaged files of the
+slow test. Of crafted files, time and memory are those of this process and the rehearsal together.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main() -> int:
         except Exception as error:
             rows[name] = {"failure": [str(error), *getattr(error, "__notes__", ())]}
             print(name, *rows[name]["failure"], sep="\n", flush=True)
-    command = shlex.join(["python", "-m", "benchmarks.hostile_input", *sys.argv[1:]])
+    command = shlex.join(["python", "-m", "benchmarks.robustness.hostile_input", *sys.argv[1:]])
     record = {"readers": rows, "wasteful": crafted, **describe(command), "versions": versions()}
     args.out.write_text(json.dumps(record, indent=1) + "\n")
     return int(any("failure" in row for row in rows.values()))
@@ -80,7 +80,7 @@ def measure_wasteful() -> dict[str, dict[str, object]]:
     """Return the outcomes of files made to waste time and memory, each in a new process."""
     print("crafted file | bytes | outcome | computing | most memory")
     new = multiprocessing.get_context("forkserver")
-    new.set_forkserver_preload(["benchmarks.hostile_input"])
+    new.set_forkserver_preload(["benchmarks.robustness.hostile_input"])
     rows = {}
     with ProcessPoolExecutor(1, new, max_tasks_per_child=1) as pool:
         for title in [*WASTEFUL, "taxonomy like a caterpillar"]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import soak
+from benchmarks.robustness import soak
 from utils import UserError
 
 
