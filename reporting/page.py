@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
+import markupsafe
 import numpy as np
 
 from evaluation.classification.accuracy import accuracy_per_class
@@ -76,11 +77,18 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = lambda value: f"{100 * value:.1f} %"
+    environment.filters["breakable"] = _breakable
     return environment.get_template("page.html").render(
         page=page,
         runs=[_run(run, page.predictions.get(run.history)) for run in page.runs],
         search=page.search and _search(page.search),
     )
+
+
+def _breakable(name: str) -> markupsafe.Markup:
+    """Return the escaped name, in which lines may break behind ``_`` and ``/``."""
+    escaped = str(markupsafe.escape(name))
+    return markupsafe.Markup(escaped.replace("_", "_<wbr>").replace("/", "/<wbr>"))
 
 
 def _search(search: Search) -> dict[str, object]:

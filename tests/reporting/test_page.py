@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +16,7 @@ from reporting.predictions import Mistake, Predictions
 from reporting.runs import Run
 
 EVIL = '<script>alert("1")</script>&amp;'
-VOID = {"meta", "link", "br", "img", "line", "circle"}
+VOID = {"meta", "link", "br", "wbr", "img", "line", "circle"}
 
 
 class Parsed(HTMLParser):
@@ -133,6 +134,14 @@ def test_names_stay_text(parsed):
     assert "script" not in parsed.tags
     assert parsed.words.count("alert") >= 9
     assert not [a for a in parsed.attributes if a[1].startswith("on")]
+
+
+def test_lines_may_break_within_long_names():
+    page = page_of()
+    names = ("Black_footed_Albatross", *(f"class {i}" for i in (1, 2)))
+    found = replace(predictions_of(), class_names=names)
+    page.predictions = {run: found for run in page.predictions}
+    assert "<b>Black_<wbr>footed_<wbr>Albatross</b>, taken for <b>class 2</b>" in render(page)
 
 
 def test_nothing_is_loaded_from_elsewhere(parsed):
