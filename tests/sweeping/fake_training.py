@@ -31,7 +31,7 @@ def main() -> int:
         return 1
     command = Path(sys.argv[0]).name
     done = len(path.read_text().splitlines()) - 1 if path.exists() else 0
-    print(f"from epoch {done + 1}")
+    print(f"from epoch {done + 1}", flush=True)  # a signal would lose it
     for last in range(done + 1, int(args.epochs) + 1):
         rows = [{"epoch": e, "val_acc": accuracy(command, rate, e)} for e in range(1, last + 1)]
         new = path.with_suffix(".new")
