@@ -171,14 +171,16 @@ def _plan(args: argparse.Namespace, out: Path, parts: Parts, side: int) -> Plan:
     sizes = tuple(sorted(set(sizes)))
     architecture = args.architecture or ("rn18" if min(sizes) >= 32 else "simple")
     least, most = BATCHES
-    whole = len(parts.of(TRAIN, *parts.folds)) // STEPS
-    batch = args.batch_size or min(max(whole, least), most)
+    training = len(parts.of(TRAIN, *parts.folds))
+    batch = args.batch_size or min(max(training // STEPS, least), most)
+    held_out = max(len(parts.of(fold)) for fold in parts.folds)
     options = (
         *("--architecture", architecture, "--batch_size", str(batch)),
         *("--epochs", str(args.epochs), "--seed", str(args.seed), *args.options),
     )
     folders = tuple(out / "data" / fold.replace(" ", "-") for fold in parts.folds)
-    return Plan(out, folders, options, args.epochs, sizes, args.seed)
+    steps = max(1, (training - held_out) // batch)
+    return Plan(out, folders, options, args.epochs, steps, sizes, args.seed)
 
 
 def _check_commands(plan: Plan) -> None:

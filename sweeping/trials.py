@@ -28,6 +28,7 @@ class Plan:
     parts: tuple[Path, ...]  # data of each fold
     options: tuple[str, ...]  # of the training command
     epochs: int  # of a whole training
+    steps: int  # per epoch, at least
     sizes: tuple[int, ...]  # of the images, to choose from
     seed: int  # of the sampler
     commands: Path = ROOT  # folder of the training commands

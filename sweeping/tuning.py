@@ -48,6 +48,7 @@ SETTINGS = {
 """Environment variables for Ray Tune."""
 
 _REDUCTION = 3  # ASHA's reduction factor: one in three candidates is promoted at each rung
+_SETTLED = 200  # steps after which moving statistics (decay .99) follow a network fairly well
 _RANDOM_STARTS = 5  # candidates before Optuna begins to learn from the others
 _MOST_FAILURES = 3  # before any candidate works
 
@@ -227,7 +228,7 @@ def _tuning(plan: Plan, at_once: int, trials: int | None) -> tune.TuneConfig:
         metric="accuracy",
         mode="max",
         search_alg=_sampler(plan),
-        scheduler=_scheduler(plan.epochs),
+        scheduler=_scheduler(plan.epochs, plan.steps),
         num_samples=-1 if trials is None else trials,
         max_concurrent_trials=at_once,
         reuse_actors=True,
@@ -258,14 +259,20 @@ def _sampler(plan: Plan) -> OptunaSearch:
     )
 
 
-def _scheduler(epochs: int) -> ASHAScheduler:
-    """Return the scheduler with rungs at a ninth and a third of the epochs.
+def _scheduler(epochs: int, steps: int) -> ASHAScheduler:
+    """Return the scheduler with rungs at a ninth and a third of the epochs, or later.
 
-    The ninth is rounded up: three times the third is then no rung shortly before the end.
+    The ninth is rounded up: three times the third is then no rung shortly before the end. Before
+    batch normalization's moving statistics have settled, accuracies say nothing about a candidate.
+
+    Args:
+        epochs: of a whole training.
+        steps: per epoch.
     """
+    first = max(-(-epochs // _REDUCTION**2), -(-_SETTLED // steps))
     return ASHAScheduler(
         time_attr="epoch",
         max_t=epochs,
-        grace_period=-(-epochs // _REDUCTION**2),
+        grace_period=min(first, epochs),
         reduction_factor=_REDUCTION,
     )

@@ -129,7 +129,7 @@ def test_options_of_trainings_that_cannot_work_are_one_line(photos, no_search, o
 
 def test_the_report_repeats_the_training_of_each_fold(tmp_path):
     parts = tmp_path / "data/fold-1", tmp_path / "data/fold-2"
-    plan = Plan(tmp_path, parts, ("--epochs", "4"), 4, (32,), 0)
+    plan = Plan(tmp_path, parts, ("--epochs", "4"), 4, 30, (32,), 0)
     best = Trial(Candidate("xent", 0.1, 1e-4, 32, "plain", 0.0), FINISHED, 0.0, 6.0, (0.5,))
     args = learn_folder.build_parser().parse_args(["photos"])
     args.command_line, args.options = "python learn_folder.py photos", []
@@ -180,7 +180,7 @@ def test_missing_folders_and_packages_are_named(photos, monkeypatch):
 
 @pytest.mark.parametrize(("status", "runs"), [(UNFINISHED, 1), (FINISHED, 0)])
 def test_the_search_goes_on_until_all_trials_have_ended(tmp_path, monkeypatch, status, runs):
-    plan = Plan(tmp_path, (tmp_path / "data/held-out",), (), 4, (32,), 0)
+    plan = Plan(tmp_path, (tmp_path / "data/held-out",), (), 4, 30, (32,), 0)
     for rate, state in ((0.1, FINISHED), (0.2, status)):
         trial = Trial(Candidate("xent", rate, 1e-4, 32, "plain", 0.0), state, rate, 6.0, ())
         plan.folder(trial.candidate).mkdir(parents=True)
@@ -195,7 +195,7 @@ def test_the_search_goes_on_until_all_trials_have_ended(tmp_path, monkeypatch, s
 
 
 def test_a_search_that_was_stopped_tells_how_many_trials_have_ended(tmp_path, monkeypatch):
-    plan = Plan(tmp_path, (tmp_path / "data/held-out",), (), 4, (32,), 0)
+    plan = Plan(tmp_path, (tmp_path / "data/held-out",), (), 4, 30, (32,), 0)
     monkeypatch.setattr(learn_folder, "_go_on", lambda *given: signal.SIGTERM)
     args = learn_folder.build_parser().parse_args(["photos"])
     with pytest.raises(Interrupted, match="0 of 0 trials have ended; repeat the command to resume"):
@@ -216,7 +216,7 @@ def test_the_winner_is_trained_once_and_another_one_is_told(tmp_path, monkeypatc
 
     monkeypatch.setattr(learn_classifier, "learn", learn)
     monkeypatch.setattr(learn_folder, "import_backend", lambda prepare: None)
-    plan = Plan(tmp_path, (tmp_path / "data/held-out",), ("--epochs", "4"), 4, (32,), 0)
+    plan = Plan(tmp_path, (tmp_path / "data/held-out",), ("--epochs", "4"), 4, 30, (32,), 0)
     for name, images in (("held-out", 2), ("all", 4)):
         for i in range(images):
             write_image(tmp_path / f"data/{name}/train/cat/{i}.png", i, (4, 4))

@@ -25,7 +25,7 @@ from utils import UserError
 
 def plan_of(folder, folds=1):
     parts = tuple(folder / "data" / f"fold-{i + 1}" for i in range(folds))
-    return Plan(folder, parts, (), 3, (32,), 0)
+    return Plan(folder, parts, (), 3, 30, (32,), 0)
 
 
 def candidate(rate):

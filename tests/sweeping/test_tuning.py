@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 EPOCHS = 9
+STEPS = 1000  # per epoch: trials may be compared after the first one
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,8 @@ def searches(tmp_path_factory):
     for name in ("learn_classifier.py", "learn_image_embeddings.py"):
         shutil.copy(fake_training.__file__, folder / name)
     options = ("--epochs", str(EPOCHS))
-    plan = Plan(
-        folder / "out", (folder / "fold-1", folder / "fold-2"), options, EPOCHS, (32, 64), 0, folder
-    )
+    folds = (folder / "fold-1", folder / "fold-2")
+    plan = Plan(folder / "out", folds, options, EPOCHS, STEPS, (32, 64), 0, folder)
     before = dict(os.environ)
     try:
         return plan, *_search(plan)
@@ -96,13 +96,26 @@ def test_trials_end_as_they_should(searches):
 
 @pytest.mark.parametrize("epochs", [1, 2, 9, 10, 27, 30, 60, 100])
 def test_trials_are_judged_after_a_ninth_and_a_third_only(epochs):
-    from sweeping.tuning import _scheduler
-
-    (bracket,) = _scheduler(epochs)._brackets
-    rungs = sorted(rung for rung, _ in bracket._rungs if rung < epochs)
+    rungs = rungs_of(epochs, STEPS)
     assert len(rungs) <= 2
     for rung, share in zip(rungs, (9, 3), strict=False):
         assert 0 <= rung - epochs / share < 9 / share
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "rungs"),
+    [(60, 28, [8, 24]), (60, 29, [7, 21]), (9, 36, [6]), (9, 20, []), (30, 200, [4, 12])],
+)
+def test_no_trial_is_judged_in_its_first_200_steps(epochs, steps, rungs):
+    """Moving statistics with a decay of .99 contain 87 % of what was measured by then."""
+    assert rungs_of(epochs, steps) == rungs
+
+
+def rungs_of(epochs, steps):
+    from sweeping.tuning import _scheduler
+
+    (bracket,) = _scheduler(epochs, steps)._brackets
+    return sorted(rung for rung, _ in bracket._rungs if rung < epochs)
 
 
 def test_no_process_is_left(searches):
