@@ -262,14 +262,16 @@ def _sampler(plan: Plan) -> OptunaSearch:
 def _scheduler(epochs: int, steps: int) -> ASHAScheduler:
     """Return the scheduler with rungs at a ninth and a third of the epochs, or later.
 
-    The ninth is rounded up: three times the third is then no rung shortly before the end. Before
-    batch normalization's moving statistics have settled, accuracies say nothing about a candidate.
+    Before batch normalization's moving statistics have settled, accuracies say nothing about a
+    candidate. Nor is there a rung in the last third, where stopping a trial would save little.
 
     Args:
         epochs: of a whole training.
         steps: per epoch.
     """
     first = max(-(-epochs // _REDUCTION**2), -(-_SETTLED // steps))
+    if _REDUCTION * first > epochs * 2 / 3:
+        first = max(first, -(-epochs // _REDUCTION))  # the only one
     return ASHAScheduler(
         time_attr="epoch",
         max_t=epochs,

@@ -104,9 +104,12 @@ def test_trials_are_judged_after_a_ninth_and_a_third_only(epochs):
 
 @pytest.mark.parametrize(
     ("epochs", "steps", "rungs"),
-    [(60, 28, [8, 24]), (60, 29, [7, 21]), (9, 36, [6]), (9, 20, []), (30, 200, [4, 12])],
+    [
+        *[(60, 28, [8, 24]), (60, 29, [7, 21]), (30, 200, [4, 12])],
+        *[(30, 24, [10]), (9, 36, [6]), (9, 20, [])],
+    ],
 )
-def test_no_trial_is_judged_in_its_first_200_steps(epochs, steps, rungs):
+def test_no_trial_is_judged_in_its_first_200_steps_or_shortly_before_its_end(epochs, steps, rungs):
     """Moving statistics with a decay of .99 contain 87 % of what was measured by then."""
     assert rungs_of(epochs, steps) == rungs
 
