@@ -6,7 +6,7 @@ from keras import KerasTensor, ops
 
 from models.decisions import DECISIONS
 from models.files.description import ModelDescription
-from utils import UserError, unknown_name
+from utils import UserError, unknown_name, without_log
 
 
 class Classifier:
@@ -52,7 +52,9 @@ class Classifier:
         Raises:
             UserError: the network outputs numbers that are not finite.
         """
-        found = np.asarray(self._network.predict_on_batch(images))
+        # TensorFlow warns about retracing, but every network must be traced once.
+        with without_log("tensorflow", "retracing"):
+            found = np.asarray(self._network.predict_on_batch(images))
         if not np.isfinite(found).all():
             raise UserError(
                 f"the output {self.output.name!r} of the model is not finite: its training diverged"

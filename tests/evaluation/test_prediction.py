@@ -1,5 +1,9 @@
 """What a classifier says about images, recomputed with NumPy alone."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ from evaluation.prediction import Classifier
 from models.files.description import ModelDescription, Output
 from utils import UsageError, UserError
 
+ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(5)
 PLAIN = RNG.normal(size=(3, 4)).astype(np.float32)
 UNIT = PLAIN / np.linalg.norm(PLAIN, axis=1, keepdims=True)
@@ -134,3 +139,21 @@ def test_a_diverged_model_is_refused():
     classifier = Classifier(model, describe(Output("embedding", "output")))
     with pytest.raises(UserError, match="diverged"):
         classifier.top(IMAGES)
+
+
+MANY = """
+from tests.evaluation.test_prediction import IMAGES, Classifier, Output, describe, network
+for _ in range(8):
+    Classifier(network("prob", 3), describe(Output("prob", "output"))).scores(IMAGES)
+"""
+
+
+def test_many_models_in_one_process_are_nothing_to_warn_of():
+    """Keras traces one function per model; TensorFlow takes them for the same one.
+
+    It warns twice, then never again in a process: in this one it may have done so.
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", MANY], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "retracing" not in run.stderr
