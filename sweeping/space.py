@@ -15,7 +15,7 @@ OBJECTIVES = ("cosine+xent", "xent", "cosine", "xent+ls")
 AUGMENTATIONS: dict[str, tuple[str, ...]] = {
     "plain": (),
     "resized-crops": ("--crop_scale", "0.4", "1"),
-    # timm's translations are relative: the original one moves images by up to 90 pixels.
+    # timm's translations are relative: the original ones are by 90 pixels at this magnitude.
     "randaugment": ("--randaugment", "timm:2:9"),
     "cutmix": ("--cutmix", "1"),
     "mixup": ("--mixup", "0.2"),

@@ -14,7 +14,7 @@ _SMALL = (
     "--mixed_precision bfloat16 --cache ram"
 )
 _FULL, _RANDAUGMENT, _CUTMIX = "--fconv", "--randaugment 2 9", "--cutmix 1 --cutmix_prob 1"
-# The original one moves an image by up to 90 pixels: at 64 pixels, nothing may be left of it.
+# The original translations are by 90 pixels at this magnitude: nothing is left of 64.
 _SMALL_RANDAUGMENT = "--randaugment timm:2:9"
 _BOTH = ("xent", "cosine+xent")
 _DATA, _SMALL_DATA = "VIPriors_trainval", "Tiny-ImageNet-sub50"
@@ -79,7 +79,7 @@ STUDY = Study(
     "classes at 64 pixels and 50 training images per class, rn18 in bfloat16 (ResNet-50), batch "
     "size 128 (256), 30 epochs (90) with the learning rate divided by 10 every 10 epochs (30), two "
     "seeds. Both losses use the challenge's learning rate, which is not tuned. RandAugment is that "
-    "of timm: the original one moves images by up to 90 pixels, which leaves nothing of 64. Full "
+    "of timm: the original translations are by 90 pixels, which leaves nothing of 64. Full "
     "convolutions are left out: they enlarge small feature maps from 2x2 to 16x16 pixels, so that "
     "this network takes 15 times as many multiplications.",
 )
