@@ -5,13 +5,14 @@ Importing this module imports Numba and compiles the loops, or loads them from N
 
 Pixels are computed as in Pillow's C code: blends in single precision, truncated to integers;
 nearest pixels by coordinates in multiples of 2**-16. Numba computes integers in 64 bits, for which
-vector instructions are few and slow: sums are converted to int32 before they are used.
+vector instructions are few and slow: sums are converted to int32 before they are used. Lines are
+taken by their index, since Numba does not know that those it iterates over are contiguous.
 """
 
 import math
 
 import numpy as np
-from numba import float32, int32, int64, intp, types, uint8, uint16, uintp
+from numba import float32, int32, int64, intp, types, uint8, uint16, uint32, uintp
 
 from datasets.images.pixels.numba_resizing import (
     READ_ONLY,
@@ -22,9 +23,9 @@ from datasets.images.pixels.numba_resizing import (
     lines_of,
 )
 
-_COUNTS = types.Array(int64, 2, "C")
-_LOOKUP = types.void(WRITABLE, intp, READ_ONLY)
-_HISTOGRAM = types.void(READ_ONLY, intp, _COUNTS)
+_COUNTS = types.Array(uint32, 2, "C")
+_LOOKUP = types.void(WRITABLE, READ_ONLY)
+_HISTOGRAM = types.void(READ_ONLY, _COUNTS)
 _GRAY_TOTAL = int64(READ_ONLY)
 _BLEND = types.void(WRITABLE, int32, float32)
 _COLOR = types.void(WRITABLE, float32)
@@ -33,20 +34,20 @@ _MIX = types.void(READ_ONLY, READ_ONLY, int32, WRITABLE)
 _AFFINE = types.void(READ_ONLY, intp, *[int64] * 6, types.Array(uint8, 1, "C"), WRITABLE)
 
 _ONE, _TWO, _THREE = uintp(1), uintp(2), uintp(3)
-_TABLES = 4  # of the counts of a channel
+_TOGETHER = 12  # neighboring bytes; their channels are the same for every 12, be it 1 or 3
 _FIXED = 65536  # 1 in fixed-point coordinates
 
 
 def lookup(image: np.ndarray, tables: np.ndarray) -> None:
     """Replace each value by its entry in the channel's table, uint8 (channels, 256)."""
-    _lookup(lines_of(image), image.shape[2], tables)
+    _lookup(lines_of(image), np.tile(tables, (_TOGETHER // image.shape[2], 1)))
 
 
 def histogram(image: np.ndarray) -> np.ndarray:
     """Count the pixels with each value, int64 (channels, 256)."""
-    counts = np.zeros((_TABLES * image.shape[2], 256), np.int64)
-    _histogram(lines_of(image), image.shape[2], counts)
-    return counts.reshape(_TABLES, -1, 256).sum(axis=0)
+    counts = np.zeros((_TOGETHER, 256), np.uint32)
+    _histogram(lines_of(image), counts)
+    return counts.reshape(-1, image.shape[2], 256).sum(axis=0, dtype=np.int64)
 
 
 def gray_mean(image: np.ndarray) -> float:
@@ -88,74 +89,82 @@ def affine(image: np.ndarray, matrix: tuple[float, ...], fill: tuple[int, ...]) 
 
 @inner
 def _blend(base, value, factor):
-    """Return base + factor * (value - base), clipped to 0 … 255 and truncated."""
-    mixed = float32(base) + factor * float32(int32(value - base))
-    return uint8(min(max(mixed, float32(0)), float32(255)))
+    """Return base + factor * (value - base), truncated and clipped to 0 … 255."""
+    base = float32(base)
+    mixed = int32(base + factor * (float32(value) - base))
+    return uint8(min(max(mixed, int32(0)), int32(255)))
 
 
-def _lookup_loop(lines, channels, tables):
-    for line in lines:
-        for c in range(uintp(channels)):
-            table = tables[c]
-            for j in range(c, uintp(len(line)), uintp(channels)):
-                line[j] = table[line[j]]
+def _lookup_loop(lines, tables):
+    size, step = uintp(lines.shape[1]), uintp(_TOGETHER)
+    whole = size - size % step
+    for y in range(len(lines)):
+        line = lines[y]
+        for j in range(uintp(0), whole, step):
+            for c in range(step):
+                line[j + c] = tables[c, line[j + c]]
+        for j in range(whole, size):
+            line[j] = tables[j - whole, line[j]]
 
 
-def _histogram_loop(lines, channels, counts):
+def _histogram_loop(lines, counts):
     # Neighbors often have the same value. They are counted in different tables, since increasing
     # the same entry has to wait for the last time.
-    step, size = uintp(channels), uintp(lines.shape[1])
-    whole = size - size % (uintp(_TABLES) * step)
-    for line in lines:
-        for j in range(uintp(0), whole, uintp(_TABLES) * step):
-            for c in range(uintp(_TABLES) * step):
-                counts[c, line[j + c]] += 1
+    size, step = uintp(lines.shape[1]), uintp(_TOGETHER)
+    whole = size - size % step
+    for y in range(len(lines)):
+        line = lines[y]
+        for j in range(uintp(0), whole, step):
+            for c in range(step):
+                counts[c, line[j + c]] += uint32(1)
         for j in range(whole, size):
-            counts[j - whole, line[j]] += 1
+            counts[j - whole, line[j]] += uint32(1)
 
 
 def _blend_loop(lines, level, factor):
-    for line in lines:
+    for y in range(len(lines)):
+        line = lines[y]
         for j in range(uintp(len(line))):
-            line[j] = _blend(level, int32(line[j]), factor)
+            line[j] = _blend(level, line[j], factor)
 
 
 @inner
-def _gray_levels(line, out):
-    """Compute the gray level of each pixel at its first byte; the other bytes are arbitrary.
-
-    They are computed, too, since LLVM can turn that into vector instructions.
-    """
-    for j in range(uintp(len(line)) - _TWO):
-        red, green, blue = line[j], line[j + _ONE], line[j + _TWO]
-        out[j] = uint8(int32(red * 19595 + green * 38470 + blue * 7471 + 32768) >> int32(16))
+def _gray(red, green, blue):
+    return int32(red * 19595 + green * 38470 + blue * 7471 + 32768) >> int32(16)
 
 
 def _gray_total_loop(lines):
-    levels = np.empty(lines.shape[1], np.uint8)
+    levels = np.empty(lines.shape[1] // 3, np.uint8)
     total = 0
-    for line in lines:
-        _gray_levels(line, levels)
+    for y in range(len(lines)):
+        line = lines[y]
+        for x in range(uintp(len(line)) // _THREE):
+            j = x * _THREE
+            levels[x] = uint8(_gray(line[j], line[j + _ONE], line[j + _TWO]))
         part = int32(0)
-        for x in range(uintp(len(line) // 3)):
-            part += int32(levels[_THREE * x])
+        for x in range(uintp(len(levels))):
+            part += int32(levels[x])
         total += part
     return total
 
 
 def _color_loop(lines, factor):
-    size = uintp(lines.shape[1])
-    levels = np.zeros(size + _TWO, np.uint8)  # gray level of each pixel, at its third byte
-    masks = np.zeros((3, size), np.uint8)  # mask of the first, second and third bytes of pixels
-    for j in range(size):
-        masks[j % _THREE, j] = 255
-    for line in lines:
-        _gray_levels(line, levels[2:])
-        for j in range(size):
-            gray = levels[j + _TWO] & masks[0, j]
-            gray |= levels[j + _ONE] & masks[1, j]
-            gray |= levels[j] & masks[2, j]
-            line[j] = _blend(int32(gray), int32(line[j]), factor)
+    # Channel by channel, since a line of one channel needs no shuffling within the loop.
+    planes = np.empty((3, lines.shape[1] // 3), np.uint8)
+    red, green, blue = planes[0], planes[1], planes[2]
+    for y in range(len(lines)):
+        line = lines[y]
+        for x in range(uintp(len(line)) // _THREE):
+            j = x * _THREE
+            red[x], green[x], blue[x] = line[j], line[j + _ONE], line[j + _TWO]
+        for x in range(uintp(len(red))):
+            gray = int32(_gray(red[x], green[x], blue[x]))
+            red[x] = _blend(gray, red[x], factor)
+            green[x] = _blend(gray, green[x], factor)
+            blue[x] = _blend(gray, blue[x], factor)
+        for x in range(uintp(len(line)) // _THREE):
+            j = x * _THREE
+            line[j], line[j + _ONE], line[j + _TWO] = red[x], green[x], blue[x]
 
 
 def _sharpen_loop(lines, channels, factor, out):
@@ -169,7 +178,7 @@ def _sharpen_loop(lines, channels, factor, out):
             total = sums[j - step] + sums[j] + sums[j + step] + uint16(4) * uint16(line[j])
             smooth = int32(int32(uint16(total + uint16(6))) * int32(5042))
             smooth = int32(smooth >> int32(16))  # divided by 13, exactly up to 6,553
-            target[j] = _blend(smooth, int32(line[j]), factor)
+            target[j] = _blend(smooth, line[j], factor)
 
 
 def _mix_loop(lines, others, weight, out):

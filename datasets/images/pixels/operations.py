@@ -1,5 +1,7 @@
 """Operations on the colors and the geometry of an image, with the same results as Pillow's.
 
+Bilinear and bicubic interpolation is rounded in another way: some values differ by one.
+
 Images are contiguous uint8 arrays (height, width, channels) with 1 or 3 channels, changed in place.
 """
 
@@ -49,16 +51,19 @@ def _pixels(loops: ModuleType) -> np.ndarray:
 def interpolation() -> ModuleType:
     """Return ``numba_interpolation``, or ``pillow_operations`` if Numba does not work."""
     name = "datasets.images.pixels.numba_interpolation"
-    return compiled_or(pillow_operations, name, _interpolated, "Images are interpolated")
+    what = "Images are interpolated"
+    return compiled_or(pillow_operations, name, _interpolated, what, rounding=1)
 
 
 def _interpolated(loops: ModuleType) -> np.ndarray:
-    """Return an image that has been rotated and translated."""
+    """Return images that have been rotated or translated."""
     image = np.random.default_rng(0).integers(0, 256, (23, 37, 3), np.uint8)
     moved = 1, 0, 4.7, 0, 1, 0
+    results = []
     for matrix, kind in itertools.product((_rotation(23, 37, 17), moved), _INTERPOLATED):
-        loops.transform(image, matrix, (128, 128, 128), kind)
-    return image
+        results.append(image.copy())
+        loops.transform(results[-1], matrix, (128, 128, 128), kind)
+    return np.stack(results)
 
 
 def autocontrast(image: np.ndarray) -> None:
