@@ -11,9 +11,9 @@ OPTIONS = (
 )
 SEARCH = {"seeds": (0, 1, 2), "protocols": PROTOCOLS, "val_fraction": 0.2}
 REDUCED = (
-    "Scaled down (the paper's setup in parentheses): the first 50 classes (200), rn18 in "
-    "bfloat16 at 64 pixels (ResNet-50 at 448), batch size 50 (96), 84 epochs in three SGDR cycles (372 in five), five "
-    "learning rates (eight)."
+    "Scaled down (the paper's setup in parentheses): the first 50 classes (200), rn18 in bfloat16 "
+    "at 64 pixels (ResNet-50 at 448), batch size 50 (96), 84 epochs in three SGDR cycles (372 in "
+    "five), five learning rates (eight)."
 )
 STUDY = Study(
     "cub50",
