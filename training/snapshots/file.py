@@ -201,8 +201,10 @@ def read_snapshot(path: Path, identity: dict) -> RunState:
     state = read_state(path)
     other = [k for k in identity if state.identity.get(k) != identity[k]]
     if other:
+        # A version before this one may not have recorded a name.
+        found = {name: repr(state.identity[name]) for name in other if name in state.identity}
         differences = ", ".join(
-            f"{name} {state.identity.get(name)!r} instead of {identity[name]!r}" for name in other
+            f"{name} {found.get(name, 'unknown')} instead of {identity[name]!r}" for name in other
         )
         raise UserError(f"--snapshot {path}: belongs to another run, with {differences}")
     return state

@@ -450,6 +450,12 @@ def test_weights_of_another_network_are_refused_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_what_an_older_version_did_not_record_is_unknown(tmp_path):
+    save_snapshot(tmp_path / "s.h5", compiled(), RunState(1, {"seed": "0"}))
+    with pytest.raises(UserError, match="with seed '0' instead of '1', momentum unknown instead"):
+        read_snapshot(tmp_path / "s.h5", {"seed": "1", "momentum": "of gradients"})
+
+
 def test_another_kind_of_optimizer_is_refused(tmp_path):
     """Keras itself would go on with an optimizer that has forgotten everything."""
     path = tmp_path / "s.weights.h5"
