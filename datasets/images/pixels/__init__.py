@@ -1,1 +1,1 @@
-"""What is computed on pixels, bit-identical to Pillow: by compiled loops, or by Pillow itself."""
+"""What is computed on pixels, as by Pillow: by compiled loops, or by Pillow itself."""

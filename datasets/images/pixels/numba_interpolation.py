@@ -4,8 +4,8 @@ Importing this module imports Numba and compiles the loops, or loads them from N
 ``operations`` does, when an image has to be interpolated.
 
 Arithmetic follows Pillow's ``libImaging/Geometry.c``, in the same order: positions in double
-precision as there, but values in single precision, which takes two thirds of the time. Where they
-are truncated, a few thousandths of them differ by one.
+precision as there, but values in single precision, which takes two thirds of the time. Values whose
+exact result is an integer may be truncated to the one below here or there.
 
 If a transform moves pixels along one axis only, all fractions along the other are 0, and nothing is
 interpolated there. The image is surrounded by copies of its outermost pixels, so that neighbors
@@ -25,6 +25,7 @@ _TRANSFORM = types.void(WRITABLE, intp, *[float64] * 6, intp, types.Array(uint8,
 _TAPS = {Resampling.BILINEAR: 2, Resampling.BICUBIC: 4}  # pixels along each axis
 _AROUND = 2  # copies of the outermost pixels on each side
 _SLACK = 8  # bytes beyond the end of an array that may be read or written
+_FLAT = 1e-6  # slopes up to here divide too inexactly to estimate where the image begins
 _ONE, _TWO, _THREE = uintp(1), uintp(2), uintp(3)
 
 
@@ -68,7 +69,7 @@ def _index(x, first, end):
 @inner
 def _shown(first, end, a, b, c, side):
     """Narrow a range of x to those whose positions are inside the image, which are contiguous."""
-    if a != 0.0:  # where it begins and ends, but for rounding
+    if abs(a) > _FLAT:  # where it begins and ends, but for rounding
         x1, x2 = -(b + c) / a - 0.5, (side - b - c) / a - 0.5
         low, high = _index(min(x1, x2), first, end), _index(max(x1, x2), first, end)
         first, end = max(first, low - 1), min(end, high + 2)

@@ -89,10 +89,10 @@ def affine(image: np.ndarray, matrix: tuple[float, ...], fill: tuple[int, ...]) 
 
 @inner
 def _blend(base, value, factor):
-    """Return base + factor * (value - base), truncated and clipped to 0 … 255."""
+    """Return base + factor * (value - base), clipped to 0 … 255 and truncated."""
     base = float32(base)
-    mixed = int32(base + factor * (float32(value) - base))
-    return uint8(min(max(mixed, int32(0)), int32(255)))
+    mixed = base + factor * (float32(value) - base)
+    return uint8(min(max(mixed, float32(0)), float32(255)))
 
 
 def _lookup_loop(lines, tables):
