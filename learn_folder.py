@@ -15,8 +15,9 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from cli.folder_options import (
     MINUTES,
     SIZES,
     STEPS,
+    VAL_FRACTION,
     add_search_options,
     add_split_options,
     add_training_options,
@@ -47,7 +49,7 @@ from sweeping.store import MODEL, Store
 from sweeping.trials import UNFINISHED, Plan, Trial, read_trials, write_table
 from sweeping.winner import earlier_record, minutes, used_before, winner
 from training.parallel.startup import import_backend
-from utils import Interrupted, UsageError, printable, without_log
+from utils import Interrupted, UsageError, UserError, listing, open_regular, printable, without_log
 
 if TYPE_CHECKING:
     from datasets.images.survey import Survey
@@ -107,6 +109,10 @@ def _check(args: argparse.Namespace) -> None:
             raise UsageError(f"{package} is not installed: pip install -r {file}")
     if args.folds == 1:
         raise UsageError("--folds 1: there have to be at least 2")
+    if args.val_fraction is not None and args.folds:
+        raise UsageError("--folds holds out each part in turn; leave out --val_fraction")
+    if args.val_fraction is not None and not 0 < args.val_fraction < 1:
+        raise UsageError(f"--val_fraction {args.val_fraction:g}: has to lie between 0 and 1")
     if not os.path.isdir(args.photos):
         raise UsageError(f"there is no folder {args.photos}")
     _check_training_options(args.options)
@@ -124,7 +130,7 @@ def _check_training_options(options: Sequence[str]) -> None:
         UsageError: the search sets one of them.
         SystemExit: they are wrong in themselves.
     """
-    check_options(options)
+    check_options(options, by="search")
     given = {option.partition("=")[0] for option in options if option.startswith("--")}
     fixed = "--architecture simple --batch_size 1 --epochs 1".split()
     for candidate in first_candidates((32,)):
@@ -143,18 +149,22 @@ def _look(args: argparse.Namespace) -> "tuple[Parts, Survey]":
 
     options = {"subset_seed": args.seed, "test_fraction": args.test_fraction}
     dataset = get_dataset("Folder", args.photos, **options)
+    if dataset.validation is not None and args.val_fraction is not None:
+        raise UsageError(f"--val_fraction: {args.photos} has validation images of its own")
     names = [name for split in dataset.splits.values() for name in split.names]
     found = survey([args.photos / name for name in dict.fromkeys(names)])
     results.info("%s: %d classes, %d images", args.photos, dataset.num_classes, len(names))
     for line in found.lines():
         results.info("  %s", line)
-    for error in found.damaged.values():
-        logger.warning("left out: %s", error)
+    if errors := found.damaged.values():
+        logger.warning("damaged, left out: %s", listing(errors))
     damaged = {path.relative_to(args.photos).as_posix() for path in found.damaged}
-    parts = divide(dataset, args.photos, damaged, args.folds, args.val_fraction, args.seed)
-    for member in parts.of(LEFT_OUT):
-        if member.file not in damaged:
-            logger.warning("left out: %s is a %s", printable(member.file), printable(member.reason))
+    fraction = VAL_FRACTION if args.val_fraction is None else args.val_fraction
+    parts = divide(dataset, args.photos, damaged, args.folds, fraction, args.seed)
+    copies = [m for m in parts.of(LEFT_OUT) if m.file not in damaged]
+    if copies:
+        told = (f"{printable(m.file)} ({printable(m.reason)})" for m in copies)
+        logger.warning("copies, left out: %s", listing(told))
     for line in _counts(parts):
         results.info("  %s", line)
     return parts, found
@@ -184,10 +194,15 @@ def _plan(args: argparse.Namespace, out: Path, parts: Parts, side: int) -> Plan:
 
 
 def _check_commands(plan: Plan) -> None:
-    """Raise UsageError if options of the trainings contradict each other."""
-    for candidate in first_candidates(plan.sizes):
-        script, *argv = plan.trainings(candidate)[0]
-        learning.check(importlib.import_module(Path(script).stem).build_parser().parse_args(argv))
+    """Raise UsageError if options of the trainings contradict each other, or an augmentation."""
+    for candidate, name in product(first_candidates(plan.sizes), AUGMENTATIONS):
+        script, *argv = plan.trainings(replace(candidate, augmentation=name))[0]
+        args = importlib.import_module(Path(script).stem).build_parser().parse_args(argv)
+        try:
+            learning.check(args)
+        except UsageError as error:
+            tried = f" (one of the augmentations that are tried: {name})" if name != "plain" else ""
+            raise UsageError(f"{error}{tried}") from error
 
 
 def _announce(args: argparse.Namespace, plan: Plan, parts: Parts) -> None:
@@ -214,14 +229,32 @@ def _announce(args: argparse.Namespace, plan: Plan, parts: Parts) -> None:
 
 def _settings(args: argparse.Namespace, plan: Plan, parts: Parts) -> dict[str, str]:
     """Return what must not change when the command goes on."""
-    rows = repr(parts.members).encode(errors="surrogateescape")
     fixed = {
         "PHOTOS": os.path.realpath(args.photos),
-        "images and parts of the digest": hashlib.sha256(rows).hexdigest()[:12],
+        "images and parts of the digest": _digest(parts),
         "training options": shlex.join(plan.options),
         "--sizes": " ".join(map(str, plan.sizes)),
     }
     return fixed | {f"--{name}": str(getattr(args, name)) for name in _FIXED}
+
+
+def _digest(parts: Parts) -> str:
+    """Return a digest of the parts, and of the content of the images in them.
+
+    Raises:
+        UserError: an image cannot be read any more.
+    """
+    digest = hashlib.sha256()
+    for member in parts.members:
+        digest.update(repr(member).encode(errors="surrogateescape"))
+        if member.part == LEFT_OUT:
+            continue
+        try:
+            with open_regular(parts.root / member.file) as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise UserError(f"cannot read {parts.root / member.file}: {error.strerror}") from error
+    return digest.hexdigest()[:12]
 
 
 def _prepare(args: argparse.Namespace, plan: Plan, parts: Parts) -> None:

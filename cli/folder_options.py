@@ -14,6 +14,9 @@ BATCHES, STEPS = (8, 32), 30
 
 MINUTES = 60.0
 
+VAL_FRACTION = 0.2
+"""Share of the training images that is held out, unless the folder or ``--folds`` says which."""
+
 
 def add_split_options(group: argparse._ArgumentGroup) -> None:
     """Add the options for dividing the images."""
@@ -27,8 +30,8 @@ def add_split_options(group: argparse._ArgumentGroup) -> None:
     add(
         "--val_fraction",
         type=fraction,
-        default=0.2,
-        help="share of the training images of each class to validate candidates on",
+        help="share of the training images of each class to validate candidates on, unless the "
+        f"folder has a validation subfolder (default: {VAL_FRACTION:g})",
     )
     add(
         "--folds",

@@ -164,12 +164,16 @@ def _relative(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def check_options(options: Sequence[str]) -> None:
+def check_options(options: Sequence[str], by: str = "sweep") -> None:
     """Check the options for all trainings.
 
+    Args:
+        options: with their values.
+        by: what runs the trainings, for the message.
+
     Raises:
-        UsageError: an option is one that a sweep sets itself.
+        UsageError: an option is one that it sets itself.
     """
     given = [option for option in options if option.split("=")[0] in RESERVED]
     if given:
-        raise UsageError(f"{given[0]} after --: the sweep sets this option for each trial")
+        raise UsageError(f"{given[0]} after --: the {by} sets this option for each trial")

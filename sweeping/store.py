@@ -192,12 +192,8 @@ class Store:
         remove_leftovers(snapshot)
 
     def last_line(self, trial: Trial) -> str:
-        """Return the last line of the log."""
-        with suppress(OSError), open_regular(self.folder(trial) / _LOG) as file:
-            file.seek(max(os.fstat(file.fileno()).st_size - _END, 0))
-            lines = file.read(_END).decode(errors="replace").splitlines()
-            return next((line for line in reversed(lines) if line.strip()), "")
-        return ""
+        """Return the last line of a trial's log."""
+        return last_line(self.folder(trial) / _LOG)
 
 
 def read_settings(file: Path) -> dict[str, str]:
@@ -284,3 +280,12 @@ def _finite(value: str | float) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{value} is not finite")
     return number
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of a log that is not empty; an empty string if there is none."""
+    with suppress(OSError), open_regular(log) as file:
+        file.seek(max(os.fstat(file.fileno()).st_size - _END, 0))
+        lines = file.read(_END).decode(errors="replace").splitlines()
+        return next((line for line in reversed(lines) if line.strip()), "")
+    return ""

@@ -19,6 +19,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from sweeping.cluster import Cluster
 from sweeping.space import Candidate, distributions, first_candidates
+from sweeping.store import last_line
 from sweeping.training_process import TrainingProcess
 from sweeping.trials import (
     FAILED,
@@ -106,12 +107,12 @@ class _Limits(tune.Stopper):
 
     Attributes:
         failures: number of failed trials.
-        works: whether a trial has finished.
+        works: whether any trial, of this search or before, has finished an epoch.
     """
 
-    def __init__(self, deadline: float | None, stopping: Callable[[], bool]):
+    def __init__(self, deadline: float | None, stopping: Callable[[], bool], works: bool):
         self._deadline, self._stopping = deadline, stopping
-        self.failures, self.works = 0, False
+        self.failures, self.works = 0, works
 
     def __call__(self, trial_id: str, result: dict) -> bool:
         return False
@@ -133,6 +134,7 @@ class _Progress(tune.Callback):
 
     def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
         candidate = Candidate.of(trial.config)
+        self._limits.works |= result["status"] != FAILED
         known = self._before.get(candidate)
         if result["done"] or (known and result["epoch"] <= len(known.accuracies)):
             return
@@ -157,7 +159,6 @@ class _Progress(tune.Callback):
         status = STOPPED if status == UNFINISHED else status
         self._done += 1
         self._limits.failures += status == FAILED
-        self._limits.works |= status == FINISHED
         known = self._before.get(candidate)
         if known and known.status == status:
             return
@@ -173,8 +174,9 @@ class _Progress(tune.Callback):
 
     def _outcome(self, trial: Trial) -> str:
         if trial.status == FAILED:
-            logs = (str(run / "log.txt") for run in self._plan.runs(trial.candidate))
-            return f"failed, see {' '.join(logs)}"
+            logs = [run / "log.txt" for run in self._plan.runs(trial.candidate)]
+            reason = next(filter(None, map(last_line, logs)), "no message")
+            return f"failed: {reason} (see {' '.join(map(str, logs))})"
         return (
             f"{100 * trial.accuracies[-1]:.1f} % of the held-out images, {trial.status} after "
             f"{len(trial.accuracies)} epochs ({trial.seconds:.0f} s)"
@@ -203,7 +205,8 @@ def run_search(
         UserError: Ray Tune fails.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
-    limits = _Limits(deadline, stopping)
+    works = any(trial.accuracies for trial in read_trials(plan))
+    limits = _Limits(deadline, stopping, works)
     with tempfile.TemporaryDirectory() as storage:
         running = tune.RunConfig(
             storage_path=storage,

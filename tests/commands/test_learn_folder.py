@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import shlex
+import shutil
 import signal
 
 import pytest
@@ -69,10 +70,11 @@ def test_the_plan_is_told_and_the_parts_stay_when_the_search_finds_nothing(
     assert facts["options"]["trials"] == 3 and facts["versions"]
 
 
-def test_a_folder_of_other_images_is_not_gone_on_with(photos, tmp_path, no_search):
+@pytest.mark.parametrize("name", ["new", "0"])
+def test_a_folder_of_other_images_is_not_gone_on_with(photos, tmp_path, no_search, name):
     options = ("", photos, "--out", tmp_path / "out")
-    assert run(learn_folder, *options).status == 1
-    write_image(photos / "dog/new.png", 99, (40, 50))
+    assert [run(learn_folder, *options).status for _ in range(2)] == [1, 1]
+    write_image(photos / f"dog/{name}.png", 99, (40, 50))
     outcome = run(learn_folder, *options)
     assert outcome.status == 2
     assert "images and parts of the digest" in outcome.err.splitlines()[-1]
@@ -82,7 +84,8 @@ def test_folders_of_images_that_are_damaged_or_copies(photos, tmp_path, no_searc
     (photos / "cat/bad.png").write_bytes(b"no image")
     (photos / "dog/copy.png").write_bytes((photos / "dog/0.png").read_bytes())
     outcome = run(learn_folder, "", photos, "--out", tmp_path / "out")
-    assert "left out: cannot read" in outcome.err and "is a copy of dog/" in outcome.err
+    assert "damaged, left out: cannot read " in outcome.err
+    assert "copies, left out: dog/" in outcome.err and " (copy of dog/" in outcome.err
     assert (
         "  1 damaged" in outcome.out and "  8 to train on, 2 to test on, 2 left out" in outcome.out
     )
@@ -93,6 +96,8 @@ def test_folders_of_images_that_are_damaged_or_copies(photos, tmp_path, no_searc
     [
         ("--folds 5", "--folds 5: class cat has only 4 training images"),
         ("--folds 1", "--folds 1: there have to be at least 2"),
+        ("--folds 2 --val_fraction 0.5", "--folds holds out each part in turn; leave out "),
+        ("--val_fraction 1", "--val_fraction 1: has to lie between 0 and 1"),
         ("--sizes 0", "argument --sizes: "),
         ("--minutes 0", "argument --minutes: "),
         ("--architecture nonet", "argument --architecture: "),
@@ -103,6 +108,16 @@ def test_options_that_cannot_work_are_one_line(photos, tmp_path, no_search, opti
     outcome = run(learn_folder, options, photos, "--out", tmp_path / "out")
     assert outcome.status == 2 and message in outcome.err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+
+
+def test_images_held_out_by_the_user_leave_no_fraction_to_choose(photos, tmp_path, no_search):
+    shutil.rmtree(photos)
+    names = itertools.product(("train", "val", "test"), ("cat", "dog"), range(2))
+    for i, (part, label, j) in enumerate(names):
+        write_image(photos / part / label / f"{j}.png", 10 * i, (40, 50))
+    outcome = run(learn_folder, "--val_fraction 0.5", photos, "--out", tmp_path / "out")
+    assert outcome.status == 2
+    assert outcome.err.splitlines()[-1].endswith(f"{photos} has validation images of its own")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +133,7 @@ def test_options_that_cannot_work_are_one_line(photos, tmp_path, no_search, opti
         ("--folds 2 --fold 0", "--folds after --: "),
         ("--cutmix_prob 0.5", "--cutmix_prob needs --cutmix ALPHA"),
         ("--harmonic_level 2", "--harmonic_level 2 needs --harmonic"),
+        ("--color_jitter", "leave one out (one of the augmentations that are tried: randaug"),
         ("--nonsense", "learn_folder.py: learn_image_embeddings.py: error: "),
         ("--embedding_dim 3", "learn_folder.py: learn_classifier.py: error: "),
     ],

@@ -4,12 +4,22 @@ import importlib.util
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from sweeping.grid import LOSSES
 from sweeping.space import first_candidates
-from sweeping.trials import FAILED, FINISHED, STOPPED, Plan, read_trials
+from sweeping.trials import (
+    FAILED,
+    FINISHED,
+    STOPPED,
+    UNFINISHED,
+    Plan,
+    Trial,
+    read_trials,
+    write_trial,
+)
 from sweeping.winner import winner
 from tests.sweeping import fake_training
 
@@ -119,6 +129,38 @@ def rungs_of(epochs, steps):
 
     (bracket,) = _scheduler(epochs, steps)._brackets
     return sorted(rung for rung, _ in bracket._rungs if rung < epochs)
+
+
+@pytest.mark.parametrize("works", [False, True])
+def test_a_search_ends_if_all_trials_fail_but_not_if_one_works(tmp_path, works):
+    """A trial works as soon as it has finished an epoch."""
+    from sweeping.tuning import _Limits, _Progress
+
+    plan = Plan(tmp_path, (tmp_path / "data",), (), 60, 30, (32,), 0)
+    limits = _Limits(None, lambda: False, works=False)
+    if works:
+        candidate = first_candidates((32,))[0]
+        plan.folder(candidate).mkdir(parents=True)
+        write_trial(plan, Trial(candidate, UNFINISHED, 0.0, 1.0, ()))
+        result = {"status": UNFINISHED, "done": False, "epoch": 1, "seconds": 1.0}
+        trial = SimpleNamespace(config=candidate.config)
+        _Progress(plan, limits).on_trial_result(1, [], trial, result)
+    limits.failures = 3
+    assert limits.stop_all() == (not works)
+
+
+def test_a_failed_trial_tells_its_reason(tmp_path):
+    from sweeping.tuning import _Limits, _Progress
+
+    plan = Plan(tmp_path, (tmp_path / "data",), (), 60, 30, (32,), 0)
+    candidate = first_candidates((32,))[0]
+    (run,) = plan.runs(candidate)
+    run.mkdir(parents=True)
+    (run / "log.txt").write_text("$ python …\nlearn_classifier.py: error: no such file\n\n")
+    told = _Progress(plan, _Limits(None, lambda: False, works=False))._outcome(
+        Trial(candidate, FAILED, 0.0, 1.0, ())
+    )
+    assert told == f"failed: learn_classifier.py: error: no such file (see {run / 'log.txt'})"
 
 
 def test_no_process_is_left(searches):
