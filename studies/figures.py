@@ -77,10 +77,14 @@ def _by_size(part: Part, loss: str, protocol: str, runs: Runs) -> dict[float, tu
 
 
 def curves(part: Part, runs: Runs) -> "Figure | None":
-    """Plot the accuracy on training and test samples by epoch, at the paper's choice of rate."""
+    """Plot the accuracy on training and test samples by epoch, at the paper's choice of rate.
+
+    If the part compares some of its losses, the others are left out: more lines are hard to read.
+    """
     if len(part.datasets) > 1:
         return None
     found = first_runs(part, runs)
+    found = {loss: run for loss, run in found.items() if loss in (part.compared or part.losses)}
     if not found:
         return None
     figure = new_figure(1)

@@ -158,6 +158,8 @@ def test_pictures_show_means_deviations_and_curves():
     test, training = figure.axes[0].lines
     assert training.get_xydata().tolist() == [[1, 50], [2, 90]]
     assert test.get_xydata().tolist() == [[2, 70]]  # no epoch without a figure
+    compared = replace(one, compared=("xent", "cosine+xent"))  # not the loss that was run
+    assert curves(compared, {RUNS[4].name: Run(**drawn)}) is None
 
 
 def test_trials_with_other_options_are_of_another_part():
