@@ -73,7 +73,7 @@ def _found(out: Path) -> dict[str, object]:
     options = {k: v for k, v in record["options"].items() if isinstance(v, str | int | float)}
     # Paths are those of a temporary folder.
     options = {k: v for k, v in options.items() if str(out) not in str(v)}
-    return {"trials": states, "winner": options, "final": record["final"]}
+    return {"trials": dict(states), "winner": options, "final": record["final"]}
 
 
 def main(argv: list[str] | None = None) -> int:
