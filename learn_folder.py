@@ -7,7 +7,6 @@ all training images. The same command again goes on where it was.
 """
 
 import argparse
-import hashlib
 import importlib
 import importlib.util
 import logging
@@ -37,7 +36,7 @@ from cli.folder_options import (
 )
 from cli.sweep_options import add_resource_options, machines
 from datasets import get_dataset
-from datasets.parts import LEFT_OUT, TEST, TRAIN, Parts, divide, write_links
+from datasets.parts import LEFT_OUT, TEST, TRAIN, Parts, digest, divide, write_links
 from evaluation.tables import write_csv
 from reporting.runs import read_run
 from storage.records import provenance, read_record, record_path, write_record
@@ -49,7 +48,7 @@ from sweeping.store import MODEL, Store
 from sweeping.trials import UNFINISHED, Plan, Trial, read_trials, write_table
 from sweeping.winner import earlier_record, minutes, used_before, winner
 from training.parallel.startup import import_backend
-from utils import Interrupted, UsageError, UserError, listing, open_regular, printable, without_log
+from utils import Interrupted, UsageError, listing, printable, without_log
 
 if TYPE_CHECKING:
     from datasets.images.survey import Survey
@@ -231,30 +230,11 @@ def _settings(args: argparse.Namespace, plan: Plan, parts: Parts) -> dict[str, s
     """Return what must not change when the command goes on."""
     fixed = {
         "PHOTOS": os.path.realpath(args.photos),
-        "images and parts of the digest": _digest(parts),
+        "images and parts of the digest": digest(parts),
         "training options": shlex.join(plan.options),
         "--sizes": " ".join(map(str, plan.sizes)),
     }
     return fixed | {f"--{name}": str(getattr(args, name)) for name in _FIXED}
-
-
-def _digest(parts: Parts) -> str:
-    """Return a digest of the parts, and of the content of the images in them.
-
-    Raises:
-        UserError: an image cannot be read any more.
-    """
-    digest = hashlib.sha256()
-    for member in parts.members:
-        digest.update(repr(member).encode(errors="surrogateescape"))
-        if member.part == LEFT_OUT:
-            continue
-        try:
-            with open_regular(parts.root / member.file) as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        except OSError as error:
-            raise UserError(f"cannot read {parts.root / member.file}: {error.strerror}") from error
-    return digest.hexdigest()[:12]
 
 
 def _prepare(args: argparse.Namespace, plan: Plan, parts: Parts) -> None:

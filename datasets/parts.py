@@ -3,6 +3,7 @@
 The training runs of a search get folders of links to images, so that they cannot see test images.
 """
 
+import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from datasets.images.dataset import ImageDataset
 from datasets.readers.duplicates import shared_contents
 from datasets.subsets import first_by_name, fold_indices
 from storage.files import write_errors
-from utils import UsageError, UserError, listing
+from utils import UsageError, UserError, listing, open_regular
 
 TEST, TRAIN, HELD_OUT, LEFT_OUT = "test", "train", "held out", "left out"
 
@@ -170,6 +171,25 @@ def _fold_of(labels: Mapping[str, str], folds: int, seed: int) -> dict[str, str]
         for fold in range(folds)
         for i in fold_indices(classes, names, folds, fold, seed)
     }
+
+
+def digest(parts: Parts) -> str:
+    """Return a digest of the parts, and of the content of the images in them.
+
+    Raises:
+        UserError: an image cannot be read any more.
+    """
+    total = hashlib.sha256()
+    for member in parts.members:
+        total.update(repr(member).encode(errors="surrogateescape"))
+        if member.part == LEFT_OUT:
+            continue
+        try:
+            with open_regular(parts.root / member.file) as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise UserError(f"cannot read {parts.root / member.file}: {error.strerror}") from error
+    return total.hexdigest()[:12]
 
 
 def write_links(folder: Path, root: Path, parts: Mapping[str, Iterable[Member]]) -> None:
