@@ -15,7 +15,7 @@ STUDY = Study(
             (1.0, 0.5, 0.1, 0.05, 0.01),
             # 80 to 200 training images: batches of 50 would be 336 steps, too few for small rates.
             "--architecture resnet-32 --target_size 48 --crop_size 44 --batch_size 20 --epochs 84 "
-            "--val_every 4 --mixed_precision bfloat16",
+            "--val_every 4",
             seeds=(0, 1, 2, 3, 4),
             new_subsets=True,
             chosen_on="ORL",
@@ -26,7 +26,7 @@ STUDY = Study(
         ),
     ),
     reduced_text="The paper does not use this data set. 84 epochs in three SGDR cycles, with an "
-    "evaluation on the test images after every fourth epoch; bfloat16. The learning rate of each "
-    "loss is chosen on held-out images.",
+    "evaluation on the test images after every fourth epoch. The learning rate of each loss is "
+    "chosen on held-out images.",
     draws=("sizes",),
 )
