@@ -110,13 +110,10 @@ def _spread(pixels, channels, out):
 
 
 @inner
-def _add(columns, rows, start, channels, out):
-    """Compute the offsets of the first taps; return whether these are contiguous."""
-    straight = True
+def _add(columns, rows, start, out):
+    """Compute the offsets of the first taps."""
     for x in range(uintp(len(out))):
         out[x] = uintp(int32(start) + columns[x] + rows[x])
-        straight &= out[x] == out[0] + x * uintp(channels)
-    return straight
 
 
 @inner
@@ -166,7 +163,7 @@ def _to_levels(a, b, c, d, count, fractions, out):
     """Interpolate between 2 or 4 lines, truncated to 0 … 255."""
     if count == 2:
         for j in range(uintp(len(out))):
-            out[j] = _level(_linear(a[j], b[j], fractions[j]))
+            out[j] = uint8(int32(_linear(a[j], b[j], fractions[j])))  # never beyond 0 … 255
     else:
         for j in range(uintp(len(out))):
             out[j] = _level(_cubic(a[j], b[j], c[j], d[j], fractions[j]))
@@ -189,6 +186,7 @@ def _transform_loop(lines, channels, a, b, c, d, e, f, count, fill):
     width = size // channels
     across = not (a == 1.0 and b == 0.0 and c == 0.0)
     down = not (d == 0.0 and e == 1.0 and f == 0.0)
+    straight = a == 1.0 and d == 0.0  # neighbors in a line of the result are neighbors before, too
     if not across and not down:
         return
     flat, stride = _surrounded(lines, channels)
@@ -215,7 +213,7 @@ def _transform_loop(lines, channels, a, b, c, d, e, f, count, fill):
         if down:
             _spread(fractions, channels, below)
         offsets, out = all_offsets[first:end], lines[y, begin:stop]
-        straight = _add(columns[first:end], rows[first:end], start, channels, offsets)
+        _add(columns[first:end], rows[first:end], start, offsets)
         where = flat, offsets, straight
         if across and down:
             distances = right[begin:stop], below[begin:stop]

@@ -28,6 +28,7 @@ _LOOKUP = types.void(WRITABLE, READ_ONLY)
 _HISTOGRAM = types.void(READ_ONLY, _COUNTS)
 _GRAY_TOTAL = int64(READ_ONLY)
 _BLEND = types.void(WRITABLE, int32, float32)
+_RAISE = types.void(WRITABLE, int32)
 _COLOR = types.void(WRITABLE, float32)
 _SHARPEN = types.void(READ_ONLY, intp, float32, WRITABLE)
 _MIX = types.void(READ_ONLY, READ_ONLY, int32, WRITABLE)
@@ -35,6 +36,7 @@ _AFFINE = types.void(READ_ONLY, intp, *[int64] * 6, types.Array(uint8, 1, "C"), 
 
 _ONE, _TWO, _THREE = uintp(1), uintp(2), uintp(3)
 _TOGETHER = 12  # neighboring bytes; their channels are the same for every 12, be it 1 or 3
+_LARGE = 65536.0  # factor of blends
 _FIXED = 65536  # 1 in fixed-point coordinates
 
 
@@ -59,18 +61,23 @@ def gray_mean(image: np.ndarray) -> float:
 
 def blend(image: np.ndarray, level: int, factor: float) -> None:
     """Blend a gray level with the image: factor 0 gives that level, 1 changes nothing."""
-    _blend_level(lines_of(image), level, factor)
+    _blend_level(lines_of(image), level, _within(factor))
+
+
+def raise_dark(image: np.ndarray, amount: int) -> None:
+    """Add to all values below 128, up to 255."""
+    _raise_dark(lines_of(image), amount)
 
 
 def color(image: np.ndarray, factor: float) -> None:
     """Blend the gray image with the RGB image: factor 0 gives gray, 1 changes nothing."""
     if image.shape[2] == 3:
-        _color(lines_of(image), factor)
+        _color(lines_of(image), _within(factor))
 
 
 def sharpen(image: np.ndarray, factor: float) -> None:
     """Blend the smoothed image with the image: factor 0 smooths, 1 changes nothing."""
-    _sharpen(lines_of(image).copy(), image.shape[2], factor, lines_of(image))
+    _sharpen(lines_of(image).copy(), image.shape[2], _within(factor), lines_of(image))
 
 
 def mix(image: np.ndarray, other: np.ndarray, weight: int, out: np.ndarray) -> None:
@@ -87,12 +94,21 @@ def affine(image: np.ndarray, matrix: tuple[float, ...], fill: tuple[int, ...]) 
     _affine(lines_of(image).copy(), image.shape[2], *fixed, fill, lines_of(image))
 
 
+def _within(factor: float) -> float:
+    """Limit a factor, so that products fit in int32; beyond, levels are 0, 255 or unchanged."""
+    return min(max(factor, -_LARGE), _LARGE)
+
+
 @inner
 def _blend(base, value, factor):
-    """Return base + factor * (value - base), clipped to 0 … 255 and truncated."""
+    """Return base + factor * (value - base), truncated and clipped to 0 … 255."""
     base = float32(base)
-    mixed = base + factor * (float32(value) - base)
-    return uint8(min(max(mixed, float32(0)), float32(255)))
+    return _level(base + factor * (float32(value) - base))
+
+
+@inner
+def _level(value):
+    return uint8(min(max(int32(value), int32(0)), int32(255)))
 
 
 def _lookup_loop(lines, tables):
@@ -124,8 +140,20 @@ def _histogram_loop(lines, counts):
 def _blend_loop(lines, level, factor):
     for y in range(len(lines)):
         line = lines[y]
+        if level == 0:  # a third faster
+            for j in range(uintp(len(line))):
+                line[j] = _level(factor * float32(line[j]))
+        else:
+            for j in range(uintp(len(line))):
+                line[j] = _blend(level, line[j], factor)
+
+
+def _raise_loop(lines, amount):
+    for y in range(len(lines)):
+        line = lines[y]
         for j in range(uintp(len(line))):
-            line[j] = _blend(level, line[j], factor)
+            added = amount if line[j] < 128 else int32(0)
+            line[j] = uint8(min(int32(int32(line[j]) + added), int32(255)))
 
 
 @inner
@@ -238,6 +266,7 @@ _lookup = compiled(_LOOKUP, _lookup_loop)
 _histogram = compiled(_HISTOGRAM, _histogram_loop)
 _gray_total = compiled(_GRAY_TOTAL, _gray_total_loop)
 _blend_level = compiled(_BLEND, _blend_loop)
+_raise_dark = compiled(_RAISE, _raise_loop)
 _color = compiled(_COLOR, _color_loop)
 _sharpen = compiled(_SHARPEN, _sharpen_loop)
 _mix = compiled(_MIX, _mix_loop)

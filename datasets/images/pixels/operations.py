@@ -43,6 +43,8 @@ def _pixels(loops: ModuleType) -> np.ndarray:
     loops.affine(changed, _rotation(23, 37, 17), (128, 128, 128))
     loops.lookup(changed, loops.histogram(changed).astype(np.uint8))
     loops.blend(changed, int(loops.gray_mean(changed)), 0.7)
+    loops.blend(changed, 0, 1.1)
+    loops.raise_dark(changed, 30)
     loops.mix(changed, image, 77, changed)
     return changed
 
@@ -115,7 +117,7 @@ def solarize(image: np.ndarray, threshold: int) -> None:
 
 def solarize_add(image: np.ndarray, amount: int) -> None:
     """Add ``amount`` to all values below 128, up to 255."""
-    _lookup(image, np.where(_LEVELS < 128, (_LEVELS + amount).clip(max=255), _LEVELS))
+    pixel_loops().raise_dark(image, amount)
 
 
 def color(image: np.ndarray, factor: float) -> None:

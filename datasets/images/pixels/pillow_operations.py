@@ -41,6 +41,11 @@ def blend(image: np.ndarray, level: int, factor: float) -> None:
     )
 
 
+def raise_dark(image: np.ndarray, amount: int) -> None:
+    """Add to all values below 128, up to 255."""
+    image[...] = np.where(image < 128, (image.astype(int) + amount).clip(max=255), image)
+
+
 def color(image: np.ndarray, factor: float) -> None:
     """Blend the gray image with the RGB image: factor 0 gives gray, 1 changes nothing."""
     replace(image, ImageEnhance.Color(picture(image)).enhance(factor))

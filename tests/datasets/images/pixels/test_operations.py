@@ -45,8 +45,9 @@ def test_colors_are_changed_level_by_level(loops):
     for threshold in (0, 100, 256):
         expected = np.where(wide < threshold, wide, 255 - wide)
         np.testing.assert_array_equal(changed(operations.solarize, image, threshold), expected)
-    expected = np.where(wide < 128, np.minimum(wide + 99, 255), wide)
-    np.testing.assert_array_equal(changed(operations.solarize_add, image, 99), expected)
+    for amount in (0, 99, 200):
+        expected = np.where(wide < 128, np.minimum(wide + amount, 255), wide)
+        np.testing.assert_array_equal(changed(operations.solarize_add, image, amount), expected)
     for factor in (0.1, 1.0, 1.9):
         expected = np.minimum((wide * factor).astype(int), 255)
         actual = changed(operations.brightness, image, factor)
