@@ -41,9 +41,10 @@ def build_parser(
 
 
 def check(args: argparse.Namespace) -> None:
-    """Raise UsageError if options of augmentation or network contradict each other."""
+    """Raise UsageError if options contradict each other."""
     augmentation_options.check_augmentation_options(args)
     training_options.check_model_options(args)
+    training_options.check_training_options(args)
 
 
 def start(learn: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ Imports nothing heavy, so that ``--help`` takes less than a second.
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Callable
 
@@ -27,7 +28,8 @@ from models import (
 )
 from training.learning_rates import parse_step_schedule
 from training.options import OPTIMIZERS, OutputOptions, ScheduleOptions, TrainingOptions
-from training.schedules import SCHEDULES
+from training.schedules import PER_STEP, SCHEDULES, waits_for_validation
+from utils import UsageError
 
 DEVICE_TYPES = ("auto", "gpu", "cpu")
 
@@ -82,6 +84,43 @@ def convolutions(args: argparse.Namespace) -> dict[str, object]:
 def check_model_options(args: argparse.Namespace) -> None:
     """Raise UsageError if the network does not support the requested kind of convolutions."""
     check_convolutions(args.architecture, **convolutions(args))
+
+
+def check_training_options(args: argparse.Namespace) -> None:
+    """Raise UsageError if options of the training contradict each other."""
+    options = from_args(args)
+    if options.finetune and not os.path.isfile(options.finetune):
+        raise UsageError(f"--finetune {options.finetune}: there is no such file")
+    if options.steps_per_execution > 1 and options.schedule.lr_schedule in PER_STEP:
+        raise UsageError(
+            f"--steps_per_execution {options.steps_per_execution}: --lr_schedule "
+            f"{options.schedule.lr_schedule} sets the rate before each step; give "
+            "--steps_per_execution 1"
+        )
+    if options.steps_per_execution > 1 and options.ema:
+        raise UsageError(
+            f"--steps_per_execution {options.steps_per_execution}: --ema averages the weights "
+            "after each step; give --steps_per_execution 1"
+        )
+    if options.optimizer != "sgd" and options.nesterov:
+        raise UsageError(f"--nesterov: --optimizer {options.optimizer} has no such momentum")
+    if options.val_every > 1 and waits_for_validation(options.schedule):
+        raise UsageError(
+            f"--val_every {options.val_every}: --lr_schedule SGD needs the validation loss of "
+            "every epoch; give --val_every 1, or --sgd_schedule"
+        )
+    if options.plot_every and not options.outputs.plot_features:
+        raise UsageError("--plot_every needs --plot_features DIR")
+    if (options.plot_every or 0) % options.val_every:
+        raise UsageError(
+            f"--plot_every {options.plot_every}: features are computed when the network is "
+            f"evaluated; give a multiple of --val_every {options.val_every}"
+        )
+    for name in ("snapshot_best", "snapshot_minutes"):
+        if getattr(options, name) is not None and not options.outputs.snapshot:
+            raise UsageError(f"--{name} needs --snapshot FILE")
+    if options.snapshot_best and options.snapshot_minutes is not None:
+        raise UsageError("--snapshot_best keeps epochs only; leave --snapshot_minutes out")
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:

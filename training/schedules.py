@@ -1,5 +1,6 @@
 """Learning-rate schedules by their published names; listing them does not import Keras."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +12,8 @@ from utils import UsageError
 
 if TYPE_CHECKING:
     import keras
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -152,5 +155,7 @@ def waits_for_validation(options: ScheduleOptions) -> bool:
 
 def build_schedule(options: ScheduleOptions) -> Schedule:
     """Build the schedule that ``options`` name; ``options.epochs`` overrides its length."""
+    if options.sgd_schedule and options.lr_schedule != "SGD":
+        logger.warning("--sgd_schedule has no effect without --lr_schedule SGD")
     schedule = SCHEDULES[options.lr_schedule](options)
     return schedule if options.epochs is None else replace(schedule, epochs=options.epochs)

@@ -133,6 +133,8 @@ def test_images_held_out_by_the_user_leave_no_fraction_to_choose(photos, tmp_pat
         ("--folds 2 --fold 0", "--folds after --: "),
         ("--cutmix_prob 0.5", "--cutmix_prob needs --cutmix ALPHA"),
         ("--harmonic_level 2", "--harmonic_level 2 needs --harmonic"),
+        ("--optimizer adam --nesterov", "--nesterov: --optimizer adam has no such momentum"),
+        ("--finetune none.keras", "--finetune none.keras: there is no such file"),
         ("--color_jitter", "leave one out (one of the augmentations that are tried: randaug"),
         ("--nonsense", "learn_folder.py: learn_image_embeddings.py: error: "),
         ("--embedding_dim 3", "learn_folder.py: learn_classifier.py: error: "),
