@@ -63,6 +63,11 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
         metavar="PATTERN",
         help="run only trials whose names match, e.g. CUB_xent_*_seed0",
     )
+    add(
+        "--mixed_precision",
+        choices=("bfloat16", "float16"),
+        help="of the trainings, unless the study sets it (default: float32)",
+    )
     add("--dry_run", action="store_true", help="only print the commands of the missing trials")
 
 
@@ -89,7 +94,9 @@ def _run(args: argparse.Namespace) -> None:
     from studies.running import Request, run, show
 
     found, out = load(args.name), args.out or Path("runs") / args.name
-    request = Request(out, machines(args), data_roots(args), args.finetune, tuple(args.only))
+    only = tuple(args.only)
+    where = out, machines(args), data_roots(args), args.finetune
+    request = Request(*where, only, args.mixed_precision)
     if args.dry_run:
         show(found, args.scale, request)
         return

@@ -22,6 +22,8 @@ FILE = "results.json"
 STUDY = "study"
 """Setting of a folder of trials that names the study."""
 
+PRECISION = "--mixed_precision"
+
 _BOOKKEEPING = ("--history", "--snapshot", "--model_dump")  # options that name files of the trial
 
 
@@ -71,9 +73,13 @@ Runs = Mapping[str, Run]
 
 
 def runs_of(runs: Iterable[Run], part: Part) -> Runs:
-    """Return the trials of a part: those in its folder that were trained with its options."""
+    """Return the trials of a part: those in its folder that were trained with its options.
+
+    The precision is free, unless the part sets it. Of a trial in two, that in float32 counts.
+    """
     of_folder = (run for run in runs if run.folder == part.folder)
-    return {run.name: run for run in of_folder if f" {part.options} " in f"{run.command} "}
+    of_part = [run for run in of_folder if f" {part.options} " in f"{run.command} "]
+    return {run.name: run for run in sorted(of_part, key=lambda run: PRECISION not in run.command)}
 
 
 def check_study(study: Study, out: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datasets.names import parse_name
 from studies.choice import chosen_rate
-from studies.results import STUDY, Runs, check_study, run_of
+from studies.results import PRECISION, STUDY, Runs, check_study, run_of
 from studies.study import Part, Study, in_order
 from sweeping.commands import Commands
 from sweeping.engine import (
@@ -41,6 +41,7 @@ class Request:
         data_roots: folders by data set, see ``Commands``.
         weights: that fine-tuned networks start from; without it, these are left out.
         only: patterns of the names of trials, which may leave the search incomplete; none: all.
+        precision: ``--mixed_precision`` of trainings for which the study does not set it.
     """
 
     out: Path
@@ -48,6 +49,7 @@ class Request:
     data_roots: Mapping[str, str] = field(default_factory=dict)
     weights: Path | None = None
     only: tuple[str, ...] = ()
+    precision: str | None = None
 
     def wanted(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return those that the patterns ask for."""
@@ -168,6 +170,8 @@ def _commands(part: Part, request: Request) -> Commands:
     options = part.options
     if part.weights:
         options += f" --finetune {shlex.quote(str(request.weights or 'WEIGHTS.h5'))}"
+    if request.precision and PRECISION not in options:
+        options += f" {PRECISION} {request.precision}"
     gpus = request.machines.gpus or part.gpus or 1
     searching = tuple(shlex.split(part.search_options))
     return Commands(

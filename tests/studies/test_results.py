@@ -169,6 +169,13 @@ def test_trials_with_other_options_are_of_another_part():
     assert len(merged([RUNS[1]], [other])) == 2  # neither is lost
 
 
+def test_of_a_trial_in_two_precisions_that_in_float32_counts():
+    half = replace(RUNS[1], command=f"{RUNS[1].command} --mixed_precision bfloat16", best=0.9)
+    for stored in ([RUNS[1], half], [half, RUNS[1]]):
+        assert runs_of(merged(stored, []), PART) == {RUNS[1].name: RUNS[1]}
+    assert runs_of([half], PART) == {half.name: half}
+
+
 def test_results_are_kept_and_only_replaced_by_the_same_trial(tmp_path):
     write_runs(tmp_path, RUNS[:3])
     assert {run.name: run.best for run in read_runs(tmp_path)} == {
