@@ -42,11 +42,11 @@ from reporting.runs import read_run
 from storage.records import provenance, read_record, record_path, write_record
 from sweeping.cluster import Resources, connected
 from sweeping.commands import check_options
-from sweeping.space import AUGMENTATIONS, OBJECTIVES, first_candidates
+from sweeping.search.space import AUGMENTATIONS, OBJECTIVES, first_candidates
+from sweeping.search.trials import UNFINISHED, Plan, Trial, read_trials, write_table
+from sweeping.search.winner import earlier_record, minutes, used_before, winner
 from sweeping.stopping import stop_requests
 from sweeping.store import MODEL, Store
-from sweeping.trials import UNFINISHED, Plan, Trial, read_trials, write_table
-from sweeping.winner import earlier_record, minutes, used_before, winner
 from training.parallel.startup import import_backend
 from utils import Interrupted, UsageError, listing, printable, without_log
 
@@ -273,7 +273,7 @@ def _ended(trials: Sequence[Trial]) -> int:
 def _go_on(args: argparse.Namespace, plan: Plan, before: Sequence[Trial]) -> int | None:
     """Run trials until the budget is spent; return the signal that has stopped them, if any."""
     with without_log("numexpr.utils", "threads"):
-        from sweeping import tuning
+        from sweeping.search import tuning
 
     os.environ.update(tuning.SETTINGS)
     where = machines(args)

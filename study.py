@@ -84,7 +84,7 @@ def _list(args: argparse.Namespace) -> None:
 
 
 def _show(args: argparse.Namespace) -> None:
-    from studies.report import description
+    from studies.reports.report import description
 
     for line in description(load(args.name)):
         results.info("%s", line)
@@ -104,8 +104,8 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _report(args: argparse.Namespace) -> None:
-    from studies.pages import update_pages
-    from studies.report import write_report
+    from studies.reports.pages import update_pages
+    from studies.reports.report import write_report
     from studies.results import STORED, merged, read_runs, read_trials, write_runs
 
     found = load(args.name)
@@ -137,7 +137,7 @@ def _write(found: Study, out: Path) -> None:
 
 
 def _write_report(found: Study, folder: Path) -> None:
-    from studies.report import write_report
+    from studies.reports.report import write_report
 
     for line in write_report(found, folder):
         results.info("%s", line)

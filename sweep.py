@@ -41,7 +41,7 @@ from sweeping.grid import (
     dataset_key,
     grid,
 )
-from sweeping.report import Report
+from sweeping.results.report import Report
 from sweeping.store import Store
 from utils import UsageError
 

@@ -39,7 +39,7 @@ _SCALES = {
 class Search:
     """The trials of a search."""
 
-    rows: Sequence[Mapping[str, object]]  # one per trial, see ``sweeping.trials.HEADER``
+    rows: Sequence[Mapping[str, object]]  # one per trial, see ``sweeping.search.trials.HEADER``
     curves: Sequence[Sequence[float]]  # accuracy of each trial on held-out images, by epoch
     best: int  # index of the winner
 

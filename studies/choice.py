@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from studies.results import Run, Runs, runs_of
 from studies.study import Cell, Part
 from sweeping.grid import PAPER, VALIDATION, Trial
+from sweeping.results.table import select
 from sweeping.store import DIVERGED
-from sweeping.table import select
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 from storage.plots import save_plot
 from storage.records import record_path
 from studies.choice import Outcome, outcome
-from studies.figures import draw_curves, first_runs
-from studies.report import SIGNIFICANT, accuracy, welch
+from studies.reports.figures import draw_curves, first_runs
+from studies.reports.report import SIGNIFICANT, accuracy, welch
 from studies.results import STORED, Run, read_run, read_runs, runs_of
 from studies.study import TITLES, load
 from sweeping.grid import PAPER
-from sweeping.plot import new_figure
+from sweeping.results.plot import new_figure
 from sweeping.store import FINISHED
 
 FOLDER = Path("demo")

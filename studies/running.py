@@ -21,7 +21,7 @@ from sweeping.engine import (
     show_missing,
 )
 from sweeping.grid import PROTOCOLS, VALIDATION, Trial
-from sweeping.report import Report
+from sweeping.results.report import Report
 from sweeping.stopping import StopRequest
 from sweeping.store import Store
 from utils import Interrupted, UsageError

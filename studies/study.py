@@ -3,18 +3,20 @@
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from sweeping.grid import PAPER, PROTOCOLS, Point, Trial, grid
 from utils import UsageError, unknown_name
 
-NAMES = (
-    *("table-2", "table-3", "figure-1", "figure-2", "figure-3", "overfitting"),
-    *("cub50", "orl", "cifar-100-small", "digits"),
-    *("dsc-synthetic", "dsc-closed-set", "dsc-dam", "open-set", "verification"),
-    *("vipriors", "baselines"),
-)
-"""The paper's tables and figures, studies of a size that CPUs can do, those of simplex targets, and
-of recipes beyond the paper."""
+ROOMS = {
+    "paper": ("table-2", "table-3", "figure-1", "figure-2", "figure-3", "overfitting"),
+    "small": ("cub50", "orl", "cifar-100-small", "digits"),
+    "simplex": ("dsc-synthetic", "dsc-closed-set", "dsc-dam", "open-set", "verification"),
+    "recipes": ("vipriors", "baselines"),
+}
+"""Names of studies by the folder of their definitions."""
+
+NAMES = tuple(chain.from_iterable(ROOMS.values()))
 
 SCALES = ("paper", "reduced")
 
@@ -170,7 +172,7 @@ class Study:
         reduced: its trainings at a size that CPUs can do.
         reduced_in: other studies that are its reduced scale.
         reduced_text: what was reduced against the paper.
-        draws: functions of ``studies.figures`` that draw it.
+        draws: functions of ``studies.reports.figures`` that draw it.
     """
 
     name: str
@@ -202,6 +204,8 @@ def load(name: str) -> Study:
     Raises:
         UsageError: there is none.
     """
-    if name not in NAMES:
-        raise unknown_name("study", name, NAMES)
-    return importlib.import_module(f"studies.definitions.{name.replace('-', '_')}").STUDY
+    for room, names in ROOMS.items():
+        if name in names:
+            module = f"studies.definitions.{room}.{name.replace('-', '_')}"
+            return importlib.import_module(module).STUDY
+    raise unknown_name("study", name, NAMES)

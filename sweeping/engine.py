@@ -13,7 +13,7 @@ from datasets.open_sets import OTHER
 from sweeping.cluster import Job, Resources, connected
 from sweeping.commands import OPEN_SET, RATES, VERIFICATION, Commands
 from sweeping.grid import LOSSES, VALIDATION, Trial, number
-from sweeping.report import Report, describe
+from sweeping.results.report import Report, describe
 from sweeping.stopping import StopRequest, stop_requests
 from sweeping.store import Store
 from training.parallel.startup import backend_name

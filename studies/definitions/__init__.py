@@ -1,1 +1,1 @@
-"""One file per study."""
+"""Studies as data: a folder per subject, a file per study."""

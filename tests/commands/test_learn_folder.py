@@ -11,9 +11,9 @@ import pytest
 
 import learn_classifier
 import learn_folder
-from sweeping.space import Candidate
-from sweeping.trials import FINISHED, UNFINISHED, Plan, Trial, write_trial
-from sweeping.winner import used_before
+from sweeping.search.space import Candidate
+from sweeping.search.trials import FINISHED, UNFINISHED, Plan, Trial, write_trial
+from sweeping.search.winner import used_before
 from tests.commands.running import run
 from tests.fake_data import write_image
 from utils import Interrupted

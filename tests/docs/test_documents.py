@@ -9,9 +9,9 @@ import pytest
 
 from datasets import dataset_names
 from models import architecture_names
-from studies.definitions.published import ONE_HOT, TABLE_2
-from studies.pages import PAGES, rendered
-from studies.report import REPORT, report
+from studies.definitions.paper.published import ONE_HOT, TABLE_2
+from studies.reports.pages import PAGES, rendered
+from studies.reports.report import REPORT, report
 from studies.results import STORED
 from studies.study import NAMES, load
 from tests.docs.documents import (

@@ -10,10 +10,11 @@ import pytest
 from scipy import stats
 
 import study
-from studies import pages, results
+from studies import results
 from studies.choice import chosen_rate, outcome
-from studies.figures import curves, sizes
-from studies.report import comparison, report, table, welch
+from studies.reports import pages
+from studies.reports.figures import curves, sizes
+from studies.reports.report import comparison, report, table, welch
 from studies.results import Run, merged, public_command, read_runs, read_trials, runs_of, write_runs
 from studies.running import repetitions
 from studies.study import Part, Study

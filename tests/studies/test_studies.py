@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import study
-from studies.definitions.published import BEST_RATES, TABLE_2, TABLE_2_FINE_TUNED
+from studies.definitions.paper.published import BEST_RATES, TABLE_2, TABLE_2_FINE_TUNED
 from studies.running import Request, _commands
 from studies.study import NAMES, Part, load
 from sweeping.grid import LEARNING_RATES, LOSSES, PAPER, PROTOCOLS, VALIDATION, dataset_key

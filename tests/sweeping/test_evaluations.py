@@ -12,7 +12,7 @@ from sweeping.cluster import _executor
 from sweeping.commands import Commands
 from sweeping.engine import _missing_commands, shared_settings
 from sweeping.grid import Point, Trial, grid
-from sweeping.report import Report
+from sweeping.results.report import Report
 from sweeping.store import Store
 from tests.commands.running import run
 from utils import UsageError

@@ -7,9 +7,9 @@ import pytest
 
 from sweeping.cluster import Cluster, Resources, _check_address, _start
 from sweeping.grid import Point, Trial
-from sweeping.report import Report, describe
+from sweeping.results.report import Report, describe
+from sweeping.results.table import select, trial_row
 from sweeping.store import Store
-from sweeping.table import select, trial_row
 from utils import UsageError, UserError
 
 TRIAL = Trial(Point("CUB", "cosine", 0.5, 0), "paper")

@@ -1,0 +1,1 @@
+"""Studies of simplex targets and of open sets."""

@@ -1,0 +1,1 @@
+"""Studies of a size that CPUs can do."""

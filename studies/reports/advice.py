@@ -1,0 +1,85 @@
+"""What to use with N samples per class: what the stored results of all studies say, by size."""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+
+from datasets.names import parse_name
+from studies.choice import Outcome, alike, best_outcome
+from studies.reports.report import PROTOCOL_NAMES, SIGNIFICANT, accuracy, welch
+from studies.reports.tables import markdown
+from studies.results import STORED, Run, read_runs
+from studies.study import NAMES, Part, load
+
+LOSSES = {
+    "xent": "cross-entropy",
+    "cosine": "cosine",
+    "cosine+xent": "cosine + cross-entropy",
+}
+"""Between which the paper lets its readers choose, and what they are called here."""
+
+_HEADER = ("data", "samples per class", "use", *LOSSES.values(), "runs", "protocol")
+_ELSEWHERE = ("table-", "figure-2", "overfitting", "dsc-", "open-set", "verification")
+"""Studies that ask another question, or are of the paper's scale."""
+
+
+def advice() -> list[str]:
+    """Return a row per data set, size and protocol, where cross-entropy has a rival.
+
+    Losses count from two runs on; a single one has no spread to compare it by.
+    Where parts of a study have other rates for the same training, each loss has its best.
+
+    Raises:
+        UserError: stored results are damaged.
+    """
+    rows = dict.fromkeys(row for name in NAMES for row in _rows(name))
+    ordered = sorted(rows, key=lambda row: (row[0], row[1], row[-1]))
+    return markdown(_HEADER, [[str(cell) for cell in row] for row in ordered], 3)
+
+
+def best_losses(found: Mapping[str, Outcome]) -> list[str]:
+    """Return the losses that one may use: the best, and those that are not significantly worse.
+
+    Args:
+        found: by loss, all with values.
+    """
+    values = {loss: side.values for loss, side in found.items()}
+    best = max(values, key=lambda loss: statistics.fmean(values[loss]))
+    p = {loss: welch(values[best], values[loss]) for loss in values if loss != best}
+    return [loss for loss in values if loss == best or p[loss] is None or p[loss] >= SIGNIFICANT]
+
+
+def _rows(study: str) -> Iterator[tuple[str | int, ...]]:
+    if study.startswith(_ELSEWHERE):
+        return
+    runs = read_runs(STORED / study)
+    for parts in alike(load(study).reduced):
+        for dataset in dict.fromkeys(dataset for part in parts for dataset in part.datasets):
+            rows = (_row(parts, dataset, protocol, runs) for protocol in parts[0].shown)
+            yield from filter(None, rows)
+
+
+def _row(
+    parts: Sequence[Part], dataset: str, protocol: str, runs: Sequence[Run]
+) -> tuple[str | int, ...] | None:
+    sides = {loss: best_outcome(parts, (dataset, loss), protocol, runs) for loss in LOSSES}
+    found = {loss: side for loss, side in sides.items() if len(side.values) > 1}
+    if "xent" not in found or len(found) < 2:
+        return None
+    name = parse_name(dataset)
+    return (
+        parts[0].title if parts[0].folder else name.base,
+        name.per_class or next(filter(None, (part.full_size for part in parts)), 0),
+        _named(best_losses(found), found),
+        *(accuracy(found[loss]) if loss in found else "–" for loss in LOSSES),
+        _counts([len(side.values) for side in found.values()]),
+        PROTOCOL_NAMES[protocol],
+    )
+
+
+def _named(losses: Sequence[str], compared: Mapping[str, Outcome]) -> str:
+    names = [LOSSES[loss] for loss in losses]
+    return "any" if len(names) == len(compared) else " or ".join(names)
+
+
+def _counts(numbers: Sequence[int]) -> str:
+    return "–".join(str(n) for n in sorted({min(numbers), max(numbers)}))

@@ -1,0 +1,73 @@
+"""Accuracies in the README and in docs: blocks that are generated from the stored results."""
+
+import re
+from pathlib import Path
+
+from storage.files import replacing
+from studies.choice import outcome
+from studies.reports.advice import advice
+from studies.reports.claims import claims_table
+from studies.reports.evaluations import evaluation_tables
+from studies.reports.report import comparison, table
+from studies.results import STORED, Runs, read_runs, runs_of
+from studies.study import Cell, Part, load
+from sweeping.grid import PROTOCOLS
+from utils import read_text
+
+ROOT = Path(__file__).parents[2]
+PAGES = (
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("results", "open-sets", "simplex-targets")),
+)
+
+_BLOCK = re.compile(r"(<!-- study\.py report (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def update_pages() -> None:
+    """Write the blocks of all pages anew.
+
+    Raises:
+        UserError: a page cannot be read or written.
+    """
+    for page in PAGES:
+        text = read_text(page)
+        if (new := rendered(text)) != text:
+            with replacing(page) as temporary:
+                temporary.write_text(new)
+
+
+def rendered(text: str) -> str:
+    """Return a page with what its blocks have to say.
+
+    A block stands between ``<!-- study.py report NAME -->`` and ``<!-- end -->``. NAME is that of
+    a study, or ``claims`` or ``advice``.
+    """
+    return _BLOCK.sub(lambda found: f"{found[1]}{_content(found[2])}{found[3]}", text)
+
+
+def _content(name: str) -> str:
+    lines = _WHOLE[name]() if name in _WHOLE else _results(name)
+    return "\n" + "\n".join(lines).rstrip("\n") + "\n\n"
+
+
+def _results(name: str) -> list[str]:
+    """Return the tables of a study's reduced scale, as far as it has been run."""
+    study, runs = load(name), read_runs(STORED / name)
+    lines, shown = [], set()
+    for part in study.reduced:
+        of_part = runs_of(runs, part)
+        cells = [cell for cell in part.cells() if _has_results(part, cell, of_part)]
+        trained = {(part.folder, *cell) for cell in cells}
+        if trained - shown:
+            lines += [f"{part.title}:", "", *table(part, of_part, cells), ""]
+            lines += [*comparison(part, of_part), *evaluation_tables(part, of_part)]
+        shown |= trained
+    return [study.reduced_text, "", *(lines or ["No results yet."])]
+
+
+def _has_results(part: Part, cell: Cell, runs: Runs) -> bool:
+    found = [outcome(part, cell, protocol, runs) for protocol in PROTOCOLS]
+    return any(side.values or side.diverged for side in found)
+
+
+_WHOLE = {"claims": claims_table, "advice": advice}

@@ -1,0 +1,143 @@
+"""What the README advises is what the accuracies say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import t
+
+from studies.choice import Outcome, alike, best_outcome
+from studies.reports import advice as module
+from studies.reports.advice import advice, best_losses
+from studies.results import Run
+from studies.study import Part, Study
+from sweeping.grid import PAPER, PROTOCOLS, VALIDATION
+
+
+def outcomes(**values):
+    return {loss: Outcome(0.1, tuple(accuracies)) for loss, accuracies in values.items()}
+
+
+def welch_by_hand(a, b):
+    a, b = np.array(a), np.array(b)
+    va, vb = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
+    freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
+    return 2 * t.sf(abs(a.mean() - b.mean()) / np.sqrt(va + vb), freedom)
+
+
+XENT = (0.50, 0.51, 0.52)
+
+
+@pytest.mark.parametrize("shift", [0.005, 0.015, 0.02, 0.03, 0.1])
+def test_losses_that_cannot_be_told_from_the_best_are_as_good(shift):
+    better = tuple(value + shift for value in XENT)
+    level = welch_by_hand(XENT, better) >= 0.05
+
+    found = best_losses(outcomes(xent=XENT, cosine=better))
+    assert found == (["xent", "cosine"] if level else ["cosine"])
+
+
+def test_the_shifts_of_the_test_before_are_on_both_sides():
+    p = [welch_by_hand(XENT, [v + shift for v in XENT]) for shift in (0.02, 0.03)]
+    assert p[0] > 0.05 > p[1]
+
+
+def test_the_best_may_be_cross_entropy_and_single_runs_decide_nothing():
+    worse = tuple(value - 0.1 for value in XENT)
+    assert best_losses(outcomes(xent=XENT, cosine=worse)) == ["xent"]
+    assert best_losses(outcomes(xent=(0.5,), cosine=(0.9,))) == ["xent", "cosine"]
+
+
+PART = Part(
+    "by size",
+    ("Digits-sub10", "Digits-sub5", "Digits"),
+    ("xent", "cosine"),
+    (0.1,),
+    "--epochs 1",
+    seeds=(0, 1, 2),
+    full_size=99,
+)
+
+
+def test_a_loss_has_the_better_rate_of_two_parts():
+    def ended(part, rate, values, test):
+        trials = part.repeated(("Digits", "xent"), rate)
+        return [
+            Run(part.folder, t.name, "finished", 1, "x --epochs 1 -", None, {}, 0, 1, **accuracies)
+            for t, value in zip(trials, values, strict=True)
+            for accuracies in [{"best": value, "last": value, "test": test}]
+        ]
+
+    lower = replace(PART, rates=(0.02,), folder="lower", losses=("xent",))
+    [parts] = alike([PART, lower])
+    runs = [*ended(PART, 0.1, (0.5, 0.5, 0.5), 0.5), *ended(lower, 0.02, (0.6, 0.7, 0.8), 0.6)]
+
+    found = best_outcome(parts, ("Digits", "xent"), PAPER, runs)
+    assert (found.rate, found.values) == (0.02, (0.6, 0.7, 0.8))
+    assert best_outcome(parts, ("Digits", "cosine"), PAPER, runs).values == ()
+    assert best_outcome(parts, ("Digits", "dsc"), PAPER, runs).rate is None
+    assert len(alike([PART, replace(PART, options="--epochs 2")])) == 2
+
+
+def test_any_loss_will_do_if_none_is_worse_than_the_best(monkeypatch):
+    runs = [
+        Run("", trial.name, "finished", 1, "python x --epochs 1 -", None, {}, 0, 1, best=best)
+        for loss, accuracies in [("xent", (0.4, 0.5, 0.6)), ("cosine", (0.45, 0.5, 0.6))]
+        for trial, best in zip(PART.repeated(("Digits", loss), 0.1), accuracies, strict=True)
+    ]
+    monkeypatch.setattr(module, "NAMES", ("digits",))
+    monkeypatch.setattr(module, "load", lambda name: Study(name, name, "", reduced=(PART,)))
+    monkeypatch.setattr(module, "read_runs", lambda folder: runs)
+    [row] = advice()[2:]
+    assert row.split("|")[3].strip() == "any"
+
+
+def test_a_part_reports_the_protocols_that_choose_and_the_papers():
+    assert PART.shown == (PAPER,)
+    assert replace(PART, protocols=(VALIDATION,)).shown == (PAPER, VALIDATION)
+    assert replace(PART, protocols=PROTOCOLS).shown == PROTOCOLS
+    assert replace(PART, reports=(VALIDATION,)).shown == (VALIDATION,)
+
+
+def test_the_only_rate_of_a_part_counts_for_the_protocol_that_it_reports():
+    trial = PART.repeated(("Digits", "xent"), 0.1)[0]
+    accuracies = {"best": 0.7, "last": 0.6, "test": 0.6}
+    run = Run("", trial.name, "finished", 1, "x --epochs 1 -", None, {}, 0, 1, **accuracies)
+    for part, values in ((PART, ()), (replace(PART, reports=(VALIDATION,)), (0.6,))):
+        assert best_outcome([part], ("Digits", "xent"), VALIDATION, [run]).values == values
+        assert best_outcome([part], ("Digits", "xent"), PAPER, [run]).values == (0.7,)
+
+
+def test_the_table_has_a_row_per_size_on_which_losses_were_compared(monkeypatch):
+    def count(dataset, loss):
+        return 1 if (dataset, loss) == ("Digits-sub5", "xent") else 2 if loss == "cosine" else 3
+
+    runs = [
+        Run("", trial.name, "finished", 1, "python x --epochs 1 -", None, {}, 0, 1, best=best)
+        for dataset, loss, best in [
+            ("Digits-sub10", "xent", 0.4),
+            ("Digits-sub10", "cosine", 0.5),
+            ("Digits-sub5", "cosine", 0.3),  # alone: of the other there is a single run
+            ("Digits-sub5", "xent", 0.2),
+            ("Digits", "xent", 0.7),
+            ("Digits", "cosine", 0.6),
+        ]
+        for trial in PART.repeated((dataset, loss), 0.1)[: count(dataset, loss)]
+    ]
+    monkeypatch.setattr(module, "NAMES", ("digits", "table-2"))
+    monkeypatch.setattr(module, "load", lambda name: Study(name, name, "", reduced=(PART,)))
+    monkeypatch.setattr(module, "read_runs", lambda folder: runs)
+
+    header, _, *rows = advice()
+    columns = [cell.strip() for cell in header.strip("|").split("|")]
+    cells = [
+        dict(zip(columns, (c.strip() for c in row.strip("|").split("|")), strict=True))
+        for row in rows
+    ]
+    assert [(c["data"], c["samples per class"], c["runs"]) for c in cells] == [
+        ("Digits", "10", "2–3"),
+        ("Digits", "99", "2–3"),
+    ]
+    assert cells[0]["use"] == "any"  # without any spread, there is no test
+    assert cells[0]["cross-entropy"] == "40.0 ± 0.0" and cells[0]["cosine"] == "50.0 ± 0.0"
+    assert cells[0]["cosine + cross-entropy"] == "–" and cells[0]["protocol"] == "best epoch"
