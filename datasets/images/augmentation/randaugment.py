@@ -154,5 +154,7 @@ _JITTERED = (ops.brightness, ops.contrast, ops.color)
 
 def draw_jitter(strength: float, rng: np.random.Generator) -> list[Change]:
     """Draw factors for brightness, contrast and color, uniformly around 1, in random order."""
-    factors = rng.uniform(max(0.0, 1 - strength), 1 + strength, len(_JITTERED)).tolist()
-    return [Change(_JITTERED[i], (factors[i],), {}) for i in rng.permutation(len(_JITTERED))]
+    low, high = max(0.0, 1 - strength), 1 + strength
+    shares, places = rng.random((2, len(_JITTERED))).tolist()  # one call: it takes half the time
+    order = sorted(range(len(_JITTERED)), key=places.__getitem__)
+    return [Change(_JITTERED[i], (low + (high - low) * shares[i],), {}) for i in order]

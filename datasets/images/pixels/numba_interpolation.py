@@ -148,17 +148,6 @@ def _level(value):
 
 
 @inner
-def _to_values(a, b, c, d, count, fractions, out):
-    """Interpolate between 2 or 4 lines."""
-    if count == 2:
-        for j in range(uintp(len(out))):
-            out[j] = _linear(a[j], b[j], fractions[j])
-    else:
-        for j in range(uintp(len(out))):
-            out[j] = _cubic(a[j], b[j], c[j], d[j], fractions[j])
-
-
-@inner
 def _to_levels(a, b, c, d, count, fractions, out):
     """Interpolate between 2 or 4 lines, truncated to 0 … 255."""
     if count == 2:
@@ -170,15 +159,26 @@ def _to_levels(a, b, c, d, count, fractions, out):
 
 
 @inner
-def _to_both_sides(flat, offsets, straight, stride, channels, buffers, right, below, out):
+def _to_both_sides(flat, offsets, stride, channels, gathered, right, below, out):
     """Interpolate along each of 2 or 4 lines, then between these."""
-    gathered, values = buffers
-    count, size = len(values), uintp(len(out))
-    for k in range(count):
-        taps = _taps(flat[k * stride :], offsets, straight, channels, channels, gathered)
-        _to_values(*taps, count, right, values[k][:size])
-    last = values[count - 2], values[count - 1]
-    _to_levels(values[0], values[1], *last, count, below, out)
+    count, g = len(gathered), gathered
+    for row in range(count):
+        for column in range(count):
+            taps = flat[row * stride + column * channels :]
+            gather(taps, offsets, uintp(channels), g[row, column])
+    if count == 2:
+        for j in range(uintp(len(out))):
+            t = right[j]
+            top, bottom = _linear(g[0, 0, j], g[0, 1, j], t), _linear(g[1, 0, j], g[1, 1, j], t)
+            out[j] = uint8(int32(_linear(top, bottom, below[j])))
+    else:
+        for j in range(uintp(len(out))):
+            t = right[j]
+            first = _cubic(g[0, 0, j], g[0, 1, j], g[0, 2, j], g[0, 3, j], t)
+            second = _cubic(g[1, 0, j], g[1, 1, j], g[1, 2, j], g[1, 3, j], t)
+            third = _cubic(g[2, 0, j], g[2, 1, j], g[2, 2, j], g[2, 3, j], t)
+            fourth = _cubic(g[3, 0, j], g[3, 1, j], g[3, 2, j], g[3, 3, j], t)
+            out[j] = _level(_cubic(first, second, third, fourth, below[j]))
 
 
 def _transform_loop(lines, channels, a, b, c, d, e, f, count, fill):
@@ -196,7 +196,7 @@ def _transform_loop(lines, channels, a, b, c, d, e, f, count, fill):
     columns, rows = np.empty(width, np.int32), np.empty(width, np.int32)
     right, below = np.empty(size, np.float32), np.empty(size, np.float32)
     all_offsets = np.empty(width, np.uintp)
-    buffers = np.zeros((count, size + _SLACK), np.uint8), np.empty((count, size), np.float32)
+    gathered = np.zeros((count, count, size + _SLACK), np.uint8)
     for y in range(height):
         u, v = b * (y + 0.5), e * (y + 0.5)
         if b != 0.0 or y == 0:  # otherwise, they are the same in all lines
@@ -214,13 +214,12 @@ def _transform_loop(lines, channels, a, b, c, d, e, f, count, fill):
             _spread(fractions, channels, below)
         offsets, out = all_offsets[first:end], lines[y, begin:stop]
         _add(columns[first:end], rows[first:end], start, offsets)
-        where = flat, offsets, straight
         if across and down:
             distances = right[begin:stop], below[begin:stop]
-            _to_both_sides(*where, stride, channels, buffers, *distances, out)
+            _to_both_sides(flat, offsets, stride, channels, gathered, *distances, out)
         else:
             step, own = (channels, right) if across else (stride, below)
-            taps = _taps(*where, step, channels, buffers[0])
+            taps = _taps(flat, offsets, straight, step, channels, gathered[0])
             _to_levels(*taps, count, own[begin:stop], out)
 
 
