@@ -62,6 +62,17 @@ STUDY = Study(
             seeds=tuple(range(5)),
             new_subsets=True,
         ),
+        Part(
+            "AG News, without a last batch of 16 documents",
+            _named((100,)),
+            _LOSSES,
+            {"xent": (0.5,), "cosine": (0.5,), "cosine+xent": (0.05,)},
+            _SMALL.replace("--batch_size 128", "--batch_size 100"),
+            "whole-batches",
+            seeds=tuple(range(5)),
+            new_subsets=True,
+            compared=("xent", "cosine"),
+        ),
     ),
     reduced_text="Scaled down (the paper's setup in parentheses): 50-dimensional word vectors "
     "(300), the first 48 words of each document (64), 5 subsets (10), drawn from 5,000 training "
