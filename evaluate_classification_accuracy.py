@@ -233,8 +233,9 @@ def _report(
     from evaluation.classification.confusion import arrange
 
     results.info(
-        "%d test images of %d classes, accuracies in percent",
+        "%d test %s of %d classes, accuracies in percent",
         len(dataset.test),
+        "images" if isinstance(dataset, ImageDataset) else "documents",
         dataset.num_classes,
     )
     for line in ("", *reports.table(models)):

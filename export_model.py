@@ -255,7 +255,7 @@ def _check(
             largest[name] = np.maximum(largest.get(name, 0), pair)  # keeps NaN, unlike max()
     for name, (difference, relative) in largest.items():
         results.info(
-            "%s: largest difference from the Keras model on %d images: %.2g (%.2g of the largest "
+            "%s: largest difference from the Keras model on %d samples: %.2g (%.2g of the largest "
             "value)",
             *(name, count, difference, relative),
         )

@@ -34,7 +34,7 @@ def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | No
     ``paper``: that of the best test accuracy in any epoch, or the only rate. Where the part chooses
     on held-out samples only, the paper's protocol takes that rate, too. ``validation``: that of the
     best accuracy on the held-out samples after the last epoch, or the mean of the last few; the
-    only rate, if only this protocol is reported.
+    only rate, if this protocol is reported.
 
     Args:
         part: of the study.
@@ -47,7 +47,7 @@ def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | No
     """
     rates = part.rates_of(cell[1])
     if len(rates) == 1:
-        return rates[0] if protocol == PAPER or PAPER not in part.shown else None
+        return rates[0] if protocol in part.shown else None
     if protocol == PAPER and PAPER not in part.protocols:
         protocol = VALIDATION
     trials = part.candidates(cell, protocol)

@@ -3,6 +3,7 @@
 import csv
 import json
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import chain, repeat
@@ -23,6 +24,8 @@ STUDY = "study"
 """Setting of a folder of trials that names the study."""
 
 PRECISION = "--mixed_precision"
+_FLOAT32 = "float32"
+_FREE = {PRECISION, "--finetune", "--gpus"}  # options in which trials of a part may differ
 
 _BOOKKEEPING = ("--history", "--snapshot", "--model_dump")  # options that name files of the trial
 
@@ -75,11 +78,25 @@ Runs = Mapping[str, Run]
 def runs_of(runs: Iterable[Run], part: Part) -> Runs:
     """Return the trials of a part: those in its folder that were trained with its options.
 
-    The precision is free, unless the part sets it. Of a trial in two, that in float32 counts.
+    The precision is free, unless the part sets it. For comparisons, though, all have to be in the
+    same one: that of most trials, or float32.
     """
-    of_folder = (run for run in runs if run.folder == part.folder)
-    of_part = [run for run in of_folder if f" {part.options} " in f"{run.command} "]
-    return {run.name: run for run in sorted(of_part, key=lambda run: PRECISION not in run.command)}
+    of_part = [run for run in runs if run.folder == part.folder and _has_options(run, part)]
+    counts = Counter(map(_precision, of_part))
+    precision = max(counts, key=lambda p: (counts[p], p == _FLOAT32), default=_FLOAT32)
+    return {run.name: run for run in of_part if _precision(run) == precision}
+
+
+def _has_options(run: Run, part: Part) -> bool:
+    """Return whether the trial has the options of the part and, after them, no unknown ones."""
+    _, found, more = f"{run.command} ".partition(f" {part.options} ")
+    words = shlex.split(more.replace(part.search_options, ""))
+    return bool(found) and set(words[::2]) <= _FREE
+
+
+def _precision(run: Run) -> str:
+    _, _, more = run.command.partition(f"{PRECISION} ")
+    return more.partition(" ")[0] or _FLOAT32
 
 
 def check_study(study: Study, out: Path) -> None:

@@ -98,7 +98,7 @@ def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) 
 def show(study: Study, scale: str, request: Request) -> None:
     """Print the command of each trial of the search that is missing, and of fixed rates."""
     shown: set[tuple[str, Trial]] = set()
-    for part in study.parts(scale):
+    for part in _asked(study, scale, request):
         trials = [t for t in request.wanted(part.search()) if (part.folder, t) not in shown]
         report = Report(Store(request.folder(part)), trials, bool(part.evaluation))
         show_missing(report, _commands(part, request))
@@ -147,14 +147,27 @@ def repetitions(part: Part, runs: Runs, partial: bool = False) -> list[Trial]:
     return sorted(found, key=in_order)
 
 
+def _asked(study: Study, scale: str, request: Request) -> list[Part]:
+    """Return the parts that have trials that are wanted."""
+    parts = study.parts(scale)
+    asked = [part for part in parts if request.wanted(part.trials())]
+    if not asked:
+        raise UsageError(
+            f"--only {' '.join(request.only)}: {study.name} has no trial with such a name; the "
+            f"first is {parts[0].trials()[0].name}"
+        )
+    return asked
+
+
 def _runnable(study: Study, scale: str, request: Request) -> list[Part]:
     """Return the parts that can be run; say which are left out."""
-    parts = [part for part in study.parts(scale) if request.weights or not part.weights]
-    for part in study.parts(scale):
+    asked = _asked(study, scale, request)
+    parts = [part for part in asked if request.weights or not part.weights]
+    for part in asked:
         if part not in parts:
             logger.warning("%s: left out without --finetune FILE", part.title)
     for part in parts:
-        for dataset in part.datasets:
+        for dataset in dict.fromkeys(t.point.dataset for t in request.wanted(part.trials())):
             root = _commands(part, request).data_root(dataset)
             base = parse_name(dataset).base
             if not root and base not in _WITHOUT_FOLDER:

@@ -155,6 +155,14 @@ class Part:
                 found |= dict.fromkeys(self.repeated(cell, self.rates_of(cell[1])[0]))
         return sorted(found, key=in_order)
 
+    def trials(self) -> list[Trial]:
+        """Return all trials that might be run, whatever rates are chosen."""
+        found = dict.fromkeys(self.search())
+        for cell in self.cells():
+            for rate in self.rates_of(cell[1]):
+                found |= dict.fromkeys(self.repeated(cell, rate))
+        return list(found)
+
     def _drawn(self, point: Point) -> Point:
         subset = point.seed if self.new_subsets else 0
         return replace(point, subset_seed=subset)

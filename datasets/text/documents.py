@@ -76,7 +76,8 @@ def find_documents(paths: Sequence[Path], columns: Sequence[str] = ()) -> Docume
             the first line; empty: each file is one document.
 
     Raises:
-        UsageError: a path does not exist, there are no documents, or a column is given twice.
+        UsageError: a path does not exist, there are no documents, a column is given twice, or none
+            of a CSV file.
         UserError: a CSV file is damaged, lacks a column or has two with its name.
     """
     if twice := [column for column, times in Counter(columns).items() if times > 1]:
@@ -88,6 +89,8 @@ def find_documents(paths: Sequence[Path], columns: Sequence[str] = ()) -> Docume
         if columns:
             _add_rows(found, path, columns)
             continue
+        if path.suffix == ".csv" and not os.path.isdir(path):
+            raise UsageError(f"{path}: give --columns, which of its columns are the documents")
         below = sorted(path.rglob("*")) if os.path.isdir(path) else [path]
         for file in below:
             if file == path or file.suffix == TEXT_SUFFIX:

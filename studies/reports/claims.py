@@ -14,15 +14,16 @@ from sweeping.grid import PROTOCOLS
 
 @dataclass(frozen=True)
 class Claim:
-    """Statement of the paper that one loss is better than another.
+    """Statement of the paper that one loss is better than another, or that they are equal.
 
     Attributes:
         text: of the claim.
         section: of the paper.
         study: that tests it here, at its reduced scale; ``""``: none does.
-        worse: loss that has the lower accuracy.
+        worse: loss that has the lower accuracy; ``""``: the study compares something else.
         better: loss that has the higher one.
         datasets: on which; all that were run have to agree.
+        equal: whether the claim is that there is no significant difference.
     """
 
     text: str
@@ -31,6 +32,7 @@ class Claim:
     worse: str = ""
     better: str = ""
     datasets: tuple[str, ...] = ()
+    equal: bool = False
 
 
 _CUB_SIZES = ("CUB-sub5", "CUB-sub10", "CUB-sub20", "CUB")
@@ -82,10 +84,28 @@ CLAIMS = (
         *("figure-3", "xent", "cosine", tuple(f"AG-News-sub{n}" for n in (10, 25, 50, 100))),
     ),
     Claim(
+        *("No significant difference on larger data sets (AG News)", "5.5"),
+        *("figure-3", "xent", "cosine", ("AG-News-sub400",), True),
+    ),
+    *(
+        Claim(
+            f"Adding cross-entropy to the cosine loss is slightly better in all cases ({where})",
+            *("5.4", study, "cosine", "cosine+xent", datasets),
+        )
+        for where, study, datasets in (
+            ("CUB", "cub50", ("CUB",)),
+            ("CUB, tuned alike", "baselines", ("CUB",)),
+            ("AG News", "figure-3", tuple(f"AG-News-sub{n}" for n in (10, 25, 50, 100, 400))),
+        )
+    ),
+    Claim(
         "The cosine loss is on par with cross-entropy on large data sets and after pre-training",
         "5.2, 6",
     ),
-    Claim("Deeper taxonomies help if cross-entropy is added, and hurt otherwise", "5.3"),
+    Claim(
+        *("Deeper taxonomies help if cross-entropy is added, and hurt otherwise", "5.3"),
+        "table-3",
+    ),
 )
 
 
@@ -101,19 +121,20 @@ def claims_table() -> list[str]:
 def verdict_on(claim: Claim, protocol: str) -> str:
     """Return the verdict about a claim, and the differences that it rests on.
 
-    It is supported if every difference that was measured has its sign and is significant, in part
-    if some are, else not supported. Single runs have no test and settle nothing.
+    It is supported if every difference that was tested has its sign and is significant, in part if
+    some are, else not supported. If the claim is that there is no difference, none may be
+    significant. Single runs have no test and settle nothing.
     """
     if not claim.study:
         return "not testable here"
     if not any(protocol in part.shown for part in load(claim.study).reduced):
         return "–"
-    measured = (_difference(claim, dataset, protocol) for dataset in claim.datasets)
-    differences = [found for found in measured if found]
+    differences = _differences(claim, protocol)
     if not differences:
         return NOT_RUN
-    verdict, count = _verdict(differences), len(differences)
-    if count < len(claim.datasets):
+    verdict = _verdict(claim, differences)
+    count = len({found.dataset for found in differences if found.p is not None})
+    if 0 < count < len(claim.datasets):
         verdict += f" so far, {count} of {len(claim.datasets)} sizes"
     return f"**{verdict}**: {'; '.join(map(_shown, differences))}"
 
@@ -121,34 +142,46 @@ def verdict_on(claim: Claim, protocol: str) -> str:
 @dataclass(frozen=True)
 class _Difference:
     dataset: str
+    where: str  # what distinguishes the part from the first that has the data set
     points: float
     p: float | None
     runs: tuple[int, int]
 
 
-def _difference(claim: Claim, dataset: str, protocol: str) -> _Difference | None:
-    runs = read_runs(STORED / claim.study)
-    for parts in alike(load(claim.study).reduced):
-        worse, better = (
-            best_outcome(parts, (dataset, loss), protocol, runs).values
-            for loss in (claim.worse, claim.better)
-        )
-        if worse and better:
-            points = 100 * (statistics.fmean(better) - statistics.fmean(worse))
-            return _Difference(dataset, points, welch(worse, better), (len(worse), len(better)))
-    return None
+def _differences(claim: Claim, protocol: str) -> list[_Difference]:
+    runs, groups = read_runs(STORED / claim.study), alike(load(claim.study).reduced)
+    found = []
+    for dataset in claim.datasets:
+        first = ""
+        for parts in groups:
+            worse, better = (
+                best_outcome(parts, (dataset, loss), protocol, runs).values
+                for loss in (claim.worse, claim.better)
+            )
+            if worse and better:
+                first = first or parts[0].title
+                where = parts[0].title.removeprefix(first)
+                points = 100 * (statistics.fmean(better) - statistics.fmean(worse))
+                counts = len(worse), len(better)
+                found.append(_Difference(dataset, where, points, welch(worse, better), counts))
+    return found
 
 
-def _verdict(differences: Sequence[_Difference]) -> str:
-    if any(found.p is None for found in differences):
+def _verdict(claim: Claim, differences: Sequence[_Difference]) -> str:
+    tested = [found for found in differences if found.p is not None]
+    if not tested:
         agree = all(found.points > 0 for found in differences)
-        sign = "agrees" if agree else "disagrees"
-        return f"inconclusive, too few runs; the sign {sign} with the claim"
-    support = [found.points > 0 and found.p < SIGNIFICANT for found in differences]
+        sign = "" if claim.equal else f"; the sign {'agrees' if agree else 'disagrees'}"
+        return f"inconclusive, too few runs{sign and sign + ' with the claim'}"
+    significant = [found.p < SIGNIFICANT for found in tested]
+    support = [
+        not sure if claim.equal else sure and found.points > 0
+        for found, sure in zip(tested, significant, strict=True)
+    ]
     return "supported" if all(support) else "in part" if any(support) else "not supported"
 
 
 def _shown(found: _Difference) -> str:
-    p = "" if found.p is None else f", p = {found.p:.2g}"
+    p = "no test" if found.p is None else f"p = {found.p:.2g}"
     counts = " and ".join(map(str, found.runs))
-    return f"{found.dataset} {found.points:+.1f} points ({counts} runs{p})"
+    return f"{found.dataset}{found.where} {found.points:+.1f} points ({counts} runs, {p})"

@@ -152,6 +152,7 @@ def test_documents_are_classified_from_text_files_and_columns(trained, monkeypat
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
+        ("d.csv", 2, "d.csv: give --columns, which of its columns are the documents"),
         ("d.csv --columns text", 1, "d.csv:1: there is no column 'text', only id, body"),
         ("d.csv --columns body --columns body", 2, "--columns: body is given twice"),
         ("d.csv --columns id --columns 3", 1, "d.csv:1: there is no column '3', only id, body"),

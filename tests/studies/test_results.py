@@ -170,11 +170,20 @@ def test_trials_with_other_options_are_of_another_part():
     assert len(merged([RUNS[1]], [other])) == 2  # neither is lost
 
 
-def test_of_a_trial_in_two_precisions_that_in_float32_counts():
-    half = replace(RUNS[1], command=f"{RUNS[1].command} --mixed_precision bfloat16", best=0.9)
-    for stored in ([RUNS[1], half], [half, RUNS[1]]):
-        assert runs_of(merged(stored, []), PART) == {RUNS[1].name: RUNS[1]}
-    assert runs_of([half], PART) == {half.name: half}
+def test_options_after_those_of_the_part_are_those_of_another_training():
+    more = replace(RUNS[1], command=f"{RUNS[1].command} --cutmix 1 --epochs 5", best=0.9)
+    assert runs_of([more, RUNS[1]], PART) == {RUNS[1].name: RUNS[1]}
+    known = replace(RUNS[1], command=f"{RUNS[1].command} --finetune w.h5 --gpus 4")
+    assert runs_of([known], PART) == {known.name: known}
+
+
+def test_all_trials_of_a_part_are_in_one_precision():
+    half = [replace(r, command=f"{r.command} --mixed_precision bfloat16") for r in RUNS[:3]]
+    names = [run.name for run in RUNS[:3]]
+    for stored in (RUNS[:3] + half, half + RUNS[:3]):  # as many in both: float32
+        assert runs_of(stored, PART) == dict(zip(names, RUNS[:3], strict=True))
+    assert runs_of([*RUNS[:2], *half], PART) == dict(zip(names, half, strict=True))
+    assert runs_of([*RUNS[:3], *half[:2]], PART) == dict(zip(names, RUNS[:3], strict=True))
 
 
 def test_results_are_kept_and_only_replaced_by_the_same_trial(tmp_path):

@@ -1,13 +1,14 @@
 """Both stages of a study, with trials that a fake engine ends at once."""
 
 import signal
+from dataclasses import replace
 
 import pytest
 
 import study
 from studies import running
 from studies.results import read_runs
-from studies.study import Study
+from studies.study import Study, load
 from sweeping.stopping import StopRequest
 from tests.commands.running import run
 from tests.studies.test_results import PART, write_trial
@@ -91,3 +92,33 @@ def test_only_trials_with_such_names_are_run(engine, tmp_path):
         ["Digits-sub5_xent_lr0.1_seed0"],
         ["Digits-sub2_xent_lr0.1_seed2", "Digits-sub5_xent_lr0.1_seed2"],
     ]
+
+
+def test_only_the_folders_of_wanted_trials_are_needed(engine, monkeypatch, tmp_path):
+    part = replace(PART, datasets=("CUB", "NAB"), chosen_on=None, reported={})
+    monkeypatch.setattr(study, "load", lambda name: replace(STUDY, reduced=(part,)))
+    options = f"run digits --out {tmp_path}/out --data_root CUB={tmp_path}"
+    outcome = run(study, f"{options} --only CUB_cosine_lr0.5_seed0")
+    assert outcome.status == 0 and engine[0][0] == ["CUB_cosine_lr0.5_seed0"]
+    outcome = run(study, f"{options} --only *_cosine_lr0.5_seed0")
+    assert outcome.status == 2
+    assert outcome.err.splitlines()[-1].endswith("--data_root NAB=DIR: give the folder of NAB")
+
+
+@pytest.mark.parametrize("more", ["", " --dry_run"])
+def test_a_pattern_without_trials_is_an_error(engine, tmp_path, more):
+    outcome = run(study, f"run digits --out {tmp_path}/out --only x* *_seed7{more}")
+    assert outcome.status == 2 and not (tmp_path / "out").exists()
+    assert outcome.err.splitlines()[-1] == (
+        "study.py: error: --only x* *_seed7: digits has no trial with such a name; the first is "
+        f"{PART.trials()[0].name}"
+    )
+
+
+def test_the_precision_goes_to_trainings_that_do_not_set_it(tmp_path):
+    for part in (load("digits").reduced[0], load("baselines").reduced[0]):
+        request = running.Request(tmp_path, precision="float16")
+        command = running._commands(part, request).of(part.trials()[0], tmp_path)
+        assert command.count("--mixed_precision") == 1
+        value = command[command.index("--mixed_precision") + 1]
+        assert value == ("bfloat16" if "bfloat16" in part.options else "float16")

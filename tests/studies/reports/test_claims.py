@@ -1,5 +1,7 @@
 """Verdicts about the paper's claims, from hand-made results."""
 
+from dataclasses import replace
+
 import pytest
 from scipy import stats
 
@@ -33,6 +35,8 @@ def stored(tmp_path, monkeypatch):
 
 LOW, HIGH, WIDE = (0.30, 0.31, 0.32), (0.50, 0.52, 0.51), (0.2, 0.6, 0.4)
 
+FEW = "inconclusive, too few runs; the sign"
+
 
 @pytest.mark.parametrize(
     ("large", "small", "verdict"),
@@ -41,16 +45,9 @@ LOW, HIGH, WIDE = (0.30, 0.31, 0.32), (0.50, 0.52, 0.51), (0.2, 0.6, 0.4)
         ((LOW, HIGH), (LOW, WIDE), "in part"),
         ((LOW, HIGH), (HIGH, LOW), "in part"),
         ((LOW, WIDE), (HIGH, LOW), "not supported"),
-        (
-            (LOW, HIGH),
-            (LOW[:1], HIGH[:1]),
-            "inconclusive, too few runs; the sign agrees with the claim",
-        ),
-        (
-            (LOW, HIGH),
-            (HIGH[:1], LOW[:1]),
-            "inconclusive, too few runs; the sign disagrees with the claim",
-        ),
+        ((LOW, HIGH), (HIGH[:1], LOW[:1]), "supported so far, 1 of 2 sizes"),
+        ((LOW[:1], HIGH[:1]), (LOW[:1], HIGH[:1]), f"{FEW} agrees with the claim"),
+        ((LOW[:1], HIGH[:1]), (HIGH[:1], LOW[:1]), f"{FEW} disagrees with the claim"),
     ],
 )
 def test_verdicts(stored, large, small, verdict):
@@ -65,6 +62,31 @@ def test_the_accuracies_that_a_verdict_rests_on(stored):
     p = stats.ttest_ind(LOW, HIGH[:2], equal_var=False).pvalue
     measured = f"{LARGE} +20.0 points (3 and 2 runs, p = {p:.2g})"
     assert verdict_on(CLAIM, PAPER) == f"**supported so far, 1 of 2 sizes**: {measured}"
+
+
+def test_claims_of_no_difference(stored):
+    claim = replace(CLAIM, equal=True)
+    for values, verdict in ((HIGH, "not supported"), (WIDE, "supported"), (LOW, "supported")):
+        stored({(LARGE, "xent"): LOW, (LARGE, "cosine"): values})
+        assert verdict_on(claim, PAPER).startswith(f"**{verdict} so far, 1 of 2 sizes**: ")
+    stored({(LARGE, "xent"): LOW[:1], (LARGE, "cosine"): HIGH[:1]})
+    assert verdict_on(claim, PAPER).startswith("**inconclusive, too few runs**: ")
+
+
+def test_all_parts_with_both_losses_count(stored, monkeypatch):
+    other = replace(PART, title=f"{PART.title}, CutMix", folder="c", options="--cutmix 1")
+    monkeypatch.setattr(claims, "load", lambda name: replace(STUDY, reduced=(PART, other)))
+    cells = [(LARGE, loss, seed) for loss in ("xent", "cosine") for seed in range(3)]
+    values = {"xent": LOW, "cosine": HIGH}
+    runs = [ended(d, loss, 0.1, seed, best=values[loss][seed]) for d, loss, seed in cells]
+    values["cosine"] = WIDE
+    changed = [ended(d, loss, 0.1, seed, best=values[loss][seed]) for d, loss, seed in cells]
+    with_cutmix = [replace(r, folder="c", command="python learn.py --cutmix 1") for r in changed]
+    write_runs(claims.STORED / "digits", [*runs, *with_cutmix])
+    verdict = verdict_on(CLAIM, PAPER)
+    assert verdict.startswith("**in part so far, 1 of 2 sizes**: ")
+    p = stats.ttest_ind(LOW, WIDE, equal_var=False).pvalue
+    assert verdict.endswith(f"; {LARGE}, CutMix +9.0 points (3 and 3 runs, p = {p:.2g})")
 
 
 def test_nothing_is_claimed_where_nothing_was_run(stored):
