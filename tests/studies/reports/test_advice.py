@@ -63,7 +63,7 @@ def test_a_loss_has_the_better_rate_of_two_parts():
     def ended(part, rate, values, test):
         trials = part.repeated(("Digits", "xent"), rate)
         return [
-            Run(part.folder, t.name, "finished", 1, "x --epochs 1 -", None, {}, 0, 1, **accuracies)
+            Run(part.folder, t.name, "finished", 1, "x --epochs 1", None, {}, 0, 1, **accuracies)
             for t, value in zip(trials, values, strict=True)
             for accuracies in [{"best": value, "last": value, "test": test}]
         ]
@@ -81,7 +81,7 @@ def test_a_loss_has_the_better_rate_of_two_parts():
 
 def test_any_loss_will_do_if_none_is_worse_than_the_best(monkeypatch):
     runs = [
-        Run("", trial.name, "finished", 1, "python x --epochs 1 -", None, {}, 0, 1, best=best)
+        Run("", trial.name, "finished", 1, "python x --epochs 1", None, {}, 0, 1, best=best)
         for loss, accuracies in [("xent", (0.4, 0.5, 0.6)), ("cosine", (0.45, 0.5, 0.6))]
         for trial, best in zip(PART.repeated(("Digits", loss), 0.1), accuracies, strict=True)
     ]
@@ -102,10 +102,17 @@ def test_a_part_reports_the_protocols_that_choose_and_the_papers():
 def test_the_only_rate_of_a_part_counts_for_the_protocol_that_it_reports():
     trial = PART.repeated(("Digits", "xent"), 0.1)[0]
     accuracies = {"best": 0.7, "last": 0.6, "test": 0.6}
-    run = Run("", trial.name, "finished", 1, "x --epochs 1 -", None, {}, 0, 1, **accuracies)
-    for part, values in ((PART, ()), (replace(PART, reports=(VALIDATION,)), (0.6,))):
-        assert best_outcome([part], ("Digits", "xent"), VALIDATION, [run]).values == values
-        assert best_outcome([part], ("Digits", "xent"), PAPER, [run]).values == (0.7,)
+    run = Run("", trial.name, "finished", 1, "x --epochs 1", None, {}, 0, 1, **accuracies)
+    best, last = (0.7,), (0.6,)
+    for reports, values in (
+        ((), (best, ())),
+        ((VALIDATION,), ((), last)),
+        (PROTOCOLS, (best, last)),
+    ):
+        part = replace(PART, reports=reports)
+        for protocol, expected in zip((PAPER, VALIDATION), values, strict=True):
+            found = best_outcome([part], ("Digits", "xent"), protocol, [run])
+            assert found.values == expected
 
 
 def test_the_table_has_a_row_per_size_on_which_losses_were_compared(monkeypatch):
@@ -113,7 +120,7 @@ def test_the_table_has_a_row_per_size_on_which_losses_were_compared(monkeypatch)
         return 1 if (dataset, loss) == ("Digits-sub5", "xent") else 2 if loss == "cosine" else 3
 
     runs = [
-        Run("", trial.name, "finished", 1, "python x --epochs 1 -", None, {}, 0, 1, best=best)
+        Run("", trial.name, "finished", 1, "python x --epochs 1", None, {}, 0, 1, best=best)
         for dataset, loss, best in [
             ("Digits-sub10", "xent", 0.4),
             ("Digits-sub10", "cosine", 0.5),
