@@ -188,7 +188,7 @@ def _halves():
 
 def test_the_rate_is_chosen_by_validation_images_and_reported_on_test_images():
     def run(trial: Trial, last: float, test: float) -> Run:
-        command = f"python learn_classifier.py {PART.options} --history h"
+        command = f"python learn_classifier.py {PART.options}"
         return Run("", trial.name, "finished", 1, command, None, {}, 0, 3, last=last, test=test)
 
     cell = ("GEM-CUB_trainval1", "xent")
