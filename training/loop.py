@@ -80,6 +80,8 @@ def train(run: Training) -> Metrics:
         name = run.dataset.class_names[0]
         logger.warning("There is only one class, %s: every accuracy is 1 and means nothing", name)
     splits = training, validating, testing = _batches(run)
+    if run.group.writes:
+        _warn_of_last_batch(training)
     try:
         with hosts.outputs_of(run.options.outputs, run.group) as outputs:
             progress = run.options.progress and run.group.writes
@@ -88,6 +90,17 @@ def train(run: Training) -> Metrics:
     finally:
         for batches in splits:
             batches.close()
+
+
+def _warn_of_last_batch(training: Batches) -> None:
+    """Warn if batch normalization will take its statistics from few samples once a pass."""
+    last = training.per_pass % training.batch_size
+    if 0 < last <= training.batch_size // 8:
+        logger.warning(
+            "Of %d training samples, %d would be the last batch: too few for the statistics of "
+            "batch normalization, which can spoil the training; another --batch_size avoids it",
+            *(training.per_pass, last),
+        )
 
 
 def _train(run: Training, training: Batches, validating: Batches, testing: Batches) -> Metrics:

@@ -118,6 +118,15 @@ def test_a_single_class_of_many_is_told_too(tmp_path):
     assert "There is only one class, 3: every accuracy is 1" in outcome.err
 
 
+@pytest.mark.parametrize(("batch_size", "told"), [(8, True), (9, False), (5, False)])
+def test_a_last_batch_of_very_few_samples_is_told(tmp_path, batch_size, told):
+    fake_data.write_folder(tmp_path, classes=3, train=3, test=1)
+    common = f"--dataset Folder --data_root {tmp_path} --target_size 8 --crop_size 8 --epochs 0"
+    options = f"{common} --architecture tiny --batch_size {batch_size}"
+    outcome = succeed(learn_classifier, options)
+    assert ("Of 9 training samples, 1 would be the last batch" in outcome.err) == told
+
+
 def test_a_sound_training_is_recorded_as_such(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     succeed(learn_classifier, f"{TINY} --epochs 1 --history h.csv")
