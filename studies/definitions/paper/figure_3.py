@@ -65,7 +65,7 @@ STUDY = Study(
             **_FIXED,
         ),
         Part(
-            "AG News, without a last batch of 16 documents",
+            "AG News, in whole batches",
             _named((100,)),
             _LOSSES,
             {"xent": (0.5,), "cosine": (0.5,), "cosine+xent": (0.05,)},
