@@ -12,8 +12,7 @@ SEARCH = {"seeds": (0, 1, 2), "protocols": PROTOCOLS, "val_fraction": 0.2}
 REDUCED = (
     "Scaled down (the paper's setup in parentheses): the first 50 classes (200), rn18 at 64 "
     "pixels (ResNet-50 at 448), batch size 50 (96), 84 epochs in three SGDR cycles (372 in "
-    "five), five learning rates (eight). Some of "
-    "the networks were trained in bfloat16."
+    "five), five learning rates (eight); bfloat16."
 )
 STUDY = Study(
     "cub50",
