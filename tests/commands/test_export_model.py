@@ -81,7 +81,7 @@ def test_as_predict_says(kind, name, scores, tmp_path):
         f"--model {name}.keras --format {kind} --output both --check_images images --out {out}",
     )
     first, second, _ = told.out.splitlines()
-    assert first.startswith(f"{scores}: largest difference from the Keras model on 8 images: ")
+    assert first.startswith(f"{scores}: largest difference from the Keras model on 8 samples: ")
     assert second.startswith("embedding: largest difference")
     assert told.err == ""
 
