@@ -18,7 +18,15 @@ import numpy as np
 from numba import float32, float64, int32, intp, types, uint8, uintp
 from PIL.Image import Resampling
 
-from datasets.images.pixels.numba_resizing import WRITABLE, compiled, copy, gather, inner, lines_of
+from datasets.images.pixels.numba_resizing import (
+    WRITABLE,
+    as_level,
+    compiled,
+    copy,
+    gather,
+    inner,
+    lines_of,
+)
 
 _TRANSFORM = types.void(WRITABLE, intp, *[float64] * 6, intp, types.Array(uint8, 1, "C"))
 
@@ -142,12 +150,6 @@ def _cubic(v1, v2, v3, v4, t):
 
 
 @inner
-def _level(value):
-    """Truncate to 0 … 255."""
-    return uint8(min(max(int32(value), int32(0)), int32(255)))
-
-
-@inner
 def _to_levels(a, b, c, d, count, fractions, out):
     """Interpolate between 2 or 4 lines, truncated to 0 … 255."""
     if count == 2:
@@ -155,7 +157,7 @@ def _to_levels(a, b, c, d, count, fractions, out):
             out[j] = uint8(int32(_linear(a[j], b[j], fractions[j])))  # never beyond 0 … 255
     else:
         for j in range(uintp(len(out))):
-            out[j] = _level(_cubic(a[j], b[j], c[j], d[j], fractions[j]))
+            out[j] = as_level(_cubic(a[j], b[j], c[j], d[j], fractions[j]))
 
 
 @inner
@@ -178,7 +180,7 @@ def _to_both_sides(flat, offsets, stride, channels, gathered, right, below, out)
             second = _cubic(g[1, 0, j], g[1, 1, j], g[1, 2, j], g[1, 3, j], t)
             third = _cubic(g[2, 0, j], g[2, 1, j], g[2, 2, j], g[2, 3, j], t)
             fourth = _cubic(g[3, 0, j], g[3, 1, j], g[3, 2, j], g[3, 3, j], t)
-            out[j] = _level(_cubic(first, second, third, fourth, below[j]))
+            out[j] = as_level(_cubic(first, second, third, fourth, below[j]))
 
 
 def _transform_loop(lines, channels, a, b, c, d, e, f, count, fill):

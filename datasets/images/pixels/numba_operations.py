@@ -17,6 +17,7 @@ from numba import float32, int32, int64, intp, types, uint8, uint16, uint32, uin
 from datasets.images.pixels.numba_resizing import (
     READ_ONLY,
     WRITABLE,
+    as_level,
     compiled,
     copy,
     inner,
@@ -103,12 +104,7 @@ def _within(factor: float) -> float:
 def _blend(base, value, factor):
     """Return base + factor * (value - base), truncated and clipped to 0 … 255."""
     base = float32(base)
-    return _level(base + factor * (float32(value) - base))
-
-
-@inner
-def _level(value):
-    return uint8(min(max(int32(value), int32(0)), int32(255)))
+    return as_level(base + factor * (float32(value) - base))
 
 
 def _lookup_loop(lines, tables):
@@ -142,7 +138,7 @@ def _blend_loop(lines, level, factor):
         line = lines[y]
         if level == 0:  # a third faster
             for j in range(uintp(len(line))):
-                line[j] = _level(factor * float32(line[j]))
+                line[j] = as_level(factor * float32(line[j]))
         else:
             for j in range(uintp(len(line))):
                 line[j] = _blend(level, line[j], factor)

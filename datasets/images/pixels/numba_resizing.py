@@ -144,6 +144,12 @@ def copy(source, target):
 
 
 @inner
+def as_level(value):
+    """Truncate to 0 … 255."""
+    return uint8(min(max(int32(value), int32(0)), int32(255)))
+
+
+@inner
 def gather(line, offsets, channels, out):
     """Gather the pixels at the given offsets; bytes after the last one are arbitrary."""
     j = uintp(0)
