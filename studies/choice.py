@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from studies.results import Run, Runs, runs_of
+from studies.results import Run, Runs, precision, runs_of
 from studies.study import Cell, Part
 from sweeping.grid import PAPER, VALIDATION, Trial
 from sweeping.results.table import select
@@ -20,12 +20,14 @@ class Outcome:
         values: accuracies of the seeds that have been run at this rate, in [0, 1].
         tried: candidates that have a result or diverged, of how many.
         diverged: candidates at which a training diverged.
+        precision: of the trainings at the rate.
     """
 
     rate: float | None
     values: tuple[float, ...] = ()
     tried: str = ""
     diverged: tuple[float, ...] = ()
+    precision: str = ""
 
 
 def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | None:
@@ -83,7 +85,8 @@ def outcome(part: Part, cell: Cell, protocol: str, runs: Runs) -> Outcome:
     repeated = [runs[t.name] for t in part.repeated(cell, rate) if t.name in runs]
     if any(run.status == DIVERGED for run in repeated):
         diverged = tuple(dict.fromkeys((*diverged, rate)))
-    return Outcome(rate, _accuracies(repeated, protocol), tried, diverged)
+    trained_in = next(map(precision, repeated), "")
+    return Outcome(rate, _accuracies(repeated, protocol), tried, diverged, trained_in)
 
 
 def _accuracies(runs: Sequence[Run], protocol: str) -> tuple[float, ...]:
@@ -104,11 +107,12 @@ def best_outcome(parts: Sequence[Part], cell: Cell, protocol: str, runs: Sequenc
 
     Args:
         parts: as ``alike`` groups them.
-        cell: data set and loss; parts without it do not count.
+        cell: data set and loss; parts without it, or that do not report the protocol, do not count.
         protocol: one of ``sweeping.grid.PROTOCOLS``.
         runs: of the study.
     """
-    found = [outcome(p, cell, protocol, runs_of(runs, p)) for p in parts if cell in p.cells()]
+    reporting = [p for p in parts if cell in p.cells() and protocol in p.shown]
+    found = [outcome(p, cell, protocol, runs_of(runs, p)) for p in reporting]
     return max(found, key=_mean, default=Outcome(None))
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -24,7 +25,7 @@ STUDY = "study"
 """Setting of a folder of trials that names the study."""
 
 PRECISION = "--mixed_precision"
-_FLOAT32 = "float32"
+FLOAT32 = "float32"
 _FREE = {PRECISION, "--finetune", "--gpus"}  # options in which trials of a part may differ
 
 _BOOKKEEPING = ("--history", "--snapshot", "--model_dump")  # options that name files of the trial
@@ -78,13 +79,20 @@ Runs = Mapping[str, Run]
 def runs_of(runs: Iterable[Run], part: Part) -> Runs:
     """Return the trials of a part: those in its folder that were trained with its options.
 
-    The precision is free, unless the part sets it. For comparisons, though, all have to be in the
-    same one: that of most trials, or float32.
+    The precision is free, unless the part sets it. Repetitions are all in the same one, though, and
+    so are the candidates that choose a rate: in that of most of them, or float32.
     """
     of_part = [run for run in runs if run.folder == part.folder and _has_options(run, part)]
-    counts = Counter(map(_precision, of_part))
-    precision = max(counts, key=lambda p: (counts[p], p == _FLOAT32), default=_FLOAT32)
-    return {run.name: run for run in of_part if _precision(run) == precision}
+    counts: dict[str, Counter] = {}
+    for run in sorted(of_part, key=lambda run: precision(run) != FLOAT32):
+        counts.setdefault(_repeated(run.name), Counter())[precision(run)] += 1
+    usual = {name: count.most_common(1)[0][0] for name, count in counts.items()}  # ties: the first
+    return {run.name: run for run in of_part if precision(run) == usual[_repeated(run.name)]}
+
+
+def _repeated(name: str) -> str:
+    """Return the name of a trial without its seed, or without its rate if it chooses the rate."""
+    return re.sub(r"_lr.*(?=_val$)|_seed\d+(_subset\d+)?", "", name)
 
 
 def _has_options(run: Run, part: Part) -> bool:
@@ -94,9 +102,10 @@ def _has_options(run: Run, part: Part) -> bool:
     return bool(found) and set(words[::2]) <= _FREE
 
 
-def _precision(run: Run) -> str:
+def precision(run: Run) -> str:
+    """Return the numbers' type in which a trial was trained, see ``--mixed_precision``."""
     _, _, more = run.command.partition(f"{PRECISION} ")
-    return more.partition(" ")[0] or _FLOAT32
+    return more.partition(" ")[0] or FLOAT32
 
 
 def check_study(study: Study, out: Path) -> None:

@@ -9,6 +9,7 @@ from studies.reports.report import PROTOCOL_NAMES, SIGNIFICANT, accuracy, welch
 from studies.reports.tables import markdown
 from studies.results import STORED, Run, read_runs
 from studies.study import NAMES, Part, load
+from sweeping.grid import PROTOCOLS
 
 LOSSES = {
     "xent": "cross-entropy",
@@ -54,7 +55,7 @@ def _rows(study: str) -> Iterator[tuple[str | int, ...]]:
     runs = read_runs(STORED / study)
     for parts in alike(load(study).reduced):
         for dataset in dict.fromkeys(dataset for part in parts for dataset in part.datasets):
-            rows = (_row(parts, dataset, protocol, runs) for protocol in parts[0].shown)
+            rows = (_row(parts, dataset, protocol, runs) for protocol in PROTOCOLS)
             yield from filter(None, rows)
 
 

@@ -32,19 +32,19 @@ def draw(study: Study, runs: Sequence[Run], folder: Path) -> None:
         UserError: a file cannot be written.
     """
     parts = (*study.paper, *study.reduced)
-    found = [
-        (f"{name}-{part.folder}".rstrip("-"), figure)
+    found = {
+        f"{name}-{part.folder}".rstrip("-"): figure
         for name in study.draws
         if name != "losses"
-        for part in parts
+        for part in reversed(parts)  # of parts that share a folder, the first
         if (figure := _DRAWN[name](part, runs_of(runs, part)))
-    ]
+    }
     if "losses" in study.draws:
         from studies.reports.figure_1 import figure_of_losses
 
         import_backend()
-        found.append(("losses", figure_of_losses()))
-    for name, figure in found:
+        found["losses"] = figure_of_losses()
+    for name, figure in found.items():
         for suffix in _FORMATS:
             save_plot(figure, folder / f"{name}{suffix}", dpi=120)
 

@@ -56,18 +56,23 @@ def _results(name: str) -> list[str]:
     lines, shown = [], set()
     for part in study.reduced:
         of_part = runs_of(runs, part)
-        cells = [cell for cell in part.cells() if _has_results(part, cell, of_part)]
-        trained = {(part.folder, *cell) for cell in cells}
-        if trained - shown:
+        new = {cell: _reached(part, cell, of_part) for cell in part.cells()}
+        if set().union(*new.values()) - shown:
+            cells = [cell for cell, reached in new.items() if reached]
             lines += [f"{part.title}:", "", *table(part, of_part, cells), ""]
             lines += [*comparison(part, of_part), *evaluation_tables(part, of_part)]
-        shown |= trained
+        shown.update(*new.values())
     return [study.reduced_text, "", *(lines or ["No results yet."])]
 
 
-def _has_results(part: Part, cell: Cell, runs: Runs) -> bool:
-    found = [outcome(part, cell, protocol, runs) for protocol in PROTOCOLS]
-    return any(side.values or side.diverged for side in found)
+def _reached(part: Part, cell: Cell, runs: Runs) -> set[tuple]:
+    """Return what a row of the table has to say, to be compared with rows of other tables."""
+    found = {protocol: outcome(part, cell, protocol, runs) for protocol in PROTOCOLS}
+    return {
+        (part.folder, *cell, protocol, side.rate, side.diverged)
+        for protocol, side in found.items()
+        if side.values or side.diverged
+    }
 
 
 _WHOLE = {"claims": claims_table, "advice": advice}

@@ -2,14 +2,14 @@
 
 import statistics
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from storage.files import replacing
 from studies.choice import Outcome, outcome
 from studies.reports.evaluations import evaluation_tables
 from studies.reports.tables import NOT_RUN, markdown, percent
-from studies.results import STORED, Run, Runs, read_runs, runs_of
+from studies.results import FLOAT32, PRECISION, STORED, Run, Runs, read_runs, runs_of
 from studies.study import TITLES, Cell, Part, Study, load
 from sweeping.grid import LEARNING_RATES, PAPER, PROTOCOLS, VALIDATION, number
 
@@ -150,13 +150,20 @@ def table(part: Part, runs: Runs, cells: Sequence[Cell] | None = None) -> list[s
 
 
 def _row(part: Part, cell: Cell, runs: Runs) -> list[str]:
-    row = [cell[0], TITLES.get(cell[1], cell[1]), _published(part, cell)]
-    for protocol in PROTOCOLS:
-        found = outcome(part, cell, protocol, runs)
+    outcomes = {protocol: outcome(part, cell, protocol, runs) for protocol in PROTOCOLS}
+    row = [cell[0], _title(part, cell[1], outcomes.values()), _published(part, cell)]
+    for protocol, found in outcomes.items():
         compared = _above(part, cell, found) if protocol == part.shown[0] else ""
         shown = [accuracy(found), compared, *_progress(found)]
         row += shown if protocol in part.shown else [""] * len(shown)
     return row
+
+
+def _title(part: Part, loss: str, outcomes: Iterable[Outcome]) -> str:
+    """Return the name of a loss, and in which precision it was trained if rows may differ in it."""
+    found = {o.precision for o in outcomes} - {"", FLOAT32}
+    differs = found and PRECISION not in part.options
+    return TITLES.get(loss, loss) + (f" ({', '.join(sorted(found))})" if differs else "")
 
 
 def _published(part: Part, cell: Cell) -> str:

@@ -27,7 +27,7 @@ def stored(tmp_path, monkeypatch):
         part = load(study).reduced[0]
         (tmp_path / study).mkdir()
         runs = [
-            trained(part.datasets[0], loss, 0.05, seed, value, part.options)
+            trained(part.datasets[0], loss, part.rates_of(loss)[0], seed, value, part.options)
             for loss, accuracies in zip(LOSSES, values, strict=True)
             for seed, value in enumerate(accuracies)
         ]

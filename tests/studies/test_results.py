@@ -177,13 +177,36 @@ def test_options_after_those_of_the_part_are_those_of_another_training():
     assert runs_of([known], PART) == {known.name: known}
 
 
-def test_all_trials_of_a_part_are_in_one_precision():
-    half = [replace(r, command=f"{r.command} --mixed_precision bfloat16") for r in RUNS[:3]]
-    names = [run.name for run in RUNS[:3]]
-    for stored in (RUNS[:3] + half, half + RUNS[:3]):  # as many in both: float32
-        assert runs_of(stored, PART) == dict(zip(names, RUNS[:3], strict=True))
-    assert runs_of([*RUNS[:2], *half], PART) == dict(zip(names, half, strict=True))
-    assert runs_of([*RUNS[:3], *half[:2]], PART) == dict(zip(names, RUNS[:3], strict=True))
+def in_half(run):
+    return replace(run, command=f"{run.command} --mixed_precision bfloat16")
+
+
+def test_repetitions_are_in_one_precision():
+    seeds = RUNS[1:4]
+    half = [in_half(run) for run in seeds]
+    names = [run.name for run in seeds]
+    for stored in (seeds + half, half + seeds, [*seeds, *half[:2]]):  # as many in both: float32
+        assert runs_of(stored, PART) == dict(zip(names, seeds, strict=True))
+    assert runs_of([*seeds[:2], *half], PART) == dict(zip(names, half, strict=True))
+    others = [in_half(run) for run in RUNS[4:6]]  # another loss, at another rate
+    assert list(runs_of([*seeds, *others], PART).values()) == [*seeds, *others]
+
+
+def test_candidates_are_in_one_precision():
+    first, second = RUNS[8:10]
+    finished = RUNS[6]  # on all samples, at the rate of the second
+    assert list(runs_of([in_half(first), second, finished], PART)) == [second.name, finished.name]
+    both = [in_half(first), in_half(second)]
+    assert list(runs_of([*both, second, finished], PART).values()) == [*both, finished]
+
+
+def test_a_row_tells_another_precision_than_float32():
+    runs = [*map(in_half, RUNS[4:6]), *RUNS[1:4]]
+    titles = [line.split("|")[2].strip() for line in table(PART, runs_of(runs, PART))[2:]]
+    xent, cosine = "softmax + cross-entropy", "cosine, one-hot"
+    assert titles == [xent, cosine, xent, f"{cosine} (bfloat16)"]
+    by_part = replace(PART, options="--epochs 3 --mixed_precision bfloat16")
+    assert "(bfloat16)" not in "".join(table(by_part, runs_of(runs, by_part)))
 
 
 def test_results_are_kept_and_only_replaced_by_the_same_trial(tmp_path):

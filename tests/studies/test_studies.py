@@ -61,10 +61,12 @@ def test_class_embeddings_of_dsc_are_farther_apart_than_its_margin():
 @pytest.mark.parametrize("name", NAMES)
 def test_parts_of_a_scale_share_a_folder_only_with_the_same_options(name):
     for parts in (load(name).paper, load(name).reduced):
-        options = {}
+        options, fractions = {}, {}
         for part in parts:
-            same = (part.options, part.by_loss, part.gpus, part.val_fraction)
+            same = (part.options, part.by_loss, part.gpus)
             assert options.setdefault(part.folder, same) == same
+            fraction = part.val_fraction
+            assert fraction is None or fractions.setdefault(part.folder, fraction) == fraction
         assert "" not in options or len(options) == 1
 
 
