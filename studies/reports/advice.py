@@ -28,11 +28,15 @@ def advice() -> list[str]:
 
     Losses count from two runs on; a single one has no spread to compare it by.
     Where parts of a study have other rates for the same training, each loss has its best.
+    Protocols that lead to the same row share it.
 
     Raises:
         UserError: stored results are damaged.
     """
-    rows = dict.fromkeys(row for name in NAMES for row in _rows(name))
+    protocols: dict[tuple[str | int, ...], set[str]] = {}
+    for *row, protocol in (row for name in NAMES for row in _rows(name)):
+        protocols.setdefault(tuple(row), set()).add(protocol)
+    rows = [(*row, found.pop() if len(found) == 1 else "both") for row, found in protocols.items()]
     ordered = sorted(rows, key=lambda row: (row[0], row[1], row[-1]))
     return markdown(_HEADER, [[str(cell) for cell in row] for row in ordered], 3)
 

@@ -92,6 +92,23 @@ def test_any_loss_will_do_if_none_is_worse_than_the_best(monkeypatch):
     assert row.split("|")[3].strip() == "any"
 
 
+@pytest.mark.parametrize(
+    ("last", "protocols"), [(0.0, ["both"]), (-0.05, ["best epoch", "held-out"])]
+)
+def test_equal_rows_of_both_protocols_are_one(monkeypatch, last, protocols):
+    part = replace(PART, datasets=("Digits",), reports=PROTOCOLS)
+    runs = [
+        Run("", trial.name, "finished", 1, "python x --epochs 1", None, {}, 0, 1, **values)
+        for loss in ("xent", "cosine")
+        for trial, best in zip(part.repeated(("Digits", loss), 0.1), (0.4, 0.5, 0.6), strict=True)
+        for values in [{"best": best, "last": best + last, "test": best + last}]
+    ]
+    monkeypatch.setattr(module, "NAMES", ("digits",))
+    monkeypatch.setattr(module, "load", lambda name: Study(name, name, "", reduced=(part,)))
+    monkeypatch.setattr(module, "read_runs", lambda folder: runs)
+    assert [row.split("|")[-2].strip() for row in advice()[2:]] == protocols
+
+
 def test_a_part_reports_the_protocols_that_choose_and_the_papers():
     assert PART.shown == (PAPER,)
     assert replace(PART, protocols=(VALIDATION,)).shown == (PAPER, VALIDATION)
