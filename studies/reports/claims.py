@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from studies.choice import alike, best_outcome
 from studies.reports.report import SIGNIFICANT, welch
 from studies.reports.tables import NOT_RUN, markdown
-from studies.results import STORED, read_runs
-from studies.study import load
+from studies.results import STORED, Run, read_runs
+from studies.study import NAMES, load
 from sweeping.grid import PROTOCOLS
 
 
@@ -110,12 +110,19 @@ CLAIMS = (
 
 
 def claims_table() -> list[str]:
-    """Return a row per claim, with a verdict by each protocol, as Markdown."""
+    """Return a row per claim, with a verdict by each protocol, and what all studies took."""
     rows = [
         [claim.text, claim.section, *(verdict_on(claim, protocol) for protocol in PROTOCOLS)]
         for claim in CLAIMS
     ]
-    return markdown(["claim", "section", "best epoch", "held-out"], rows, 4)
+    table = markdown(["claim", "section", "best epoch", "held-out"], rows, 4)
+    return [*table, "", computing([run for name in NAMES for run in read_runs(STORED / name)])]
+
+
+def computing(runs: Sequence[Run]) -> str:
+    """Return how many trainings there are, and how long they took."""
+    hours = sum(run.seconds for run in runs) / 3600
+    return f"All studies together: {len(runs)} trainings, {hours:.0f} hours."
 
 
 def verdict_on(claim: Claim, protocol: str) -> str:

@@ -1,10 +1,12 @@
 """Verdicts about the paper's claims, from hand-made results."""
 
+import json
 from dataclasses import replace
 
 import pytest
 from scipy import stats
 
+from studies import results
 from studies.reports import claims
 from studies.reports.claims import CLAIMS, Claim, claims_table, verdict_on
 from studies.results import write_runs
@@ -93,7 +95,18 @@ def test_nothing_is_claimed_where_nothing_was_run(stored):
     stored({})
     assert verdict_on(CLAIM, PAPER) == "not run"
     assert verdict_on(Claim("other", "5"), PAPER) == "not testable here"
-    assert len(claims_table()) == 2 + len(CLAIMS)
+    *table, _, last = claims_table()
+    assert len(table) == 2 + len(CLAIMS) and last.endswith(": 0 trainings, 0 hours.")
+
+
+def test_the_hours_are_those_of_all_stored_trainings():
+    times = [
+        run["seconds"]
+        for file in sorted(results.STORED.glob("*/results.json"))
+        for run in json.loads(file.read_text())
+        if isinstance(run, dict)
+    ]
+    assert f": {len(times)} trainings, {sum(times) / 3600:.0f} hours." in claims_table()[-1]
 
 
 def test_claims_name_cells_of_studies():
