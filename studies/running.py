@@ -196,6 +196,7 @@ def _commands(part: Part, request: Request) -> Commands:
         evaluation=tuple(shlex.split(part.evaluation)),
         by_rate={rate: tuple(shlex.split(more)) for rate, more in part.by_rate.items()},
         by_loss={loss: tuple(shlex.split(more)) for loss, more in part.by_loss.items()},
+        by_dataset={data: tuple(shlex.split(more)) for data, more in part.by_dataset.items()},
         by_protocol={VALIDATION: searching} if searching else {},
     )
 

@@ -66,6 +66,7 @@ class Part:
         protocols: by which it is chosen.
         by_rate: further options of the trainings at a rate, which stands for all of them then.
         by_loss: further options of the trainings with a loss.
+        by_dataset: further options of the trainings on a data set.
         search_options: further options of the trainings on fewer samples that choose the rate.
         averaged: of their last evaluations, whose mean accuracy decides.
         val_fraction: of the training samples, held out to choose; None: ``chosen_on`` has samples
@@ -97,6 +98,7 @@ class Part:
     protocols: tuple[str, ...] = (PAPER,)
     by_rate: Mapping[float, str] = field(default_factory=dict)
     by_loss: Mapping[str, str] = field(default_factory=dict)
+    by_dataset: Mapping[str, str] = field(default_factory=dict)
     search_options: str = ""
     averaged: int = 1
     val_fraction: float | None = None

@@ -56,6 +56,7 @@ class Commands:
         evaluation: a key of ``EVALUATIONS``, followed by its options; empty: none.
         by_rate: further options for trials with a given learning rate.
         by_loss: further options for trials with a given loss.
+        by_dataset: further options for trials on a given data set.
         by_protocol: further options for trials of a protocol; they override ``options``.
     """
 
@@ -68,6 +69,7 @@ class Commands:
     evaluation: tuple[str, ...] = ()
     by_rate: Mapping[float, tuple[str, ...]] = field(default_factory=dict)
     by_loss: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    by_dataset: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     by_protocol: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, trial: Trial, folder: Path) -> list[str]:
@@ -86,6 +88,7 @@ class Commands:
         command += ["--seed", str(point.seed)]
         command += self.by_rate.get(point.learning_rate, ())
         command += self.by_loss.get(point.loss, ())
+        command += self.by_dataset.get(point.dataset, ())
         if trial.protocol == VALIDATION and self.val_fraction is not None:
             command += ["--val_fraction", number(self.val_fraction)]
         command += self.options

@@ -52,6 +52,7 @@ def _rates(rates: Sequence[float]) -> str:
 def _contents(part: Part) -> list[str]:
     rates = {loss: _rates(part.rates_of(loss)) for loss in part.losses}
     lines = [f"  data sets: {' '.join(part.datasets)}", f"  options: {part.options}"]
+    lines += [f"  {dataset}: {options}" for dataset, options in part.by_dataset.items()]
     more = {loss: f", {options}" for loss, options in part.by_loss.items()}
     lines += [f"  {loss}: {rates[loss]}{more.get(loss, '')}" for loss in part.losses]
     chosen_on = f", chosen on {part.chosen_on}" if part.chosen_on else ""

@@ -169,6 +169,20 @@ def test_a_loss_has_options_of_its_own_which_its_folder_keeps():
     assert settings["--embedding_scale"] == "None"
 
 
+def test_a_data_set_has_options_of_its_own_which_its_folder_keeps():
+    sizes = ("Digits-sub2", "Digits-sub5")
+    part = replace(PART, datasets=sizes, chosen_on=None, by_dataset={sizes[0]: "--repeats 3"})
+    build = commands(part)
+    found = {t.point.dataset: parsed(build.of(t, Path("trial"))) for t in part.search()}
+
+    assert {name: options["repeats"] for name, options in found.items()} == {
+        "Digits-sub2": 3,
+        "Digits-sub5": None,
+    }
+    settings = shared_settings(part.search(), build, "study.py")
+    assert settings["on Digits-sub2"] == "--repeats 3" and settings["--repeats"] == "None"
+
+
 @pytest.mark.parametrize(
     ("option", "value"), [("class_weights", "balanced"), ("background", "CUB")]
 )
