@@ -57,7 +57,6 @@ def measure(args: argparse.Namespace) -> None:
         command = [sys.executable, str(ROOT / args.command), *args.options, "--model_dump", file]
         if status := subprocess.run(command).returncode:
             raise UserError(f"{args.command} ended with status {status}")
-        report |= {"training": [args.command, *args.options], "passes": args.passes}
         report |= _compare(options, file, args.passes)
     results.info("moving averages: %.4f; taken anew: %.4f", report["moving"], report["anew"])
 
