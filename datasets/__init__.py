@@ -4,12 +4,10 @@ To add a data set, decorate a function that takes a ``ReaderArgs`` and returns a
 ``base``) with ``@DATASETS.register("Name")`` in a new file, and import that below.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from datasets.base import DATASETS, Dataset, RawDataset, ReaderArgs, check_classes, check_split
+from datasets.base import DATASETS, Dataset, RawDataset, ReaderArgs, check_classes
+from datasets.holdout import check_folds, with_fold, with_validation
 from datasets.images.dataset import image_dataset
 from datasets.names import DatasetName, parse_name
 from datasets.readers import (  # noqa: F401 (register)
@@ -31,12 +29,7 @@ from datasets.readers import (  # noqa: F401 (register)
     tiny_imagenet,
     vipriors,
 )
-from datasets.subsets import (
-    fold_indices,
-    held_out_indices,
-    number_of_repeats,
-    subset_indices,
-)
+from datasets.subsets import with_subset
 from datasets.text.dataset import RawTextDataset, text_dataset
 from utils import UsageError
 
@@ -101,7 +94,7 @@ def get_dataset(
     """
     parsed = parse_name(name)
     _check_arguments(parsed, subset_seed, repeats, test_fraction, val_fraction)
-    _check_folds(folds, fold, val_fraction)
+    check_folds(folds, fold, val_fraction)
     if all_test and (parsed.base != "Folder" or parsed.per_class):
         raise UsageError(f"all images are for testing (--all) in data sets Folder, not in {name}")
     part = {"part": parsed.part} if parsed.part else {}
@@ -113,11 +106,11 @@ def get_dataset(
     check_classes(dataset)
     if all_test:
         return dataset
-    dataset = _with_subset(dataset, raw, parsed.per_class, subset_seed, repeats)
+    dataset = with_subset(dataset, raw, parsed.per_class, subset_seed, repeats)
     if val_fraction is not None:
-        return _with_validation(dataset, val_fraction, subset_seed)
+        return with_validation(dataset, val_fraction, subset_seed)
     if folds is not None:
-        return _with_fold(dataset, folds, fold, subset_seed)
+        return with_fold(dataset, folds, fold, subset_seed)
     return dataset
 
 
@@ -135,19 +128,6 @@ def _check_arguments(
             raise UsageError(f"the {kind} fraction must lie between 0 and 1, it is {fraction}")
 
 
-def _check_folds(folds: int | None, fold: int | None, val_fraction: float | None) -> None:
-    if (folds is None) != (fold is None):
-        raise UsageError("--folds K and --fold I, the number of folds and one of them, go together")
-    if folds is None:
-        return
-    if val_fraction is not None:
-        raise UsageError("--folds and --val_fraction both hold out images; give one of them")
-    if folds < 2:
-        raise UsageError(f"--folds {folds}: give at least 2")
-    if not 0 <= fold < folds:
-        raise UsageError(f"--fold {fold}: of {folds} folds, give one from 0 to {folds - 1}")
-
-
 def _of_samples(
     name: str, parsed: DatasetName, raw: RawDataset, sizes: tuple, words: tuple
 ) -> Dataset:
@@ -159,58 +139,3 @@ def _of_samples(
     if words[0] is not None:
         raise UsageError(f"--word_vectors {words[0]}: {name} has images, not documents")
     return image_dataset(name, parsed, raw, *sizes)
-
-
-def _with_subset(
-    dataset: Dataset, raw: RawDataset, per_class: int | None, seed: int, repeats: int | None
-) -> Dataset:
-    """Keep ``per_class`` training images of each class, unless the reader already did."""
-    train = dataset.train
-    if per_class is not None and not raw.is_subset:
-        train = train.select(subset_indices(train.labels, dataset.labels, per_class, seed))
-    if repeats is None and raw.full_per_class is not None:
-        repeats = number_of_repeats(raw.full_per_class, per_class or raw.full_per_class)
-    elif repeats is None:
-        repeats = number_of_repeats(len(dataset.train), len(train))
-    return replace(dataset, train=train, repeats=repeats)
-
-
-def _with_validation(dataset: Dataset, fraction: float, seed: int) -> Dataset:
-    """Hold out a fraction of the training images."""
-    train, option = dataset.train, f"--val_fraction {fraction:g}"
-    _check_no_validation(dataset, option)
-    held_out = held_out_indices(train.labels, train.names, fraction, seed)
-    if not len(held_out):
-        raise UsageError(
-            f"{option}: no class of {dataset.name} has enough training images to hold out one (the "
-            f"largest has {np.bincount(train.labels).max()})"
-        )
-    return _holding_out(dataset, held_out)
-
-
-def _with_fold(dataset: Dataset, folds: int, fold: int, seed: int) -> Dataset:
-    """Hold out one fold of the training images."""
-    train, option = dataset.train, f"--folds {folds}"
-    _check_no_validation(dataset, option)
-    different = {*zip(train.labels.tolist(), train.names, strict=True)}
-    counts = np.bincount([label for label, _ in different])
-    if counts.min() < folds:
-        smallest = dataset.labels[counts.argmin()]
-        raise UsageError(
-            f"{option}: every fold needs an image of each class, but {smallest} of {dataset.name} "
-            f"has {counts.min()} training images"
-        )
-    return _holding_out(dataset, fold_indices(train.labels, train.names, folds, fold, seed))
-
-
-def _check_no_validation(dataset: Dataset, option: str) -> None:
-    if dataset.validation is not None:
-        raise UsageError(f"{option}: {dataset.name} has validation images of its own, in val")
-
-
-def _holding_out(dataset: Dataset, held_out: np.ndarray) -> Dataset:
-    train = dataset.train
-    kept = np.setdiff1d(np.arange(len(train)), held_out)
-    dataset = replace(dataset, train=train.select(kept), validation=train.select(held_out))
-    check_split(dataset, "validation")
-    return dataset

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.holdout import first_by_name, fold_indices
 from datasets.images.dataset import ImageDataset
 from datasets.readers.duplicates import shared_contents
-from datasets.subsets import first_by_name, fold_indices
 from storage.files import write_errors
 from utils import UsageError, UserError, listing, open_regular
 
@@ -158,7 +158,7 @@ def _held_out(labels: Mapping[str, str], fraction: float, seed: int) -> dict[str
 
 
 def _fold_of(labels: Mapping[str, str], folds: int, seed: int) -> dict[str, str]:
-    """Return the fold of each image, see ``datasets.subsets``."""
+    """Return the fold of each image, see ``datasets.holdout``."""
     by_class = _by_class(labels)
     smallest = min(by_class, key=lambda label: len(by_class[label]))
     if folds > len(by_class[smallest]):

@@ -15,13 +15,13 @@ import os
 from pathlib import Path
 
 from datasets.base import DATASETS, RawSplit, ReaderArgs, require_files, require_root
+from datasets.holdout import first_by_name
 from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.dataset import RawImageDataset
 from datasets.images.files import IMAGE_SUFFIXES
 from datasets.images.finding import images_below
 from datasets.readers.annotations import file_split, read_class_list
 from datasets.readers.duplicates import warn_of_duplicates
-from datasets.subsets import first_by_name
 from utils import UsageError, UserError, list_folder, listing, printable
 
 logger = logging.getLogger(__name__)

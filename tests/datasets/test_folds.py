@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datasets import get_dataset
-from datasets.subsets import fold_indices
+from datasets.holdout import fold_indices
 from tests.fake_data import write_cifar100
 from utils import UsageError
 

@@ -8,8 +8,8 @@ import pytest
 from datasets import get_dataset
 from datasets.batches import Batches
 from datasets.cache.choice import with_cache, with_normalization
+from datasets.holdout import held_out_indices
 from datasets.images.dataset import measured_normalization
-from datasets.subsets import held_out_indices
 from tests.fake_data import write_cifar100, write_cub, write_folder, write_lines
 from utils import UsageError, UserError
 
