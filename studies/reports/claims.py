@@ -54,6 +54,16 @@ CLAIMS = (
         *("Cosine + cross-entropy beats cross-entropy, both tuned alike (CUB)", "5.2"),
         *("baselines", "xent", "cosine+xent", ("CUB",)),
     ),
+    *(
+        Claim(
+            f"{what} cross-entropy with a handful of images per class (ORL)",
+            *("abstract", "orl", "xent", loss, ("ORL-sub2", "ORL-sub3", "ORL")),
+        )
+        for what, loss in (
+            ("The cosine loss beats", "cosine"),
+            ("Cosine + cross-entropy beats", "cosine+xent"),
+        )
+    ),
     Claim(
         *("Label smoothing improves cross-entropy on CUB", "5.2"),
         *("cub50", "xent", "xent+ls", ("CUB",)),
