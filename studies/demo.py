@@ -91,9 +91,8 @@ def meaning() -> list[str]:
     elsewhere, found = reached(ELSEWHERE)
     if elsewhere:
         lines.append(
-            f"For comparison, the stored results of {load(ELSEWHERE).title}: {elsewhere} "
-            f"({' and '.join(str(len(side.values)) for side in found)} runs, at the best learning "
-            "rates tried)."
+            f"For comparison, {load(ELSEWHERE).title}, with the published learning rates: "
+            f"{elsewhere} ({' and '.join(str(len(side.values)) for side in found)} stored runs)."
         )
     return lines
 
