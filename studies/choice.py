@@ -103,7 +103,10 @@ def alike(parts: Iterable[Part]) -> list[list[Part]]:
 
 
 def best_outcome(parts: Sequence[Part], cell: Cell, protocol: str, runs: Sequence[Run]) -> Outcome:
-    """Return the outcome with the highest mean of several parts, each with other learning rates.
+    """Return the outcome of one of several parts, each with other learning rates.
+
+    ``paper`` takes the part with the highest mean, since it chooses rates by test accuracy anyway;
+    ``validation`` takes the first that has been run.
 
     Args:
         parts: as ``alike`` groups them.
@@ -113,7 +116,9 @@ def best_outcome(parts: Sequence[Part], cell: Cell, protocol: str, runs: Sequenc
     """
     reporting = [p for p in parts if cell in p.cells() and protocol in p.shown]
     found = [outcome(p, cell, protocol, runs_of(runs, p)) for p in reporting]
-    return max(found, key=_mean, default=Outcome(None))
+    if protocol == PAPER:
+        found.sort(key=_mean, reverse=True)
+    return next((side for side in found if side.values), next(iter(found), Outcome(None)))
 
 
 def _mean(found: Outcome) -> float:

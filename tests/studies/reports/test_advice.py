@@ -74,6 +74,10 @@ def test_a_loss_has_the_better_rate_of_two_parts():
 
     found = best_outcome(parts, ("Digits", "xent"), PAPER, runs)
     assert (found.rate, found.values) == (0.02, (0.6, 0.7, 0.8))
+    both = [replace(part, reports=PROTOCOLS) for part in parts]
+    held_out = best_outcome(both, ("Digits", "xent"), VALIDATION, runs)
+    assert held_out.values == (0.5, 0.5, 0.5)  # not by test accuracy
+    assert best_outcome(both[1:], ("Digits", "xent"), VALIDATION, runs).values == (0.6, 0.6, 0.6)
     assert best_outcome(parts, ("Digits", "cosine"), PAPER, runs).values == ()
     assert best_outcome(parts, ("Digits", "dsc"), PAPER, runs).rate is None
     assert len(alike([PART, replace(PART, options="--epochs 2")])) == 2

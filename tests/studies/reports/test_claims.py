@@ -45,8 +45,9 @@ FEW = "inconclusive, too few runs; the sign"
     [
         ((LOW, HIGH), (LOW, HIGH), "supported"),
         ((LOW, HIGH), (LOW, WIDE), "in part"),
-        ((LOW, HIGH), (HIGH, LOW), "in part"),
-        ((LOW, WIDE), (HIGH, LOW), "not supported"),
+        ((LOW, HIGH), (HIGH, LOW), "mixed"),
+        ((LOW, WIDE), (HIGH, LOW), "contradicted"),
+        ((LOW, WIDE), (WIDE, LOW), "inconclusive"),
         ((LOW, HIGH), (HIGH[:1], LOW[:1]), "supported so far, 1 of 2 sizes"),
         ((LOW[:1], HIGH[:1]), (LOW[:1], HIGH[:1]), f"{FEW} agrees with the claim"),
         ((LOW[:1], HIGH[:1]), (HIGH[:1], LOW[:1]), f"{FEW} disagrees with the claim"),
@@ -68,7 +69,7 @@ def test_the_accuracies_that_a_verdict_rests_on(stored):
 
 def test_claims_of_no_difference(stored):
     claim = replace(CLAIM, equal=True)
-    for values, verdict in ((HIGH, "not supported"), (WIDE, "supported"), (LOW, "supported")):
+    for values, verdict in ((HIGH, "contradicted"), (WIDE, "consistent"), (LOW, "consistent")):
         stored({(LARGE, "xent"): LOW, (LARGE, "cosine"): values})
         assert verdict_on(claim, PAPER).startswith(f"**{verdict} so far, 1 of 2 sizes**: ")
     stored({(LARGE, "xent"): LOW[:1], (LARGE, "cosine"): HIGH[:1]})
@@ -89,6 +90,19 @@ def test_all_parts_with_both_losses_count(stored, monkeypatch):
     assert verdict.startswith("**in part so far, 1 of 2 sizes**: ")
     p = stats.ttest_ind(LOW, WIDE, equal_var=False).pvalue
     assert verdict.endswith(f"; {LARGE}, CutMix +9.0 points (3 and 3 runs, p = {p:.2g})")
+
+
+def test_two_losses_are_compared_in_the_same_precision(stored):
+    def trained(loss, values, half=False):
+        options = "--epochs 3" + half * " --mixed_precision bfloat16"
+        return [
+            ended(LARGE, loss, 0.1, seed, best=v, options=options) for seed, v in enumerate(values)
+        ]
+
+    both = [*trained("xent", LOW, half=True), *trained("xent", HIGH)]
+    for half, points in ((False, 0.0), (True, 20.0)):
+        write_runs(claims.STORED / "digits", [*both, *trained("cosine", HIGH, half)])
+        assert f"{LARGE} {points:+.1f} points" in verdict_on(CLAIM, PAPER)
 
 
 def test_nothing_is_claimed_where_nothing_was_run(stored):
