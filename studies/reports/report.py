@@ -22,9 +22,10 @@ SIGNIFICANT = 0.05
 PROTOCOL_NAMES = {PAPER: "best epoch", VALIDATION: "held-out"}
 _EXPLANATION = (
     "Test accuracy in percent, mean ± standard deviation over the runs. **Best epoch** is the "
-    "paper's protocol: both the epoch and the learning rate are chosen by test accuracy, which is "
-    "optimistic. **Held-out**: the learning rate is chosen on held-out training samples, and the "
-    "accuracy is that after the last epoch; the test samples play no part in either choice."
+    "paper's protocol: the epoch is chosen by test accuracy, which is optimistic, and so is the "
+    "learning rate, unless the study chooses it on held-out samples only. **Held-out**: the "
+    "learning rate is chosen on held-out training samples, and the accuracy is that after the last "
+    "epoch; the test samples play no part in either choice."
 )
 _LISTED = 6  # parts of a study that were not run
 
