@@ -94,11 +94,15 @@ def _accuracies(runs: Sequence[Run], protocol: str) -> tuple[float, ...]:
     return tuple(value for value in found if value is not None)
 
 
-def alike(parts: Iterable[Part]) -> list[list[Part]]:
-    """Group parts with the same options, whose trainings differ by data, loss and rate only."""
+def alike(parts: Iterable[Part], dataset: str) -> list[list[Part]]:
+    """Group parts with the same options, whose trainings on a data set differ by loss and rate.
+
+    Parts whose trainings on it are superseded are left out.
+    """
     groups: dict[str, list[Part]] = {}
     for part in parts:
-        groups.setdefault(part.options, []).append(part)
+        if dataset in part.datasets and dataset not in part.superseded:
+            groups.setdefault(part.options, []).append(part)
     return list(groups.values())
 
 

@@ -80,6 +80,8 @@ class Part:
         splits: of known classes, ``--split``; each is trained on with every seed.
         evaluation: of the networks after the training, see ``sweeping.commands.Commands``.
         published: metrics of such evaluations that others report, in percent.
+        superseded: data sets on which another part of the study avoids a fault of these trainings;
+            only their tables show them, neither the claims nor the advice rest on them.
         reports: protocols by which accuracies are reported, if not the paper's and those that
             choose the rate. Without the paper's: only the last epoch is tested, so that there is no
             best one to choose.
@@ -111,6 +113,7 @@ class Part:
     splits: tuple[str, ...] = ("",)
     evaluation: str = ""
     published: Mapping[Cell, Mapping[str, float]] = field(default_factory=dict)
+    superseded: tuple[str, ...] = ()
     reports: tuple[str, ...] = ()
 
     @property

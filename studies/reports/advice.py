@@ -56,9 +56,9 @@ def best_losses(found: Mapping[str, Outcome]) -> list[str]:
 def _rows(study: str) -> Iterator[tuple[str | int, ...]]:
     if study.startswith(_ELSEWHERE):
         return
-    runs = read_runs(STORED / study)
-    for parts in alike(load(study).reduced):
-        for dataset in dict.fromkeys(dataset for part in parts for dataset in part.datasets):
+    runs, all_parts = read_runs(STORED / study), load(study).reduced
+    for dataset in dict.fromkeys(dataset for part in all_parts for dataset in part.datasets):
+        for parts in alike(all_parts, dataset):
             rows = (_row(parts, dataset, protocol, runs) for protocol in PROTOCOLS)
             yield from filter(None, rows)
 

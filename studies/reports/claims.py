@@ -170,10 +170,10 @@ def _differences(claim: Claim, protocol: str) -> list[_Difference]:
     pair = tuple(f"_{loss}_lr" for loss in (claim.worse, claim.better))
     # Without other losses: these two are compared in the same precision, if both were run in it.
     runs = [r for r in read_runs(STORED / claim.study) if any(name in r.name for name in pair)]
-    groups, found = alike(load(claim.study).reduced), []
+    all_parts, found = load(claim.study).reduced, []
     for dataset in claim.datasets:
         first = ""
-        for parts in groups:
+        for parts in alike(all_parts, dataset):
             worse, better = (
                 best_outcome(parts, (dataset, loss), protocol, runs).values
                 for loss in (claim.worse, claim.better)

@@ -69,7 +69,7 @@ def test_a_loss_has_the_better_rate_of_two_parts():
         ]
 
     lower = replace(PART, rates=(0.02,), folder="lower", losses=("xent",))
-    [parts] = alike([PART, lower])
+    [parts] = alike([PART, lower], "Digits")
     runs = [*ended(PART, 0.1, (0.5, 0.5, 0.5), 0.5), *ended(lower, 0.02, (0.6, 0.7, 0.8), 0.6)]
 
     found = best_outcome(parts, ("Digits", "xent"), PAPER, runs)
@@ -80,7 +80,10 @@ def test_a_loss_has_the_better_rate_of_two_parts():
     assert best_outcome(both[1:], ("Digits", "xent"), VALIDATION, runs).values == (0.6, 0.6, 0.6)
     assert best_outcome(parts, ("Digits", "cosine"), PAPER, runs).values == ()
     assert best_outcome(parts, ("Digits", "dsc"), PAPER, runs).rate is None
-    assert len(alike([PART, replace(PART, options="--epochs 2")])) == 2
+    other = replace(PART, options="--epochs 2")
+    assert alike([PART, other], "Digits") == [[PART], [other]]
+    assert alike([PART, other], "CUB") == []
+    assert alike([PART, replace(other, superseded=("Digits",))], "Digits") == [[PART]]
 
 
 def test_any_loss_will_do_if_none_is_worse_than_the_best(monkeypatch):
