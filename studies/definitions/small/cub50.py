@@ -30,7 +30,7 @@ STUDY = Study(
         Part(
             "30 images per class, published rates",
             ("CUB",),
-            ("cosine+xent", "xent", "cosine", "semantic+xent", "xent+ls"),
+            ("xent", "xent+ls", "cosine", "cosine+xent", "semantic+xent"),
             # For semantic embeddings, no rate is published.
             PUBLISHED | {"semantic+xent": PUBLISHED["cosine+xent"]},
             OPTIONS,
@@ -40,7 +40,7 @@ STUDY = Study(
         Part(
             "30 images per class, chosen rates",
             ("CUB",),
-            ("cosine+xent", "xent", "cosine", "semantic+xent", "xent+ls", "mse"),
+            ("mse", "xent", "xent+ls", "cosine", "cosine+xent", "semantic+xent"),
             RATES,
             OPTIONS,
             **SEARCH,
