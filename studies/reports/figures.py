@@ -62,6 +62,8 @@ def sizes(part: Part, runs: Runs) -> "Figure | None":
 
 
 def _title(part: Part, protocol: str) -> str:
+    if all(len(part.rates_of(loss)) == 1 for loss in part.losses):
+        return f"Test accuracy {_PANELS[protocol]}"
     chooses = protocol if protocol in part.protocols else VALIDATION
     return f"Test accuracy {_PANELS[protocol]}, {_CHOSEN[chooses]}"
 

@@ -150,6 +150,9 @@ def test_pictures_show_means_deviations_and_curves():
     line = panel.containers[1][0]
     np.testing.assert_allclose(line.get_xdata(orig=False), [2, 5])
     np.testing.assert_allclose(line.get_ydata(orig=False), [30, 68])
+    assert panel.get_title() == "Test accuracy in the best epoch, rate chosen on test samples"
+    fixed = sizes(replace(PART, rates=(0.5,), compared=None), BY_NAME)
+    assert fixed.axes[0].get_title() == "Test accuracy in the best epoch"
     styles = {(c[0].get_marker(), c[0].get_linestyle()) for c in panel.containers}
     assert len(styles) == 2
     one = Part("one", (LARGE,), ("xent", "cosine"), (0.5, 0.1), "")
