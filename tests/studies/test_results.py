@@ -191,7 +191,7 @@ def test_repetitions_are_in_one_precision():
     for stored in (seeds + half, half + seeds, [*seeds, *half[:2]]):  # as many in both: float32
         assert runs_of(stored, PART) == dict(zip(names, seeds, strict=True))
     assert runs_of([*seeds[:2], *half], PART) == dict(zip(names, half, strict=True))
-    others = [in_half(run) for run in RUNS[4:6]]  # another loss, at another rate
+    others = [in_half(run) for run in RUNS[4:6]]  # of another loss, at another rate
     assert list(runs_of([*seeds, *others], PART).values()) == [*seeds, *others]
     # As many in both: as most of the part.
     assert list(runs_of([*seeds, *half, *others], PART).values()) == [*half, *others]
