@@ -61,7 +61,7 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         default=[],
         metavar="PATTERN",
-        help="run only trials whose names match, e.g. CUB_xent_*_seed0",
+        help="run only trials whose names match, e.g. CUB_xent_*_seed0, or a part's: tuned/*_seed0",
     )
     add(
         "--mixed_precision",

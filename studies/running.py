@@ -40,7 +40,8 @@ class Request:
         machines: that run the trials.
         data_roots: folders by data set, see ``Commands``.
         weights: that fine-tuned networks start from; without it, these are left out.
-        only: patterns of the names of trials, which may leave the search incomplete; none: all.
+        only: patterns of the names of trials, or of their folder and name, which may leave the
+            search incomplete; none: all.
         precision: ``--mixed_precision`` of trainings for which the study does not set it.
     """
 
@@ -51,9 +52,12 @@ class Request:
     only: tuple[str, ...] = ()
     precision: str | None = None
 
-    def wanted(self, trials: Sequence[Trial]) -> list[Trial]:
+    def wanted(self, part: Part, trials: Sequence[Trial]) -> list[Trial]:
         """Return those that the patterns ask for."""
-        return [t for t in trials if not self.only or any(fnmatch(t.name, p) for p in self.only)]
+        if not self.only:
+            return list(trials)
+        names = {trial: (trial.name, f"{part.folder}/{trial.name}") for trial in trials}
+        return [t for t in trials if any(fnmatch(n, p) for n in names[t] for p in self.only)]
 
     def folder(self, part: Part) -> Path:
         """Return the folder of a part."""
@@ -99,7 +103,7 @@ def show(study: Study, scale: str, request: Request) -> None:
     """Print the command of each trial of the search that is missing, and of fixed rates."""
     shown: set[tuple[str, Trial]] = set()
     for part in _asked(study, scale, request):
-        trials = [t for t in request.wanted(part.search()) if (part.folder, t) not in shown]
+        trials = [t for t in request.wanted(part, part.search()) if (part.folder, t) not in shown]
         report = Report(Store(request.folder(part)), trials, bool(part.evaluation))
         show_missing(report, _commands(part, request))
         shown |= {(part.folder, trial) for trial in trials}
@@ -115,14 +119,14 @@ def _run_part(
     with store.opened():
         store.agree(settings)
         evaluated = bool(part.evaluation)
-        search = Report(store, request.wanted(part.search()), evaluated)
+        search = Report(store, request.wanted(part, part.search()), evaluated)
         reports.append(search)
         stopping = run_missing(search, commands, machines)
         if stopping.signal is None:
             runs = {
                 t.name: run_of(store, t, part.folder) for t, r in search.results.items() if r.final
             }
-            further = request.wanted(repetitions(part, runs, partial=bool(request.only)))
+            further = request.wanted(part, repetitions(part, runs, partial=bool(request.only)))
             further = [t for t in further if t not in search.trials]
             reports.append(Report(store, further, evaluated))
             stopping = run_missing(reports[-1], commands, machines)
@@ -150,7 +154,7 @@ def repetitions(part: Part, runs: Runs, partial: bool = False) -> list[Trial]:
 def _asked(study: Study, scale: str, request: Request) -> list[Part]:
     """Return the parts that have trials that are wanted."""
     parts = study.parts(scale)
-    asked = [part for part in parts if request.wanted(part.trials())]
+    asked = [part for part in parts if request.wanted(part, part.trials())]
     if not asked:
         raise UsageError(
             f"--only {' '.join(request.only)}: {study.name} has no trial with such a name; the "
@@ -167,7 +171,7 @@ def _runnable(study: Study, scale: str, request: Request) -> list[Part]:
         if part not in parts:
             logger.warning("%s: left out without --finetune FILE", part.title)
     for part in parts:
-        for dataset in dict.fromkeys(t.point.dataset for t in request.wanted(part.trials())):
+        for dataset in dict.fromkeys(t.point.dataset for t in request.wanted(part, part.trials())):
             root = _commands(part, request).data_root(dataset)
             base = parse_name(dataset).base
             if not root and base not in _WITHOUT_FOLDER:

@@ -94,6 +94,15 @@ def test_only_trials_with_such_names_are_run(engine, tmp_path):
     ]
 
 
+def test_only_trials_of_one_part_are_run(engine, monkeypatch, tmp_path):
+    parts = tuple(replace(PART, folder=folder) for folder in ("first", "second"))
+    monkeypatch.setattr(study, "load", lambda name: replace(STUDY, reduced=parts))
+    outcome = run(study, f"run digits --out {tmp_path}/out --only second/*_xent_lr0.1_seed0")
+    assert outcome.status == 0
+    assert engine[0] == [["Digits-sub5_xent_lr0.1_seed0"], ["Digits-sub2_xent_lr0.1_seed0"]]
+    assert {run.folder for run in read_runs(tmp_path / "out")} == {"second"}
+
+
 def test_only_the_folders_of_wanted_trials_are_needed(engine, monkeypatch, tmp_path):
     part = replace(PART, datasets=("CUB", "NAB"), chosen_on=None, reported={})
     monkeypatch.setattr(study, "load", lambda name: replace(STUDY, reduced=(part,)))
