@@ -1,10 +1,10 @@
 """Which learning rate a protocol chooses, and what was reached with it."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from studies.results import Run, Runs, precision, runs_of
+from studies.results import Run, Runs, precision
 from studies.study import Cell, Part
 from sweeping.grid import PAPER, VALIDATION, Trial
 from sweeping.results.table import select
@@ -33,8 +33,9 @@ class Outcome:
 def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | None:
     """Return the learning rate that a protocol chooses.
 
-    ``paper``: that of the best test accuracy in any epoch, or the only rate. Where the part chooses
-    on held-out samples only, the paper's protocol takes that rate, too. ``validation``: that of the
+    ``paper``: that of the best test accuracy in any epoch, among the candidates or, if there are
+    any, ``paper_rates``; or the only rate. Where the part chooses on held-out samples only and has
+    no ``paper_rates``, the paper's protocol takes that rate, too. ``validation``: that of the
     best accuracy on the held-out samples after the last epoch, or the mean of the last few; the
     only rate, if this protocol is reported.
 
@@ -48,6 +49,8 @@ def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | No
         The rate; None if no rate has been tried with all seeds that choose.
     """
     rates = part.rates_of(cell[1])
+    if protocol == PAPER and (fixed := part.paper_rates.get(cell[1])):
+        return max(fixed, key=lambda rate: _mean_best(part.repeated(cell, rate), runs))
     if len(rates) == 1:
         return rates[0] if protocol in part.shown else None
     if protocol == PAPER and PAPER not in part.protocols:
@@ -58,6 +61,12 @@ def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | No
         for t in trials
     ]
     return select(rows, "by", "by").learning_rate if rows else None
+
+
+def _mean_best(trials: Sequence[Trial], runs: Runs) -> float:
+    """Return the mean accuracy in the best epoch; -1 if no trial has one."""
+    found = _accuracies([runs[trial.name] for trial in trials if trial.name in runs], PAPER)
+    return statistics.fmean(found) if found else -1.0
 
 
 def _deciding(trial: Trial, runs: Runs, averaged: int) -> float | None:
@@ -92,38 +101,3 @@ def outcome(part: Part, cell: Cell, protocol: str, runs: Runs) -> Outcome:
 def _accuracies(runs: Sequence[Run], protocol: str) -> tuple[float, ...]:
     found = (run.best if protocol == PAPER else run.test for run in runs)
     return tuple(value for value in found if value is not None)
-
-
-def alike(parts: Iterable[Part], dataset: str) -> list[list[Part]]:
-    """Group parts with the same options, whose trainings on a data set differ by loss and rate.
-
-    Parts whose trainings on it are superseded are left out.
-    """
-    groups: dict[str, list[Part]] = {}
-    for part in parts:
-        if dataset in part.datasets and dataset not in part.superseded:
-            groups.setdefault(part.options, []).append(part)
-    return list(groups.values())
-
-
-def best_outcome(parts: Sequence[Part], cell: Cell, protocol: str, runs: Sequence[Run]) -> Outcome:
-    """Return the outcome of one of several parts, each with other learning rates.
-
-    ``paper`` takes the part with the highest mean, since it chooses rates by test accuracy anyway;
-    ``validation`` takes the first that has been run.
-
-    Args:
-        parts: as ``alike`` groups them.
-        cell: data set and loss; parts without it, or that do not report the protocol, do not count.
-        protocol: one of ``sweeping.grid.PROTOCOLS``.
-        runs: of the study.
-    """
-    reporting = [p for p in parts if cell in p.cells() and protocol in p.shown]
-    found = [outcome(p, cell, protocol, runs_of(runs, p)) for p in reporting]
-    if protocol == PAPER:
-        found.sort(key=_mean, reverse=True)
-    return next((side for side in found if side.values), next(iter(found), Outcome(None)))
-
-
-def _mean(found: Outcome) -> float:
-    return statistics.fmean(found.values) if found.values else -1.0

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from storage.files import replacing
 from studies.study import Cell, Part, Study
-from sweeping.grid import PAPER, Trial
+from sweeping.commands import RESERVED
+from sweeping.grid import LOSSES, PAPER, Trial
 from sweeping.store import FINISHED, SETTINGS, Store, read_settings
 from utils import UsageError, UserError, read_text
 
@@ -26,7 +27,7 @@ STUDY = "study"
 
 PRECISION = "--mixed_precision"
 FLOAT32 = "float32"
-_FREE = {PRECISION, "--finetune", "--gpus"}  # options in which trials of a part may differ
+_FREE = {PRECISION, "--finetune", "--subset_seed"}  # in which trials of a part may differ, too
 
 _BOOKKEEPING = ("--history", "--snapshot", "--model_dump")  # options that name files of the trial
 
@@ -99,16 +100,29 @@ def _repeated(name: str) -> str:
 
 
 def _has_options(run: Run, part: Part) -> bool:
-    """Return whether the trial has the options of the part and, after them, no unknown ones."""
-    _, found, more = f"{run.command} ".partition(f" {part.options} ")
-    words = shlex.split(more.replace(part.search_options, ""))
-    return bool(found) and set(words[::2]) <= _FREE
+    """Return whether the trial has the options of the part, and no others than single trials do."""
+    expected = _options(part.options)
+    if run.name.endswith("_val"):
+        expected |= _options(part.search_options)
+    by_trial = (*part.by_rate.values(), *part.by_loss.values(), *part.by_dataset.values())
+    by_trial += tuple(" ".join(LOSSES[loss].options) for loss in part.losses if loss in LOSSES)
+    known = {*expected, *RESERVED, *_FREE, *chain.from_iterable(map(_options, by_trial))}
+    given = _options(run.command)
+    return expected.items() <= given.items() and given.keys() <= known
+
+
+def _options(command: str) -> dict[str, tuple[str, ...]]:
+    """Return the values by option; of an option that is repeated, the last ones."""
+    found: dict[str, tuple[str, ...]] = {}
+    for words in f" {command}".split(" --")[1:]:
+        option, *values = shlex.split(words)
+        found[f"--{option}"] = tuple(values)
+    return found
 
 
 def precision(run: Run) -> str:
     """Return the numbers' type in which a trial was trained, see ``--mixed_precision``."""
-    _, _, more = run.command.partition(f"{PRECISION} ")
-    return more.partition(" ")[0] or FLOAT32
+    return _options(run.command).get(PRECISION, (FLOAT32,))[0]
 
 
 def check_study(study: Study, out: Path) -> None:

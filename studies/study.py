@@ -50,7 +50,7 @@ class Part:
 
     First each loss is trained at all its rates, with the first seeds only, and the best rate is
     chosen: by the best test accuracy (the paper's protocol), and on held-out training samples. Then
-    it is trained with all seeds at the rates that were chosen.
+    it is trained with all seeds at the rates that were chosen, and at those that are fixed.
 
     Attributes:
         title: of the table.
@@ -59,6 +59,8 @@ class Part:
         rates: candidates for ``--sgdr_max_lr``, for all losses or by loss; a single one is fixed.
         options: of all trainings.
         folder: in that of the study; ``""``: the study has no other part.
+        paper_rates: by loss, rates that the paper's protocol takes instead of the candidates: each
+            is trained with all seeds, and that of the best mean test accuracy counts.
         seeds: of the trainings that are reported.
         search_seeds: how many of them choose the rate.
         new_subsets: whether every seed selects training samples of its own, ``--subset_seed``.
@@ -76,12 +78,13 @@ class Part:
         weights: whether the trainings start from weights, which the user has to give.
         full_size: training samples per class of a data set without ``-subN``.
         reported: accuracies that are published, in percent.
-        compared: two losses whose means are compared by Welch's t-test.
+        compared: losses; the mean of the first is compared with those of the others by Welch's
+            t-test.
         splits: of known classes, ``--split``; each is trained on with every seed.
         evaluation: of the networks after the training, see ``sweeping.commands.Commands``.
         published: metrics of such evaluations that others report, in percent.
-        superseded: data sets on which another part of the study avoids a fault of these trainings;
-            only their tables show them, neither the claims nor the advice rest on them.
+        superseded: data sets on which neither the claims nor the advice rest on this part, but on
+            another one, which has all losses, or avoids a fault of these trainings.
         reports: protocols by which accuracies are reported, if not the paper's and those that
             choose the rate. Without the paper's: only the last epoch is tested, so that there is no
             best one to choose.
@@ -93,6 +96,7 @@ class Part:
     rates: tuple[float, ...] | Mapping[str, tuple[float, ...]]
     options: str
     folder: str = ""
+    paper_rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
     search_seeds: int = 1
     new_subsets: bool = False
@@ -109,7 +113,7 @@ class Part:
     weights: bool = False
     full_size: int | None = None
     reported: Mapping[Cell, float] = field(default_factory=dict)
-    compared: tuple[str, str] | None = None
+    compared: tuple[str, ...] = ()
     splits: tuple[str, ...] = ("",)
     evaluation: str = ""
     published: Mapping[Cell, Mapping[str, float]] = field(default_factory=dict)
@@ -124,6 +128,11 @@ class Part:
     def rates_of(self, loss: str) -> tuple[float, ...]:
         """Return the candidates of a loss."""
         return self.rates[loss] if isinstance(self.rates, Mapping) else self.rates
+
+    def fixed_rates(self, loss: str) -> tuple[float, ...]:
+        """Return the rates of a loss that no search chooses."""
+        only = self.rates_of(loss) if len(self.rates_of(loss)) == 1 else ()
+        return tuple(dict.fromkeys((*only, *self.paper_rates.get(loss, ()))))
 
     def cells(self) -> list[Cell]:
         """Return all data sets and losses, in the order of the table."""
@@ -156,8 +165,8 @@ class Part:
             for cell in self.cells():
                 found |= dict.fromkeys(self.candidates(cell, protocol))
         for cell in self.cells():
-            if len(self.rates_of(cell[1])) == 1:
-                found |= dict.fromkeys(self.repeated(cell, self.rates_of(cell[1])[0]))
+            for rate in self.fixed_rates(cell[1]):
+                found |= dict.fromkeys(self.repeated(cell, rate))
         return sorted(found, key=in_order)
 
     def trials(self) -> list[Trial]:
@@ -196,6 +205,10 @@ class Study:
     reduced_in: tuple[str, ...] = ()
     reduced_text: str = ""
     draws: tuple[str, ...] = ()
+
+    def parts_on(self, dataset: str) -> list[Part]:
+        """Return the parts of the reduced scale that count on a data set."""
+        return [p for p in self.reduced if dataset in p.datasets and dataset not in p.superseded]
 
     def parts(self, scale: str) -> tuple[Part, ...]:
         """Return the trainings of a scale.

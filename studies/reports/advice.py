@@ -4,12 +4,11 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from datasets.names import parse_name
-from studies.choice import Outcome, alike, best_outcome
+from studies.choice import Outcome, outcome
 from studies.reports.report import PROTOCOL_NAMES, SIGNIFICANT, accuracy, welch
 from studies.reports.tables import markdown
-from studies.results import STORED, Run, read_runs
+from studies.results import STORED, Runs, read_runs, runs_of
 from studies.study import NAMES, Part, load
-from sweeping.grid import PROTOCOLS
 
 LOSSES = {
     "xent": "cross-entropy",
@@ -27,7 +26,6 @@ def advice() -> list[str]:
     """Return a row per data set, size and protocol, where cross-entropy has a rival.
 
     Losses count from two runs on; a single one has no spread to compare it by.
-    Where parts of a study have other rates for the same training, each loss has its best.
     Protocols that lead to the same row share it.
 
     Raises:
@@ -56,24 +54,23 @@ def best_losses(found: Mapping[str, Outcome]) -> list[str]:
 def _rows(study: str) -> Iterator[tuple[str | int, ...]]:
     if study.startswith(_ELSEWHERE):
         return
-    runs, all_parts = read_runs(STORED / study), load(study).reduced
-    for dataset in dict.fromkeys(dataset for part in all_parts for dataset in part.datasets):
-        for parts in alike(all_parts, dataset):
-            rows = (_row(parts, dataset, protocol, runs) for protocol in PROTOCOLS)
+    runs, found = read_runs(STORED / study), load(study)
+    for dataset in dict.fromkeys(dataset for part in found.reduced for dataset in part.datasets):
+        for part in found.parts_on(dataset):
+            rows = (_row(part, dataset, protocol, runs_of(runs, part)) for protocol in part.shown)
             yield from filter(None, rows)
 
 
-def _row(
-    parts: Sequence[Part], dataset: str, protocol: str, runs: Sequence[Run]
-) -> tuple[str | int, ...] | None:
-    sides = {loss: best_outcome(parts, (dataset, loss), protocol, runs) for loss in LOSSES}
+def _row(part: Part, dataset: str, protocol: str, runs: Runs) -> tuple[str | int, ...] | None:
+    losses = [loss for loss in LOSSES if loss in part.losses]
+    sides = {loss: outcome(part, (dataset, loss), protocol, runs) for loss in losses}
     found = {loss: side for loss, side in sides.items() if len(side.values) > 1}
     if "xent" not in found or len(found) < 2:
         return None
     name = parse_name(dataset)
     return (
-        parts[0].title if parts[0].folder else name.base,
-        name.per_class or next(filter(None, (part.full_size for part in parts)), 0),
+        part.title if part.folder else name.base,
+        name.per_class or part.full_size or 0,
         _named(best_losses(found), found),
         *(accuracy(found[loss]) if loss in found else "–" for loss in LOSSES),
         _counts([len(side.values) for side in found.values()]),

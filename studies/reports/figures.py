@@ -26,7 +26,7 @@ _CHOSEN = {PAPER: "rate chosen on test samples", VALIDATION: "rate chosen on hel
 
 
 def draw(study: Study, runs: Sequence[Run], folder: Path) -> None:
-    """Draw all pictures for which there are results.
+    """Draw all pictures for which there are results, and remove others of the same kinds.
 
     Raises:
         UserError: a file cannot be written.
@@ -44,6 +44,10 @@ def draw(study: Study, runs: Sequence[Run], folder: Path) -> None:
 
         import_backend()
         found["losses"] = figure_of_losses()
+    for kind in study.draws:
+        for old in folder.glob(f"{kind}*"):
+            if old.stem not in found and old.suffix in _FORMATS:
+                old.unlink()
     for name, figure in found.items():
         for suffix in _FORMATS:
             save_plot(figure, folder / f"{name}{suffix}", dpi=120)
@@ -62,7 +66,8 @@ def sizes(part: Part, runs: Runs) -> "Figure | None":
 
 
 def _title(part: Part, protocol: str) -> str:
-    if all(len(part.rates_of(loss)) == 1 for loss in part.losses):
+    fixed = all(len(part.rates_of(loss)) == 1 for loss in part.losses)
+    if fixed or (protocol == PAPER and part.paper_rates):
         return f"Test accuracy {_PANELS[protocol]}"
     chooses = protocol if protocol in part.protocols else VALIDATION
     return f"Test accuracy {_PANELS[protocol]}, {_CHOSEN[chooses]}"
@@ -81,17 +86,21 @@ def _by_size(part: Part, loss: str, protocol: str, runs: Runs) -> dict[float, tu
 def curves(part: Part, runs: Runs) -> "Figure | None":
     """Plot the accuracy on training and test samples by epoch, at the paper's choice of rate.
 
-    If the part compares some of its losses, the others are left out: more lines are hard to read.
+    If the part compares losses, there is a panel for each pair: more lines are hard to read.
     """
     if len(part.datasets) > 1:
         return None
     found = first_runs(part, runs)
-    found = {loss: run for loss, run in found.items() if loss in (part.compared or part.losses)}
-    if not found:
+    first, *others = part.compared or ("",)
+    pairs = [(first, other) for other in others if {first, other} <= found.keys()]
+    panels = pairs or ([] if part.compared or not found else [tuple(found)])
+    if not panels:
         return None
-    figure = new_figure(1)
-    title = f"{part.datasets[0]}: accuracy while training, seed {part.seeds[0]}"
-    draw_curves(figure.subplots(), found, title)
+    figure = new_figure(len(panels))
+    axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axis, losses in zip(axes, panels, strict=True):
+        title = f"{part.datasets[0]}: accuracy while training, seed {part.seeds[0]}"
+        draw_curves(axis, {loss: found[loss] for loss in losses}, title)
     return figure
 
 

@@ -8,7 +8,7 @@ from studies.choice import outcome
 from studies.reports.advice import advice
 from studies.reports.claims import claims_table
 from studies.reports.evaluations import evaluation_tables
-from studies.reports.report import comparison, table
+from studies.reports.report import comparison, fitting, table
 from studies.results import STORED, Runs, read_runs, runs_of
 from studies.study import Cell, Part, load
 from sweeping.grid import PROTOCOLS
@@ -61,6 +61,7 @@ def _results(name: str) -> list[str]:
             cells = [cell for cell, reached in new.items() if reached]
             lines += [f"{part.title}:", "", *table(part, of_part, cells), ""]
             lines += [*comparison(part, of_part), *evaluation_tables(part, of_part)]
+            lines += fitting(part, of_part) if "curves" in study.draws else []
         shown.update(*new.values())
     return [study.reduced_text, "", *(lines or ["No results yet."])]
 

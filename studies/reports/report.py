@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from storage.files import replacing
-from studies.choice import Outcome, outcome
+from studies.choice import Outcome, chosen_rate, outcome
 from studies.reports.evaluations import evaluation_tables
 from studies.reports.tables import NOT_RUN, markdown, percent
 from studies.results import FLOAT32, PRECISION, STORED, Run, Runs, read_runs, runs_of
@@ -109,6 +109,7 @@ def sections(study: Study, folder: Path) -> list[str]:
             of_part = runs_of(runs, part)
             lines += [f"## {scale} scale: {study.name}, {part.title}", ""]
             lines += [*table(part, of_part), "", *comparison(part, of_part)]
+            lines += fitting(part, of_part) if "curves" in study.draws else []
             lines += evaluation_tables(part, of_part)
         if parts and scale == "Reduced" and study.reduced_text:
             lines += [study.reduced_text, ""]
@@ -206,31 +207,56 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
 
 
 def comparison(part: Part, runs: Runs) -> list[str]:
-    """Return the difference of two losses by data set, with Welch's t-test, as Markdown."""
+    """Return the differences of losses by data set, with Welch's t-test, as Markdown."""
     rows = differences(part, runs)
     return [*markdown(_COMPARED, rows, 4), ""] if rows else []
 
 
-def differences(part: Part, runs: Runs) -> list[list[str]]:
-    """Return a row per protocol and data set on which both of the compared losses were run."""
-    if not part.compared:
+def fitting(part: Part, runs: Runs) -> list[str]:
+    """Return how well training and test samples are fitted in the end, a row per loss, as Markdown.
+
+    At the paper's choice of rate. The training samples are augmented, and the network changes
+    during the epoch.
+    """
+    rows = [_fit(part, (dataset, loss), runs) for dataset, loss in part.cells()]
+    header = ["loss", "training samples", "test samples", "gap", "runs"]
+    rows = [row for row in rows if row] if len(part.datasets) == 1 else []
+    return ["After the last epoch:", "", *markdown(header, rows, 1), ""] if rows else []
+
+
+def _fit(part: Part, cell: Cell, runs: Runs) -> list[str]:
+    rate = chosen_rate(part, cell, PAPER, runs)
+    names = [] if rate is None else [trial.name for trial in part.repeated(cell, rate)]
+    found = [runs[n] for n in names if n in runs and runs[n].training_curve and runs[n].test]
+    if not found:
         return []
+    training, test = [run.training_curve[-1] for run in found], [run.test for run in found]
+    gap = [a - b for a, b in zip(training, test, strict=True)]
+    title = _title(part, cell[1], [outcome(part, cell, PAPER, runs)])
+    return [title, *map(percent, (training, test, gap)), str(len(found))]
+
+
+def differences(part: Part, runs: Runs) -> list[list[str]]:
+    """Return a row per protocol, data set and pair of losses that were both run on it."""
     return [
         [dataset, PROTOCOL_NAMES[protocol], *found]
         for protocol in part.shown
         for dataset in part.datasets
-        if (found := _difference(part, dataset, protocol, runs))
+        if dataset not in part.superseded
+        for other in part.compared[1:]
+        if (found := _difference(part, dataset, (part.compared[0], other), protocol, runs))
     ]
 
 
-def _difference(part: Part, dataset: str, protocol: str, runs: Runs) -> list[str]:
-    found = [outcome(part, (dataset, loss), protocol, runs) for loss in part.compared]
+def _difference(
+    part: Part, dataset: str, losses: tuple[str, str], protocol: str, runs: Runs
+) -> list[str]:
+    found = [outcome(part, (dataset, loss), protocol, runs) for loss in losses]
     if not all(side.values for side in found):
         return []
     first, second = (statistics.fmean(side.values) for side in found)
     p = welch(*(side.values for side in found))
-    pairs = zip(part.compared, found, strict=True)
-    sides = [f"{TITLES[loss]}: {accuracy(side)}" for loss, side in pairs]
+    sides = [f"{TITLES[loss]}: {accuracy(side)}" for loss, side in zip(losses, found, strict=True)]
     counts = " and ".join(str(len(side.values)) for side in found)
     shown = "–" if p is None else f"{p:.2g}"
     return [*sides, counts, f"{100 * (second - first):+.1f}", shown]

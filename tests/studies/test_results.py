@@ -13,8 +13,8 @@ import study
 from studies import results
 from studies.choice import chosen_rate, outcome
 from studies.reports import pages
-from studies.reports.figures import curves, sizes
-from studies.reports.report import comparison, report, table, welch
+from studies.reports.figures import curves, draw, sizes
+from studies.reports.report import comparison, fitting, report, table, welch
 from studies.results import Run, merged, public_command, read_runs, read_trials, runs_of, write_runs
 from studies.running import repetitions
 from studies.study import Part, Study
@@ -164,6 +164,39 @@ def test_pictures_show_means_deviations_and_curves():
     assert test.get_xydata().tolist() == [[2, 70]]  # no epoch without a figure
     compared = replace(one, compared=("xent", "cosine+xent"))  # not the loss that was run
     assert curves(compared, {RUNS[4].name: Run(**drawn)}) is None
+
+
+def test_accuracy_on_training_and_test_samples_side_by_side():
+    one = replace(PART, datasets=(LARGE,))
+    first = replace(RUNS[4], training_curve=(0.5, 0.9))
+    second = replace(RUNS[5], training_curve=(0.6, 1.0))
+    *_, row, end = fitting(one, runs_of([*RUNS[:4], first, second], PART))
+    # Cross-entropy has no curves here.
+    assert row == "| cosine, one-hot | 95.0 ± 7.1 | 59.0 ± 1.4 | 36.0 ± 8.5 | 2 |" and not end
+    assert fitting(PART, BY_NAME) == []  # several data sets
+
+
+def test_each_pair_that_is_compared_has_a_panel():
+    one = replace(PART, datasets=(LARGE,), losses=(*PART.losses, "cosine+xent"))
+    one = replace(one, compared=one.losses, rates=(0.1,))
+    runs = [
+        replace(ended(LARGE, loss, 0.1, 0, best=0.5), judged_curve=(0.5,), training_curve=(0.6,))
+        for loss in one.losses
+    ]
+    figure = curves(one, {run.name: run for run in runs})
+    labels = [{t.get_text() for t in axis.get_legend().get_texts()} for axis in figure.axes]
+    assert [len(found) for found in labels] == [4, 4]
+    assert "cosine, one-hot: test" in labels[0] and "cosine, one-hot: test" not in labels[1]
+    assert len(curves(one, {run.name: run for run in runs[:2]}).axes) == 1
+
+
+def test_pictures_of_what_a_study_no_longer_has_are_removed(tmp_path):
+    for name in ("sizes-old.png", "curves.svg", "losses.png"):
+        (tmp_path / name).touch()
+    draw(STUDY, RUNS, tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        *("losses.png", "sizes.png", "sizes.svg")
+    ]
 
 
 def test_trials_with_other_options_are_of_another_part():

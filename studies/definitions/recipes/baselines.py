@@ -62,7 +62,7 @@ def _tuned(
             protocols=(VALIDATION,),
             reports=(VALIDATION,),
             by_rate=candidates,
-            compared=("xent", "cosine+xent"),
+            compared=("xent", "cosine", "cosine+xent"),
             **more,
         )
         for title, (variant, added) in _VARIANTS.items()

@@ -19,7 +19,7 @@ STUDY = Study(
             chosen_on="CIFAR-100-sub50",
             protocols=PROTOCOLS,
             val_fraction=0.2,
-            compared=("xent", "cosine+xent"),
+            compared=("xent", "cosine", "cosine+xent"),
         ),
     ),
     reduced_text="Scaled down (the paper's setup in parentheses): resnet-32 (ResNet-110 of twice "

@@ -22,7 +22,7 @@ STUDY = Study(
             protocols=(VALIDATION,),
             val_fraction=0.2,
             full_size=5,
-            compared=("xent", "cosine+xent"),
+            compared=("xent", "cosine", "cosine+xent"),
         ),
     ),
     reduced_text="The paper does not use this data set. 84 epochs in three SGDR cycles, with an "

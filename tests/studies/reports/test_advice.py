@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from studies.choice import Outcome, alike, best_outcome
+from studies.choice import Outcome, chosen_rate, outcome
 from studies.reports import advice as module
 from studies.reports.advice import advice, best_losses
-from studies.results import Run
+from studies.results import Run, runs_of
 from studies.study import Part, Study
 from sweeping.grid import PAPER, PROTOCOLS, VALIDATION
 
@@ -59,31 +59,33 @@ PART = Part(
 )
 
 
-def test_a_loss_has_the_better_rate_of_two_parts():
-    def ended(part, rate, values, test):
+def test_the_papers_protocol_takes_the_better_of_its_rates():
+    def ended(rate, values):
         trials = part.repeated(("Digits", "xent"), rate)
         return [
-            Run(part.folder, t.name, "finished", 1, "x --epochs 1", None, {}, 0, 1, **accuracies)
+            Run("", t.name, "finished", 1, "x --epochs 1", None, {}, 0, 1, best=value, test=0.5)
             for t, value in zip(trials, values, strict=True)
-            for accuracies in [{"best": value, "last": value, "test": test}]
         ]
 
-    lower = replace(PART, rates=(0.02,), folder="lower", losses=("xent",))
-    [parts] = alike([PART, lower], "Digits")
-    runs = [*ended(PART, 0.1, (0.5, 0.5, 0.5), 0.5), *ended(lower, 0.02, (0.6, 0.7, 0.8), 0.6)]
+    part = replace(PART, reports=PROTOCOLS, paper_rates={"xent": (0.1, 0.02)})
+    assert part.fixed_rates("xent") == (0.1, 0.02) and part.fixed_rates("cosine") == (0.1,)
+    assert {trial.point.learning_rate for trial in part.search()} == {0.1, 0.02}
+    cell = ("Digits", "xent")
+    assert chosen_rate(part, cell, PAPER, {}) == 0.1
+    runs = runs_of([*ended(0.1, (0.9, 0.5, 0.5)), *ended(0.02, (0.6, 0.7, 0.8))], part)
+    found = outcome(part, cell, PAPER, runs)
+    assert (found.rate, found.values) == (0.02, (0.6, 0.7, 0.8))  # by the mean
+    assert outcome(part, cell, VALIDATION, runs).rate == 0.1  # not by test accuracy
+    searched = replace(part, rates=(0.1, 0.3), protocols=(VALIDATION,))
+    assert searched.fixed_rates("xent") == (0.1, 0.02) and searched.fixed_rates("cosine") == ()
+    assert outcome(searched, cell, PAPER, runs).rate == 0.02
 
-    found = best_outcome(parts, ("Digits", "xent"), PAPER, runs)
-    assert (found.rate, found.values) == (0.02, (0.6, 0.7, 0.8))
-    both = [replace(part, reports=PROTOCOLS) for part in parts]
-    held_out = best_outcome(both, ("Digits", "xent"), VALIDATION, runs)
-    assert held_out.values == (0.5, 0.5, 0.5)  # not by test accuracy
-    assert best_outcome(both[1:], ("Digits", "xent"), VALIDATION, runs).values == (0.6, 0.6, 0.6)
-    assert best_outcome(parts, ("Digits", "cosine"), PAPER, runs).values == ()
-    assert best_outcome(parts, ("Digits", "dsc"), PAPER, runs).rate is None
-    other = replace(PART, options="--epochs 2")
-    assert alike([PART, other], "Digits") == [[PART], [other]]
-    assert alike([PART, other], "CUB") == []
-    assert alike([PART, replace(other, superseded=("Digits",))], "Digits") == [[PART]]
+
+def test_superseded_trainings_do_not_count():
+    other = replace(PART, options="--epochs 2", superseded=("Digits",))
+    found = Study("x", "x", reduced=(PART, other))
+    assert found.parts_on("Digits") == [PART] and found.parts_on("CUB") == []
+    assert found.parts_on("Digits-sub5") == [PART, other]
 
 
 def test_any_loss_will_do_if_none_is_worse_than_the_best(monkeypatch):
@@ -135,7 +137,7 @@ def test_the_only_rate_of_a_part_counts_for_the_protocol_that_it_reports():
     ):
         part = replace(PART, reports=reports)
         for protocol, expected in zip((PAPER, VALIDATION), values, strict=True):
-            found = best_outcome([part], ("Digits", "xent"), protocol, [run])
+            found = outcome(part, ("Digits", "xent"), protocol, {run.name: run})
             assert found.values == expected
 
 

@@ -63,7 +63,7 @@ def test_verdicts(stored, large, small, verdict):
 def test_the_accuracies_that_a_verdict_rests_on(stored):
     stored({(LARGE, "xent"): LOW, (LARGE, "cosine"): HIGH[:2]})
     p = stats.ttest_ind(LOW, HIGH[:2], equal_var=False).pvalue
-    measured = f"{LARGE} +20.0 points (3 and 2 runs, p = {p:.2g})"
+    measured = f"{LARGE} +20.0 points, +65 % (3 and 2 runs, p = {p:.2g})"
     assert verdict_on(CLAIM, PAPER) == f"**supported so far, 1 of 2 sizes**: {measured}"
 
 
@@ -89,7 +89,7 @@ def test_all_parts_with_both_losses_count(stored, monkeypatch):
     verdict = verdict_on(CLAIM, PAPER)
     assert verdict.startswith("**in part so far, 1 of 2 sizes**: ")
     p = stats.ttest_ind(LOW, WIDE, equal_var=False).pvalue
-    assert verdict.endswith(f"; {LARGE}, CutMix +9.0 points (3 and 3 runs, p = {p:.2g})")
+    assert verdict.endswith(f"; {LARGE}, CutMix +9.0 points, +29 % (3 and 3 runs, p = {p:.2g})")
 
 
 def test_two_losses_are_compared_in_the_same_precision(stored):
@@ -103,6 +103,17 @@ def test_two_losses_are_compared_in_the_same_precision(stored):
     for half, points in ((False, 0.0), (True, 20.0)):
         write_runs(claims.STORED / "digits", [*both, *trained("cosine", HIGH, half)])
         assert f"{LARGE} {points:+.1f} points" in verdict_on(CLAIM, PAPER)
+        assert "float" not in verdict_on(CLAIM, PAPER)
+
+
+def test_another_precision_is_told(stored):
+    half = [
+        ended(LARGE, "cosine", 0.1, seed, best=v, options="--epochs 3 --mixed_precision bfloat16")
+        for seed, v in enumerate(HIGH)
+    ]
+    full = [ended(LARGE, "xent", 0.1, seed, best=v) for seed, v in enumerate(LOW)]
+    write_runs(claims.STORED / "digits", [*full, *half])
+    assert "(3 and 3 runs in float32 and bfloat16, p" in verdict_on(CLAIM, PAPER)
 
 
 def test_nothing_is_claimed_where_nothing_was_run(stored):
