@@ -18,6 +18,9 @@ from utils import UsageError
 results = logging.getLogger("results")
 
 
+_RUN_ONLY = ("scale", "only", "finetune", "mixed_precision", "dry_run")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
@@ -46,8 +49,8 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
     add(
         "--scale",
         choices=SCALES,
-        default="reduced",
-        help="as published, or small enough for CPUs",
+        help="as published, or small enough for CPUs (default: reduced; with --dry_run, paper if "
+        "there is no reduced one)",
     )
     add_data_root_option(group)
     add(
@@ -75,6 +78,10 @@ def study(args: argparse.Namespace) -> None:
     if (args.name is None) != (args.action == "list"):
         given = "give the name of a study" if args.name is None else "takes no name"
         raise UsageError(f"{args.action}: {given}; the studies are: {', '.join(NAMES)}")
+    if args.action != "run":
+        given = next((name for name in _RUN_ONLY if getattr(args, name)), None)
+        if given:
+            raise UsageError(f"{args.action}: takes no --{given}, which is for run")
     _ACTIONS[args.action](args)
 
 
@@ -98,9 +105,9 @@ def _run(args: argparse.Namespace) -> None:
     where = out, machines(args), data_roots(args), args.finetune
     request = Request(*where, only, args.mixed_precision)
     if args.dry_run:
-        show(found, args.scale, request)
+        show(found, args.scale or ("reduced" if found.reduced else "paper"), request)
         return
-    run(found, args.scale, request, lambda: _write(found, out))
+    run(found, args.scale or "reduced", request, lambda: _write(found, out))
 
 
 def _report(args: argparse.Namespace) -> None:

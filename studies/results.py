@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import re
 import shlex
 from collections import Counter
@@ -11,11 +12,13 @@ from itertools import chain, repeat
 from pathlib import Path
 
 from storage.files import replacing
-from studies.study import Cell, Part, Study
+from studies.study import Part, Study
 from sweeping.commands import RESERVED
 from sweeping.grid import LOSSES, PAPER, Trial
 from sweeping.store import FINISHED, SETTINGS, Store, read_settings
 from utils import UsageError, UserError, read_text
+
+logger = logging.getLogger(__name__)
 
 STORED = Path(__file__).parent / "results"
 """Folder of the results that belong to the project, by study."""
@@ -152,16 +155,22 @@ def read_trials(out: Path, study: Study) -> list[Run]:
         UsageError: the folder has the results of another study.
     """
     check_study(study, out)
-    cells: dict[str, set[Cell]] = {}
+    parts: dict[str, list[Part]] = {}
     for part in (*study.paper, *study.reduced):
-        cells.setdefault(part.folder, set()).update(part.trained())
-    return [
+        parts.setdefault(part.folder, []).append(part)
+    runs = [
         run_of(store, trial, folder)
-        for folder, wanted in cells.items()
+        for folder, of_folder in parts.items()
         for store in [Store(out / folder)]
         for trial in store.trials()
-        if (trial.point.dataset, trial.point.loss) in wanted and store.result(trial).final
+        if any((trial.point.dataset, trial.point.loss) in part.trained() for part in of_folder)
+        and store.result(trial).final
     ]
+    found = [run for run in runs if any(_has_options(run, part) for part in parts[run.folder])]
+    if len(found) < len(runs):
+        count = f"{len(runs) - len(found)} of {len(runs)}"
+        logger.warning("%s: %s trials have other options than those of %s", out, count, study.name)
+    return found
 
 
 def run_of(store: Store, trial: Trial, folder: str) -> Run:

@@ -5,9 +5,11 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
+from itertools import pairwise
 from pathlib import Path
 
 from datasets.names import parse_name
+from datasets.text.word_vectors import KUMO
 from studies.choice import chosen_rate
 from studies.results import PRECISION, STUDY, Runs, check_study, run_of
 from studies.study import Part, Study, in_order
@@ -20,7 +22,7 @@ from sweeping.engine import (
     shared_settings,
     show_missing,
 )
-from sweeping.grid import PROTOCOLS, VALIDATION, Trial
+from sweeping.grid import ANY_RATE, PAPER, PROTOCOLS, VALIDATION, Trial
 from sweeping.results.report import Report
 from sweeping.stopping import StopRequest
 from sweeping.store import Store
@@ -80,7 +82,7 @@ def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) 
     """
     parts = _runnable(study, scale, request)
     check_study(study, request.out)
-    settings = {part: _settings(study, part, request) for part in parts}
+    settings = _agreed_settings(study, parts, request)
     try:
         request.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -100,13 +102,47 @@ def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) 
 
 
 def show(study: Study, scale: str, request: Request) -> None:
-    """Print the command of each trial of the search that is missing, and of fixed rates."""
+    """Print the commands that are missing: of the search, at fixed rates, and at the chosen ones.
+
+    Where the rate has not been chosen yet, the command has ``LR`` instead.
+
+    Raises:
+        UsageError: the folder has other results, or no trial has such a name.
+    """
+    parts = _asked(study, scale, request)
+    check_study(study, request.out)
+    _agreed_settings(study, parts, request)
     shown: set[tuple[str, Trial]] = set()
-    for part in _asked(study, scale, request):
-        trials = [t for t in request.wanted(part, part.search()) if (part.folder, t) not in shown]
-        report = Report(Store(request.folder(part)), trials, bool(part.evaluation))
-        show_missing(report, _commands(part, request))
-        shown |= {(part.folder, trial) for trial in trials}
+    for part in parts:
+        store, commands = Store(request.folder(part)), _commands(part, request)
+        for trials in (part.search(), _at_chosen_rates(part, store)):
+            new = [t for t in request.wanted(part, trials) if (part.folder, t) not in shown]
+            show_missing(Report(store, new, bool(part.evaluation)), commands)
+            shown |= {(part.folder, trial) for trial in new}
+
+
+def _at_chosen_rates(part: Part, store: Store) -> list[Trial]:
+    """Return the trials with all seeds; without a rate where the search is not complete."""
+    search = Report(store, part.search(), bool(part.evaluation))
+    runs = {t.name: run_of(store, t, part.folder) for t, r in search.results.items() if r.final}
+    found = dict.fromkeys(repetitions(part, runs))
+    for cell in part.cells():
+        tried = {replace(t.point, learning_rate=ANY_RATE) for t in part.candidates(cell, PAPER)}
+        candidates = [t for protocol in PROTOCOLS for t in part.candidates(cell, protocol)]
+        if any(trial.name not in runs for trial in candidates):
+            trials = part.repeated(cell, ANY_RATE)
+            found |= dict.fromkeys(trial for trial in trials if trial.point not in tried)
+    return sorted(found, key=in_order)
+
+
+def _agreed_settings(
+    study: Study, parts: Sequence[Part], request: Request
+) -> dict[Part, dict[str, str]]:
+    """Return the settings of the parts; refuse folders with other ones before anything is run."""
+    settings = {part: _settings(study, part, request) for part in parts}
+    for part, of_part in settings.items():
+        Store(request.folder(part)).check(of_part)
+    return settings
 
 
 def _run_part(
@@ -167,6 +203,8 @@ def _runnable(study: Study, scale: str, request: Request) -> list[Part]:
     """Return the parts that can be run; say which are left out."""
     asked = _asked(study, scale, request)
     parts = [part for part in asked if request.weights or not part.weights]
+    if not parts:
+        raise UsageError("--finetune FILE: give the ILSVRC weights from which these trials start")
     for part in asked:
         if part not in parts:
             logger.warning("%s: left out without --finetune FILE", part.title)
@@ -180,7 +218,14 @@ def _runnable(study: Study, scale: str, request: Request) -> list[Part]:
                 raise UsageError(f"--data_root {root}: there is no such folder")
             here = not request.machines.address
             check_evaluation(_commands(part, request), dataset, part.splits, here)
+        _check_word_vectors(part)
     return parts
+
+
+def _check_word_vectors(part: Part) -> None:
+    for option, file in pairwise(shlex.split(part.options)):
+        if option == "--word_vectors" and file != KUMO and not Path(file).is_file():
+            raise UsageError(f"--word_vectors {file}: put this file into the current folder")
 
 
 def _commands(part: Part, request: Request) -> Commands:

@@ -220,6 +220,8 @@ class Study:
         if not parts:
             where = ", ".join(self.reduced_in) if scale == "reduced" else ""
             hint = f"; its reduced scale is {where}" if where else ""
+            if not (self.paper or self.reduced or where):
+                hint = f"; give report {self.name}"
             raise UsageError(f"{self.name}: has no trainings at --scale {scale}{hint}")
         return parts
 

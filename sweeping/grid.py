@@ -1,5 +1,6 @@
 """Grid of a sweep: losses by name, points, and the trials of each point."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -47,6 +48,10 @@ LOSSES = {
     "semantic+xent": Loss(_EMBEDDINGS, _CLS, semantic=True),
 }
 """All losses of ``training.objectives`` on their default embeddings, and the paper's (Table 2)."""
+
+
+ANY_RATE = math.inf
+"""Stands for a learning rate that is yet to be chosen."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,9 @@ class Trial:
 
 
 def number(value: float) -> str:
-    """Return the shortest text that represents this number exactly."""
+    """Return the shortest text that represents this number exactly; ``LR`` for ``ANY_RATE``."""
+    if value == ANY_RATE:
+        return "LR"
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
 

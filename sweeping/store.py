@@ -105,6 +105,20 @@ class Store:
             UsageError: trials in the folder have different settings.
             UserError: the file cannot be read or written.
         """
+        known = self.check(settings)
+        with replacing(self.path / SETTINGS) as temporary:
+            temporary.write_text(json.dumps(known | settings, indent=2) + "\n")
+
+    def check(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """Return the settings of the trials in the folder, which must not contradict these.
+
+        Args:
+            settings: values by the name of the option.
+
+        Raises:
+            UsageError: trials in the folder have different settings.
+            UserError: the file cannot be read.
+        """
         file = self.path / SETTINGS
         known = read_settings(file) if file.exists() else {}
         different = [
@@ -117,8 +131,7 @@ class Store:
                 f"--out {self.path}: its trials were run with {', '.join(different)}; "
                 "give the same, or another folder"
             )
-        with replacing(file) as temporary:
-            temporary.write_text(json.dumps(known | settings, indent=2) + "\n")
+        return known
 
     def prepare(self, trial: Trial, command: Sequence[str], options: Sequence[str]) -> Path:
         """Create the folder of a trial.

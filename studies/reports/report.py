@@ -56,13 +56,29 @@ def _contents(part: Part) -> list[str]:
     lines += [f"  {dataset}: {options}" for dataset, options in part.by_dataset.items()]
     more = {loss: f", {options}" for loss, options in part.by_loss.items()}
     lines += [f"  {loss}: {rates[loss]}{more.get(loss, '')}" for loss in part.losses]
-    chosen_on = f", chosen on {part.chosen_on}" if part.chosen_on else ""
-    lines += [f"  seeds: {' '.join(map(str, part.seeds))}{chosen_on}"]
+    lines += [f"  seeds: {' '.join(map(str, part.seeds))}", *_search(part)]
     return lines + [
         f"  published: {dataset} {loss} {accuracy}"
         for (dataset, loss), accuracy in part.reported.items()
         if (dataset, loss) in part.cells()
     ]
+
+
+def _search(part: Part) -> list[str]:
+    """Say how the learning rate is chosen."""
+    if all(len(part.rates_of(loss)) == 1 for loss in part.losses):
+        return []
+    by = {PAPER: "by the best test accuracy", VALIDATION: "on held-out samples"}
+    how = f"  rate chosen {' and '.join(by[protocol] for protocol in part.protocols)}"
+    how += f" of {part.chosen_on}" if part.chosen_on else ""
+    how += f", with {part.search_seeds} seed{'s' * (part.search_seeds > 1)}"
+    how += f", {part.search_options}" if part.search_options else ""
+    fixed = [
+        f"{x} {' or '.join(map(number, rates))}"
+        for x, rates in part.paper_rates.items()
+        if x in part.losses
+    ]
+    return [how, *([f"  best epoch: rates {', '.join(fixed)}"] if fixed else [])]
 
 
 def write_report(study: Study, folder: Path) -> list[str]:
@@ -128,10 +144,15 @@ def _titles(parts: Sequence[Part]) -> str:
 
 def _cost(runs: Sequence[Run]) -> str:
     hours = sum(run.seconds for run in runs) / 3600
-    commits = ", ".join(sorted({(run.commit or "unknown")[:10] for run in runs}))
+    commits = ", ".join(sorted({_short(run.commit) for run in runs}))
     versions = {f"{k} {v}" for run in runs for k, v in run.versions.items()}
     used = sorted(v for v in versions if v.split()[0] in ("backend", "keras", "tensorflow", "jax"))
     return f"Runs: {len(runs)}, {hours:.1f} hours. Code: {commits}; {', '.join(used)}."
+
+
+def _short(commit: str | None) -> str:
+    """Shorten a commit, but not the mark of changes after it."""
+    return (commit or "unknown")[:10] + "+" * (commit or "").endswith("+")
 
 
 def table(part: Part, runs: Runs, cells: Sequence[Cell] | None = None) -> list[str]:

@@ -18,6 +18,10 @@ def trained(dataset, loss, rate, seed, best, options=""):
     return replace(run, training_curve=(0.2, 0.9), judged_curve=(0.1, best))
 
 
+def rate(part, loss):
+    return part.paper_rates.get(loss, part.rates_of(loss))[0]
+
+
 @pytest.fixture
 def stored(tmp_path, monkeypatch):
     """A function that stores accuracies of both losses at one rate as a study's."""
@@ -27,7 +31,7 @@ def stored(tmp_path, monkeypatch):
         part = load(study).reduced[0]
         (tmp_path / study).mkdir()
         runs = [
-            trained(part.datasets[0], loss, part.rates_of(loss)[0], seed, value, part.options)
+            trained(part.datasets[0], loss, rate(part, loss), seed, value, part.options)
             for loss, accuracies in zip(LOSSES, values, strict=True)
             for seed, value in enumerate(accuracies)
         ]

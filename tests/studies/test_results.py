@@ -206,6 +206,15 @@ def test_trials_with_other_options_are_of_another_part():
     assert len(merged([RUNS[1]], [other])) == 2  # neither is lost
 
 
+def test_trials_with_other_options_are_left_out_with_a_warning(tmp_path, caplog):
+    for seed in range(2):
+        write_trial(Store(tmp_path), Point(LARGE, "xent", 0.1, seed), PAPER, best=0.5, last=0.5)
+    assert len(read_trials(tmp_path, STUDY)) == 2 and not caplog.messages
+    other = replace(STUDY, reduced=(replace(PART, options="--epochs 9"),))
+    assert read_trials(tmp_path, other) == []
+    assert "2 of 2 trials have other options than those of digits" in caplog.text
+
+
 def test_options_after_those_of_the_part_are_those_of_another_training():
     more = replace(RUNS[1], command=f"{RUNS[1].command} --cutmix 1 --epochs 5", best=0.9)
     assert runs_of([more, RUNS[1]], PART) == {RUNS[1].name: RUNS[1]}

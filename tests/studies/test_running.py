@@ -1,5 +1,6 @@
 """Both stages of a study, with trials that a fake engine ends at once."""
 
+import json
 import signal
 from dataclasses import replace
 
@@ -122,6 +123,46 @@ def test_a_pattern_without_trials_is_an_error(engine, tmp_path, more):
         "study.py: error: --only x* *_seed7: digits has no trial with such a name; the first is "
         f"{PART.trials()[0].name}"
     )
+
+
+def test_commands_at_rates_yet_to_be_chosen_are_shown(engine, tmp_path):
+    show = f"run digits --out {tmp_path}/out --dry_run"
+    lines = run(study, show).out.splitlines()
+    assert len(lines) == 8 + 2 * (3 + 2)  # candidates; of the larger set, one seed is among them
+    assert sum(" --sgdr_max_lr LR --seed 2 " in line for line in lines) == 2 * 2
+    assert run(study, f"run digits --out {tmp_path}/out").status == 0
+    assert run(study, show).out == ""
+
+
+def test_another_folders_settings_are_told_before_anything_is_run_or_written(engine, tmp_path):
+    out = tmp_path / "out"
+    assert run(study, f"run digits --out {out}").status == 0
+    files = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    settings = json.loads((out / "sweep.json").read_text())
+    for more in ("", " --dry_run"):
+        (out / "sweep.json").write_text(json.dumps(settings | {"--epochs": "9"}))
+        outcome = run(study, f"run digits --out {out}{more}")
+        assert outcome.status == 2
+        assert "its trials were run with --epochs 9 instead of 3; give" in outcome.err
+        (out / "sweep.json").write_bytes(files[out / "sweep.json"])
+        assert files == {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+
+
+def test_what_trials_start_from_has_to_be_there(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for options, message in (
+        (
+            "run figure-3 --scale paper --data_root AG-News=.",
+            "--word_vectors glove.6B.300d.txt: put this file into the current folder",
+        ),
+        (
+            "run table-2 --scale paper --data_root . --only CUB-caffe_*",
+            "--finetune FILE: give the ILSVRC weights from which these trials start",
+        ),
+    ):
+        outcome = run(study, options)
+        assert outcome.status == 2 and not any(tmp_path.iterdir())
+        assert outcome.err.splitlines()[-1] == f"study.py: error: {message}"
 
 
 def test_the_precision_goes_to_trainings_that_do_not_set_it(tmp_path):

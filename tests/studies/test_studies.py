@@ -176,11 +176,17 @@ def test_what_studies_there_are_and_what_they_consist_of():
     assert [line.split()[0] for line in listed.out.splitlines()] == list(NAMES)
     shown = run(study, "show table-3")
     assert "published: CUB semantic+xent 69.9" in shown.out
+    shown = run(study, "show cub50")
+    assert "  rate chosen on held-out samples of CUB, with 1 seed, --epochs 36 " in shown.out
+    assert "  best epoch: rates xent 0.05, cosine+xent 0.5\n" in shown.out
     shown = run(study, "show open-set")
     assert shown.out.count("  dsc_open: rates 0.1, --embedding_scale 6\n") == 2
 
 
 REFUSED = [
+    ("run figure-1", "figure-1: has no trainings at --scale reduced; give report figure-1"),
+    ("report digits --scale paper", "report: takes no --scale, which is for run"),
+    ("show digits --dry_run", "show: takes no --dry_run, which is for run"),
     ("show table-4", "unknown study 'table-4'; choose from: table-2, "),
     ("run", "give the name of a study"),
     ("list cub50", "takes no name"),
