@@ -48,6 +48,9 @@ IDENTITY = (
 
 LIBRARIES = ("backend", "keras")
 
+WORD_VECTORS = "word vectors"
+"""Name of the weights that come with the data, in the identity of a run."""
+
 
 def options_identity(options: Mapping[str, object]) -> dict[str, str]:
     """Return the values of all options that the weights depend on, as strings."""
@@ -86,7 +89,7 @@ def content_identity(
         "test images": _images(dataset.test),
         **({} if background is None else {"background images": _images(background)}),
         "input layer": _options(dataset.input_options),
-        **({"input weights": _summary(len(given), given)} if given else {}),
+        **({WORD_VECTORS: _summary(len(given), given)} if given else {}),
         "start": _file(finetune) if finetune else "random weights",
         **{name: found.get(name, "unknown") for name in (*LIBRARIES, found["backend"])},
     }

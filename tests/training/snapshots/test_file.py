@@ -456,6 +456,13 @@ def test_what_an_older_version_did_not_record_is_unknown(tmp_path):
         read_snapshot(tmp_path / "s.h5", {"seed": "1", "momentum": "of gradients"})
 
 
+def test_word_vectors_had_another_name(tmp_path):
+    save_snapshot(tmp_path / "s.h5", compiled(), RunState(1, {"input weights": "1 (af3d)"}))
+    assert read_snapshot(tmp_path / "s.h5", {"word vectors": "1 (af3d)"}).epoch == 1
+    with pytest.raises(UserError, match="with other word vectors than those given"):
+        read_snapshot(tmp_path / "s.h5", {"word vectors": "1 (65ff)"})
+
+
 def test_another_kind_of_optimizer_is_refused(tmp_path):
     """Keras itself would go on with an optimizer that has forgotten everything."""
     path = tmp_path / "s.weights.h5"
