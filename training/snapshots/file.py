@@ -210,7 +210,13 @@ def read_snapshot(path: Path, identity: dict) -> RunState:
 
 def _renamed(recorded: dict[str, str]) -> dict[str, str]:
     """Return an identity with the names of this version, so that earlier snapshots are resumed."""
-    return {WORD_VECTORS if k == "input weights" else k: v for k, v in recorded.items()}
+    if "input weights" not in recorded:
+        return recorded
+    # These are word vectors, and the documents were called images.
+    names = {"input weights": WORD_VECTORS}
+    for split in ("training", "validation", "test"):
+        names[f"{split} images"] = f"{split} documents"
+    return {names.get(name, name): value for name, value in recorded.items()}
 
 
 def _difference(name: str, recorded: str | None, given: str) -> str:

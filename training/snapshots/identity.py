@@ -83,11 +83,11 @@ def content_identity(
         "classes": _summary(len(dataset.labels), map(repr, dataset.labels)),
         "class targets": _summary(targets[0].shape[1], [*targets, *weights]),
         **({} if factors is None else {"class weights": _summary(len(factors), [factors])}),
-        "training images": _images(dataset.train),
+        f"training {dataset.noun}": _samples(dataset.train),
         "passes per epoch": str(dataset.repeats),
-        **({} if held_out is None else {"validation images": _images(held_out)}),
-        "test images": _images(dataset.test),
-        **({} if background is None else {"background images": _images(background)}),
+        **({} if held_out is None else {f"validation {dataset.noun}": _samples(held_out)}),
+        f"test {dataset.noun}": _samples(dataset.test),
+        **({} if background is None else {"background images": _samples(background)}),
         "input layer": _options(dataset.input_options),
         **({WORD_VECTORS: _summary(len(given), given)} if given else {}),
         "start": _file(finetune) if finetune else "random weights",
@@ -95,7 +95,7 @@ def content_identity(
     }
 
 
-def _images(split: Split) -> str:
+def _samples(split: Split) -> str:
     in_memory = {np.ndarray: [split.samples], tuple: split}.get(type(split.samples), [])
     return _summary(len(split), [split.labels, *split.names, *in_memory])
 

@@ -52,6 +52,24 @@ def test_held_out_documents_are_not_trained_on(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"folds": 9, "fold": 0}, "needs documents of each class, .* has 6 training documents$"),
+        ({"val_fraction": 0.01}, "no class of AG-News has enough training documents to hold out"),
+    ],
+)
+def test_documents_are_not_called_images(tmp_path, caplog, options, message):
+    root = write_ag_news(tmp_path)
+    get_dataset("AG-News-sub7", root)
+    assert "4 classes have fewer than 7 training documents and keep all: 1, 2" in caplog.text
+    with pytest.raises(UsageError, match=message):
+        get_dataset("AG-News", root, **options)
+    (root / "train.csv").write_text("")
+    with pytest.raises(UserError, match="AG-News has no training documents"):
+        get_dataset("AG-News", root)
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ('"1","only a title"', r"train\.csv:1: expected class, title and description, found 2"),
