@@ -235,7 +235,7 @@ def _report(
     results.info(
         "%d test %s of %d classes, accuracies in percent",
         len(dataset.test),
-        "images" if isinstance(dataset, ImageDataset) else "documents",
+        dataset.noun,
         dataset.num_classes,
     )
     for line in ("", *reports.table(models)):

@@ -137,7 +137,8 @@ def plot(args: argparse.Namespace) -> None:
         _embed(args, *entry, dataset, part)
         for entry in zip(names, args.model, descriptions, strict=True)
     ]
-    results.info("%d %s images of %d classes", len(part), args.part, dataset.num_classes)
+    shown = len(part), args.part, dataset.noun, dataset.num_classes
+    results.info("%d %s %s of %d classes", *shown)
     if args.plot or args.csv:
         _write_points(args, models, dataset)
     if args.distances or args.plot_distances:
@@ -214,7 +215,8 @@ def _with_samples(dataset: Dataset, part: str) -> Dataset:
     there = sorted(set(getattr(dataset, part).labels.tolist()))
     if len(there) < 2:
         raise UsageError(
-            f"at least two classes are needed, but {dataset.name} has {part} images of {len(there)}"
+            f"at least two classes are needed, but {dataset.name} has {part} {dataset.noun} of "
+            f"{len(there)}"
         )
     if len(there) < dataset.num_classes:
         dataset = dataset.restrict([dataset.labels[i] for i in there])

@@ -37,7 +37,9 @@ def class_weights(given: str | Path | None, dataset: Dataset) -> np.ndarray | No
     counts = np.bincount(dataset.train.labels, minlength=dataset.num_classes)
     if not counts.all():
         empty = [name for name, n in zip(dataset.class_names, counts, strict=True) if not n]
-        raise UsageError(f"--class_weights balanced: no training images of {listing(empty)}")
+        raise UsageError(
+            f"--class_weights balanced: no training {dataset.noun} of {listing(empty)}"
+        )
     return np.float32(len(dataset.train) / (dataset.num_classes * counts))
 
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -141,6 +141,7 @@ class Mixing(ABC):
 class Dataset(ABC):
     """A data set for classification, with everything that training needs to know about it."""
 
+    noun: ClassVar[str]  # what messages call its samples, such as "images"
     name: str  # its name, with suffixes
     train: Split | None  # training samples, each of them once; None if all are for testing
     test: Split  # test samples
@@ -285,10 +286,12 @@ def check_split(dataset: Dataset, name: str) -> None:
     """
     split, kind = dataset.splits[name], "training" if name == "train" else name
     if not len(split):
-        raise UserError(f"{dataset.name} has no {kind} images")
+        raise UserError(f"{dataset.name} has no {kind} {dataset.noun}")
     counts = np.bincount(split.labels, minlength=dataset.num_classes)
     empty = [dataset.labels[i] for i in np.flatnonzero(counts == 0)]
-    message = f"{len(empty)} classes of {dataset.name} have no {kind} images: {listing(empty)}"
+    message = (
+        f"{len(empty)} classes of {dataset.name} have no {kind} {dataset.noun}: {listing(empty)}"
+    )
     if empty and name == "train":
         raise UserError(message)
     if empty:

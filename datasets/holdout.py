@@ -27,7 +27,7 @@ def check_folds(folds: int | None, fold: int | None, val_fraction: float | None)
     if folds is None:
         return
     if val_fraction is not None:
-        raise UsageError("--folds and --val_fraction both hold out images; give one of them")
+        raise UsageError("--folds and --val_fraction both hold out samples; give one of them")
     if folds < 2:
         raise UsageError(f"--folds {folds}: give at least 2")
     if not 0 <= fold < folds:
@@ -45,8 +45,8 @@ def with_validation(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     held_out = held_out_indices(train.labels, train.names, fraction, seed)
     if not len(held_out):
         raise UsageError(
-            f"{option}: no class of {dataset.name} has enough training images to hold out one (the "
-            f"largest has {np.bincount(train.labels).max()})"
+            f"{option}: no class of {dataset.name} has enough training {dataset.noun} to hold out "
+            f"one (the largest has {np.bincount(train.labels).max()})"
         )
     return _holding_out(dataset, held_out)
 
@@ -64,15 +64,17 @@ def with_fold(dataset: Dataset, folds: int, fold: int, seed: int) -> Dataset:
     if counts.min() < folds:
         smallest = dataset.labels[counts.argmin()]
         raise UsageError(
-            f"{option}: every fold needs an image of each class, but {smallest} of {dataset.name} "
-            f"has {counts.min()} training images"
+            f"{option}: every fold needs {dataset.noun} of each class, but {smallest} of "
+            f"{dataset.name} has {counts.min()} training {dataset.noun}"
         )
     return _holding_out(dataset, fold_indices(train.labels, train.names, folds, fold, seed))
 
 
 def _check_no_validation(dataset: Dataset, option: str) -> None:
     if dataset.validation is not None:
-        raise UsageError(f"{option}: {dataset.name} has validation images of its own, in val")
+        raise UsageError(
+            f"{option}: {dataset.name} has validation {dataset.noun} of its own, in val"
+        )
 
 
 def _holding_out(dataset: Dataset, held_out: np.ndarray) -> Dataset:

@@ -46,7 +46,7 @@ def parse_name(name: str) -> DatasetName:
             raise UsageError(f"data set {name!r} has two suffixes for the same thing: {key}")
         parts[key] = value
     if parts.get("per_class") == 0:
-        raise UsageError(f"data set {name!r} would keep no training images")
+        raise UsageError(f"data set {name!r} would keep no training samples")
     base = next(known for known in DATASETS.names() if known.lower() == rest.lower())
     return DatasetName(base, **parts)
 

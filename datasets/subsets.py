@@ -18,7 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 def subset_indices(
-    labels: np.ndarray, originals: Sequence[int | str], per_class: int, seed: int
+    labels: np.ndarray,
+    originals: Sequence[int | str],
+    per_class: int,
+    seed: int,
+    noun: str = "images",
 ) -> np.ndarray:
     """Return the indices of the images that a subset keeps, ascending.
 
@@ -29,6 +33,7 @@ def subset_indices(
         originals: original label of each class.
         per_class: images to keep, at least 1.
         seed: non-negative.
+        noun: what the warning about small classes calls them.
     """
     kept, small = [], []
     for position, original in enumerate(originals):
@@ -39,8 +44,8 @@ def subset_indices(
             small.append(original)
     if small:
         logger.warning(
-            "%d classes have fewer than %d training images and keep all: %s",
-            *(len(small), per_class, listing(small)),
+            "%d classes have fewer than %d training %s and keep all: %s",
+            *(len(small), per_class, noun, listing(small)),
         )
     return np.sort(np.concatenate(kept))
 
@@ -56,7 +61,8 @@ def with_subset(
     """Keep ``per_class`` training images of each class, unless the reader already did."""
     train = dataset.train
     if per_class is not None and not raw.is_subset:
-        train = train.select(subset_indices(train.labels, dataset.labels, per_class, seed))
+        kept = subset_indices(train.labels, dataset.labels, per_class, seed, dataset.noun)
+        train = train.select(kept)
     if repeats is None and raw.full_per_class is not None:
         repeats = number_of_repeats(raw.full_per_class, per_class or raw.full_per_class)
     elif repeats is None:

@@ -204,7 +204,7 @@ def _identity(run: Training, epochs: int) -> dict[str, str]:
     more |= {"momentum": "of gradients"} if _has_momentum_of_gradients(run.options) else {}
     content = content_identity(*_learned_from(run), run.background)
     if run.dataset.validation is not None:
-        del content["test images"]  # they do not influence the training
+        del content[f"test {run.dataset.noun}"]  # they do not influence the training
     return options_identity(run.command) | more | content
 
 
@@ -306,9 +306,10 @@ def _open(run: Training, point: ResumePoint, snapshots: list[Snapshot]) -> dict[
 def _check_metrics(run: Training) -> None:
     """Refuse early stopping on test images, and unknown metrics for ``--snapshot_best``."""
     if run.options.early_stopping and run.dataset.validation is None:
+        noun = run.dataset.noun
         raise UsageError(
             f"--early_stopping {run.options.early_stopping}: would choose an epoch by the test "
-            "images; hold out training images with --val_fraction or --folds"
+            f"{noun}; hold out training {noun} with --val_fraction or --folds"
         )
     metric = run.options.snapshot_best
     known = run.objective.metric_names(run.model.output_names, run.options.top_k_acc)
@@ -401,7 +402,8 @@ def _evaluate_and_save(
     files.save_network(run.model, describe_model(run.model, run.dataset, run.objective))
     files.write_records(facts)
     metrics = evaluator(testing, int(run.options.progress))
-    reporter.conclude(metrics, held_out=run.dataset.validation is not None)
+    held_out = None if run.dataset.validation is None else run.dataset.noun
+    reporter.conclude(metrics, held_out)
     files.save_features(of_test_split(metrics.features, run.dataset))
     final = {**metrics.values, "average_accuracy": metrics.average_accuracy}
     files.write_records(facts | {"diverged": metrics.diverged, "final": final})

@@ -35,6 +35,7 @@ class ImageDataset(Dataset):
     Samples are (height, width, channels), uint8 or, if they are multispectral, uint16.
     """
 
+    noun = "images"
     channels: int  # 3 for RGB, 1 for gray; others are bands
     preprocessing: Preprocessing  # sizes and augmentation
     # mean and standard deviation, or None if not yet measured

@@ -40,6 +40,7 @@ class TextDataset(Dataset):
         vectors: float32 (words, dimensions), vectors of these words, or None if a model has them.
     """
 
+    noun = "documents"
     vocabulary: Vocabulary | None = None
     vectors: np.ndarray | None = None
 

@@ -18,17 +18,19 @@ TEXT_SUFFIX = ".txt"
 
 
 def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a CSV file, each with the number of the line it ends in.
+    """Yield the rows of a CSV file, each with the number of the line it begins in.
 
     Raises:
         UserError: the file cannot be read, or a row is damaged.
     """
-    rows = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    rows, line = csv.reader(io.StringIO(read_text(path), newline=""), strict=True), 1
     try:
         for row in rows:
-            yield rows.line_num, row
+            yield line, row
+            line = rows.line_num + 1
     except csv.Error as error:
-        raise UserError(f"{path}:{rows.line_num}: {error}") from error
+        # A quote that is not closed is noticed in a later line, maybe the last one.
+        raise UserError(f"{path}:{line}: {error}, in the row that begins here") from error
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Documents:
     """Unlabeled documents; the counterpart of ``datasets.images.finding.Found``.
 
     Attributes:
-        files: names of all documents: a path, for rows with the number of the line.
+        files: names of all documents: a path, for rows with the number of the first line.
         texts: texts by name, of the documents that could be read.
         damaged: one error for each of the others.
         skipped: other files in folders.

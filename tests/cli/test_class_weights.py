@@ -8,7 +8,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from cli.class_options import BALANCED, class_weights
 from datasets import get_dataset
-from tests.fake_data import write_folder, write_image, write_lines
+from tests.fake_data import write_ag_news, write_folder, write_image, write_lines
 from utils import UsageError
 
 
@@ -34,6 +34,13 @@ def test_a_class_without_training_images_cannot_be_balanced(dataset):
     train = dataset.train.select(np.flatnonzero(dataset.train.labels != 1))
     with pytest.raises(UsageError, match=r"balanced: no training images of kind_2$"):
         class_weights(BALANCED, replace(dataset, train=train))
+
+
+def test_documents_are_not_called_images(tmp_path):
+    documents = get_dataset("AG-News", write_ag_news(tmp_path))
+    train = documents.train.select(np.flatnonzero(documents.train.labels != 1))
+    with pytest.raises(UsageError, match=r"balanced: no training documents of Sports$"):
+        class_weights(BALANCED, replace(documents, train=train))
 
 
 def test_none_without_the_option(dataset):

@@ -119,7 +119,7 @@ FOR_BOTH = [
     ("--accumulate 9", USAGE, "--accumulate 9: the training has 3 batches"),
     ("--early_stopping 2", USAGE, "--early_stopping 2: would choose an epoch by the test images"),
     ("--val_fraction 0.2 --folds 5", USAGE, "--folds: not allowed with argument --val_fraction"),
-    ("--folds 6 --fold 0", USAGE, "--folds 6: every fold needs an image of each class, but 0 of"),
+    ("--folds 6 --fold 0", USAGE, "--folds 6: every fold needs images of each class, but 0 of"),
     ("--oversample --class_weights balanced", USAGE, "not allowed with argument --oversample"),
     ("--class_weights missing.csv", DATA, "missing.csv"),
     ("--class_weights classes.txt", USAGE, "'3 three' is not CLASS,WEIGHT"),

@@ -10,6 +10,7 @@ import evaluate_classification_accuracy
 import export_model
 import learn_classifier
 import learn_image_embeddings
+import plot_embeddings
 import predict
 from models.files.export import FORMATS
 from models.files.saved import load_model
@@ -72,7 +73,15 @@ def test_dropout_resumes_where_it_was(trained, tmp_path, monkeypatch):
     assert same_arrays(tmp_path / "w.h5", trained / "w.h5")
     (tmp_path / "v.txt").write_text((tmp_path / "v.txt").read_text().replace("0.", "1."))
     outcome = run(learn_image_embeddings, f"{command} --overwrite")
-    assert outcome.status == 1 and "input weights" in outcome.err.splitlines()[-1]
+    assert outcome.status == 1 and outcome.err.splitlines()[-1].endswith(
+        "--snapshot s.h5: belongs to another run, with other word vectors than those given "
+        "(resume with the --word_vectors it began with)"
+    )
+    write_word_vectors(tmp_path / "v.txt")
+    lines = (tmp_path / "news/train.csv").read_text()
+    (tmp_path / "news/train.csv").write_text(lines.replace("war", "peace"))
+    outcome = run(learn_image_embeddings, f"{command} --overwrite")
+    assert outcome.status == 1 and "with training documents '24 (" in outcome.err.splitlines()[-1]
 
 
 def test_word_vectors_are_not_trained_and_the_seed_decides_on_dropout(trained):
@@ -90,6 +99,7 @@ def test_word_vectors_are_not_trained_and_the_seed_decides_on_dropout(trained):
         ("--dataset Digits --word_vectors v.txt", "Digits has images, not documents"),
         ("--randaugment 2 9", "--randaugment: AG-News has documents, not images"),
         ("--word_vectors missing.txt", "missing.txt"),
+        ("--early_stopping 1", "by the test documents; hold out training documents with"),
         ("--data_root v.txt", "v.txt"),
     ],
 )
@@ -97,6 +107,12 @@ def test_what_does_not_fit_is_refused(trained, monkeypatch, options, message):
     monkeypatch.chdir(trained)
     outcome = run(learn_classifier, f"{TEXT} {options}")
     assert outcome.status in (1, 2) and message in outcome.err.splitlines()[-1]
+
+
+def test_epochs_may_be_evaluated_on_held_out_documents(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    outcome = succeed(learn_classifier, f"{TEXT} --val_fraction 0.5 --epochs 1")
+    assert outcome.out.endswith("(of the documents held out for validation)\n")
 
 
 def test_word_vectors_have_to_be_given(trained, monkeypatch):
@@ -178,10 +194,17 @@ def test_evaluation_needs_no_word_vectors(trained, monkeypatch):
     )
     with open("a.csv", newline="") as file:
         (row,) = csv.DictReader(file)
+    assert outcome.out.startswith("12 test documents of 4 classes")
     last = history(trained / "h.csv")[-1]
     assert float(row["accuracy"]) == pytest.approx(last["val_prob_acc"], abs=1e-6), outcome.out
     outcome = run(evaluate, "--dataset Digits --model m.keras")
-    assert outcome.status == 2
+    assert outcome.status == 2 and "classifies documents; Digits has im" in outcome.err
+
+
+def test_documents_are_plotted(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    options = "--dataset AG-News --data_root news --model m.keras --csv p.csv"
+    assert succeed(plot_embeddings, options).out == "12 test documents of 4 classes\n"
 
 
 @pytest.mark.parametrize("kind", ["onnx", "saved_model"])

@@ -108,10 +108,10 @@ class EpochReporter(keras.callbacks.Callback):
         if self.history and self.records and not (self.written or self.error):
             self._write()
 
-    def conclude(self, metrics: Metrics, held_out: bool) -> None:
+    def conclude(self, metrics: Metrics, held_out: str | None) -> None:
         """Log the metrics of the final network and the best epoch.
 
-        ``held_out`` says whether epochs were evaluated on images held out for validation.
+        ``held_out`` is what epochs were evaluated on, such as images, or None for the test split.
         """
         results.info("Final evaluation - %s", format_metrics(metrics.values))
         if metrics.diverged:
@@ -121,7 +121,7 @@ class EpochReporter(keras.callbacks.Callback):
         best = best_epoch(self.records)
         if best:
             name = accuracy_name(best)
-            where = " (of the images held out for validation)" if held_out else ""
+            where = f" (of the {held_out} held out for validation)" if held_out else ""
             found = best["epoch"], self.epochs, name, best[name], where
             results.info("Best epoch: %d/%d - %s: %.4f%s", *found)
 

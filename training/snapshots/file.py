@@ -26,6 +26,7 @@ from storage.seals import check_seal, seal
 from storage.temporary import temporary_folder
 from training.callbacks.epoch_log import Record
 from training.parallel import backend, hosts, replicas
+from training.snapshots.identity import WORD_VECTORS
 from utils import UserError, one_line
 
 STATE = "run_state"
@@ -199,15 +200,31 @@ def read_snapshot(path: Path, identity: dict) -> RunState:
         UserError: the file is not a snapshot, or belongs to another run.
     """
     state = read_state(path)
-    other = [k for k in identity if state.identity.get(k) != identity[k]]
+    recorded = _renamed(state.identity)
+    other = [k for k in identity if recorded.get(k) != identity[k]]
     if other:
-        # A version before this one may not have recorded a name.
-        found = {name: repr(state.identity[name]) for name in other if name in state.identity}
-        differences = ", ".join(
-            f"{name} {found.get(name, 'unknown')} instead of {identity[name]!r}" for name in other
-        )
+        differences = ", ".join(_difference(k, recorded.get(k), identity[k]) for k in other)
         raise UserError(f"--snapshot {path}: belongs to another run, with {differences}")
     return state
+
+
+def _renamed(recorded: dict[str, str]) -> dict[str, str]:
+    """Return an identity with the names of this version, so that earlier snapshots are resumed."""
+    if "input weights" not in recorded:
+        return recorded
+    # These are word vectors, and the documents were called images.
+    names = {"input weights": WORD_VECTORS}
+    for split in ("training", "validation", "test"):
+        names[f"{split} images"] = f"{split} documents"
+    return {names.get(name, name): value for name, value in recorded.items()}
+
+
+def _difference(name: str, recorded: str | None, given: str) -> str:
+    if recorded is None:  # by a version before this one
+        return f"{name} unknown instead of {given!r}"
+    if name == WORD_VECTORS:  # of which a count and a hash tell a user nothing
+        return f"other {name} than those given (resume with the --word_vectors it began with)"
+    return f"{name} {recorded!r} instead of {given!r}"
 
 
 def restore(path: Path, model: keras.Model, copies: Sequence[keras.Variable] = ()) -> None:

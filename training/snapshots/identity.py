@@ -48,6 +48,9 @@ IDENTITY = (
 
 LIBRARIES = ("backend", "keras")
 
+WORD_VECTORS = "word vectors"
+"""Name of the weights that come with the data, in the identity of a run."""
+
 
 def options_identity(options: Mapping[str, object]) -> dict[str, str]:
     """Return the values of all options that the weights depend on, as strings."""
@@ -80,19 +83,19 @@ def content_identity(
         "classes": _summary(len(dataset.labels), map(repr, dataset.labels)),
         "class targets": _summary(targets[0].shape[1], [*targets, *weights]),
         **({} if factors is None else {"class weights": _summary(len(factors), [factors])}),
-        "training images": _images(dataset.train),
+        f"training {dataset.noun}": _samples(dataset.train),
         "passes per epoch": str(dataset.repeats),
-        **({} if held_out is None else {"validation images": _images(held_out)}),
-        "test images": _images(dataset.test),
-        **({} if background is None else {"background images": _images(background)}),
+        **({} if held_out is None else {f"validation {dataset.noun}": _samples(held_out)}),
+        f"test {dataset.noun}": _samples(dataset.test),
+        **({} if background is None else {"background images": _samples(background)}),
         "input layer": _options(dataset.input_options),
-        **({"input weights": _summary(len(given), given)} if given else {}),
+        **({WORD_VECTORS: _summary(len(given), given)} if given else {}),
         "start": _file(finetune) if finetune else "random weights",
         **{name: found.get(name, "unknown") for name in (*LIBRARIES, found["backend"])},
     }
 
 
-def _images(split: Split) -> str:
+def _samples(split: Split) -> str:
     in_memory = {np.ndarray: [split.samples], tuple: split}.get(type(split.samples), [])
     return _summary(len(split), [split.labels, *split.names, *in_memory])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datasets import get_dataset
-from tests.fake_data import write_ag_news, write_word_vectors
+from tests.fake_data import write_ag_news, write_lines, write_word_vectors
 from utils import UsageError, UserError
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "ag_news"
@@ -52,13 +52,31 @@ def test_held_out_documents_are_not_trained_on(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"folds": 9, "fold": 0}, "needs documents of each class, .* has 6 training documents$"),
+        ({"val_fraction": 0.01}, "no class of AG-News has enough training documents to hold out"),
+    ],
+)
+def test_documents_are_not_called_images(tmp_path, caplog, options, message):
+    root = write_ag_news(tmp_path)
+    get_dataset("AG-News-sub7", root)
+    assert "4 classes have fewer than 7 training documents and keep all: 1, 2" in caplog.text
+    with pytest.raises(UsageError, match=message):
+        get_dataset("AG-News", root, **options)
+    (root / "train.csv").write_text("")
+    with pytest.raises(UserError, match="AG-News has no training documents"):
+        get_dataset("AG-News", root)
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ('"1","only a title"', r"train\.csv:1: expected class, title and description, found 2"),
         ('"5","a","b"', r"train\.csv:1: expected a class from 1 to 4, found '5'"),
         (f'"{"9" * 5000}","a","b"', r"train\.csv:1: expected a class from 1 to 4, found '9{20}'"),
         ('"x","a","b"', r"train\.csv:1: expected a class from 1 to 4, found 'x'"),
-        ('"1","a","b', r"train\.csv:\d+: unexpected end of data"),
+        ('"1","a","b', r"train\.csv:1: unexpected end of data, in the row that b"),
         ('"1","a"b,"c"', r"train\.csv:1: .*expected after"),
         ("", r"train\.csv:1: expected class, title and description, found 0 columns"),
     ],
@@ -68,6 +86,19 @@ def test_a_wrong_line_is_told_with_its_number(tmp_path, line, message):
     whole = (root / "train.csv").read_text()
     (root / "train.csv").write_text(f"{line}\n{whole if line.count(chr(34)) % 2 == 0 else ''}")
     with pytest.raises(UserError, match=message):
+        get_dataset("AG-News", root)
+
+
+@pytest.mark.parametrize("number", [9, 24])
+@pytest.mark.parametrize("quote", ['"', '""'])
+def test_the_line_with_an_unclosed_quote_is_told(tmp_path, number, quote):
+    """Not the next one, where a quote is out of place, nor the last one."""
+    root = write_ag_news(tmp_path)
+    lines = (root / "train.csv").read_text().splitlines()
+    lines[number - 1] = lines[number - 1].removesuffix('"')
+    lines[number:] = [line.replace('"', quote) for line in lines[number:]]
+    write_lines(root / "train.csv", lines)
+    with pytest.raises(UserError, match=rf"train\.csv:{number}: .* in the row that begins here"):
         get_dataset("AG-News", root)
 
 

@@ -27,6 +27,15 @@ def test_columns_are_joined_in_the_order_given(tmp_path, columns, texts):
     assert find(tmp_path, columns) == texts
 
 
+def test_rows_are_named_by_their_first_line(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text('1,"war\nweb"\n\n2,game\n')
+    with pytest.raises(UserError, match=r"d\.csv:3: expected at least 2 columns, found 0"):
+        find_documents([path], ["2"])
+    path.write_text('1,"war\nweb"\n2,game\n')
+    assert find_documents([path], ["2"]).files == [f"{path}:1", f"{path}:3"]
+
+
 @pytest.mark.parametrize(
     ("columns", "error", "message"),
     [

@@ -20,6 +20,22 @@ def test_text_as_glove_has_it(tmp_path):
     assert read_word_vectors(path, 2).words == ("the", "of")
 
 
+@pytest.mark.parametrize("end", ["\n", " \n", "\r\n"])
+def test_text_as_word2vec_has_it(tmp_path, end):
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(f"3 2\n{GLOVE}".replace("\n", end).encode())
+    words, vectors = read_word_vectors(path, 10)
+    assert words == ("the", "of", "war")
+    np.testing.assert_array_equal(vectors, np.float32([[0.5, -1], [1e-3, 2], [0, 3]]))
+    assert read_word_vectors(path, 1).words == ("the",)
+
+
+def test_a_word_may_be_a_number(tmp_path):
+    path = tmp_path / "glove.txt"
+    path.write_text("3 2 1\n5 2 1.5\n")
+    assert read_word_vectors(path, 10).words == ("3", "5")
+
+
 def test_an_array_beside_its_words(tmp_path):
     vectors = np.arange(6, dtype=np.float64).reshape(3, 2)
     np.save(tmp_path / "v.npy", vectors)
@@ -48,6 +64,9 @@ def test_a_missing_package_is_told(monkeypatch):
     ("content", "message"),
     [
         (b"the 1 2\nof 1\n", r"glove\.txt:2: expected a word and 2 numbers, found 1"),
+        (b"2 300\nthe 1 2\n", r"glove\.txt:2: expected a word and 300 numbers, found 2"),
+        (b"2 2\nthe 1 2\nof 1\n", r"glove\.txt:3: expected a word and 2 numbers, found 1"),
+        (b"2 2\n", r"glove\.txt has no word vectors"),
         (b"the 1 2\nof 1 x\n", r"glove\.txt:2: expected a word and numbers, found .*of 1 x"),
         (b"the 1 2\n\nof 1 2\n", r"glove\.txt:2: expected a word and numbers"),
         (b"\xff\xfe 1 2\n", r"glove\.txt:1: expected a word and numbers"),
