@@ -200,23 +200,12 @@ def read_snapshot(path: Path, identity: dict) -> RunState:
         UserError: the file is not a snapshot, or belongs to another run.
     """
     state = read_state(path)
-    recorded = _renamed(state.identity)
+    recorded = state.identity
     other = [k for k in identity if recorded.get(k) != identity[k]]
     if other:
         differences = ", ".join(_difference(k, recorded.get(k), identity[k]) for k in other)
         raise UserError(f"--snapshot {path}: belongs to another run, with {differences}")
     return state
-
-
-def _renamed(recorded: dict[str, str]) -> dict[str, str]:
-    """Return an identity with the names of this version, so that earlier snapshots are resumed."""
-    if "input weights" not in recorded:
-        return recorded
-    # These are word vectors, and the documents were called images.
-    names = {"input weights": WORD_VECTORS}
-    for split in ("training", "validation", "test"):
-        names[f"{split} images"] = f"{split} documents"
-    return {names.get(name, name): value for name, value in recorded.items()}
 
 
 def _difference(name: str, recorded: str | None, given: str) -> str:

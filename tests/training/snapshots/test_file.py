@@ -456,13 +456,11 @@ def test_what_an_older_version_did_not_record_is_unknown(tmp_path):
         read_snapshot(tmp_path / "s.h5", {"seed": "1", "momentum": "of gradients"})
 
 
-def test_documents_and_word_vectors_had_other_names(tmp_path):
-    earlier = {"test images": "12 (97c0)", "input weights": "1 (af3d)"}
-    save_snapshot(tmp_path / "s.h5", compiled(), RunState(1, earlier))
-    now = {"test documents": "12 (97c0)", "word vectors": "1 (af3d)"}
-    assert read_snapshot(tmp_path / "s.h5", now).epoch == 1
-    with pytest.raises(UserError, match="with other word vectors than those given"):
+def test_other_word_vectors_are_told_without_their_hash(tmp_path):
+    save_snapshot(tmp_path / "s.h5", compiled(), RunState(1, {"word vectors": "1 (af3d)"}))
+    with pytest.raises(UserError, match="with other word vectors than those given") as caught:
         read_snapshot(tmp_path / "s.h5", {"word vectors": "1 (65ff)"})
+    assert "65ff" not in str(caught.value)
 
 
 def test_another_kind_of_optimizer_is_refused(tmp_path):
