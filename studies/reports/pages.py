@@ -20,7 +20,8 @@ PAGES = (
     *(ROOT / "docs" / f"{name}.md" for name in ("results", "open-sets", "simplex-targets")),
 )
 
-_BLOCK = re.compile(r"(<!-- study\.py report (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- study\.py report (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+"""Generated block of a page, see ``rendered``."""
 
 
 def update_pages() -> None:
@@ -42,7 +43,7 @@ def rendered(text: str) -> str:
     A block stands between ``<!-- study.py report NAME -->`` and ``<!-- end -->``. NAME is that of
     a study, or ``claims`` or ``advice``.
     """
-    return _BLOCK.sub(lambda found: f"{found[1]}{_content(found[2])}{found[3]}", text)
+    return BLOCK.sub(lambda found: f"{found[1]}{_content(found[2])}{found[3]}", text)
 
 
 def _content(name: str) -> str:

@@ -23,9 +23,9 @@ PROTOCOL_NAMES = {PAPER: "best epoch", VALIDATION: "held-out"}
 _EXPLANATION = (
     "Test accuracy in percent, mean ± standard deviation over the runs. **Best epoch** is the "
     "paper's protocol: the epoch is chosen by test accuracy, which is optimistic, and so is the "
-    "learning rate, unless the study chooses it on held-out samples only. **Held-out**: the "
-    "learning rate is chosen on held-out training samples, and the accuracy is that after the last "
-    "epoch; the test samples play no part in either choice."
+    "learning rate, unless the study takes a published one or chooses it on held-out samples. "
+    "**Held-out**: the learning rate is chosen on held-out training samples, or fixed beforehand, "
+    "and the accuracy is that after the last epoch; the test samples play no part in either choice."
 )
 _LISTED = 6  # parts of a study that were not run
 
@@ -248,7 +248,8 @@ def fitting(part: Part, runs: Runs) -> list[str]:
 def _fit(part: Part, cell: Cell, runs: Runs) -> list[str]:
     rate = chosen_rate(part, cell, PAPER, runs)
     names = [] if rate is None else [trial.name for trial in part.repeated(cell, rate)]
-    found = [runs[n] for n in names if n in runs and runs[n].training_curve and runs[n].test]
+    found = [runs[n] for n in names if n in runs and runs[n].test is not None]
+    found = [run for run in found if run.training_curve and run.training_curve[-1] is not None]
     if not found:
         return []
     training, test = [run.training_curve[-1] for run in found], [run.test for run in found]
