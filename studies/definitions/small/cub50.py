@@ -24,7 +24,7 @@ REDUCED = (
     "pixels (ResNet-50 at 448), batch size 50 (96), 84 epochs in three SGDR cycles (372 in "
     "five). Under best epoch, the learning rate is the published one; under held-out, it is one of "
     "five, for MSE of seven, chosen on a fifth of the training images after two cycles (one of "
-    "eight, by the best test accuracy). For MSE, no rate is published, so that best epoch takes the "
+    "eight, by the best test accuracy). For MSE, no rate is published, so that best epoch has the "
     "chosen one, too."
 )
 STUDY = Study(
