@@ -14,7 +14,7 @@ from pathlib import Path
 from storage.files import replacing
 from studies.study import Part, Study
 from sweeping.commands import RESERVED
-from sweeping.grid import LOSSES, PAPER, Trial
+from sweeping.grid import LOSSES, PAPER, VALIDATION, Trial
 from sweeping.store import FINISHED, SETTINGS, Store, read_settings
 from utils import UsageError, UserError, read_text
 
@@ -104,12 +104,12 @@ def _repeated(name: str) -> str:
 
 def _has_options(run: Run, part: Part) -> bool:
     """Return whether the trial has the options of the part, and no others than single trials do."""
+    extra = {key: _options(more) for key, more in part.extra.items()}
     expected = _options(part.options)
     if run.name.endswith("_val"):
-        expected |= _options(part.search_options)
-    by_trial = (*part.by_rate.values(), *part.by_loss.values(), *part.by_dataset.values())
-    by_trial += tuple(" ".join(LOSSES[loss].options) for loss in part.losses if loss in LOSSES)
-    known = {*expected, *RESERVED, *_FREE, *chain.from_iterable(map(_options, by_trial))}
+        expected |= extra.get(VALIDATION, {})
+    of_losses = [name for loss in part.losses for name in LOSSES[loss].options]
+    known = {*expected, *RESERVED, *_FREE, *chain(*extra.values()), *of_losses}
     given = _options(run.command)
     return expected.items() <= given.items() and given.keys() <= known
 

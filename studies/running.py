@@ -22,7 +22,7 @@ from sweeping.engine import (
     shared_settings,
     show_missing,
 )
-from sweeping.grid import ANY_RATE, PAPER, PROTOCOLS, VALIDATION, Trial
+from sweeping.grid import ANY_RATE, PAPER, PROTOCOLS, Trial
 from sweeping.results.report import Report
 from sweeping.stopping import StopRequest
 from sweeping.store import Store
@@ -235,7 +235,6 @@ def _commands(part: Part, request: Request) -> Commands:
     if request.precision and PRECISION not in options:
         options += f" {PRECISION} {request.precision}"
     gpus = request.machines.gpus or part.gpus or 1
-    searching = tuple(shlex.split(part.search_options))
     return Commands(
         tuple(shlex.split(options)),
         request.data_roots,
@@ -243,10 +242,7 @@ def _commands(part: Part, request: Request) -> Commands:
         part.val_fraction,
         max(int(gpus), 1),
         evaluation=tuple(shlex.split(part.evaluation)),
-        by_rate={rate: tuple(shlex.split(more)) for rate, more in part.by_rate.items()},
-        by_loss={loss: tuple(shlex.split(more)) for loss, more in part.by_loss.items()},
-        by_dataset={data: tuple(shlex.split(more)) for data, more in part.by_dataset.items()},
-        by_protocol={VALIDATION: searching} if searching else {},
+        extra={key: tuple(shlex.split(more)) for key, more in part.extra.items()},
     )
 
 

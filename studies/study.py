@@ -66,10 +66,8 @@ class Part:
         new_subsets: whether every seed selects training samples of its own, ``--subset_seed``.
         chosen_on: data set on which the rate is chosen for all; None: on each by itself.
         protocols: by which it is chosen.
-        by_rate: further options of the trainings at a rate, which stands for all of them then.
-        by_loss: further options of the trainings with a loss.
-        by_dataset: further options of the trainings on a data set.
-        search_options: further options of the trainings on fewer samples that choose the rate.
+        extra: further options of some trainings, which override ``options``: by data set, loss or
+            learning rate, or ``VALIDATION`` for those that choose the rate on held-out samples.
         averaged: of their last evaluations, whose mean accuracy decides.
         val_fraction: of the training samples, held out to choose; None: ``chosen_on`` has samples
             for validation of its own, if the protocol needs any.
@@ -102,10 +100,7 @@ class Part:
     new_subsets: bool = False
     chosen_on: str | None = None
     protocols: tuple[str, ...] = (PAPER,)
-    by_rate: Mapping[float, str] = field(default_factory=dict)
-    by_loss: Mapping[str, str] = field(default_factory=dict)
-    by_dataset: Mapping[str, str] = field(default_factory=dict)
-    search_options: str = ""
+    extra: Mapping[str | float, str] = field(default_factory=dict)
     averaged: int = 1
     val_fraction: float | None = None
     gpus: int | None = None

@@ -54,10 +54,8 @@ class Commands:
         gpus: number per trial.
         save_models: whether to keep the trained networks; evaluated ones are always kept.
         evaluation: a key of ``EVALUATIONS``, followed by its options; empty: none.
-        by_rate: further options for trials with a given learning rate.
-        by_loss: further options for trials with a given loss.
-        by_dataset: further options for trials on a given data set.
-        by_protocol: further options for trials of a protocol; they override ``options``.
+        extra: further options by data set, loss, learning rate or protocol of a trial; they
+            override ``options``.
     """
 
     options: tuple[str, ...]
@@ -67,10 +65,7 @@ class Commands:
     gpus: int = 1
     save_models: bool = False
     evaluation: tuple[str, ...] = ()
-    by_rate: Mapping[float, tuple[str, ...]] = field(default_factory=dict)
-    by_loss: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    by_dataset: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    by_protocol: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    extra: Mapping[str | float, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, trial: Trial, folder: Path) -> list[str]:
         """Return script and arguments of a training.
@@ -86,13 +81,11 @@ class Commands:
             command += ["--embedding", self.embedding(point.loss, point.dataset)]
         command += [_rate_option(self.options), number(point.learning_rate)]
         command += ["--seed", str(point.seed)]
-        command += self.by_rate.get(point.learning_rate, ())
-        command += self.by_loss.get(point.loss, ())
-        command += self.by_dataset.get(point.dataset, ())
         if trial.protocol == VALIDATION and self.val_fraction is not None:
             command += ["--val_fraction", number(self.val_fraction)]
         command += self.options
-        command += self.by_protocol.get(trial.protocol, ())
+        for key in (point.learning_rate, point.loss, point.dataset, trial.protocol):
+            command += self.extra.get(key, ())
         command += ["--history", str(folder / "history.csv")]
         command += ["--snapshot", str(folder / "snapshot.h5")]
         if self.save_models or self.evaluation:

@@ -68,15 +68,9 @@ def shared_settings(trials: Sequence[Trial], commands: Commands, program: str) -
     settings = {"KERAS_BACKEND": backend_name()}
     if commands.evaluation:
         settings["--evaluate"] = shlex.join(commands.evaluation)
-    for rate, options in commands.by_rate.items():
-        settings[f"at the rate {number(rate)}"] = shlex.join(options)
-    for loss, options in commands.by_loss.items():
-        settings[f"with the loss {loss}"] = shlex.join(options)
-    for dataset, options in commands.by_dataset.items():
-        settings[f"on {dataset}"] = shlex.join(options)
-    for protocol, options in commands.by_protocol.items():
-        settings[f"by the protocol {protocol}"] = shlex.join(options)
-    commands = replace(commands, by_rate={}, by_loss={}, by_dataset={}, by_protocol={})
+    for key, options in commands.extra.items():
+        settings[f"further options: {key}"] = shlex.join(options)
+    commands = replace(commands, extra={})
     for trial in {(t.point.loss, t.point.dataset, t.protocol): t for t in trials}.values():
         # Subset and split do not change the settings.
         trial = replace(trial, point=replace(trial.point, subset_seed=0, split=""))

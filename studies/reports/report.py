@@ -53,8 +53,8 @@ def _rates(rates: Sequence[float]) -> str:
 def _contents(part: Part) -> list[str]:
     rates = {loss: _rates(part.rates_of(loss)) for loss in part.losses}
     lines = [f"  data sets: {' '.join(part.datasets)}", f"  options: {part.options}"]
-    lines += [f"  {dataset}: {options}" for dataset, options in part.by_dataset.items()]
-    more = {loss: f", {options}" for loss, options in part.by_loss.items()}
+    lines += [f"  {name}: {part.extra[name]}" for name in part.datasets if name in part.extra]
+    more = {loss: f", {part.extra[loss]}" for loss in part.losses if loss in part.extra}
     lines += [f"  {loss}: {rates[loss]}{more.get(loss, '')}" for loss in part.losses]
     lines += [f"  seeds: {' '.join(map(str, part.seeds))}", *_search(part)]
     return lines + [
@@ -72,7 +72,7 @@ def _search(part: Part) -> list[str]:
     how = f"  rate chosen {' and '.join(by[protocol] for protocol in part.protocols)}"
     how += f" of {part.chosen_on}" if part.chosen_on else ""
     how += f", with {part.search_seeds} seed{'s' * (part.search_seeds > 1)}"
-    how += f", {part.search_options}" if part.search_options else ""
+    how += f", {part.extra[VALIDATION]}" if VALIDATION in part.extra else ""
     fixed = [
         f"{x} {' or '.join(map(number, rates))}"
         for x, rates in part.paper_rates.items()

@@ -28,7 +28,7 @@ def measured(section: str) -> set[float]:
     accuracies = []
     for name in STUDY.findall(section):
         texts += description(load(name))
-        texts += [options for part in load(name).reduced for options in part.by_rate.values()]
+        texts += [options for part in load(name).reduced for options in part.extra.values()]
         searched = [run for run in read_runs(STORED / name) if run.name.endswith("_val")]
         accuracies += [run.last for run in searched if run.last is not None]
     numbers = {float(number) for text in texts for number in NUMBER.findall(text)} | {*accuracies}

@@ -69,8 +69,8 @@ def test_the_published_search(name, count, batches):
     parts = [p for p in load("baselines").paper if p.datasets[0].startswith(f"GEM-{name}_")]
 
     assert len(parts) == 3 * 3  # splits and variants
-    assert len({tuple(part.by_rate.items()) for part in parts}) == 1  # the same for all
-    tried = parts[0].by_rate
+    assert len({tuple(part.extra.items()) for part in parts}) == 1  # the same for all
+    tried = {rate: options for rate, options in parts[0].extra.items() if rate != VALIDATION}
     assert len(tried) == count and set(tried) == set(parts[0].rates_of("cosine"))
     options = [dict(zip(o[::2], o[1::2], strict=True)) for o in map(shlex.split, tried.values())]
     decays = [float(o["--weight_decay"]) for o in options]
@@ -100,7 +100,7 @@ PART = Part(
     seeds=(0, 1),
     chosen_on="GEM-CUB_train1",
     protocols=(VALIDATION,),
-    by_rate={0.1: "--weight_decay 0.5", 0.02: "--weight_decay 0.25"},
+    extra={0.1: "--weight_decay 0.5", 0.02: "--weight_decay 0.25"},
 )
 
 
@@ -120,16 +120,16 @@ def test_options_follow_the_rate_wherever_it_is_trained():
 
 
 def test_options_of_the_search_are_not_those_of_the_final_trainings():
-    part = replace(PART, options="--epochs 3 --val_every 3", search_options="--val_every 1")
+    search = {VALIDATION: "--val_every 1"}
+    part = replace(PART, options="--epochs 3 --val_every 3", extra=PART.extra | search)
     build = commands(part)
     trials = [*part.search(), *part.repeated(("GEM-CUB_trainval1", "xent"), 0.02)]
     found = [parsed(build.of(trial, Path("trial"))) for trial in trials]
 
     assert [o["val_every"] for o in found] == [1, 1, 3, 3]
     settings = shared_settings(part.search(), build, "study.py")
-    assert settings["by the protocol validation"] == "--val_every 1"
-    plain = shared_settings(PART.search(), commands(replace(part, search_options="")), "study.py")
-    assert settings == plain | {"by the protocol validation": "--val_every 1"}
+    plain = shared_settings(PART.search(), commands(replace(part, extra=PART.extra)), "study.py")
+    assert settings == plain | {"further options: validation": "--val_every 1"}
 
 
 def test_the_mean_of_the_last_evaluations_decides():
@@ -155,23 +155,25 @@ def test_a_folder_has_one_kind_of_options_by_rate():
     first, second = (shared_settings(trials, commands(PART), "study.py") for trials in _halves())
 
     assert first == second
-    assert first["at the rate 0.02"] == "--weight_decay 0.25" and first["--weight_decay"] == "0.0"
+    assert (
+        first["further options: 0.02"] == "--weight_decay 0.25" and first["--weight_decay"] == "0.0"
+    )
 
 
 def test_a_loss_has_options_of_its_own_which_its_folder_keeps():
-    part = replace(PART, losses=("xent", "cosine"), by_loss={"cosine": "--embedding_scale 2"})
+    part = replace(PART, losses=("xent", "cosine"), extra={"cosine": "--embedding_scale 2"})
     build = commands(part)
     found = [parsed(build.of(trial, Path("trial"))) for trial in part.search()]
 
     assert [o.get("embedding_scale") for o in found] == [None, None, 2.0, 2.0]
     settings = shared_settings(part.search(), build, "study.py")
-    assert settings["with the loss cosine"] == "--embedding_scale 2"
+    assert settings["further options: cosine"] == "--embedding_scale 2"
     assert settings["--embedding_scale"] == "None"
 
 
 def test_a_data_set_has_options_of_its_own_which_its_folder_keeps():
     sizes = ("Digits-sub2", "Digits-sub5")
-    part = replace(PART, datasets=sizes, chosen_on=None, by_dataset={sizes[0]: "--repeats 3"})
+    part = replace(PART, datasets=sizes, chosen_on=None, extra={sizes[0]: "--repeats 3"})
     build = commands(part)
     found = {t.point.dataset: parsed(build.of(t, Path("trial"))) for t in part.search()}
 
@@ -180,7 +182,10 @@ def test_a_data_set_has_options_of_its_own_which_its_folder_keeps():
         "Digits-sub5": None,
     }
     settings = shared_settings(part.search(), build, "study.py")
-    assert settings["on Digits-sub2"] == "--repeats 3" and settings["--repeats"] == "None"
+    assert (
+        settings["further options: Digits-sub2"] == "--repeats 3"
+        and settings["--repeats"] == "None"
+    )
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_parts_of_a_scale_share_a_folder_only_with_the_same_options(name):
     for parts in (load(name).paper, load(name).reduced):
         options, fractions = {}, {}
         for part in parts:
-            same = (part.options, part.by_loss, part.gpus)
+            same = (part.options, part.extra, part.gpus)
             assert options.setdefault(part.folder, same) == same
             fraction = part.val_fraction
             assert fraction is None or fractions.setdefault(part.folder, fraction) == fraction

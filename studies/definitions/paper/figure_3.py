@@ -80,7 +80,7 @@ STUDY = Study(
             "four-batches",
             # At the rate that was chosen, cross-entropy fails with 10 documents per class.
             paper_rates={"xent": (0.5, 0.05)},
-            by_dataset={
+            extra={
                 "AG-News-sub10": "--repeats 4",
                 "AG-News-sub25": "--repeats 4",
                 "AG-News-sub50": "--repeats 2",

@@ -46,7 +46,7 @@ def _candidates(
 
 def _tuned(
     data: str, chosen_on: str | None, epochs: int, candidates: dict[float, str], options: str,
-    folder: str = "", **more,
+    folder: str = "", search: str = "", **more,
 ) -> tuple[Part, ...]:  # fmt: skip
     """Return a part for each variant; every loss has the same candidates in all of them."""
     schedule = f"--epochs {epochs} --val_every {epochs} --lr_schedule Cosine --clipgrad 0"
@@ -61,7 +61,7 @@ def _tuned(
             chosen_on=chosen_on,
             protocols=(VALIDATION,),
             reports=(VALIDATION,),
-            by_rate=candidates,
+            extra=candidates | ({VALIDATION: search} if search else {}),
             compared=("xent", "cosine", "cosine+xent"),
             **more,
         )
@@ -79,7 +79,7 @@ def _published(name: str, epochs: int, trials: int, batches: tuple[int, ...], op
             folder=f"{name.lower()}{i}-",
             seeds=tuple(range(10)),
             gpus=1,
-            search_options="--val_every 1",
+            search="--val_every 1",
             averaged=5,
         )
     ]

@@ -42,11 +42,9 @@ STUDY = Study(
             published={("CIFAR-10", "xent"): {"accuracy": 94.3, "auroc": 86.1, "oscr": 83.9}},
         ),
         _published(
-            "CIFAR-10, ten classes of CIFAR-100 unknown", "CIFAR-10", "arpl+10", by_loss=_FOUR
+            "CIFAR-10, ten classes of CIFAR-100 unknown", "CIFAR-10", "arpl+10", extra=_FOUR
         ),
-        _published(
-            "CIFAR-10, 50 classes of CIFAR-100 unknown", "CIFAR-10", "arpl+50", by_loss=_FOUR
-        ),
+        _published("CIFAR-10, 50 classes of CIFAR-100 unknown", "CIFAR-10", "arpl+50", extra=_FOUR),
         _published(
             *("Tiny-ImageNet, fine-tuned from ILSVRC", "Tiny-ImageNet-caffe", "arpl"),
             rates=(0.001,),

@@ -16,7 +16,7 @@ SEARCH = {
     "protocols": (VALIDATION,),
     "val_fraction": 0.2,
     # Two of the three cycles of SGDR; only the accuracy at their end counts.
-    "search_options": "--epochs 36 --val_every 12",
+    "extra": {VALIDATION: "--epochs 36 --val_every 12"},
     "full_size": 30,
 }
 REDUCED = (
