@@ -91,7 +91,7 @@ def _list(args: argparse.Namespace) -> None:
 
 
 def _show(args: argparse.Namespace) -> None:
-    from studies.reports.report import description
+    from studies.reports.description import description
 
     for line in description(load(args.name)):
         results.info("%s", line)

@@ -9,8 +9,9 @@ from pathlib import Path
 from storage.plots import save_plot
 from storage.records import record_path
 from studies.choice import Outcome, outcome
+from studies.reports.accuracies import accuracy
+from studies.reports.comparison import SIGNIFICANT, welch
 from studies.reports.figures import draw_curves, first_runs
-from studies.reports.report import SIGNIFICANT, accuracy, welch
 from studies.results import STORED, Run, read_run, read_runs, runs_of
 from studies.study import TITLES, load
 from sweeping.grid import PAPER

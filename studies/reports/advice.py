@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from datasets.names import parse_name
 from studies.choice import Outcome, outcome
-from studies.reports.report import PROTOCOL_NAMES, SIGNIFICANT, accuracy, welch
+from studies.reports.accuracies import accuracy
+from studies.reports.comparison import PROTOCOL_NAMES, SIGNIFICANT, welch
 from studies.reports.tables import markdown
 from studies.results import STORED, Runs, read_runs, runs_of
 from studies.study import NAMES, Part, load

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from studies.choice import Outcome, outcome
-from studies.reports.report import SIGNIFICANT, welch
+from studies.reports.comparison import SIGNIFICANT, welch
 from studies.reports.tables import NOT_RUN, markdown
 from studies.results import STORED, Run, read_runs, runs_of
 from studies.study import NAMES, load

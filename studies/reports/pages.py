@@ -5,10 +5,11 @@ from pathlib import Path
 
 from storage.files import replacing
 from studies.choice import outcome
+from studies.reports.accuracies import fitting, table
 from studies.reports.advice import advice
 from studies.reports.claims import claims_table
+from studies.reports.comparison import comparison
 from studies.reports.evaluations import evaluation_tables
-from studies.reports.report import comparison, fitting, table
 from studies.results import STORED, Runs, read_runs, runs_of
 from studies.study import Cell, Part, load
 from sweeping.grid import PROTOCOLS

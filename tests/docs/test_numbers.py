@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from studies.reports.description import description
 from studies.reports.pages import BLOCK
-from studies.reports.report import description
 from studies.results import STORED, read_runs
 from studies.study import load
 from tests.docs.documents import ROOT

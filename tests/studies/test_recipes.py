@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from studies.choice import chosen_rate, outcome
-from studies.reports.report import table
+from studies.reports.accuracies import table
 from studies.results import Run, runs_of
 from studies.running import Request, _commands
 from studies.study import Part, load

@@ -13,8 +13,10 @@ import study
 from studies import results
 from studies.choice import chosen_rate, outcome
 from studies.reports import pages
+from studies.reports.accuracies import fitting, table
+from studies.reports.comparison import comparison, welch
 from studies.reports.figures import curves, draw, sizes
-from studies.reports.report import comparison, fitting, report, table, welch
+from studies.reports.report import report
 from studies.results import Run, merged, public_command, read_runs, read_trials, runs_of, write_runs
 from studies.running import repetitions
 from studies.study import Part, Study

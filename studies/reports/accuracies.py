@@ -1,0 +1,95 @@
+"""Tables of accuracies: ours beside those that are published, and on training and test samples."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+from studies.choice import Outcome, chosen_rate, outcome
+from studies.reports.tables import NOT_RUN, markdown, percent
+from studies.results import FLOAT32, PRECISION, Runs
+from studies.study import TITLES, Cell, Part
+from sweeping.grid import PAPER, PROTOCOLS, number
+
+DIVERGED = "diverged"
+
+
+def table(part: Part, runs: Runs, cells: Sequence[Cell] | None = None) -> list[str]:
+    """Return ours, what is published and the difference, a row per data set and loss, as Markdown.
+
+    Args:
+        part: of a study.
+        runs: its trials.
+        cells: the rows; None: all.
+    """
+    rows = [_row(part, cell, runs) for cell in (part.cells() if cells is None else cells)]
+    columns = ["difference", "rate", "rates tried", "runs"]
+    header = ["data", "loss", "published", "best epoch", *columns, "held-out", *columns]
+    left = 2
+    if len(part.datasets) == 1:
+        header, rows, left = header[1:], [row[1:] for row in rows], 1
+    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
+    return markdown([header[i] for i in kept], [[row[i] for i in kept] for row in rows], left)
+
+
+def _row(part: Part, cell: Cell, runs: Runs) -> list[str]:
+    outcomes = {protocol: outcome(part, cell, protocol, runs) for protocol in PROTOCOLS}
+    row = [cell[0], _title(part, cell[1], outcomes.values()), _published(part, cell)]
+    for protocol, found in outcomes.items():
+        compared = _above(part, cell, found) if protocol == part.shown[0] else ""
+        shown = [accuracy(found), compared, *_progress(found)]
+        row += shown if protocol in part.shown else [""] * len(shown)
+    return row
+
+
+def _title(part: Part, loss: str, outcomes: Iterable[Outcome]) -> str:
+    """Return the name of a loss, and in which precision it was trained if rows may differ in it."""
+    found = {o.precision for o in outcomes} - {"", FLOAT32}
+    differs = found and PRECISION not in part.options
+    return TITLES.get(loss, loss) + (f" ({', '.join(sorted(found))})" if differs else "")
+
+
+def _published(part: Part, cell: Cell) -> str:
+    return str(part.reported.get(cell, "–")) if part.reported else ""
+
+
+def _above(part: Part, cell: Cell, found: Outcome) -> str:
+    """Return how much ours is above the published accuracy."""
+    if cell in part.reported and found.values:
+        return f"{100 * statistics.fmean(found.values) - part.reported[cell]:+.1f}"
+    return "–" if part.reported else ""
+
+
+def _progress(found: Outcome) -> list[str]:
+    """Return the chosen rate, how many were tried and which diverged, and the number of runs."""
+    rate = "–" if found.rate is None else number(found.rate)
+    lost = f" ({', '.join(map(number, found.diverged))} diverged)" if found.diverged else ""
+    return [rate, f"{found.tried}{lost}", str(len(found.values))]
+
+
+def accuracy(found: Outcome) -> str:
+    """Return mean ± standard deviation in percent, or why there is none."""
+    return percent(found.values) or (DIVERGED if found.diverged else NOT_RUN)
+
+
+def fitting(part: Part, runs: Runs) -> list[str]:
+    """Return how well training and test samples are fitted in the end, a row per loss, as Markdown.
+
+    At the paper's choice of rate. The training samples are augmented, and the network changes
+    during the epoch.
+    """
+    rows = [_fit(part, (dataset, loss), runs) for dataset, loss in part.cells()]
+    header = ["loss", "training samples", "test samples", "gap", "runs"]
+    rows = [row for row in rows if row] if len(part.datasets) == 1 else []
+    return ["After the last epoch:", "", *markdown(header, rows, 1), ""] if rows else []
+
+
+def _fit(part: Part, cell: Cell, runs: Runs) -> list[str]:
+    rate = chosen_rate(part, cell, PAPER, runs)
+    names = [] if rate is None else [trial.name for trial in part.repeated(cell, rate)]
+    found = [runs[n] for n in names if n in runs and runs[n].test is not None]
+    found = [run for run in found if run.training_curve and run.training_curve[-1] is not None]
+    if not found:
+        return []
+    training, test = [run.training_curve[-1] for run in found], [run.test for run in found]
+    gap = [a - b for a, b in zip(training, test, strict=True)]
+    title = _title(part, cell[1], [outcome(part, cell, PAPER, runs)])
+    return [title, *map(percent, (training, test, gap)), str(len(found))]

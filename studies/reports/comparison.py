@@ -1,0 +1,64 @@
+"""Whether two losses differ: differences of means, with Welch's t-test."""
+
+import statistics
+import warnings
+from collections.abc import Sequence
+
+from studies.choice import outcome
+from studies.reports.accuracies import accuracy
+from studies.reports.tables import markdown
+from studies.results import Runs
+from studies.study import TITLES, Part
+from sweeping.grid import PAPER, VALIDATION
+
+SIGNIFICANT = 0.05
+"""Largest p of Welch's t-test at which a difference counts."""
+
+PROTOCOL_NAMES = {PAPER: "best epoch", VALIDATION: "held-out"}
+_HEADER = ("data", "protocol", "loss A", "loss B", "runs", "B − A", "p (Welch)")
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Return the two-sided p-value of Welch's t-test; None if there are too few values.
+
+    Two samples without any spread have none either.
+    """
+    from scipy.stats import ttest_ind
+
+    if min(len(first), len(second)) < 2 or len({*first}) == len({*second}) == 1:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # one sample without spread
+        return float(ttest_ind(first, second, equal_var=False).pvalue)
+
+
+def comparison(part: Part, runs: Runs) -> list[str]:
+    """Return the differences of losses by data set, with Welch's t-test, as Markdown."""
+    rows = differences(part, runs)
+    return [*markdown(_HEADER, rows, 4), ""] if rows else []
+
+
+def differences(part: Part, runs: Runs) -> list[list[str]]:
+    """Return a row per protocol, data set and pair of losses that were both run on it."""
+    return [
+        [dataset, PROTOCOL_NAMES[protocol], *found]
+        for protocol in part.shown
+        for dataset in part.datasets
+        if dataset not in part.superseded
+        for other in part.compared[1:]
+        if (found := _difference(part, dataset, (part.compared[0], other), protocol, runs))
+    ]
+
+
+def _difference(
+    part: Part, dataset: str, losses: tuple[str, str], protocol: str, runs: Runs
+) -> list[str]:
+    found = [outcome(part, (dataset, loss), protocol, runs) for loss in losses]
+    if not all(side.values for side in found):
+        return []
+    first, second = (statistics.fmean(side.values) for side in found)
+    p = welch(*(side.values for side in found))
+    sides = [f"{TITLES[loss]}: {accuracy(side)}" for loss, side in zip(losses, found, strict=True)]
+    counts = " and ".join(str(len(side.values)) for side in found)
+    shown = "–" if p is None else f"{p:.2g}"
+    return [*sides, counts, f"{100 * (second - first):+.1f}", shown]

@@ -1,0 +1,57 @@
+"""What a study consists of, for ``study.py show``."""
+
+from collections.abc import Sequence
+
+from studies.study import Part, Study
+from sweeping.grid import LEARNING_RATES, PAPER, VALIDATION, number
+
+
+def description(study: Study) -> list[str]:
+    """Return what a study consists of, for ``study.py show``."""
+    lines = [study.title, *filter(None, [study.text])]
+    for scale, parts in (("paper", study.paper), ("reduced", study.reduced)):
+        for part in parts:
+            lines += ["", f"--scale {scale}: {part.title}", *_contents(part)]
+    if study.reduced_in:
+        lines += ["", f"reduced scale: {', '.join(study.reduced_in)}"]
+    if study.reduced_text:
+        lines += ["", study.reduced_text]
+    return lines
+
+
+def _rates(rates: Sequence[float]) -> str:
+    """List learning rates, or how many there are and their range."""
+    if len(rates) <= len(LEARNING_RATES):
+        return f"rates {' '.join(map(number, rates))}"
+    return f"{len(rates)} rates from {number(min(rates))} to {number(max(rates))}"
+
+
+def _contents(part: Part) -> list[str]:
+    rates = {loss: _rates(part.rates_of(loss)) for loss in part.losses}
+    lines = [f"  data sets: {' '.join(part.datasets)}", f"  options: {part.options}"]
+    lines += [f"  {name}: {part.extra[name]}" for name in part.datasets if name in part.extra]
+    more = {loss: f", {part.extra[loss]}" for loss in part.losses if loss in part.extra}
+    lines += [f"  {loss}: {rates[loss]}{more.get(loss, '')}" for loss in part.losses]
+    lines += [f"  seeds: {' '.join(map(str, part.seeds))}", *_search(part)]
+    return lines + [
+        f"  published: {dataset} {loss} {accuracy}"
+        for (dataset, loss), accuracy in part.reported.items()
+        if (dataset, loss) in part.cells()
+    ]
+
+
+def _search(part: Part) -> list[str]:
+    """Say how the learning rate is chosen."""
+    if all(len(part.rates_of(loss)) == 1 for loss in part.losses):
+        return []
+    by = {PAPER: "by the best test accuracy", VALIDATION: "on held-out samples"}
+    how = f"  rate chosen {' and '.join(by[protocol] for protocol in part.protocols)}"
+    how += f" of {part.chosen_on}" if part.chosen_on else ""
+    how += f", with {part.search_seeds} seed{'s' * (part.search_seeds > 1)}"
+    how += f", {part.extra[VALIDATION]}" if VALIDATION in part.extra else ""
+    fixed = [
+        f"{x} {' or '.join(map(number, rates))}"
+        for x, rates in part.paper_rates.items()
+        if x in part.losses
+    ]
+    return [how, *([f"  best epoch: rates {', '.join(fixed)}"] if fixed else [])]
