@@ -18,7 +18,7 @@ from utils import UsageError
 results = logging.getLogger("results")
 
 
-_RUN_ONLY = ("scale", "only", "finetune", "mixed_precision", "dry_run")
+_RUN_ONLY = ("scale", "data_root", "only", "finetune", "mixed_precision", "dry_run", "address")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -64,7 +64,7 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         default=[],
         metavar="PATTERN",
-        help="run only trials whose names match, e.g. CUB_xent_*_seed0, or a part's: tuned/*_seed0",
+        help="run only trials whose names match, e.g. CUB_xent_*, or of one folder: second-rate/*",
     )
     add(
         "--mixed_precision",
@@ -78,6 +78,8 @@ def study(args: argparse.Namespace) -> None:
     if (args.name is None) != (args.action == "list"):
         given = "give the name of a study" if args.name is None else "takes no name"
         raise UsageError(f"{args.action}: {given}; the studies are: {', '.join(NAMES)}")
+    if args.action == "run" and args.store:
+        raise UsageError("run: takes no --store, which is for report")
     if args.action != "run":
         given = next((name for name in _RUN_ONLY if getattr(args, name)), None)
         if given:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from studies.results import Run, Runs, precision
 from studies.study import Cell, Part
-from sweeping.grid import PAPER, VALIDATION, Trial
+from sweeping.grid import PAPER, Trial
 from sweeping.results.table import select
 from sweeping.store import DIVERGED
 
@@ -50,12 +50,11 @@ def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | No
     """
     rates = part.rates_of(cell[1])
     if protocol == PAPER and (fixed := part.paper_rates.get(cell[1])):
-        return max(fixed, key=lambda rate: _mean_best(part.repeated(cell, rate), runs))
+        best = {rate: _mean_best(part.repeated(cell, rate), runs) for rate in fixed}
+        return max(best, key=best.__getitem__)
     if len(rates) == 1:
         return rates[0] if protocol in part.shown else None
-    if protocol == PAPER and PAPER not in part.protocols:
-        protocol = VALIDATION
-    trials = part.candidates(cell, protocol)
+    trials = part.candidates(cell, part.deciding(protocol))
     rows = [
         {"learning_rate": t.point.learning_rate, "by": _deciding(t, runs, part.averaged)}
         for t in trials
@@ -64,9 +63,9 @@ def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | No
 
 
 def _mean_best(trials: Sequence[Trial], runs: Runs) -> float:
-    """Return the mean accuracy in the best epoch; -1 if no trial has one."""
+    """Return the mean accuracy in the best epoch; -1 unless all trials have one."""
     found = _accuracies([runs[trial.name] for trial in trials if trial.name in runs], PAPER)
-    return statistics.fmean(found) if found else -1.0
+    return statistics.fmean(found) if len(found) == len(trials) else -1.0
 
 
 def _deciding(trial: Trial, runs: Runs, averaged: int) -> float | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from storage.files import replacing
 from studies.study import Part, Study
 from sweeping.commands import RESERVED
-from sweeping.grid import LOSSES, PAPER, VALIDATION, Trial
+from sweeping.grid import PAPER, VALIDATION, Trial
 from sweeping.store import FINISHED, SETTINGS, Store, read_settings
 from utils import UsageError, UserError, read_text
 
@@ -32,6 +32,7 @@ PRECISION = "--mixed_precision"
 FLOAT32 = "float32"
 _FREE = {PRECISION, "--finetune", "--subset_seed"}  # in which trials of a part may differ, too
 
+_PLACES = {"--data_root": "$DATA", "--finetune": "$WEIGHTS"}
 _BOOKKEEPING = ("--history", "--snapshot", "--model_dump")  # options that name files of the trial
 
 
@@ -44,7 +45,8 @@ class Run:
         name: of the trial.
         status: see ``sweeping.store.Result``.
         seconds: of all attempts.
-        command: without the files that it wrote; ``$DATA`` stands for the folder of the data.
+        command: without the files that it wrote; ``$DATA`` stands for the folder of the data, and
+            ``$WEIGHTS`` for the weights that it started from.
         commit: of the code.
         versions: of the libraries.
         seed: of the training.
@@ -104,22 +106,30 @@ def _repeated(name: str) -> str:
 
 def _has_options(run: Run, part: Part) -> bool:
     """Return whether the trial has the options of the part, and no others than single trials do."""
-    extra = {key: _options(more) for key, more in part.extra.items()}
     expected = _options(part.options)
-    if run.name.endswith("_val"):
-        expected |= extra.get(VALIDATION, {})
-    of_losses = [name for loss in part.losses for name in LOSSES[loss].options]
-    known = {*expected, *RESERVED, *_FREE, *chain(*extra.values()), *of_losses}
+    for key in _keys(run.name, part):
+        expected |= _options(part.extra.get(key, ""))
     given = _options(run.command)
-    return expected.items() <= given.items() and given.keys() <= known
+    return expected.items() <= given.items() and given.keys() <= {*expected, *RESERVED, *_FREE}
+
+
+def _keys(name: str, part: Part) -> list[str | float]:
+    """Return rate, loss, data set and protocol of a trial; none if it is not of the part."""
+    for dataset, loss in part.trained():
+        prefix = f"{dataset}_{loss}_lr"
+        if name.startswith(prefix):
+            rate = float(name.removeprefix(prefix).partition("_")[0])
+            return [rate, loss, dataset, VALIDATION if name.endswith("_val") else PAPER]
+    return []
 
 
 def _options(command: str) -> dict[str, tuple[str, ...]]:
     """Return the values by option; of an option that is repeated, the last ones."""
     found: dict[str, tuple[str, ...]] = {}
     for words in f" {command}".split(" --")[1:]:
-        option, *values = shlex.split(words)
-        found[f"--{option}"] = tuple(values)
+        first, *values = shlex.split(words)
+        option, given, value = first.partition("=")
+        found[f"--{option}"] = (value, *values) if given else tuple(values)
     return found
 
 
@@ -234,16 +244,16 @@ def _curve(rows: list[dict[str, str]], name: str) -> tuple[float | None, ...]:
 
 
 def public_command(command: str) -> str:
-    """Leave out of a command what is of one machine: the files that it wrote, where the data is."""
+    """Leave out of a command what is of one machine: the files that it wrote, and the folders."""
     words, kept = iter(shlex.split(command)), []
     for word in words:
         if word in _BOOKKEEPING:
             next(words, None)
-        elif word == "--data_root":
-            kept += [word, "$DATA"]
+        elif word in _PLACES:
+            kept += [word, _PLACES[word]]
             next(words, None)
         elif word != "--overwrite":
-            kept.append(word)
+            kept.append(shlex.quote(word))
     return " ".join(kept)
 
 
@@ -306,4 +316,8 @@ def _load(file: Path) -> list[dict]:
 
 def merged(stored: Iterable[Run], new: Iterable[Run]) -> list[Run]:
     """Return both; of a trial that both have, with the same options, the new one."""
-    return list({(run.folder, run.name, run.command): run for run in (*stored, *new)}.values())
+    return list({_training(run): run for run in (*stored, *new)}.values())
+
+
+def _training(run: Run) -> tuple[str, str, frozenset]:
+    return run.folder, run.name, frozenset(_options(run.command).items())

@@ -94,6 +94,11 @@ def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) 
                 stopping = _run_part(part, settings[part], request, reports)
     finally:
         finish()
+    if not any(report.trials for report in reports):
+        raise UsageError(
+            f"--only {' '.join(request.only)}: these trials have the learning rate that others "
+            f"choose; run those first, such as {parts[0].search()[0].name}"
+        )
     if stopping.signal is not None:  # there may be more to run than has been planned so far
         ended = sum(report.finished(trial) for report in reports for trial in report.trials)
         hint = f"{ended} trials are finished; repeat the command to resume"
@@ -140,6 +145,9 @@ def _agreed_settings(
 ) -> dict[Part, dict[str, str]]:
     """Return the settings of the parts; refuse folders with other ones before anything is run."""
     settings = {part: _settings(study, part, request) for part in parts}
+    if request.weights is None:  # nothing is trained from them, only shown
+        for of_part in settings.values():
+            of_part.pop("--finetune", None)
     for part, of_part in settings.items():
         Store(request.folder(part)).check(of_part)
     return settings
@@ -180,7 +188,8 @@ def repetitions(part: Part, runs: Runs, partial: bool = False) -> list[Trial]:
     found: dict[Trial, None] = {}
     for cell in part.cells():
         for protocol in PROTOCOLS:
-            complete = all(trial.name in runs for trial in part.candidates(cell, protocol))
+            deciding = part.candidates(cell, part.deciding(protocol))
+            complete = all(trial.name in runs for trial in deciding)
             rate = chosen_rate(part, cell, protocol, runs) if complete or partial else None
             if rate is not None:
                 found |= dict.fromkeys(part.repeated(cell, rate))
@@ -218,7 +227,8 @@ def _runnable(study: Study, scale: str, request: Request) -> list[Part]:
                 raise UsageError(f"--data_root {root}: there is no such folder")
             here = not request.machines.address
             check_evaluation(_commands(part, request), dataset, part.splits, here)
-        _check_word_vectors(part)
+        if not request.machines.address:
+            _check_word_vectors(part)
     return parts
 
 

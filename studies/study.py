@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from sweeping.grid import PAPER, PROTOCOLS, Point, Trial, grid
+from sweeping.grid import PAPER, PROTOCOLS, VALIDATION, Point, Trial, grid
 from utils import UsageError, unknown_name
 
 ROOMS = {
@@ -50,7 +50,8 @@ class Part:
 
     First each loss is trained at all its rates, with the first seeds only, and the best rate is
     chosen: by the best test accuracy (the paper's protocol), and on held-out training samples. Then
-    it is trained with all seeds at the rates that were chosen, and at those that are fixed.
+    it is trained with all seeds at the rates that were chosen. Rates that are fixed have all seeds
+    at once.
 
     Attributes:
         title: of the table.
@@ -60,7 +61,8 @@ class Part:
         options: of all trainings.
         folder: in that of the study; ``""``: the study has no other part.
         paper_rates: by loss, rates that the paper's protocol takes instead of the candidates: each
-            is trained with all seeds, and that of the best mean test accuracy counts.
+            is trained with all seeds, and of those that have them all, that of the best mean test
+            accuracy counts.
         seeds: of the trainings that are reported.
         search_seeds: how many of them choose the rate.
         new_subsets: whether every seed selects training samples of its own, ``--subset_seed``.
@@ -119,6 +121,10 @@ class Part:
     def shown(self) -> tuple[str, ...]:
         """Protocols by which accuracies are reported."""
         return self.reports or tuple(p for p in PROTOCOLS if p == PAPER or p in self.protocols)
+
+    def deciding(self, protocol: str) -> str:
+        """Return the protocol by which the rate is chosen that a protocol reports."""
+        return VALIDATION if protocol == PAPER and PAPER not in self.protocols else protocol
 
     def rates_of(self, loss: str) -> tuple[float, ...]:
         """Return the candidates of a loss."""

@@ -32,6 +32,8 @@ def _contents(part: Part) -> list[str]:
     lines += [f"  {name}: {part.extra[name]}" for name in part.datasets if name in part.extra]
     more = {loss: f", {part.extra[loss]}" for loss in part.losses if loss in part.extra}
     lines += [f"  {loss}: {rates[loss]}{more.get(loss, '')}" for loss in part.losses]
+    by_rate = [f"  at {number(k)}: {v}, …" for k, v in part.extra.items() if isinstance(k, float)]
+    lines += by_rate[:1]
     lines += [f"  seeds: {' '.join(map(str, part.seeds))}", *_search(part)]
     return lines + [
         f"  published: {dataset} {loss} {accuracy}"
@@ -42,16 +44,17 @@ def _contents(part: Part) -> list[str]:
 
 def _search(part: Part) -> list[str]:
     """Say how the learning rate is chosen."""
+    fixed = [
+        f"{loss} {' or '.join(map(number, part.paper_rates[loss]))}"
+        for loss in part.losses
+        if loss in part.paper_rates
+    ]
+    taken = [f"  best epoch: rates {', '.join(fixed)}"] if fixed else []
     if all(len(part.rates_of(loss)) == 1 for loss in part.losses):
-        return []
+        return taken
     by = {PAPER: "by the best test accuracy", VALIDATION: "on held-out samples"}
     how = f"  rate chosen {' and '.join(by[protocol] for protocol in part.protocols)}"
     how += f" of {part.chosen_on}" if part.chosen_on else ""
     how += f", with {part.search_seeds} seed{'s' * (part.search_seeds > 1)}"
     how += f", {part.extra[VALIDATION]}" if VALIDATION in part.extra else ""
-    fixed = [
-        f"{x} {' or '.join(map(number, rates))}"
-        for x, rates in part.paper_rates.items()
-        if x in part.losses
-    ]
-    return [how, *([f"  best epoch: rates {', '.join(fixed)}"] if fixed else [])]
+    return [how, *taken]

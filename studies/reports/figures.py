@@ -26,7 +26,7 @@ _CHOSEN = {PAPER: "rate chosen on test samples", VALIDATION: "rate chosen on hel
 
 
 def draw(study: Study, runs: Sequence[Run], folder: Path) -> None:
-    """Draw all pictures for which there are results, and remove others of the same kinds.
+    """Draw all pictures for which there are results.
 
     Raises:
         UserError: a file cannot be written.
@@ -44,10 +44,6 @@ def draw(study: Study, runs: Sequence[Run], folder: Path) -> None:
 
         import_backend()
         found["losses"] = figure_of_losses()
-    for kind in study.draws:
-        for old in folder.glob(f"{kind}*"):
-            if old.stem not in found and old.suffix in _FORMATS:
-                old.unlink()
     for name, figure in found.items():
         for suffix in _FORMATS:
             save_plot(figure, folder / f"{name}{suffix}", dpi=120)

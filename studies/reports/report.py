@@ -52,8 +52,10 @@ def report(study: Study, folder: Path) -> list[str]:
 
 
 def _embedded(study: Study, folder: Path, path: str) -> list[str]:
-    names = [file.name for name in study.draws for file in sorted(folder.glob(f"{name}*.png"))]
-    return [line for n in names for line in (f"![{Path(n).stem}]({path}{n})", "")]
+    of_parts = sorted({"", *(f"-{part.folder}" for part in (*study.paper, *study.reduced))})
+    names = [f"{name}{of}" for name in study.draws for of in of_parts]
+    drawn = [name for name in names if (folder / f"{name}.png").exists()]
+    return [line for name in drawn for line in (f"![{name}]({path}{name}.png)", "")]
 
 
 def sections(study: Study, folder: Path) -> list[str]:

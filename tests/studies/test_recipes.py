@@ -207,7 +207,8 @@ def _halves():
 
 def test_the_rate_is_chosen_by_validation_images_and_reported_on_test_images():
     def run(trial: Trial, last: float, test: float) -> Run:
-        command = f"python learn_classifier.py {PART.options}"
+        options = f"{PART.options} {PART.extra[trial.point.learning_rate]}"
+        command = f"python learn_classifier.py {options}"
         return Run("", trial.name, "finished", 1, command, None, {}, 0, 3, last=last, test=test)
 
     cell = ("GEM-CUB_trainval1", "xent")

@@ -192,13 +192,13 @@ def test_each_pair_that_is_compared_has_a_panel():
     assert len(curves(one, {run.name: run for run in runs[:2]}).axes) == 1
 
 
-def test_pictures_of_what_a_study_no_longer_has_are_removed(tmp_path):
-    for name in ("sizes-old.png", "curves.svg", "losses.png"):
+def test_a_report_shows_the_pictures_of_its_parts_only(tmp_path):
+    for name in ("sizes-old.png", "losses.png"):
         (tmp_path / name).touch()
     draw(STUDY, RUNS, tmp_path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == [
-        *("losses.png", "sizes.png", "sizes.svg")
-    ]
+    pictures = [line for line in report(STUDY, tmp_path) if line.startswith("![")]
+    assert pictures == ["![sizes](sizes.png)"]
+    assert (tmp_path / "sizes-old.png").exists()
 
 
 def test_trials_with_other_options_are_of_another_part():
@@ -222,6 +222,28 @@ def test_options_after_those_of_the_part_are_those_of_another_training():
     assert runs_of([more, RUNS[1]], PART) == {RUNS[1].name: RUNS[1]}
     known = replace(RUNS[1], command=f"{RUNS[1].command} --finetune w.h5 --gpus 4")
     assert runs_of([known], PART) == {known.name: known}
+
+
+def test_options_of_single_trials_are_those_of_the_part():
+    of_large, of_search = {LARGE: "--repeats 2"}, {VALIDATION: "--epochs 2"}
+    part = replace(PART, extra=of_large | of_search)
+
+    def counts(run, options):
+        return bool(runs_of([replace(run, command=f"python learn.py {options}")], part))
+
+    assert counts(RUNS[1], "--repeats 2 --epochs 3") and counts(RUNS[1], "--epochs=3 --repeats=2")
+    assert not counts(RUNS[1], "--epochs 3") and not counts(RUNS[1], "--epochs 3 --repeats 4")
+    small = ended(SMALL, "xent", 0.1, 0, best=0.5)
+    assert counts(small, "--epochs 3") and not counts(small, "--epochs 3 --repeats 2")
+    searching = ended(LARGE, "xent", 0.1, 0, held_out=0.5)
+    assert counts(searching, "--epochs 3 --repeats 2 --epochs 2")
+    assert not counts(searching, "--epochs 3 --repeats 2")
+
+
+def test_a_repetition_replaces_a_trial_whatever_the_order_of_its_options():
+    first = replace(RUNS[1], command="python learn.py --epochs 3 --seed 0", best=0.4)
+    second = replace(first, command="python learn.py --seed 0 --epochs 3", best=0.5)
+    assert merged([first], [second]) == [second]
 
 
 def in_half(run):
@@ -278,9 +300,13 @@ def test_results_are_kept_and_only_replaced_by_the_same_trial(tmp_path):
 def test_commands_are_stored_without_what_is_of_one_machine():
     command = (
         "python learn_classifier.py --dataset CUB --data_root '/home/me/my birds' --seed 0 "
+        "--finetune \"/home/o'me/w.h5\" --embedding 'my birds.json' "
         "--history /home/me/h.csv --snapshot /home/me/s.h5 --overwrite"
     )
-    kept = "python learn_classifier.py --dataset CUB --data_root $DATA --seed 0"
+    kept = (
+        "python learn_classifier.py --dataset CUB --data_root $DATA --seed 0 --finetune $WEIGHTS "
+        "--embedding 'my birds.json'"
+    )
     assert public_command(command) == kept
 
 

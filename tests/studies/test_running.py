@@ -9,10 +9,12 @@ import pytest
 import study
 from studies import running
 from studies.results import read_runs
+from studies.running import repetitions
 from studies.study import Study, load
+from sweeping.grid import VALIDATION
 from sweeping.stopping import StopRequest
 from tests.commands.running import run
-from tests.studies.test_results import PART, write_trial
+from tests.studies.test_results import PART, ended, write_trial
 
 STUDY = Study("digits", "Made by hand", reduced=(PART,))
 RATE = {"xent": {0.5: 0.3, 0.1: 0.6}, "cosine": {0.5: 0.9, 0.1: 0.6}}
@@ -93,6 +95,29 @@ def test_only_trials_with_such_names_are_run(engine, tmp_path):
         ["Digits-sub5_xent_lr0.1_seed0"],
         ["Digits-sub2_xent_lr0.1_seed2", "Digits-sub5_xent_lr0.1_seed2"],
     ]
+
+
+def test_trials_at_a_rate_that_is_not_chosen_yet_are_refused(engine, tmp_path):
+    outcome = run(study, f"run digits --out {tmp_path}/out --only Digits-sub2_*_seed1")
+    assert outcome.status == 2
+    assert outcome.err.splitlines()[-1] == (
+        "study.py: error: --only Digits-sub2_*_seed1: these trials have the learning rate that "
+        "others choose; run those first, such as Digits-sub5_xent_lr0.5_seed0"
+    )
+
+
+def test_seeds_wait_for_the_whole_search_on_held_out_samples():
+    part = replace(PART, protocols=(VALIDATION,))
+    cell, search = ("Digits-sub5", "xent"), part.search()
+    part = replace(part, losses=("xent",))
+    runs = {
+        t.name: ended(*cell, t.point.learning_rate, 0, held_out=0.5)
+        for t in search
+        if t.point.loss == "xent"
+    }
+    assert {t.point.learning_rate for t in repetitions(part, runs)} == {0.5}
+    runs.popitem()
+    assert repetitions(part, runs) == [] != repetitions(part, runs, partial=True)
 
 
 def test_only_trials_of_one_part_are_run(engine, monkeypatch, tmp_path):

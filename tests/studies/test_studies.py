@@ -178,7 +178,7 @@ def test_what_studies_there_are_and_what_they_consist_of():
     assert "published: CUB semantic+xent 69.9" in shown.out
     shown = run(study, "show cub50")
     assert "  rate chosen on held-out samples of CUB, with 1 seed, --epochs 36 " in shown.out
-    assert "  best epoch: rates xent 0.05, cosine+xent 0.5\n" in shown.out
+    assert "  best epoch: rates cosine+xent 0.5, xent 0.05\n" in shown.out
     shown = run(study, "show open-set")
     assert shown.out.count("  dsc_open: rates 0.1, --embedding_scale 6\n") == 2
 
@@ -186,6 +186,7 @@ def test_what_studies_there_are_and_what_they_consist_of():
 REFUSED = [
     ("run figure-1", "figure-1: has no trainings at --scale reduced; give report figure-1"),
     ("report digits --scale paper", "report: takes no --scale, which is for run"),
+    ("run digits --store", "run: takes no --store, which is for report"),
     ("show digits --dry_run", "show: takes no --dry_run, which is for run"),
     ("show table-4", "unknown study 'table-4'; choose from: table-2, "),
     ("run", "give the name of a study"),

@@ -76,6 +76,8 @@ def test_the_papers_protocol_takes_the_better_of_its_rates():
     found = outcome(part, cell, PAPER, runs)
     assert (found.rate, found.values) == (0.02, (0.6, 0.7, 0.8))  # by the mean
     assert outcome(part, cell, VALIDATION, runs).rate == 0.1  # not by test accuracy
+    some = runs_of([*ended(0.1, (0.4, 0.5, 0.5)), *ended(0.02, (0.9, 0.9, 0.9))[:2]], part)
+    assert chosen_rate(part, cell, PAPER, some) == 0.1  # the other has not all seeds yet
     searched = replace(part, rates=(0.1, 0.3), protocols=(VALIDATION,))
     assert searched.fixed_rates("xent") == (0.1, 0.02) and searched.fixed_rates("cosine") == ()
     assert outcome(searched, cell, PAPER, runs).rate == 0.02
