@@ -86,8 +86,9 @@ def runs_of(runs: Iterable[Run], part: Part) -> Runs:
     """Return the trials of a part: those in its folder that were trained with its options.
 
     The precision is free, unless the part sets it. Repetitions are all in the same one, though, and
-    so are the candidates that choose a rate: in that of most of them. If as many are in another,
-    in that of most trials of the part, so that losses can be compared, or in float32.
+    so are the candidates that choose a rate on held-out samples: in that of most of them. If as
+    many are in another, in that of most trials of the part, so that losses can be compared, or in
+    float32.
     """
     of_part = [run for run in runs if run.folder == part.folder and _has_options(run, part)]
     overall = Counter(precision(run) for run in of_part)
