@@ -129,7 +129,7 @@ def show(study: Study, scale: str, request: Request) -> None:
 def _at_chosen_rates(part: Part, store: Store) -> list[Trial]:
     """Return the trials with all seeds; without a rate where the search is not complete."""
     search = Report(store, part.search(), bool(part.evaluation))
-    runs = {t.name: run_of(store, t, part.folder) for t, r in search.results.items() if r.final}
+    runs = _ended(search, part)
     found = dict.fromkeys(repetitions(part, runs))
     for cell in part.cells():
         tried = {replace(t.point, learning_rate=ANY_RATE) for t in part.candidates(cell, PAPER)}
@@ -138,6 +138,12 @@ def _at_chosen_rates(part: Part, store: Store) -> list[Trial]:
             trials = part.repeated(cell, ANY_RATE)
             found |= dict.fromkeys(trial for trial in trials if trial.point not in tried)
     return sorted(found, key=in_order)
+
+
+def _ended(report: Report, part: Part) -> Runs:
+    """Return the trials of a report that have ended, by name."""
+    ended = (trial for trial, result in report.results.items() if result.final)
+    return {trial.name: run_of(report.store, trial, part.folder) for trial in ended}
 
 
 def _agreed_settings(
@@ -167,9 +173,7 @@ def _run_part(
         reports.append(search)
         stopping = run_missing(search, commands, machines)
         if stopping.signal is None:
-            runs = {
-                t.name: run_of(store, t, part.folder) for t, r in search.results.items() if r.final
-            }
+            runs = _ended(search, part)
             further = request.wanted(part, repetitions(part, runs, partial=bool(request.only)))
             further = [t for t in further if t not in search.trials]
             reports.append(Report(store, further, evaluated))
