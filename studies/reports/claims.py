@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from studies.choice import Outcome, outcome
-from studies.reports.comparison import SIGNIFICANT, welch
+from studies.reports.comparison import SIGNIFICANT, welch, welch_of_leads
 from studies.reports.tables import NOT_RUN, markdown
 from studies.results import STORED, Run, read_runs, runs_of
 from studies.study import NAMES, load
 from sweeping.grid import PROTOCOLS
 
+BETTER, EQUAL, GROWING = "better", "equal", "growing"
+"""Kinds of claims: one loss is better, none is, or its lead grows with the data set."""
+
 
 @dataclass(frozen=True)
 class Claim:
-    """Statement of the paper that one loss is better than another, or that they are equal.
+    """Statement of the paper about the accuracies of two losses.
 
     Attributes:
         text: of the claim.
@@ -22,8 +25,9 @@ class Claim:
         study: that tests it here, at its reduced scale; ``""``: none does.
         worse: loss that has the lower accuracy; ``""``: the study compares something else.
         better: loss that has the higher one.
-        datasets: on which; all that were run have to agree.
-        equal: whether the claim is that there is no significant difference.
+        datasets: on which; all that were run have to agree. Of a lead that grows, the first and the
+            last one that were run count.
+        kind: ``BETTER``; ``EQUAL``: there is no significant difference; ``GROWING``.
     """
 
     text: str
@@ -32,7 +36,7 @@ class Claim:
     worse: str = ""
     better: str = ""
     datasets: tuple[str, ...] = ()
-    equal: bool = False
+    kind: str = BETTER
 
 
 _CUB_SIZES = ("CUB-sub5", "CUB-sub10", "CUB-sub20", "CUB")
@@ -85,7 +89,10 @@ CLAIMS = (
         *("Cosine + cross-entropy wins at any number of images per class (CUB)", "5.4"),
         *("cub50", "xent", "cosine+xent", _CUB_SIZES),
     ),
-    Claim("The lead of the cosine loss grows as images are added (CUB)", "5.4", "cub50"),
+    Claim(
+        *("The lead of cosine + cross-entropy grows as images are added (CUB)", "5.4"),
+        *("cub50", "xent", "cosine+xent", _CUB_SIZES, GROWING),
+    ),
     Claim("Semantic embeddings help most with very few images per class (CUB)", "5.4"),
     Claim(
         *("The cosine loss wins below 150 images per class (CIFAR-100)", "5.4"),
@@ -101,7 +108,7 @@ CLAIMS = (
     ),
     Claim(
         *("No significant difference on larger data sets (AG News)", "5.5"),
-        *("figure-3", "xent", "cosine", ("AG-News-sub400",), True),
+        *("figure-3", "xent", "cosine", ("AG-News-sub400",), EQUAL),
     ),
     *(
         Claim(
@@ -153,31 +160,56 @@ def verdict_on(claim: Claim, protocol: str) -> str:
         return "not testable here"
     if not any(protocol in part.shown for part in load(claim.study).reduced):
         return "–"
-    differences = _differences(claim, protocol)
-    if not differences:
+    pairs = _pairs(claim, protocol)
+    findings = _growth(pairs) if claim.kind == GROWING else [_difference(pair) for pair in pairs]
+    if not findings:
         return NOT_RUN
-    verdict = _verdict(claim, differences)
-    count = len({found.dataset for found in differences if found.p is not None})
+    verdict = _verdict(claim, findings)
+    count = len({pair.dataset for pair in pairs if min(pair.runs) > 1})
     if 0 < count < len(claim.datasets):
         verdict += f" so far, {count} of {len(claim.datasets)} sizes"
-    return f"**{verdict}**: {'; '.join(map(_shown, differences))}"
+    return f"**{verdict}**: {'; '.join(found.text for found in findings)}"
 
 
 @dataclass(frozen=True)
-class _Difference:
+class _Pair:
+    """Outcomes of the two losses of a claim on a data set."""
+
     dataset: str
     where: str  # what distinguishes the part from the first that has the data set
+    worse: Outcome
+    better: Outcome
+
+    @property
+    def values(self) -> tuple[Sequence[float], Sequence[float]]:
+        return self.worse.values, self.better.values
+
+    @property
+    def runs(self) -> tuple[int, int]:
+        return len(self.worse.values), len(self.better.values)
+
+    @property
+    def lead(self) -> float:
+        low, high = map(statistics.fmean, self.values)
+        return 100 * (high - low)
+
+    def __str__(self) -> str:
+        gain = self.lead / statistics.fmean(self.worse.values)
+        return f"{self.dataset}{self.where} {self.lead:+.1f} points, {gain:+.0f} %"
+
+
+@dataclass(frozen=True)
+class _Finding:
     points: float
-    gain: float  # relative
     p: float | None
-    runs: tuple[int, int]
-    precisions: tuple[str, str]
+    text: str
 
 
-def _differences(claim: Claim, protocol: str) -> list[_Difference]:
-    pair = tuple(f"_{loss}_lr" for loss in (claim.worse, claim.better))
+def _pairs(claim: Claim, protocol: str) -> list[_Pair]:
+    """Return a pair per data set and part in which both losses were run."""
+    names = tuple(f"_{loss}_lr" for loss in (claim.worse, claim.better))
     # Without other losses: these two are compared in the same precision, if both were run in it.
-    runs = [r for r in read_runs(STORED / claim.study) if any(name in r.name for name in pair)]
+    runs = [r for r in read_runs(STORED / claim.study) if any(name in r.name for name in names)]
     study, found = load(claim.study), []
     for dataset in claim.datasets:
         first = ""
@@ -188,40 +220,43 @@ def _differences(claim: Claim, protocol: str) -> list[_Difference]:
             )
             if worse.values and better.values:
                 first = first or part.title
-                where = part.title.removeprefix(first)
-                found.append(_difference(dataset, where, worse, better))
+                found.append(_Pair(dataset, part.title.removeprefix(first), worse, better))
     return found
 
 
-def _difference(dataset: str, where: str, worse: Outcome, better: Outcome) -> _Difference:
-    low, high = (100 * statistics.fmean(side.values) for side in (worse, better))
-    return _Difference(
-        *(dataset, where, high - low, 100 * (high / low - 1)),
-        welch(worse.values, better.values),
-        (len(worse.values), len(better.values)),
-        (worse.precision, better.precision),
-    )
+def _difference(pair: _Pair) -> _Finding:
+    p = welch(*pair.values)
+    counts = " and ".join(map(str, pair.runs))
+    precisions = dict.fromkeys((pair.worse.precision, pair.better.precision))
+    differ = f" in {' and '.join(precisions)}" if len(precisions) > 1 else ""
+    return _Finding(pair.lead, p, f"{pair} ({counts} runs{differ}, {_shown(p)})")
 
 
-def _verdict(claim: Claim, differences: Sequence[_Difference]) -> str:
-    tested = [found for found in differences if found.p is not None]
+def _growth(pairs: Sequence[_Pair]) -> list[_Finding]:
+    """Return the change of the lead from the first data set to the last one, if there are two."""
+    if len(pairs) < 2:
+        return []
+    few, many = pairs[0], pairs[-1]
+    p = welch_of_leads(few.values, many.values)
+    change = many.lead - few.lead
+    return [_Finding(change, p, f"{few}; {many}: {change:+.1f} points ({_shown(p)})")]
+
+
+def _shown(p: float | None) -> str:
+    return "no test" if p is None else f"p = {p:.2g}"
+
+
+def _verdict(claim: Claim, findings: Sequence[_Finding]) -> str:
+    tested = [found for found in findings if found.p is not None]
     if not tested:
-        agree = all(found.points > 0 for found in differences)
-        sign = "" if claim.equal else f"; the sign {'agrees' if agree else 'disagrees'}"
-        return f"inconclusive, too few runs{sign and sign + ' with the claim'}"
+        agree = all(found.points > 0 for found in findings)
+        sign = f"; the sign {'agrees' if agree else 'disagrees'} with the claim"
+        return f"inconclusive, too few runs{'' if claim.kind == EQUAL else sign}"
     significant = [found.points > 0 for found in tested if found.p < SIGNIFICANT]
-    if claim.equal:
+    if claim.kind == EQUAL:
         return "contradicted" if significant else "consistent"
     if not all(significant):
         return "mixed" if any(significant) else "contradicted"
     if len(significant) == len(tested):
         return "supported"
     return "in part" if significant else "inconclusive"
-
-
-def _shown(found: _Difference) -> str:
-    p = "no test" if found.p is None else f"p = {found.p:.2g}"
-    counts = " and ".join(map(str, found.runs))
-    differ = f" in {' and '.join(found.precisions)}" if len({*found.precisions}) > 1 else ""
-    change = f"{found.points:+.1f} points, {found.gain:+.0f} %"
-    return f"{found.dataset}{found.where} {change} ({counts} runs{differ}, {p})"

@@ -1,5 +1,6 @@
 """Whether two losses differ: differences of means, with Welch's t-test."""
 
+import math
 import statistics
 import warnings
 from collections.abc import Sequence
@@ -30,6 +31,33 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # one sample without spread
         return float(ttest_ind(first, second, equal_var=False).pvalue)
+
+
+def welch_of_leads(
+    first: tuple[Sequence[float], Sequence[float]], second: tuple[Sequence[float], Sequence[float]]
+) -> float | None:
+    """Return the two-sided p-value of a change between two differences of means.
+
+    Welch's t-test for a contrast of four means, with the degrees of freedom of Welch and
+    Satterthwaite; None if there are too few values, or none of them differ.
+
+    Args:
+        first: two samples, whose means differ by some lead.
+        second: two other samples, with another lead.
+    """
+    from scipy.stats import t
+
+    samples = (*first, *second)
+    if min(map(len, samples)) < 2:
+        return None
+    low, high, later_low, later_high = map(statistics.fmean, samples)
+    variances = [statistics.variance(sample) / len(sample) for sample in samples]
+    if not any(variances):
+        return None
+    shares = [v**2 / (len(s) - 1) for v, s in zip(variances, samples, strict=True)]
+    change = (later_high - later_low) - (high - low)
+    freedom = sum(variances) ** 2 / sum(shares)
+    return float(2 * t.sf(abs(change) / math.sqrt(sum(variances)), freedom))
 
 
 def comparison(part: Part, runs: Runs) -> list[str]:

@@ -3,12 +3,14 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from scipy import stats
 
 from studies import results
 from studies.reports import claims
-from studies.reports.claims import CLAIMS, Claim, claims_table, verdict_on
+from studies.reports.claims import CLAIMS, EQUAL, GROWING, Claim, claims_table, verdict_on
+from studies.reports.comparison import welch_of_leads
 from studies.results import write_runs
 from studies.study import TITLES, load
 from sweeping.grid import PAPER, VALIDATION
@@ -68,12 +70,46 @@ def test_the_accuracies_that_a_verdict_rests_on(stored):
 
 
 def test_claims_of_no_difference(stored):
-    claim = replace(CLAIM, equal=True)
+    claim = replace(CLAIM, kind=EQUAL)
     for values, verdict in ((HIGH, "contradicted"), (WIDE, "consistent"), (LOW, "consistent")):
         stored({(LARGE, "xent"): LOW, (LARGE, "cosine"): values})
         assert verdict_on(claim, PAPER).startswith(f"**{verdict} so far, 1 of 2 sizes**: ")
     stored({(LARGE, "xent"): LOW[:1], (LARGE, "cosine"): HIGH[:1]})
     assert verdict_on(claim, PAPER).startswith("**inconclusive, too few runs**: ")
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "verdict"),
+    [
+        ((LOW, LOW), (LOW, HIGH), "supported"),
+        ((LOW, HIGH), (LOW, LOW), "contradicted"),
+        ((LOW, LOW), (LOW, WIDE), "inconclusive"),
+        ((LOW[:1], LOW[:1]), (LOW, HIGH), f"{FEW} agrees with the claim so far, 1 of 2 sizes"),
+    ],
+)
+def test_leads_that_grow(stored, small, large, verdict):
+    claim = replace(CLAIM, datasets=(SMALL, LARGE), kind=GROWING)
+    pairs = zip((SMALL, SMALL, LARGE, LARGE), ("xent", "cosine") * 2, strict=True)
+    stored(dict(zip(pairs, (*small, *large), strict=True)))
+    assert verdict_on(claim, PAPER).startswith(f"**{verdict}**: {SMALL} ")
+
+
+def test_a_single_lead_does_not_grow(stored):
+    stored({(LARGE, "xent"): LOW, (LARGE, "cosine"): HIGH})
+    assert verdict_on(replace(CLAIM, kind=GROWING), PAPER) == "not run"
+
+
+def test_the_change_of_a_lead_is_tested_as_a_difference_of_means_is():
+    """If the first lead is known exactly, this is Welch's test of the second one against it."""
+    exact = ((0.25, 0.25), (0.375, 0.375, 0.375))
+    shifted = [value - 0.125 for value in WIDE]
+    expected = stats.ttest_ind(LOW, shifted, equal_var=False).pvalue
+    assert welch_of_leads(exact, (LOW, WIDE)) == pytest.approx(expected)
+    assert welch_of_leads((LOW, WIDE), exact) == pytest.approx(expected)
+    # Of four samples of equal size and spread, it is the t-test with all their degrees of freedom.
+    equal = [np.add(LOW, shift) for shift in (0, 0.03, 0.1, 0.15)]
+    statistic = 0.02 / np.sqrt(4 * np.var(LOW, ddof=1) / 3)
+    assert welch_of_leads(equal[:2], equal[2:]) == pytest.approx(2 * stats.t.sf(statistic, 8))
 
 
 def test_all_parts_with_both_losses_count(stored, monkeypatch):
