@@ -23,40 +23,34 @@ def work(args):
     backend.configure(0, None)
     early = sorted({"jax", "matplotlib", "sklearn", "tensorflow"} & set(sys.modules))
     import matplotlib.pyplot, sklearn.svm, tensorflow
-    print(json.dumps([keras.backend.backend(), early]))
+    config = keras.config
+    print(json.dumps([config.backend(), early, config.floatx(), config.image_data_format()]))
 
 sys.exit(console.run(argparse.ArgumentParser(), work, []))
 """
+SETTINGS = {"backend": "jax", "floatx": "float16", "image_data_format": "channels_first"}
 
 
-def start(**environment: str) -> tuple[str, list[str]]:
-    """The name of the backend, and the libraries that came with it."""
+@pytest.mark.parametrize(
+    ("variables", "expected"), [({}, "jax"), ({"KERAS_BACKEND": "tensorflow"}, "tensorflow")]
+)
+def test_a_backend_starts_without_the_others_and_with_the_types_of_the_project(
+    tmp_path, variables, expected
+):
+    """Libraries that it does not need can still be imported: the process that is started does."""
+    if not importlib.util.find_spec(expected):
+        pytest.skip(f"{expected} is not installed")
+    (tmp_path / "keras.json").write_text(json.dumps(SETTINGS))
     clean = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     done = subprocess.run(
         [sys.executable, "-c", START],
         cwd=ROOT,
-        env=clean | environment,
+        env=clean | {"KERAS_HOME": str(tmp_path)} | variables,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    return tuple(json.loads(done.stdout))
-
-
-def test_tensorflow_starts_without_libraries_that_it_does_not_need():
-    """They can still be imported later: the process that is started does so."""
-    assert start(KERAS_BACKEND="tensorflow") == ("tensorflow", ["tensorflow"])
-
-
-@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
-def test_jax_starts_without_tensorflow():
-    assert start(KERAS_BACKEND="jax") == ("jax", ["jax"])
-
-
-@pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
-def test_the_backend_in_the_settings_of_keras_is_found(tmp_path):
-    (tmp_path / "keras.json").write_text(json.dumps({"backend": "jax"}))
-    assert start(KERAS_HOME=str(tmp_path)) == ("jax", ["jax"])
+    assert json.loads(done.stdout) == [expected, [expected], "float32", "channels_last"]
 
 
 @pytest.mark.parametrize(
@@ -93,19 +87,3 @@ def test_users_without_a_home_have_the_default_backend(monkeypatch):
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 987_654_321)
     assert backend_name() == "tensorflow"
-
-
-def test_the_types_are_those_of_the_project_whatever_the_settings_say(tmp_path):
-    settings = {"backend": "jax", "floatx": "float16", "image_data_format": "channels_first"}
-    (tmp_path / "keras.json").write_text(json.dumps(settings))
-    script = START.replace("keras.backend.backend()", "keras.config.floatx()").replace(
-        "early]", "keras.config.image_data_format()]"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.splitlines()[-1:] == ['["float32", "channels_last"]'], done.stderr

@@ -50,7 +50,7 @@ def test_compiled_code_is_kept_whole_and_only_in_a_folder_of_ones_own(tmp_path):
     foreign.chmod(0o777)
     settings = {
         "XDG_CACHE_HOME": str(home),
-        "JAX_ENABLE_COMPILATION_CACHE": "1",
+        "JAX_COMPILATION_CACHE_DIR": "",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     done = subprocess.run(
