@@ -4,7 +4,7 @@ The similarities are those of Barz and Denzler, "Hierarchy-based Image Embedding
 Image Retrieval", WACV 2019, https://arxiv.org/abs/1809.09924.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
@@ -55,9 +55,9 @@ class Taxonomy:
         self.roots = tuple(i for i, parents in enumerate(self.parents) if not parents)
         if not any(self.children):
             raise UserError(f"{self.source} has no node below another one")
-        self.heights = _paths(reversed(order), self.children, max)
-        self.depths = _paths(order, self.parents, max)
-        self._shortest_depths = _paths(order, self.parents, min)
+        self.heights = _paths(reversed(order), self.children)
+        self.depths = _paths(order, self.parents)
+        self._order = order
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -165,16 +165,33 @@ class Taxonomy:
     def wup(self, labels: Sequence[Label]) -> np.ndarray:
         """Return similarities by Wu and Palmer (ACL 1994) of n classes, float64 (n, n).
 
-        They are 2 depth(lowest common ancestor) / (depth(one) + depth(other)), where depths are
-        shortest paths from a root, which has depth 1. In a tree, they are in (0, 1]; they may
-        exceed 1 for a class whose path to the root is shorter than the ancestor's.
+        They are 2 depth(lowest common ancestor) / (depth(one) + depth(other)), in (0, 1]. A root
+        has depth 1, and the ancestor that of its longest path. The depth of a class is the
+        ancestor's plus the length of the shortest path between them, as in the published code.
 
         Raises:
             UserError: see ``lowest_common_ancestors``.
         """
-        depths = 1 + self._shortest_depths
-        own = depths[self.nodes(labels)]
-        return 2 * depths[self.lowest_common_ancestors(labels)] / (own[:, None] + own)
+        ancestors = self.lowest_common_ancestors(labels)
+        distances = self._distances(self.nodes(labels))
+        depths = 1 + self.depths[ancestors]
+        below = np.take_along_axis(distances, ancestors.T, axis=0).T
+        return 2 * depths / (2 * depths + below + below.T)
+
+    def _distances(self, nodes: Sequence[int]) -> np.ndarray:
+        """Return the lengths of shortest paths to all nodes, int (all, nodes).
+
+        A path goes up and then down; where there is none, the number is large.
+        """
+        found = np.full((len(self), len(nodes)), len(self), np.int32)
+        found[nodes, np.arange(len(nodes))] = 0
+        for node in reversed(self._order):
+            for parent in self.parents[node]:
+                np.minimum(found[parent], found[node] + 1, out=found[parent])
+        for node in self._order:
+            for parent in self.parents[node]:
+                np.minimum(found[node], found[parent] + 1, out=found[node])
+        return found
 
     def _numbered(self) -> dict[str, int]:
         numbers: dict[str, int] = {}
@@ -216,16 +233,14 @@ def _join(parts: list[np.ndarray], found: np.ndarray, node: int) -> np.ndarray:
     return joined
 
 
-def _paths(
-    order: Iterable[int], next_nodes: Sequence[Sequence[int]], choose: Callable
-) -> np.ndarray:
-    """Return the length of the longest (``max``) or shortest (``min``) path along ``next_nodes``.
+def _paths(order: Iterable[int], next_nodes: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return the length of the longest path from each node along ``next_nodes``.
 
     The next nodes of a node come earlier in ``order``.
     """
     lengths = np.zeros(len(next_nodes), int)
     for node in order:
-        lengths[node] = choose((lengths[i] + 1 for i in next_nodes[node]), default=0)
+        lengths[node] = max((lengths[i] + 1 for i in next_nodes[node]), default=0)
     return lengths
 
 

@@ -28,10 +28,25 @@ def height(edges: list[tuple[int, int]], node: int) -> int:
     return max((1 + height(edges, child) for parent, child in edges if parent == node), default=0)
 
 
-def depth(edges: list[tuple[int, int]], node: int, choose=max) -> int:
-    """Longest (``max``) or shortest (``min``) way up to the root."""
-    above = (1 + depth(edges, parent, choose) for parent, child in edges if child == node)
-    return choose(above, default=0)
+def depth(edges: list[tuple[int, int]], node: int) -> int:
+    """Longest way up to the root."""
+    return max((1 + depth(edges, parent) for parent, child in edges if child == node), default=0)
+
+
+def distances(edges: list[tuple[int, int]], node: int) -> dict[int, int]:
+    """Shortest ways up to the node itself and all above it."""
+    found = {node: 0}
+    for parent, child in edges:
+        if child == node:
+            for above, steps in distances(edges, parent).items():
+                found[above] = min(steps + 1, found.get(above, steps + 1))
+    return found
+
+
+def shortest_path(edges: list[tuple[int, int]], one: int, other: int) -> int:
+    """Shortest way up from both to a node that is above both."""
+    up, also = distances(edges, one), distances(edges, other)
+    return min(up[node] + also[node] for node in up.keys() & also.keys())
 
 
 def lowest_common_ancestor(edges: list[tuple[int, int]], one: int, other: int) -> int:
@@ -53,16 +68,11 @@ def similarities(edges: list[tuple[int, int]], classes: list[int]) -> np.ndarray
 
 def wup(edges: list[tuple[int, int]], classes: list[int]) -> np.ndarray:
     """Wu and Palmer's similarity, one pair at a time."""
-
-    def from_1(node):
-        return 1 + depth(edges, node, min)
-
-    return np.array(
-        [
-            [
-                2 * from_1(lowest_common_ancestor(edges, a, b)) / (from_1(a) + from_1(b))
-                for b in classes
-            ]
-            for a in classes
-        ]
-    )
+    values = np.empty((len(classes), len(classes)))
+    for i, one in enumerate(classes):
+        for j, other in enumerate(classes):
+            lowest = lowest_common_ancestor(edges, one, other)
+            depths = 1 + depth(edges, lowest)
+            below = sum(shortest_path(edges, each, lowest) for each in (one, other))
+            values[i, j] = 2 * depths / (2 * depths + below)
+    return values

@@ -75,15 +75,15 @@ def test_the_deepest_common_ancestor_counts_even_if_another_one_is_lower():
     graph = Taxonomy(range(9), edges)
     assert graph.lowest_common_ancestors([5, 6])[0, 1] == 4
     assert graph.similarities([5, 6])[0, 1] == 1 - 2 / 5
-    # Shortest paths: 5 and 6 are two steps below the root, by 1; 4 is three steps below it.
-    assert graph.wup([5, 6])[0, 1] == 2 * 4 / (3 + 3)
+    # 5 and 6 are one step below 4, although the root is only two steps above them, by 1.
+    assert graph.wup([5, 6])[0, 1] == 2 * 4 / (5 + 5)
 
 
-def test_depths_for_wup_are_shortest_paths():
-    # 3 lies below 2 and directly below the root.
-    graph = Taxonomy(range(5), [(0, 1), (1, 2), (2, 3), (0, 3), (2, 4)])
-    assert graph.depths.tolist() == [0, 1, 2, 3, 3]
-    assert graph.wup([3, 4])[0, 1] == 2 * 3 / (2 + 4)
+def test_a_class_may_be_nearer_to_the_ancestor_by_a_way_over_the_root():
+    # 4 lies below 3, four steps below 1, and directly below the root.
+    graph = Taxonomy(range(8), [(0, 1), (1, 2), (2, 3), (3, 6), (6, 4), (0, 4), (1, 5), (5, 7)])
+    assert graph.lowest_common_ancestors([4, 5])[0, 1] == 1
+    assert graph.wup([4, 5])[0, 1] == 2 * 2 / (2 + 2 + 2 + 1)
 
 
 def test_several_roots():
