@@ -30,8 +30,7 @@ class ClassEmbeddings:
 
     vectors: np.ndarray  # float32 (classes, dimensions), row i belongs to ``labels[i]``
     labels: tuple[Label, ...]  # the original class labels, unique
-    # Whether vectors are (multiples of) one-hot vectors, so that arg-max classifies
-    is_onehot: bool = False
+    is_onehot: bool = False  # whether they are unit vectors along the axes, in this order
 
     @property
     def dimensions(self) -> int:
@@ -40,7 +39,8 @@ class ClassEmbeddings:
 
     def scaled(self, factor: float) -> "ClassEmbeddings":
         """Return the embeddings multiplied by a factor."""
-        return replace(self, vectors=self.vectors * np.float32(factor))
+        vectors = self.vectors * np.float32(factor)
+        return replace(self, vectors=vectors, is_onehot=self.is_onehot and factor == 1)
 
     def restrict(self, labels: Sequence[Label]) -> "ClassEmbeddings":
         """Return the embeddings of ``labels``, in that order; labels are compared as text.

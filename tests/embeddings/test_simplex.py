@@ -49,7 +49,7 @@ def test_a_simplex_has_one_vertex_more_than_dimensions(kind):
         kind("abcd", 2)
 
 
-def test_scaled_unit_vectors_still_classify_by_the_largest_element():
+def test_only_unit_vectors_are_onehot():
     scaled = onehot("ab").scaled(3)
     np.testing.assert_array_equal(scaled.vectors, [[3, 0], [0, 3]])
-    assert scaled.is_onehot
+    assert onehot("ab").scaled(1).is_onehot and not scaled.is_onehot

@@ -191,9 +191,10 @@ def test_the_softmax_does_not_overflow():
     np.testing.assert_allclose(keras.ops.convert_to_numpy(losses), [0, 1.5e6 / 3], rtol=1e-5)
 
 
-def test_one_hot_targets_are_decided_by_the_largest_output():
+def test_scaled_one_hot_targets_are_decided_by_distance():
+    """They are kept with the model, which unit vectors need not be."""
     (term,) = embedding_objective(onehot(range(4)).scaled(10), "dsc_hinge").terms
-    assert term.decision == "output"
+    assert term.decision == "distance"
     losses = term.loss(np.array([1]), keras.ops.convert_to_tensor(np.float32([[3, 6, 0, 0]])))
     np.testing.assert_allclose(losses, [(9 + 16 - np.sqrt(200) / 10) / 4], rtol=1e-6)
 
