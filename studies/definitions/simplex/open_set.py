@@ -15,7 +15,8 @@ _RATES = {
 _FOUR = {"dsc_open": "--embedding_scale 6"}
 _SMALL = "--architecture classifier32 --lr_schedule Cosine --weight_decay 1e-4"
 _PAPER = f"{_SMALL} --batch_size 128 --epochs 100 --clipgrad 0"
-_TINY = "--architecture resnet-50 --lr_schedule Cosine --optimizer adam --weight_decay 1e-4"
+# Published without weight decay, and without a phase in which only the last layers are trained.
+_TINY = "--architecture resnet-50 --lr_schedule Cosine --optimizer adam --finetune_init 0"
 
 
 def _published(title: str, datasets: str, kind: str, **more) -> Part:
