@@ -18,7 +18,8 @@ STUDY = Study(
     "Verification: faces of people not seen in training",
     "Accuracy on pairs of images in ten folds. `--data_root Faces=DIR` has one folder per person "
     "and the pairs in `pairs.txt`; people who occur in a pair are left out of the training. The "
-    "publication trains on 12,000 people of MS1MV3 and tests on the pairs of LFW. `python -m "
+    "publication trains on 12,000 people of MS1MV3, in part from weights of its own, and tests on "
+    "the pairs of LFW. `python -m "
     f"studies.orl_pairs DIR` writes the folder for the reduced scale. {common.NO_FIGURES}",
     paper=(
         _published(
