@@ -48,7 +48,7 @@ from sweeping.search.winner import earlier_record, minutes, used_before, winner
 from sweeping.stopping import stop_requests
 from sweeping.store import MODEL, Store
 from training.parallel.startup import import_backend
-from utils import Interrupted, UsageError, listing, printable, without_log
+from utils import Interrupted, UsageError, listing, printable
 
 if TYPE_CHECKING:
     from datasets.images.survey import Survey
@@ -272,8 +272,7 @@ def _ended(trials: Sequence[Trial]) -> int:
 
 def _go_on(args: argparse.Namespace, plan: Plan, before: Sequence[Trial]) -> int | None:
     """Run trials until the budget is spent; return the signal that has stopped them, if any."""
-    with without_log("numexpr.utils", "threads"):
-        from sweeping.search import tuning
+    from sweeping.search import tuning
 
     os.environ.update(tuning.SETTINGS)
     where = machines(args)

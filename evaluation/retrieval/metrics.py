@@ -10,7 +10,6 @@ All metrics are means over the queries (Barz and Denzler, "Hierarchy-based image
 semantic image retrieval", WACV 2019).
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -90,7 +89,7 @@ class _Totals:
     def add(self, label: int, ranked: np.ndarray) -> None:
         """Add queries of one class, given the classes that they retrieved, (queries, ranks).
 
-        All queries of a class have to come before those of the next one.
+        All queries of a class must come before those of the next one.
         """
         if label != self._label:
             self._finish_class()
@@ -156,26 +155,17 @@ def _nearest(features: np.ndarray, squares: np.ndarray, block: np.ndarray) -> np
     Distance and position are packed into one number for sorting: faster than ``argsort``, and ties
     keep the order of positions.
     """
-    logging.getLogger("numexpr").setLevel(logging.WARNING)  # it logs its number of threads
-    import numexpr
-
     images = len(features)
     bits = (images - 1).bit_length()
-    scale = float(2 ** min(_COST_BITS, _MANTISSA - 1 - bits))
-    values = {
-        "dots": features[block] @ features.T,
-        "own": squares[block][:, None],
-        "other": squares[None, :],
-        "position": np.arange(images, dtype=np.float64)[None, :],
-        "scale": scale,
-        "size": float(2**bits),
-    }
-    keys = numexpr.evaluate(
-        "floor(where(own + other > 2 * dots, own + other - 2 * dots, 0) * scale + 0.5) * size"
-        " + position",
-        local_dict=values,
-        global_dict={},
-    )
+    keys = features[block] @ features.T
+    keys *= -2
+    keys += squares[block][:, None] + squares
+    np.maximum(keys, 0, out=keys)  # rounding may give squared distances below 0
+    keys *= 2.0 ** min(_COST_BITS, _MANTISSA - 1 - bits)
+    keys += 0.5
+    np.floor(keys, out=keys)
+    keys *= 2**bits
+    keys += np.arange(images)
     keys[np.arange(len(block)), block] = np.inf  # the query itself comes last
     keys.sort(axis=1)
     return keys[:, :-1].astype(np.int64) & (2**bits - 1)
