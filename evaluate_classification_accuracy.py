@@ -8,7 +8,6 @@ a given file is nearest.
 
 import argparse
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -307,9 +306,7 @@ def _evaluate_model(
     from embeddings import load_class_embeddings
     from evaluation.classification import matching, models
     from evaluation.classification.classifiers import MethodArgs
-    from evaluation.loading import LoaderOptions
     from models.files.published import check_name, open_model
-    from training.parallel import backend
 
     model, description = open_model(entry.path, facts)
     if entry.architecture:
@@ -325,15 +322,8 @@ def _evaluate_model(
         _COST if args.C is None else args.C,
         args.seed,
     )
-    loader = LoaderOptions(
-        args.batch_size,
-        args.read_workers,
-        args.queue_size,
-        backend.jit_compile("auto"),
-        int(sys.stdout.isatty() and not args.no_progress),
-        args.augmentation_epochs or 1,
-        args.seed,
-    )
+    augmentation = {"augmentation_epochs": args.augmentation_epochs or 1, "seed": args.seed}
+    loader = data_options.loader_options(args, **augmentation)
     return models.evaluate_model(
         entry.name, entry.path, entry.method, method_args, dataset, similarities, loader
     )

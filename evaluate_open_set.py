@@ -7,10 +7,8 @@ averaged.
 
 import argparse
 import logging
-import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +20,7 @@ from datasets.base import Dataset
 from datasets.images.dataset import ImageDataset
 from datasets.names import parse_name
 from datasets.open_sets import OpenSet, split_classes
-from evaluation.open_set import SCORES
+from evaluation.open_set import SCORES, Entry
 from storage.records import claim_reports, provenance, record_path, write_record
 from utils import UsageError, listing
 
@@ -105,23 +103,6 @@ def _add_output_options(group) -> None:
     add("--plot", type=user_path, help="draw ROC and CCR curves, .png or .svg")
     add("--overwrite", action="store_true", help="replace existing files")
     add("--no_progress", action="store_true", help="no progress bar on terminals")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One model to evaluate.
-
-    Attributes:
-        name: shown in tables.
-        path: its file.
-        group: models of the same group are averaged.
-        split: name of a published open-set split, or None.
-    """
-
-    name: str
-    path: Path
-    group: str
-    split: str | None
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -262,27 +243,19 @@ def _evaluate_model(
     args: argparse.Namespace, entry: Entry, known_part: ImageDataset, unknown_part: ImageDataset
 ) -> "list[Result]":
     """Load and evaluate one model; its memory is freed on return."""
-    from evaluation.loading import LoaderOptions
     from evaluation.open_set.models import evaluate_model
     from evaluation.open_set.scores import scorer
     from models.files.saved import load_model
-    from training.parallel import backend
 
     model, description = load_model(entry.path)
     try:
         scores = scorer(model, description, args.scores, args.neighbors)
     except UsageError as error:
         raise UsageError(f"--scores: {entry.path}: {error}") from error
-    loader = LoaderOptions(
-        args.batch_size,
-        args.read_workers,
-        args.queue_size,
-        backend.jit_compile("auto"),
-        int(sys.stdout.isatty() and not args.no_progress),
-    )
+    loader = data_options.loader_options(args)
     split = entry.split or (str(args.known) if args.known else "classes of the model")
-    about = entry.name, entry.path, entry.group, split
-    return evaluate_model(about, model, scores, known_part, unknown_part, args.fpr, loader)
+    parts = known_part, unknown_part
+    return evaluate_model(entry, split, model, scores, *parts, args.fpr, loader)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,12 +6,11 @@ length and compared by Euclidean distance.
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli import arguments, console
+from cli import arguments, console, data_options
 from cli.arguments import add_files, add_labels, fraction, non_negative_int, positive, user_path
 from storage.records import claim_reports, provenance, record_path, write_record
 from utils import UsageError
@@ -76,6 +75,7 @@ def _add_feature_options(group) -> None:
     )
     add("--batch_size", type=positive, default=100, help="images per batch")
     add("--read_workers", type=non_negative_int, default=8, help="threads that read images")
+    group.set_defaults(queue_size=10)
 
 
 def _add_output_options(group) -> None:
@@ -167,7 +167,6 @@ def _verify_dumps(args: argparse.Namespace, path: Path) -> "list[Verification]":
 
 def _verify_models(args: argparse.Namespace, path: Path) -> "list[Verification]":
     from cli.model_options import read_own
-    from evaluation.loading import LoaderOptions
     from evaluation.verification.features import of_images
     from evaluation.verification.pairs import open_pairs
     from models.files.saved import load_model
@@ -179,16 +178,11 @@ def _verify_models(args: argparse.Namespace, path: Path) -> "list[Verification]"
     for file in args.model:
         read_own(file)
     images, pairs = open_pairs(path, args.data_root)
-    loader = LoaderOptions(
-        args.batch_size,
-        args.read_workers,
-        jit_compile=backend.jit_compile("auto"),
-        verbose=int(sys.stdout.isatty() and not args.no_progress),
-    )
+    loader = data_options.loader_options(args)
     found = []
     for file in args.model:
         model, description = load_model(file)
-        features = of_images(images, model, description, args.layer, args.mirror, loader)
+        features = of_images(file, images, model, description, args.layer, args.mirror, loader)
         found.append(_verify(args, features, pairs))
     return found
 

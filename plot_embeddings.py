@@ -5,7 +5,6 @@ All classes of the data set are drawn; those that a model was not trained on are
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +20,6 @@ from utils import UsageError, generator, listing
 
 if TYPE_CHECKING:
     from evaluation.embeddings.embedded import Embedded
-    from evaluation.loading import LoaderOptions
     from models.files.description import ModelDescription
 
 logger = logging.getLogger(__name__)
@@ -250,17 +248,9 @@ def _embed(
     model, _ = load_model(path)
     sizes = args.target_size, args.crop_size
     transform = matching.with_input_of(dataset, description, *sizes).test_transform
-    samples, labels = (part, transform), dataset.labels
-    return embed(name, model, description, samples, labels, args.layer, _loader(args))
-
-
-def _loader(args: argparse.Namespace) -> "LoaderOptions":
-    from evaluation.loading import LoaderOptions
-    from training.parallel import backend
-
-    verbose = int(sys.stdout.isatty() and not args.no_progress)
-    jit = backend.jit_compile("auto")
-    return LoaderOptions(args.batch_size, args.read_workers, args.queue_size, jit, verbose)
+    samples = part, transform, dataset.labels
+    loader = data_options.loader_options(args)
+    return embed(name, model, description, *samples, args.layer, loader)
 
 
 def _write_points(args: argparse.Namespace, models: "Sequence[Embedded]", dataset: Dataset) -> None:

@@ -4,7 +4,9 @@ Imports nothing heavy, like all of ``cli``.
 """
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cli.arguments import fraction, known, non_negative_int, positive, seed, user_path
 from cli.augmentation_options import augmented
@@ -16,6 +18,9 @@ from datasets.images.dataset import ImageDataset
 from datasets.names import parse_name
 from datasets.open_sets import parse_split, split_classes
 from datasets.text.word_vectors import KUMO
+
+if TYPE_CHECKING:
+    from evaluation.loading import LoaderOptions
 
 CACHES = ("auto", "ram", "off")
 # Only training commands have these.
@@ -198,6 +203,21 @@ def whole_dataset(args: argparse.Namespace) -> Dataset:
         crop_size=args.crop_size,
         all_test=getattr(args, "all", False),  # training commands do not have this option
         **{name: getattr(args, name) for name in _TRAINING_OPTIONS if hasattr(args, name)},
+    )
+
+
+def loader_options(args: argparse.Namespace, **others: int) -> "LoaderOptions":
+    """Return how an evaluation reads samples and runs networks; ``others`` are further fields."""
+    from evaluation.loading import LoaderOptions
+    from training.parallel import backend
+
+    return LoaderOptions(
+        args.batch_size,
+        args.read_workers,
+        args.queue_size,
+        backend.jit_compile("auto"),
+        verbose=int(sys.stdout.isatty() and not args.no_progress),
+        **others,
     )
 
 

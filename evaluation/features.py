@@ -1,6 +1,7 @@
 """Features: select their tensor in a network, and compute them for a split."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ from keras import KerasTensor, layers, ops
 from datasets.batches import Batches
 from models.decisions import is_softmax
 from models.heads import layer_output
-from utils import without_log
+from utils import UserError, without_log
 
 
 def feature_tensor(model: keras.Model, layer: str | None = None) -> KerasTensor:
@@ -93,6 +94,24 @@ def _shares(values: np.ndarray, number: int, processes: int) -> np.ndarray:
     """Return the first values of each process's share of a batch, without the padding."""
     shares = values.reshape(processes, -1, *values.shape[1:])
     return shares[:, :number].reshape(-1, *values.shape[1:])
+
+
+def finite(values: np.ndarray, source: str | Path) -> np.ndarray:
+    """Return the values that a network computes.
+
+    Raises:
+        UserError: some are not finite; names the ``source``, a model.
+    """
+    if not np.isfinite(values).all():
+        raise UserError(f"{source} computes values that are not finite for some samples")
+    return values
+
+
+def class_means(features: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the mean features of each class, float64 (classes, dimensions); all must occur."""
+    sums = np.zeros((classes, features.shape[1]))
+    np.add.at(sums, labels, features)
+    return sums / np.bincount(labels, minlength=classes)[:, np.newaxis]
 
 
 def normalized(features: np.ndarray) -> np.ndarray:

@@ -2,9 +2,14 @@
 
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
 
 from datasets.base import Split, Transform
 from datasets.batches import Batches
+from evaluation.features import compute, finite
 
 
 @dataclass(frozen=True)
@@ -31,3 +36,16 @@ class LoaderOptions:
         )
         batches.set_epoch(epoch)
         return closing(batches)
+
+    def compute(
+        self, network: keras.Model, source: str | Path, split: Split, transform: Transform
+    ) -> list[np.ndarray]:
+        """Return the outputs of a network for a split, see ``evaluation.features.compute``.
+
+        Raises:
+            UserError: a sample cannot be read, or an output is not finite; names the ``source``.
+        """
+        network.jit_compile = self.jit_compile
+        with self.batches(split, transform) as batches:
+            outputs = compute(network, batches, self.verbose)
+        return [finite(values, source) for values in outputs]

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 from keras import KerasTensor, ops
 
+from evaluation.features import finite
 from models.decisions import DECISIONS
 from models.files.description import ModelDescription
-from utils import UserError, unknown_name, without_log
+from utils import unknown_name, without_log
 
 
 class Classifier:
@@ -55,11 +56,7 @@ class Classifier:
         # TensorFlow warns about retracing, but every network must be traced once.
         with without_log("tensorflow", "retracing"):
             found = np.asarray(self._network.predict_on_batch(images))
-        if not np.isfinite(found).all():
-            raise UserError(
-                f"the output {self.output.name!r} of the model is not finite: its training diverged"
-            )
-        return found
+        return finite(found, "the model")
 
     def top(self, images: np.ndarray, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Return the ``k`` best classes of each image, best first.

@@ -16,8 +16,8 @@ from evaluation.classification.classifiers import (
     other_decisions,
 )
 from evaluation.classification.evaluator import Evaluator, Head
+from evaluation.features import finite
 from evaluation.loading import LoaderOptions
-from utils import UserError
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def evaluate_model(
     heads = [_head(*each, file) for each in (*others.items(), (name, classifier))]
     evaluator = Evaluator(args.model, heads, jit_compile=loader.jit_compile)
     if classifier.learns:
-        features = _finite(_training_features(evaluator, dataset, loader), file)
+        features = finite(_training_features(evaluator, dataset, loader), file)
         classifier.fit(features, np.tile(dataset.train.labels, loader.augmentation_epochs))
     with loader.batches(dataset.test, dataset.test_transform) as batches:
         found = evaluator(batches, loader.verbose)
@@ -71,13 +71,7 @@ def evaluate_model(
 
 
 def _head(name: str, classifier: Classifier, file: Path) -> Head:
-    return Head(name, classifier.tensor, lambda values: classifier.scores(_finite(values, file)))
-
-
-def _finite(values: np.ndarray, file: Path) -> np.ndarray:
-    if not np.isfinite(values).all():
-        raise UserError(f"{file} computes values that are not finite for some samples")
-    return values
+    return Head(name, classifier.tensor, lambda values: classifier.scores(finite(values, file)))
 
 
 def _training_features(

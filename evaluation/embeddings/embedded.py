@@ -8,11 +8,10 @@ import keras
 import numpy as np
 
 from datasets.base import Split, Transform
-from evaluation.features import compute, feature_tensor, has_embedding
+from evaluation.features import class_means, feature_tensor, has_embedding
 from evaluation.loading import LoaderOptions
 from models.decisions import DECISIONS, DISTANCE
 from models.files.description import ModelDescription
-from utils import UserError
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +30,15 @@ class Embedded:
     @cached_property
     def means(self) -> np.ndarray:
         """Mean features of the samples of each class, float64 (classes, dimensions)."""
-        sums = np.zeros((len(self.known), self.vectors.shape[1]))
-        np.add.at(sums, self.labels, self.vectors)
-        return sums / np.bincount(self.labels, minlength=len(sums))[:, np.newaxis]
+        return class_means(self.vectors, self.labels, len(self.known))
 
 
 def embed(
     name: str,
     model: keras.Model,
     description: ModelDescription,
-    samples: tuple[Split, Transform],
+    split: Split,
+    transform: Transform,
     labels: Sequence[int | str],
     layer: str | None,
     loader: LoaderOptions,
@@ -51,7 +49,8 @@ def embed(
         name: name of the model.
         model: the network.
         description: description of its classes and outputs.
-        samples: a split and its transform.
+        split: the samples.
+        transform: their transform.
         labels: original labels of the classes of the split.
         layer: layer that outputs the features; None: the embedding, see ``feature_tensor``.
         loader: options for reading samples.
@@ -61,11 +60,7 @@ def embed(
         UserError: a sample cannot be read, or features are not finite.
     """
     network = keras.Model(model.inputs, feature_tensor(model, layer))
-    network.jit_compile = loader.jit_compile
-    with loader.batches(*samples) as batches:
-        (vectors,) = compute(network, batches, loader.verbose)
-    if not np.isfinite(vectors).all():
-        raise UserError(f"{name} computes features that are not finite for some samples")
+    (vectors,) = loader.compute(network, name, split, transform)
     position = {str(label): i for i, label in enumerate(description.labels)}
     rows = np.array([position.get(str(label), -1) for label in labels])
     targets = np.full((len(rows), vectors.shape[1]), np.nan)
@@ -77,4 +72,4 @@ def embed(
             vectors_of_classes = np.eye(len(position))
         targets[rows >= 0] = vectors_of_classes[rows[rows >= 0]]
         metric = "euclidean" if DECISIONS[output.decision].kind == DISTANCE else "cosine"
-    return Embedded(name, vectors, samples[0].labels, rows >= 0, targets, metric)
+    return Embedded(name, vectors, split.labels, rows >= 0, targets, metric)

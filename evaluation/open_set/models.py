@@ -6,15 +6,12 @@ from functools import partial
 from pathlib import Path
 
 import keras
-import numpy as np
 
-from datasets.base import Split, Transform
 from datasets.images.dataset import ImageDataset
-from evaluation.features import compute
 from evaluation.loading import LoaderOptions
+from evaluation.open_set import Entry
 from evaluation.open_set.metrics import Curve, evaluate
 from evaluation.open_set.scores import Scorer, Training
-from utils import UserError
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +29,8 @@ class Result:
 
 
 def evaluate_model(
-    entry: tuple[str, Path, str, str],
+    entry: Entry,
+    split: str,
     model: keras.Model,
     scorer: Scorer,
     known: ImageDataset,
@@ -43,8 +41,9 @@ def evaluate_model(
     """Evaluate a model by all of its scores.
 
     Args:
-        entry: name, file, group and split, see ``Result``.
-        model: the network.
+        entry: the model.
+        split: which classes it knows, in words.
+        model: its network.
         scorer: scores of this network.
         known: data set with the classes of the model, in the same order.
         unknown: data set of other classes, with images of the same shape.
@@ -55,9 +54,7 @@ def evaluate_model(
         UserError: an image cannot be read, or the network yields values that are not finite.
     """
     network = keras.Model(model.inputs, list(scorer.tensors.values()))
-    network.jit_compile = loader.jit_compile
-
-    outputs = partial(_outputs, network, loader, entry[1])
+    outputs = partial(loader.compute, network, entry.path)
     training = None
     if scorer.learns:
         features, *_ = outputs(known.train, known.test_transform)
@@ -69,15 +66,6 @@ def evaluate_model(
     for score, rated in accepted.items():
         values = rated.scores, rated.predicted == known.test.labels, refused[score].scores
         metrics, curve = evaluate(*values, fprs), Curve.exact(*values)
-        results.append(Result(*entry, score, images, metrics, curve))
+        about = entry.name, entry.path, entry.group, split
+        results.append(Result(*about, score, images, metrics, curve))
     return results
-
-
-def _outputs(
-    network: keras.Model, loader: LoaderOptions, file: Path, split: Split, transform: Transform
-) -> list[np.ndarray]:
-    with loader.batches(split, transform) as batches:
-        found = compute(network, batches, loader.verbose)
-    if not all(np.isfinite(values).all() for values in found):
-        raise UserError(f"{file} computes values that are not finite for some images")
-    return found

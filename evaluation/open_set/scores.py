@@ -28,7 +28,7 @@ from keras import KerasTensor, layers, ops
 from scipy.spatial.distance import cdist
 from scipy.special import softmax
 
-from evaluation.features import feature_tensor, has_embedding, normalized
+from evaluation.features import class_means, feature_tensor, has_embedding, normalized
 from evaluation.open_set import SCORES
 from models.decisions import DECISIONS, DOT, is_softmax
 from models.files.description import ModelDescription
@@ -54,9 +54,8 @@ class Training:
     @classmethod
     def of(cls, features: np.ndarray, labels: np.ndarray) -> Self:
         """Summarize features (images, dimensions) by labels, all of which occur."""
-        sums = np.zeros((labels.max() + 1, features.shape[1]))
-        np.add.at(sums, labels, features)
-        return cls(sums / np.bincount(labels)[:, np.newaxis], normalized(features), labels)
+        means = class_means(features, labels, labels.max() + 1)
+        return cls(means, normalized(features), labels)
 
 
 Rule = Callable[[dict[str, np.ndarray], Training | None], Rated]

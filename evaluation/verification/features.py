@@ -1,6 +1,7 @@
 """Compute features of paired images with a saved model."""
 
 from copy import copy
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,13 +10,13 @@ from keras import KerasTensor, ops
 from datasets.base import Split
 from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.files import EncodedImages, FileImages
-from evaluation.features import compute, feature_tensor
+from evaluation.features import feature_tensor
 from evaluation.loading import LoaderOptions
 from models.files.description import ModelDescription
-from utils import UserError
 
 
 def of_images(
+    file: Path,
     images: FileImages | EncodedImages,
     model: keras.Model,
     description: ModelDescription,
@@ -26,6 +27,7 @@ def of_images(
     """Return the features of images, which are resized and cropped like test images.
 
     Args:
+        file: file of the model.
         images: the images, which are read with the number of channels that the network takes.
         model: the network.
         description: description of its images.
@@ -44,13 +46,9 @@ def of_images(
     network = keras.Model(model.inputs, feature_tensor(model, layer))
     if mirror:
         network = keras.Model(model.inputs, _with_mirrored(network, model.inputs[0]))
-    network.jit_compile = loader.jit_compile
     sizes = Preprocessing(test_size=description.target_size, crop_size=description.crop_size)
     split = Split.whole(images, np.zeros(len(images), np.int64), map(str, range(len(images))))
-    with loader.batches(split, sizes.test) as batches:
-        (features,) = compute(network, batches, loader.verbose)
-    if not np.isfinite(features).all():
-        raise UserError("the network computes features that are not finite for some images")
+    (features,) = loader.compute(network, file, split, sizes.test)
     return features
 
 

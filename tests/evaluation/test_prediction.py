@@ -137,7 +137,7 @@ def test_a_diverged_model_is_refused():
     model = network("embedding", 3)
     model.get_layer("embedding").set_weights([np.full((3, 3), np.nan), np.zeros(3)])
     classifier = Classifier(model, describe(Output("embedding", "output")))
-    with pytest.raises(UserError, match="diverged"):
+    with pytest.raises(UserError, match="the model computes values that are not finite"):
         classifier.top(IMAGES)
 
 
