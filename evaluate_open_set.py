@@ -39,7 +39,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser = arguments.build_parser(__doc__)
     data_options.add_dataset_options(parser)
     data_options.add_loader_options(parser)
-    parser.set_defaults(repeats=1, val_fraction=None)
     _add_class_options(parser.add_argument_group("known and unknown classes"))
     _add_model_options(parser.add_argument_group("models"))
     _add_output_options(parser.add_argument_group("output"))
@@ -170,12 +169,7 @@ def _known_and_unknown(
     from evaluation.classification import matching
 
     classes = _classes(args, entry, description, dataset)
-    wanted, learned = (set(map(str, ls)) for ls in (classes.known, description.labels))
-    if wanted != learned:
-        raise UsageError(
-            f"{entry.path} knows {len(learned)} classes, {listing(sorted(learned))}; "
-            f"those of {entry.split or args.known} are {listing(sorted(wanted))}"
-        )
+    matching.check_same_classes(entry.path, description, classes.known, entry.split or args.known)
     known_part = matching.matched(dataset, {entry.path: description})
     unknown_part = _unknown_part(args, entry, classes, dataset)
     sizes = description, args.target_size, args.crop_size
@@ -234,7 +228,7 @@ def _classes(
 @cache
 def _open_other(name: str, root: Path | None) -> ImageDataset:
     try:
-        return _of_images(get_dataset(name, root, repeats=1))
+        return _of_images(get_dataset(name, root))
     except UsageError as error:
         raise UsageError(f"--unknown_root: {error}") from error
 

@@ -29,7 +29,6 @@ _SIMILARITIES = {
 def build_parser() -> argparse.ArgumentParser:
     parser = arguments.build_parser(__doc__)
     data_options.add_dataset_options(parser, required=False)
-    parser.set_defaults(repeats=1, val_fraction=None, target_size=None, crop_size=None)
     class_options.add_classes_from(parser, "restrict --dataset to their classes, in their order")
     class_options.add_hierarchy_options(parser)
     class_options.add_class_list(parser, "use the images of these classes only")

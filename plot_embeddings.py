@@ -16,7 +16,7 @@ from datasets.open_sets import split_classes
 from evaluation.embeddings import METRICS, PROJECTIONS
 from storage.outputs import check_suffix, claim_all
 from storage.records import provenance, record_path, write_record
-from utils import UsageError, generator, listing
+from utils import UsageError, generator
 
 if TYPE_CHECKING:
     from evaluation.embeddings.embedded import Embedded
@@ -37,7 +37,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser = arguments.build_parser(__doc__)
     data_options.add_dataset_options(parser)
     data_options.add_loader_options(parser)
-    parser.set_defaults(repeats=1, val_fraction=None)
     _add_sample_options(parser.add_argument_group("samples"))
     _add_model_options(parser.add_argument_group("models"))
     _add_scatter_options(parser.add_argument_group("samples as points"))
@@ -185,12 +184,7 @@ def _check_known(
         wanted = class_options.read_class_list(args.known, dataset.labels)
     else:
         return
-    learned, wanted = (set(map(str, labels)) for labels in (description.labels, wanted))
-    if wanted != learned:
-        raise UsageError(
-            f"{path} knows {len(learned)} classes, {listing(sorted(learned))}; "
-            f"those of {split or args.known} are {listing(sorted(wanted))}"
-        )
+    matching.check_same_classes(path, description, wanted, split or args.known)
 
 
 def _shown(args: argparse.Namespace, dataset: Dataset, known: Sequence[int | str]) -> Dataset:

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from evaluation.loading import LoaderOptions
 
 CACHES = ("auto", "ram", "off")
-# Only training commands have these.
-_TRAINING_OPTIONS = ("folds", "fold", "word_vectors", "max_words", "max_length")
+# Arguments of ``get_dataset`` with options of the same name, which not all commands have.
+_OPTIONS = (
+    *("subset_seed", "test_fraction", "repeats", "val_fraction", "folds", "fold"),
+    *("target_size", "crop_size", "word_vectors", "max_words", "max_length"),
+)
 
 
 def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> None:
@@ -37,7 +40,6 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
         _add_split_options(group)
         _add_text_options(parser)
     else:
-        parser.set_defaults(repeats=1, val_fraction=None)
         group.add_argument(
             "--all",
             action="store_true",
@@ -192,17 +194,9 @@ def open_dataset(args: argparse.Namespace) -> Dataset:
 
 def whole_dataset(args: argparse.Namespace) -> Dataset:
     """Open the data set that the options name, with all its classes."""
+    options = {name: value for name, value in vars(args).items() if name in _OPTIONS}
     return get_dataset(
-        args.dataset,
-        args.data_root,
-        subset_seed=args.subset_seed,
-        repeats=args.repeats,
-        test_fraction=args.test_fraction,
-        val_fraction=args.val_fraction,
-        target_size=args.target_size,
-        crop_size=args.crop_size,
-        all_test=getattr(args, "all", False),  # training commands do not have this option
-        **{name: getattr(args, name) for name in _TRAINING_OPTIONS if hasattr(args, name)},
+        args.dataset, args.data_root, all_test=getattr(args, "all", False), **options
     )
 
 

@@ -1,7 +1,7 @@
 """Match a data set with saved models: restrict it to their classes, use their image size."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +46,18 @@ def matched(
     for path, description in models.items():
         _check_same_kind(restricted, path, description)
     return restricted
+
+
+def check_same_classes(
+    path: Path, description: ModelDescription, wanted: Iterable[int | str], source: object
+) -> None:
+    """Raise UsageError unless a model knows exactly the ``wanted`` classes, those of ``source``."""
+    learned, wanted = (set(map(str, labels)) for labels in (description.labels, wanted))
+    if wanted != learned:
+        raise UsageError(
+            f"{path} knows {len(learned)} classes, {listing(sorted(learned))}; "
+            f"those of {source} are {listing(sorted(wanted))}"
+        )
 
 
 def _check_known(
