@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cli import arguments, class_options, console, data_options
-from cli.arguments import add_files, add_labels, non_negative_int, positive, refuse, user_path
+from cli.arguments import (
+    add_files,
+    add_labels,
+    at_least_two,
+    non_negative_int,
+    positive,
+    refuse,
+    user_path,
+)
 from embeddings.taxonomy.tree import Taxonomy
 from storage.records import claim_reports, provenance, record_path, write_record
 from utils import UsageError, UserError
@@ -67,7 +75,7 @@ def _add_output_options(group) -> None:
         metavar="K",
         help="ranks at which the table shows HP@K (default: 1 10 50 100)",
     )
-    add("--clip_ahp", type=positive, metavar="K", help="also compute AHP@K, K at least 2")
+    add("--clip_ahp", type=at_least_two, metavar="K", help="also compute AHP@K, K at least 2")
     add(
         "--plot_max",
         "--max_k",
@@ -157,8 +165,6 @@ def _ranks(args: argparse.Namespace, images: int) -> tuple[list[int], int]:
     for option, k in asked:
         if k is not None and k > most:
             raise UsageError(f"{option} {k}: each of the {images} images can retrieve only {most}")
-    if args.clip_ahp == 1:
-        raise UsageError("--clip_ahp 1: the area under a curve needs two points; give 2 or more")
     ks = list(dict.fromkeys(args.k)) if args.k else [k for k in _KS if k <= most]
     return ks, min(_MAX_K, most) if args.plot_max is None else args.plot_max
 

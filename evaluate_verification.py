@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import arguments, console, data_options
-from cli.arguments import add_files, add_labels, fraction, non_negative_int, positive, user_path
+from cli.arguments import (
+    add_files,
+    add_labels,
+    at_least_two,
+    fraction,
+    non_negative_int,
+    positive,
+    user_path,
+)
 from storage.records import claim_reports, provenance, record_path, write_record
 from utils import UsageError
 
@@ -51,7 +59,7 @@ def _add_pair_options(group) -> None:
     )
     add(
         "--folds",
-        type=positive,
+        type=at_least_two,
         help="number of cross-validation folds, each of consecutive pairs (default: as pairs.txt "
         f"says, otherwise {_FOLDS})",
     )
@@ -146,10 +154,6 @@ def _check_inputs(args: argparse.Namespace) -> Path:
         raise UsageError(f"{path} contains its images: leave --data_root out")
     elif not is_bin and not args.data_root:
         raise UsageError(f"--data_root DIR is missing: the folder of the images named in {path}")
-    if args.folds == 1:
-        raise UsageError(
-            "--folds 1: the threshold of a fold is chosen on the others; give 2 or more"
-        )
     return path
 
 

@@ -53,13 +53,14 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
     """
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        told = "(default" in (action.help or "")
+        mentioned = "(default" in (action.help or "")
         absent = action.default is None or action.default is False or action.default == []
-        return action.help if told or absent else super()._get_help_string(action)
+        return action.help if mentioned or absent else super()._get_help_string(action)
 
     def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
-        known = {positive: "N", non_negative_int: "N", seed: "N", fraction: "F", user_path: "FILE"}
-        return known.get(action.type) or super()._get_default_metavar_for_optional(action)
+        names = {user_path: "FILE", fraction: "F", open_fraction: "F"}
+        names |= dict.fromkeys((positive, at_least_two, non_negative_int, seed), "N")
+        return names.get(action.type) or super()._get_default_metavar_for_optional(action)
 
 
 def build_parser(description: str) -> Parser:
@@ -97,6 +98,11 @@ def positive(text: str) -> int:
     return _number(text, int, 1)
 
 
+def at_least_two(text: str) -> int:
+    """Parse an integer from 2."""
+    return _number(text, int, 2)
+
+
 def non_negative_int(text: str) -> int:
     """Parse an integer from 0."""
     return _number(text, int, 0)
@@ -128,6 +134,14 @@ def finite_float(text: str) -> float:
 def fraction(text: str) -> float:
     """Parse a number from 0 to 1."""
     return _number(text, float, 0, 1)
+
+
+def open_fraction(text: str) -> float:
+    """Parse a number between 0 and 1, neither of them."""
+    value = fraction(text)
+    if value in (0, 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 1")
+    return value
 
 
 def below_one(text: str) -> float:

@@ -8,7 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.arguments import fraction, known, non_negative_int, positive, seed, user_path
+from cli.arguments import (
+    at_least_two,
+    known,
+    non_negative_int,
+    open_fraction,
+    positive,
+    seed,
+    user_path,
+)
 from cli.augmentation_options import augmented
 from cli.class_options import read_class_list
 from datasets import MAX_LENGTH, MAX_WORDS, dataset_names, get_dataset
@@ -72,7 +80,7 @@ def add_dataset_options(
     )
     add(
         "--test_fraction",
-        type=fraction,
+        type=open_fraction,
         help="share of the images to test on, for --dataset Faces, and for Folder without a test "
         "subfolder (default for Folder: 0.2)",
     )
@@ -83,14 +91,14 @@ def _add_split_options(group: argparse._ArgumentGroup) -> None:
     held_out = group.add_mutually_exclusive_group()
     held_out.add_argument(
         "--val_fraction",
-        type=fraction,
+        type=open_fraction,
         help="share of the training images of each class to hold out for validation after every "
         "epoch, so that only the trained network is tested on the test images (default: none, "
         "every epoch is evaluated on the test images)",
     )
     held_out.add_argument(
         "--folds",
-        type=positive,
+        type=at_least_two,
         metavar="K",
         help="cross-validation: divide the training images of each class into K equal parts, and "
         "hold out part --fold for validation",

@@ -6,10 +6,10 @@ To add a data set, decorate a function that takes a ``ReaderArgs`` and returns a
 
 from pathlib import Path
 
-from datasets.base import DATASETS, Dataset, RawDataset, ReaderArgs, check_classes
+from datasets.base import DATASETS, Dataset, ReaderArgs, check_classes
 from datasets.holdout import check_folds, with_fold, with_validation
 from datasets.images.dataset import image_dataset
-from datasets.names import DatasetName, parse_name
+from datasets.names import parse_name
 from datasets.readers import (  # noqa: F401 (register)
     ag_news,
     cars,
@@ -70,18 +70,20 @@ def get_dataset(
             another normalization, ``-large`` resizes to 512 pixels and crops to 448.
         root: folder of the data set, for those that are read from files.
         subset_seed: seed of the random choice of images for ``-subN``, ``test_fraction``,
-            ``val_fraction`` and ``folds``.
-        repeats: passes over the training images in an epoch; None: one, or for subsets the number
-            that keeps the iterations per epoch about the same as with all images.
-        test_fraction: for folders without a split, fraction of the images used for testing.
+            ``val_fraction`` and ``folds``, non-negative.
+        repeats: passes over the training images in an epoch, at least 1; None: one, or for subsets
+            the number that keeps the iterations per epoch about the same as with all images.
+        test_fraction: for folders without a split, fraction of the images used for testing, in
+            (0, 1).
         target_size: pixels of the shorter side, or a range (low, high) to draw it from in
             training; then tests use low.
         crop_size: height and width of the crop in pixels; None: as published, or 7/8 of
             ``target_size``.
         val_fraction: fraction of the training images of each class (of a subset: of its images)
-            to hold out for validation; None: none, unless the data set has a validation split.
-        folds: number of equal parts of the training images of each class, of which the part
-            ``fold``, from 0, is held out for validation instead.
+            to hold out for validation, in (0, 1); None: none, unless the data set has a validation
+            split.
+        folds: number of equal parts of the training images of each class, at least 2, of which the
+            part ``fold``, from 0, is held out for validation instead.
         all_test: whether all images of a folder are for testing.
         word_vectors: source of word vectors for documents, see ``read_word_vectors``; None: the
             vocabulary is that of a model.
@@ -93,16 +95,23 @@ def get_dataset(
         UserError: the files are missing or damaged.
     """
     parsed = parse_name(name)
-    _check_arguments(parsed, subset_seed, repeats, test_fraction, val_fraction)
-    check_folds(folds, fold, val_fraction)
+    check_folds(folds, fold)
+    if test_fraction is not None and parsed.base not in ("Faces", "Folder"):
+        raise UsageError(f"{parsed.base} has a fixed split, so there can be no test fraction")
     if all_test and (parsed.base != "Folder" or parsed.per_class):
-        raise UsageError(f"all images are for testing (--all) in data sets Folder, not in {name}")
+        raise UsageError(f"--all requires --dataset Folder, not {name}")
     part = {"part": parsed.part} if parsed.part else {}
     root = None if root is None else Path(root)
     args = ReaderArgs(root, parsed.per_class, subset_seed, test_fraction, all_test)
     raw = DATASETS.get(parsed.base)(args, **part)
-    sizes, words = (target_size, crop_size), (word_vectors, max_words, max_length)
-    dataset = _of_samples(name, parsed, raw, sizes, words)
+    if isinstance(raw, RawTextDataset):
+        if target_size is not None or crop_size is not None:
+            raise UsageError(f"{name} has documents, not images of any size")
+        dataset = text_dataset(name, parsed, raw, word_vectors, max_words, max_length)
+    else:
+        if word_vectors is not None:
+            raise UsageError(f"--word_vectors {word_vectors}: {name} has images, not documents")
+        dataset = image_dataset(name, parsed, raw, target_size, crop_size)
     check_classes(dataset)
     if all_test:
         return dataset
@@ -112,30 +121,3 @@ def get_dataset(
     if folds is not None:
         return with_fold(dataset, folds, fold, subset_seed)
     return dataset
-
-
-def _check_arguments(
-    parsed: DatasetName, subset_seed, repeats, test_fraction, val_fraction
-) -> None:
-    if subset_seed < 0:
-        raise UsageError(f"the seed of the subset must not be negative, it is {subset_seed}")
-    if repeats is not None and repeats < 1:
-        raise UsageError(f"an epoch must pass over the data at least once, not {repeats} times")
-    if test_fraction is not None and parsed.base not in ("Faces", "Folder"):
-        raise UsageError(f"{parsed.base} has a fixed split, so there can be no test fraction")
-    for kind, fraction in (("test", test_fraction), ("validation", val_fraction)):
-        if fraction is not None and not 0 < fraction < 1:
-            raise UsageError(f"the {kind} fraction must lie between 0 and 1, it is {fraction}")
-
-
-def _of_samples(
-    name: str, parsed: DatasetName, raw: RawDataset, sizes: tuple, words: tuple
-) -> Dataset:
-    """Return the data set of documents or images; refuse options of the other kind."""
-    if isinstance(raw, RawTextDataset):
-        if any(size is not None for size in sizes):
-            raise UsageError(f"{name} has documents, not images of any size")
-        return text_dataset(name, parsed, raw, *words)
-    if words[0] is not None:
-        raise UsageError(f"--word_vectors {words[0]}: {name} has images, not documents")
-    return image_dataset(name, parsed, raw, *sizes)

@@ -16,21 +16,11 @@ from datasets.base import Dataset, check_split
 from utils import UsageError
 
 
-def check_folds(folds: int | None, fold: int | None, val_fraction: float | None) -> None:
-    """Refuse options of folds that do not fit together.
-
-    Raises:
-        UsageError: they do not, or there is no such fold.
-    """
+def check_folds(folds: int | None, fold: int | None) -> None:
+    """Raise UsageError unless both or neither are given, and there is such a fold."""
     if (folds is None) != (fold is None):
         raise UsageError("--folds K and --fold I, the number of folds and one of them, go together")
-    if folds is None:
-        return
-    if val_fraction is not None:
-        raise UsageError("--folds and --val_fraction both hold out samples; give one of them")
-    if folds < 2:
-        raise UsageError(f"--folds {folds}: give at least 2")
-    if not 0 <= fold < folds:
+    if folds is not None and not fold < folds:
         raise UsageError(f"--fold {fold}: of {folds} folds, give one from 0 to {folds - 1}")
 
 

@@ -410,7 +410,7 @@ REFUSED = [
     ("--model mse.keras --prob_features", USAGE, "no class probabilities"),
     ("--model mse.keras --prob_features --layer embedding", USAGE, "6 values for 10 classes"),
     ("--model xent.keras --svm --all", USAGE, "training images"),
-    ("--model xent.keras --all", USAGE, "Folder, not in Digits"),
+    ("--model xent.keras --all", USAGE, "Folder, not Digits"),
     ("--model xent.keras --mean 1", USAGE, "give --architecture"),
     ("--model xent.keras --architecture simple", USAGE, "the network of xent.keras is a tiny"),
     ("--model bare.keras --architecture tiny", DATA, "bare.keras"),

@@ -164,7 +164,7 @@ def test_pictures(folder):
         ("--feat one.npz --k 6", 2, "--k 6"),
         ("--feat one.npz --max_k 6", 2, "--plot_max 6"),
         ("--feat one.npz --clip_ahp 6", 2, "--clip_ahp 6"),
-        ("--feat one.npz --clip_ahp 1", 2, "--clip_ahp 1"),
+        ("--feat one.npz --clip_ahp 1", 2, "--clip_ahp: '1'"),
         ("--feat one.npz --k 0", 2, "--k"),
         ("--feat one.npz --norm maybe", 2, "maybe"),
         ("--feat one.npz --prec_type height", 2, "LCS_HEIGHT"),

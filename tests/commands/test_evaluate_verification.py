@@ -139,7 +139,7 @@ def test_a_published_bin(folder):
         ("--model net.keras --pairs lfw.bin --data_root faces", "leave --data_root out"),
         ("--feat good.npz --pairs lfw.bin", "image names, which lfw.bin does not have"),
         ("--feat good.npz --pairs faces/pairs.txt --mirror", "--mirror is for --model, not"),
-        ("--feat good.npz --pairs faces/pairs.txt --folds 1", "--folds 1: the threshold"),
+        ("--feat good.npz --pairs faces/pairs.txt --folds 1", "'1' is not an integer from 2"),
         ("--feat good.npz --pairs one.txt", "1 folds are too few"),
         ("--feat good.npz --pairs faces/pairs.txt --plot x.pdf", "--plot x.pdf"),
         ("--feat good.npz bad.npz --pairs faces/pairs.txt --label a", "1 names for 2 models"),

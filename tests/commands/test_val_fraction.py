@@ -96,8 +96,8 @@ def test_a_snapshot_belongs_to_its_share(tmp_path):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ("--val_fraction 0", "between 0 and 1"),
-        ("--val_fraction 1", "between 0 and 1"),
+        ("--val_fraction 0", "'0' is not a number above 0 and below 1"),
+        ("--val_fraction 1", "'1' is not a number above 0 and below 1"),
         ("--val_fraction nan", "'nan'"),
         ("--val_fraction 0.05", "--val_fraction 0.05"),
     ],

@@ -363,11 +363,8 @@ def test_sizes_can_be_chosen(arguments, sizes, roots):
         ("CUB", {"target_size": 0}),
         ("CUB", {"crop_size": -1}),
         ("CUB", {"target_size": (50, 50)}),
-        ("CUB", {"repeats": 0}),
-        ("CUB", {"subset_seed": -1}),
         ("CUB", {"test_fraction": 0.5}),
         ("Folder", {"test_fraction": 0.5}),
-        ("Folder", {"test_fraction": 1.0}),
     ],
 )
 def test_arguments_that_do_not_fit_are_usage_errors(name, arguments, roots):

@@ -67,11 +67,9 @@ def test_the_order_of_the_images_does_not_matter_and_doubles_stay_together():
     ("options", "message"),
     [
         ({"folds": 8, "fold": 0}, "--folds 8: every fold needs .* 0 of CIFAR-100 has 7 training"),
-        ({"folds": 1, "fold": 0}, "--folds 1: give at least 2"),
         ({"folds": 5, "fold": 5}, "--fold 5: of 5 folds, give one from 0 to 4"),
         ({"folds": 5}, "--folds K and --fold I"),
         ({"fold": 0}, "--folds K and --fold I"),
-        ({"folds": 5, "fold": 0, "val_fraction": 0.1}, "--folds and --val_fraction"),
     ],
 )
 def test_what_cannot_be_divided_is_refused(cifar, options, message):
