@@ -9,8 +9,6 @@ import numpy as np
 from evaluation.line_styles import add_legend, line_styles
 from storage.plots import save_plot
 
-PLOT_FORMATS = (".png", ".svg")
-
 Rates = tuple[np.ndarray, np.ndarray]
 """x and y of a curve, both descending."""
 

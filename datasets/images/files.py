@@ -95,13 +95,15 @@ class EncodedImages(Sequence):
     Args:
         contents: content of each file.
         names: name of each file in messages.
+
+    Attributes:
         channels: 3 for RGB, 1 for gray, or the number of bands.
     """
 
-    def __init__(self, contents: Sequence[bytes], names: Sequence[str], channels: int = 3):
+    def __init__(self, contents: Sequence[bytes], names: Sequence[str]):
         self.contents = contents
         self.names = names
-        self.channels = channels
+        self.channels = 3
 
     def __len__(self) -> int:
         return len(self.contents)

@@ -16,7 +16,7 @@ from datasets.images.bands import has_bands
 logger = logging.getLogger(__name__)
 
 _CHUNK = 256  # images per task
-_TELL_EVERY = 10  # seconds
+_REPORT_EVERY = 10  # seconds
 _LEVELS = 256  # values of uint8
 
 
@@ -38,9 +38,7 @@ BY_SUFFIX = {
 }
 
 
-def measure(
-    images: Sequence, positions: np.ndarray, channels: int, threads: int | None = None
-) -> Normalization:
+def measure(images: Sequence, positions: np.ndarray, channels: int) -> Normalization:
     """Return mean and standard deviation of images, which have equal weight whatever their size.
 
     As in the published code, the mean is that of the images' means. The variance is the sum of the
@@ -51,21 +49,20 @@ def measure(
         images: ``images[i]`` is uint8 or uint16 (height, width, channels); sizes may differ.
         positions: int (n,), positions of the images to measure.
         channels: number of channels.
-        threads: number of threads that read images; None: one per processor.
     """
     chunks = [positions[i : i + _CHUNK] for i in range(0, len(positions), _CHUNK)]
     means, variances = (np.empty((len(positions), channels)) for _ in range(2))
     moments = partial(_moments_of_bands if has_bands(channels) else _moments, images)
     measured = 0
     logger.info("Measuring mean and standard deviation of %d training images", len(positions))
-    told = time.monotonic()
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    reported = time.monotonic()
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for chunk, found in zip(chunks, pool.map(moments, chunks), strict=True):
             done = slice(measured, measured + len(chunk))
             means[done], variances[done] = found
             measured += len(chunk)
-            if time.monotonic() - told > _TELL_EVERY:
-                told = time.monotonic()
+            if time.monotonic() - reported > _REPORT_EVERY:
+                reported = time.monotonic()
                 logger.info("Measured %d of %d", measured, len(positions))
     mean = means.mean(axis=0)
     squares = (variances + (means - mean) ** 2).sum(axis=0)

@@ -244,6 +244,6 @@ def _paths(order: Iterable[int], next_nodes: Sequence[Sequence[int]]) -> np.ndar
     return lengths
 
 
-def _path(names: list[str], most: int = 8) -> str:
-    shown = names if len(names) <= most else [*names[: most - 1], "…", names[-1]]
+def _path(names: list[str]) -> str:
+    shown = names if len(names) <= 8 else [*names[:7], "…", names[-1]]
     return " → ".join(shown)

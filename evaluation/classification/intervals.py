@@ -1,12 +1,8 @@
 """Confidence intervals of accuracies."""
 
-CONFIDENCE = 0.95
 
-
-def wilson_interval(
-    correct: int, samples: int, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
-    """Return the Wilson score interval of an accuracy, both ends in [0, 1].
+def wilson_interval(correct: int, samples: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of an accuracy, both ends in [0, 1].
 
     Unlike the accuracy plus and minus a multiple of its standard error, it is valid for few samples
     and for accuracies near 0 or 1 (E. B. Wilson, Probable Inference, the Law of Succession, and
@@ -15,9 +11,8 @@ def wilson_interval(
     Args:
         correct: number of correctly classified samples.
         samples: number of all samples, at least 1.
-        confidence: confidence level, in (0, 1).
     """
     from scipy.stats import binomtest
 
-    low, high = binomtest(correct, samples).proportion_ci(confidence, method="wilson")
+    low, high = binomtest(correct, samples).proportion_ci(0.95, method="wilson")
     return float(low), float(high)

@@ -36,9 +36,9 @@ def resized_shape(height: int, width: int, size: int) -> tuple[int, int]:
     return new_height, new_width
 
 
-def resize(image: np.ndarray, shape: tuple[int, int], out: np.ndarray | None = None) -> np.ndarray:
+def resize(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Resize the whole image, see ``resize_region``."""
-    return resize_region(image, shape, Region(0, 0, *shape), out=out)
+    return resize_region(image, shape, Region(0, 0, *shape))
 
 
 def resize_region(

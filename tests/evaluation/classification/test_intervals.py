@@ -29,8 +29,3 @@ def test_the_formula(correct, samples):
     half *= math.sqrt(share * (1 - share) / samples + z**2 / (4 * samples**2))
     expected = (max(0, center - half), min(1, center + half))
     assert wilson_interval(correct, samples) == pytest.approx(expected, abs=1e-9)
-
-
-def test_another_confidence_is_another_width():
-    narrow, wide = wilson_interval(5, 10, 0.5), wilson_interval(5, 10, 0.99)
-    assert wide[0] < narrow[0] < 0.5 < narrow[1] < wide[1]
