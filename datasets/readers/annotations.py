@@ -99,7 +99,7 @@ def file_split(
     """
     outside = [name for name in names if _leads_outside(name)]
     if outside:
-        raise UserError(f"images have to be in {root}, but these are elsewhere: {listing(outside)}")
+        raise UserError(f"images must be in {root}, but these are elsewhere: {listing(outside)}")
     names = ["/".join((*_parts(folder), *_parts(name))) for name in names]
     _check_exist(root, names)
     return RawSplit(FileImages([root / name for name in names], channels), labels, names)

@@ -75,8 +75,8 @@ def _from_parts(root: Path, args: ReaderArgs) -> list[RawSplit]:
     _refuse_fraction(root, args)
     if not all(os.path.isdir(root / part) for part in _PARTS):
         raise UserError(
-            f"{root} has to contain both folders, {' and '.join(_PARTS)}; classes with these "
-            "names have to be renamed, or listed in train.txt and test.txt"
+            f"{root} must contain both folders, {' and '.join(_PARTS)}; classes with these names "
+            "must be renamed, or listed in train.txt and test.txt"
         )
     parts = [*_PARTS, "val"] if os.path.isdir(root / "val") else _PARTS
     others = [path.name for path in list_folder(root) if path.is_dir() and path.name not in parts]

@@ -99,5 +99,5 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         raise UserError(f"cannot read {path}: {reason}") from error
     if len(content) != size:
         more = "more" if len(content) > size else f"{len(content):,}"
-        raise UserError(f"{path} has to have {size:,} bytes after its header, it has {more}")
+        raise UserError(f"{path} must have {size:,} bytes after its header, it has {more}")
     return np.frombuffer(content, np.uint8).reshape(shape)

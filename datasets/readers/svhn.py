@@ -30,7 +30,7 @@ def _read_split(path: Path) -> RawSplit:
     pixels, labels = load_mat(path, "X", "y")
     if pixels.dtype != np.uint8 or pixels.shape[:3] != _SHAPE or pixels.ndim > 4:
         raise UserError(
-            f"{path}: X has to be images, uint8 of the shape (32, 32, 3, images), "
+            f"{path}: X must be images, uint8 of the shape (32, 32, 3, images), "
             f"it is {pixels.dtype} {pixels.shape}"
         )
     digits = [label % 10 for label in whole_numbers(path, "y", labels)]

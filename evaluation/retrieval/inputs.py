@@ -74,12 +74,12 @@ def _check_same(first: Path, expected: Counter, path: Path, found: Counter) -> N
     if found.total() != expected.total():
         raise UserError(
             f"{path} has {found.total()} images, {first} has {expected.total()}: "
-            "the models have to be compared on the same images"
+            "the models must be compared on the same images"
         )
     different = sorted(k for k in expected | found if expected[k] != found[k])
     if different:
         label = different[0]
         raise UserError(
             f"{path} has {found[label]} images of class {label}, {first} has {expected[label]}: "
-            "the models have to be compared on the same images"
+            "the models must be compared on the same images"
         )

@@ -49,7 +49,7 @@ def test_images_are_in_memory_once(tmp_path):
 @pytest.mark.parametrize(
     ("pixels", "labels", "message"),
     [
-        (np.zeros((32, 32, 3, 4)), [1, 2, 3, 4], r"X has to be images, .*float64"),
+        (np.zeros((32, 32, 3, 4)), [1, 2, 3, 4], r"X must be images, .*float64"),
         (np.zeros((3, 32, 32, 4), np.uint8), [1, 2, 3, 4], r"\(3, 32, 32, 4\)"),
         (np.zeros((32, 32, 3, 4), np.uint8), [1, 2, 3], "4 images, but 3 labels"),
     ],
