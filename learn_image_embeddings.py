@@ -71,7 +71,7 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
 
 
 def _background(args: argparse.Namespace, dataset: Dataset, group: Group) -> "Split | None":
-    from datasets.images.background import open_background
+    from datasets.background import open_background
 
     if args.background is None:
         return None
