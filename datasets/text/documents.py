@@ -42,14 +42,14 @@ class Documents:
         texts: texts by name, of the documents that could be read.
         damaged: one error for each of the others.
         skipped: other files in folders.
-        unreadable: always empty; folders that cannot be listed contribute no documents.
+        unreadable: errors of folders that cannot be listed.
     """
 
     files: list[str] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     damaged: list[UserError] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
-    unreadable: tuple[UserError, ...] = ()
+    unreadable: list[UserError] = field(default_factory=list)
 
 
 class Batch(NamedTuple):
@@ -93,15 +93,26 @@ def find_documents(paths: Sequence[Path], columns: Sequence[str] = ()) -> Docume
             continue
         if path.suffix == ".csv" and not os.path.isdir(path):
             raise UsageError(f"{path}: give --columns, which of its columns are the documents")
-        below = sorted(path.rglob("*")) if os.path.isdir(path) else [path]
-        for file in below:
-            if file == path or file.suffix == TEXT_SUFFIX:
-                _add_file(found, file)
-            elif not os.path.isdir(file):
-                found.skipped.append(file)
-    if not found.files:
+        if os.path.isdir(path):
+            _add_folder(found, path)
+        else:
+            _add_file(found, path)
+    if not found.files and not found.unreadable:
         raise UsageError(f"no documents in {', '.join(map(str, paths))}")
     return found
+
+
+def _add_folder(found: Documents, top: Path) -> None:
+    def complain(error: OSError) -> None:
+        message = f"cannot read the folder {error.filename}: {error.strerror}"
+        found.unreadable.append(UserError(message))
+
+    walk = os.walk(top, onerror=complain)
+    for path in sorted(Path(folder, name) for folder, _, files in walk for name in files):
+        if path.suffix == TEXT_SUFFIX:
+            _add_file(found, path)
+        else:
+            found.skipped.append(path)
 
 
 def _add_file(found: Documents, path: Path) -> None:

@@ -58,7 +58,7 @@ def plot_confusion(
     bar = figure.colorbar(image, ax=axes, fraction=0.04, pad=0.02)
     bar.set_ticks([tick / 100 for tick in _TICKS])
     bar.set_ticklabels(["0", *(f"{tick} %" for tick in _TICKS[1:])], fontsize=7)
-    bar.set_label("share of the true class's images", fontsize=8)
+    bar.set_label("share of the true class", fontsize=8)
     save_plot(figure, path, bbox_inches="tight")
 
 

@@ -104,7 +104,7 @@ def write_files(
 
 def _write_metrics(path: Path, results: Sequence[Result], dataset: Dataset) -> None:
     names = _metric_names(results)
-    header = ["model", "file", "method", "dataset", "images", "classes", *names]
+    header = ["model", "file", "method", "dataset", dataset.noun, "classes", *names]
     size = (dataset.name, len(dataset.test), dataset.num_classes)
     rows = [
         [one.name, one.file, one.method, *size, *(one.metrics.get(name) for name in names)]
@@ -119,7 +119,7 @@ def _write_per_class(path: Path, results: Sequence[Result], dataset: Dataset) ->
     columns = [accuracy_per_class(one.predicted, truth, dataset.num_classes) for one in results]
     blank = [[None if np.isnan(value) else value for value in c.tolist()] for c in columns]
     rows = zip(dataset.labels, dataset.class_names, images, *blank, strict=True)
-    write_csv(path, ["label", "name", "images", *(one.name for one in results)], rows)
+    write_csv(path, ["label", "name", dataset.noun, *(one.name for one in results)], rows)
 
 
 def _write_confusion(path: Path, confusion: np.ndarray, dataset: Dataset) -> None:

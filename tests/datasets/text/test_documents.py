@@ -1,4 +1,7 @@
-"""Columns of CSV files as documents, and what names none or two of them."""
+"""Documents in folders, and in columns of CSV files that are named once, never or twice."""
+
+import os
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +54,23 @@ def test_rows_are_named_by_their_first_line(tmp_path):
 def test_what_names_no_single_column_is_refused(tmp_path, columns, error, message):
     with pytest.raises(error, match=message):
         find(tmp_path, columns)
+
+
+def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
+    for name in ("a.txt", "b/c.txt", "b/d.md", "closed/e.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("war")
+    listing = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = find_documents([tmp_path])
+    assert found.files == [str(tmp_path / name) for name in ("a.txt", "b/c.txt")]
+    assert found.skipped == [tmp_path / "b/d.md"]
+    (error,) = found.unreadable
+    assert str(error) == f"cannot read the folder {tmp_path / 'closed'}: Permission denied"
+    (error,) = find_documents([tmp_path / "closed"]).unreadable
