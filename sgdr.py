@@ -10,8 +10,6 @@ from functools import partial
 import keras
 
 CYCLES = 5
-MIN_LR = 1e-6
-"""Learning rate at the end of each cycle."""
 
 
 def sgdr_epochs(base_len: int = 12, mul: int = 2, cycles: int = CYCLES) -> int:
@@ -34,10 +32,16 @@ def _cycle(epoch: int, base_len: int, mul: int) -> tuple[int, int]:
     return start, length
 
 
-def sgdr_learning_rate(epoch: int, max_lr: float = 0.1, base_len: int = 12, mul: int = 2) -> float:
+def sgdr_learning_rate(
+    epoch: int,
+    max_lr: float = 0.1,
+    base_len: int = 12,
+    mul: int = 2,
+    min_lr: float = 1e-6,
+) -> float:
     """Return the learning rate of an epoch.
 
-    The first epoch of a cycle uses ``max_lr``, the last one ``MIN_LR``. In between, epoch i of a
+    The first epoch of a cycle uses ``max_lr``, the last one ``min_lr``. In between, epoch i of a
     cycle of T epochs evaluates the cosine at (i + 1) / T. The published experiments used this
     curve, which differs from ``keras.optimizers.schedules.CosineDecayRestarts``.
 
@@ -46,17 +50,20 @@ def sgdr_learning_rate(epoch: int, max_lr: float = 0.1, base_len: int = 12, mul:
         max_lr: learning rate at the start of each cycle.
         base_len: length of the first cycle in epochs, at least 1.
         mul: factor by which each cycle is longer than the previous one, at least 1.
+        min_lr: learning rate at the end of each cycle.
     """
     start, length = _cycle(epoch, base_len, mul)
     epoch -= start
     if epoch == 0:
         return max_lr
-    return MIN_LR + (max_lr - MIN_LR) / 2 * (1 + math.cos(math.pi * (epoch + 1) / length))
+    return min_lr + (max_lr - min_lr) / 2 * (1 + math.cos(math.pi * (epoch + 1) / length))
 
 
 class SGDR(keras.callbacks.LearningRateScheduler):
     """Set the learning rate at the start of each epoch to ``sgdr_learning_rate``."""
 
-    def __init__(self, max_lr: float = 0.1, base_len: int = 12, mul: int = 2):
-        schedule = partial(sgdr_learning_rate, max_lr=max_lr, base_len=base_len, mul=mul)
+    def __init__(self, max_lr: float = 0.1, base_len: int = 12, mul: int = 2, min_lr: float = 1e-6):
+        schedule = partial(
+            sgdr_learning_rate, max_lr=max_lr, base_len=base_len, mul=mul, min_lr=min_lr
+        )
         super().__init__(lambda epoch, current: schedule(epoch))
