@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-SCORES = ("probability", "logit", "similarity", "distance", "knn")
+SCORES = ("probability", "logit", "similarity", "distance", "relative_distance", "knn")
 """Scores of images, see ``evaluation.open_set.scores``."""
 
 

@@ -1,17 +1,21 @@
 """Scores that say how well an image fits the classes that a model knows, all from one pass.
 
-===========  =====================================================================================
-score        largest value over the known classes of
-===========  =====================================================================================
-probability  the class probability (Hendrycks and Gimpel, 2017)
-logit        the logit, the input of the softmax (Vaze et al., 2022)
-similarity   the similarity of embedding and class embedding by which the model decides: cosine or
-             dot product; the cosine if it decides by distance
-distance     minus the squared distance of features and class embedding (Cevikalp et al., "Deep
-             simplex classifier", 2022) or, for a plain classifier, mean training features
-knn          minus the distance to the k-th nearest training image, features scaled to unit length
-             (Sun et al., "Out-of-distribution detection with deep nearest neighbors", 2022)
-===========  =====================================================================================
+=================  =================================================================================
+score              largest value over the known classes of
+=================  =================================================================================
+probability        the class probability (Hendrycks and Gimpel, 2017)
+logit              the logit, the input of the softmax (Vaze et al., 2022)
+similarity         the similarity of embedding and class embedding by which the model decides:
+                   cosine or dot product; the cosine if it decides by distance
+distance           minus the squared distance of features and class embedding (Cevikalp et al.,
+                   "Deep simplex classifier", 2022) or, for a plain classifier, mean training
+                   features
+relative_distance  the same for class embeddings, divided by the norm of the squared distances to
+                   all of them ("b9" in the code of Cevikalp et al.)
+knn                minus the distance to the k-th nearest training image, features scaled to unit
+                   length (Sun et al., "Out-of-distribution detection with deep nearest neighbors",
+                   2022)
+=================  =================================================================================
 
 The class with the largest value is predicted. knn predicts the most frequent class among the k
 nearest images; ties go to the class of the nearest one.
@@ -57,6 +61,8 @@ class Training:
         means = class_means(features, labels, labels.max() + 1)
         return cls(means, normalized(features), labels)
 
+
+_TINY = 1e-12
 
 Rule = Callable[[dict[str, np.ndarray], Training | None], Rated]
 """Function of network outputs for images, by name, and of training features."""
@@ -112,6 +118,7 @@ def scorer(
         vectors = np.eye(len(description.labels)) if vectors is None else vectors
         rules["similarity"] = partial(_similarity, output.decision, np.float32(vectors))
         rules["distance"] = partial(_distance, vectors)
+        rules["relative_distance"] = partial(_relative_distance, vectors)
     else:
         rules["distance"] = _distance_to_means
     rules["knn"] = partial(_neighborhood, neighbors)
@@ -153,6 +160,13 @@ def _similarity(
 def _distance(vectors: np.ndarray, values: dict[str, np.ndarray], _: Training | None) -> Rated:
     """Compute in double precision: class vectors may be a thousand times longer than distances."""
     return _largest(-cdist(values["features"], vectors, "sqeuclidean"))
+
+
+def _relative_distance(
+    vectors: np.ndarray, values: dict[str, np.ndarray], _: Training | None
+) -> Rated:
+    squared = cdist(values["features"], vectors, "sqeuclidean")
+    return _largest(-squared / np.maximum(np.linalg.norm(squared, axis=1, keepdims=True), _TINY))
 
 
 def _distance_to_means(values: dict[str, np.ndarray], training: Training) -> Rated:

@@ -139,6 +139,10 @@ def test_scores_of_embeddings(folder, digits):
     check(found["both", "distance"], -cdist(embedding, np.eye(4)), truth)
     (embedding,) = values("far", tests, "embedding")
     check(found["far", "distance"], -cdist(embedding, VECTORS), truth)
+    squared = cdist(embedding, VECTORS) ** 2
+    unit = squared / np.linalg.norm(squared, axis=1, keepdims=True)
+    # As published: knownness is 1 / (1 + d²), after the distances of an image have unit length.
+    check(found["far", "relative_distance"], 1 / (1 + unit), truth)
     check(found["far", "similarity"], -cdist(embedding, VECTORS, "cosine"), truth)
     assert ("far", "logit") not in found
     svg = Path("e.svg").read_text()

@@ -52,6 +52,12 @@ def test_a_projection_has_as_many_dimensions_as_there_are_classes(trained):
     np.testing.assert_array_equal(output.class_vectors, simplex(range(10), 10).scaled(1000).vectors)
 
 
+def test_a_model_keeps_long_one_hot_targets(trained):
+    _, output = trained("--embedding onehot --loss dsc")
+    assert output.decision == "distance"
+    np.testing.assert_array_equal(output.class_vectors, 1000 * np.eye(10))
+
+
 def test_background_images_are_learned_from_and_known_to_the_snapshot(trained, tmp_path):
     for number in range(7):
         fake_data.write_image(tmp_path / f"others/{number}.png", number)
