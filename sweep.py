@@ -42,7 +42,7 @@ from sweeping.grid import (
     grid,
 )
 from sweeping.results.report import Report
-from sweeping.store import Store
+from sweeping.store import MODEL, Store
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
@@ -211,7 +211,7 @@ def _check(args: argparse.Namespace, commands: Commands) -> None:
 
 def _warn_of_missing_models(report: Report) -> None:
     done = [trial for trial in report.trials if report.finished(trial)]
-    missing = sum(not report.store.has_model(trial) for trial in done)
+    missing = sum(not (report.store.folder(trial) / MODEL).exists() for trial in done)
     if missing:
         logger.warning(
             "--save_models: %d trials were finished without it, so their networks are lost; "

@@ -1,18 +1,18 @@
 """Finished runs of the training commands: their history and their record."""
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.history import read_history
 from storage.records import read_record, record_path
-from utils import UserError, read_text
+from utils import UserError
 
 HISTORY = "history.csv"
 
 _ACCURACIES = ("prob_acc", "acc")  # of the output that classifies
-_DAMAGE = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, csv.Error)
+_DAMAGE = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,9 @@ def read_run(path: Path) -> Run:
         raise UserError(f"{history} belongs to a run that is not finished")
     name = history.parent.name if history.name == HISTORY else history.stem
     try:
-        return Run(name, history, _epochs(read_text(history)), **_facts(record))
+        return Run(name, history, read_history(history), **_facts(record))
     except _DAMAGE as error:
         raise UserError(f"{history}: the history or its record is damaged") from error
-
-
-def _epochs(text: str) -> list[dict[str, float]]:
-    rows = csv.DictReader(text.rstrip("\n").split("\n"), strict=True)
-    epochs = [{name: float(value or math.nan) for name, value in row.items()} for row in rows]
-    if not all(math.isfinite(epoch["epoch"]) for epoch in epochs):
-        raise ValueError
-    return epochs
 
 
 def _facts(record: Mapping) -> dict[str, object]:

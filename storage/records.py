@@ -58,7 +58,7 @@ def record_path(path: Path) -> Path:
 
 
 def read_record(path: Path) -> dict:
-    """Read a record; empty if the file is missing, damaged or too large."""
+    """Read a record, or another JSON object; empty if it is missing, damaged or too large."""
     try:
         content = json.loads(read_bytes(path, _LARGEST))
     except (OSError, ValueError, RecursionError):

@@ -1,17 +1,17 @@
 """Results of trials in one small file: what a report needs, without the trials' folders."""
 
-import csv
 import json
 import logging
+import math
 import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
-from itertools import chain, repeat
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from storage.files import replacing
+from storage.history import read_history
 from studies.study import Part, Study
 from sweeping.commands import RESERVED
 from sweeping.grid import PAPER, VALIDATION, Trial
@@ -219,7 +219,7 @@ def read_run(history: Path, record: Mapping, chooses_epoch: bool = True, **known
 
     Args:
         history: metrics of its epochs.
-        record: beside it, see ``training.saving.run_record``.
+        record: beside it, see ``training.record.run_record``.
         chooses_epoch: whether the best epoch by the test samples counts.
         **known: fields of ``Run`` that do not follow from these.
     """
@@ -228,20 +228,21 @@ def read_run(history: Path, record: Mapping, chooses_epoch: bool = True, **known
     known["epochs"] = int(record["last_epoch"]["epoch"])
     if known["status"] != FINISHED or name is None:
         return Run(**known)
-    rows = list(csv.DictReader(read_text(history).rstrip("\n").split("\n")))
+    epochs = read_history(history)
     return Run(
         **known,
         best=record["best_epoch"][name] if chooses_epoch else None,
         best_epoch=int(record["best_epoch"]["epoch"]),
         last=record["last_epoch"][name],
         test=round(record["final"][name.removeprefix("val_")], 7),
-        training_curve=_curve(rows, name.removeprefix("val_")),
-        judged_curve=_curve(rows, name),
+        training_curve=_curve(epochs, name.removeprefix("val_")),
+        judged_curve=_curve(epochs, name),
     )
 
 
-def _curve(rows: list[dict[str, str]], name: str) -> tuple[float | None, ...]:
-    return tuple(round(float(row[name]), 5) if row.get(name) else None for row in rows)
+def _curve(epochs: Iterable[Mapping[str, float]], name: str) -> tuple[float | None, ...]:
+    values = (epoch.get(name, math.nan) for epoch in epochs)
+    return tuple(None if math.isnan(value) else round(value, 5) for value in values)
 
 
 def public_command(command: str) -> str:
@@ -280,39 +281,10 @@ def read_runs(folder: Path) -> list[Run]:
     file = folder / FILE
     if not file.exists():
         return []
-    names = {field.name for field in fields(Run)}
     try:
-        runs = [Run(**{k: v for k, v in entry.items() if k in names}) for entry in _load(file)]
-        for run in runs:
-            _check_types(run)
-    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        return [Run(**entry) for entry in json.loads(read_text(file))]
+    except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {file}: it is damaged") from error
-    return runs
-
-
-def _check_types(run: Run) -> None:
-    """Raise TypeError unless all values are of the types that are written."""
-    curves = run.training_curve, run.judged_curve
-    metrics = [value for row in run.evaluation for value in dict(row).values()]
-    rates = [value for values in metrics if isinstance(values, dict) for value in values.values()]
-    values = (
-        *zip((run.folder, run.name, run.status, run.command), repeat(str)),
-        *zip((run.seconds, run.seed, run.epochs), repeat(int | float)),
-        *zip((run.best, run.best_epoch, run.last, run.test), repeat(int | float | None)),
-        *zip(curves, repeat(list | tuple)),
-        *zip(chain(*curves), repeat(int | float | None)),
-        (run.versions, dict),
-        (run.evaluation, list | tuple),
-        *zip(metrics, repeat(int | float | str | dict | list)),
-        *zip(rates, repeat(int | float)),
-    )
-    for value, kind in values:
-        if not isinstance(value, kind):
-            raise TypeError(f"{value!r} is not of the type {kind}")
-
-
-def _load(file: Path) -> list[dict]:
-    return json.loads(read_text(file))
 
 
 def merged(stored: Iterable[Run], new: Iterable[Run]) -> list[Run]:

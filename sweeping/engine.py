@@ -15,7 +15,7 @@ from sweeping.commands import OPEN_SET, RATES, VERIFICATION, Commands
 from sweeping.grid import LOSSES, VALIDATION, Trial, number
 from sweeping.results.report import Report, describe
 from sweeping.stopping import StopRequest, stop_requests
-from sweeping.store import Store
+from sweeping.store import LOG, MODEL, Store, last_line
 from training.parallel.startup import backend_name
 from training.snapshots.identity import IDENTITY
 from utils import Interrupted, UsageError, UserError
@@ -145,7 +145,7 @@ def _missing_commands(trial: Trial, commands: Commands, store: Store) -> list[li
     """Return the commands for training and evaluation, or only the latter after a training."""
     folder = store.folder(trial)
     evaluation = commands.evaluation_of(trial, folder)
-    trained = store.trained(trial) and store.has_model(trial)
+    trained = store.trained(trial) and (folder / MODEL).exists()
     training = [] if evaluation and trained else commands.of(trial, folder)
     return list(filter(None, (training, evaluation)))
 
@@ -180,7 +180,7 @@ def _tell(report: Report, trial: Trial, outcome: int | str, count: str) -> None:
         results.info("%s %s", count, describe(trial, result))
         return
     reason = outcome if isinstance(outcome, str) else f"exit status {outcome}"
-    last = report.store.last_line(trial)
+    last = last_line(report.store.folder(trial) / LOG)
     results.info("%s %s: failed, %s: %s", count, trial.title, reason, last)
 
 
@@ -199,9 +199,7 @@ def end(reports: Sequence[Report], stopping: StopRequest) -> None:
             f"{total - len(missing)} of {total} trials are finished; repeat the command to resume",
         )
     if missing:
-        logs = ", ".join(
-            f"{trial.name} ({r.store.folder(trial) / 'log.txt'})" for r, trial in missing
-        )
+        logs = ", ".join(f"{trial.name} ({r.store.folder(trial) / LOG})" for r, trial in missing)
         raise UserError(
             f"{len(missing)} of {total} trials failed: {logs}; repeat the command to retry"
         )

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +10,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from storage.files import replacing, write_errors
+from storage.history import read_history
 from storage.locks import locked
 from storage.outputs import check_folder
-from storage.records import record_path
+from storage.records import read_record, record_path
 from storage.temporary import remove_leftovers
 from sweeping.grid import PROTOCOLS, Point, Trial
 from utils import UsageError, UserError, list_folder, open_regular, read_text
@@ -29,8 +29,11 @@ EVALUATION = "evaluation.csv"
 SETTINGS = "sweep.json"
 """File of the settings in the folder of a sweep."""
 
+LOG = "log.txt"
+"""Output of all attempts, in the folder of a trial."""
+
 _TRIALS = "trials"
-_LOG, _ATTEMPTS = "log.txt", "attempts.csv"
+_FACTS, _ATTEMPTS = "trial.json", "attempts.csv"
 _END = 2**16  # bytes at the end of a log to search for its last line
 
 
@@ -147,12 +150,12 @@ class Store:
         folder = self.folder(trial)
         with write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        for name in (_LOG, _ATTEMPTS, ".lock"):
+        for name in (LOG, _ATTEMPTS, ".lock"):
             if os.path.exists(folder / name) and not os.path.isfile(folder / name):
                 raise UserError(f"cannot write {folder / name}: it is not a file")
         facts = {**asdict(trial.point), "protocol": trial.protocol}
         facts |= {"options": shlex.join(options), "command": shlex.join(["python", *command])}
-        with replacing(folder / "trial.json") as temporary:
+        with replacing(folder / _FACTS) as temporary:
             temporary.write_text(json.dumps(facts, indent=2) + "\n")
         return folder
 
@@ -164,7 +167,7 @@ class Store:
         """List all trials that have a folder, of this grid or an earlier one."""
         top = self.path / _TRIALS
         folders = list_folder(top) if os.path.isdir(top) else []
-        found = {folder: _trial(_read_facts(folder)) for folder in folders}
+        found = {folder: _trial(read_record(folder / _FACTS)) for folder in folders}
         return [trial for folder, trial in found.items() if trial and trial.name == folder.name]
 
     def result(self, trial: Trial) -> Result:
@@ -173,11 +176,11 @@ class Store:
         attempts = _read_attempts(folder / _ATTEMPTS)
         seconds = sum(attempt[0] for attempt in attempts)
         last = attempts[-1][1] if attempts else None
-        options = str(_read_facts(folder).get("options", ""))
+        options = str(self.facts(trial).get("options", ""))
         if last in (None, "stopped"):
             return Result(UNFINISHED, seconds, options)
-        record = _read_record(folder / "history.csv")
-        if record and record.get("diverged"):
+        record = _finished_record(folder / "history.csv")
+        if record.get("diverged"):
             return Result(DIVERGED, seconds, options, record)
         if record and last == "0":
             evaluation = _read_evaluation(folder / EVALUATION)
@@ -186,16 +189,12 @@ class Store:
 
     def trained(self, trial: Trial) -> bool:
         """Return whether the training has a result, regardless of the evaluation."""
-        record = _read_record(self.folder(trial) / "history.csv")
+        record = _finished_record(self.folder(trial) / "history.csv")
         return bool(record) and not record.get("diverged")
 
     def facts(self, trial: Trial) -> dict:
-        """Return what ``trial.json`` says; empty if there is none."""
-        return _read_facts(self.folder(trial))
-
-    def has_model(self, trial: Trial) -> bool:
-        """Return whether the trained network was kept."""
-        return (self.folder(trial) / MODEL).exists()
+        """Return point, protocol, options and command of a trial; empty if it has no folder."""
+        return read_record(self.folder(trial) / _FACTS)
 
     def tidy(self, trial: Trial) -> None:
         """Remove the snapshot, which only an unfinished trial needs."""
@@ -204,10 +203,6 @@ class Store:
             path.unlink(missing_ok=True)
         remove_leftovers(snapshot)
 
-    def last_line(self, trial: Trial) -> str:
-        """Return the last line of a trial's log."""
-        return last_line(self.folder(trial) / _LOG)
-
 
 def read_settings(file: Path) -> dict[str, str]:
     """Read the settings of a folder.
@@ -215,23 +210,10 @@ def read_settings(file: Path) -> dict[str, str]:
     Raises:
         UserError: the file is damaged.
     """
-    settings = _read_json(file)
-    if settings is None or not all(isinstance(value, str) for value in settings.values()):
+    settings = read_record(file)
+    if not settings or not all(isinstance(value, str) for value in settings.values()):
         raise UserError(f"cannot read {file}: it is damaged; give another --out")
     return settings
-
-
-def _read_facts(folder: Path) -> dict:
-    """Read ``trial.json``; empty if there is none."""
-    return _read_json(folder / "trial.json") or {}
-
-
-def _read_json(file: Path) -> dict | None:
-    try:
-        content = json.loads(read_text(file))
-    except (UserError, ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def _trial(facts: Mapping) -> Trial | None:
@@ -251,48 +233,26 @@ def _read_attempts(file: Path) -> list[tuple[float, str]]:
         # A power failure while appending a line may leave zero bytes.
         for row in csv.DictReader(read_text(file).replace("\0", "").split("\n")):
             with suppress(KeyError, TypeError, ValueError):
-                attempts.append((_finite(row["seconds"]), row["status"]))
+                attempts.append((float(row["seconds"]), row["status"]))
     return attempts
 
 
-def _read_record(history: Path) -> dict | None:
-    """Read the record beside a history, if both are complete."""
-    record = _read_json(record_path(history))
-    try:
-        *_, last = csv.DictReader(read_text(history).rstrip("\n").split("\n"))
-        complete = int(last["epoch"]) == record["last_epoch"]["epoch"] and "final" in record
-        _check_metrics(record)
-    except (UserError, csv.Error, AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        return None
-    return record if complete else None
+def _finished_record(history: Path) -> dict:
+    """Read the record beside a history; empty unless both are of all epochs."""
+    record = read_record(record_path(history))
+    with suppress(UserError):
+        epochs = read_history(history)
+        if "final" in record and epochs and epochs[-1]["epoch"] == record["last_epoch"]["epoch"]:
+            return record
+    return {}
 
 
 def _read_evaluation(file: Path) -> tuple[dict, ...]:
     """Read the results in the record beside a table of metrics; none if they are damaged."""
-    rows = (_read_json(record_path(file)) or {}).get("results")
+    rows = read_record(record_path(file)).get("results")
     if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
         return tuple(rows)
     return ()
-
-
-def _check_metrics(record: Mapping) -> None:
-    """Raise an error of any kind unless a record has the values that tables show."""
-    name = record.get("epochs_judged_by")
-    record.get("options", {}).get("val_fraction")
-    int(record.get("dataset", {}).get("validation_samples", 0))
-    if name is not None and not record.get("diverged"):
-        int(record["best_epoch"]["epoch"])
-        for epoch in (record["best_epoch"], record["last_epoch"]):
-            _finite(epoch[name])
-        _finite(record["final"][name.removeprefix("val_")])
-
-
-def _finite(value: str | float) -> float:
-    """Convert a value from a file to a number, or raise TypeError or ValueError."""
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{value} is not finite")
-    return number
 
 
 def last_line(log: Path) -> str:

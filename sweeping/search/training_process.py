@@ -1,16 +1,15 @@
 """A training in a process of its own, whose progress is read from its history."""
 
-import csv
 import math
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from utils import UserError, read_text
+from storage.history import read_history
+from utils import UserError
 
 _SCRIPT = Path(__file__).parents[1] / "trial_process.py"
 _GRACE = 60  # seconds to save the state in when it is stopped
@@ -80,9 +79,10 @@ def read_accuracies(history: Path) -> list[float]:
 
     Empty if there is no history.
     """
-    with suppress(UserError, csv.Error, ValueError, TypeError):
-        rows = list(csv.DictReader(read_text(history).rstrip("\n").split("\n")))
-        name = next((n for n in ("val_prob_acc", "val_acc") if rows and n in rows[0]), None)
-        values = [float(row[name]) for row in rows] if name else []
-        return [value if math.isfinite(value) else 0.0 for value in values]
-    return []
+    try:
+        epochs = read_history(history)
+    except UserError:
+        return []
+    name = next((n for n in ("val_prob_acc", "val_acc") if epochs and n in epochs[0]), None)
+    values = [epoch[name] for epoch in epochs] if name else []
+    return [value if math.isfinite(value) else 0.0 for value in values]

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from evaluation.tables import write_csv
 from storage.files import replacing
+from storage.records import read_record
 from sweeping.commands import ROOT
 from sweeping.search.space import Candidate
 from sweeping.search.training_process import read_accuracies
-from utils import UserError, list_folder, read_text
+from utils import list_folder
 
 FINISHED, STOPPED, FAILED, UNFINISHED = "finished", "stopped early", "failed", "unfinished"
 
@@ -82,14 +83,14 @@ def read_trials(plan: Plan) -> list[Trial]:
 
 
 def read_trial(plan: Plan, folder: Path) -> Trial | None:
+    facts = read_record(folder / "trial.json")
     try:
-        facts = json.loads(read_text(folder / "trial.json"))
         candidate = Candidate.of(facts["candidate"])
         known = float(facts["started"]), float(facts["seconds"])
         status = str(facts["status"])
         # A training that was stopped early may have finished another epoch meanwhile.
         last = int(facts["epochs"]) if status == STOPPED else None
-    except (UserError, ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):
         return None
     histories = [read_accuracies(run / "history.csv") for run in plan.runs(candidate)]
     accuracies = tuple(statistics.fmean(each) for each in zip(*histories, strict=False))

@@ -1,6 +1,5 @@
 """The epoch log: one printed line per epoch, and the same metrics as CSV."""
 
-import csv
 import logging
 import math
 import time
@@ -10,8 +9,8 @@ from pathlib import Path
 import keras
 
 from evaluation.classification.evaluator import Metrics
-from storage.files import replacing
-from utils import STARTED, UsageError, UserError, read_text
+from storage.history import read_history, write_history
+from utils import STARTED, UsageError, UserError
 
 # Goes to standard output, see ``cli.console``.
 results = logging.getLogger("results")
@@ -155,26 +154,12 @@ def check_history(path: Path, records: list[Record]) -> None:
     if not path.exists():
         return
     try:
-        rows = csv.DictReader(read_text(path).split("\n"))
-        losses = [row["loss"] for row in rows]
-        known = "loss" in (rows.fieldnames or ["loss"])  # an empty file may belong to any run
-    except (UserError, csv.Error, KeyError):
-        losses, known = [], False
+        # As text, since NaN differs from itself.
+        losses = [str(epoch["loss"]) for epoch in read_history(path)]
+    except (UserError, KeyError):
+        losses = None
     own = [str(record["loss"]) for record in records]
-    if not known or any(one != other for one, other in zip(losses, own, strict=False)):
+    if losses is None or any(one != other for one, other in zip(losses, own, strict=False)):
         raise UsageError(
             f"--history {path}: is not the history of this run; give --overwrite to replace it"
         )
-
-
-def write_history(path: Path, records: list[Record]) -> None:
-    """Write the records as CSV, with empty cells for missing values.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    names = list(dict.fromkeys(name for record in records for name in record))
-    with replacing(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(records)
