@@ -20,7 +20,7 @@ $(VENV)/.requirements: requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/.requirements-dev: $(VENV)/.requirements requirements-dev.txt requirements-export.txt requirements-sweep.txt
+$(VENV)/.requirements-dev: $(VENV)/.requirements $(wildcard requirements-*.txt)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
