@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
+from sweeping.processes import GRACE, run_job
 from utils import UsageError, UserError, one_line
 
 _SETTINGS = {
@@ -26,7 +26,6 @@ _SETTINGS = {
     "RAY_memory_monitor_refresh_ms": "0",
 }
 _OBJECT_STORE = 80 * 2**20  # bytes, just above Ray's minimum: nothing is kept in it
-_GRACE = 60  # seconds that a trial has to save its state when it is stopped
 _RETRIES = 2  # of a job whose machine is lost
 _CONNECT = 10  # seconds in which the head of a cluster has to answer
 _POLL = 0.5  # seconds between checks for a request to stop
@@ -123,7 +122,9 @@ class Cluster:
             stopping: polled; once it is true, running jobs are told to end, and those that do not
                 are not yielded.
         """
-        remote = self._ray.remote(_executor(self.resources.environment())).options(
+        environment = {k: v for k, v in os.environ.items() if k.startswith(_FORWARDED)}
+        environment |= self.resources.environment()
+        remote = self._ray.remote(run_job).options(
             num_cpus=self.resources.cpus,
             num_gpus=self.resources.gpus,
             max_retries=_RETRIES,
@@ -132,7 +133,8 @@ class Cluster:
         while (waiting or running) and not stopping():
             while waiting and len(running) < limit:
                 job = waiting.popleft()
-                running[remote.remote(job.commands, str(job.folder))] = job
+                where = sys.executable, os.getcwd()
+                running[remote.remote(job.commands, job.folder, environment, *where)] = job
             done, _ = self._ray.wait(list(running), timeout=_POLL)
             for reference in done:
                 yield running.pop(reference), self._outcome(reference)
@@ -148,7 +150,7 @@ class Cluster:
         for reference in running:
             self._ray.cancel(reference)
         if running:
-            limit = _GRACE + 10
+            limit = GRACE + 10
             done, _ = self._ray.wait(list(running), num_returns=len(running), timeout=limit)
             for reference in done:
                 with suppress(self._ray.exceptions.RayError):
@@ -192,10 +194,10 @@ def _start(ray, address: str | None) -> None:
     try:
         ray.init(address or "local", **quiet, **({} if address else local))
     except Exception as error:  # of a node that times out, Ray's is a plain Exception
-        told = one_line(error)
+        reason = one_line(error)
         if address:
-            raise UsageError(f"--address {address}: no Ray cluster answers: {told}") from error
-        raise UserError(f"Ray does not start: {told}") from error
+            raise UsageError(f"--address {address}: no Ray cluster answers: {reason}") from error
+        raise UserError(f"Ray does not start: {reason}") from error
 
 
 def _check_address(address: str) -> None:
@@ -218,59 +220,3 @@ def _allowed_cpus() -> int | None:
         return None
     allowed = len(os.sched_getaffinity(0))
     return allowed if allowed < (os.cpu_count() or 1) else None
-
-
-def _executor(limits: Mapping[str, str]) -> Callable[[Sequence[Sequence[str]], str], int]:
-    """Return the function that a worker runs; it is pickled, so it imports nothing from here."""
-    script, here = str(Path(__file__).with_name("trial_process.py")), os.getcwd()
-    python, grace = sys.executable, _GRACE
-    forwarded = {k: v for k, v in os.environ.items() if k.startswith(_FORWARDED)}
-
-    def execute(commands: Sequence[Sequence[str]], folder: str) -> int:
-        import os
-        import shlex
-        import signal
-        import socket
-        import subprocess
-        import time
-
-        # Ray cancels by SIGINT, which is ignored if Ray was started in the background.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        started, status = time.time(), "stopped"
-
-        def run(command: Sequence[str], log: IO[bytes]) -> int:
-            log.write(f"$ python {shlex.join(command)}\n".encode())
-            process = subprocess.Popen(
-                [python, script, str(grace), os.path.join(folder, ".lock"), *command],
-                stdin=subprocess.PIPE,  # the system closes it with this worker
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=here,
-                env=os.environ | forwarded | limits,
-                start_new_session=True,  # Ctrl-C on the terminal is for the sweep only
-            )
-            try:
-                while process.poll() is None:
-                    time.sleep(0.2)  # cancelling raises KeyboardInterrupt here
-                return process.returncode
-            finally:
-                process.stdin.close()
-                try:
-                    process.wait(grace + 5)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-
-        with open(os.path.join(folder, "log.txt"), "ab", buffering=0) as log:
-            try:
-                # Up to the first that fails.
-                status = next(filter(None, (run(command, log) for command in commands)), 0)
-            finally:
-                seconds = time.time() - started
-                row = f"{started:.0f},{seconds:.1f},{status},{socket.gethostname()}\n"
-                with open(os.path.join(folder, "attempts.csv"), "a") as attempts:
-                    attempts.write(
-                        row if attempts.tell() else f"started,seconds,status,host\n{row}"
-                    )
-        return status
-
-    return execute

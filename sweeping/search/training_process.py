@@ -1,18 +1,15 @@
 """A training in a process of its own, whose progress is read from its history."""
 
 import math
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from storage.history import read_history
+from sweeping.processes import start, stop
 from utils import UserError
 
-_SCRIPT = Path(__file__).parents[1] / "trial_process.py"
-_GRACE = 60  # seconds to save the state in when it is stopped
 _POLL = 0.2  # seconds
 
 
@@ -53,25 +50,12 @@ class TrainingProcess:
 
     def stop(self) -> None:
         """End the process, which saves its state first."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.stdin.close()
-        try:
-            self._process.wait(_GRACE + 5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        if self._process is not None and self._process.poll() is None:
+            stop(self._process)
 
     def _start(self) -> None:
-        lock = str(self.folder / ".lock")
         with open(self.folder / "log.txt", "ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, str(_SCRIPT), str(_GRACE), lock, *self._command],
-                stdin=subprocess.PIPE,  # the system closes it with this process
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=os.environ | self._environment,
-                start_new_session=True,  # Ctrl-C on the terminal is for the search only
-            )
+            self._process = start(self._command, self.folder, log, self._environment)
 
 
 def read_accuracies(history: Path) -> list[float]:

@@ -2,16 +2,17 @@
 
 import csv
 import json
+import sys
 
 import pytest
 
 import evaluate_open_set
 import evaluate_verification
 import sweep
-from sweeping.cluster import _executor
 from sweeping.commands import Commands
 from sweeping.engine import _missing_commands, shared_settings
 from sweeping.grid import Point, Trial, grid
+from sweeping.processes import run_job
 from sweeping.results.report import Report
 from sweeping.store import Store
 from tests.commands.running import run
@@ -155,10 +156,13 @@ def test_metrics_of_all_trials_are_in_one_table(store):
 def test_processes_of_a_job_run_up_to_the_first_that_fails(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("import sys; print('ran', *sys.argv[1:]); sys.exit(int(sys.argv[1]))")
-    execute = _executor({})
+
+    def execute(commands):
+        return run_job(commands, tmp_path, {}, sys.executable, str(tmp_path))
+
     orders = [[str(script), "0", "a"], [str(script), "3", "b"], [str(script), "0", "c"]]
-    assert execute(orders, str(tmp_path)) == 3
-    assert execute(orders[:1], str(tmp_path)) == 0
+    assert execute(orders) == 3
+    assert execute(orders[:1]) == 0
     log = (tmp_path / "log.txt").read_text()
     assert [line for line in log.splitlines() if line[:4] == "ran "] == [
         *("ran 0 a", "ran 3 b"),
