@@ -1,4 +1,4 @@
-"""Which learning rate a protocol chooses, and what was reached with it."""
+"""Learning-rate selection and the resulting accuracies."""
 
 import statistics
 from collections.abc import Sequence

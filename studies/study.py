@@ -1,4 +1,4 @@
-"""Studies as data: parts of trainings with shared options, and what is published of each."""
+"""Studies as data: parts of trainings with shared options, and their published results."""
 
 import importlib
 from collections.abc import Mapping

@@ -127,7 +127,7 @@ def run_missing(report: Report, commands: Commands, machines: Machines) -> StopR
         logger.info("Running %d trials, %d at once", len(missing), min(limit, ray.at_once))
         for job, outcome in ray.run(_jobs(missing, commands, report), limit, stopping):
             done += 1
-            _tell(report, missing[job.name], outcome, f"[{done}/{total}]")
+            _log_result(report, missing[job.name], outcome, f"[{done}/{total}]")
     return stopping
 
 
@@ -173,7 +173,7 @@ def check_evaluation(commands: Commands, dataset: str, splits: Sequence[str], he
             raise UsageError(f"--data_root {OTHER}=DIR: give the folder of the unknown classes")
 
 
-def _tell(report: Report, trial: Trial, outcome: int | str, count: str) -> None:
+def _log_result(report: Report, trial: Trial, outcome: int | str, count: str) -> None:
     result = report.update(trial)
     if report.finished(trial):
         report.store.tidy(trial)

@@ -8,7 +8,7 @@ from utils import handling
 
 
 class StopRequest:
-    """Whether a signal has asked the sweep to stop.
+    """Request to stop by a signal, if there was one.
 
     Attributes:
         signal: its number, or None.

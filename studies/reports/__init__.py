@@ -1,1 +1,1 @@
-"""What came out of studies: tables, claims and advice, figures, and the pages that show them."""
+"""Study reports: tables, claims and advice, figures, and the pages that show them."""

@@ -1,4 +1,4 @@
-"""What to use with N samples per class: what the stored results of all studies say, by size."""
+"""The best loss by data set and samples per class, from the stored results of all studies."""
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ LOSSES = {
     "cosine": "cosine",
     "cosine+xent": "cosine + cross-entropy",
 }
-"""Between which the paper lets its readers choose, and what they are called here."""
+"""Display names of the compared losses."""
 
 _HEADER = ("data", "samples per class", "use", *LOSSES.values(), "runs", "protocol")
 _ELSEWHERE = ("table-", "figure-2", "overfitting", "dsc-", "open-set", "verification")
@@ -41,7 +41,7 @@ def advice() -> list[str]:
 
 
 def best_losses(found: Mapping[str, Outcome]) -> list[str]:
-    """Return the losses that one may use: the best, and those that are not significantly worse.
+    """Return the best loss and those not significantly worse.
 
     Args:
         found: by loss, all with values.

@@ -1,4 +1,4 @@
-"""What the paper claims, and what the stored results of this project say about it."""
+"""The paper's claims, each with a verdict from the stored results of this project."""
 
 import statistics
 from collections.abc import Sequence

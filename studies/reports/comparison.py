@@ -1,4 +1,4 @@
-"""Whether two losses differ: differences of means, with Welch's t-test."""
+"""Compare losses with Welch's t-test."""
 
 import math
 import statistics

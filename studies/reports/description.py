@@ -1,4 +1,4 @@
-"""What a study consists of, for ``study.py show``."""
+"""Description of a study, for ``study.py show``."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from sweeping.grid import LEARNING_RATES, PAPER, VALIDATION, number
 
 
 def description(study: Study) -> list[str]:
-    """Return what a study consists of, for ``study.py show``."""
+    """Return the lines that ``study.py show`` prints."""
     lines = [study.title, *filter(None, [study.text])]
     for scale, parts in (("paper", study.paper), ("reduced", study.reduced)):
         for part in parts:

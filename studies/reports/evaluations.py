@@ -125,14 +125,14 @@ def _about_dsc(part: Part, runs: Runs) -> list[str]:
     """Compare the Deep Simplex Classifier with each other objective, for and against."""
     lines = []
     for other in part.losses if _DSC in part.losses else ():
-        told = []
+        differences = []
         for title, (metric, score) in _COMPARED.items():
             ours, others = (_shared(part, one, runs, metric, score) for one in (_DSC, other))
             if ours and other != _DSC:
                 difference, better = _against(ours, others)
-                told.append(f"{title} {difference} points, better in {better}")
-        if told:
-            lines.append(f"- DSC against {TITLES[other]}: {'; '.join(told)} trials.")
+                differences.append(f"{title} {difference} points, better in {better}")
+        if differences:
+            lines.append(f"- DSC against {TITLES[other]}: {'; '.join(differences)} trials.")
     return [*lines, ""] if lines else []
 
 

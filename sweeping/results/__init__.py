@@ -1,1 +1,1 @@
-"""What came out of a grid: states of the trials, tables, plots."""
+"""Sweep results: states of the trials, tables, plots."""
