@@ -57,7 +57,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Trial:
+class SearchTrial:
     """A candidate and its state."""
 
     candidate: Candidate
@@ -74,7 +74,7 @@ class Trial:
         return self.candidate.config | dict(zip(HEADER[-len(found) :], found, strict=True))
 
 
-def read_trials(plan: Plan) -> list[Trial]:
+def read_trials(plan: Plan) -> list[SearchTrial]:
     """Return the trials of a search in order of their start."""
     top = plan.out / "trials"
     folders = list_folder(top) if os.path.isdir(top) else []
@@ -82,7 +82,7 @@ def read_trials(plan: Plan) -> list[Trial]:
     return sorted(trials, key=lambda trial: trial.started)
 
 
-def read_trial(plan: Plan, folder: Path) -> Trial | None:
+def read_trial(plan: Plan, folder: Path) -> SearchTrial | None:
     facts = read_record(folder / "trial.json")
     try:
         candidate = Candidate.of(facts["candidate"])
@@ -94,10 +94,10 @@ def read_trial(plan: Plan, folder: Path) -> Trial | None:
         return None
     histories = [read_accuracies(run / "history.csv") for run in plan.runs(candidate)]
     accuracies = tuple(statistics.fmean(each) for each in zip(*histories, strict=False))
-    return Trial(candidate, status, *known, accuracies[:last])
+    return SearchTrial(candidate, status, *known, accuracies[:last])
 
 
-def write_trial(plan: Plan, trial: Trial) -> None:
+def write_trial(plan: Plan, trial: SearchTrial) -> None:
     """Write the state of a trial, except for its accuracies, which are in the histories."""
     facts = asdict(trial)
     facts["epochs"] = len(facts.pop("accuracies"))
@@ -105,15 +105,20 @@ def write_trial(plan: Plan, trial: Trial) -> None:
         temporary.write_text(json.dumps(facts, indent=2) + "\n")
 
 
+def ended(trials: Sequence[SearchTrial]) -> int:
+    """Return how many trials have ended."""
+    return sum(trial.status != UNFINISHED for trial in trials)
+
+
 def remove_snapshots(plan: Plan) -> None:
     """Remove snapshots, which only unfinished trials need."""
-    ended = [trial for trial in read_trials(plan) if trial.status != UNFINISHED]
-    for run in (run for trial in ended for run in plan.runs(trial.candidate)):
+    done = [trial for trial in read_trials(plan) if trial.status != UNFINISHED]
+    for run in (run for trial in done for run in plan.runs(trial.candidate)):
         for path in run.glob("snapshot.h5*"):
             path.unlink(missing_ok=True)
 
 
-def write_table(path: Path, trials: Sequence[Trial]) -> None:
+def write_table(path: Path, trials: Sequence[SearchTrial]) -> None:
     """Write the table of trials as CSV.
 
     Raises:

@@ -26,7 +26,7 @@ from sweeping.search.trials import (
     STOPPED,
     UNFINISHED,
     Plan,
-    Trial,
+    SearchTrial,
     read_trial,
     read_trials,
     remove_snapshots,
@@ -54,7 +54,7 @@ _RANDOM_STARTS = 5  # candidates before Optuna begins to learn from the others
 _MOST_FAILURES = 3  # before any candidate works
 
 
-class Training(tune.Trainable):
+class CandidateTrainable(tune.Trainable):
     """Trainable for Ray Tune: the trainings of a candidate; a step is one epoch of all folds."""
 
     def setup(self, config: dict, plan: Plan, environment: dict) -> None:
@@ -63,7 +63,7 @@ class Training(tune.Trainable):
         folder, self._began = plan.folder(candidate), time.time()
         folder.mkdir(parents=True, exist_ok=True)
         known = read_trial(plan, folder)
-        self._trial = known or Trial(candidate, UNFINISHED, self._began, 0.0, ())
+        self._trial = known or SearchTrial(candidate, UNFINISHED, self._began, 0.0, ())
         write_trial(plan, self._trial)
         self._processes = []
         for command, run in zip(plan.trainings(candidate), plan.runs(candidate), strict=True):
@@ -130,7 +130,7 @@ class _Progress(tune.Callback):
         self._plan, self._limits = plan, limits
         self._before = {trial.candidate: trial for trial in read_trials(plan)}
         self._first: dict[Candidate, float] = {}  # seconds to the end of the first epoch
-        self._told, self._done = False, 0
+        self._estimated, self._done = False, 0
 
     def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
         candidate = Candidate.of(trial.config)
@@ -141,8 +141,8 @@ class _Progress(tune.Callback):
         self._write(candidate, UNFINISHED, result)
         if result["epoch"] == 1:
             self._first[candidate] = result["seconds"]
-        elif candidate in self._first and not self._told:
-            self._told = True
+        elif candidate in self._first and not self._estimated:
+            self._estimated = True
             self._estimate(self._first[candidate], result["seconds"])
 
     def _estimate(self, first: float, second: float) -> None:
@@ -165,14 +165,14 @@ class _Progress(tune.Callback):
         ended = self._write(candidate, status, result)
         results.info("[%d] %s: %s", self._done, candidate.title, self._outcome(ended))
 
-    def _write(self, candidate: Candidate, status: str, result: dict) -> Trial:
+    def _write(self, candidate: Candidate, status: str, result: dict) -> SearchTrial:
         found = read_trial(self._plan, self._plan.folder(candidate))
         accuracies = found.accuracies[: result["epoch"]]
         trial = replace(found, status=status, seconds=result["seconds"], accuracies=accuracies)
         write_trial(self._plan, trial)
         return trial
 
-    def _outcome(self, trial: Trial) -> str:
+    def _outcome(self, trial: SearchTrial) -> str:
         if trial.status == FAILED:
             logs = [run / "log.txt" for run in self._plan.runs(trial.candidate)]
             reason = next(filter(None, map(last_line, logs)), "no message")
@@ -239,9 +239,9 @@ def _tuning(plan: Plan, at_once: int, trials: int | None) -> tune.TuneConfig:
 
 
 def _trainable(plan: Plan, cluster: Cluster) -> type[tune.Trainable]:
-    """Return ``Training`` with its parameters and resource requirements."""
+    """Return ``CandidateTrainable`` with its parameters and resource requirements."""
     environment = cluster.resources.environment(len(plan.parts))
-    trainable = tune.with_parameters(Training, plan=plan, environment=environment)
+    trainable = tune.with_parameters(CandidateTrainable, plan=plan, environment=environment)
     need = {"CPU": cluster.resources.cpus, "GPU": cluster.resources.gpus}
     return tune.with_resources(trainable, need)
 

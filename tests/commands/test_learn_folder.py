@@ -11,8 +11,9 @@ import pytest
 
 import learn_classifier
 import learn_folder
+from sweeping.search.commands import steps
 from sweeping.search.space import Candidate
-from sweeping.search.trials import FINISHED, UNFINISHED, Plan, Trial, write_trial
+from sweeping.search.trials import FINISHED, UNFINISHED, Plan, SearchTrial, write_trial
 from sweeping.search.winner import used_before
 from tests.commands.running import run
 from tests.fake_data import write_image
@@ -95,9 +96,9 @@ def test_folders_of_images_that_are_damaged_or_copies(photos, tmp_path, no_searc
     ("options", "message"),
     [
         ("--folds 5", "--folds 5: class cat has only 4 training images"),
-        ("--folds 1", "--folds 1: there have to be at least 2"),
+        ("--folds 1", "--folds 1: must be at least 2"),
         ("--folds 2 --val_fraction 0.5", "--folds holds out each part in turn; leave out "),
-        ("--val_fraction 1", "--val_fraction 1: has to lie between 0 and 1"),
+        ("--val_fraction 1", "--val_fraction 1: must lie between 0 and 1"),
         ("--sizes 0", "argument --sizes: "),
         ("--minutes 0", "argument --minutes: "),
         ("--architecture nonet", "argument --architecture: "),
@@ -148,10 +149,9 @@ def test_options_of_trainings_that_cannot_work_are_one_line(photos, no_search, o
 def test_the_report_repeats_the_training_of_each_fold(tmp_path):
     parts = tmp_path / "data/fold-1", tmp_path / "data/fold-2"
     plan = Plan(tmp_path, parts, ("--epochs", "4"), 4, 30, (32,), 0)
-    best = Trial(Candidate("xent", 0.1, 1e-4, 32, "plain", 0.0), FINISHED, 0.0, 6.0, (0.5,))
-    args = learn_folder.build_parser().parse_args(["photos"])
-    args.command_line, args.options = "python learn_folder.py photos", []
-    commands = dict(learn_folder._commands(args, plan, best, "python learn_classifier.py"))
+    best = SearchTrial(Candidate("xent", 0.1, 1e-4, 32, "plain", 0.0), FINISHED, 0.0, 6.0, (0.5,))
+    found = steps(plan, best, "python learn_folder.py photos", "python learn_classifier.py", ())
+    commands = dict(found)
     for part in parts:
         words = shlex.split(commands[f"The winner's trial on {part}"])
         values = dict(itertools.pairwise(words))
@@ -200,11 +200,11 @@ def test_missing_folders_and_packages_are_named(photos, monkeypatch):
 def test_the_search_goes_on_until_all_trials_have_ended(tmp_path, monkeypatch, status, runs):
     plan = Plan(tmp_path, (tmp_path / "data/held-out",), (), 4, 30, (32,), 0)
     for rate, state in ((0.1, FINISHED), (0.2, status)):
-        trial = Trial(Candidate("xent", rate, 1e-4, 32, "plain", 0.0), state, rate, 6.0, ())
+        trial = SearchTrial(Candidate("xent", rate, 1e-4, 32, "plain", 0.0), state, rate, 6.0, ())
         plan.folder(trial.candidate).mkdir(parents=True)
         write_trial(plan, trial)
     calls = []
-    monkeypatch.setattr(learn_folder, "_go_on", lambda *given: calls.append(given))
+    monkeypatch.setattr(learn_folder, "_resume", lambda *given: calls.append(given))
     args = learn_folder.build_parser().parse_args(["photos", "--trials", "2"])
     assert len(learn_folder._search(args, plan)) == 2 and len(calls) == runs
     args.trials = 3
@@ -214,7 +214,7 @@ def test_the_search_goes_on_until_all_trials_have_ended(tmp_path, monkeypatch, s
 
 def test_a_search_that_was_stopped_tells_how_many_trials_have_ended(tmp_path, monkeypatch):
     plan = Plan(tmp_path, (tmp_path / "data/held-out",), (), 4, 30, (32,), 0)
-    monkeypatch.setattr(learn_folder, "_go_on", lambda *given: signal.SIGTERM)
+    monkeypatch.setattr(learn_folder, "_resume", lambda *given: signal.SIGTERM)
     args = learn_folder.build_parser().parse_args(["photos"])
     with pytest.raises(Interrupted, match="0 of 0 trials have ended; repeat the command to resume"):
         learn_folder._search(args, plan)
@@ -239,7 +239,7 @@ def test_the_winner_is_trained_once_and_another_one_is_told(tmp_path, monkeypatc
         for i in range(images):
             write_image(tmp_path / f"data/{name}/train/cat/{i}.png", i, (4, 4))
     first, second = (
-        Trial(Candidate("xent", rate, 1e-4, 32, "plain", 0.0), FINISHED, 0.0, 60.0, (0.5,))
+        SearchTrial(Candidate("xent", rate, 1e-4, 32, "plain", 0.0), FINISHED, 0.0, 60.0, (0.5,))
         for rate in (0.1, 0.2)
     )
     with caplog.at_level("INFO"):

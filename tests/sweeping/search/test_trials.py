@@ -13,7 +13,7 @@ from sweeping.search.trials import (
     STOPPED,
     UNFINISHED,
     Plan,
-    Trial,
+    SearchTrial,
     read_trials,
     remove_snapshots,
     write_table,
@@ -34,7 +34,9 @@ def candidate(rate):
 
 def written(plan, rate, status, *histories, started=0.0, epochs=None):
     """A trial whose folds have these accuracies."""
-    trial = Trial(candidate(rate), status, started, 2.5, (0.0,) * (epochs or len(histories[0])))
+    trial = SearchTrial(
+        candidate(rate), status, started, 2.5, (0.0,) * (epochs or len(histories[0]))
+    )
     for run, accuracies in zip(plan.runs(trial.candidate), histories, strict=True):
         run.mkdir(parents=True)
         lines = [f"{i + 1},{value}" for i, value in enumerate(accuracies)]
@@ -128,7 +130,7 @@ def test_minutes_grow_with_the_images_and_are_of_one_fold(tmp_path):
         for i in range(images):
             (folder / f"train/class-{i % 2}").mkdir(parents=True, exist_ok=True)
             (folder / f"train/class-{i % 2}/{i}.png").touch()
-    best = Trial(candidate(0.1), FINISHED, 0.0, 240.0, (0.5,))
+    best = SearchTrial(candidate(0.1), FINISHED, 0.0, 240.0, (0.5,))
     assert minutes(plan, best) == pytest.approx(240 / 60 / 2 * 6 / 3)
 
 

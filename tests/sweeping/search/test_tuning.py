@@ -16,7 +16,7 @@ from sweeping.search.trials import (
     STOPPED,
     UNFINISHED,
     Plan,
-    Trial,
+    SearchTrial,
     read_trials,
     write_trial,
 )
@@ -141,7 +141,7 @@ def test_a_search_ends_if_all_trials_fail_but_not_if_one_works(tmp_path, works):
     if works:
         candidate = first_candidates((32,))[0]
         plan.folder(candidate).mkdir(parents=True)
-        write_trial(plan, Trial(candidate, UNFINISHED, 0.0, 1.0, ()))
+        write_trial(plan, SearchTrial(candidate, UNFINISHED, 0.0, 1.0, ()))
         result = {"status": UNFINISHED, "done": False, "epoch": 1, "seconds": 1.0}
         trial = SimpleNamespace(config=candidate.config)
         _Progress(plan, limits).on_trial_result(1, [], trial, result)
@@ -158,7 +158,7 @@ def test_a_failed_trial_tells_its_reason(tmp_path):
     run.mkdir(parents=True)
     (run / "log.txt").write_text("$ python …\nlearn_classifier.py: error: no such file\n\n")
     told = _Progress(plan, _Limits(None, lambda: False, works=False))._outcome(
-        Trial(candidate, FAILED, 0.0, 1.0, ())
+        SearchTrial(candidate, FAILED, 0.0, 1.0, ())
     )
     assert told == f"failed: learn_classifier.py: error: no such file (see {run / 'log.txt'})"
 

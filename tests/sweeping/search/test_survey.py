@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from datasets.images.survey import survey
+from sweeping.search.survey import survey
 from tests.fake_data import write_image
 
 

@@ -15,7 +15,9 @@ import numpy as np
 from datasets.holdout import first_by_name, fold_indices
 from datasets.images.dataset import ImageDataset
 from datasets.readers.duplicates import shared_contents
+from evaluation.tables import write_csv
 from storage.files import write_errors
+from sweeping.search.trials import Plan
 from utils import UsageError, UserError, listing, open_regular
 
 TEST, TRAIN, HELD_OUT, LEFT_OUT = "test", "train", "held out", "left out"
@@ -47,6 +49,13 @@ class Parts:
         """The parts that are held out once each: the folds, or a single part."""
         found = {member.part for member in self.members} - {TEST, TRAIN, LEFT_OUT}
         return tuple(sorted(found, key=lambda name: (len(name), name)))
+
+    @property
+    def summary(self) -> str:
+        """Line with the numbers of images."""
+        training, test = len(self.of(TRAIN, *self.folds)), len(self.of(TEST))
+        left_out = len(self.of(LEFT_OUT))
+        return f"{training} to train on, {test} to test on, {left_out} left out"
 
     def for_search(self, fold: str) -> dict[str, list[Member]]:
         """Return training images and, as test images, those that are held out."""
@@ -190,6 +199,19 @@ def digest(parts: Parts) -> str:
         except OSError as error:
             raise UserError(f"cannot read {parts.root / member.file}: {error.strerror}") from error
     return total.hexdigest()[:12]
+
+
+def write_parts(plan: Plan, parts: Parts) -> None:
+    """Write the part of each image as ``parts.csv``, and the folders of links to the images.
+
+    Raises:
+        UserError: a file cannot be written, or a link not created.
+    """
+    rows = [(m.file, m.label, m.part, m.reason) for m in parts.members]
+    write_csv(plan.out / "parts.csv", ("file", "class", "part", "reason"), rows)
+    for fold, folder in zip(parts.folds, plan.parts, strict=True):
+        write_links(folder, parts.root, parts.for_search(fold))
+    write_links(plan.all_images, parts.root, parts.for_winner())
 
 
 def write_links(folder: Path, root: Path, parts: Mapping[str, Iterable[Member]]) -> None:

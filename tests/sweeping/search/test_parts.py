@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from datasets import get_dataset
-from datasets.parts import HELD_OUT, LEFT_OUT, TEST, TRAIN, divide, write_links
+from sweeping.search.parts import HELD_OUT, LEFT_OUT, TEST, TRAIN, divide, write_links
 from tests.fake_data import write_image
 from utils import UsageError, UserError
 
