@@ -5,11 +5,9 @@ from pathlib import Path
 
 from storage.files import replacing
 from studies.choice import outcome
-from studies.reports.accuracies import fitting, table
 from studies.reports.advice import advice
 from studies.reports.claims import claims_table
-from studies.reports.comparison import comparison
-from studies.reports.evaluations import evaluation_tables
+from studies.reports.report import part_tables
 from studies.results import STORED, Runs, read_runs, runs_of
 from studies.study import Cell, Part, load
 from sweeping.grid import PROTOCOLS
@@ -61,9 +59,7 @@ def _results(name: str) -> list[str]:
         new = {cell: _reached(part, cell, of_part) for cell in part.cells()}
         if set().union(*new.values()) - shown:
             cells = [cell for cell, reached in new.items() if reached]
-            lines += [f"{part.title}:", "", *table(part, of_part, cells), ""]
-            lines += [*comparison(part, of_part), *evaluation_tables(part, of_part)]
-            lines += fitting(part, of_part) if "curves" in study.draws else []
+            lines += [f"{part.title}:", "", *part_tables(study, part, of_part, cells)]
         shown.update(*new.values())
     return [study.reduced_text, "", *(lines or ["No results yet."])]
 

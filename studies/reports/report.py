@@ -7,8 +7,8 @@ from storage.files import replacing
 from studies.reports.accuracies import fitting, table
 from studies.reports.comparison import comparison
 from studies.reports.evaluations import evaluation_tables
-from studies.results import STORED, Run, read_runs, runs_of
-from studies.study import Part, Study, load
+from studies.results import STORED, Run, Runs, read_runs, runs_of
+from studies.study import Cell, Part, Study, load
 
 REPORT = "report.md"
 _EXPLANATION = (
@@ -66,9 +66,7 @@ def sections(study: Study, folder: Path) -> list[str]:
         for part in (part for part in parts if part not in empty):
             of_part = runs_of(runs, part)
             lines += [f"## {scale} scale: {study.name}, {part.title}", ""]
-            lines += [*table(part, of_part), "", *comparison(part, of_part)]
-            lines += fitting(part, of_part) if "curves" in study.draws else []
-            lines += evaluation_tables(part, of_part)
+            lines += part_tables(study, part, of_part)
         if parts and scale == "Reduced" and study.reduced_text:
             lines += [study.reduced_text, ""]
     if empty:
@@ -76,6 +74,22 @@ def sections(study: Study, folder: Path) -> list[str]:
     if runs:
         lines += [_cost(runs), ""]
     return lines
+
+
+def part_tables(
+    study: Study, part: Part, runs: Runs, cells: Sequence[Cell] | None = None
+) -> list[str]:
+    """Return the tables of a part, as Markdown.
+
+    Args:
+        study: of the part.
+        part: of the study.
+        runs: its trials.
+        cells: rows of the accuracies; None: all.
+    """
+    lines = [*table(part, runs, cells), "", *comparison(part, runs)]
+    lines += fitting(part, runs) if "curves" in study.draws else []
+    return lines + evaluation_tables(part, runs)
 
 
 def _titles(parts: Sequence[Part]) -> str:
