@@ -30,14 +30,11 @@ EVALUATIONS = {
 }
 """Commands that evaluate the network of a trial after its training."""
 
-RESERVED = frozenset(
-    (
-        *("--dataset", "--data_root", "--seed", "--split", "--val_fraction", *RATES.values()),
-        *("--embedding", "--loss", "--cls_weight", "--label_smoothing"),
-        *("--model_dump", "--weight_dump", "--feature_dump", "--history", "--log_dir"),
-        "--plot_features",
-        *("--snapshot", "--snapshot_best", "--overwrite", "--initial_epoch", "--gpus"),
-    )
+RESERVED = frozenset(RATES.values()) | frozenset(
+    "--dataset --data_root --seed --split --val_fraction "
+    "--embedding --loss --cls_weight --label_smoothing "
+    "--model_dump --weight_dump --feature_dump --history --log_dir --plot_features "
+    "--snapshot --snapshot_best --overwrite --initial_epoch --gpus".split()
 )
 """Options that a sweep sets itself, or that would make trials write to the same file."""
 

@@ -25,14 +25,13 @@ results = logging.getLogger("results")
 
 # Options that vary between trials or are set by the sweep; all trials share the others.
 _BY_TRIAL = (
-    *("dataset", "embedding", "loss", "cls_weight", "label_smoothing"),
-    *("seed", "val_fraction", *(option.removeprefix("--") for option in RATES.values())),
+    *"dataset embedding loss cls_weight label_smoothing seed val_fraction".split(),
+    *(option.removeprefix("--") for option in RATES.values()),
 )
 _SHARED = (
     *(name for name in IDENTITY if name not in (*_BY_TRIAL, "finetune_init")),
-    *("epochs", "val_every", "class_list", "finetune", "finetune_init"),
-    *("word_vectors", "max_words", "embedding_dim", "embedding_scale", "known"),
-    *("class_weights", "background"),
+    *"epochs val_every class_list finetune finetune_init word_vectors max_words".split(),
+    *"embedding_dim embedding_scale known class_weights background".split(),
 )
 
 

@@ -12,10 +12,20 @@ BEST_TEST, LAST_VAL, TEST = "paper_best_test_accuracy", "val_last_accuracy", "va
 TRIAL_HEADER = (
     *POINT,
     "options",
-    *("paper_status", "paper_epochs", "paper_seconds"),
-    *(BEST_TEST, "paper_best_epoch", "paper_last_test_accuracy"),
-    *("val_fraction", "val_status", "val_epochs", "val_seconds"),
-    *(LAST_VAL, "val_best_accuracy", "val_best_epoch", TEST),
+    "paper_status",
+    "paper_epochs",
+    "paper_seconds",
+    BEST_TEST,
+    "paper_best_epoch",
+    "paper_last_test_accuracy",
+    "val_fraction",
+    "val_status",
+    "val_epochs",
+    "val_seconds",
+    LAST_VAL,
+    "val_best_accuracy",
+    "val_best_epoch",
+    TEST,
 )
 
 Row = dict[str, object]
@@ -137,9 +147,18 @@ def select(rows: Sequence[Row], by: str, report: str) -> Selection:
 
 
 SUMMARY_HEADER = (
-    *("dataset", "loss", "seeds"),
-    *("paper_learning_rate", "paper_best_test_mean", "paper_best_test_std", "paper_rates"),
-    *("val_learning_rate", "val_last_mean", "val_test_mean", "val_test_std", "val_rates"),
+    "dataset",
+    "loss",
+    "seeds",
+    "paper_learning_rate",
+    "paper_best_test_mean",
+    "paper_best_test_std",
+    "paper_rates",
+    "val_learning_rate",
+    "val_last_mean",
+    "val_test_mean",
+    "val_test_std",
+    "val_rates",
 )
 
 

@@ -86,18 +86,19 @@ class Candidate:
             folder: for history and snapshot.
         """
         loss = LOSSES[self.objective]
-        return [
-            *(loss.command, "--dataset", "Folder", "--data_root", str(data_root)),
-            *loss.options,
-            *("--target_size", str(round(self.size * _CROP_RATIO)), "--crop_size", str(self.size)),
-            *("--lr_schedule", "Cosine", "--cosine_max_lr", number(self.learning_rate)),
-            *("--weight_decay", number(self.weight_decay), *AUGMENTATIONS[self.augmentation]),
-            *("--ema", number(self.ema)),
-            *options,
-            *("--history", str(folder / "history.csv")),
-            # Existing files are of the same candidate.
-            *("--snapshot", str(folder / "snapshot.h5"), "--no_progress", "--overwrite"),
-        ]
+        target_size = round(self.size * _CROP_RATIO)
+        command = [loss.command, "--dataset", "Folder", "--data_root", str(data_root)]
+        command += loss.options
+        command += ["--target_size", str(target_size), "--crop_size", str(self.size)]
+        command += ["--lr_schedule", "Cosine", "--cosine_max_lr", number(self.learning_rate)]
+        command += ["--weight_decay", number(self.weight_decay)]
+        command += AUGMENTATIONS[self.augmentation]
+        command += ["--ema", number(self.ema)]
+        command += options
+        command += ["--history", str(folder / "history.csv")]
+        command += ["--snapshot", str(folder / "snapshot.h5")]
+        # Existing files are of the same candidate.
+        return [*command, "--no_progress", "--overwrite"]
 
 
 def first_candidates(sizes: Sequence[int]) -> list[Candidate]:

@@ -93,8 +93,12 @@ def _published(name: str, epochs: int, trials: int, batches: tuple[int, ...], op
         part
         for i in range(3)
         for part in _tuned(
-            name,
-            *(f"GEM-{name}_trainval{i}", f"GEM-{name}_train{i}", epochs, candidates, options),
+            name=name,
+            data=f"GEM-{name}_trainval{i}",
+            chosen_on=f"GEM-{name}_train{i}",
+            epochs=epochs,
+            candidates=candidates,
+            options=options,
             folder=f"{name.lower()}{i}-",
             seeds=tuple(range(10)),
             gpus=1,
@@ -126,9 +130,13 @@ STUDY = Study(
         *_published("CLaMM", 500, 100, (8, 16, 32), f"{_CROPPED} 0.2 1"),
     ),
     reduced=_tuned(
-        *("CUB", "CUB", None, 30, _candidates(4, (25, 50), _FEW)),
-        "--architecture rn18 --target_size 72 --crop_size 64 --erasing off --crop_scale 0.4 1 "
-        "--repeats 1 --cache ram --mixed_precision bfloat16",
+        name="CUB",
+        data="CUB",
+        chosen_on=None,
+        epochs=30,
+        candidates=_candidates(4, (25, 50), _FEW),
+        options="--architecture rn18 --target_size 72 --crop_size 64 --erasing off --crop_scale "
+        "0.4 1 --repeats 1 --cache ram --mixed_precision bfloat16",
         seeds=(0, 1, 2),
         val_fraction=0.2,
         full_size=30,

@@ -29,7 +29,9 @@ STUDY = Study(
     paper=tuple(_part(u, "CIFAR-100", "--batch_size 64 --epochs 250", gpus=1) for u in _LENGTHS),
     reduced=tuple(
         _part(
-            *(u, "CIFAR-100-sub100", "--batch_size 20 --repeats 1 --epochs 12 --val_every 12"),
+            u,
+            "CIFAR-100-sub100",
+            "--batch_size 20 --repeats 1 --epochs 12 --val_every 12",
             seeds=(0, 1),
         )
         for u in _LENGTHS

@@ -39,7 +39,9 @@ STUDY = Study(
     "(https://github.com/iCGY96/ARPL/issues/2).",
     paper=(
         _published(
-            *("MNIST, SVHN and CIFAR-10", "MNIST SVHN CIFAR-10", "arpl"),
+            "MNIST, SVHN and CIFAR-10",
+            "MNIST SVHN CIFAR-10",
+            "arpl",
             published={("CIFAR-10", "xent"): {"accuracy": 94.3, "auroc": 86.1, "oscr": 83.9}},
         ),
         _published(
@@ -47,7 +49,9 @@ STUDY = Study(
         ),
         _published("CIFAR-10, 50 classes of CIFAR-100 unknown", "CIFAR-10", "arpl+50", extra=_FOUR),
         _published(
-            *("Tiny-ImageNet, fine-tuned from ILSVRC", "Tiny-ImageNet-caffe", "arpl"),
+            "Tiny-ImageNet, fine-tuned from ILSVRC",
+            "Tiny-ImageNet-caffe",
+            "arpl",
             rates=(0.001,),
             options=f"{_TINY} --batch_size 128 --epochs 100 --clipgrad 0",
             folder="tiny",

@@ -23,22 +23,32 @@ STUDY = Study(
     f"studies.orl_pairs DIR` writes the folder for the reduced scale. {common.NO_FIGURES}",
     paper=(
         _published(
-            *("DSC with dimension augmentation", "dam", 1e-4),
+            "DSC with dimension augmentation",
+            "dam",
+            1e-4,
             "--projection dam --projection_layers 1 --embedding_dim 12500 --batch_size 24 "
             f"{_STEPS}",
         ),
         _published(
-            *("DSC with dimension augmentation, shorter class embeddings", "dam256", 1e-3),
+            "DSC with dimension augmentation, shorter class embeddings",
+            "dam256",
+            1e-3,
             "--projection dam --projection_layers 1 --embedding_dim 12500 --embedding_scale 256 "
             f"--batch_size 8 {_STEPS}",
         ),
         _published(
-            *("DSC on the whole feature map", "linear", 1e-4),
+            "DSC on the whole feature map",
+            "linear",
+            1e-4,
             "--projection linear --embedding_dim 12500 --embedding_scale 2000 --batch_size 12 "
             "--lr_schedule Cosine --epochs 5",
         ),
         _published(
-            *("Other objectives", "others", 1e-4, f"--batch_size 24 {_STEPS}", common.BASELINES)
+            "Other objectives",
+            "others",
+            1e-4,
+            f"--batch_size 24 {_STEPS}",
+            common.BASELINES,
         ),
     ),
     reduced=(
