@@ -188,8 +188,6 @@ def evaluate(args: argparse.Namespace) -> None:
     from models.files.published import read_or_describe
     from training.parallel import backend
 
-    if not args.csv:
-        console.check_standard_output("--csv FILE")
     entries = _entries(args)
     check_methods(args, entries)
     names = [entry.name for entry in entries]

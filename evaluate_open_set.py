@@ -108,8 +108,6 @@ def evaluate(args: argparse.Namespace) -> None:
     from evaluation.open_set import reports
     from training.parallel import backend
 
-    if not args.csv:
-        console.check_standard_output("--csv FILE")
     entries = _entries(args)
     claim_reports(args.csv, args.plot, args.overwrite)
     backend.configure(0, mixed_precision=None)

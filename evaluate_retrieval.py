@@ -101,8 +101,6 @@ def evaluate(args: argparse.Namespace) -> None:
     from evaluation.retrieval.report import HEADER, rows, tables
     from evaluation.tables import write_csv
 
-    if not args.csv:
-        console.check_standard_output("--csv FILE")
     claim_reports(args.csv, args.plot, args.overwrite)
     names = model_names(args.feat, args.label)
     norms = per_model("--norm", args.norm or ["no"], len(names))

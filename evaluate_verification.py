@@ -110,8 +110,6 @@ def evaluate(args: argparse.Namespace) -> None:
     from cli.model_options import model_names
     from evaluation.verification import report
 
-    if not args.csv:
-        console.check_standard_output("--csv FILE")
     path = _check_inputs(args)
     claim_reports(args.csv, args.plot, args.overwrite)
     names = model_names(args.model or args.feat, args.label)

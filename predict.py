@@ -134,9 +134,7 @@ FORMATS = {"table": table, "csv": comma_separated, "jsonl": json_lines}
 
 
 def predict(args: argparse.Namespace) -> None:
-    if not args.out:
-        console.check_standard_output("--out FILE")
-    else:
+    if args.out:
         claim_all((("--out", args.out), ("--out", partial_path(args.out))), args.overwrite)
     found = _find(args, _description(args))
     classifier = _load(args)

@@ -16,14 +16,12 @@ from typing import NoReturn
 from storage import outputs
 from training.parallel import supervision
 from training.parallel.startup import LOG_LEVEL, import_backend
-from utils import Interrupted, UsageError, UserError, handling
+from utils import Interrupted, UserError, handling
 
 logger = logging.getLogger(__name__)
 
 _own_process = False
 """Whether this process runs only this command, see ``end_process``."""
-_closed: set[str] = set()
-"""Standard streams that were closed when the command started."""
 
 
 def run(
@@ -162,22 +160,10 @@ def _unwritten() -> str | None:
     return next((h.failure for h in handlers if isinstance(h, _Handler) and h.failure), None)
 
 
-def check_standard_output(instead: str) -> None:
-    """Refuse to compute results for a closed standard output.
-
-    Raises:
-        UsageError: standard output is closed; suggests the option ``instead``.
-    """
-    if "stdout" in _closed:
-        raise UsageError(f"standard output is closed: give {instead}")
-
-
 def _open_streams() -> None:
     """Open closed standard streams, as of a service, since libraries need them."""
-    _closed.clear()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            _closed.add(name)
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     # Characters that cannot be encoded are written as escapes, as on standard error.
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import re
-import sys
 from pathlib import Path
 
 import keras
@@ -13,13 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import evaluate_classification_accuracy
-import evaluate_retrieval
 import learn_classifier
 import learn_image_embeddings
 import predict
 from tests import fake_data
-from tests.commands import tiny_network
 from tests.commands.running import Outcome, run, succeed
 from tests.commands.test_bad_invocations import DATA, USAGE, check_refused
 from utils import UserError
@@ -58,33 +54,6 @@ def trained(tmp_path_factory) -> Path:
             outcome = succeed(command, f"{TRAINING} --data_root data {options} {outputs}")
             (folder / f"{name}.txt").write_text(outcome.out)
     return folder
-
-
-@pytest.mark.parametrize(
-    ("command", "options", "instead"),
-    [
-        (predict, "data/test --model cosine.keras", "--out FILE"),
-        (
-            evaluate_classification_accuracy,
-            "--dataset Folder --data_root data --model cosine.keras",
-            "--csv FILE",
-        ),
-        (evaluate_retrieval, "--hierarchy tree.txt --feat cosine_features.npz", "--csv FILE"),
-    ],
-)
-def test_no_results_for_a_closed_standard_output(command, options, instead, monkeypatch, capsys):
-    fake_data.write_lines(Path("tree.txt"), [f"root {label}" for label in LABELS])
-    if command is evaluate_retrieval:
-        options += " --str_ids"
-    for more, status in (("", USAGE), (f" {instead.split()[0]} results.csv", 0)):
-        monkeypatch.setattr("sys.stdout", None)
-        with tiny_network.registered():
-            assert command.main(f"{options}{more}".split()) == status
-        sys.stdout.close()  # what the command opened instead
-    Path("results.csv").unlink()
-    Path("results.csv.run.json").unlink(missing_ok=True)
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
-    assert line.endswith(f"standard output is closed: give {instead}")
 
 
 @pytest.fixture(autouse=True)
