@@ -15,17 +15,6 @@ from utils import Registry, UsageError, UserError, list_folder, listing
 
 logger = logging.getLogger(__name__)
 
-# Invisible characters besides control and format characters: fillers, variation selectors.
-_BLANK = frozenset("\u034f\u115f\u1160\u3164\uffa0").union(map(chr, range(0xFE00, 0xFE10)))
-
-_LATIN = str.maketrans(
-    "\u0410\u0412\u0415\u0405\u0406\u0408\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425"
-    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0455\u0456\u0458"
-    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf",
-    "ABESIJKMHOPCTXaeopcyxsijABEZHIKMNOPTYXo",
-)
-"""Cyrillic and Greek letters that look like Latin ones (Unicode Technical Standard 39)."""
-
 DATASETS = Registry("data set")
 """Readers by base name: functions of a ``ReaderArgs`` that return a ``RawDataset``.
 
@@ -254,22 +243,16 @@ def numbered(name: str, raw: RawDataset) -> dict[str, object]:
 
 
 def _check_distinguishable(name: str, labels: tuple[int, ...] | tuple[str, ...]) -> None:
-    """Refuse labels that look alike but differ in Unicode form, invisible characters or script."""
+    """Refuse labels that look the same but differ in Unicode form or white space."""
     seen = {}
     for label in labels:
-        other = seen.setdefault(_appearance(str(label)), label)
+        shown = " ".join(unicodedata.normalize("NFC", str(label)).split())
+        other = seen.setdefault(shown, label)
         if other != label:
             raise UserError(
                 f"{name}: the names of the classes {other!a} and {label!a} look the same: "
                 "make them one class, or rename one"
             )
-
-
-def _appearance(text: str) -> str:
-    """Return text that looks the same: composed, in Latin letters, all visible, single spaces."""
-    visible = [c for c in text if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf")]
-    composed = unicodedata.normalize("NFC", "".join(c for c in visible if c not in _BLANK))
-    return " ".join(composed.translate(_LATIN).split())
 
 
 def check_classes(dataset: Dataset) -> None:
