@@ -59,24 +59,16 @@ def import_backend(prepare: Callable[[], None] | None = None, show: bool = False
 
 
 def backend_name() -> str:
-    """Return the backend that Keras will use, from ``KERAS_BACKEND`` or from ``keras.json``.
-
-    Raises:
-        UsageError: Keras could not read the file.
-    """
+    """Return the backend that Keras will use, from ``KERAS_BACKEND`` or from ``keras.json``."""
+    if name := os.environ.get("KERAS_BACKEND"):
+        return name
     # Unlike ``Path.expanduser``, this leaves ``~`` unchanged for users without a home folder.
     folder = os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras"))
-    file = Path(folder, "keras.json")
     try:
-        settings = json.loads(file.read_text())
+        settings = json.loads(Path(folder, "keras.json").read_text())
     except (OSError, ValueError):  # Keras ignores these, too
         settings = {}
-    except RecursionError:
-        settings = None
-    stored = settings.get("backend", "tensorflow") if isinstance(settings, dict) else None
-    if not isinstance(stored, str):
-        raise UsageError(f"{file} has no settings that Keras can read; fix or delete it")
-    return os.environ.get("KERAS_BACKEND") or stored
+    return settings.get("backend", "tensorflow")
 
 
 @contextmanager

@@ -54,17 +54,6 @@ def test_a_backend_starts_without_the_others_and_with_the_types_of_the_project(
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", "7", 100_000 * "[", '{"backend": ["tensorflow"]}', '{"backend": null}']
-)
-def test_settings_that_keras_cannot_read_are_named(tmp_path, monkeypatch, content):
-    monkeypatch.delenv("KERAS_BACKEND", raising=False)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    (tmp_path / "keras.json").write_text(content)
-    with pytest.raises(UsageError, match=r"keras\.json has no settings that Keras can read"):
-        backend_name()
-
-
-@pytest.mark.parametrize(
     ("error", "named"),
     [
         (FileNotFoundError(2, "No usable temporary directory found"), "No usable temporary"),
