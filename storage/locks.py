@@ -1,8 +1,6 @@
 """Locks between processes; the system releases them however a process ends."""
 
 import os
-import stat
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,13 +8,6 @@ from pathlib import Path
 from filelock import lock_descriptor
 
 from utils import UserError
-
-PATIENCE = 600.0
-"""Seconds to wait for another process that sends no heartbeat."""
-
-_HOLDER = b"process "
-"""Beginning of a lock file, before the name of its holder."""
-_POLL = 0.1  # seconds
 
 
 class Lock:
@@ -37,15 +28,15 @@ class Lock:
         self.locked = False
         self._descriptor = _open(path)
 
-    def acquire(self) -> bool | None:
-        """Try to lock the file.
+    def acquire(self, wait: bool = False) -> bool | None:
+        """Lock the file if it is free; with ``wait``, as soon as it is.
 
         Returns:
             Whether it is locked now; None if the file system does not support locks.
         """
         while True:
             try:
-                self.locked = lock_descriptor(self._descriptor, blocking=False)
+                self.locked = lock_descriptor(self._descriptor, blocking=wait)
             except OSError:
                 return None
             if not self.locked or self._is_named():
@@ -53,29 +44,15 @@ class Lock:
             self.close()  # the previous holder has just removed the file
             self._descriptor = _open(self.path)
 
-    def is_lock(self) -> bool:
-        """Return whether the file is empty or contains the name of a holder."""
-        regular = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
-        return regular and os.pread(self._descriptor, len(_HOLDER), 0) in (b"", _HOLDER)
-
     def content(self) -> str:
         """Return the name that the holder wrote."""
         return os.pread(self._descriptor, 200, 0).decode(errors="replace").strip()
 
     def write(self, holder: str) -> None:
-        """Write the name of this process, ``process …``."""
+        """Write the name of this process."""
         with suppress(OSError):  # on a full disk, the lock works without a name
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{holder}\n".encode(), 0)
-
-    def changed(self) -> float:
-        """Return the time of the last heartbeat of the holder, see ``touch``."""
-        return os.fstat(self._descriptor).st_mtime
-
-    def touch(self) -> None:
-        """Send a heartbeat, so that others keep waiting."""
-        with suppress(OSError):  # another user's file
-            os.utime(self._descriptor)
 
     def close(self) -> None:
         """Release the lock."""
@@ -105,19 +82,18 @@ def _open(path: Path) -> int:
 
 
 @contextmanager
-def locked(path: Path, busy: Callable[[], None], patience: float = PATIENCE) -> Iterator[Lock]:
+def locked(path: Path, busy: Callable[[], None]) -> Iterator[Lock]:
     """Hold the lock on a file within the ``with`` block.
 
     Args:
         path: the lock file, see ``Lock``.
         busy: called if another process holds the lock; may raise, or return in order to wait.
-        patience: seconds to wait without a heartbeat.
 
     Yields:
         The lock; its ``locked`` is False if the file system cannot lock.
 
     Raises:
-        UserError: the file cannot be opened, or its holder sends no heartbeat.
+        UserError: the file cannot be opened.
     """
     try:
         lock = Lock(path)
@@ -126,20 +102,7 @@ def locked(path: Path, busy: Callable[[], None], patience: float = PATIENCE) -> 
     try:
         if lock.acquire() is False:
             busy()
-            _wait(lock, patience)
+            lock.acquire(wait=True)
         yield lock
     finally:
         lock.close()
-
-
-def _wait(lock: Lock, patience: float) -> None:
-    sign, since = lock.changed(), time.monotonic()
-    while lock.acquire() is False:
-        if (now := lock.changed()) != sign:
-            sign, since = now, time.monotonic()
-        elif time.monotonic() - since > patience:
-            raise UserError(
-                f"{lock.path} is locked by another process, which has done nothing for "
-                f"{patience:.0f} s: end it, then try again"
-            )
-        time.sleep(_POLL)

@@ -74,8 +74,6 @@ def hold(option: str, path: Path) -> None:
         raise UserError(f"{option} {path}: cannot lock {lock}: {error.strerror}") from error
     with ExitStack() as stack:
         stack.callback(held.close)
-        if not held.is_lock():
-            raise UserError(f"{option} {path}: {lock} is in the way and not a lock file")
         if held.acquire() is False:
             holder = held.content() or "just started"
             raise UserError(f"{option} {path}: another run is using it, {holder}")

@@ -33,7 +33,7 @@ import simplejpeg
 
 from datasets.images.normalization import Normalization
 from storage.files import replacing
-from storage.locks import Lock, locked
+from storage.locks import locked
 from storage.outputs import check_folder
 from storage.temporary import remove_leftovers
 from utils import UsageError, UserError, open_regular, read_bytes
@@ -168,7 +168,7 @@ def stored_images(
         if found := _open(path, positions, len(images), logging.WARNING):
             return found
         _check_space(path, estimate())
-        _write(path, images, positions, threads, lock)
+        _write(path, images, positions, threads)
     return StoredImages(path, positions, len(images))
 
 
@@ -264,7 +264,7 @@ def _check_space(path: Path, estimate: float) -> None:
         )
 
 
-def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int, lock: Lock) -> None:
+def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int) -> None:
     logger.info("Writing %s: %d images", path, len(positions))
     rows = np.zeros(len(positions), _ROW)
     header = np.zeros(1, _HEADER)
@@ -276,8 +276,6 @@ def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int, lo
             kind = pixels.shape[2], _TYPES.index(pixels.dtype)
             header[0] = _MAGIC, _digest(path.name), len(positions), *kind
             start += file.write(pixels)
-            if row % _CHUNK == 0:
-                lock.touch()
         file.seek(0)
         file.write(header.tobytes() + rows.tobytes())
         _protect(temporary)

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import socket
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -230,31 +229,10 @@ def test_planted_links_are_not_followed(tmp_path):
     assert path.read_text() == "newer" and victim.read_text() == "mine"
 
 
-@pytest.mark.parametrize("plant", [os.link, os.symlink])
-def test_planted_locks_are_not_written_to(tmp_path, plant):
-    victim = tmp_path / "victim"
-    victim.write_text("mine")
-    plant(victim, tmp_path / ".a.csv.lock")
-    with pytest.raises(UserError, match=r"\.a\.csv\.lock"):
-        claim("--out", tmp_path / "a.csv", False)
-    assert victim.read_text() == "mine"
-
-
 def test_a_link_to_nothing_is_a_file_that_exists(tmp_path):
     (tmp_path / "a.csv").symlink_to(tmp_path / "nothing")
     with pytest.raises(UsageError, match="exists already"):
         claim("--out", tmp_path / "a.csv", False)
-
-
-def test_a_file_that_is_no_lock_is_left_alone(tmp_path):
-    (tmp_path / ".poetry.lock").write_text("# packages")
-    with pytest.raises(UserError, match=r"\.poetry\.lock is in the way"):
-        claim("--out", tmp_path / "poetry", False)
-    assert (tmp_path / ".poetry.lock").read_text() == "# packages"
-    os.mkfifo(tmp_path / ".a.h5.lock")
-    with pytest.raises(UserError, match="is in the way"):
-        claim("--out", tmp_path / "a.h5", False)
-    assert stat.S_ISFIFO((tmp_path / ".a.h5.lock").stat().st_mode)
 
 
 def test_only_what_killed_commands_left_is_removed(tmp_path):
