@@ -5,8 +5,6 @@
 end with ``release``, or with the process.
 """
 
-import ctypes
-import errno
 import logging
 import os
 import secrets
@@ -27,7 +25,6 @@ RECORD = ".run.json"
 """Suffix that turns the name of a file into that of its record."""
 
 _LOCK = "lock"
-_EXCHANGE, _AT_FDCWD = 2, -100  # constants of Linux, from linux/fs.h and linux/fcntl.h
 
 State = tuple[tuple, ...]
 """Fingerprint of a file, or of all files in a folder; empty if it does not exist."""
@@ -140,7 +137,7 @@ def discard(path: Path) -> None:
 def _rename(new: Path, path: Path, replace: bool) -> None:
     if new.is_dir():
         if replace and os.path.isdir(path) and os.listdir(path):
-            _exchange(new, path)
+            _replace_folder(new, path)
         else:
             new.rename(path)
     elif replace:
@@ -155,17 +152,10 @@ def _rename(new: Path, path: Path, replace: bool) -> None:
             os.replace(new, path)
 
 
-def _exchange(new: Path, path: Path) -> None:
-    """Exchange two folders, so that the name exists at every moment."""
-    names = (os.fsencode(new), os.fsencode(path))
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # only Linux has it
-    if rename and not rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _EXCHANGE):
-        return
-    number = ctypes.get_errno() if rename else errno.ENOSYS
-    if number not in (errno.ENOSYS, errno.EINVAL):
-        raise OSError(number, os.strerror(number))
+def _replace_folder(new: Path, path: Path) -> None:
+    """Exchange two folders; a process killed meanwhile leaves the old one under a visible name."""
     old = _free_name(path)
-    path.rename(old)  # a visible name, as this is the only model until the next line
+    path.rename(old)
     new.rename(path)
     old.rename(new)
 

@@ -139,10 +139,7 @@ def folder_with(path, content):
     (path / "part").write_text(content)
 
 
-@pytest.mark.parametrize("exchange", [True, False])
-def test_folders_are_replaced_whole(tmp_path, monkeypatch, exchange):
-    if not exchange:
-        monkeypatch.setattr("ctypes.CDLL", lambda *args, **named: None)
+def test_folders_are_replaced_whole(tmp_path):
     path = tmp_path / "model"
     folder_with(path, "old")
     folder_with(tmp_path / ".model.old", "mine")
@@ -154,7 +151,7 @@ def test_folders_are_replaced_whole(tmp_path, monkeypatch, exchange):
 
 
 KILLED = """
-import ctypes, os, signal, sys
+import os, signal, sys
 from pathlib import Path
 from storage.files import replacing
 
@@ -167,7 +164,7 @@ def killed(self, target):
     renamed -= 1
     return rename(self, target)
 
-Path.rename, ctypes.CDLL = killed, lambda *args, **named: None  # no renameat2
+Path.rename = killed
 with replacing("model") as temporary:
     temporary.mkdir()
     (temporary / "part").write_text("new")
@@ -176,7 +173,7 @@ with replacing("model") as temporary:
 
 @pytest.mark.parametrize(("renamed", "left"), [(0, "old"), (1, "old"), (2, "new")])
 def test_a_kill_while_folders_change_places_leaves_a_whole_one(tmp_path, renamed, left):
-    """Where the system cannot exchange them: before, between and behind the renamings."""
+    """Before, between and behind the renamings."""
     path = tmp_path / "model"
     folder_with(path, "old")
     folder_with(tmp_path / ".model.old", "mine")
