@@ -10,8 +10,9 @@ including the column names of the table.
 import json
 import math
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -37,9 +38,7 @@ COPIES = "run_copies"
 RECORDS = "run_records"
 MEASURED = "run_measured"
 
-_MOST_EPOCHS = 1_000_000  # rows without columns would take no space in a damaged file
-_MOST_STEPS = 1_000_000_000  # per epoch
-_MOST_NUMBERS = 10_000_000
+_MOST_NUMBERS = 10_000_000  # in a table: a crafted file may declare any size without having it
 
 LAST_LAYERS = "last layers"
 ALL_LAYERS = "all layers"
@@ -109,20 +108,11 @@ def _measured(records: Sequence[Record], columns: Sequence[str]) -> np.ndarray:
     return np.fromiter(values, bool).reshape(len(records), len(columns))
 
 
-def _records(file: h5py.File, columns: object) -> list[Record]:
-    """Return the records from ``_table``, without entries that do not exist.
-
-    Raises:
-        ValueError: the file has no such table.
-    """
+def _records(file: h5py.File, columns: Sequence[str]) -> list[Record]:
+    """Return the records from ``_table``, without entries that do not exist."""
     table, measured = file[RECORDS], file[MEASURED]
-    named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
-    if not named or table.dtype != np.float64 or table.shape[1:] != (len(columns),):
+    if measured.shape != table.shape or max(*table.shape, table.size) > _MOST_NUMBERS:
         raise ValueError("no table of metrics")
-    if max(table.shape) > _MOST_EPOCHS or table.size > _MOST_NUMBERS:
-        raise ValueError("a table of far too many numbers")
-    if measured.dtype != bool or measured.shape != table.shape:
-        raise ValueError("no table of what was measured")
     rows = (
         {name: value for name, value, known in zip(columns, *pair, strict=True) if known}
         for pair in zip(table[()].tolist(), measured[()].tolist(), strict=True)
@@ -155,42 +145,27 @@ def read_state(path: Path) -> RunState:
     Raises:
         UserError: the file is not a snapshot, or is damaged.
     """
+    with _opened(path) as file:
+        check_seal(file, required=True)
+        found = json.loads(file[STATE][()])
+        return RunState(**found | {"records": _records(file, found["records"])})
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """Open a snapshot.
+
+    Raises:
+        UserError: the file is not a snapshot, or is damaged.
+    """
     try:
         with open_hdf5(path) as file:
-            check_seal(file, required=True)
-            found = json.loads(file[STATE][()])
-            if missing := {OPTIMIZER, COPIES, METRICS} - {*file}:
-                raise KeyError(*missing)
-            found["records"] = _records(file, found["records"])
-        state = RunState(**found)
-        _check(state)
+            yield file
     except Exception as error:  # h5py raises almost anything for damaged files
         raise UserError(
             f"--snapshot {path}: is not a snapshot of a training run, is damaged or "
             "from an earlier version; move it away to start over"
         ) from error
-    return state
-
-
-def _kind(annotation: object) -> object:
-    """Return the type of an annotation for ``isinstance``: ``list`` for ``list[Record]``."""
-    return getattr(annotation, "__origin__", annotation)
-
-
-def _check(state: RunState) -> None:
-    """Raise ValueError unless all values of a state are possible."""
-    right = all(isinstance(getattr(state, f.name), _kind(f.type)) for f in fields(state))
-    right = right and all(isinstance(text, str) for text in state.identity.values())
-    counts = (state.epoch, state.began, state.step)
-    right = right and all(type(count) is int and 0 <= count <= _MOST_STEPS for count in counts)
-    right = right and max(state.epoch, state.began) <= _MOST_EPOCHS
-    right = right and state.phase in (LAST_LAYERS, ALL_LAYERS)
-    right = right and set(state.plateau) in (set(), set(PLATEAU_STATE))
-    waits = [state.plateau.get(name, 0) for name in PLATEAU_STATE[1:]]
-    right = right and all(0 <= wait <= _MOST_EPOCHS and wait == int(wait) for wait in waits)
-    numbers = [*state.plateau.values(), *([] if state.best is None else [state.best])]
-    if not right or not all(type(x) in (int, float) and not math.isnan(x) for x in numbers):
-        raise ValueError("an entry that cannot be")
 
 
 def read_snapshot(path: Path, identity: dict) -> RunState:
@@ -222,9 +197,27 @@ def restore(path: Path, model: keras.Model, copies: Sequence[keras.Variable] = (
     ``copies`` are the further variables of the run.
 
     Raises:
-        UserError: the snapshot does not fit the model.
+        UserError: the snapshot does not fit the model, or is of weights that are not finite.
     """
-    _check_numbers(path)
+    with _opened(path) as file:
+        part = _not_finite(file)
+        values = [*_arrays(file[OPTIMIZER]), *_arrays(file[COPIES])]
+        random = _arrays(file[RANDOM])
+    if part:
+        raise UserError(
+            f"--snapshot {path}: {part} has values that are not finite numbers; "
+            "move it away to start over"
+        )
+    _load_weights(path, model)
+    variables = [*model.optimizer.variables, *copies]
+    if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+        raise UserError(f"--snapshot {path}: its optimizer differs from that of this run")
+    states = [state for state, _ in random_states(model)]
+    for variable, value in zip([*variables, *states], [*values, *random], strict=True):
+        variable.assign(value)
+
+
+def _load_weights(path: Path, model: keras.Model) -> None:
     with temporary_folder(path) as folder:
         # Keras chooses the format by the suffix, and a snapshot may have any.
         link = folder / "snapshot.weights.h5"
@@ -237,35 +230,17 @@ def restore(path: Path, model: keras.Model, copies: Sequence[keras.Variable] = (
         except (OSError, RuntimeError, ValueError, KeyError, UserWarning) as error:
             told = one_line(error)
             raise UserError(f"--snapshot {path}: does not fit this network: {told}") from error
-    variables = [*model.optimizer.variables, *copies]
-    values = [*_read(path, OPTIMIZER), *_read(path, COPIES)]
-    if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
-        raise UserError(f"--snapshot {path}: its optimizer differs from that of this run")
-    states = [state for state, _ in random_states(model)]
-    for variable, value in zip([*variables, *states], [*values, *_read(path, RANDOM)], strict=True):
-        variable.assign(value)
 
 
-def _check_numbers(path: Path) -> None:
-    """Raise UserError unless all variables in a snapshot are finite, even as float32."""
+def _not_finite(file: h5py.File) -> str | None:
+    """Return the part of a snapshot that has variables which are not finite, or None."""
 
     def wrong(name: str, item: h5py.Group | h5py.Dataset) -> str | None:
         if not isinstance(item, h5py.Dataset) or name in (STATE, RECORDS):
             return None
-        with np.errstate(all="ignore"):
-            values = item[()].astype(np.float32) if item.dtype.kind in "biuf" else np.nan
-        return None if np.isfinite(values).all() else name.split("/")[0]
+        return None if np.isfinite(item[()]).all() else name.split("/")[0]
 
-    try:
-        with open_hdf5(path) as file:
-            part = file.visititems(wrong)
-    except Exception as error:  # see ``read_state``
-        raise UserError(f"--snapshot {path}: is damaged: {error}") from error
-    if part:
-        raise UserError(
-            f"--snapshot {path}: {part} has values that are not finite numbers; "
-            "move it away to start over"
-        )
+    return file.visititems(wrong)
 
 
 def read_metrics(path: Path) -> list[np.ndarray]:
@@ -274,12 +249,10 @@ def read_metrics(path: Path) -> list[np.ndarray]:
     Raises:
         UserError: the file is damaged.
     """
-    return _read(path, METRICS)
+    with _opened(path) as file:
+        return _arrays(file[METRICS])
 
 
-def _read(path: Path, group: str) -> list[np.ndarray]:
-    try:
-        with open_hdf5(path) as file:
-            return [file[group][str(number)][()] for number in range(len(file[group]))]
-    except Exception as error:  # see ``read_state``
-        raise UserError(f"--snapshot {path}: is damaged: {error}") from error
+def _arrays(group: h5py.Group) -> list[np.ndarray]:
+    """Return what ``_store`` stored."""
+    return [group[str(number)][()] for number in range(len(group))]

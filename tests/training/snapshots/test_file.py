@@ -17,6 +17,7 @@ from storage.seals import seal
 from tests.commands.running import TINY, history, run, same_arrays, succeed
 from training.callbacks.epoch_log import EpochReporter
 from training.optimizer import build_optimizer
+from training.snapshots import file as snapshot_file
 from training.snapshots.callback import Snapshot
 from training.snapshots.file import (
     LAST_LAYERS,
@@ -477,40 +478,25 @@ def test_another_kind_of_optimizer_is_refused(tmp_path):
         restore(path, other)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"epoch": 10**30},
-        {"epoch": True},
-        {"began": -1},
-        {"step": -2},
-        {"step": 0.5},
-        {"phase": "no layers"},
-        {"run": 7},
-        {"best": "good"},
-        {"best": math.nan},
-        {"metric": ["val_acc"]},
-        {"identity": {"seed": 0}},
-        {"plateau": {"__class__": 1.0}},
-        {"plateau": {"best": "text", "wait": 0.0, "cooldown_counter": 0.0}},
-        {"plateau": {"best": 0.0, "wait": 10**30, "cooldown_counter": 0}},
-        {"records": ["epoch", 7]},
-        {"unknown": 1},
-    ],
-)
-def test_a_state_that_cannot_be_is_refused_in_one_line(tmp_path, change):
+@pytest.mark.parametrize(("shape", "columns"), [((10**12, 0), []), ((1001, 1), ["epoch"])])
+def test_tables_that_declare_far_too_much_are_refused(tmp_path, monkeypatch, shape, columns):
+    """A crafted file needs no bytes for them."""
+    monkeypatch.setattr(snapshot_file, "_MOST_NUMBERS", 1000)
     path = tmp_path / "s.h5"
-    save_snapshot(path, compiled(), RunState(1, {"seed": "0"}, [{"epoch": 1, "loss": 0.5}]))
+    save_snapshot(path, compiled(), RunState(1, {}))
     with h5py.File(path, "a") as file:
-        state = json.loads(file["run_state"][()]) | change
-        del file["run_state"]
+        state = json.loads(file["run_state"][()]) | {"records": columns}
+        for name in ("run_state", "run_records", "run_measured"):
+            del file[name]
         file["run_state"] = np.bytes_(json.dumps(state))
+        file.create_dataset("run_records", shape, np.float64)
+        file.create_dataset("run_measured", shape, bool)
         seal(file)
     with pytest.raises(UserError, match=r"is damaged or from an earlier version; move it away"):
         read_state(path)
 
 
-@pytest.mark.parametrize("value", [math.nan, -math.inf, 1e300, 1j, b"text", "text"])
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
 @pytest.mark.parametrize("part", ["run_optimizer", "layers", "running_metrics"])
 def test_variables_that_are_no_finite_numbers_are_refused(tmp_path, value, part):
     path, model = tmp_path / "s.h5", compiled()
@@ -521,7 +507,7 @@ def test_variables_that_are_no_finite_numbers_are_refused(tmp_path, value, part)
         shapes = {n: getattr(file[part][n], "shape", None) for n in names}
         name = next((f"{part}/{n}" for n, shape in shapes.items() if shape == (2, 1)), f"{part}/0")
         file.pop(name, None)
-        file[name] = np.full((2, 1), value, object if isinstance(value, str) else None)
+        file[name] = np.full((2, 1), value)
         seal(file)
     weights = model.get_weights()
     with pytest.raises(UserError, match=f"{part} has values that are not finite numbers"):
