@@ -50,8 +50,9 @@ def learn(args: argparse.Namespace) -> None:
 def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> None:
     from models import build_network
     from models.initialization import initialize
-    from training.loop import Training, train
+    from training.loop import train
     from training.objectives.objective import cross_entropy_objective
+    from training.run import Training
 
     dataset = data_options.keep_images(args, read_data(args))
     num_classes = len(dataset.labels)

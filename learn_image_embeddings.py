@@ -52,8 +52,9 @@ def learn(args: argparse.Namespace) -> None:
 def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> None:
     from models.heads import classifier_head, embedding_head
     from models.initialization import initialize
-    from training.loop import Training, train
+    from training.loop import train
     from training.objectives.objective import embedding_objective
+    from training.run import Training
 
     dataset, semantic = read_data(args)
     background = _background(args, dataset, group)

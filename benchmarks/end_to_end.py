@@ -49,7 +49,7 @@ def _measure(run, args: argparse.Namespace) -> dict[str, object]:
     """Time epochs in turn: from the data set, and of one batch."""
     from training import loop
 
-    training, *others = loop._batches(run)
+    training, *others = run.batches()
     loop._compile(run, 0.01)
     steps = min(args.steps or len(training), len(training))
     same = training[0]

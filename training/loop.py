@@ -4,14 +4,11 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import keras
 
-from datasets.background import BatchesWithBackground
-from datasets.base import Dataset, Split
 from datasets.batches import Batches, SetEpoch
 from evaluation.classification.evaluator import Evaluator, Metrics
 from evaluation.feature_dumps import of_test_split
@@ -24,19 +21,16 @@ from training.callbacks.tensorboard import Logs
 from training.callbacks.validation import Validation
 from training.callbacks.weight_copies import WeightAverage
 from training.finetuning import last_layers, load_pretrained, training_only
-from training.objectives.objective import Objective
 from training.optimizer import build_optimizer, decay_per_iteration, number_of_steps
-from training.options import TrainingOptions
 from training.outputs import HistoryRecord, begin_records
 from training.parallel import backend, hosts
-from training.parallel.group import ALONE, Group
 from training.parallel.replicas import AveragedStatistics
 from training.record import describe_model, finished_record, run_record
+from training.run import Training
 from training.saving import ResultFiles
-from training.schedules import DEPEND_ON_EPOCHS, OF_PYTORCH, Steps, build_schedule
+from training.schedules import Steps, build_schedule
 from training.snapshots.callback import Snapshot, explained
 from training.snapshots.file import ALL_LAYERS, LAST_LAYERS, restore
-from training.snapshots.identity import content_identity, options_identity
 from training.snapshots.interruption import Interruption
 from training.snapshots.resuming import (
     RestOfEpoch,
@@ -46,23 +40,9 @@ from training.snapshots.resuming import (
     end_epoch,
     shorter_epoch_expected,
 )
-from utils import UsageError, UserError, unknown_name
+from utils import UsageError, UserError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Training:
-    """Everything that a training run needs."""
-
-    model: keras.Model  # not compiled, one output per term of the objective
-    dataset: Dataset  # training and test split, optionally a validation split
-    objective: Objective  # what is minimized
-    options: TrainingOptions  # everything else
-    command: dict[str, object]  # all options of the command by name, for the record
-    # processes that train together; the model was built in their scope, see ``replicas.joined``
-    group: Group = ALONE
-    background: Split | None = None  # images without a class to add to every training batch
 
 
 def train(run: Training) -> Metrics:
@@ -75,13 +55,10 @@ def train(run: Training) -> Metrics:
         UserError: data cannot be read, a file cannot be written, or the training diverged; all
             other outputs have been saved by then.
     """
-    hosts.agree(run.group, lambda: content_identity(*_learned_from(run)))
-    if len(run.dataset.labels) == 1 and run.group.writes:
-        name = run.dataset.class_names[0]
-        logger.warning("There is only one class, %s: every accuracy is 1 and means nothing", name)
-    splits = training, validating, testing = _batches(run)
+    hosts.agree(run.group, run.shared_content)
+    splits = training, validating, testing = run.batches()
     if run.group.writes:
-        _warn_of_last_batch(training)
+        run.warn_of_data(training)
     try:
         with hosts.outputs_of(run.options.outputs, run.group) as outputs:
             progress = run.options.progress and run.group.writes
@@ -92,27 +69,16 @@ def train(run: Training) -> Metrics:
             batches.close()
 
 
-def _warn_of_last_batch(training: Batches) -> None:
-    """Warn if batch normalization will take its statistics from few samples once a pass."""
-    last = training.per_pass % training.batch_size
-    if 0 < last <= training.batch_size // 8:
-        logger.warning(
-            "Of %d training samples, %d would be the last batch: too few for the statistics of "
-            "batch normalization, which can spoil the training; another --batch_size avoids it",
-            *(training.per_pass, last),
-        )
-
-
 def _train(run: Training, training: Batches, validating: Batches, testing: Batches) -> Metrics:
     options = run.options
-    _check_metrics(run)
+    run.check_metrics()
     schedule = build_schedule(options.schedule)
     point = begin_or_resume(
-        *(options.outputs, _identity(run, schedule.epochs)),
+        *(options.outputs, run.identity(schedule.epochs)),
         *(options.initial_epoch, bool(options.finetune)),
     )
     point.check_epochs(schedule.epochs)
-    validation = Validation(_evaluator(run), validating, options.val_every, schedule.ends_cycle)
+    validation = Validation(run.evaluator(), validating, options.val_every, schedule.ends_cycle)
     if point.state.phase == LAST_LAYERS:
         point = _start_from_pretrained(run, training, validation, point)
     count = number_of_steps(schedule.epochs * len(training), options.accumulate)
@@ -121,17 +87,17 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     steps = Steps(len(training), per_pass, point.state.step, options.accumulate)
     rate = schedule.callback(steps)
     reporter = EpochReporter(schedule.epochs, point.state.records, options.outputs.history)
-    averages, stoppings = _weight_copies(run, reporter, validation)
-    copies = [*averages, *stoppings]
-    snapshots = _snapshots(run, point, reporter, rate, copies)
-    logs = [Logs(options.outputs.log_dir)] if options.outputs.log_dir else []
-    logs += _feature_plots(run, validation)
-    record = HistoryRecord(reporter, _open(run, point, snapshots))
-    watching = [rate, *averages, reporter, record, *stoppings, *snapshots, *logs]
-    _fit(run, training, validation, point, schedule.epochs, watching, snapshots)
-    with explained(snapshots), copies[-1].in_place() if copies else nullcontext():
+    average, stopping = _weight_copies(run, reporter, validation)
+    copies = [copy for copy in (average, stopping) if copy]
+    snapshot = _snapshot(run, point, reporter, rate, copies)
+    logs = Logs(options.outputs.log_dir) if options.outputs.log_dir else None
+    plots = _feature_plots(run, validation)
+    record = HistoryRecord(reporter, _open(run, point, snapshot))
+    watching = [rate, average, reporter, record, stopping, snapshot, logs, plots]
+    _fit(run, training, validation, point, schedule.epochs, watching, snapshot)
+    with explained(snapshot), copies[-1].in_place() if copies else nullcontext():
         reporter.complete()
-        failures = [c.error for c in (reporter, *snapshots, *logs) if c.error]
+        failures = [c.error for c in (reporter, snapshot, logs, plots) if c and c.error]
         metrics, failed = _evaluate_and_save(run, point, validation.evaluator, testing, reporter)
         failures += failed
     if failures:
@@ -143,77 +109,15 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
 
 def _weight_copies(
     run: Training, reporter: EpochReporter, validation: Validation
-) -> tuple[list[WeightAverage], list[EarlyStopping]]:
+) -> tuple[WeightAverage | None, EarlyStopping | None]:
     """Return the callbacks that keep copies of the weights; make validation use the average."""
-    options = run.options
-    averages = [WeightAverage(run.model, options.ema)] if options.ema else []
-    for average in averages:
+    average = stopping = None
+    if run.options.ema:
+        average = WeightAverage(run.model, run.options.ema)
         validation.weights = average.in_place
-    if not options.early_stopping:
-        return averages, []
-    patience = options.early_stopping
-    return averages, [EarlyStopping(run.model, reporter, patience, validation.weights)]
-
-
-def _batches(run: Training) -> tuple[Batches, Batches, Batches]:
-    """Return training batches (reshuffled every epoch), validation and test batches (in order)."""
-    options, dataset, background = run.options, run.dataset, run.background
-    loading = {
-        "workers": options.read_workers,
-        "max_queue_size": options.queue_size,
-        "multiple": run.group.replicas,
-        "num_outputs": len(run.objective.terms),
-        "part": (run.group.rank, run.group.processes),
-    }
-    kind = Batches if background is None else partial(BatchesWithBackground, background=background)
-    training = kind(
-        *(dataset.train, dataset.train_transform, options.batch_size),
-        seed=options.seed,
-        shuffle=True,
-        repeats=dataset.repeats,
-        mixing=dataset.mixing,
-        oversample=options.oversample,
-        **loading,
-    )
-    size = run.group.rounded_up(options.val_batch_size or options.batch_size)
-    in_order = partial(Batches, transform=dataset.test_transform, batch_size=size, **loading)
-    testing = in_order(dataset.test)
-    if dataset.validation is None:
-        return training, testing, testing
-    return training, in_order(dataset.validation), testing
-
-
-def _evaluator(run: Training) -> Evaluator:
-    return Evaluator(
-        run.model,
-        run.objective.heads(run.model),
-        feature_tensor(run.model),
-        run.options.top_k_acc,
-        backend.jit_compile(run.options.jit),
-        hosts.replicate,
-        hosts.shard_batch,
-    )
-
-
-def _identity(run: Training, epochs: int) -> dict[str, str]:
-    if run.options.outputs.snapshot is None:
-        return {}
-    # The learning rates of these depend on the total number of epochs.
-    whole = run.options.max_decay or run.options.schedule.lr_schedule in DEPEND_ON_EPOCHS
-    more = {"epochs": str(epochs)} if whole else {}
-    more |= {"momentum": "of gradients"} if _has_momentum_of_gradients(run.options) else {}
-    content = content_identity(*_learned_from(run), run.background)
-    if run.dataset.validation is not None:
-        del content[f"test {run.dataset.noun}"]  # they do not influence the training
-    return options_identity(run.command) | more | content
-
-
-def _has_momentum_of_gradients(options: TrainingOptions) -> bool:
-    return options.optimizer == "sgd" and options.schedule.lr_schedule in OF_PYTORCH
-
-
-def _learned_from(run: Training) -> tuple[Dataset, Objective, Path | None]:
-    return run.dataset, run.objective, run.options.finetune
+    if patience := run.options.early_stopping:
+        stopping = EarlyStopping(run.model, reporter, patience, validation.weights)
+    return average, stopping
 
 
 def _start_from_pretrained(
@@ -233,10 +137,10 @@ def _start_from_pretrained(
             reporter = EpochReporter(
                 options.finetune_init, point.state.records, title="Last layers, epoch"
             )
-            snapshots = _snapshots(run, point, reporter)
-            _open(run, point, snapshots)
-            watching = [reporter, *snapshots]
-            _fit(run, training, validation, point, options.finetune_init, watching, snapshots)
+            snapshot = _snapshot(run, point, reporter)
+            _open(run, point, snapshot)
+            watching = [reporter, snapshot]
+            _fit(run, training, validation, point, options.finetune_init, watching, snapshot)
     validation.evaluator.forget_trainability()
     return point.with_all_layers()
 
@@ -247,7 +151,7 @@ def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
         optimizer=build_optimizer(
             *(learning_rate, options.clipgrad, options.nesterov, decay),
             *(options.optimizer, options.weight_decay, options.accumulate),
-            momentum_of_gradients=_has_momentum_of_gradients(options),
+            momentum_of_gradients=run.has_momentum_of_gradients,
         ),
         jit_compile=backend.jit_compile(options.jit),
         steps_per_execution=options.steps_per_execution,
@@ -257,42 +161,40 @@ def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
     run.model.optimizer.build(run.model.trainable_variables)
 
 
-def _snapshots(
+def _snapshot(
     run: Training,
     point: ResumePoint,
     reporter: EpochReporter,
     rate: keras.callbacks.Callback | None = None,
     copies: Sequence[WeightAverage | EarlyStopping] = (),
-) -> list[Snapshot]:
+) -> Snapshot | None:
     options = run.options
     if options.outputs.snapshot is None:
-        return []
+        return None
     best = options.snapshot_best if point.state.phase == ALL_LAYERS else None
-    return [
-        Snapshot(
-            *(options.outputs.snapshot, point.state, reporter, rate, best),
-            *(options.snapshot_minutes, run.group),
-            [variable for copy in copies for variable in copy.variables],
-        )
-    ]
+    return Snapshot(
+        *(options.outputs.snapshot, point.state, reporter, rate, best),
+        *(options.snapshot_minutes, run.group),
+        [variable for copy in copies for variable in copy.variables],
+    )
 
 
-def _feature_plots(run: Training, validation: Validation) -> list[FeaturePlots]:
+def _feature_plots(run: Training, validation: Validation) -> FeaturePlots | None:
     if (folder := run.options.outputs.plot_features) is None:
-        return []
+        return None
     if (dimensions := feature_tensor(run.model).shape[-1]) < 2:
         raise UsageError(f"--plot_features {folder}: the network has {dimensions} feature")
     every = run.options.plot_every or run.options.val_every
     targets = run.objective.terms[0].class_vectors if has_embedding(run.model) else None
-    return [FeaturePlots(folder, every, validation, run.dataset.class_names, targets)]
+    return FeaturePlots(folder, every, validation, run.dataset.class_names, targets)
 
 
-def _open(run: Training, point: ResumePoint, snapshots: list[Snapshot]) -> dict[str, object]:
+def _open(run: Training, point: ResumePoint, snapshot: Snapshot | None) -> dict[str, object]:
     """Restore the snapshot, or write the first one; then write and return the record of the run.
 
     The first snapshot has the run ID, by which a resumed run recognizes its other files.
     """
-    for snapshot in snapshots:
+    if snapshot:
         snapshot.set_model(run.model)
         if point.resumed:
             restore(snapshot.path, run.model, snapshot.copies)
@@ -303,31 +205,17 @@ def _open(run: Training, point: ResumePoint, snapshots: list[Snapshot]) -> dict[
     return record
 
 
-def _check_metrics(run: Training) -> None:
-    """Refuse early stopping on test images, and unknown metrics for ``--snapshot_best``."""
-    if run.options.early_stopping and run.dataset.validation is None:
-        noun = run.dataset.noun
-        raise UsageError(
-            f"--early_stopping {run.options.early_stopping}: would choose an epoch by the test "
-            f"{noun}; hold out training {noun} with --val_fraction or --folds"
-        )
-    metric = run.options.snapshot_best
-    known = run.objective.metric_names(run.model.output_names, run.options.top_k_acc)
-    if metric is not None and metric not in known:
-        raise unknown_name("metric for --snapshot_best", metric, known)
-
-
 def _fit(
     run: Training,
     training: Batches,
     validation: Validation,
     point: ResumePoint,
     epochs: int,
-    watching: list[keras.callbacks.Callback],
-    snapshots: list[Snapshot],
+    watching: Sequence[keras.callbacks.Callback | None],
+    snapshot: Snapshot | None,
 ) -> None:
     """Train from the starting point to the end of the last epoch."""
-    interruption = Interruption(hosts.all_reduce_max if snapshots else int)
+    interruption = Interruption(hosts.all_reduce_max if snapshot else int)
     validation.check = interruption.check
     if point.sums:
         build_metrics(run.model, run.objective.label_shape)
@@ -335,14 +223,14 @@ def _fit(
         SetEpoch(training, point.state.step),
         RestOfEpoch(point.state, point.sums),
         *(FirstStep(), AveragedStatistics(), validation),
-        *(*watching, GarbageOfEpochs(), interruption),
+        *filter(None, watching),
+        *(GarbageOfEpochs(), interruption),
     ]
-
-    keep = partial(_keep, snapshots)
-    ending = interruption.after_a_step(keep) if snapshots else interruption.immediate()
+    keep = partial(_keep, snapshot)
+    ending = interruption.after_a_step(keep) if snapshot else interruption.immediate()
     start = time.perf_counter()
     with (
-        explained(snapshots),
+        explained(snapshot),
         ending,
         shorter_epoch_expected(),
         backend.untuned_reading(),
@@ -378,9 +266,8 @@ def _run_epochs(
     )
 
 
-def _keep(snapshots: list[Snapshot]) -> None:
-    for snapshot in snapshots:
-        snapshot.keep()
+def _keep(snapshot: Snapshot) -> None:
+    snapshot.keep()
     hosts.barrier()
 
 

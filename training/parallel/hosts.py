@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 26  # bytes of a file to send at a time
 
-_peers: list[Peers] = []
+_peers: Peers | None = None
 """The other processes, once ``join`` has been called."""
 
 
@@ -41,6 +41,7 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> None:
         UsageError: the backend is not JAX, or the processes were started with different options.
         UserError: the other processes cannot be joined.
     """
+    global _peers
     backend = keras.backend.backend()
     if backend != "jax":
         why = (
@@ -51,7 +52,7 @@ def join(options: HostOptions, facts: Mapping[str, object]) -> None:
             f"--hosts {options.hosts}: several machines need the JAX backend, not {backend}: "
             f"pip install jax and set KERAS_BACKEND=jax{why * (backend == 'tensorflow')}"
         )
-    _peers[:] = [joining.join(options, facts)]
+    _peers = joining.join(options, facts)
 
 
 @contextmanager
@@ -61,13 +62,13 @@ def together() -> Iterator[None]:
     Raises:
         UserError: another process has ended, or was lost.
     """
-    with _peers[0].together() if _peers else nullcontext():
+    with _peers.together() if _peers else nullcontext():
         yield
 
 
 def present() -> bool:
     """Return whether there are other processes."""
-    return bool(_peers)
+    return _peers is not None
 
 
 @contextmanager
@@ -78,13 +79,12 @@ def joined(device_type: str, gpus: int) -> Iterator[Group]:
         UsageError: a process has fewer GPUs.
         UserError: another process has ended, or was lost.
     """
-    (peers,) = _peers
-    if peers.rank:
-        _log_errors_only(peers.names[peers.rank])
-    devices = _devices(device_type, gpus, peers)
+    if _peers.rank:
+        _log_errors_only(_peers.names[_peers.rank])
+    devices = _devices(device_type, gpus, _peers)
     with keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False).scope():
-        yield Group(len(devices), peers.processes, peers.rank)
-    peers.barrier()
+        yield Group(len(devices), _peers.processes, _peers.rank)
+    _peers.barrier()
 
 
 def _log_errors_only(name: str) -> None:
@@ -118,7 +118,7 @@ def agree(group: Group, facts: Callable[[], Mapping[str, object]]) -> None:
     ``facts`` is not called if there is only one process.
     """
     if group.processes > 1:
-        _peers[0].agree("facts", facts())
+        _peers.agree("facts", facts())
 
 
 @contextmanager
@@ -133,7 +133,7 @@ def outputs_of(outputs: OutputOptions, group: Group) -> Iterator[OutputOptions]:
     with TemporaryDirectory() as folder:
         path = outputs.snapshot if group.writes else Path(folder) / "snapshot"
         there = group.writes and path.exists()
-        size = int(_peers[0].exchange("snapshot", str(path.stat().st_size if there else 0))[0])
+        size = int(_peers.exchange("snapshot", str(path.stat().st_size if there else 0))[0])
         if size:
             _send(path, size, group)
         yield outputs if group.writes else OutputOptions(snapshot=path)
@@ -186,8 +186,8 @@ def barrier() -> None:
     Raises:
         UserError: another process has ended with an error.
     """
-    for peers in _peers:
-        peers.barrier()
+    if _peers:
+        _peers.barrier()
 
 
 @contextmanager

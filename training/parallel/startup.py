@@ -54,7 +54,7 @@ def import_backend(prepare: Callable[[], None] | None = None, show: bool = False
         raise UsageError(f"the Keras backend {backend!r} cannot be used: {reason}") from error
     if backend == "jax":
         keep_compiled_code()
-    # Keras warns about a single class in every trace; ``training.loop`` does once.
+    # Keras warns about a single class in every trace; ``training.run`` does once.
     warnings.filterwarnings("ignore", "You are using a softmax over axis", UserWarning)
 
 

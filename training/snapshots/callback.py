@@ -134,7 +134,7 @@ class Snapshot(keras.callbacks.Callback):
 
 
 @contextmanager
-def explained(snapshots: Sequence[Snapshot]) -> Iterator[None]:
+def explained(snapshot: Snapshot | None) -> Iterator[None]:
     """Say how to resume when a signal ends the run within the ``with`` block.
 
     Raises:
@@ -143,13 +143,12 @@ def explained(snapshots: Sequence[Snapshot]) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Interrupted) as end:
-        hint = "the training is lost; with --snapshot FILE, repeating the command would resume it"
-        for snapshot in snapshots:
-            hint = _how_to_resume(snapshot)
-        raise Interrupted(getattr(end, "number", signal.SIGINT), hint) from None
+        raise Interrupted(getattr(end, "number", signal.SIGINT), _how_to_resume(snapshot)) from None
 
 
-def _how_to_resume(snapshot: Snapshot) -> str:
+def _how_to_resume(snapshot: Snapshot | None) -> str:
+    if snapshot is None:
+        return "the training is lost; with --snapshot FILE, repeating the command would resume it"
     if not snapshot.group.writes:
         return "the first host has the snapshot; repeat the commands on all hosts to resume"
     several = snapshot.group.processes > 1
