@@ -17,7 +17,7 @@ from sweeping.results.report import Report, describe
 from sweeping.stopping import StopRequest, stop_requests
 from sweeping.store import LOG, MODEL, Store, last_line
 from training.parallel.startup import backend_name
-from training.snapshots.identity import IDENTITY
+from training.snapshots.identity import determining
 from utils import Interrupted, UsageError, UserError
 
 logger = logging.getLogger(__name__)
@@ -28,9 +28,9 @@ _BY_TRIAL = (
     *"dataset embedding loss cls_weight label_smoothing seed val_fraction".split(),
     *(option.removeprefix("--") for option in RATES.values()),
 )
-_SHARED = (
-    *(name for name in IDENTITY if name not in (*_BY_TRIAL, "finetune_init")),
-    *"epochs val_every class_list finetune finetune_init word_vectors max_words".split(),
+# Options that all trials share besides those that determine the weights of a single one.
+_ALSO_SHARED = (
+    *"epochs val_every class_list finetune word_vectors max_words".split(),
     *"embedding_dim embedding_scale known class_weights background".split(),
 )
 
@@ -83,8 +83,8 @@ def _settings_of(trial: Trial, commands: Commands, program: str) -> dict[str, st
     parser.prog = f"{program}: {loss.command}"
     parsed = vars(parser.parse_args(commands.of(trial, Path())[1:]))
     settings = {}
-    for name in _SHARED:
-        if name in parsed:
+    for name in (*determining(parsed), *_ALSO_SHARED):
+        if name in parsed and name not in _BY_TRIAL:
             differs = name == "finetune_init"  # by default
             settings[f"{loss.command} --{name}" if differs else f"--{name}"] = str(parsed[name])
     if trial.protocol == VALIDATION and commands.val_fraction is not None:

@@ -17,34 +17,22 @@ from utils import UserError, open_regular
 if TYPE_CHECKING:
     from training.objectives.objective import Objective
 
-# Options whose values determine the weights. Files are compared by content instead of path, since
-# their content may change.
-IDENTITY = (
-    *("dataset", "subset_seed", "repeats", "test_fraction", "val_fraction"),
-    *("folds", "fold", "oversample", "early_stopping"),
-    *("target_size", "crop_size", "max_length"),
-    *("crop_scale", "vflip", "erasing", "randaugment", "color_jitter"),
-    *("cutmix", "cutmix_prob", "mixup", "mixed_targets"),
-    *(
-        "architecture",
-        "fconv",
-        "harmonic",
-        "harmonic_level",
-        "projection",
-        "projection_layers",
-        "loss",
-        "margin",
-        "cls_weight",
-        "cls_base",
-        "label_smoothing",
-    ),
-    *("seed", "batch_size", "finetune_init", "mixed_precision", "top_k_acc"),
-    *("clipgrad", "max_decay", "nesterov", "lr_schedule", "sgd_patience", "sgd_lr", "sgd_min_lr"),
-    *("sgd_schedule", "sgdr_base_len", "sgdr_mul", "sgdr_max_lr"),
-    *("clr_step_len", "clr_min_lr", "clr_max_lr", "cosine_max_lr", "cosine_min_lr"),
-    *("cosine_warmup", "step_lr", "step_len", "step_factor"),
-    *("optimizer", "weight_decay", "accumulate", "ema"),
-)
+# Options that do not determine the weights; all others do, so that a new one counts unless it is
+# listed. Data and files are compared by content, since that of a file may change.
+_DATA = """
+    data_root class_list class_weights background background_root split known
+    embedding embedding_dim embedding_scale word_vectors max_words finetune
+"""
+_PROGRESS = "epochs initial_epoch val_every snapshot_minutes snapshot_best plot_every no_progress"
+_OUTPUTS = """
+    model_dump weight_dump feature_dump history log_dir plot_features snapshot overwrite
+    command_line
+"""
+_MACHINES = """
+    gpus gpu_merge device_type jit steps_per_execution val_batch_size cache read_workers queue_size
+    hosts host_rank coordinator slurm join_timeout lost_timeout
+"""
+_OTHERS = frozenset(f"{_DATA} {_PROGRESS} {_OUTPUTS} {_MACHINES}".split())
 
 LIBRARIES = ("backend", "keras")
 
@@ -52,9 +40,14 @@ WORD_VECTORS = "word vectors"
 """Name of the weights that come with the data, in the identity of a run."""
 
 
+def determining(options: Iterable[str]) -> list[str]:
+    """Return the names of those options of a training command whose values determine weights."""
+    return [name for name in options if name not in _OTHERS]
+
+
 def options_identity(options: Mapping[str, object]) -> dict[str, str]:
     """Return the values of all options that the weights depend on, as strings."""
-    values = {name: str(options[name]) for name in IDENTITY if name in options}
+    values = {name: str(options[name]) for name in determining(options)}
     if not options["finetune"]:
         del values["finetune_init"]
     # Names are case-insensitive.

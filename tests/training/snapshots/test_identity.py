@@ -123,3 +123,10 @@ def test_states_of_another_form_are_damaged(tmp_path, monkeypatch, change):
         seal(file)
     outcome = run(learn_classifier, f"{TINY} --epochs 2 --snapshot s.h5")
     assert outcome.status == 1 and "is damaged" in outcome.err.splitlines()[-1]
+
+
+def test_an_option_counts_unless_it_is_listed():
+    commands = (learn_classifier, learn_image_embeddings)
+    known = {action.dest for command in commands for action in command.build_parser()._actions}
+    assert identity._OTHERS - known == {"command_line"}
+    assert identity.determining(["seed", "snapshot", "new"]) == ["seed", "new"]
