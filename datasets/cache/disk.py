@@ -6,15 +6,14 @@ and inode of every image file, the size that images are resized to and the versi
 libraries. A file that another user could have written is written again. Files whose key is no
 longer used stay until somebody deletes them. Layout, in little-endian order:
 
-    header   64 bytes   the magic word, SHA-256 of the file's own name, the number of images, the
-                        number of channels, the position of the type of pixels among ``_TYPES``
-    index    n rows     first byte, height, width and CRC-32 of each image, int64
+    index    n rows     height, width, channels, bytes per value and CRC-32 of each image, int64
     pixels              one image after the other, (height, width, channels)
 """
 
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import stat
@@ -40,13 +39,8 @@ from utils import UsageError, UserError, open_regular, read_bytes
 
 logger = logging.getLogger(__name__)
 
-_FORMAT = 3  # version of the files, and of how pixels, mean and standard deviation are computed
-_MAGIC = b"cosine-loss images 2\n".ljust(24, b"\0")
-_HEADER = np.dtype(
-    [("magic", "V24"), ("name", "V32"), ("images", "<i4"), ("channels", "<i2"), ("type", "<i2")]
-)
-_TYPES = np.dtype("u1"), np.dtype("<u2")
-_ROW = np.dtype([("start", "<i8"), ("height", "<i8"), ("width", "<i8"), ("crc", "<i8")])
+_FORMAT = 4  # version of the files, and of how pixels, mean and standard deviation are computed
+_COLUMNS = 5  # of the index
 _CHUNK = 64  # images in memory while a file is written
 _TELL_EVERY = 10  # seconds
 _KEY_LENGTH = 16  # hexadecimal digits
@@ -78,16 +72,14 @@ class StoredImages(Sequence):
             _check_writers(os.fstat(file.fileno()))
             self._file = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._file)
-        self._length = os.fstat(self._file).st_size
-        header = self._part(0, _HEADER, 1)[0]
-        known = bytes(header["magic"]) == _MAGIC and bytes(header["name"]) == _digest(path.name)
-        if not known or header["images"] != len(positions):
-            raise ValueError("it is not a file of these images")
-        if not 0 <= header["type"] < len(_TYPES):
-            raise ValueError("its pixels are of an unknown type")
-        self._channels, self._type = int(header["channels"]), _TYPES[header["type"]]
-        self._rows = self._part(_HEADER.itemsize, _ROW, len(positions))
-        self._check_rows()
+        index = os.pread(self._file, len(positions) * _COLUMNS * 8, 0)
+        self._rows = np.frombuffer(index, "<i8").reshape(len(positions), _COLUMNS)
+        # As floating-point numbers, damaged sizes cannot overflow.
+        ends = len(index) + np.cumsum(self._rows[:, :4].prod(axis=1, dtype=float))
+        known = self._rows[:, :4].min() > 0 and self._rows[:, 3].max() <= 2
+        if not known or ends[-1] != os.fstat(self._file).st_size:
+            raise ValueError("it is too short or too long, or its index is damaged")
+        self._starts = np.append(len(index), ends[:-1]).astype(np.int64)
         self._row_of = {int(position): row for row, position in enumerate(positions)}
         self._checked = np.zeros(len(positions), bool)
 
@@ -101,32 +93,15 @@ class StoredImages(Sequence):
             UserError: its pixels are not those that were written.
         """
         row = self._row_of[index]
-        start, height, width, crc = self._rows[row].tolist()
-        length = height * width * self._channels * self._type.itemsize
-        pixels = os.pread(self._file, length, start)
+        *shape, size, crc = self._rows[row].tolist()
+        length = math.prod(shape) * size
+        pixels = os.pread(self._file, length, self._starts[row])
         whole = len(pixels) == length
         if whole and not self._checked[row]:  # only once, since it takes longer than all the rest
-            whole = self._checked[row] = zlib.crc32(pixels) == crc
+            whole = self._checked[row] = _checksum(self._rows[row], pixels) == crc
         if not whole:
             raise UserError(f"{self.path} is damaged; delete it, and it will be written again")
-        return np.frombuffer(pixels, self._type).reshape(height, width, self._channels)
-
-    def _part(self, start: int, kind: np.dtype, count: int) -> np.ndarray:
-        content = os.pread(self._file, count * kind.itemsize, start)
-        if len(content) < count * kind.itemsize:
-            raise ValueError("it is too short")
-        return np.frombuffer(content, kind)
-
-    def _check_rows(self) -> None:
-        """Check that the images are contiguous up to the end of the file."""
-        heights, widths = self._rows["height"], self._rows["width"]
-        lengths = heights * widths * self._channels * self._type.itemsize
-        ends = _HEADER.itemsize + self._rows.nbytes + np.cumsum(lengths)
-        positive = min(heights.min(), widths.min()) > 0
-        if not positive or ends[-1] != self._length:
-            raise ValueError("it is too short or too long, or the sizes of its images are damaged")
-        if not np.array_equal(self._rows["start"], ends - lengths):
-            raise ValueError("its index is damaged")
+        return np.frombuffer(pixels, f"<u{size}").reshape(shape)
 
 
 def stored_images(
@@ -146,7 +121,7 @@ def stored_images(
         folder: folder of the file, created if missing.
         name: prefix of the file name; contains everything that the pixels depend on besides image
             files and libraries.
-        images: ``images[i]`` is (height, width, channels), of one of ``_TYPES``.
+        images: ``images[i]`` is (height, width, channels), uint8 or uint16.
         paths: file of each image.
         positions: positions of the required images, ascending.
         estimate: function that returns the approximate number of bytes.
@@ -228,8 +203,9 @@ def _key(paths: Sequence[Path]) -> str:
     return digest.hexdigest()[:_KEY_LENGTH]
 
 
-def _digest(name: str) -> bytes:
-    return hashlib.sha256(os.fsencode(name)).digest()
+def _checksum(row: np.ndarray, pixels: bytes | np.ndarray) -> int:
+    """Return the CRC-32 of an image and the sizes in its row of the index."""
+    return zlib.crc32(pixels, zlib.crc32(row[:4]))
 
 
 def _check_writers(status: os.stat_result) -> None:
@@ -266,18 +242,15 @@ def _check_space(path: Path, estimate: float) -> None:
 
 def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int) -> None:
     logger.info("Writing %s: %d images", path, len(positions))
-    rows = np.zeros(len(positions), _ROW)
-    header = np.zeros(1, _HEADER)
-    start = _HEADER.itemsize + rows.nbytes
+    rows = np.zeros((len(positions), _COLUMNS), "<i8")
     with replacing(path) as temporary, open(temporary, "wb") as file:
-        file.seek(start)
+        file.seek(rows.nbytes)
         for row, pixels in enumerate(_read_all(images, positions, threads)):
-            rows[row] = start, *pixels.shape[:2], zlib.crc32(pixels)
-            kind = pixels.shape[2], _TYPES.index(pixels.dtype)
-            header[0] = _MAGIC, _digest(path.name), len(positions), *kind
-            start += file.write(pixels)
+            rows[row, :4] = *pixels.shape, pixels.itemsize
+            rows[row, 4] = _checksum(rows[row], pixels)
+            file.write(pixels)
         file.seek(0)
-        file.write(header.tobytes() + rows.tobytes())
+        file.write(rows.tobytes())
         _protect(temporary)
 
 
