@@ -102,7 +102,7 @@ def end_process(main: Callable[[], int]) -> NoReturn:
     """Run a command as the only purpose of this process, and exit with its status.
 
     A normal exit of Python waits for its other threads. After an aborted training, a TensorFlow
-    thread may be waiting for a batch forever.
+    thread may be waiting for a batch forever; no issue is known.
     """
     global _own_process
     _own_process = True

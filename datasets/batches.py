@@ -22,9 +22,10 @@ class Batches(keras.utils.PyDataset):
     An epoch is one or more passes over the split, each in its own order and with its own, maybe
     smaller, last batch. The order depends on seed, epoch and pass; the augmentation of a sample
     depends on these and its index in the split. Neither depends on batch size, threads or time, so
-    a run can be repeated and resumed exactly. Keras does not tell a data set the epoch, and starts
-    its own worker threads before ``on_epoch_begin``. Therefore, call ``set_epoch`` before an epoch,
-    or use ``SetEpoch``.
+    a run can be repeated and resumed exactly. Keras does not tell a data set the epoch, and up to
+    3.15 starts its own worker threads before ``on_epoch_begin``
+    (https://github.com/keras-team/keras/issues/23283). Therefore, call ``set_epoch`` before an
+    epoch, or use ``SetEpoch``.
 
     Call ``fit`` with ``shuffle=False``: by default, Keras shuffles the batches of any ``PyDataset``
     by Python's global generator, after this class has ordered the samples.
@@ -34,8 +35,9 @@ class Batches(keras.utils.PyDataset):
     depend on seed, epoch and the index of the batch; every host draws them for the whole batch.
 
     Keras' own queue is not used: batches that it has read ahead when building the model or stopping
-    an epoch turn up again in a later one. The threads here read ahead, too, but batches are
-    requested by epoch and index, so none can be stale, missing or duplicate.
+    an epoch turn up again in a later one (https://github.com/keras-team/keras/pull/20123). The
+    threads here read ahead, too, but batches are requested by epoch and index, so none can be
+    stale, missing or duplicate.
 
     Args:
         split: samples and labels.

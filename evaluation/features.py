@@ -54,8 +54,9 @@ def compute(
 ) -> list[np.ndarray]:
     """Return the outputs of a network for an entire split, in order.
 
-    ``Model.predict`` would build a TensorFlow pipeline in each call, and leak some of it. Padding
-    the last batch avoids compiling a second function.
+    ``Model.predict`` would build a TensorFlow pipeline in each call, and leak some of it
+    (https://github.com/tensorflow/tensorflow/issues/37653). Padding the last batch avoids compiling
+    a second function.
 
     Args:
         network: a network with outputs of shape (batch, dimensions).

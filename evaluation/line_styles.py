@@ -19,7 +19,8 @@ def line_styles() -> Iterator[dict[str, str]]:
 def add_legend(owner, lines: Sequence, names: Sequence[str], **options) -> None:
     """Label curves verbatim in the legend of an ``Axes`` or ``Figure``.
 
-    Matplotlib leaves labels that begin with an underscore out of legends and parses dollar signs as
+    Matplotlib 3.9 leaves labels that begin with an underscore out of legends
+    (https://github.com/matplotlib/matplotlib/pull/26190), and all versions parse dollar signs as
     formulas, so the text is set after the legend has been laid out.
     """
     numbers = [str(i) for i in range(len(names))]

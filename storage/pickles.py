@@ -32,7 +32,8 @@ class _Function(NamedTuple):
 class _Type:
     """The type of an array; an invalid state of ``numpy.dtype`` itself can crash NumPy.
 
-    Arrays of objects are refused, since their bytes would be taken as addresses.
+    See https://github.com/numpy/numpy/issues/30476. Arrays of objects are refused, since their
+    bytes would be taken as addresses.
     """
 
     __slots__ = ("dtype",)

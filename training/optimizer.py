@@ -64,8 +64,9 @@ class _Fused(_Decaying):
     ) -> None:
         """Clip the total gradient and update all variables.
 
-        Keras would clip the gradient of each replica before summing, which for N replicas allows
-        about N times the norm. Nor can Keras accumulate gradients over several replicas.
+        Keras 3 would clip the gradient of each replica before summing, which for N replicas allows
+        about N times the norm; no issue is known. Nor can it accumulate gradients over several
+        replicas (https://github.com/keras-team/keras/issues/20582).
 
         Raises:
             UsageError: there are several replicas, and the fused step does not support an option.
@@ -217,7 +218,7 @@ _DECOUPLED = ("adamw",)
 class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
     """Loss scaling for half precision in which all replicas skip the same steps.
 
-    Keras lets the first replica decide, but its gradient may be finite when another one's is not.
+    Keras 3 lets the first replica decide, as if gradients were already summed; no issue is known.
     """
 
     def check_finite(self, grads: Sequence[KerasTensor]) -> KerasTensor:

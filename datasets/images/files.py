@@ -29,7 +29,9 @@ _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVI
 # Pillow takes up to 32 bytes for each pixel of WebP.
 _MOST_PIXELS = {"WEBP": 2**25}
 _LARGE_FILE = 2**25  # bytes; larger files are rehearsed
-_EXIF, _MOST_EXIF = b"Exif\0\0", 100  # parts of metadata, which Pillow joins in quadratic time
+# Parts of metadata, which Pillow joins in quadratic time:
+# https://github.com/python-pillow/Pillow/pull/7496
+_EXIF, _MOST_EXIF = b"Exif\0\0", 100
 _LARGEST = 2**30  # bytes; the largest image has 0.7 GB in four channels of 16 bits
 _MAX_SCANS = 16 * MAX_PIXELS  # pixels of a JPEG file times the number of passes over them
 _SLOW = ("bmp_rle", "ppm_plain")  # decoders that Pillow has in Python
@@ -63,7 +65,7 @@ _WHITE = 2**16 - 1
 _FILTERS = (("ignore", UserWarning, r"PIL\."), ("error", Image.DecompressionBombWarning, ""))
 
 
-# libtiff prints its errors to standard error, although Pillow raises them, too. They remain if
+# libtiff prints its errors (see TIFFError(3TIFF)), although Pillow raises them, too. They remain if
 # Pillow's libtiff cannot be accessed.
 with contextlib.suppress(OSError, AttributeError):
     ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler(None)
@@ -267,7 +269,8 @@ def _rgb(image: Image.Image) -> Image.Image:
 def _sixteen_bits(image: Image.Image) -> np.ndarray:
     """Return gray levels between 0 and ``_WHITE``.
 
-    Pillow does not scale 12-bit values, and does not invert TIFF files in which white is zero.
+    Pillow 13 does not scale 12-bit values, and does not invert 16-bit TIFF files in which white is
+    zero; no issue is known.
     """
     values = np.clip(np.asarray(image), 0, _WHITE)
     if image.format != "TIFF":

@@ -115,8 +115,8 @@ def without_values(build: Callable[[], keras.Model]) -> keras.Model:
         with keras.StatelessScope(initialize_variables=False):
             return build()
 
-    # In a thread of its own: Keras keeps a list of uninitialized variables per thread, and would
-    # initialize them later.
+    # In a thread of its own: Keras 3.15 lists uninitialized variables per thread, and the thread's
+    # next ``StatelessScope`` would initialize them all at its end; no issue is known.
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(work).result()
 

@@ -60,7 +60,8 @@ def exportable(model: keras.Model, length: int | None = None) -> keras.Model:
 
 def _exportable_layer(layer: keras.Operation) -> keras.Operation:
     if isinstance(layer, layers.Normalization) and layer.input_mean is not None:
-        # Mean and variance are tensors outside the graph, which tf2onnx turns into inputs.
+        # Mean and variance are tensors outside the graph, which tf2onnx 1.17 turns into inputs; no
+        # issue is known.
         mean, std = np.asarray(layer.input_mean), np.sqrt(np.asarray(layer.input_variance))
         scale, offset = (1 / std).tolist(), (-mean / std).tolist()
         return layers.Rescaling(scale, offset, name=layer.name, dtype="float32")
@@ -175,7 +176,7 @@ def _write_onnx(model: keras.Model, path: Path, facts: Mapping[str, object], ops
 
 
 def _name_outputs(graph: "onnx.GraphProto", names: list[str]) -> None:
-    """Rename and reorder the outputs, since TensorFlow sorts the keys of dictionaries."""
+    """Rename and reorder the outputs: TensorFlow sorts dictionaries by key, see ``tf.nest``."""
     new = {output.name: name for output, name in zip(graph.output, sorted(names), strict=True)}
     graph.output.sort(key=lambda output: names.index(new[output.name]))
     for output in graph.output:

@@ -213,5 +213,6 @@ def _seal(path: Path) -> None:
 
 
 def _uncompiled(model: keras.Model) -> keras.Model:
-    # Copy first: cloning a compiled model would clone its optimizer, too.
+    # Copy first: cloning a compiled model would clone its optimizer, too:
+    # https://github.com/keras-team/keras/pull/20888
     return with_plain_layers(keras.Model(model.input, model.output, name=model.name))

@@ -10,8 +10,8 @@ def pad_channels(x: KerasTensor, before: int, after: int, name: str | None = Non
     """Add channels of zeros before and after those of ``x``.
 
     ``channels_first`` makes the layer pad the last two of four dimensions, which here are width and
-    channels. ``keras.ops.pad`` is no alternative, since Keras does not load it from the old HDF5
-    format ("Unknown layer: 'Pad'").
+    channels. Keras 3.15 would not load ``keras.ops.pad`` from the old HDF5 format, in which it only
+    looks for layers ("Unknown layer: 'Pad'"); no issue is known.
     """
     padding = ((0, 0), (before, after))
     return layers.ZeroPadding2D(padding, data_format="channels_first", name=name)(x)
@@ -20,8 +20,8 @@ def pad_channels(x: KerasTensor, before: int, after: int, name: str | None = Non
 def reverse_channels(x: KerasTensor) -> KerasTensor:
     """Reverse the order of the channels: RGB becomes BGR.
 
-    Splits and concatenates the channels (see ``pad_channels`` for ``channels_first``), since Keras
-    does not load ``keras.ops.flip`` from the old HDF5 format ("Unknown layer: 'Flip'").
+    Splits and concatenates the channels: see ``pad_channels`` for ``channels_first``, and for why
+    this is not ``keras.ops.flip``.
     """
     count = x.shape[-1]
     single = [

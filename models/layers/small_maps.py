@@ -1,8 +1,8 @@
 """Convolutions of maps of a few pixels, as matrix products.
 
 On a CPU, TensorFlow needs several times as long for a convolution of 2x2 or 4x4 pixels and its
-gradients as for matrix products of the same size. The last two stages of a ResNet-18 for images of
-64 pixels consist of such convolutions and would take most of its time.
+gradients as for matrix products of the same size; no issue is known. The last two stages of a
+ResNet-18 for images of 64 pixels consist of such convolutions and would take most of its time.
 """
 
 import math

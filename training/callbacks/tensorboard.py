@@ -23,9 +23,8 @@ logger = logging.getLogger(__name__)
 class Logs(keras.callbacks.Callback):
     """Log the network and the metrics of every epoch like Keras; stop logging after a failure.
 
-    Keras' own callback needs TensorFlow under every backend and leaks memory in every step. It also
-    creates many Protocol Buffers messages, and with every 10,000th one, that library returns all
-    free memory of the process to the system.
+    Keras' own callback needs TensorFlow under every backend, which in every step keeps the numbers
+    passed to it for good (https://github.com/tensorflow/tensorflow/issues/68196).
 
     Args:
         folder: the log directory.

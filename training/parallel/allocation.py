@@ -16,7 +16,8 @@ def keep_freed_memory() -> bool:
     """Configure ``malloc`` for a program that needs the same memory again and again.
 
     By default, glibc returns the memory of a step's activations to the system, which must clear the
-    pages again for the next step; this takes a quarter of each step of resnet-110-wfc.
+    pages again for the next step; this takes a quarter of each step of resnet-110-wfc. See
+    https://man7.org/linux/man-pages/man3/mallopt.3.html.
     ``MALLOC_…`` and ``GLIBC_TUNABLES`` in the environment take precedence. Without glibc, this does
     nothing.
 

@@ -21,7 +21,7 @@ def configure(seed: int, mixed_precision: str | None) -> None:
 
     ``mixed_precision`` is ``"bfloat16"``, ``"float16"`` or None for float32.
     """
-    # Under every backend, Keras would import TensorFlow, if installed, in order to seed it.
+    # As documented, Keras would seed, and thus import, TensorFlow under every backend.
     with hidden({"tensorflow"} - {keras.backend.backend()}):
         keras.utils.set_random_seed(seed)
     keras.config.set_image_data_format("channels_last")
@@ -35,7 +35,7 @@ def jit_compile(choice: str) -> bool:
 
     ``"auto"`` means yes under JAX, and under TensorFlow on GPUs. On CPUs, XLA is several times
     slower than TensorFlow's own kernels and takes minutes to compile. TensorFlow cannot compile the
-    step of several replicas.
+    step of several replicas (https://github.com/keras-team/keras/issues/18145).
 
     Raises:
         UsageError: ``choice`` is ``"on"``, but compilation is impossible.
@@ -249,10 +249,9 @@ def _handle(variable: "keras.Variable | tf.Variable") -> "tf.Tensor":
 def untuned_reading() -> Iterator[None]:
     """Turn off ``tf.data`` autotuning in Keras within the ``with`` block.
 
-    The autotuner is a thread that sleeps 10, 20, 40 ms and so on, up to a minute, and the end of an
-    epoch may have to wait for it to wake up, for as long as a third of a short epoch. There is
-    nothing to tune, since ``datasets.batches.Batches`` does its own prefetching. Keras 3 has no
-    option for this.
+    TensorFlow wakes the autotuner at the end of an epoch, but only then sets the flag that ends it,
+    so it may sleep again and delay the epoch; no issue is known. Keras has no option for this, and
+    ``datasets.batches.Batches``, which reads ahead by itself, leaves nothing to tune.
     """
     if keras.backend.backend() != "tensorflow":
         yield

@@ -63,9 +63,8 @@ def _processor() -> str:
 def _write_whole_files() -> None:
     """Make JAX write cache files atomically.
 
-    JAX writes them in place, so every later run would read the incomplete file of a killed process,
-    with a warning, and never replace it. There is no public hook. For other files that killed
-    processes leave, see https://github.com/jax-ml/jax/issues/39880.
+    JAX 0.10 writes them in place, so every later run would read the incomplete file of a killed
+    process, with a warning, and never replace it; no issue and no public hook is known.
     """
     from jax._src import compilation_cache
     from jax._src.lru_cache import _CACHE_SUFFIX

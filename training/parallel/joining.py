@@ -88,7 +88,8 @@ def _leave(peers: Peers) -> None:
     import jax
 
     if peers.done:
-        jax.distributed.shutdown()  # before JAX drops its backends, when it may be aborted
+        # Before JAX drops its backends, when it may be aborted; no issue is known.
+        jax.distributed.shutdown()
         return
     peers.announce(UserError("it ended before training began"))
     os._exit(UserError.status)
@@ -112,7 +113,7 @@ def _reach(options: HostOptions) -> None:
 
 
 def _check_free(options: HostOptions) -> None:
-    """Refuse a port that JAX cannot listen on, which might crash it."""
+    """Refuse a port that JAX cannot listen on, which might crash it; no issue is known."""
     dual = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if dual else socket.AF_INET
     _, port = parse_address(options.coordinator)

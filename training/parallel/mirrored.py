@@ -9,7 +9,7 @@ class SharedBatches(tf.distribute.MirroredStrategy):
     """``MirroredStrategy`` for Keras in which each replica slices its share from every batch.
 
     TensorFlow's own distributed data sets stall for up to five seconds whenever an iterator is
-    created, which Keras does twice per epoch (not reported upstream).
+    created, which Keras does twice per epoch; no issue is known.
     """
 
     def experimental_distribute_dataset(

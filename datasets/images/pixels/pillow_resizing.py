@@ -17,7 +17,7 @@ def resize_region(
 
     Pillow resizes horizontally, rounds to integers, then resizes vertically. These are two calls
     here because from version 13 on, it resizes some tall images vertically first, which changes a
-    few values by one.
+    few values by one (https://github.com/python-pillow/Pillow/pull/9549).
     """
     if image.dtype != np.uint8:
         _resize_numbers(image, shape, region, mirrored, out)
