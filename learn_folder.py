@@ -57,14 +57,14 @@ _NEEDED = {"ray": "requirements-sweep.txt", "optuna": "requirements-sweep.txt"}
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = arguments.build_parser(__doc__)
-    parser.usage = "%(prog)s PHOTOS [options] [-- options of the trainings]"
+    parser.usage = "%(prog)s PHOTOS [options] [-- options for training]"
     add = parser.add_argument
     add("photos", type=user_path, metavar="PHOTOS", help="folder with one subfolder per class")
     add("--out", type=user_path, metavar="DIR", help="results (default: PHOTOS-learned)")
     add("--onnx", action="store_true", help="write model.onnx as well")
     add_split_options(parser.add_argument_group("parts of the images"))
     add_search_options(parser.add_argument_group("search"))
-    add_training_options(parser.add_argument_group("trainings"))
+    add_training_options(parser.add_argument_group("training"))
     add_resource_options(parser.add_argument_group("machine"))
     return parser
 
@@ -98,12 +98,8 @@ def _check(args: argparse.Namespace) -> None:
     for package, file in needed.items():
         if importlib.util.find_spec(package) is None:
             raise UsageError(f"{package} is not installed: pip install -r {file}")
-    if args.folds == 1:
-        raise UsageError("--folds 1: must be at least 2")
     if args.val_fraction is not None and args.folds:
         raise UsageError("--folds holds out each part in turn; leave out --val_fraction")
-    if args.val_fraction is not None and not 0 < args.val_fraction < 1:
-        raise UsageError(f"--val_fraction {args.val_fraction:g}: must lie between 0 and 1")
     if not os.path.isdir(args.photos):
         raise UsageError(f"there is no folder {args.photos}")
     check_training_options(args.options)
@@ -139,7 +135,7 @@ def _inspect(args: argparse.Namespace) -> tuple[Parts, Survey]:
 
 
 def _plan(args: argparse.Namespace, out: Path, parts: Parts, side: int) -> Plan:
-    """Return what all trainings share."""
+    """Return what all runs share."""
     sizes = args.sizes or [size for size in SIZES if size <= side] or [side]
     sizes = tuple(sorted(set(sizes)))
     architecture = args.architecture or ("rn18" if min(sizes) >= 32 else "simple")

@@ -1,4 +1,4 @@
-"""Summarize finished trainings in one HTML file: learning curves, accuracy, worst mistakes.
+"""Summarize finished runs in one HTML file: learning curves, accuracy, worst mistakes.
 
 The file is self-contained. If a run saved its network with --model_dump, the report also shows the
 accuracy of each class, the confusion matrix and the worst mistakes; this reads the test images.

@@ -1,6 +1,6 @@
 """Run and report the paper's tables and figures, and smaller studies that CPUs can finish.
 
-Studies are defined in studies/definitions; their trainings run on Ray, like those of sweep.py.
+Studies are defined in studies/definitions; they run on Ray, like those of sweep.py.
 Repeating a command runs what is missing.
 """
 
@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--out",
         type=user_path,
         metavar="DIR",
-        help="run: folder for the trainings (default: runs/NAME); report: folder to read results "
+        help="run: folder of the runs (default: runs/NAME); report: folder to read results "
         "from and write the report to (default: the results stored in the project)",
     )
     _add_run_options(parser.add_argument_group("run"))
@@ -69,7 +69,7 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
     add(
         "--mixed_precision",
         choices=("bfloat16", "float16"),
-        help="of the trainings, unless the study sets it (default: float32)",
+        help="of the runs, unless the study sets it (default: float32)",
     )
     add("--dry_run", action="store_true", help="only print the commands of the missing trials")
 
@@ -137,7 +137,7 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _write(found: Study, out: Path) -> None:
-    """Write the results of the trainings in a folder and their report, if any are finished."""
+    """Write the results of the runs in a folder and their report, if any are finished."""
     from studies.results import read_trials, write_runs
 
     if runs := read_trials(out, found):

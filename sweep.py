@@ -1,4 +1,4 @@
-"""Run a grid of trainings on Ray (learning rates x losses x data sets x seeds); tabulate the best.
+"""Train a grid of learning rates, losses, data sets and seeds on Ray; tabulate the best.
 
 Everything after -- is passed to the training command of every trial, for example
 -- --architecture resnet-50 --batch_size 96.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from cli import arguments, console
-from cli.arguments import fraction, known, non_negative_float, seed, user_path
+from cli.arguments import known, non_negative_float, open_fraction, seed, user_path
 from cli.sweep_options import (
     add_data_root_option,
     add_embeddings_option,
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 def build_parser() -> argparse.ArgumentParser:
     """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
-    parser.usage = "%(prog)s --out DIR --datasets NAME … [options] [-- options of the trainings]"
+    parser.usage = "%(prog)s --out DIR --datasets NAME … [options] [-- options for training]"
     _add_grid_options(parser.add_argument_group("grid"))
     data = parser.add_argument_group("data")
     add_data_root_option(data)
@@ -101,8 +101,8 @@ def _add_trial_options(group) -> None:
         nargs="+",
         default=[""],
         metavar="arpl:N",
-        help="open-set splits, like --split of the trainings: train each point of the grid on the "
-        "known classes of each (default: on all classes)",
+        help="open-set splits, like --split of the training commands: train each point of the "
+        "grid on the known classes of each (default: on all classes)",
     )
     group.add_argument(
         "--evaluate",
@@ -112,7 +112,7 @@ def _add_trial_options(group) -> None:
     )
     group.add_argument(
         "--val_fraction",
-        type=fraction,
+        type=open_fraction,
         metavar="F",
         help="train each point of the grid a second time, holding out this share of the training "
         "images to choose the learning rate on",
@@ -185,8 +185,6 @@ def _trials(args: argparse.Namespace) -> list[Trial]:
         raise UsageError("--protocols validation needs --val_fraction F")
     if args.val_fraction is not None and VALIDATION not in protocols:
         raise UsageError("--val_fraction has no effect with --protocols paper")
-    if args.val_fraction is not None and not 0 < args.val_fraction < 1:
-        raise UsageError(f"--val_fraction {args.val_fraction:g} must lie between 0 and 1")
     points = grid(
         dict.fromkeys(dataset_key(name) for name in args.datasets),
         dict.fromkeys(args.losses),

@@ -134,8 +134,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
 
 def one_line(error: BaseException) -> str:
     """Return the message of an error from the system or a library, as one line."""
-    told = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return told or type(error).__name__
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return reason or type(error).__name__
 
 
 def listing(items: Iterable[object]) -> str:

@@ -6,7 +6,6 @@ every epoch and the record of every run.
 """
 
 import argparse
-import csv
 import logging
 import os
 import shlex
@@ -20,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
 from cli import arguments, console
+from storage.history import read_history
 from utils import UserError
 
 results = logging.getLogger("results")
@@ -70,9 +70,8 @@ def accuracy(command: str, backend: str, seed: int, folder: Path) -> float:
     )
     if run.returncode:
         raise UserError(f"{backend}, seed {seed}: the run ended with status {run.returncode}")
-    with open(history, newline="") as file:
-        *_, last = csv.DictReader(file)
-    return 100 * float(last["val_prob_acc" if "val_prob_acc" in last else "val_acc"])
+    last = read_history(history)[-1]
+    return 100 * last["val_prob_acc" if "val_prob_acc" in last else "val_acc"]
 
 
 def table(accuracies: dict[str, list[float]], seeds: list[int]) -> str:

@@ -13,7 +13,6 @@ with a small network on the bundled digits, to try the script on a CPU.
 
 import argparse
 import contextlib
-import csv
 import json
 import logging
 import os
@@ -35,6 +34,7 @@ from benchmarks.report import add_output_options, recorded
 from benchmarks.train_step import CONTESTANTS, Case, Worker
 from cli import arguments, console
 from cli.arguments import positive_float, user_path
+from storage.history import read_history
 
 results = logging.getLogger("results")
 logger = logging.getLogger(__name__)
@@ -219,14 +219,13 @@ def training(size: Size, data: Sequence[str], clock: Clock) -> dict[str, object]
         reason = run_for([*command, "--history", str(history)], clock.left())
         if not history.exists():
             return {"left_out": reason or "no epoch was finished"}
-        with open(history, newline="") as file:
-            rows = list(csv.DictReader(file))
-    name = "val_prob_acc" if "val_prob_acc" in rows[0] else "val_acc"
-    accuracies = [float(row[name]) for row in rows]
-    best = max(range(len(rows)), key=accuracies.__getitem__)
-    results.info("%d epochs, best accuracy %.4f", len(rows), accuracies[best])
+        epochs = read_history(history)
+    name = "val_prob_acc" if "val_prob_acc" in epochs[0] else "val_acc"
+    accuracies = [epoch[name] for epoch in epochs]
+    best = max(range(len(epochs)), key=accuracies.__getitem__)
+    results.info("%d epochs, best accuracy %.4f", len(epochs), accuracies[best])
     reached = {"best_accuracy": accuracies[best], "best_epoch": best + 1, "ended": reason}
-    return {"command": size.training, "epochs": len(rows), **reached, "accuracies": accuracies}
+    return {"command": size.training, "epochs": len(epochs), **reached, "accuracies": accuracies}
 
 
 def run_for(command: Sequence[str], seconds: float) -> str | None:

@@ -7,7 +7,6 @@ killed or terminated after some epochs, and the same two commands go on from the
 """
 
 import argparse
-import csv
 import json
 import logging
 import os
@@ -29,6 +28,7 @@ sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
 from benchmarks.report import add_output_options, recorded
 from cli import arguments, console
+from storage.history import read_history
 
 results = logging.getLogger("results")
 
@@ -110,8 +110,8 @@ class Run:
 
     def figures(self) -> np.ndarray:
         """Return losses and accuracies after every epoch."""
-        with open(self.folder / "history.csv", newline="") as file:
-            return np.array([[float(v) for v in row.values()] for row in csv.DictReader(file)])
+        epochs = read_history(self.folder / "history.csv")
+        return np.array([list(epoch.values()) for epoch in epochs])
 
 
 def free_port() -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from cli.arguments import fraction, known, positive, positive_float, seed
+from cli.arguments import at_least_two, known, open_fraction, positive, positive_float, seed
 from models import FOR_WORDS, architecture_names, check_architecture
 from utils import UsageError
 
@@ -23,21 +23,21 @@ def add_split_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--test_fraction",
-        type=fraction,
+        type=open_fraction,
         help="share of the images of each class to test on, unless the folder has a test "
         "subfolder (default: 0.2)",
     )
     add(
         "--val_fraction",
-        type=fraction,
+        type=open_fraction,
         help="share of the training images of each class to validate candidates on, unless the "
         f"folder has a validation subfolder (default: {VAL_FRACTION:g})",
     )
     add(
         "--folds",
-        type=positive,
+        type=at_least_two,
         metavar="K",
-        help="use K-fold cross-validation instead; each trial then consists of K trainings",
+        help="use K-fold cross-validation instead; each trial then consists of K runs",
     )
 
 
@@ -63,7 +63,7 @@ def add_search_options(group: argparse._ArgumentGroup) -> None:
 
 
 def add_training_options(group: argparse._ArgumentGroup) -> None:
-    """Add the options that all trainings share."""
+    """Add the options that all runs share."""
     add = group.add_argument
     add(
         "--architecture",
@@ -79,7 +79,7 @@ def add_training_options(group: argparse._ArgumentGroup) -> None:
         help=f"images per batch (default: for about {STEPS} steps per epoch, from {BATCHES[0]} to "
         f"{BATCHES[1]})",
     )
-    add("--seed", type=seed, default=0, help="random seed of split, search and trainings")
+    add("--seed", type=seed, default=0, help="random seed of split, search and training")
 
 
 def _check_network(name: str) -> None:

@@ -1,4 +1,4 @@
-"""Options of commands that run many trainings: machines, and folders per data set."""
+"""Options of commands that make many training runs: machines, and folders per data set."""
 
 import argparse
 import os

@@ -282,14 +282,14 @@ def check_split(dataset: Dataset, name: str) -> None:
 
 
 def require_root(args: ReaderArgs, name: str, *files: str) -> Path:
-    """Return the folder of a data set, which has to contain these files.
+    """Return the folder of a data set, which must contain these files.
 
     Raises:
         UsageError: no folder was given.
         UserError: it does not exist, is not a folder or cannot be read, or a file is missing.
     """
     if args.root is None:
-        raise UsageError(f"{name} is read from files: the folder they are in has to be given")
+        raise UsageError(f"--data_root is required: {name} is read from files")
     if not os.path.isdir(args.root):
         raise UserError(f"the data folder {args.root} does not exist or is not a folder")
     list_folder(args.root)

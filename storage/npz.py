@@ -113,6 +113,6 @@ def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
         if stream.read(1):  # at the end, this also verifies the checksum
             raise ValueError(f"an array of shape {array.shape} does not fit its size")
     if array.dtype.kind not in _KINDS or (array.size and not array.itemsize):
-        raise ValueError(f"its arrays have to be numbers and text, one is {array.dtype}")
+        raise ValueError(f"its arrays must be numbers and text, one is {array.dtype}")
     check_text(array)
     return array

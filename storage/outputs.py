@@ -206,7 +206,7 @@ def check_suffix(
     """Raise UsageError unless the suffix of a file is one of ``suffixes``."""
     suffix = Path(path).suffix
     if (suffix.lower() if any_case else suffix) not in suffixes:
-        raise UsageError(f"{option} {path}: the name has to end in {' or '.join(suffixes)}")
+        raise UsageError(f"{option} {path}: the name must end in {' or '.join(suffixes)}")
 
 
 def claim_all(outputs: Iterable[tuple[str, Path | None]], overwrite: bool) -> None:

@@ -20,7 +20,7 @@ class Outcome:
         values: accuracies of the seeds that have been run at this rate, in [0, 1].
         tried: candidates that have a result or diverged, of how many.
         diverged: candidates at which a training diverged.
-        precision: of the trainings at the rate.
+        precision: of the runs at the rate.
     """
 
     rate: float | None
@@ -80,7 +80,7 @@ def _deciding(trial: Trial, runs: Runs, averaged: int) -> float | None:
 def outcome(part: Part, cell: Cell, protocol: str, runs: Runs) -> Outcome:
     """Return the accuracies of a loss on a data set.
 
-    Both protocols report trainings on all training samples: ``paper`` the accuracy on the test
+    Both protocols report runs on all training samples: ``paper`` the accuracy on the test
     samples in the best epoch, ``validation`` that after the last epoch.
     """
     candidates = part.candidates(cell, protocol)

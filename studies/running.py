@@ -1,4 +1,4 @@
-"""Run the trainings of a study with the engine of the sweeps."""
+"""Run a study with the engine of the sweeps."""
 
 import logging
 import shlex
@@ -44,7 +44,7 @@ class Request:
         weights: that fine-tuned networks start from; without it, these are left out.
         only: patterns of the names of trials, or of their folder and name, which may leave the
             search incomplete; none: all.
-        precision: ``--mixed_precision`` of trainings for which the study does not set it.
+        precision: ``--mixed_precision`` of runs for which the study does not set it.
     """
 
     out: Path

@@ -1,4 +1,4 @@
-"""Studies as data: parts of trainings with shared options, and their published results."""
+"""Studies as data: parts of runs with shared options, and their published results."""
 
 import importlib
 from collections.abc import Mapping
@@ -58,24 +58,24 @@ class Part:
         datasets: names with suffixes.
         losses: keys of ``sweeping.grid.LOSSES``.
         rates: candidates for ``--sgdr_max_lr``, for all losses or by loss; a single one is fixed.
-        options: of all trainings.
+        options: of all runs.
         folder: in that of the study; ``""``: the study has no other part.
         paper_rates: by loss, rates that the paper's protocol takes instead of the candidates: each
             is trained with all seeds, and of those that have them all, that of the best mean test
             accuracy counts.
-        seeds: of the trainings that are reported.
+        seeds: of the runs that are reported.
         search_seeds: how many of them choose the rate.
         new_subsets: whether every seed selects training samples of its own, ``--subset_seed``.
         chosen_on: data set on which the rate is chosen for all; None: on each by itself.
         protocols: by which it is chosen.
-        extra: further options of some trainings, which override ``options``: by data set, loss or
+        extra: further options of some runs, which override ``options``: by data set, loss or
             learning rate, or ``VALIDATION`` for those that choose the rate on held-out samples.
         averaged: of their last evaluations, whose mean accuracy decides.
         val_fraction: of the training samples, held out to choose; None: ``chosen_on`` has samples
             for validation of its own, if the protocol needs any.
         gpus: per training.
         embeddings: class embeddings by data set, for semantic losses.
-        weights: whether the trainings start from weights, which the user has to give.
+        weights: whether training starts from weights, which the user gives.
         full_size: training samples per class of a data set without ``-subN``.
         reported: accuracies that are published, in percent.
         compared: losses; the mean of the first is compared with those of the others by Welch's
@@ -84,7 +84,7 @@ class Part:
         evaluation: of the networks after the training, see ``sweeping.commands.Commands``.
         published: metrics of such evaluations that others report, in percent.
         superseded: data sets on which neither the claims nor the advice rest on this part, but on
-            another one, which has all losses, or avoids a fault of these trainings.
+            another one, which has all losses, or avoids a fault of these runs.
         reports: protocols by which accuracies are reported, if not the paper's and those that
             choose the rate. Without the paper's: only the last epoch is tested, so that there is no
             best one to choose.
@@ -185,14 +185,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Study:
-    """Question that the paper, or this project, answers by trainings.
+    """Question that the paper, or this project, answers by training runs.
 
     Attributes:
         name: of the study.
         title: in one line.
         text: what is compared, for the report.
-        paper: its trainings as published.
-        reduced: its trainings at a size that CPUs can do.
+        paper: its runs as published.
+        reduced: its runs at a size that CPUs can do.
         reduced_in: other studies that are its reduced scale.
         reduced_text: what was reduced against the paper.
         draws: functions of ``studies.reports.figures`` that draw it.
@@ -212,7 +212,7 @@ class Study:
         return [p for p in self.reduced if dataset in p.datasets and dataset not in p.superseded]
 
     def parts(self, scale: str) -> tuple[Part, ...]:
-        """Return the trainings of a scale.
+        """Return the runs of a scale.
 
         Raises:
             UsageError: it has none.
@@ -223,7 +223,7 @@ class Study:
             hint = f"; its reduced scale is {where}" if where else ""
             if not (self.paper or self.reduced or where):
                 hint = f"; give report {self.name}"
-            raise UsageError(f"{self.name}: has no trainings at --scale {scale}{hint}")
+            raise UsageError(f"{self.name}: has no training at --scale {scale}{hint}")
         return parts
 
 

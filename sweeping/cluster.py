@@ -119,7 +119,7 @@ class Cluster:
         Args:
             jobs: in the order in which they are started.
             limit: largest number at once; never more than fit.
-            stopping: polled; once it is true, running jobs are told to end, and those that do not
+            stopping: polled; once it is true, running jobs are asked to end, and those that do not
                 are not yielded.
         """
         environment = {k: v for k, v in os.environ.items() if k.startswith(_FORWARDED)}

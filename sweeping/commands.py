@@ -158,11 +158,11 @@ def _relative(path: Path) -> Path:
 
 
 def check_options(options: Sequence[str], by: str = "sweep") -> None:
-    """Check the options for all trainings.
+    """Check the options for all runs.
 
     Args:
         options: with their values.
-        by: what runs the trainings, for the message.
+        by: what runs the runs, for the message.
 
     Raises:
         UsageError: an option is one that it sets itself.

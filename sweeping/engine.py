@@ -61,7 +61,7 @@ def shared_settings(trials: Sequence[Trial], commands: Commands, program: str) -
         program: name of the command for messages.
 
     Raises:
-        UsageError: sweeps do not support an option for the trainings.
+        UsageError: sweeps do not support an option for the runs.
         SystemExit: the training commands do not accept an option.
     """
     settings = {"KERAS_BACKEND": backend_name()}

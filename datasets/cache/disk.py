@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 _FORMAT = 4  # version of the files, and of how pixels, mean and standard deviation are computed
 _COLUMNS = 5  # of the index
 _CHUNK = 64  # images in memory while a file is written
-_TELL_EVERY = 10  # seconds
+_REPORT_EVERY = 10  # seconds
 _KEY_LENGTH = 16  # hexadecimal digits
 _GB = 1e9
 _LARGEST_JSON = 2**16  # bytes
@@ -256,11 +256,11 @@ def _write(path: Path, images: Sequence, positions: np.ndarray, threads: int) ->
 
 def _read_all(images: Sequence, positions: np.ndarray, threads: int) -> Iterator[np.ndarray]:
     """Yield all images in order, read by several threads but only a few in advance."""
-    told = time.monotonic()
+    reported = time.monotonic()
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(positions), _CHUNK):
             chunk = positions[start : start + _CHUNK].tolist()
             yield from map(np.ascontiguousarray, pool.map(images.__getitem__, chunk))
-            if time.monotonic() - told > _TELL_EVERY:
-                told = time.monotonic()
+            if time.monotonic() - reported > _REPORT_EVERY:
+                reported = time.monotonic()
                 logger.info("Wrote %d of %d", start + len(chunk), len(positions))

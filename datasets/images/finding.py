@@ -41,7 +41,7 @@ def find_images(paths: Sequence[Path]) -> Found:
             raise _refusal(path)
     if not found.files and not found.unreadable:
         raise UsageError(
-            f"no images in {', '.join(map(str, paths))}: their names have to end in one of "
+            f"no images in {', '.join(map(str, paths))}: their names must end in one of "
             f"{' '.join(sorted(IMAGE_SUFFIXES))}"
         )
     return found

@@ -155,8 +155,8 @@ def export(
         except OSError:
             raise  # the disk, not the network
         except Exception as error:  # converters raise almost anything
-            told = one_line(error)[:300]
-            raise UserError(f"cannot convert the model to {kind}: {told}") from error
+            reason = one_line(error)[:300]
+            raise UserError(f"cannot convert the model to {kind}: {reason}") from error
         check(run)
 
 

@@ -134,8 +134,8 @@ def save_model(
     """Save architecture and weights, so that ``keras.models.load_model`` can load them anywhere.
 
     Optimizer, loss and metrics are left out, as they may not exist where the model is loaded. The
-    path ends in ``.keras`` or, for the old HDF5 format, ``.h5``. The description is for this
-    project's ``load_model``.
+    path ends in ``.keras`` or, for the old HDF5 format, ``.h5``, from which Keras cannot load
+    networks for text. The description is for this project's ``load_model``.
     """
     check_model_path(path)
     # Keras warns that .h5 is a legacy format, which the user asked for.
@@ -164,8 +164,8 @@ def load_model(path: str | Path) -> tuple[keras.Model, ModelDescription]:
     except UserError:
         raise
     except Exception as error:  # Keras raises almost anything for damaged files
-        told = one_line(error)[:300]
-        raise UserError(f"{path} is not a model that can be loaded: {told}") from error
+        reason = one_line(error)[:300]
+        raise UserError(f"{path} is not a model that can be loaded: {reason}") from error
     return model, description
 
 

@@ -173,9 +173,9 @@ def claims_table() -> list[str]:
 
 
 def computing(runs: Sequence[Run]) -> str:
-    """Return how many trainings there are, and how long they took."""
+    """Return how many runs there are, and how long they took."""
     hours = sum(run.seconds for run in runs) / 3600
-    return f"All studies together: {len(runs)} trainings, {hours:.0f} hours."
+    return f"All studies together: {len(runs)} runs, {hours:.0f} hours."
 
 
 def verdict_on(test: Comparison | None, protocol: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables of the evaluations after the trainings: open sets, verification."""
+"""Tables of the evaluations after training: open sets, verification."""
 
 import statistics
 from collections.abc import Mapping, Sequence

@@ -37,7 +37,7 @@ def update_pages() -> None:
 
 
 def rendered(text: str) -> str:
-    """Return a page with what its blocks have to say.
+    """Return a page with its blocks generated anew.
 
     A block stands between ``<!-- study.py report NAME -->`` and ``<!-- end -->``. NAME is that of
     a study, or ``claims`` or ``advice``.
@@ -65,7 +65,7 @@ def _results(name: str) -> list[str]:
 
 
 def _reached(part: Part, cell: Cell, runs: Runs) -> set[tuple]:
-    """Return what a row of the table has to say, to be compared with rows of other tables."""
+    """Return what a row of the table shows, to be compared with rows of other tables."""
     found = {protocol: outcome(part, cell, protocol, runs) for protocol in PROTOCOLS}
     return {
         (part.folder, *cell, protocol, side.rate, side.diverged)

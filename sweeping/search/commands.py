@@ -14,7 +14,7 @@ from sweeping.search.trials import Plan, SearchTrial
 from sweeping.store import MODEL
 from utils import UsageError
 
-# Of the trainings: ASHA needs all epochs, Cosine all steps; images are divided beforehand.
+# Of the runs: ASHA needs all epochs, Cosine all steps; images are divided beforehand.
 _REFUSED = "--early_stopping --val_every --steps_per_execution --folds --test_fraction".split()
 
 
@@ -49,7 +49,7 @@ def check_commands(plan: Plan, check: Callable[[argparse.Namespace], None]) -> N
         UsageError: ``check`` has raised it.
     """
     for candidate, name in product(first_candidates(plan.sizes), AUGMENTATIONS):
-        script, *argv = plan.trainings(replace(candidate, augmentation=name))[0]
+        script, *argv = plan.command_lines(replace(candidate, augmentation=name))[0]
         args = importlib.import_module(Path(script).stem).build_parser().parse_args(argv)
         try:
             check(args)
@@ -70,7 +70,7 @@ def steps(
         training: command line of the winner's training on all training images.
         export: script and arguments of the export; empty: none.
     """
-    trials = zip(plan.parts, plan.trainings(best.candidate), strict=True)
+    trials = zip(plan.parts, plan.command_lines(best.candidate), strict=True)
     predict = ["predict.py", "--model", str(plan.out / MODEL), "IMAGES/"]
     commands = [
         *((f"The winner's trial on {part}", command) for part, command in trials),

@@ -140,7 +140,7 @@ def _check(
     if not training and not test:
         raise UserError(f"{root}: none of its images can be read")
     if len(labels) < 2:
-        raise UserError(f"{root} has a single class, {labels[0]}: there is nothing to tell apart")
+        raise UserError(f"{root} has a single class, {labels[0]}: at least two are required")
     count, tested = Counter(training.values()), Counter(test.values())
     small = [str(label) for label in labels if count[label] < 2 or not tested[label]]
     if small:

@@ -23,7 +23,7 @@ HEADER = (*Candidate.__dataclass_fields__, "status", "epochs", "accuracy", "seco
 
 @dataclass(frozen=True)
 class Plan:
-    """What all trainings of a search share."""
+    """What all runs of a search share."""
 
     out: Path  # folder of the search
     parts: tuple[Path, ...]  # data of each fold
@@ -44,11 +44,11 @@ class Plan:
         return self.out / "trials" / candidate.name
 
     def runs(self, candidate: Candidate) -> list[Path]:
-        """Return the folders of its trainings, one for each fold."""
+        """Return the folders of its runs, one for each fold."""
         return [self.folder(candidate) / part.name for part in self.parts]
 
-    def trainings(self, candidate: Candidate) -> list[list[str]]:
-        """Return script and arguments of its trainings, one for each fold."""
+    def command_lines(self, candidate: Candidate) -> list[list[str]]:
+        """Return script and arguments of its runs, one for each fold."""
         found = []
         for part, run in zip(self.parts, self.runs(candidate), strict=True):
             script, *argv = candidate.command(part, self.options, run)
@@ -63,7 +63,7 @@ class SearchTrial:
     candidate: Candidate
     status: str
     started: float  # seconds since the epoch
-    seconds: float  # of its trainings
+    seconds: float  # of its runs
     accuracies: tuple[float, ...]  # after each epoch, mean over the folds
 
     @property

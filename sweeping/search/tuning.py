@@ -55,7 +55,7 @@ _MOST_FAILURES = 3  # before any candidate works
 
 
 class CandidateTrainable(tune.Trainable):
-    """Trainable for Ray Tune: the trainings of a candidate; a step is one epoch of all folds."""
+    """Trainable for Ray Tune: the runs of a candidate; a step is one epoch of all folds."""
 
     def setup(self, config: dict, plan: Plan, environment: dict) -> None:
         self._plan, self._epoch, self._accuracy = plan, 0, 0.0
@@ -66,7 +66,7 @@ class CandidateTrainable(tune.Trainable):
         self._trial = known or SearchTrial(candidate, UNFINISHED, self._began, 0.0, ())
         write_trial(plan, self._trial)
         self._processes = []
-        for command, run in zip(plan.trainings(candidate), plan.runs(candidate), strict=True):
+        for command, run in zip(plan.command_lines(candidate), plan.runs(candidate), strict=True):
             run.mkdir(exist_ok=True)
             self._processes.append(TrainingProcess(command, run, environment))
 

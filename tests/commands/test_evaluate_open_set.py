@@ -207,7 +207,7 @@ def test_a_published_split_with_unknown_classes_of_another_data_set(folder, tmp_
         ("--model first.keras second.keras --label a", "--label: 1 names for 2 models"),
         ("--model first.keras --unknown MNIST --unknown_root mnist", "have the shape (28, 28, 1)"),
         ("--model first.keras --unknown AG-News --unknown_root news", "documents, not images"),
-        ("--model first.keras --plot x.pdf", "--plot x.pdf: the name has to end in"),
+        ("--model first.keras --plot x.pdf", "--plot x.pdf: the name must end in"),
     ],
 )
 def test_refused(folder, options, message):

@@ -120,8 +120,8 @@ def test_known_classes_only(folder):
     ("options", "message"),
     [
         ("--model plane.keras", "nothing to draw: give one of --plot, --csv, --distances, "),
-        ("--model plane.keras --plot p.pdf", "--plot p.pdf: the name has to end in .svg or .png"),
-        ("--model plane.keras --distances d.txt", "the name has to end in .csv or .npz"),
+        ("--model plane.keras --plot p.pdf", "--plot p.pdf: the name must end in .svg or .png"),
+        ("--model plane.keras --distances d.txt", "the name must end in .csv or .npz"),
         ("--model plane.keras --plot a.svg --plot_distances a.svg", "name the same file, a.svg"),
         ("--model plane.keras --plot a.svg --perplexity 3", "is for --projection tsne"),
         ("--model plane.keras --plot a.svg --metric cosine", "--metric is for distances"),

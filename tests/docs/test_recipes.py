@@ -57,7 +57,7 @@ def test_the_new_data_set_has_subsets_sizes_and_images(garden):
 
 def test_the_new_data_set_refuses_a_broken_line(garden):
     write_lines(garden / "list.csv", ["a0.png,a"])
-    with pytest.raises(UserError, match=r"each line has to be file,class,train\|test"):
+    with pytest.raises(UserError, match=r"each line must be file,class,train\|test"):
         datasets.get_dataset("Garden", garden)
 
 

@@ -1,7 +1,7 @@
-"""Shell blocks of the pages, run by bash as they are written, with short trainings.
+"""Shell blocks of the pages, run by bash as they are written, with short runs.
 
-``python`` in them is a script that adds options to trainings and sweeps; ``pip`` only looks for
-the file of requirements.
+``python`` in them is a script that shortens training and sweeps by further options; ``pip`` only
+looks for the file of requirements.
 """
 
 import json
@@ -96,7 +96,7 @@ def test_subsets_of_cub(shell):
     assert written == {f"train_test_split_{x}.txt" for x in (1, 2, 5, 10, 15, 20, 25)}
 
 
-def test_a_sweep_names_the_trainings_of_its_grid(shell):
+def test_a_sweep_names_the_runs_of_its_grid(shell):
     run, folder = shell
     for name in ("CUB_200_2011", "nabirds"):
         (folder / name).mkdir(exist_ok=True)

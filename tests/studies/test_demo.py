@@ -1,4 +1,4 @@
-"""What the demo says and draws, from hand-made trainings and results."""
+"""What the demo says and draws, from hand-made runs and results."""
 
 from dataclasses import replace
 

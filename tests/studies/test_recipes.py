@@ -46,7 +46,7 @@ def test_commands_know_all_options(part):
         assert options["val_every"] == (1 if often else options["epochs"])
 
 
-def test_the_talk_and_the_challenge_share_their_trainings():
+def test_the_talk_and_the_challenge_share_their_runs():
     study = load("vipriors")
     names = {(part.folder, trial.name) for part in study.paper for trial in part.search()}
     reported = [value for part in study.paper for value in part.reported.values()]
@@ -119,7 +119,7 @@ def test_options_follow_the_rate_wherever_it_is_trained():
     assert PART.trained() == {(trial.point.dataset, "xent") for trial in trials}
 
 
-def test_options_of_the_search_are_not_those_of_the_final_trainings():
+def test_options_of_the_search_are_not_those_of_the_final_runs():
     search = {VALIDATION: "--val_every 1"}
     part = replace(PART, options="--epochs 3 --val_every 3", extra=PART.extra | search)
     build = commands(part)

@@ -85,7 +85,7 @@ def test_a_diverged_rate_is_told_and_never_chosen():
     assert "| diverged |" in row and "(0.5 diverged)" in row
 
 
-def test_protocols_report_trainings_on_all_samples_in_columns_of_their_own():
+def test_protocols_report_runs_on_all_samples_in_columns_of_their_own():
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table(PART, BY_NAME)]
     assert rows[0] == [
         *("data", "loss", "published", "best epoch", "difference", "rate", "rates tried", "runs"),

@@ -190,7 +190,7 @@ def test_what_trials_start_from_has_to_be_there(monkeypatch, tmp_path):
         assert outcome.err.splitlines()[-1] == f"study.py: error: {message}"
 
 
-def test_the_precision_goes_to_trainings_that_do_not_set_it(tmp_path):
+def test_the_precision_goes_to_runs_that_do_not_set_it(tmp_path):
     for part in (load("digits").reduced[0], load("baselines").reduced[0]):
         request = running.Request(tmp_path, precision="float16")
         command = running._commands(part, request).of(part.trials()[0], tmp_path)

@@ -184,16 +184,16 @@ def test_what_studies_there_are_and_what_they_consist_of():
 
 
 REFUSED = [
-    ("run figure-1", "figure-1: has no trainings at --scale reduced; give report figure-1"),
+    ("run figure-1", "figure-1: has no training at --scale reduced; give report figure-1"),
     ("report digits --scale paper", "report: takes no --scale, which is for run"),
     ("run digits --store", "run: takes no --store, which is for report"),
     ("show digits --dry_run", "show: takes no --dry_run, which is for run"),
     ("show table-4", "unknown study 'table-4'; choose from: table-2, "),
     ("run", "give the name of a study"),
     ("list cub50", "takes no name"),
-    ("run cub50 --scale paper --data_root .", "cub50: has no trainings at --scale paper"),
+    ("run cub50 --scale paper --data_root .", "cub50: has no training at --scale paper"),
     ("run table-2 --data_root .", "its reduced scale is cub50"),
-    ("run figure-1", "figure-1: has no trainings"),
+    ("run figure-1", "figure-1: has no training"),
     ("run cub50", "--data_root CUB=DIR: give the folder of CUB"),
     ("run cub50 --data_root nowhere", "--data_root nowhere: there is no such folder"),
     ("run digits --gpus_per_trial 1.5", "--gpus_per_trial 1.5"),

@@ -1,4 +1,4 @@
-"""Evaluations after the trainings of a sweep: their commands, what is missing, their results."""
+"""Evaluations after the runs of a sweep: their commands, what is missing, their results."""
 
 import csv
 import json

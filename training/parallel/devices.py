@@ -98,10 +98,10 @@ def warn_if_emulated(precision: str, device_type: str) -> None:
     if device_type != "cpu" and count("gpu"):
         return
     try:
-        told = re.findall(r"^(?:flags|Features)\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
+        found = re.findall(r"^(?:flags|Features)\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
     except OSError:
         return
-    if told and not _INSTRUCTIONS[precision] & set(told[0].split()):
+    if found and not _INSTRUCTIONS[precision] & set(found[0].split()):
         logger.warning(
             "--mixed_precision %s: this processor has no instructions for it; float32 is much "
             "faster here",

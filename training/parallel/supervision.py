@@ -118,5 +118,5 @@ def explain_aborts(meanings: Sequence[Meaning]) -> None:
     The first matching pattern counts; an empty one always matches.
     """
     if _child:
-        told = [(pattern, str(error), error.status) for pattern, error in meanings]
-        os.write(2, f"\n{_MARK}{json.dumps(told)}\n".encode())
+        messages = [(pattern, str(error), error.status) for pattern, error in meanings]
+        os.write(2, f"\n{_MARK}{json.dumps(messages)}\n".encode())

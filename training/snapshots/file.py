@@ -228,8 +228,8 @@ def _load_weights(path: Path, model: keras.Model) -> None:
                 warnings.simplefilter("error", UserWarning)
                 _network(model).load_weights(link)
         except (OSError, RuntimeError, ValueError, KeyError, UserWarning) as error:
-            told = one_line(error)
-            raise UserError(f"--snapshot {path}: does not fit this network: {told}") from error
+            reason = one_line(error)
+            raise UserError(f"--snapshot {path}: does not fit this network: {reason}") from error
 
 
 def _not_finite(file: h5py.File) -> str | None:

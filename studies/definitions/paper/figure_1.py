@@ -1,4 +1,4 @@
-"""Figure 1: three losses over a 2-d feature space; no trainings."""
+"""Figure 1: three losses over a 2-d feature space; no training."""
 
 from studies.study import Study
 

@@ -19,7 +19,7 @@ _DATA, _SMALL_DATA = "VIPriors_trainval", "Tiny-ImageNet-sub50"
 
 
 def _options(common: str, epochs: int, more: str) -> dict[str, str]:
-    """Return options and folder: trainings with the same options share one."""
+    """Return options and folder: runs with the same options share one."""
     first = more.removeprefix("--").split()[:1]
     options = (common, f"--epochs {epochs} --val_every {epochs}", more)
     return {"options": " ".join(options).strip(), "folder": "-".join((*first, str(epochs)))}
@@ -55,7 +55,7 @@ STUDY = Study(
     "with timm, without their noise on it. Networks are trained "
     "on the challenge's training and validation lists and tested once, after the last epoch: "
     "nothing is chosen on the test images, which the tables call held-out. The learning rate is "
-    "divided by 10 every 30 epochs, in longer trainings, too.",
+    "divided by 10 every 30 epochs, in longer runs, too.",
     paper=(
         _part("Baseline of the challenge", 90, "", {"xent": 26.39}),
         _part("Baseline of the challenge, full convolutions", 90, _FULL, {"xent": 31.16}),

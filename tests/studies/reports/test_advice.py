@@ -83,7 +83,7 @@ def test_the_papers_protocol_takes_the_better_of_its_rates():
     assert outcome(searched, cell, PAPER, runs).rate == 0.02
 
 
-def test_superseded_trainings_do_not_count():
+def test_superseded_runs_do_not_count():
     other = replace(PART, options="--epochs 2", superseded=("Digits",))
     found = Study("x", "x", reduced=(PART, other))
     assert found.parts_on("Digits") == [PART] and found.parts_on("CUB") == []

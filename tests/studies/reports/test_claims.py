@@ -157,17 +157,17 @@ def test_nothing_is_claimed_where_nothing_was_run(stored):
     assert verdict_on(COMPARED, PAPER) == "not run"
     assert verdict_on(None, PAPER) == "not testable here"
     *table, _, last = claims_table()
-    assert len(table) == 2 + len(CLAIMS) and last.endswith(": 0 trainings, 0 hours.")
+    assert len(table) == 2 + len(CLAIMS) and last.endswith(": 0 runs, 0 hours.")
 
 
-def test_the_hours_are_those_of_all_stored_trainings():
+def test_the_hours_are_those_of_all_stored_runs():
     times = [
         run["seconds"]
         for file in sorted(results.STORED.glob("*/results.json"))
         for run in json.loads(file.read_text())
         if isinstance(run, dict)
     ]
-    assert f": {len(times)} trainings, {sum(times) / 3600:.0f} hours." in claims_table()[-1]
+    assert f": {len(times)} runs, {sum(times) / 3600:.0f} hours." in claims_table()[-1]
 
 
 def test_claims_name_cells_of_studies():

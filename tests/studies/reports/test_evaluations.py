@@ -1,4 +1,4 @@
-"""Tables and curves of evaluations after the trainings, from hand-made results."""
+"""Tables and curves of evaluations after training, from hand-made results."""
 
 import json
 from dataclasses import asdict, replace

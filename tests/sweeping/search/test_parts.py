@@ -122,7 +122,7 @@ def test_links_show_the_same_images_and_no_test_image_in_the_search(photos, tmp_
 @pytest.mark.parametrize(
     ("keep", "damaged", "message"),
     [
-        ({"cat": 10}, 0, "has a single class, cat: there is nothing to tell apart"),
+        ({"cat": 10}, 0, "has a single class, cat: at least two are required"),
         ({"cat": 10, "dog": 2}, 0, "1 of 2 classes have too few usable images, dog: a class needs"),
         ({"cat": 10, "dog": 10}, 99, "none of its images can be read"),
     ],

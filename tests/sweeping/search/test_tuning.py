@@ -1,4 +1,4 @@
-"""A search with Ray Tune whose trainings are no trainings: what is tried, stopped and repeated."""
+"""A search with Ray Tune whose runs train nothing: what is tried, stopped and repeated."""
 
 import importlib.util
 import os
