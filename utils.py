@@ -197,7 +197,7 @@ def open_regular(path: str | Path) -> BinaryIO:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open without blocking: a pipe would wait for somebody to write to it."""
+    """Open without blocking: a pipe would wait for a writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 

@@ -1,4 +1,4 @@
-"""Temporary folders next to the files to write, which nobody else can access."""
+"""Temporary folders next to the files to write, which no other user can access."""
 
 import hashlib
 import os

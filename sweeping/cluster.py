@@ -201,7 +201,7 @@ def _start(ray, address: str | None) -> None:
 
 
 def _check_address(address: str) -> None:
-    """Refuse an address where nobody answers, which Ray retries for minutes; no issue is known."""
+    """Refuse an unreachable address, which Ray retries for minutes; no issue is known."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_CONNECT).close()

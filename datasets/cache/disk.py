@@ -4,7 +4,7 @@ A file is written under another name and renamed when it is complete, so files w
 are complete. Its name contains a key of everything that determines the pixels: path, size, times
 and inode of every image file, the size that images are resized to and the versions of the
 libraries. A file that another user could have written is written again. Files whose key is no
-longer used stay until somebody deletes them. Layout, in little-endian order:
+longer used stay until they are deleted. Layout, in little-endian order:
 
     index    n rows     height, width, channels, bytes per value and CRC-32 of each image, int64
     pixels              one image after the other, (height, width, channels)
@@ -209,7 +209,7 @@ def _checksum(row: np.ndarray, pixels: bytes | np.ndarray) -> int:
 
 
 def _check_writers(status: os.stat_result) -> None:
-    """Raise ValueError if anybody but this user and root can write to the file."""
+    """Raise ValueError if another user than root can write to the file."""
     strangers = status.st_uid not in (0, os.geteuid())
     if strangers or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ValueError("others can write to it")

@@ -57,8 +57,8 @@ def read_faces(args: ReaderArgs) -> RawImageDataset:
     splits = random_split(root, args, without=frozenset(tested))
     if not splits[0].labels:
         raise UserError(
-            f"{root / _PAIRS} names all people in {root}, so nobody is left to train on: keep only "
-            "the pairs of people to be tested"
+            f"{root / _PAIRS} names all people in {root}, so that none are left to train on: keep "
+            "only the pairs of people to be tested"
         )
     return RawImageDataset(*splits, preprocessing=Preprocessing(_SIDE, _SIDE, _SIDE))
 

@@ -1,6 +1,6 @@
 """JAX's persistent compilation cache, by which later runs and trials of a sweep start faster.
 
-Loading a cached file means executing it, so the cache must be in a folder where nobody else can
+Loading a cached file means executing it, so the cache must be in a folder where no other user can
 write: ``$XDG_CACHE_HOME/cosine-loss`` (default: in ``~/.cache``) or ``JAX_COMPILATION_CACHE_DIR``.
 ``JAX_ENABLE_COMPILATION_CACHE=0`` turns it off. Each version and processor has a folder of its own,
 since code compiled on another processor may use instructions that this one lacks.

@@ -245,7 +245,7 @@ def compiled(signature, function):
 
 
 def _own_folder() -> Path:
-    """Return the folder of Numba's cache, where nobody else may write, since it contains code.
+    """Return the folder of Numba's cache, where no other user may write, since it contains code.
 
     Raises:
         OSError, RuntimeError: there is no such folder.

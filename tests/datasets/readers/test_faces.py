@@ -19,7 +19,7 @@ def test_people_of_the_pairs_are_left_out(tmp_path):
 def test_somebody_has_to_be_left(tmp_path):
     write_faces(tmp_path, people=1)
     write_lines(tmp_path / "pairs.txt", ["Ann 1 2", "Bo 1 Person_0 1"])
-    with pytest.raises(UserError, match=r"names all people in .* nobody is left to train on"):
+    with pytest.raises(UserError, match=r"names all people in .* none are left to train on"):
         get_dataset("Faces", tmp_path)
     write_lines(tmp_path / "pairs.txt", ["Ann 1 2", "Bo 1"])
     with pytest.raises(UserError, match="expected PERSON N1 N2"):
