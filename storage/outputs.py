@@ -156,7 +156,11 @@ def _replace_folder(new: Path, path: Path) -> None:
     """Exchange two folders; a process killed meanwhile leaves the old one under a visible name."""
     old = _free_name(path)
     path.rename(old)
-    new.rename(path)
+    try:
+        new.rename(path)
+    except BaseException:  # a signal, too
+        old.rename(path)
+        raise
     old.rename(new)
 
 

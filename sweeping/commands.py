@@ -162,7 +162,7 @@ def check_options(options: Sequence[str], by: str = "sweep") -> None:
 
     Args:
         options: with their values.
-        by: what runs the runs, for the message.
+        by: the command that starts them, for the message.
 
     Raises:
         UsageError: an option is one that it sets itself.

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -180,7 +181,7 @@ class Store:
         if last in (None, "stopped"):
             return Result(UNFINISHED, seconds, options)
         record = _finished_record(folder / "history.csv")
-        if record.get("diverged"):
+        if record and _diverged(record):
             return Result(DIVERGED, seconds, options, record)
         if record and last == "0":
             evaluation = _read_evaluation(folder / EVALUATION)
@@ -190,7 +191,7 @@ class Store:
     def trained(self, trial: Trial) -> bool:
         """Return whether the training has a result, regardless of the evaluation."""
         record = _finished_record(self.folder(trial) / "history.csv")
-        return bool(record) and not record.get("diverged")
+        return bool(record) and not _diverged(record)
 
     def facts(self, trial: Trial) -> dict:
         """Return point, protocol, options and command of a trial; empty if it has no folder."""
@@ -240,11 +241,20 @@ def _read_attempts(file: Path) -> list[tuple[float, str]]:
 def _finished_record(history: Path) -> dict:
     """Read the record beside a history; empty unless both are of all epochs."""
     record = read_record(record_path(history))
-    with suppress(UserError):
+    with suppress(UserError, KeyError, TypeError):
         epochs = read_history(history)
         if "final" in record and epochs and epochs[-1]["epoch"] == record["last_epoch"]["epoch"]:
             return record
     return {}
+
+
+def _diverged(record: Mapping) -> bool:
+    """Return whether the network, or the last epoch, has no finite accuracy.
+
+    Early stopping brings back finite weights of an earlier epoch.
+    """
+    last = record["last_epoch"].get(record.get("epochs_judged_by"), 0.0)
+    return bool(record.get("diverged")) or not math.isfinite(last)
 
 
 def _read_evaluation(file: Path) -> tuple[dict, ...]:

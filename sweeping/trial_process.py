@@ -32,7 +32,7 @@ def main() -> None:
     """Run the script as if it had been started itself."""
     _, grace, lock, script, *_ = sys.argv
     threading.Thread(target=_end_with_starter, args=[float(grace)], daemon=True).start()
-    with locked(Path(lock), busy=lambda: None):
+    with locked(Path(lock), busy=lambda: print(f"Waiting for the process that holds {lock}")):
         sys.argv = sys.argv[3:]
         sys.path[0] = os.path.dirname(os.path.abspath(script))
         runpy.run_path(script, run_name="__main__")

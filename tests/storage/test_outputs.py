@@ -150,6 +150,21 @@ def test_folders_are_replaced_whole(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [".model.old", "model"]
 
 
+def test_a_signal_while_folders_change_places_leaves_the_old_one(tmp_path, monkeypatch):
+    path, rename = tmp_path / "model", Path.rename
+    folder_with(path, "old")
+
+    def interrupted(self, target):
+        if target == path and not self.name.startswith("model."):
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing(path) as temporary:
+        folder_with(temporary, "new")
+    assert os.listdir(tmp_path) == ["model"] and (path / "part").read_text() == "old"
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

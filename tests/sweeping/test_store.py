@@ -14,6 +14,9 @@ from utils import UsageError, UserError
 
 TRIAL = Trial(Point("CUB", "cosine", 0.5, 0), "paper")
 
+JUDGED = {"epochs_judged_by": "val_acc", "best_epoch": {"epoch": 1, "val_acc": 0.5}}
+"""Early stopping has brought back the weights of the first epoch."""
+
 SNAPSHOT = ("snapshot.h5", "snapshot.h5.run.json")
 
 
@@ -53,6 +56,8 @@ def write_run(store, epochs=2, last=2, final=True, attempts=("0",), **facts):
         ({"attempts": ("1",), "diverged": True}, "diverged"),
         ({"attempts": ("1",), "diverged": False}, "failed"),
         ({"attempts": ("1",), "diverged": True, "final": False}, "failed"),
+        ({"last_epoch": {"epoch": 2, "val_acc": float("nan")}, **JUDGED}, "diverged"),
+        ({"last_epoch": None}, "failed"),
         ({"attempts": ("stopped",)}, "unfinished"),
         ({"attempts": ()}, "unfinished"),
     ],

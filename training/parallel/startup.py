@@ -64,11 +64,13 @@ def backend_name() -> str:
         return name
     # Unlike ``Path.expanduser``, this leaves ``~`` unchanged for users without a home folder.
     folder = os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras"))
+    file = Path(folder, "keras.json")
     try:
-        settings = json.loads(Path(folder, "keras.json").read_text())
+        return json.loads(file.read_text()).get("backend", "tensorflow")
     except (OSError, ValueError):  # Keras ignores these, too
-        settings = {}
-    return settings.get("backend", "tensorflow")
+        return "tensorflow"
+    except AttributeError as error:
+        raise UsageError(f"{file} has no settings that Keras can read") from error
 
 
 @contextmanager
