@@ -18,6 +18,9 @@ from tests.commands import tiny_network
 
 TINY = "--dataset Digits-sub5 --repeats 1 --batch_size 20 --val_batch_size 448 --architecture tiny"
 """Three steps per epoch on 50 images."""
+FOLDER = "--dataset Folder --architecture tiny --target_size 16 --crop_size 14 --epochs 1"
+USAGE, DATA = 2, 1
+"""Exit statuses of usage errors and of unusable data."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,18 @@ def succeed(command: ModuleType, options: str, *more: object) -> Outcome:
     outcome = run(command, options, *more)
     assert outcome.status == 0, outcome.err
     return outcome
+
+
+def check_refused(outcome: Outcome, prog: str, status: int, named: str) -> None:
+    """Assert that the command printed one line of error and nothing else."""
+    errors = [line for line in outcome.err.splitlines() if "error" in line.lower()]
+    assert len(errors) == 1, outcome.err
+    assert errors[0].startswith(f"{prog}: error: ")
+    assert outcome.err.splitlines()[-1] == errors[0]
+    assert named in errors[0]
+    assert "Traceback" not in outcome.err
+    assert outcome.out == ""
+    assert outcome.status == status
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:

@@ -14,7 +14,7 @@ import plot_hierarchy
 from tests.commands.running import run, succeed
 from tests.fake_data import write_lines
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)

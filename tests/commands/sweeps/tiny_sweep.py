@@ -1,6 +1,7 @@
 """``sweep.py`` whose trials can train the tiny networks.
 
-``python -m tests.commands.tiny_sweep FOLDER ARGUMENT…``: FOLDER gets the commands of the trials.
+Called as ``python -m tests.commands.sweeps.tiny_sweep FOLDER ARGUMENT…``. FOLDER gets the commands
+of the trials.
 """
 
 import sys

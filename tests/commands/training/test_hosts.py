@@ -17,7 +17,7 @@ import learn_image_embeddings
 from tests.commands.running import TINY, Outcome, arrays, history, run, succeed
 from tests.training.parallel.test_peers import environment, free_port
 
-SCRIPT = Path(__file__).with_name("one_host.py")
+SCRIPT = Path(__file__).parents[1] / "one_host.py"
 # 50 images in batches of 20 and 10; 896 test images in batches of 300 and 296. The clip is active.
 COMMAND = (
     f"{TINY} --val_batch_size 300 --epochs 2 --clipgrad 0.5 --device_type cpu --finetune_init 1 "

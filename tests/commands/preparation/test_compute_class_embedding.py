@@ -18,7 +18,7 @@ from tests.commands.running import run, succeed
 from tests.embeddings import trees
 from tests.fake_data import write_cub, write_lines
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EDGES = trees.random_edges(30, 3)
 LEAVES = sorted({child for _, child in EDGES} - {parent for parent, _ in EDGES})
 

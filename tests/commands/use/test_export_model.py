@@ -15,8 +15,7 @@ import predict
 from models.files import export
 from models.files.description import ModelDescription, Output
 from models.files.saved import save_model
-from tests.commands.running import run, succeed
-from tests.commands.test_bad_invocations import DATA, USAGE, check_refused
+from tests.commands.running import DATA, USAGE, check_refused, run, succeed
 from tests.fake_data import write_image
 from tests.models.files.test_export import needs
 from tests.permissions import folder_for_all, ordinary_user

@@ -16,7 +16,7 @@ import pytest
 import sweep
 from tests.commands.running import history, record, run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EPOCHS = 16
 PASSED_ON = (
     f"-- --architecture tiny --epochs {EPOCHS} --repeats 1 --batch_size 25 --val_batch_size 448 "
@@ -37,7 +37,7 @@ needs_ray = pytest.mark.skipif(
 def start(folder, *options):
     """The command as a process of its own, in a folder."""
     (folder / "commands").mkdir(exist_ok=True)
-    script = [sys.executable, "-m", "tests.commands.tiny_sweep", str(folder / "commands")]
+    script = [sys.executable, "-m", "tests.commands.sweeps.tiny_sweep", str(folder / "commands")]
     return subprocess.Popen(
         [*script, *" ".join(options).split()],
         cwd=folder,

@@ -9,11 +9,9 @@ import pytest
 import learn_classifier
 import learn_image_embeddings
 from tests import fake_data
-from tests.commands.running import TINY, Outcome, run
+from tests.commands.running import DATA, FOLDER, TINY, USAGE, check_refused, run
 from training.parallel import devices
 
-USAGE, DATA = 2, 1
-FOLDER = "--dataset Folder --architecture tiny --target_size 16 --crop_size 14 --epochs 1"
 KEPT = b"written earlier"
 
 
@@ -35,18 +33,6 @@ def folder(tmp_path, monkeypatch) -> Path:
     write_embeddings(tmp_path / "others.npz", ["cat", "dog"])
     write_embeddings(tmp_path / "overlapping.npz", ["1", "2", "dog"])
     return tmp_path
-
-
-def check_refused(outcome: Outcome, prog: str, status: int, named: str) -> None:
-    """Asserts that an error was told as it should be."""
-    errors = [line for line in outcome.err.splitlines() if "error" in line.lower()]
-    assert len(errors) == 1, outcome.err
-    assert errors[0].startswith(f"{prog}: error: ")
-    assert outcome.err.splitlines()[-1] == errors[0]
-    assert named in errors[0]
-    assert "Traceback" not in outcome.err
-    assert outcome.out == ""
-    assert outcome.status == status
 
 
 # The options, the exit status, and what the message has to name.

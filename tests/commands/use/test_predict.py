@@ -16,8 +16,7 @@ import learn_classifier
 import learn_image_embeddings
 import predict
 from tests import fake_data
-from tests.commands.running import Outcome, run, succeed
-from tests.commands.test_bad_invocations import DATA, USAGE, check_refused
+from tests.commands.running import DATA, USAGE, Outcome, check_refused, run, succeed
 from utils import UserError
 
 DATA_OPTIONS = "--dataset Folder --target_size 16 --crop_size 14 --architecture tiny"

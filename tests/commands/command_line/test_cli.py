@@ -11,7 +11,7 @@ import pytest
 import learn_classifier
 import learn_image_embeddings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMANDS = [learn_classifier, learn_image_embeddings]
 # Every file at the top that is run as a command.
 ALL = sorted(

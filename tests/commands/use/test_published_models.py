@@ -32,7 +32,7 @@ from tests.models.files.test_export import needs
 from tests.models.files.test_weights import write_keras_2
 from utils import UsageError, UserError
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 # Normalized images are multiples of 1/16, so these pixels are whole numbers.
 MEAN, STD = 128, 16
 PIXELS = "--mean 128 128 128 --std 16 16 16"

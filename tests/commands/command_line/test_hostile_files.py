@@ -16,8 +16,7 @@ import learn_image_embeddings
 import plot_hierarchy
 import predict
 from tests import fake_data
-from tests.commands.running import TINY, run
-from tests.commands.test_bad_invocations import DATA, FOLDER, USAGE, check_refused
+from tests.commands.running import DATA, FOLDER, TINY, USAGE, check_refused, run
 from tests.hostile.crafted import CRAFTED, IMAGES
 from tests.hostile.models import content
 

@@ -12,8 +12,7 @@ import evaluate_classification_accuracy
 import export_model
 import learn_classifier
 import predict
-from tests.commands.running import run, succeed
-from tests.commands.test_bad_invocations import DATA, USAGE, check_refused
+from tests.commands.running import DATA, USAGE, check_refused, run, succeed
 from tests.fake_data import write_gem_eurosat, write_image
 
 tifffile = pytest.importorskip("tifffile", reason="needs the package tifffile")
