@@ -8,7 +8,7 @@ import pytest
 from models.files.saved import load_weights, save_model, save_weights
 from storage.hdf5 import open_hdf5
 from storage.seals import SEAL, check_seal, seal
-from tests.training.snapshots.test_file import compiled
+from tests.training.snapshots.tiny_model import compiled
 from training.snapshots.file import RunState, read_metrics, read_state, restore, save_snapshot
 from utils import UserError, generator
 
