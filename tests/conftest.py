@@ -1,4 +1,4 @@
-"""What holds for all tests, before anything imports TensorFlow."""
+"""Environment of all tests, set before TensorFlow is imported."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Permissions of files, also for tests that root runs."""
+"""Helpers for tests of permissions, which root may run."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ _NOBODY = 65534
 
 @contextmanager
 def ordinary_user() -> Iterator[None]:
-    """Root, whom no permissions bind, is nobody for a while; everybody else stays who they are."""
+    """Drop root privileges within the block."""
     if os.geteuid():
         yield
         return
@@ -24,7 +24,7 @@ def ordinary_user() -> Iterator[None]:
 
 @contextmanager
 def folder_for_all() -> Iterator[Path]:
-    """A temporary folder that everybody may enter, unlike those of pytest."""
+    """Temporary folder that all users may enter, unlike those of pytest."""
     with tempfile.TemporaryDirectory() as name:
         os.chmod(name, 0o777)
         yield Path(name)

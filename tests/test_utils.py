@@ -39,7 +39,7 @@ def test_names_are_found_in_any_case_and_listed_as_registered(registry):
     assert "DOG" in registry and "cow" not in registry
 
 
-def test_unknown_names_are_told_with_those_that_exist(registry):
+def test_unknown_names_are_reported_with_the_known_ones(registry):
     with pytest.raises(UsageError, match="unknown animal 'cow'; choose from: Cat, Tomcat, Dog"):
         registry.get("cow")
 
@@ -123,7 +123,7 @@ def test_lines_are_stripped_and_empty_ones_left_out(tmp_path):
     ("content", "fault"),
     [(None, "cannot read .*lines.txt: No such file"), (b"\xff\xfe\x00", "is not a text file")],
 )
-def test_lines_that_cannot_be_read_are_told_in_one_line(tmp_path, content, fault):
+def test_unreadable_lines_give_a_one_line_error(tmp_path, content, fault):
     path = tmp_path / "lines.txt"
     if content is not None:
         path.write_bytes(content)
@@ -137,13 +137,13 @@ def test_lines_of_a_folder_cannot_be_read(tmp_path):
         read_lines(tmp_path)
 
 
-def test_what_could_mislead_a_reader_is_escaped():
+def test_control_characters_are_escaped():
     assert printable("Möwe \u8349\u200d") == "Möwe \u8349\u200d"
     assert printable("a\u202egnp.exe\u200b\n\x00\udcff") == r"a\u202egnp.exe\u200b\n\x00\udcff"
 
 
 @pytest.mark.parametrize("name", ["missing", "with\0NUL", "file"])
-def test_folders_that_cannot_be_listed_are_one_line(tmp_path, name):
+def test_unlistable_folders_give_a_one_line_error(tmp_path, name):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot read the folder .*: \w+") as caught:
         list_folder(tmp_path / name)

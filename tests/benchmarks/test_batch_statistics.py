@@ -36,7 +36,7 @@ def test_averages_are_the_means_over_all_batches_and_the_weights_stay():
         np.testing.assert_array_equal(before, after)
 
 
-def test_a_training_that_fails_is_told_and_leaves_no_file(tmp_path):
+def test_a_failing_training_is_reported_and_leaves_no_file(tmp_path):
     options = ["--dataset", "Folder", "--data_root", str(tmp_path / "nowhere"), "--epochs", "1"]
     output = tmp_path / "f.json"
     outcome = run(

@@ -32,7 +32,7 @@ def test_states_of_trials_and_the_winner_are_recorded(tmp_path):
     assert found["winner"] == {"ema": 0.99, "batch_size": 32} and found["final"] == {"acc": 0.9}
 
 
-def test_a_command_that_fails_is_told_and_leaves_no_file(tmp_path):
+def test_a_failing_command_is_reported_and_leaves_no_file(tmp_path):
     output = tmp_path / "f.json"
     outcome = run(folder_search, "--photos", tmp_path / "nowhere", "--output", output)
     assert outcome.status == 1 and not output.exists()

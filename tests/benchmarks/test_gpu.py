@@ -14,7 +14,7 @@ SECONDS = {"jax": [1.0, 2.0, 3.0], None: [2.0, 2.0, 2.0]}
 
 
 class FakeWorker:
-    """Process that takes as long as it is told to, or ends."""
+    """Process that takes a given time, or ends."""
 
     seconds = SECONDS
     broken = ()
@@ -56,7 +56,7 @@ def test_speed_and_its_ratio_within_rounds(size):
     assert found[JAX]["first_step_seconds"] == 9
 
 
-def test_what_cannot_be_measured_has_a_reason(size, monkeypatch):
+def test_missing_measurements_have_a_reason(size, monkeypatch):
     monkeypatch.setattr(FakeWorker, "broken", (None,))
     found = gpu.steps(size, None, CLOCK)["net"]
     reason = "the process ended with status 1: No module named 'torch'"
@@ -98,7 +98,7 @@ def test_the_epochs_of_a_training_that_was_ended_count(size, monkeypatch):
     assert gpu.training(size, [], CLOCK) == {"left_out": "exit status 2: no CIFAR-100"}
 
 
-def test_idle_time_is_what_the_steps_alone_do_not_take(size, monkeypatch):
+def test_idle_time_is_the_time_beyond_the_steps(size, monkeypatch):
     def run_for(command, seconds):
         output = Path(command[command.index("--output") + 1])
         output.write_text('{"shares": [0.9, 0.5, 0.8], "seconds": {}}')

@@ -56,7 +56,7 @@ def test_same_parameters_and_outputs(name, size):
     assert np.ptp(expected, axis=1).min() > 1e-2
 
 
-def test_a_step_changes_the_weights_alike():
+def test_a_step_changes_the_weights_equally():
     from benchmarks.plain_torch import NETWORKS, copy_weights, training_step
 
     ours, theirs = build_backbone("resnet-32", 10, **OPTIONS), NETWORKS["resnet-32"](10)

@@ -28,12 +28,12 @@ def test_the_home_folder_is_known_where_no_shell_expands_it(monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["~nobody knows/x", "a~", "x/~/y", ""])
-def test_other_paths_stay_as_they_are(text):
+def test_other_paths_are_unchanged(text):
     assert user_path(text) == Path(text)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_all_paths_of_a_command_do_so(name):
+def test_all_paths_of_a_command_expand_the_home_folder(name):
     parser = importlib.import_module(name).build_parser()
     types = [action.type for action in parser._actions]
     assert user_path in types

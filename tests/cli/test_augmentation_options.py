@@ -32,7 +32,7 @@ def dataset(tmp_path_factory):
 
 
 @pytest.mark.parametrize("options", CHANGES)
-def test_an_option_alone_changes_what_it_names(dataset, options):
+def test_each_option_changes_only_what_it_names(dataset, options):
     parser = argparse.ArgumentParser()
     add_augmentation_options(parser)
     args = parser.parse_args(options.split())

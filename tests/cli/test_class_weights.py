@@ -1,4 +1,4 @@
-"""What --class_weights names: balanced weights against scikit-learn, and files."""
+"""--class_weights: balanced weights against scikit-learn, and files."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""How commands end."""
+"""Exit statuses and error messages of commands."""
 
 import argparse
 import contextlib
@@ -106,7 +106,7 @@ def test_streams_may_be_closed(tmp_path):
 
 
 def run_embedding(folder: Path, **streams) -> subprocess.CompletedProcess:
-    """A command that tells and writes something, without a backend."""
+    """Run a command that prints and writes something, without a backend."""
     script = Path(__file__).parents[2] / "compute_class_embedding.py"
     command = [sys.executable, script, "--hierarchy", "cub_flat", "--out", "e.npz"]
     return subprocess.run(command, cwd=folder, text=True, timeout=120, **streams)
@@ -137,7 +137,7 @@ def test_standard_error_that_is_full_leaves_the_status(monkeypatch, error, statu
         ("raise RuntimeError('a fault')", None, (1,)),
     ],
 )
-def test_failures_while_libraries_are_imported_are_one_line(tmp_path, failure, line, statuses):
+def test_failing_imports_give_a_one_line_error(tmp_path, failure, line, statuses):
     (tmp_path / "numpy.py").write_text(f"import os, signal, time; {failure}")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     for script in [path for path in ROOT.glob("*.py") if "__main__" in path.read_text()]:
@@ -159,6 +159,6 @@ def test_failures_while_libraries_are_imported_are_one_line(tmp_path, failure, l
         OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
     ],
 )
-def test_lack_of_memory_in_whatever_library_is_one_line(capsys, error):
+def test_running_out_of_memory_gives_a_one_line_error(capsys, error):
     failures.show(type(error), error, None)
     assert capsys.readouterr().err.endswith(": error: out of memory\n")

@@ -1,4 +1,4 @@
-"""Runs a training command in a process of its own, which can be one of several hosts.
+"""Run a training command in a separate process, which may be one of several hosts.
 
 Called as ``python tests/commands/one_host.py learn_classifier OPTIONS…``. With ``TERMINATE_AT=N``
 in the environment it sends itself SIGTERM in its N-th step.
@@ -17,7 +17,7 @@ from cli import console
 
 
 def terminate_at(step: int) -> None:
-    """Has SIGTERM come at the end of a step, counted from 1 over all epochs."""
+    """Send SIGTERM at the end of a step, counted from 1 over all epochs."""
     from training.snapshots.callback import Snapshot
 
     whole, ended = Snapshot.on_train_batch_end, []

@@ -1,4 +1,4 @@
-"""Runs a command with the tiny networks: python -m tests.commands.process COMMAND OPTION…"""
+"""Run a command with the tiny networks: python -m tests.commands.process COMMAND OPTION…"""
 
 import importlib
 import sys

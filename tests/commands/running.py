@@ -1,4 +1,4 @@
-"""Runs a command within the process of the tests, and reads what it wrote."""
+"""Run commands in the process of the tests, check errors, and read outputs."""
 
 import contextlib
 import csv
@@ -25,7 +25,7 @@ USAGE, DATA = 2, 1
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command answered: exit status, standard output, standard error."""
+    """Exit status, standard output and standard error of a command."""
 
     status: int
     out: str
@@ -33,7 +33,7 @@ class Outcome:
 
 
 def run(command: ModuleType, options: str, *more: object) -> Outcome:
-    """Runs ``command.main``; a SystemExit counts as its exit status.
+    """Run ``command.main``; a SystemExit counts as its exit status.
 
     Args:
         command: ``learn_classifier`` or ``learn_image_embeddings``.
@@ -58,7 +58,7 @@ def run(command: ModuleType, options: str, *more: object) -> Outcome:
 
 
 def succeed(command: ModuleType, options: str, *more: object) -> Outcome:
-    """The same, for a command that has to exit with status 0."""
+    """Run a command that must exit with status 0."""
     outcome = run(command, options, *more)
     assert outcome.status == 0, outcome.err
     return outcome
@@ -90,7 +90,7 @@ def arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def same_arrays(first: Path, second: Path) -> bool:
-    """Whether two HDF5 files hold the same arrays, bit by bit."""
+    """Compare the arrays of two HDF5 files bit by bit."""
     one, two = arrays(first), arrays(second)
     assert one and one.keys() == two.keys()
     return all(one[name].tobytes() == two[name].tobytes() for name in one)

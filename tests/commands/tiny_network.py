@@ -38,13 +38,13 @@ def tiny_linear(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTens
 
 @BACKBONES.register("pooled")
 def pooled(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTensor:
-    """As an embedding of 8 dimensions, the pooled features without a dense layer."""
+    """Pooled features without a dense layer, as an embedding of 8 dimensions."""
     return _body(x, num_outputs)
 
 
 @contextmanager
 def registered() -> Iterator[None]:
-    """Lets ``--architecture`` accept the names above within the ``with`` block."""
+    """Let ``--architecture`` accept the names above within the block."""
     models.FAMILIES[__name__] = ("tiny", "tiny-wide", "tiny-linear", "pooled")
     try:
         yield

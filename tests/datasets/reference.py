@@ -1,4 +1,4 @@
-"""The augmentation step by step, as plainly as it can be said: the reference of the fast one.
+"""Plain step-by-step augmentation: the reference of the fast one.
 
 Images are arrays (height, width, channels), uint8 unless stated otherwise. Inputs are never
 changed.
@@ -18,7 +18,7 @@ _ERASING_ATTEMPTS = 100  # enough for any photograph, finite for a hair-thin ima
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How images are changed before the network sees them.
+    """Preprocessing of images in training and testing.
 
     Attributes:
         train_size: pixels of the shorter side in training; a pair (low, high) is drawn from low
@@ -87,7 +87,7 @@ def draw_size(size: int | tuple[int, int], rng: np.random.Generator) -> int:
 
 
 def resize_shorter_side(image: np.ndarray, size: int) -> np.ndarray:
-    """Resizes to ``size`` pixels on the shorter side, bilinear and anti-aliased.
+    """Resize to ``size`` pixels on the shorter side, bilinear and anti-aliased.
 
     The longer side keeps the aspect ratio, rounded to whole pixels.
     """
@@ -109,14 +109,14 @@ def resize_shorter_side(image: np.ndarray, size: int) -> np.ndarray:
 def random_flip(
     image: np.ndarray, rng: np.random.Generator, probability: float = 0.5
 ) -> np.ndarray:
-    """Mirrors left and right with the given probability."""
+    """Mirror left and right with the given probability."""
     return image[:, ::-1] if rng.random() < probability else image
 
 
 def random_resized_crop(
     image: np.ndarray, rng: np.random.Generator, scale: tuple[float, float], size: int | None
 ) -> np.ndarray:
-    """Cuts out a part and resizes it to a square of this size, or to the size of the image.
+    """Cut out a part and resize it to a square of this size, or to the size of the image.
 
     Relative area and aspect ratio (width to height, its logarithm uniform from that of 3/4 to that
     of 4/3) are drawn up to ten times; then it is the largest part in the middle.
@@ -148,7 +148,7 @@ def random_resized_crop(
 def random_erasing(
     image: np.ndarray, rng: np.random.Generator, probability: float = 0.5, white: int = 255
 ) -> np.ndarray:
-    """Fills a random rectangle with uniformly random pixels, with the given probability.
+    """Fill a random rectangle with uniformly random pixels, with the given probability.
 
     Area and aspect ratio are drawn uniformly, and again while the rectangle is not smaller than
     the image; then its position, among those where it fits.
@@ -180,7 +180,7 @@ def _erased_rectangle(
 
 
 def random_crop(image: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
-    """Cuts out a square at a random place; smaller images are padded first, at a random offset."""
+    """Cut out a square at a random place; smaller images are padded first, at a random offset."""
     tops, lefts = (int(rng.integers(abs(side - size) + 1)) for side in image.shape[:2])
     image = _pad(image, size, tops, lefts)
     top, left = (
@@ -191,14 +191,14 @@ def random_crop(image: np.ndarray, rng: np.random.Generator, size: int) -> np.nd
 
 
 def center_crop(image: np.ndarray, size: int) -> np.ndarray:
-    """Cuts out the square in the centre; smaller images are padded by reflection first."""
+    """Cut out the square in the centre; smaller images are padded by reflection first."""
     image = _pad(image, size, *((size - side) // 2 for side in image.shape[:2]))
     top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
     return image[top : top + size, left : left + size]
 
 
 def _pad(image: np.ndarray, size: int, above: int, before: int) -> np.ndarray:
-    """Reflects the borders of sides shorter than ``size``, from these numbers of pixels on."""
+    """Reflect the borders of sides shorter than ``size``, from these numbers of pixels on."""
     widths = [
         (offset, size - side - offset) if side < size else (0, 0)
         for side, offset in zip(image.shape[:2], (above, before), strict=True)
@@ -212,7 +212,7 @@ def shift_zoom(
     shift: float,
     zoom: tuple[float, float] | None = None,
 ) -> np.ndarray:
-    """Moves the image by a part of a pixel or more, and scales it about its centre.
+    """Move the image by a part of a pixel or more, and scale it about its centre.
 
     Draws the shift of the rows, the shift of the columns, then (with ``zoom``) the factor of the
     rows and that of the columns. Row ``y`` of the result shows row

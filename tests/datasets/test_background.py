@@ -1,4 +1,4 @@
-"""Background images: which they are, in which size, how many in a batch, and in which order."""
+"""Background images: selection, size, number per batch, order."""
 
 from dataclasses import replace
 

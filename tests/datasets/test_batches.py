@@ -201,7 +201,7 @@ def test_every_class_is_drawn_as_often_as_the_largest(repeats):
         assert len(np.unique(images.reshape(len(images), -1), axis=0)) == 21 * repeats
 
 
-def test_what_is_drawn_depends_on_seed_and_epoch_only():
+def test_draws_depend_on_seed_and_epoch_only():
     one, _ = oversampled(seed=3, workers=0)
     other, _ = oversampled(seed=3, workers=4)
     for epoch in (4, 0):
@@ -282,7 +282,7 @@ def tiny_model():
 
 
 def check_fit(workers):
-    """Fits over epochs 2 to 4 and compares what the model saw with what it should have seen."""
+    """Fit epochs 2 to 4 and compare the batches that the model saw with the expected ones."""
     seen = []
 
     class Model(keras.Model):

@@ -380,7 +380,7 @@ def test_a_crop_beyond_the_image_is_padded_and_reported(roots, caplog):
 
 
 @pytest.mark.parametrize("name", sorted(set(WRITERS) - {"ORL"}))  # may be installed
-def test_a_root_is_needed_and_has_to_be_that_data_set(name, tmp_path):
+def test_a_root_with_that_data_set_is_required(name, tmp_path):
     with pytest.raises(UsageError, match=name):
         get_dataset(name)
     with pytest.raises(UserError, match="does not exist"):
@@ -438,7 +438,7 @@ def test_a_file_may_be_damaged_until_it_is_read(tmp_path):
     "name", ["CUB", "NAB", "Cars", "Flowers", "MIT67Scenes", "ILSVRC", "iNat_Aves", "iNat2019"]
 )
 @pytest.mark.parametrize("suffix", ["", "-large", "-caffe"])
-def test_the_published_input_is_known_by_the_name_alone(tmp_path, name, suffix):
+def test_the_published_input_follows_from_the_name(tmp_path, name, suffix):
     dataset = get_dataset(name + suffix, WRITERS[name.split("_")[0]](tmp_path))
     known = published_input(name + suffix)
     assert known == (dataset.preprocessing, dataset.normalization)

@@ -52,7 +52,7 @@ def test_the_seed_decides(cifar):
     assert folds[0] == folds[1] != folds[2]
 
 
-def test_the_order_of_the_images_does_not_matter_and_doubles_stay_together():
+def test_image_order_does_not_matter_and_duplicates_stay_together():
     labels, names = np.repeat([0, 1], 8), [*"aabcdefg", *"hhijklmn"]
     order = np.random.default_rng(0).permutation(16)
     shuffled = [names[i] for i in order]
@@ -72,6 +72,6 @@ def test_the_order_of_the_images_does_not_matter_and_doubles_stay_together():
         ({"fold": 0}, "--folds K and --fold I"),
     ],
 )
-def test_what_cannot_be_divided_is_refused(cifar, options, message):
+def test_too_few_images_for_the_folds_are_refused(cifar, options, message):
     with pytest.raises(UsageError, match=message):
         get_dataset("CIFAR-100", cifar, **options)

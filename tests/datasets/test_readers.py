@@ -81,7 +81,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_data_gives_one_line(case, tmp_path):
+def test_broken_data_gives_a_one_line_error(case, tmp_path):
     name, damage, message = BROKEN[case]
     root = WRITERS[name](tmp_path)
     get_dataset(name, root)
@@ -199,7 +199,7 @@ def test_folders_that_cannot_be_used(tmp_path):
         get_dataset("Folder", root)
 
 
-def test_a_class_has_to_have_a_name_in_utf_8(tmp_path):
+def test_class_names_must_be_utf_8(tmp_path):
     root = write_classes(tmp_path)
     os.rename(root / "kind_1", os.fsencode(root) + b"/V\xf6gel")
     with pytest.raises(UserError, match=r"class 'V\\udcf6gel' in .*: rename it, in UTF-8"):

@@ -75,7 +75,7 @@ def test_the_passes_over_cub_follow_from_the_size_of_its_classes(tmp_path, per_c
     assert len(dataset.test) == 6
 
 
-def test_small_classes_keep_all_and_are_reported(tmp_path, caplog):
+def test_small_classes_are_kept_whole_and_reported(tmp_path, caplog):
     dataset = get_dataset("CUB-sub50", write_cub(tmp_path))
     assert len(dataset.train) == 12
     assert dataset.repeats == 1
@@ -83,7 +83,7 @@ def test_small_classes_keep_all_and_are_reported(tmp_path, caplog):
 
 
 def write_split(root, number, chosen):
-    """Lists some ids, ``chosen(old flag, id)`` being their new flag or None to leave them out."""
+    """List some ids, ``chosen(old flag, id)`` being their new flag or None to leave them out."""
     rows = [line.split() for line in (root / "train_test_split.txt").read_text().splitlines()]
     flags = {identifier: chosen(old, int(identifier)) for identifier, old in rows}
     lines = [f"{identifier} {flag}" for identifier, flag in flags.items() if flag is not None]

@@ -1,4 +1,4 @@
-"""README and docs/: size, links, and that every command in them exists with its options."""
+"""README and docs/: size, links, and commands with their options."""
 
 import importlib
 import re
@@ -32,7 +32,7 @@ PUBLISHED = Path(__file__).parent / "published_commands.md"
 WRITTEN_BY_RECIPES = ("datasets/readers/garden.py", "models/backbones/two_convolutions.py")
 
 VALUES = {"$DSROOT": "data", "$DS": "CUB", "$LR": "0.1"}
-"""What stands in for each placeholder."""
+"""Values of the placeholders."""
 
 ENDS = re.compile(r"^(\||2?>.*|&&|;|done)$")
 """Words of the shell that end a command's arguments."""

@@ -105,7 +105,7 @@ NAN = np.where(np.arange(12).reshape(3, 4) == 5, np.nan, VECTORS)
     ],
 )
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
-def test_faulty_content_is_told_in_one_line(tmp_path, write, vectors, labels, fault):
+def test_faulty_content_gives_a_one_line_error(tmp_path, write, vectors, labels, fault):
     path = tmp_path / "faulty.npz"
     if write is write_pickle:
         content = {"embedding": vectors, "ind2label": labels}
@@ -164,7 +164,7 @@ def test_a_truncated_npz_is_refused(tmp_path):
         tuple(np.array([3, 4])),
     ],
 )
-def test_what_is_saved_is_read_again_and_is_no_pickle(tmp_path, labels):
+def test_saved_embeddings_are_read_again_and_are_no_pickle(tmp_path, labels):
     save_class_embeddings(tmp_path / "e.npz", VECTORS[:2], labels)
     with np.load(tmp_path / "e.npz", allow_pickle=False) as file:
         np.testing.assert_array_equal(file["embedding"], VECTORS[:2])
@@ -181,7 +181,7 @@ def test_numbers_beyond_64_bits_are_not_saved(tmp_path, labels):
 
 
 @pytest.mark.parametrize("labels", [{1, 2, 5}, [True, False, 2], "abc", [1, 2, None]])
-def test_labels_have_to_be_a_list_of_numbers_or_text(tmp_path, labels):
+def test_labels_must_be_numbers_or_text(tmp_path, labels):
     path = tmp_path / "e.pickle"
     path.write_bytes(pickle.dumps({"embedding": VECTORS, "ind2label": labels}))
     with pytest.raises(UserError, match=r"cannot read the class embeddings in .*e\.pickle"):
@@ -215,7 +215,7 @@ def test_restrict_takes_the_rows_of_the_labels_in_their_order():
     assert restricted.labels == ("5", "7")
 
 
-def test_restrict_names_what_is_missing():
+def test_restrict_names_missing_classes():
     classes = ClassEmbeddings(VECTORS.astype(np.float32), (7, 2, 5))
     with pytest.raises(UsageError, match="no vector for 4, 6;"):
         classes.restrict([7, 4, 6])

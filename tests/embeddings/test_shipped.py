@@ -1,4 +1,4 @@
-"""The shipped taxonomies and embeddings, read and compared by means of their own."""
+"""The shipped taxonomies and embeddings, read and compared by independent code."""
 
 import csv
 from collections import Counter, defaultdict
@@ -54,7 +54,7 @@ def ways_of_nabirds():
 
 
 def expected_similarities(ways):
-    """From the ways alone: what two have in common at the beginning leads to the ancestor."""
+    """Compute similarities from the ways alone: a common beginning leads to the ancestor."""
     heights = defaultdict(int)
     for way in ways.values():
         for i in range(1, len(way) + 1):
@@ -143,7 +143,7 @@ def test_a_file_of_the_same_name_is_taken_by_its_whole_name(spelling, tmp_path, 
     assert len(load_class_embeddings("nab").labels) == 555
 
 
-def test_a_name_that_no_file_can_have_is_told_in_one_line():
+def test_an_impossible_file_name_gives_a_one_line_error():
     with pytest.raises(UserError, match="File name too long"):
         load_class_embeddings(f"{'x' * 300}.npz")
 

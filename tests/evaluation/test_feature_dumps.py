@@ -1,4 +1,4 @@
-"""Feature dumps in both layouts, and files that are not what they should be."""
+"""Feature dumps in both layouts, and invalid files."""
 
 import pickle
 from pathlib import Path
@@ -27,7 +27,7 @@ def features(request):
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".pickle"])
-def test_what_is_written_is_read_again(tmp_path, features, suffix):
+def test_dumps_are_read_again(tmp_path, features, suffix):
     path = tmp_path / f"dump{suffix}"
     write_features(path, features)
     again = read_features(path)
@@ -158,7 +158,7 @@ def broken(**changes):
         (broken(labels=np.array([{}, {}, {}], dtype=object)), "cannot be read as .npz"),
     ],
 )
-def test_dumps_that_are_not_right_are_refused(tmp_path, arrays, message):
+def test_invalid_dumps_are_refused(tmp_path, arrays, message):
     path = tmp_path / "f.npz"
     np.savez(path, **arrays)
     with pytest.raises(UserError, match=message) as caught:
@@ -169,7 +169,7 @@ def test_dumps_that_are_not_right_are_refused(tmp_path, arrays, message):
 @pytest.mark.parametrize(
     "content", [[VECTORS], {"labels": [1]}, {"feat": VECTORS}, {"feat": Evil()}]
 )
-def test_pickles_that_are_not_right_are_refused_and_run_nothing(tmp_path, monkeypatch, content):
+def test_invalid_pickles_are_refused_and_run_nothing(tmp_path, monkeypatch, content):
     monkeypatch.chdir(tmp_path)
     Path("f.pickle").write_bytes(pickle.dumps(content))
     with pytest.raises(UserError, match=r"f\.pickle"):

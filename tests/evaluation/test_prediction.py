@@ -1,4 +1,4 @@
-"""What a classifier says about images, recomputed with NumPy alone."""
+"""Predictions of a classifier, recomputed with NumPy alone."""
 
 import subprocess
 import sys
@@ -91,7 +91,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("ending", "decision", "vectors", "kind", "formula"), TABLE)
-def test_classes_scores_and_what_they_are(ending, decision, vectors, kind, formula):
+def test_top_classes_scores_and_kinds_of_scores(ending, decision, vectors, kind, formula):
     dimensions = 3 if vectors is None else 4
     model = network(ending, dimensions)
     output = Output(ending, decision, vectors)
@@ -148,7 +148,7 @@ for _ in range(8):
 """
 
 
-def test_many_models_in_one_process_are_nothing_to_warn_of():
+def test_many_models_in_one_process_give_no_warning():
     """Keras traces one function per model; TensorFlow takes them for the same one.
 
     It warns twice, then never again in a process: in this one it may have done so.

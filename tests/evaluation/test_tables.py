@@ -1,4 +1,4 @@
-"""Tables as people and programs read them."""
+"""Tables as text and as CSV."""
 
 import csv
 import os

@@ -71,7 +71,7 @@ def _check_model(found: tuple, valid: tuple, folder: Path) -> None:
 
 
 def _check_description(found: ModelDescription, valid: ModelDescription, folder: Path) -> None:
-    """It has checksums."""
+    """Compare exactly: descriptions have checksums."""
     for field in ("dataset", "labels", "class_names", "channels", "target_size", "crop_size"):
         assert getattr(found, field) == getattr(valid, field)
     np.testing.assert_array_equal(found.outputs[0].class_vectors, VECTORS)

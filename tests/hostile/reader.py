@@ -1,4 +1,4 @@
-"""What hostile files are given to, and what has to come of it.
+"""Readers of hostile files and the outcomes that are allowed.
 
 A damaged file (bits flipped, cut off, bytes inserted, parts swapped) ends in the right result or in
 one clear line, within ``SECONDS`` and ``BYTES``.

@@ -1,4 +1,4 @@
-"""Crafted files execute nothing, overwrite nothing, and end in one clear line."""
+"""Crafted files: nothing is executed or overwritten, and the error is one line."""
 
 import os
 
@@ -103,7 +103,7 @@ NO_FILES = {
         "cached images",
     ],
 )
-def test_what_is_no_file_is_refused(tmp_path, name, kind):
+def test_non_regular_files_are_refused(tmp_path, name, kind):
     reader = READERS[name]
     valid = prepare(reader, tmp_path)
     path = tmp_path / reader.files[0]

@@ -1,4 +1,4 @@
-"""A reader that breaks the promise is noticed."""
+"""Detection of readers that break the promise."""
 
 import mmap
 import time

@@ -1,4 +1,4 @@
-"""What holds for every backbone: its name, its size, its input and its output."""
+"""All backbones: names, sizes, inputs and outputs."""
 
 import gc
 import importlib
@@ -146,7 +146,7 @@ def with_100_outputs(model, total, outputs):
     "name", [n for n in models.architecture_names() if n not in (*ELSEWHERE, *TORCH)]
 )
 def test_classifier(name):
-    """All that is checked of a whole network: it is built once, which takes seconds."""
+    """Check a whole network at once: building it takes seconds."""
     model = build(name, 100) if name in COMPUTED else outline(name, 100)
 
     for totals, weights in (
@@ -223,7 +223,7 @@ def test_last_layer(family, classifier):
 
 @pytest.mark.parametrize("family", SMALL)
 def test_saved_networks_are_accepted_and_compute_the_same(family, tmp_path):
-    """In the old format, which has less of Keras; test_saved.py compares the two."""
+    """Save in the old format, which has less of Keras; test_saved.py compares the two."""
     body, *_ = SMALL[family]
     image, x = image_input(3)
     model = Network(image, body(x, 5, True))

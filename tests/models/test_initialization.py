@@ -1,4 +1,4 @@
-"""Weights drawn from a seed: their distribution, and what they depend on."""
+"""Weights drawn from a seed: distributions and independence."""
 
 import importlib.util
 import os
@@ -79,7 +79,7 @@ def test_biases_and_batch_normalization_stay():
 
 
 def test_known_numbers():
-    """These must not change: a seed in a report has to stand for one network."""
+    """Pin the numbers: a seed in a report must stand for one network."""
     model = network()
     initialize(model, 0)
 
@@ -155,7 +155,7 @@ def test_unknown_initializer_names_the_layer():
 
 
 class Scale(keras.layers.Layer):
-    """Has a weight that keeps no initializer."""
+    """Layer with a weight that keeps no initializer."""
 
     def build(self, shape):
         self.scale = self.add_weight(shape=shape[-1:], initializer="uniform", name="scale")

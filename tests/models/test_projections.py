@@ -1,4 +1,4 @@
-"""Modules between features and embedding: their widths, and what they compute, against NumPy."""
+"""Modules between features and embedding: widths, and outputs against NumPy."""
 
 import itertools
 

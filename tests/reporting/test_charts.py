@@ -1,4 +1,4 @@
-"""Geometry of charts: where points, ticks and axes are."""
+"""Geometry of charts: points, ticks and axes."""
 
 import math
 

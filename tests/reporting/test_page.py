@@ -1,4 +1,4 @@
-"""The page of a report: what it says, that it loads nothing, and that no text becomes markup."""
+"""The page of a report: contents, no external resources, escaped text."""
 
 import re
 from base64 import b64decode

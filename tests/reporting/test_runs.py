@@ -55,12 +55,12 @@ NO_HISTORY = "history.csv: the history is damaged"
         ({"record": RECORD | {"versions": 7}}, DAMAGED),
     ],
 )
-def test_what_is_no_finished_run_is_one_line(tmp_path, change, message):
+def test_unfinished_runs_give_a_one_line_error(tmp_path, change, message):
     write(tmp_path, **change)
     with pytest.raises(UserError, match=message):
         read_run(tmp_path)
 
 
-def test_a_missing_run_is_one_line(tmp_path):
+def test_a_missing_run_gives_a_one_line_error(tmp_path):
     with pytest.raises(UserError, match=r"its record, gone\.csv\.run\.json, is missing"):
         read_run(tmp_path / "gone.csv")

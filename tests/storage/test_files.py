@@ -23,7 +23,7 @@ def test_the_file_appears_when_the_block_ends(tmp_path):
     assert os.listdir(tmp_path) == ["a.csv"]
 
 
-def test_the_temporary_name_has_the_ending_asked_for(tmp_path):
+def test_the_temporary_name_has_the_requested_suffix(tmp_path):
     with replacing(tmp_path / "a.h5", ".weights.h5") as temporary:
         assert temporary.name.endswith(".weights.h5")
         temporary.write_text("new")
@@ -33,9 +33,7 @@ def test_the_temporary_name_has_the_ending_asked_for(tmp_path):
 @pytest.mark.parametrize("length", [240, 246])
 @pytest.mark.parametrize("letter", ["n", "ö"])
 @pytest.mark.parametrize("ending", [".h5", "." + 60 * "x"])
-def test_what_is_said_to_be_writable_is_with_all_that_lies_beside_it(
-    tmp_path, length, letter, ending
-):
+def test_accepted_names_leave_room_for_companion_files(tmp_path, length, letter, ending):
     stem = letter * ((length - len(ending)) // len(letter.encode()))
     path = tmp_path / f"{stem}{ending}"
     claim("--history", path, overwrite=False)
@@ -106,7 +104,7 @@ def test_a_growing_file_appears_when_it_is_complete(tmp_path):
     "error", [KeyboardInterrupt(), RuntimeError("memory"), OSError(5, "of what was computed")]
 )
 @pytest.mark.parametrize("flushed", [True, False])
-def test_what_had_grown_is_kept_and_errors_stay_what_they_are(tmp_path, caplog, error, flushed):
+def test_growing_files_keep_their_content_on_errors(tmp_path, caplog, error, flushed):
     path = tmp_path / "a.csv"
     path.write_text("old")
     with pytest.raises(type(error)) as caught, growing(path) as file:
@@ -136,6 +134,6 @@ def test_a_disk_that_fills_up_while_a_file_grows(tmp_path):
     assert not (tmp_path / "a.csv").exists()
 
 
-def test_a_reader_who_has_gone_is_no_failure_to_write():
+def test_a_closed_pipe_is_not_a_write_error():
     with pytest.raises(BrokenPipeError), write_errors("standard output"):
         raise BrokenPipeError(32, "Broken pipe")

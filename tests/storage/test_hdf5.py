@@ -106,7 +106,7 @@ REFERENCES = {
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
-def test_what_lies_elsewhere_is_refused(path, reference):
+def test_external_links_are_refused(path, reference):
     REFERENCES[reference](path)
     with pytest.raises(UserError, match=r"file\.h5: \S+ refers to another (file|place)"):
         read(path)

@@ -8,7 +8,7 @@ from storage.history import read_history, write_history
 from utils import UserError
 
 
-def test_what_was_not_measured_is_nan(tmp_path):
+def test_unmeasured_values_are_nan(tmp_path):
     path = tmp_path / "history.csv"
     write_history(path, [{"epoch": 1, "acc": 0.25}, {"epoch": 2, "acc": 0.1, "val_acc": 1e-7}])
     first, second = read_history(path)

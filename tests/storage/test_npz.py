@@ -1,4 +1,4 @@
-"""The reader of archives: what NumPy writes is read, and archives that would do harm are not."""
+"""The reader of archives: files of NumPy are read, harmful archives are refused."""
 
 import io
 import struct
@@ -44,7 +44,7 @@ def plain_header(descr, shape):
     ],
 )
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_what_numpy_writes_is_read(array, save):
+def test_archives_of_numpy_are_read(array, save):
     file = io.BytesIO()
     save(file, wanted=array, other=np.array([{}], dtype=object))
     found = read_npz(file, ["wanted", "absent"])
@@ -59,7 +59,7 @@ def test_headers_of_python_2_are_read_in_silence():
     assert found["a"].tolist() == [1, 2]
 
 
-def test_what_says_to_be_larger_than_the_limit_is_not_unpacked():
+def test_members_declared_beyond_the_limit_are_not_unpacked():
     file = archive(a=npy(plain_header("|u1", (10**6,)), bytes(10**6)), b=b"")
     assert len(file.getvalue()) < 5000
     for names in (["a"], ["b", "a"]):
@@ -152,6 +152,6 @@ def test_vectors_become_float32():
 
 
 @pytest.mark.parametrize("value", [["1", "2"], [1j], [10**400], [[1], [2, 3]], {1: 2}, None])
-def test_what_is_no_vector_is_refused(value):
+def test_non_vectors_are_refused(value):
     with pytest.raises((TypeError, ValueError)):
         float_vectors(value)

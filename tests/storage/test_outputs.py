@@ -1,4 +1,4 @@
-"""Outputs are claimed: nothing that is not the command's own is replaced."""
+"""Claims on outputs: only the command's own files are replaced."""
 
 import os
 import re
@@ -91,7 +91,7 @@ def test_within_one_process_too(tmp_path):
 
 @pytest.mark.parametrize("write", [replacing, growing])
 @pytest.mark.parametrize("existing", [True, False])
-def test_a_file_that_appears_meanwhile_stays(tmp_path, write, existing):
+def test_a_file_created_during_the_run_is_kept(tmp_path, write, existing):
     path = tmp_path / "a.csv"
     if existing:
         path.write_text("old")
@@ -113,7 +113,7 @@ def _write(write, path, content):
 
 
 @pytest.mark.parametrize("write", [replacing, growing])
-def test_what_the_command_wrote_itself_is_replaced(tmp_path, write):
+def test_the_command_replaces_its_own_files(tmp_path, write):
     path = tmp_path / "a.csv"
     claim("--out", path, overwrite=False)
     for content in ("first", "second"):
@@ -187,8 +187,8 @@ with replacing("model") as temporary:
 
 
 @pytest.mark.parametrize(("renamed", "left"), [(0, "old"), (1, "old"), (2, "new")])
-def test_a_kill_while_folders_change_places_leaves_a_whole_one(tmp_path, renamed, left):
-    """Before, between and behind the renamings."""
+def test_a_kill_during_the_replacement_leaves_a_whole_folder(tmp_path, renamed, left):
+    """Kill before, between and after the renamings."""
     path = tmp_path / "model"
     folder_with(path, "old")
     folder_with(tmp_path / ".model.old", "mine")
@@ -207,7 +207,7 @@ def test_a_kill_while_folders_change_places_leaves_a_whole_one(tmp_path, renamed
 
 
 @pytest.mark.parametrize("below", [".", "inner"])
-def test_files_that_are_put_into_a_folder_meanwhile_stay(tmp_path, below):
+def test_files_added_to_a_folder_during_the_run_are_kept(tmp_path, below):
     from storage.outputs import hold, note
 
     path = tmp_path / "model"
@@ -247,7 +247,7 @@ def test_a_link_to_nothing_is_a_file_that_exists(tmp_path):
         claim("--out", tmp_path / "a.csv", False)
 
 
-def test_only_what_killed_commands_left_is_removed(tmp_path):
+def test_only_files_of_killed_commands_are_removed(tmp_path):
     path = tmp_path / "run.h5"
     mine = [".run.h5.1", ".run.h5.20261128.h5", ".run.h5.1.bak", ".run.h5.abcdefgh.partial"]
     for name in mine:
@@ -299,7 +299,7 @@ def test_outputs_that_cannot_be_written_are_refused(tmp_path):
         claim("--history", tmp_path / "none" / "a.csv", overwrite=True)
 
 
-def test_the_name_has_to_say_the_format():
+def test_the_name_must_have_a_known_suffix():
     check_suffix("--out", Path("a.npz"), (".npz", ".pickle"))
     check_suffix("--plot", Path("a.SVG"), (".png", ".svg"), any_case=True)
     for name, any_case in (("f.csv", True), ("f.NPZ", False), ("npz", False)):
@@ -314,7 +314,7 @@ def test_two_outputs_are_never_one_file(tmp_path):
         claim_all((("--csv", path), ("--per_class", None), ("--plot", same)), overwrite=True)
 
 
-def test_a_folder_in_which_nothing_can_be_created_is_refused(tmp_path, monkeypatch):
+def test_a_read_only_folder_is_refused(tmp_path, monkeypatch):
     def fail(dir):
         raise OSError(30, "Read-only file system")
 

@@ -1,4 +1,4 @@
-"""Folders whose files are run: made for their owner only, and refused where others can write."""
+"""Folders of executable files: private, and refused where others can write."""
 
 import os
 
@@ -25,7 +25,7 @@ def test_folders_on_the_way_are_made_for_the_user_only(tmp_path, lax_umask):
     ("open_one", "mode"),
     [("a/b", 0o770), ("a/b", 0o1770), ("a", 0o770), ("a", 0o707), (".", 0o777)],
 )
-def test_where_a_group_or_all_can_write_nothing_is_run(tmp_path, open_one, mode):
+def test_folders_writable_by_others_are_refused(tmp_path, open_one, mode):
     own_folder(tmp_path / "a/b")
     (tmp_path / open_one).chmod(mode)
     with pytest.raises(PermissionError, match=f"others can write to {(tmp_path / open_one)}$"):
@@ -41,7 +41,7 @@ def test_a_sticky_parent_is_no_danger(tmp_path, mode):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give folders away")
 @pytest.mark.parametrize(("given_away", "mode"), [("a/b", 0o700), ("a", 0o755), ("a", 0o1777)])
-def test_a_folder_of_somebody_else_could_be_opened_any_time(tmp_path, given_away, mode):
+def test_folders_of_other_users_are_refused(tmp_path, given_away, mode):
     own_folder(tmp_path / "a/b")
     (tmp_path / given_away).chmod(mode)
     os.chown(tmp_path / given_away, 65534, 65534)
@@ -63,7 +63,7 @@ def test_a_file_is_no_folder(tmp_path):
         own_folder(tmp_path / "a")
 
 
-def test_a_link_leads_to_what_is_checked_and_returned(tmp_path):
+def test_links_are_resolved_before_the_check(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "open")
     assert own_folder(tmp_path / "link") == tmp_path / "open"
     (tmp_path / "open").chmod(0o777)

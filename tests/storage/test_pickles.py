@@ -39,7 +39,7 @@ def test_plain_data_of_every_protocol_is_read(tmp_path, protocol):
 
 
 def python2_pickle() -> bytes:
-    """What Python 2 with an old NumPy writes for {'data': np.array([[1, 200]], uint8)}."""
+    """Pickle of {'data': np.array([[1, 200]], uint8)} by Python 2 with an old NumPy."""
     return (
         b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b"
         b"\x87R(K\x01K\x01K\x02\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff"
@@ -247,7 +247,7 @@ def test_default_dicts_lose_their_factory(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"hello\nworld", pickle.dumps(CONTENT)[:-20]])
-def test_damaged_files_give_one_line(tmp_path, content):
+def test_damaged_files_give_a_one_line_error(tmp_path, content):
     path = tmp_path / "damaged.pickle"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"damaged\.pickle is not a complete pickle") as caught:
@@ -255,6 +255,6 @@ def test_damaged_files_give_one_line(tmp_path, content):
     assert "\n" not in str(caught.value)
 
 
-def test_missing_files_give_one_line(tmp_path):
+def test_missing_files_give_a_one_line_error(tmp_path):
     with pytest.raises(UserError, match=r"cannot read .*none\.pickle: No such file"):
         load_plain_pickle(tmp_path / "none.pickle")

@@ -24,7 +24,7 @@ def test_the_same_plot_is_the_same_file(tmp_path, suffix):
         assert "blue tit" in (tmp_path / "a.svg").read_text()
 
 
-def test_characters_that_the_font_lacks_are_told_once(tmp_path, caplog):
+def test_missing_glyphs_are_reported_once(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         save_plot(plot("\u9d25\u9d26"), tmp_path / "a.png")
 

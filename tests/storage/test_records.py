@@ -1,4 +1,4 @@
-"""Records tell where results come from; reports are claimed with theirs."""
+"""Records of the origin of results; reports are claimed with theirs."""
 
 import importlib.metadata
 import json

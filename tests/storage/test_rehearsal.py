@@ -1,4 +1,4 @@
-"""What would crash, hang or fill the memory happens to a child process, and is told in one line."""
+"""Rehearsals: crashes, hangs and exhausted memory of a child process give a one-line error."""
 
 import ctypes
 import os
@@ -68,7 +68,7 @@ def path(tmp_path):
         (refuse, ("no such thing",), ": no such thing"),
     ],
 )
-def test_how_a_rehearsal_can_end(path, monkeypatch, read, arguments, message):
+def test_outcomes_of_a_rehearsal(path, monkeypatch, read, arguments, message):
     monkeypatch.setattr(rehearsal, "SECONDS", 1)
     with pytest.raises(UserError) as caught:
         rehearse(read, path, *arguments)
@@ -96,7 +96,7 @@ def test_faults_of_a_reader_are_left_to_it(path):
         fail(path)
 
 
-def test_what_is_no_file_is_left_to_the_reader(tmp_path):
+def test_non_regular_files_are_left_to_the_reader(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for name in ("none", "pipe", "zero\0byte", "."):
         rehearse(crash, f"{tmp_path}/{name}")

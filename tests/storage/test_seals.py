@@ -1,4 +1,4 @@
-"""A flipped bit is found out, or changes nothing."""
+"""Flipped bits are detected or change nothing."""
 
 import h5py
 import keras
@@ -79,7 +79,7 @@ def test_every_array_of_a_snapshot_and_its_state_count(tmp_path):
     assert refused
 
 
-def test_files_without_a_digest_are_for_those_who_do_not_need_one(tmp_path):
+def test_files_without_a_digest_are_read_unless_one_is_required(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = 1
     with open_hdf5(tmp_path / "a.h5") as file:

@@ -1,4 +1,4 @@
-"""What the demo says and draws, from hand-made runs and results."""
+"""Text and plot of the demo, from hand-made runs and results."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def stored(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("second", "told"), [((0.93, 0.91), "do not differ"), ((0.31, 0.29), "differ")]
 )
-def test_it_says_what_the_stored_digits_say(stored, second, told):
+def test_the_text_agrees_with_the_stored_digits(stored, second, told):
     first = (0.92, 0.94)
     assert (stats.ttest_ind(first, second, equal_var=False).pvalue < 0.05) == (told == "differ")
     stored("digits", first, second)
@@ -52,7 +52,7 @@ def test_it_says_what_the_stored_digits_say(stored, second, told):
     assert lines[1].endswith(f"the two losses {told} significantly.")
 
 
-def test_curves_of_another_study_stand_beside_its_own(stored, tmp_path, monkeypatch):
+def test_curves_of_another_study_are_drawn_next_to_the_demo(stored, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(demo, "save_plot", lambda figure, *_, **__: drawn.append(figure))
     runs = {loss: trained("Digits-sub10", loss, 0.1, 0, 0.9) for loss in LOSSES}

@@ -1,4 +1,4 @@
-"""Studies beyond the paper: what is tried for each loss, and that the commands take it."""
+"""Studies beyond the paper: trials of each loss, accepted by the commands."""
 
 import importlib
 import shlex
@@ -222,7 +222,7 @@ def test_the_rate_is_chosen_by_validation_images_and_reported_on_test_images():
 
 
 @pytest.mark.parametrize("part", load("baselines").reduced)
-def test_what_is_tested_once_has_no_best_epoch(part):
+def test_single_evaluations_have_no_best_epoch(part):
     header = table(part, {})[0]
 
     assert "held-out" in header and "best epoch" not in header

@@ -76,7 +76,7 @@ def test_each_protocol_chooses_by_its_own_trials():
     assert chosen_rate(PART, (LARGE, "xent"), VALIDATION, BY_NAME) is None
 
 
-def test_a_diverged_rate_is_told_and_never_chosen():
+def test_a_diverged_rate_is_reported_and_never_chosen():
     found = outcome(PART, (LARGE, "xent"), PAPER, BY_NAME)
     assert (found.rate, found.diverged, found.tried) == (0.1, (0.5,), "2/2")
     alone = {run.name: run for run in RUNS[:1]}
@@ -122,7 +122,7 @@ def test_tables_without_any_figure_of_the_papers_scale_are_left_out(tmp_path):
     assert f"Not run at paper scale: {listed} and 1 more." in lines
 
 
-def test_what_is_repeated_are_all_seeds_at_the_rates_of_both_protocols():
+def test_all_seeds_are_repeated_at_the_rates_of_both_protocols():
     found = repetitions(PART, BY_NAME)
     assert {t.point.loss for t in found} == {"xent", "cosine"}
     assert {t.point.loss for t in repetitions(PART, {r.name: r for r in RUNS[1:]})} == {"cosine"}
@@ -271,7 +271,7 @@ def test_candidates_are_in_one_precision():
     assert list(runs_of([*both, second, finished], PART).values()) == [*both, finished]
 
 
-def test_a_row_tells_another_precision_than_float32():
+def test_rows_name_precisions_other_than_float32():
     runs = [*map(in_half, RUNS[4:6]), *RUNS[1:4]]
     titles = [line.split("|")[2].strip() for line in table(PART, runs_of(runs, PART))[2:]]
     xent, cosine = "softmax + cross-entropy", "cosine, one-hot"
@@ -294,7 +294,7 @@ def test_results_are_kept_and_only_replaced_by_the_same_trial(tmp_path):
             read_runs(tmp_path)
 
 
-def test_commands_are_stored_without_what_is_of_one_machine():
+def test_commands_are_stored_without_machine_specific_options():
     command = (
         "python learn_classifier.py --dataset CUB --data_root '/home/me/my birds' --seed 0 "
         "--finetune \"/home/o'me/w.h5\" --embedding 'my birds.json' "
@@ -393,12 +393,12 @@ def test_another_study_s_folder_is_refused(out, made_by_hand):
     assert refused.status == 1 and "sweep.json: it is damaged" in refused.err
 
 
-def test_pages_tell_apart_parts_of_the_same_data_and_losses():
+def test_pages_distinguish_parts_with_the_same_data_and_losses():
     text = pages.rendered("<!-- study.py report dsc-dam -->\n<!-- end -->\n")
     assert "\nu = 24:\n" in text and "\nu = 1000:\n" in text
 
 
-def test_pages_have_what_the_results_say(monkeypatch, out):
+def test_pages_agree_with_the_results(monkeypatch, out):
     monkeypatch.setattr(pages, "load", lambda name: STUDY)
     monkeypatch.setattr(pages, "STORED", out.parent)
     (out.parent / "digits").mkdir()

@@ -129,7 +129,7 @@ def test_only_trials_of_one_part_are_run(engine, monkeypatch, tmp_path):
     assert {run.folder for run in read_runs(tmp_path / "out")} == {"second"}
 
 
-def test_only_the_folders_of_wanted_trials_are_needed(engine, monkeypatch, tmp_path):
+def test_only_folders_of_selected_trials_are_needed(engine, monkeypatch, tmp_path):
     part = replace(PART, datasets=("CUB", "NAB"), chosen_on=None, reported={})
     monkeypatch.setattr(study, "load", lambda name: replace(STUDY, reduced=(part,)))
     options = f"run digits --out {tmp_path}/out --data_root CUB={tmp_path}"
@@ -159,7 +159,7 @@ def test_commands_at_rates_yet_to_be_chosen_are_shown(engine, tmp_path):
     assert run(study, show).out == ""
 
 
-def test_another_folders_settings_are_told_before_anything_is_run_or_written(engine, tmp_path):
+def test_other_settings_of_a_folder_are_reported_before_any_run(engine, tmp_path):
     out = tmp_path / "out"
     assert run(study, f"run digits --out {out}").status == 0
     files = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
@@ -173,7 +173,7 @@ def test_another_folders_settings_are_told_before_anything_is_run_or_written(eng
         assert files == {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
 
 
-def test_what_trials_start_from_has_to_be_there(monkeypatch, tmp_path):
+def test_initial_weights_of_trials_must_exist(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     for options, message in (
         (

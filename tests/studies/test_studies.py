@@ -171,7 +171,7 @@ def test_table_2_has_a_command_for_every_loss_data_set_and_rate(table_2):
     assert sum("--finetune WEIGHTS.h5" in line for line in table_2) == 15 * 8
 
 
-def test_what_studies_there_are_and_what_they_consist_of():
+def test_list_and_description_of_studies():
     listed = run(study, "list")
     assert [line.split()[0] for line in listed.out.splitlines()] == list(NAMES)
     shown = run(study, "show table-3")
@@ -204,7 +204,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("command", "named"), REFUSED)
-def test_what_cannot_work_is_one_line(tmp_path, monkeypatch, command, named):
+def test_unsuitable_arguments_give_a_one_line_error(tmp_path, monkeypatch, command, named):
     monkeypatch.chdir(tmp_path)
     outcome = run(study, command)
     assert outcome.status == 2 and outcome.out == ""
@@ -213,6 +213,6 @@ def test_what_cannot_work_is_one_line(tmp_path, monkeypatch, command, named):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_name_is_told_with_the_known_ones():
+def test_an_unknown_name_is_reported_with_the_known_ones():
     with pytest.raises(UsageError, match="choose from: table-2"):
         load("table2")

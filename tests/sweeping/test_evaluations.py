@@ -1,4 +1,4 @@
-"""Evaluations after the runs of a sweep: their commands, what is missing, their results."""
+"""Evaluations after the runs of a sweep: commands, missing ones, results."""
 
 import csv
 import json
@@ -185,7 +185,7 @@ def test_processes_of_a_job_run_up_to_the_first_that_fails(tmp_path):
         ("--datasets Digits -- --split arpl:0", "--split after --"),
     ],
 )
-def test_what_no_evaluation_could_work_with_is_one_line(tmp_path, monkeypatch, options, named):
+def test_unsuitable_evaluations_give_a_one_line_error(tmp_path, monkeypatch, options, named):
     monkeypatch.chdir(tmp_path)
     outcome = run(sweep, f"--out out --losses xent {options}")
     assert outcome.status == 2 and outcome.out == ""

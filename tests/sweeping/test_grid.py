@@ -83,7 +83,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_commands_say_what_the_paper_compares(loss, tmp_path):
+def test_commands_set_what_the_paper_compares(loss, tmp_path):
     trial = Trial(Point("CUB-sub5", loss, 0.05, 7), "paper")
     args = parsed(commands().of(trial, tmp_path))
     assert args["dataset"] == "CUB-sub5" and args["sgdr_max_lr"] == 0.05 and args["seed"] == 7
@@ -94,7 +94,7 @@ def test_commands_say_what_the_paper_compares(loss, tmp_path):
     assert args["model_dump"] is None and args["gpus"] == 1
 
 
-def test_what_a_trial_may_get_in_addition(tmp_path):
+def test_additional_options_of_trials(tmp_path):
     trial = Trial(Point("CUB", "cosine", 0.05, 0), "validation")
     more = {"val_fraction": 0.125, "gpus": 4, "save_models": True}
     args = parsed(commands(**more).of(trial, tmp_path))

@@ -1,4 +1,4 @@
-"""The folder of a sweep: what counts as finished, what is refused."""
+"""The folder of a sweep: finished trials, and errors."""
 
 import json
 import os
@@ -62,7 +62,7 @@ def write_run(store, epochs=2, last=2, final=True, attempts=("0",), **facts):
         ({"attempts": ()}, "unfinished"),
     ],
 )
-def test_what_counts_as_finished(store, written, status):
+def test_requirements_of_finished_trials(store, written, status):
     write_run(store, **written)
     result = store.result(TRIAL)
     assert result.status == status
@@ -83,7 +83,7 @@ def test_damaged_files_are_of_no_finished_trial(store, file, content):
     "file", ["attempts.csv", "history.csv", "history.csv.run.json", "trial.json", "log.txt"]
 )
 @pytest.mark.parametrize("what", ["pipe", "folder", "deep"])
-def test_strange_things_in_place_of_files_neither_hang_nor_crash(store, file, what):
+def test_special_files_neither_hang_nor_crash(store, file, what):
     path = write_run(store) / file
     path.unlink(missing_ok=True)
     if what == "pipe":
@@ -130,7 +130,7 @@ def test_facts_that_are_not_those_of_the_folder_are_no_trial(store, name, value)
 @pytest.mark.parametrize(
     "content", ['["--epochs", "2"]', '{"--epochs": 2}', "[" * 100_000, "[[1, 2]]"]
 )
-def test_damaged_settings_are_told(store, content):
+def test_damaged_settings_are_reported(store, content):
     (store.path / "sweep.json").write_text(content)
     with pytest.raises(UserError, match=r"sweep\.json: it is damaged"):
         store.agree({"--epochs": "2"})
@@ -214,7 +214,7 @@ def test_folders_with_other_things_are_refused(tmp_path):
 
 
 class Ray:
-    """What a cluster says of its machines."""
+    """Ray with made-up machines."""
 
     def __init__(self, *machines):
         self._machines = machines
@@ -230,7 +230,7 @@ class Ray:
     ("cpus", "gpus", "at_once", "decided"),
     [(1, None, 4, 1), (5, None, 3, 1), (2, 0, 12, 0), (1, 0.5, 8, 0.5), (8, 2, 2, 2)],
 )
-def test_how_many_trials_fit(cpus, gpus, at_once, decided):
+def test_number_of_concurrent_trials(cpus, gpus, at_once, decided):
     ray = Ray((8.0, 2.0, True), (14.0, 2.0, True), (2.0, 0, True), (99.0, 9.0, False))
     cluster = Cluster(ray, Resources(cpus, gpus))
     assert (cluster.at_once, cluster.resources.gpus) == (at_once, decided)
@@ -243,12 +243,12 @@ def test_trials_that_fit_on_no_machine_are_refused():
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:99999", "127.0.0.1:"])
-def test_addresses_where_nobody_answers_are_refused(address):
+def test_unreachable_addresses_are_refused(address):
     with pytest.raises(UsageError, match=rf"^--address {address}: no Ray cluster answers"):
         _check_address(address)
 
 
-def test_a_machine_that_is_too_busy_to_start_ray_is_one_line():
+def test_ray_failing_to_start_gives_a_one_line_error():
     class Slow:
         def init(self, *_, **__):
             raise Exception("The current node timed out during startup.\nMore lines")
@@ -257,7 +257,7 @@ def test_a_machine_that_is_too_busy_to_start_ray_is_one_line():
         _start(Slow(), None)
 
 
-def test_processes_are_held_to_their_resources():
+def test_processes_are_limited_to_their_resources():
     cpu = Resources(3, 0).environment()
     assert cpu["OMP_NUM_THREADS"] == cpu["TF_NUM_INTRAOP_THREADS"] == "3"
     assert cpu["CUDA_VISIBLE_DEVICES"] == "-1"

@@ -1,4 +1,4 @@
-"""A script that ends with whoever started it."""
+"""A script that ends with the process that started it."""
 
 import os
 import signal

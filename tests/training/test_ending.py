@@ -1,4 +1,4 @@
-"""How a training ends: what is kept when test images are damaged, and when it diverged."""
+"""End of training: damaged test images, a single class, divergence."""
 
 import keras
 import numpy as np
@@ -37,7 +37,9 @@ def truncate(image):
 
 @pytest.mark.parametrize("damage", [dangle, truncate])
 @pytest.mark.parametrize("mend", ["remove", "replace"])
-def test_a_damaged_test_image_loses_nothing_and_bars_no_resume(tmp_path, monkeypatch, damage, mend):
+def test_a_damaged_test_image_loses_nothing_and_allows_resuming(
+    tmp_path, monkeypatch, damage, mend
+):
     monkeypatch.chdir(tmp_path)
     fake_data.write_folder(tmp_path / "data", train=6, test=4)
     image = next((tmp_path / "data" / "test").glob("*/*.png"))
@@ -60,7 +62,7 @@ def test_a_damaged_test_image_loses_nothing_and_bars_no_resume(tmp_path, monkeyp
     assert (tmp_path / "f.npz").exists() and record(tmp_path / "w.h5")["final"]
 
 
-def test_other_validation_images_bar_a_resume(tmp_path, monkeypatch):
+def test_other_validation_images_prevent_resuming(tmp_path, monkeypatch):
     """Without --val_fraction, those are the test images."""
     monkeypatch.chdir(tmp_path)
     fake_data.write_folder(tmp_path / "data", train=6, test=4)
@@ -75,7 +77,7 @@ DIVERGING = f"{TINY} --epochs 2 --sgdr_max_lr 1e15 --clipgrad 0"
 
 
 @pytest.mark.parametrize("head", ["", "--cls_weight 0.1"])
-def test_a_training_that_diverged_says_so(tmp_path, monkeypatch, head):
+def test_divergence_is_reported(tmp_path, monkeypatch, head):
     monkeypatch.chdir(tmp_path)
     options = f"{DIVERGING} --embedding onehot --loss mse {head} --history h.csv"
     outcome = run(
@@ -101,7 +103,7 @@ def test_a_training_that_diverged_says_so(tmp_path, monkeypatch, head):
     ("command", "options"),
     [(learn_classifier, ""), (learn_image_embeddings, "--embedding onehot --cls_weight 0.1")],
 )
-def test_a_single_class_is_told_in_one_line(tmp_path, command, options):
+def test_a_single_class_is_reported_in_one_line(tmp_path, command, options):
     fake_data.write_folder(tmp_path, classes=1, train=4, test=2)
     common = f"--dataset Folder --data_root {tmp_path} --target_size 8 --crop_size 8 --epochs 1"
     files = f"--architecture tiny --model_dump {tmp_path}/m.keras"
@@ -112,14 +114,14 @@ def test_a_single_class_is_told_in_one_line(tmp_path, command, options):
     assert "Warning" not in outcome.err and "softmax" not in outcome.err
 
 
-def test_a_single_class_of_many_is_told_too(tmp_path):
+def test_a_single_class_of_many_is_reported(tmp_path):
     classes = fake_data.write_lines(tmp_path / "classes.txt", [3])
     outcome = succeed(learn_classifier, f"{TINY} --epochs 0 --class_list {classes}")
     assert "There is only one class, 3: every accuracy is 1" in outcome.err
 
 
 @pytest.mark.parametrize(("batch_size", "told"), [(8, True), (9, False), (5, False)])
-def test_a_last_batch_of_very_few_samples_is_told(tmp_path, batch_size, told):
+def test_a_very_small_last_batch_is_reported(tmp_path, batch_size, told):
     fake_data.write_folder(tmp_path, classes=3, train=3, test=1)
     common = f"--dataset Folder --data_root {tmp_path} --target_size 8 --crop_size 8 --epochs 0"
     options = f"{common} --architecture tiny --batch_size {batch_size}"
@@ -135,7 +137,7 @@ def test_a_sound_training_is_recorded_as_such(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_one_image_without_an_output_leaves_no_accuracy(bad):
-    """Also where scores are infinite though the outputs are numbers: 2e38 times 2."""
+    """Count infinite scores of finite outputs (2e38 times 2) as missing, too."""
     image = keras.Input((1, 1, 3))
     flat = keras.layers.Flatten(name="embedding")(image)
     model = keras.Model(image, flat)

@@ -76,7 +76,7 @@ def test_the_last_epoch_is_evaluated_like_the_final_network(tmp_path, monkeypatc
 
 
 def test_classes_with_equal_vectors_count_the_same_in_every_accuracy():
-    """Of these the first is named, and not the one that a sample has as its target."""
+    """Name the first of these classes, not the target of the sample."""
     image = keras.Input((1, 1, 3))
     model = keras.Model(image, keras.layers.Flatten(name="embedding")(image))
     vectors = np.float32([[1, 0, 0], [0, 1, 0], [0, 1, 0]])

@@ -1,4 +1,4 @@
-"""Starting from other weights: what is reported, and which layers are trained when."""
+"""Fine-tuning: reports, and the layers that each stage trains."""
 
 import keras
 import numpy as np
@@ -34,7 +34,7 @@ def earlier(tmp_path_factory):
 
 
 @pytest.mark.parametrize("file", ["three.h5", "three.keras"])
-def test_layers_of_another_shape_are_told_and_start_anew(earlier, file):
+def test_layers_of_another_shape_are_reported_and_reinitialized(earlier, file):
     path = earlier / file
     outcome = succeed(learn_classifier, f"{TINY} --epochs 1 --finetune_init 1 --finetune", path)
     assert f"{path}: loaded 2 layers" in outcome.err
@@ -49,7 +49,7 @@ def test_layers_of_another_shape_are_told_and_start_anew(earlier, file):
     assert " - lr: 0.1 - " in outcome.out.splitlines()[0]
 
 
-def test_layers_that_the_file_lacks_are_told(earlier):
+def test_layers_missing_from_the_file_are_reported(earlier):
     path = earlier / "embedding.h5"
     outcome = succeed(
         learn_image_embeddings,
@@ -131,7 +131,7 @@ def test_a_backbone_without_a_last_layer_to_train_needs_no_first_stage(tmp_path)
         ("simple", "softmax", 0.1, {"embedding", "prob"}),
     ],
 )
-def test_which_layers_are_the_last_ones(architecture, loss, cls_weight, expected):
+def test_last_layers(architecture, loss, cls_weight, expected):
     from models import build_backbone
     from models.heads import classifier_head, embedding_head
 
@@ -152,7 +152,7 @@ def test_the_last_layer_of_a_classifier(architecture, last):
     assert last_layers(model) & {layer.name for layer in model.layers} == {last}
 
 
-def test_a_file_of_which_nothing_fits_is_refused(tmp_path):
+def test_a_file_without_any_matching_layer_is_refused(tmp_path):
     other = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="elsewhere")])
     path = tmp_path / "other.weights.h5"
     other.save_weights(path)

@@ -194,7 +194,7 @@ def four_steps(optimizer, variable):
 
 
 @pytest.mark.parametrize(("options", "named"), UNUSUAL)
-def test_what_the_fused_step_does_not_do_is_done_by_keras_with_a_warning(options, named, caplog):
+def test_unsupported_options_fall_back_to_keras_with_a_warning(options, named, caplog):
     options = {"learning_rate": 0.05, "momentum": 0.9, **options}
     start = np.float32([[1, 2], [3, -4]])
     expected = four_steps(keras.optimizers.SGD(**options), keras.Variable(start))

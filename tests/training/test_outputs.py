@@ -1,4 +1,4 @@
-"""Results and the records beside them: which are written, and which stay those of other runs."""
+"""Results and their records: written, replaced, or kept as those of other runs."""
 
 import dataclasses
 import shutil
@@ -96,7 +96,7 @@ def test_a_history_that_is_going_to_be_replaced_keeps_its_record_until_then(tmp_
 
 
 @pytest.mark.parametrize("content", ['{"options": []}', "[" * 100_000, "{}", "[]", "no JSON"])
-def test_what_is_no_record_is_not_replaced_by_one_unseen(tmp_path, content):
+def test_foreign_files_are_not_replaced_by_records(tmp_path, content):
     wanted = OutputOptions(weight_dump=tmp_path / "w.h5")
     (tmp_path / "w.h5.run.json").write_text(content)
     refused = r"--weight_dump .*w\.h5: .*w\.h5\.run\.json exists and is not the record of a run"
@@ -126,7 +126,7 @@ def test_the_record_of_a_result_that_is_gone_is_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["w.h5", "m.keras", "f.npz"])
-def test_a_run_that_goes_on_keeps_what_took_the_place_of_its_result(tmp_path, monkeypatch, name):
+def test_a_resumed_run_keeps_a_file_that_replaced_its_result(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     files = "--snapshot s.h5 --weight_dump w.h5 --model_dump m.keras --feature_dump f.npz"
     command = f"{TINY} --epochs 1 {files}"

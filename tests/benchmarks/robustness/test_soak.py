@@ -1,4 +1,4 @@
-"""What the soak says about series of figures."""
+"""Checks of the soak on made-up series: growth, peaks, falls, threads."""
 
 import pytest
 
@@ -30,13 +30,13 @@ def test_growth_is_counted_after_the_warm_up():
         soak.check(table, percent=0.5)
 
 
-def test_a_peak_that_goes_away_is_seen_too():
+def test_a_temporary_peak_is_detected():
     table = soak.summary(series([100.0] * 10 + [110.0] + [100.0] * 10), warm_up=0)
     with pytest.raises(UserError, match=r"ranged over 10\.00 %"):
         soak.check(table, percent=2)
 
 
-def test_a_fall_that_goes_away_is_seen_and_told_from_a_rise():
+def test_a_temporary_fall_is_detected_and_differs_from_a_rise():
     table = soak.summary(series([100.0] * 10 + [90.0] + [100.0] * 10), warm_up=0)
     assert table["memory_mib"]["rise"] == 0
     with pytest.raises(UserError, match=r"ranged over 11\.11 %"):
@@ -49,7 +49,7 @@ def test_more_threads_are_growth():
         soak.check(table, percent=2)
 
 
-def test_too_short_a_time_says_nothing():
+def test_short_series_are_inconclusive():
     with pytest.raises(UserError, match="more --minutes"):
         soak.summary(series([100.0]), warm_up=60)
 

@@ -1,4 +1,4 @@
-"""What cannot work is refused in one line, before any training."""
+"""Invalid command lines: one line of error before any training."""
 
 import re
 from pathlib import Path
@@ -184,7 +184,7 @@ def test_refused_in_one_line_before_training(folder, command, options, status, n
     assert after == before
 
 
-def test_more_gpus_than_there_are(folder):
+def test_requires_available_gpus(folder):
     present = devices.count("gpu")
     if present >= 4:
         pytest.skip("this machine has four GPUs")
@@ -193,7 +193,7 @@ def test_more_gpus_than_there_are(folder):
     assert f"{devices.count('gpu')} GPU" in outcome.err
 
 
-def test_the_root_of_another_data_set(folder):
+def test_roots_of_other_data_sets_are_refused(folder):
     fake_data.write_cars(folder / "cars")
     outcome = run(learn_classifier, "--dataset Flowers --architecture tiny --data_root cars")
     check_refused(outcome, "learn_classifier.py", DATA, "Flowers")
@@ -202,7 +202,7 @@ def test_the_root_of_another_data_set(folder):
 
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_a_damaged_image_is_named(folder, part):
-    """A training image shows when the mean is measured, a test image at the first validation."""
+    """Read training images for the mean, test images at the first validation."""
     fake_data.write_folder(folder / "data")
     (damaged,) = list((folder / "data" / part / "kind_2").glob("*.png"))[:1]
     jpeg = fake_data.write_image(damaged.with_suffix(".jpg"))

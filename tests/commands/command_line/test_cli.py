@@ -162,7 +162,7 @@ def test_snapshot_best_means_the_validation_loss_unless_told_otherwise():
     [(learn_classifier, "--dataset"), (learn_image_embeddings, "--dataset, --embedding")],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_required_options_are_asked_for(command, missing, capsys):
+def test_missing_options_are_reported(command, missing, capsys):
     with pytest.raises(SystemExit) as caught:
         command.main([])
     assert caught.value.code == 2
@@ -186,7 +186,7 @@ def test_options_are_not_abbreviated(capsys):
         ("--xyzzy 1", "arguments: --xyzzy (see --help)"),
     ],
 )
-def test_an_unknown_option_is_told_before_one_that_is_missing(options, told, capsys):
+def test_unknown_options_are_reported_before_missing_ones(options, told, capsys):
     with pytest.raises(SystemExit) as caught:
         learn_image_embeddings.main(options.split())
     captured = capsys.readouterr()
@@ -194,7 +194,7 @@ def test_an_unknown_option_is_told_before_one_that_is_missing(options, told, cap
     assert told in captured.err
 
 
-def test_help_is_shown_whatever_else_is_given(capsys):
+def test_help_takes_precedence_over_other_options(capsys):
     with pytest.raises(SystemExit) as caught:
         learn_classifier.main(["--xyzzy", "--help"])
     assert caught.value.code == 0 and "--dataset" in capsys.readouterr().out

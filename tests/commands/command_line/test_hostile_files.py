@@ -1,4 +1,4 @@
-"""Crafted files, given to the commands: one line, and nothing is changed."""
+"""Crafted files given to the commands: one line of error, and nothing is changed."""
 
 import os
 from collections.abc import Callable
@@ -147,7 +147,7 @@ CASES = [
     CASES,
     ids=[f"{case[0].__name__} {case[4]}" for case in CASES],
 )
-def test_one_line_and_nothing_else(folder, command, options, harm, status, named):
+def test_crafted_files_give_a_one_line_error(folder, command, options, harm, status, named):
     harm(folder)
     before = {path: path.lstat().st_mtime_ns for path in folder.rglob("*")}
     outcome = run(command, options)

@@ -50,7 +50,7 @@ def commands():
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    """What the commands answered, one after the other in a folder that they share."""
+    """Outcomes of the commands, run one after the other in one folder."""
     folder = tmp_path_factory.mktemp("sibling")
     # The published hierarchy is a file of pairs, of classes in the order of their labels.
     taxonomy = read_taxonomy("cifar100")

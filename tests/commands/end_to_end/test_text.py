@@ -1,4 +1,4 @@
-"""Documents from end to end: training, resuming, and what is done with the saved model."""
+"""Documents from end to end: training, resuming, and use of the saved model."""
 
 import csv
 import json
@@ -103,7 +103,7 @@ def test_word_vectors_are_not_trained_and_the_seed_decides_on_dropout(trained):
         ("--data_root v.txt", "v.txt"),
     ],
 )
-def test_what_does_not_fit_is_refused(trained, monkeypatch, options, message):
+def test_unsuitable_options_are_refused(trained, monkeypatch, options, message):
     monkeypatch.chdir(trained)
     outcome = run(learn_classifier, f"{TEXT} {options}")
     assert outcome.status in (1, 2) and message in outcome.err.splitlines()[-1]
@@ -115,7 +115,7 @@ def test_epochs_may_be_evaluated_on_held_out_documents(trained, monkeypatch):
     assert outcome.out.endswith("(of the documents held out for validation)\n")
 
 
-def test_word_vectors_have_to_be_given(trained, monkeypatch):
+def test_word_vectors_are_required(trained, monkeypatch):
     monkeypatch.chdir(trained)
     command = "--dataset AG-News --data_root news --architecture gru"
     outcome = run(learn_classifier, command)
@@ -177,7 +177,7 @@ def test_documents_are_classified_from_text_files_and_columns(trained, monkeypat
         ("b.txt", 1, "1 of 1 documents could not be read"),
     ],
 )
-def test_documents_that_are_none(trained, monkeypatch, tmp_path, options, status, message):
+def test_unsuitable_documents_give_errors(trained, monkeypatch, tmp_path, options, status, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "d.csv").write_text("id,body\n1,war\n")

@@ -1,4 +1,4 @@
-"""The evaluation command on models of both training commands, against NumPy and scikit-learn."""
+"""evaluate_classification_accuracy.py on models of both commands, against scikit-learn."""
 
 import csv
 import functools
@@ -69,7 +69,7 @@ load = functools.cache(functools.partial(keras.models.load_model, compile=False)
 
 
 def outputs(path, images, layer=None):
-    """What Keras alone computes: the model's last output, or that of a layer."""
+    """Compute the model's last output, or that of a layer, with Keras alone."""
     model = load(path)
     network = keras.Model(model.input, model.get_layer(layer).output) if layer else model
     found = network(images, training=False)
@@ -78,7 +78,7 @@ def outputs(path, images, layer=None):
 
 @functools.cache
 def raw_scores(name):
-    """Of the test images, by what the losses mean: arg-max, dot product, or distance."""
+    """Compute scores of the test images by arg-max, dot product or distance."""
     found = outputs(f"{name}.keras", np.stack(list(get_dataset("Digits").test)))
     vectors = np.load("sem.npz")["embedding"]
     if name == "mse":
@@ -187,7 +187,7 @@ def test_a_record_beside_the_metrics(evaluated, folder):
 
 
 def svm_scores(features, labels, cost=0.1, norm=False, seed=0):
-    """Of a machine on unit vectors, or on features scaled by scikit-learn."""
+    """Compute scores of an SVM on unit vectors, or on features scaled by scikit-learn."""
     scale = preprocessing.normalize if norm else MaxAbsScaler().fit(features[0]).transform
     train, test = map(scale, features)
     machine = LinearSVC(C=cost, dual="auto", random_state=seed).fit(train, labels[0])

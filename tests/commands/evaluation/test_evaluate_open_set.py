@@ -101,7 +101,7 @@ def check_rated(row, scores, predicted, truth):
 
 
 def values(name, images, *names):
-    """What layers of a saved model put out."""
+    """Outputs of layers of a saved model."""
     model = keras.models.load_model(f"{name}.keras")
     tensors = [model.get_layer(layer).output for layer in names]
     return keras.tree.flatten(keras.Model(model.inputs, tensors).predict_on_batch(images))

@@ -1,4 +1,4 @@
-"""evaluate_retrieval.py as people run it: tables, CSV, pictures, and what it refuses."""
+"""evaluate_retrieval.py: tables, CSV, pictures and errors."""
 
 import csv
 import json
@@ -181,7 +181,7 @@ def test_pictures(folder):
         ("", 2, "--feat"),
     ],
 )
-def test_what_cannot_work_is_told_in_one_line(folder, options, status, named):
+def test_unsuitable_input_gives_a_one_line_error(folder, options, status, named):
     write(folder / "fewer.npz", PLACES[1:], LABELS[1:])
     write(folder / "other.npz", PLACES, [4, *LABELS[1:]])
     write(folder / "unknown.npz", PLACES, [77, *LABELS[1:]])

@@ -1,4 +1,4 @@
-"""evaluate_verification.py as people run it: pairs of a folder, of a .bin and of feature dumps."""
+"""evaluate_verification.py: pairs of a folder, of a .bin file and of feature dumps."""
 
 import csv
 import json

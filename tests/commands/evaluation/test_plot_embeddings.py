@@ -55,7 +55,7 @@ def folder(tmp_path_factory):
 
 
 def features(name, layer, images):
-    """What a layer of a saved model puts out."""
+    """Outputs of a layer of a saved model."""
     model = keras.models.load_model(f"{name}.keras")
     return keras.Model(model.inputs, model.get_layer(layer).output).predict_on_batch(images)
 

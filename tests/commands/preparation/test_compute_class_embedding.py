@@ -1,4 +1,4 @@
-"""compute_class_embedding.py: published files in all their forms; what it prints and refuses."""
+"""compute_class_embedding.py: published files in all their forms; output and errors."""
 
 import os
 import pickle
@@ -75,7 +75,7 @@ def test_a_class_list_restricts_and_orders():
     np.testing.assert_allclose(vectors @ vectors.T, expected, rtol=0, atol=1e-12)
 
 
-def test_what_is_printed_is_measured():
+def test_printed_deviations_are_measured():
     outcome, vectors, _ = compute("--hierarchy tree.txt --method approx_sim --num_dim 3")
     deviations = np.abs(vectors @ vectors.T - trees.similarities(EDGES, LEAVES))
     expected = f"largest {deviations.max():.2g}, mean {deviations.mean():.2g}"
@@ -120,7 +120,7 @@ def test_the_other_methods(method, less):
         ("--hierarchy cub_deep --is_a", 2, "leave it out"),
     ],
 )
-def test_one_line_says_what_is_wrong(folder, options, status, said):
+def test_errors_are_one_line(folder, options, status, said):
     write_lines(folder / "g.txt", [1, 2, 3, 12])
     write_lines(folder / "cyclic.txt", ["0 1", "1 2", "2 3", "3 1"])
     write_lines(folder / "unknown.txt", [LEAVES[0], "cat"])
@@ -205,7 +205,7 @@ def test_a_pickle_of_text_labels():
 
 
 def test_a_hierarchy_of_several_roots(folder):
-    """It is read; classes below one root are embedded, those of different ones cannot be."""
+    """Embed classes below one root; refuse those of different roots."""
     write_lines(folder / "roots.txt", ["1 2", "1 3", "3 6", "4 5"])
     write_lines(folder / "list.txt", [2, 6])
     _, vectors, _ = compute("--hierarchy roots.txt --class_list list.txt")

@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def written(path):
-    """What an SVG picture says, as text that can be searched."""
+    """Return the texts of an SVG picture."""
     return [
         "".join(node.itertext()) for node in ElementTree.parse(path).iter() if "}text" in node.tag
     ]
@@ -72,7 +72,7 @@ def test_some_classes_and_a_title():
         ("--hierarchy graph.txt --out h.svg", 1, "not a tree"),
     ],
 )
-def test_one_line_says_what_is_wrong(folder, options, status, said):
+def test_errors_are_one_line(folder, options, status, said):
     (folder / "old.svg").write_text("precious")
     write_lines(folder / "empty.txt", [])
     write_lines(folder / "bare.txt", ["7"])

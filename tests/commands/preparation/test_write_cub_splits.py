@@ -1,4 +1,4 @@
-"""The tool that writes CUB's list files."""
+"""write_cub_splits.py: list files of CUB subsets."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_the_files_name_the_listed_images_and_all_test_images(cub):
         assert f"train_test_split_{number}.txt: {2 * number} training and 2 test" in outcome.out
 
 
-def test_the_files_change_nothing_and_what_the_user_puts_there_wins(cub):
+def test_the_files_change_nothing_and_user_files_take_precedence(cub):
     before = get_dataset("CUB-sub2", cub)
     succeed(write_cub_splits, "--per_class 2", "--data_root", cub)
     after = get_dataset("CUB-sub2", cub)
@@ -78,7 +78,7 @@ def test_other_images_are_refused(tmp_path):
         ("", 2, "--data_root"),
     ],
 )
-def test_what_cannot_work_is_told_in_one_line(tmp_path, monkeypatch, options, status, named):
+def test_unsuitable_input_gives_a_one_line_error(tmp_path, monkeypatch, options, status, named):
     monkeypatch.chdir(tmp_path)
     outcome = run(write_cub_splits, options)
     assert outcome.status == status

@@ -1,4 +1,4 @@
-"""The command for a folder of images: what it refuses, what it tells, what it does once only."""
+"""learn_folder.py: errors, messages, and steps that are not repeated."""
 
 import csv
 import itertools
@@ -39,9 +39,7 @@ def installed(monkeypatch):
     monkeypatch.setattr(learn_folder, "_NEEDED", {})
 
 
-def test_the_plan_is_told_and_the_parts_stay_when_the_search_finds_nothing(
-    photos, tmp_path, no_search
-):
+def test_the_plan_is_printed_and_the_parts_are_kept_without_a_winner(photos, tmp_path, no_search):
     outcome = run(learn_folder, "--minutes 2 --trials 3", photos, "--out", tmp_path / "out")
     assert outcome.status == 1 and "Traceback" not in outcome.err
     assert outcome.err.splitlines()[-1].startswith(
@@ -72,7 +70,7 @@ def test_the_plan_is_told_and_the_parts_stay_when_the_search_finds_nothing(
 
 
 @pytest.mark.parametrize("name", ["new", "0"])
-def test_a_folder_of_other_images_is_not_gone_on_with(photos, tmp_path, no_search, name):
+def test_a_search_on_other_images_is_not_resumed(photos, tmp_path, no_search, name):
     options = ("", photos, "--out", tmp_path / "out")
     assert [run(learn_folder, *options).status for _ in range(2)] == [1, 1]
     write_image(photos / f"dog/{name}.png", 99, (40, 50))
@@ -105,7 +103,7 @@ def test_folders_of_images_that_are_damaged_or_copies(photos, tmp_path, no_searc
         ("--architecture gru", "gru is for documents"),
     ],
 )
-def test_options_that_cannot_work_are_one_line(photos, tmp_path, no_search, options, message):
+def test_unsuitable_options_give_a_one_line_error(photos, tmp_path, no_search, options, message):
     outcome = run(learn_folder, options, photos, "--out", tmp_path / "out")
     assert outcome.status == 2 and message in outcome.err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
@@ -141,7 +139,7 @@ def test_images_held_out_by_the_user_leave_no_fraction_to_choose(photos, tmp_pat
         ("--embedding_dim 3", "learn_folder.py: learn_classifier.py: error: "),
     ],
 )
-def test_options_of_runs_that_cannot_work_are_one_line(photos, no_search, options, message):
+def test_unsuitable_training_options_give_a_one_line_error(photos, no_search, options, message):
     outcome = run(learn_folder, "", photos, "--", *options.split())
     assert outcome.status == 2 and message in outcome.err.splitlines()[-1]
 
@@ -169,7 +167,7 @@ def test_the_report_repeats_the_training_of_each_fold(tmp_path):
         ({}, "none of its images can be read"),
     ],
 )
-def test_folders_that_cannot_be_learned_are_one_line(photos, tmp_path, no_search, keep, message):
+def test_unsuitable_folders_give_a_one_line_error(photos, tmp_path, no_search, keep, message):
     for path in sorted(photos.glob("*/*.png")):
         if not keep:
             path.write_bytes(b"no image")
@@ -197,7 +195,7 @@ def test_missing_folders_and_packages_are_named(photos, monkeypatch):
 
 
 @pytest.mark.parametrize(("status", "runs"), [(UNFINISHED, 1), (FINISHED, 0)])
-def test_the_search_goes_on_until_all_trials_have_ended(tmp_path, monkeypatch, status, runs):
+def test_the_search_resumes_until_all_trials_have_ended(tmp_path, monkeypatch, status, runs):
     plan = Plan(tmp_path, (tmp_path / "data/held-out",), (), 4, 30, (32,), 0)
     for rate, state in ((0.1, FINISHED), (0.2, status)):
         trial = SearchTrial(Candidate("xent", rate, 1e-4, 32, "plain", 0.0), state, rate, 6.0, ())
@@ -212,7 +210,7 @@ def test_the_search_goes_on_until_all_trials_have_ended(tmp_path, monkeypatch, s
     assert len(calls) == runs + 1
 
 
-def test_a_search_that_was_stopped_tells_how_many_trials_have_ended(tmp_path, monkeypatch):
+def test_a_stopped_search_reports_how_many_trials_have_ended(tmp_path, monkeypatch):
     plan = Plan(tmp_path, (tmp_path / "data/held-out",), (), 4, 30, (32,), 0)
     monkeypatch.setattr(learn_folder, "_resume", lambda *given: signal.SIGTERM)
     args = learn_folder.build_parser().parse_args(["photos"])
@@ -221,7 +219,7 @@ def test_a_search_that_was_stopped_tells_how_many_trials_have_ended(tmp_path, mo
     assert (tmp_path / "trials.csv").exists()
 
 
-def test_the_winner_is_trained_once_and_another_one_is_told(tmp_path, monkeypatch, caplog):
+def test_the_winner_is_trained_once_and_a_new_winner_is_reported(tmp_path, monkeypatch, caplog):
     trained = []
 
     def learn(args):

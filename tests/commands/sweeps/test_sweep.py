@@ -1,4 +1,4 @@
-"""Whole sweeps on Ray: stopped, gone on with, extended, refused."""
+"""sweep.py on Ray: stopped, resumed and extended sweeps, and errors."""
 
 import csv
 import importlib.util
@@ -107,7 +107,7 @@ def table(path):
 
 
 @needs_ray
-def test_a_sweep_that_is_stopped_says_how_to_go_on_and_leaves_no_process(stopped):
+def test_a_stopped_sweep_explains_resuming_and_leaves_no_process(stopped):
     status, _, err, _, processes = stopped
     assert status == 143, err
     last = err.splitlines()[-1]
@@ -125,7 +125,7 @@ def test_a_second_sweep_in_the_same_folder_is_refused(stopped):
 
 
 @needs_ray
-def test_trials_go_on_where_they_were(folder, stopped, extended):
+def test_trials_resume(folder, stopped, extended):
     logs = [(folder / "out/trials" / name / "log.txt").read_text() for name in NAMES]
     assert any("Resuming from" in log for log in logs)
     for name in NAMES:
@@ -226,7 +226,7 @@ def test_changed_options_are_refused(folder, extended):
 
 
 @needs_ray
-def test_what_is_missing_can_be_seen_before(folder, extended):
+def test_dry_run_shows_missing_runs(folder, extended):
     grid = GRID.replace("--learning_rates 0.1", "--learning_rates 0.1 0.5")
     shown = run(sweep, f"--dry_run --out {folder}/out {grid} {PASSED_ON}")
     first, second = shown.out.splitlines()
@@ -270,7 +270,7 @@ def test_the_commands_shown_are_those_that_would_be_run(tmp_path):
         assert " --gpus 2 " in line
 
 
-def test_without_ray_the_message_says_how_to_get_it(tmp_path, monkeypatch):
+def test_missing_ray_is_reported_with_the_installation(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     outcome = run(sweep, f"--out {tmp_path}/out {GRID} {PASSED_ON}")
     assert outcome.status == 2
@@ -309,7 +309,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("options", "named"), REFUSED)
-def test_what_cannot_work_is_refused_before_anything_is_written(tmp_path, options, named):
+def test_unsuitable_options_are_refused_before_writing(tmp_path, options, named):
     grid = {"--datasets": "Digits", "--losses": "cosine"}
     base = " ".join(f"{k} {v}" for k, v in grid.items() if not options.startswith(k))
     outcome = run(sweep, f"--out {tmp_path}/out {base} {options}")

@@ -23,7 +23,7 @@ runpy.run_path({script!r}, run_name="__main__")
 
 
 def main() -> int:
-    """Writes the commands and runs the sweep."""
+    """Write the commands and run the sweep."""
     folder, argv = Path(sys.argv[1]).resolve(), sys.argv[2:]
     module, names = TINY
     for name in ("learn_classifier.py", "learn_image_embeddings.py"):

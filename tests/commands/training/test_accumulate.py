@@ -1,4 +1,4 @@
-"""Batches whose gradients make one step, in whole runs."""
+"""--accumulate: batches whose gradients make one step, in whole runs."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""--cache changes nothing but the time that a run takes."""
+"""--cache: the same weights wherever images are kept."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_the_weights_are_the_same_wherever_images_are_kept(root, tmp_path):
 
 
 @pytest.mark.parametrize("command", [learn_classifier, learn_image_embeddings])
-def test_what_cannot_be_kept_is_refused_in_one_line(root, tmp_path, monkeypatch, command):
+def test_impossible_caches_give_a_one_line_error(root, tmp_path, monkeypatch, command):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(choice, "available_memory", lambda: 1)
     more = ["--embedding", "onehot"] if command is learn_image_embeddings else []

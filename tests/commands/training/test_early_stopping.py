@@ -1,4 +1,4 @@
-"""A run that ends early, and its same command again."""
+"""--early_stopping: a run that ends early, and the same command again."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ COMMAND = (
 )
 
 
-def test_a_run_that_has_ended_early_is_only_evaluated_again(tmp_path, monkeypatch):
+def test_repeating_an_early_stopped_run_only_evaluates(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     first = succeed(learn_classifier, COMMAND)
     assert first.out.count("Epoch ") == 3 == len(history(tmp_path / "h.csv"))

@@ -1,4 +1,4 @@
-"""Two processes train the network that one would train, and only the first one writes.
+"""--hosts: two processes train the network that one would train; only the first writes.
 
 They fine-tune it, one of them is terminated, and the same commands go on.
 """
@@ -142,7 +142,7 @@ def test_only_the_first_one_writes_and_reports(hosts):
         ("--slurm", "start the command with srun"),
     ],
 )
-def test_what_is_wrong_about_hosts_is_said(options, named, monkeypatch):
+def test_wrong_host_options_give_a_one_line_error(options, named, monkeypatch):
     monkeypatch.delenv("SLURM_PROCID", raising=False)
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     outcome = run(learn_classifier, f"{TINY} --epochs 1 {options}")

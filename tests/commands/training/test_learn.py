@@ -1,4 +1,4 @@
-"""Whole runs of both commands: what they print and write, checked by independent computation."""
+"""Whole runs of both commands: output and files, checked by independent computation."""
 
 import hashlib
 import re
@@ -65,7 +65,7 @@ def load(path):
 
 
 def accuracy(scores, labels, k=1):
-    """By counting the classes that score higher than the true one."""
+    """Compute accuracy by counting the classes that score higher than the true one."""
     true = scores[np.arange(len(labels)), labels]
     return np.mean((scores > true[:, None]).sum(axis=1) < k)
 
@@ -88,7 +88,7 @@ def figures_of(line):
 
 
 def check_output(folder, out, names, judged_by):
-    """Asserts the form of standard output and that its figures are those of the CSV."""
+    """Check the form of standard output and compare its figures with the CSV."""
     *epochs, final, average, best = out.splitlines()
     rows = history(folder / "h.csv")
     assert len(epochs) == len(rows) == 2
@@ -241,7 +241,7 @@ def test_saved_weights_are_those_of_the_saved_model(two_heads, digits):
         np.testing.assert_array_equal(one, two)
 
 
-def test_the_seed_decides_on_everything_and_the_number_of_threads_on_nothing(tmp_path):
+def test_results_depend_on_the_seed_and_not_on_the_number_of_threads(tmp_path):
     weights = {}
     for name, more in {
         "first": "--read_workers 8",
@@ -362,7 +362,7 @@ def test_no_epochs_at_all_evaluate_and_save_the_untrained_network(tmp_path):
 
 
 def test_the_same_training_with_a_larger_learning_rate_is_another(tmp_path):
-    """Guards the tests of equality above: they compare numbers that training does change."""
+    """Guard the tests of equality above: they compare numbers that training does change."""
     for rate in ("0.1", "0.2"):
         succeed(
             learn_classifier,

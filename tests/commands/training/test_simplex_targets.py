@@ -1,4 +1,4 @@
-"""Runs with class embeddings on a simplex: which dimensions the network and its targets get."""
+"""Class embeddings on a simplex: dimensions of the network and of its targets."""
 
 import math
 

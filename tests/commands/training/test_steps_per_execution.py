@@ -1,4 +1,4 @@
-"""Several steps in one go: the same training, also where an epoch ends within a group of steps."""
+"""--steps_per_execution: the same training, also where an epoch ends within a group."""
 
 import keras
 import numpy as np
@@ -36,7 +36,7 @@ def test_weights_and_metrics_are_those_of_single_steps(one_by_one, tmp_path, ste
     assert len({row["lr"] for row in figures}) == 3
 
 
-def test_the_step_is_compiled_so(monkeypatch, tmp_path):
+def test_the_option_reaches_compile(monkeypatch, tmp_path):
     seen = []
     compile_ = keras.Model.compile
 

@@ -1,4 +1,4 @@
-"""Held-out training images evaluate the epochs, test images the trained network."""
+"""--val_fraction: held-out images evaluate the epochs, test images the trained network."""
 
 import keras
 import numpy as np
@@ -47,7 +47,7 @@ def test_epochs_are_evaluated_on_the_held_out_images(finished, held_out):
     )
 
 
-def test_the_result_is_that_of_the_test_images(finished, held_out):
+def test_the_final_metrics_are_those_of_the_test_images(finished, held_out):
     folder, outcome = finished
     accuracy, loss = cosine_figures(folder, held_out.test)
     final = record(folder / "m.keras")["final"]
@@ -58,7 +58,7 @@ def test_the_result_is_that_of_the_test_images(finished, held_out):
         assert file["names"].tolist() == list(held_out.test.names)
 
 
-def test_the_record_tells_both(finished):
+def test_the_record_has_both(finished):
     folder, _ = finished
     found, rows = record(folder / "m.keras"), history(folder / "h.csv")
     assert found["dataset"]["train_samples"] == 30

@@ -1,4 +1,4 @@
-"""export_model.py: files that classify as predict.py does, or a clear refusal."""
+"""export_model.py: files that classify as predict.py does, and errors."""
 
 import csv
 import io
@@ -146,7 +146,7 @@ def test_too_large_a_difference_writes_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_check_finds():
+def test_checks_detect_differences():
     """A converter that gets one value wrong by 0.1 % of the largest."""
 
     def reference(images: np.ndarray) -> dict[str, np.ndarray]:
@@ -193,7 +193,7 @@ def test_refused_in_one_line(folder, options, status, named):
 
 
 @needs("saved_model")
-def test_a_folder_of_images_that_cannot_be_read_is_told():
+def test_a_folder_of_unreadable_images_is_reported():
     with folder_for_all() as parent:
         save(parent / "m.keras", "dot")
         (parent / "closed").mkdir(mode=0)

@@ -1,4 +1,4 @@
-"""predict.py: the same classes and scores as the training run, whatever lies in the folders."""
+"""predict.py: classes and scores of the training run, damaged files, output formats."""
 
 import contextlib
 import csv

@@ -176,7 +176,7 @@ def test_export(folder):
         (GIVEN.replace("m.h5", "absent.h5"), 1, "absent.h5"),
     ],
 )
-def test_what_does_not_fit_is_told_in_one_line(folder, options, status, named):
+def test_unsuitable_files_give_a_one_line_error(folder, options, status, named):
     np.savez("six.npz", embedding=np.ones((6, 64)), ind2label=np.arange(6))
     np.savez("flat.npz", embedding=np.eye(5), ind2label=np.arange(5))
     Path("cut.h5").write_bytes(Path("m.h5").read_bytes()[:100_000])
@@ -187,7 +187,7 @@ def test_what_does_not_fit_is_told_in_one_line(folder, options, status, named):
 
 
 def test_the_published_normalization_and_size_of_a_data_set():
-    """What follows, depends on nothing but these facts."""
+    """Everything after the normalization and the size depends on them alone."""
 
     def facts(options):
         model = "b.png --model m.h5 --architecture resnet-32"
@@ -320,7 +320,7 @@ def test_heads_are_read_off_the_names_of_the_layers(small, network, vectors, out
     assert rebuilt.count_params() == model.count_params()
 
 
-def test_layers_of_another_network_are_told(small, caplog):
+def test_layers_of_another_network_are_reported(small, caplog):
     saved("less.h5", embedding_network(64, "l2norm", 0), {"conv0": "conv99"})
     with pytest.raises(UserError, match=r"less\.h5 does not fill the resnet-32: 1 layers .* conv0"):
         open_model(Path("less.h5"), Facts(**FACTS, vectors=VECTORS, labels=range(5)))

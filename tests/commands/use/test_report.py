@@ -49,7 +49,7 @@ def test_a_run_without_its_network_is_shown_without_pictures(folder):
     assert "<figure>" not in page and "test images are classified correctly" in page
 
 
-def test_a_network_of_another_run_is_not_taken_for_that_of_this_one(folder, tmp_path):
+def test_networks_of_other_runs_are_not_used(folder, tmp_path):
     facts = record(folder / "history.csv")
     (tmp_path / "history.csv").write_bytes((folder / "history.csv").read_bytes())
     (tmp_path / "history.csv.run.json").write_text(json.dumps(facts | {"run": "another"}))

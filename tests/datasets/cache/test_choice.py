@@ -1,4 +1,4 @@
-"""Where images are kept: cached equals uncached, limits of memory, normalization."""
+"""Choice of the cache: same images as without it, limits of memory, normalization."""
 
 import json
 
@@ -116,7 +116,7 @@ def test_measured_statistics_are_those_of_the_whole_images_and_are_stored(tmp_pa
 
 
 @pytest.mark.parametrize("damage", [b"no image", None])
-def test_test_images_that_are_evaluated_once_are_not_kept_and_bar_no_training(tmp_path, damage):
+def test_test_images_are_not_kept_and_do_not_prevent_training(tmp_path, damage):
     write_folder(tmp_path / "data", train=6, test=2)
     image = next((tmp_path / "data/test").glob("*/*.png"))
     image.unlink()
@@ -132,7 +132,7 @@ def test_test_images_that_are_evaluated_once_are_not_kept_and_bar_no_training(tm
 
 
 def test_one_gigantic_image_among_many_is_counted(tmp_path, monkeypatch, caplog):
-    """By the sizes in all headers: a sample would miss it, and the memory would be exhausted."""
+    """Count the sizes in all headers: a sample would miss it and exhaust the memory."""
     paths = [tmp_path / f"{i}.png" for i in range(220)]
     for path in paths:
         path.hardlink_to(paths[0]) if path != paths[0] else Image.new("RGB", (60, 45)).save(path)

@@ -23,7 +23,7 @@ from utils import UsageError, UserError
 REPOSITORY = Path(__file__).parents[3]
 
 
-def test_another_run_uses_the_files_and_changed_images_are_read_anew(root, tmp_path):
+def test_later_runs_reuse_files_and_reread_changed_images(root, tmp_path):
     folder = tmp_path / "cache"
     with_cache(birds(root), folder)
     before = {path: path.stat().st_mtime_ns for path in files(folder)}
@@ -93,7 +93,7 @@ def test_a_damaged_image_leaves_no_file(root, tmp_path):
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
-def test_a_full_disk_is_one_clear_error(root, tmp_path, monkeypatch):
+def test_a_full_disk_gives_one_clear_error(root, tmp_path, monkeypatch):
     usage = disk.shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(UserError, match=r"cannot write .*: it needs about .* GB are free"):
@@ -186,7 +186,7 @@ def start_writer(folder, seconds):
     )
 
 
-def test_two_runs_at_once_share_what_one_of_them_writes(tmp_path):
+def test_concurrent_runs_share_one_file(tmp_path):
     writers = [start_writer(tmp_path / "cache", 0.2) for _ in range(2)]
     texts = [writer.communicate(timeout=60) for writer in writers]
     assert all(writer.returncode == 0 for writer in writers), texts
@@ -256,7 +256,7 @@ def overwritten(first, second):
 
 
 @pytest.mark.parametrize("exchange", [swapped, overwritten])
-def test_other_content_of_the_same_size_and_time_is_noticed(tmp_path, exchange):
+def test_other_content_of_the_same_size_and_time_is_detected(tmp_path, exchange):
     root = write_classes(tmp_path / "data", images=6)
     paths = sorted(root.rglob("*.png"))
     for i, path in enumerate(paths):
@@ -315,7 +315,7 @@ def test_the_umask_of_a_group_does_not_matter(root, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("length", [0, 1000, -1])
-def test_cutting_a_file_that_is_in_use_is_one_clear_error(root, tmp_path, length):
+def test_truncating_a_mapped_file_gives_one_clear_error(root, tmp_path, length):
     dataset = with_cache(birds(root), tmp_path / "cache")
     for path in files(tmp_path / "cache"):
         os.truncate(path, length if length >= 0 else path.stat().st_size - 1)

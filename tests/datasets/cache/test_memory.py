@@ -1,4 +1,4 @@
-"""How much memory may be taken, in made-up trees of the system's files."""
+"""Available memory in made-up trees of control groups."""
 
 import os
 
@@ -39,7 +39,7 @@ def limit_v1(root, folder, most, used, cached):
     write(root, f"{folder}/memory.stat", f"inactive_file 3\ntotal_inactive_file {cached}\n")
 
 
-def test_without_groups_it_is_what_the_machine_has(root):
+def test_without_groups_the_machine_sets_the_limit(root):
     assert available_memory() == OF_MACHINE
 
 

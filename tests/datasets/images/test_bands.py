@@ -102,7 +102,7 @@ def with_tag(path, tag, value):
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_no_such_image_is_one_line(case, tmp_path, caplog):
+def test_unsuitable_files_give_a_one_line_error(case, tmp_path, caplog):
     make, message = REFUSED[case]
     make(tmp_path / "a.tif")
 
@@ -111,7 +111,7 @@ def test_what_is_no_such_image_is_one_line(case, tmp_path, caplog):
     assert "\n" not in str(caught.value) and not caplog.records
 
 
-def test_a_missing_package_is_told_before_any_image_is_read(monkeypatch):
+def test_a_missing_package_is_reported_before_any_image_is_read(monkeypatch):
     monkeypatch.setitem(sys.modules, "tifffile", None)
     for read in (lambda: FileImages(["a.tif"], 13), lambda: image_reader(64, 64, 13)):
         with pytest.raises(UserError, match=r"tifffile: pip install -r requirements-bands\.txt"):
@@ -145,7 +145,7 @@ def test_augmentation_is_the_plain_one(settings, kind):
     np.testing.assert_array_equal(settings.test(images[0]), plain.test(images[0]))
 
 
-def test_places_of_padded_crops_and_flips_are_drawn_alike():
+def test_padded_crops_and_flips_are_drawn_equally():
     draws = [_PADDED.train_params((64, 64, 13), generator("test", i)) for i in range(4000)]
 
     for side in ("top", "left"):
@@ -207,7 +207,7 @@ def test_files_of_the_cache_hold_every_number(tmp_path):
             np.testing.assert_array_equal(stored[i], image)
 
 
-def test_the_memory_of_16_bit_numbers_is_told_by_the_headers(tmp_path):
+def test_headers_give_the_memory_of_16_bit_images(tmp_path):
     paths = [write_bands(tmp_path / f"{i}.tif", size=(8, 5 + i)) for i in range(3)]
     selection = choice._Selection(FileImages(paths, 13), np.arange(3), None)
 

@@ -1,4 +1,4 @@
-"""Image files of all kinds become what a person sees."""
+"""Image files of all kinds are decoded as displayed."""
 
 import io
 import struct
@@ -225,7 +225,7 @@ def damaged_files(folder):
     return [*contents, "large.png", "bomb.png", "missing.jpg"]
 
 
-def test_unreadable_files_give_one_line_with_their_name(tmp_path, recwarn):
+def test_unreadable_files_give_a_one_line_error_with_their_name(tmp_path, recwarn):
     for name in damaged_files(tmp_path):
         with pytest.raises(UserError) as caught:
             load_image(tmp_path / name)
@@ -252,7 +252,7 @@ def test_gigantic_images_are_errors_in_threads_too(tmp_path):
     assert raised == [UserError] * 4
 
 
-def test_file_images_are_read_when_asked_for(tmp_path):
+def test_file_images_are_read_lazily(tmp_path):
     paths = [write_image(tmp_path / f"{i}.png", i) for i in range(3)]
     images = FileImages([*paths, tmp_path / "missing.png"])
     assert len(images) == 4
@@ -285,7 +285,7 @@ def jpeg(image, **options):
 
 
 def photograph(height=61, width=83):
-    """Something smooth with edges and a little noise."""
+    """Smooth image with edges and a little noise."""
     ys, xs = np.mgrid[:height, :width]
     waves = np.stack([np.sin(xs / 7), np.cos(ys / 9), np.sin((xs + ys) / 11)], axis=-1)
     noise = np.random.default_rng(0).normal(0, 6, waves.shape)

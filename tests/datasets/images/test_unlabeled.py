@@ -69,7 +69,7 @@ def test_nothing_to_find(tmp_path):
         find_images([tmp_path / "missing"])
 
 
-def test_a_folder_that_cannot_be_listed_is_told(tree, monkeypatch):
+def test_an_unlistable_folder_is_reported(tree, monkeypatch):
     listing = os.scandir
 
     def scandir(path):
@@ -84,7 +84,7 @@ def test_a_folder_that_cannot_be_listed_is_told(tree, monkeypatch):
     assert str(error) == f"cannot read the folder {tree / 'z'}: Permission denied"
 
 
-def test_what_permissions_close_is_told_and_the_rest_found():
+def test_unreadable_folders_are_reported_and_the_rest_is_found():
     with folder_for_all() as folder:
         write_image(folder / "a.png")
         write_image(folder / "listed/b.png")
@@ -139,7 +139,7 @@ def test_long_and_narrow_images_are_read_as_in_training(tmp_path, size):
 
 
 def numbered(path: Path) -> np.ndarray:
-    """Stands in for reading; some files are damaged."""
+    """Stand in for reading; some files are damaged."""
     number = int(path.name)
     if number % 4 == 3:
         raise UserError(f"cannot read {number}")
@@ -177,7 +177,7 @@ def test_reading_ahead_is_bounded_and_ends_with_the_reader():
     assert 10 <= len(read) <= 10 + 2 * 10 + 2 + 1
 
 
-def test_a_fault_of_the_program_is_not_taken_for_a_damaged_file():
+def test_programming_errors_are_not_reported_as_damaged_files():
     def reader(path: Path) -> np.ndarray:
         raise ZeroDivisionError
 

@@ -81,7 +81,7 @@ def test_documents_are_not_called_images(tmp_path, caplog, options, message):
         ("", r"train\.csv:1: expected class, title and description, found 0 columns"),
     ],
 )
-def test_a_wrong_line_is_told_with_its_number(tmp_path, line, message):
+def test_a_wrong_line_is_reported_with_its_number(tmp_path, line, message):
     root = write_ag_news(tmp_path)
     whole = (root / "train.csv").read_text()
     (root / "train.csv").write_text(f"{line}\n{whole if line.count(chr(34)) % 2 == 0 else ''}")
@@ -91,8 +91,8 @@ def test_a_wrong_line_is_told_with_its_number(tmp_path, line, message):
 
 @pytest.mark.parametrize("number", [9, 24])
 @pytest.mark.parametrize("quote", ['"', '""'])
-def test_the_line_with_an_unclosed_quote_is_told(tmp_path, number, quote):
-    """Not the next one, where a quote is out of place, nor the last one."""
+def test_the_line_with_an_unclosed_quote_is_reported(tmp_path, number, quote):
+    """Report neither the next line, where a quote is out of place, nor the last one."""
     root = write_ag_news(tmp_path)
     lines = (root / "train.csv").read_text().splitlines()
     lines[number - 1] = lines[number - 1].removesuffix('"')

@@ -16,7 +16,7 @@ def test_people_of_the_pairs_are_left_out(tmp_path):
     assert get_dataset("Faces", tmp_path).labels == ("Ann", "Bo", *dataset.labels)
 
 
-def test_somebody_has_to_be_left(tmp_path):
+def test_requires_remaining_people(tmp_path):
     write_faces(tmp_path, people=1)
     write_lines(tmp_path / "pairs.txt", ["Ann 1 2", "Bo 1 Person_0 1"])
     with pytest.raises(UserError, match=r"names all people in .* none are left to train on"):

@@ -1,4 +1,4 @@
-"""Folders of images: what is found, what is left out, which part an image is in."""
+"""Folders of images: accepted files, skipped files, splits."""
 
 import hashlib
 import shutil
@@ -97,7 +97,7 @@ def test_cached_validation_images_are_those_of_their_own_files(tmp_path, where, 
         np.testing.assert_array_equal(kept, plain)
 
 
-def test_other_folders_beside_the_parts_are_named(tmp_path, caplog):
+def test_other_folders_next_to_the_parts_are_named(tmp_path, caplog):
     root = write_folder(tmp_path)
     write_image(root / "extra" / "kind_1" / "0.png")
     get_dataset("Folder", root)

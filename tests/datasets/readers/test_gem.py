@@ -1,4 +1,4 @@
-"""The splits of GEM and VIPriors: which images are for what."""
+"""The splits of GEM and VIPriors: training, validation and test images."""
 
 import tarfile
 from pathlib import Path
@@ -27,7 +27,7 @@ def listed(path, suffix=".jpg"):
     return [f"images/{line.split()[0]}{suffix}" for line in path.read_text().splitlines()]
 
 
-def test_lists_say_what_is_for_training_validation_and_testing(tmp_path):
+def test_lists_define_training_validation_and_test_images(tmp_path):
     write_gem_cub(tmp_path, train=6)
     joined, split = (get_dataset(f"GEM-CUB{part}", tmp_path) for part in ("", "_train1"))
 
@@ -42,7 +42,7 @@ def test_lists_say_what_is_for_training_validation_and_testing(tmp_path):
         assert joined.class_names[label] in name
 
 
-def test_a_test_list_of_its_own_wins(tmp_path):
+def test_a_separate_test_list_takes_precedence(tmp_path):
     write_gem_cub(tmp_path)
     write_lines(tmp_path / "test1.txt", (tmp_path / "test0.txt").read_text().splitlines()[:1])
 

@@ -79,7 +79,7 @@ def test_clothes_have_names(tmp_path):
 
 @pytest.mark.skipif(not PACK.is_file(), reason=f"the real digits are not in {PACK}")
 def test_the_real_digits(tmp_path):
-    """Those for testing, which come first in the archive."""
+    """Read the test images, which come first in the archive."""
     with tarfile.open(PACK) as archive:
         for _ in range(2):
             archive.extract(archive.next(), tmp_path, filter="data")

@@ -60,7 +60,7 @@ def test_inat_numbers_its_categories_by_ascending_id(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["iNat_Aves", "inat_AVES", "iNat2018_aves-large"])
-def test_a_supercategory_is_a_data_set_of_its_own(tmp_path, name):
+def test_supercategories_are_separate_data_sets(tmp_path, name):
     dataset = get_dataset(name, write_inat(tmp_path))
     assert dataset.class_names == ("Aves 1", "Aves 2", "Aves 3")
     assert len(dataset.train) == 12

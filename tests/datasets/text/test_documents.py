@@ -51,7 +51,7 @@ def test_rows_are_named_by_their_first_line(tmp_path):
         (["4"], UserError, r"d\.csv:1: expected at least 4 columns, found 3"),
     ],
 )
-def test_what_names_no_single_column_is_refused(tmp_path, columns, error, message):
+def test_ambiguous_and_unknown_columns_are_refused(tmp_path, columns, error, message):
     with pytest.raises(error, match=message):
         find(tmp_path, columns)
 

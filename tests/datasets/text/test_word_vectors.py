@@ -1,4 +1,4 @@
-"""Word vectors in their three forms, and what may be wrong with them."""
+"""Word vectors: three formats and errors."""
 
 import importlib.util
 
@@ -54,7 +54,7 @@ def test_the_installed_vectors():
     np.testing.assert_allclose(vectors[0, :3], [0.418, 0.24968, -0.41242])
 
 
-def test_a_missing_package_is_told(monkeypatch):
+def test_a_missing_package_is_reported(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install -r requirements-text\.txt"):
         read_word_vectors("kumo", 5)
@@ -77,7 +77,7 @@ def test_a_missing_package_is_told(monkeypatch):
         (None, r"cannot read .*glove\.txt"),
     ],
 )
-def test_damaged_text_is_told_with_its_line(tmp_path, content, message):
+def test_damaged_text_is_reported_with_its_line(tmp_path, content, message):
     path = tmp_path / "glove.txt"
     if content is not None:
         path.write_bytes(content)
@@ -96,7 +96,7 @@ def test_damaged_text_is_told_with_its_line(tmp_path, content, message):
         (None, "the\n", r"cannot read .*v\.npy"),
     ],
 )
-def test_a_damaged_array_is_told(tmp_path, vectors, words, message):
+def test_a_damaged_array_is_reported(tmp_path, vectors, words, message):
     if vectors is not None:
         np.save(tmp_path / "v.npy", vectors)
     if words is not None:

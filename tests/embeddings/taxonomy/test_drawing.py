@@ -1,4 +1,4 @@
-"""Pictures of taxonomies: all that belongs in, nothing on top of another, branches apart."""
+"""Pictures of taxonomies: contents, legibility, colors of branches."""
 
 import itertools
 
@@ -53,7 +53,7 @@ def test_random_trees_are_legible(nodes):
     assert {text.removeprefix("… ") for text, _ in boxes(figure)} >= set(names)
 
 
-def test_only_what_leads_to_the_classes_is_drawn():
+def test_only_classes_and_their_ancestors_are_drawn():
     taxonomy = Taxonomy("abcdef", [(0, 1), (0, 2), (1, 3), (1, 4), (2, 5)], names=list("ABCDEF"))
     assert [text for text, _ in boxes(draw(taxonomy, "d"))][1:] == ["A", "B", "D"]
     # A class with other classes below it is on their way, and does not end a line.
@@ -96,7 +96,7 @@ def test_colors_are_dark_enough_to_read():
     assert (1.05 / (luminance + 0.05)).min() >= 4.5  # against white; WCAG 2, level AA
 
 
-def test_names_of_ones_own_replace_those_of_the_taxonomy():
+def test_custom_names_replace_those_of_the_taxonomy():
     figure = draw(Taxonomy([1, 2, 3], [(1, 0), (1, 2)]), [1, 3], {"3": "$three", "2": "root"})
     assert [text for text, _ in boxes(figure)][1:] == ["root", "1", "$three"]
 

@@ -1,4 +1,4 @@
-"""Taxonomy files: outlines and pairs; what is wrong with a file is told with its line."""
+"""Taxonomy files: outlines, pairs, and errors with line numbers."""
 
 import pytest
 
@@ -109,7 +109,7 @@ def test_faulty_outlines(tmp_path, body, fault):
         read_taxonomy(write(tmp_path, "#taxonomy\n" + body))
 
 
-def test_is_a_means_nothing_for_an_outline(tmp_path):
+def test_is_a_does_not_apply_to_outlines(tmp_path):
     with pytest.raises(UsageError, match="leave it out"):
         read_taxonomy(write(tmp_path, OUTLINE), is_a=True)
 
@@ -122,7 +122,7 @@ def test_binary_files_and_folders_are_refused(tmp_path):
         read_taxonomy(tmp_path)
 
 
-def test_a_file_that_cannot_be_reached_is_told_with_the_reason(monkeypatch):
+def test_an_unreadable_file_is_reported_with_the_reason(monkeypatch):
     # The project itself may lie where an ordinary user sees nothing.
     names = shipped.taxonomy_names()
     monkeypatch.setattr(shipped, "taxonomy_names", lambda: names)

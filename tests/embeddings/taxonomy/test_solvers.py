@@ -1,4 +1,4 @@
-"""The four methods: what they promise of dot products and distances, and what they refuse."""
+"""The four methods: dot products and distances, and errors."""
 
 import numpy as np
 import pytest

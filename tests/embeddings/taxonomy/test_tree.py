@@ -137,7 +137,7 @@ def test_faulty_graphs_are_refused(labels, edges, fault):
         Taxonomy(labels, edges, source="birds")
 
 
-def test_a_cycle_is_told_from_parents_to_children():
+def test_a_cycle_is_reported_from_parents_to_children():
     with pytest.raises(UserError) as caught:
         Taxonomy("abcd", [(0, 1), (1, 2), (2, 3), (3, 1)])
     shown = str(caught.value).split(": ")[1].split(" → ")

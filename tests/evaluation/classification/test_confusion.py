@@ -1,4 +1,4 @@
-"""The confusion matrix, its groups of classes, and what its plot shows."""
+"""The confusion matrix, its groups of classes, and its plot."""
 
 import re
 from html import unescape
@@ -62,7 +62,7 @@ def test_a_single_class_has_its_own_name():
 
 
 def test_groups_too_small_to_be_named_stay_together():
-    """With 300 classes, groups of two cannot be named, so the whole is not split."""
+    """Leave 300 classes undivided, since groups of two are too small for names."""
     assert arranged(grouped([2] * 150)).groups == (("root", 300),)
     found = arranged(grouped([200] + [2] * 50)).groups
     assert found[0] == ("group 0", 200)
@@ -109,8 +109,8 @@ def test_names_up_to_sixty_classes_and_groups_beyond(tmp_path, classes):
     assert ({"left", "right"} <= found) == (classes == 61)
 
 
-def test_every_class_of_555_can_be_seen(tmp_path):
-    """At least two pixels wide: all were taken for the class in the middle, a dark line."""
+def test_all_of_555_classes_are_visible(tmp_path):
+    """Draw every class at least two pixels wide."""
     confusion = np.zeros((555, 555), int)
     confusion[:, 277] = 1
     plot_confusion(tmp_path / "large.png", confusion, [""] * 555)

@@ -1,4 +1,4 @@
-"""Which classes and sizes models are evaluated on, and what each way to classify compares."""
+"""Classes and image sizes of evaluated models, and scores of each classifier."""
 
 import dataclasses
 import logging
@@ -73,7 +73,7 @@ def test_classes_that_do_not_fit_are_refused(digits, models, class_list, named):
         matching.matched(digits, models, class_list)
 
 
-def test_equal_labels_of_other_classes_are_noticed(tmp_path, caplog):
+def test_equal_labels_of_different_classes_are_detected(tmp_path, caplog):
     birds = get_dataset("CUB", fake_data.write_cub(tmp_path))
     cars = described([1, 2, 3], ["Audi", "BMW", "Fiat"], channels=3)
     with pytest.raises(UsageError, match="'Audi'"):
@@ -249,7 +249,7 @@ def test_features_are_divided_by_their_largest_absolute_value_in_training(networ
     np.testing.assert_allclose(machine.scores(others), slow.decision_function(others / scale))
 
 
-def test_a_machine_that_does_not_converge_says_so_in_one_line(network, caplog):
+def test_an_svm_that_does_not_converge_warns_in_one_line(network, caplog):
     """Features that are almost multiples of one another, more than images."""
     rng = np.random.default_rng(0)
     features = rng.normal(size=(40, 45))

@@ -1,4 +1,4 @@
-"""Class means, their distances, the plane, and how classes are told apart, by hand and by NumPy."""
+"""Class means, their distances, projections and styles of classes, by hand and by NumPy."""
 
 import csv
 

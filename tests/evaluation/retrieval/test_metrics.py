@@ -102,7 +102,7 @@ def test_equally_near_images_come_in_the_order_of_the_dump():
     assert found.mean_average_precision == pytest.approx((1 + 1 + 1 / 3 + 1 / 3) / 4)
 
 
-def test_near_ties_of_tight_clusters_are_told_apart():
+def test_near_ties_of_tight_clusters_are_resolved():
     """Cosines that differ by 1e-10, which float32 products would not resolve."""
     angles = np.array([0, 1e-5, 1.5e-5, 1])
     features = np.stack([np.cos(angles), np.sin(angles)], axis=1)

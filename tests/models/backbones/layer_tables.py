@@ -242,7 +242,7 @@ def plain():
 
 
 class ResNetStyle(NamedTuple):
-    """What the three packages do differently."""
+    """Differences between the three packages."""
 
     bias: bool
     epsilon: str
@@ -366,7 +366,7 @@ TABLES: dict[str, Callable[[], Table]] = {
 
 
 def layers_of(model: keras.Model, side: int) -> tuple[dict[str, Row], dict[str, list[str]]]:
-    """What a network has: rows as above, and the inputs of each layer."""
+    """List the rows of a network, as above, and the inputs of each layer."""
     rows, inputs, shapes = {}, {}, {model.layers[0].name: (1, side, side, 3)}
     for layer in model.layers[1:]:
         inputs[layer.name] = [t._keras_history.operation.name for t in _inputs(layer)]

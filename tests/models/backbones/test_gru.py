@@ -40,7 +40,7 @@ def test_the_seed_decides_on_weights_and_dropout_and_vectors_are_given():
     np.testing.assert_array_equal(first(numbers, training=True), second(numbers, training=True))
 
 
-def test_images_and_documents_need_networks_of_their_own():
+def test_networks_are_for_images_or_for_documents():
     with pytest.raises(UsageError, match="gru is for documents; the data set has images"):
         build_network("gru", 4, classifier=True, input_shape=(8, 8, 3), channels=3)
     with pytest.raises(UsageError, match="simple is for images; the data set has documents"):

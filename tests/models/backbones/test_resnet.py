@@ -1,4 +1,4 @@
-"""ResNets for ImageNet: what their layer tables do not show."""
+"""ResNets for ImageNet: padding, names and sizes beyond the layer tables."""
 
 import keras
 import pytest

@@ -1,4 +1,4 @@
-"""Networks that were published in PyTorch, against NumPy: counts, and what they compute."""
+"""Networks that were published in PyTorch: parameters, and outputs against NumPy."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""WRN-28-10: what its layer table does not show."""
+"""WRN-28-10: scales of batch normalization."""
 
 import keras
 import numpy as np

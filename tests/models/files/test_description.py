@@ -1,4 +1,4 @@
-"""What a saved model says about itself survives the file, and bad files are refused."""
+"""Descriptions of saved models: saving, loading, and invalid files."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def network():
 
 @pytest.mark.parametrize("name", ["a.keras", "a.h5"])
 @pytest.mark.parametrize("labels", [(3, 1, 7), ("003", "b c", "ü")])
-def test_it_comes_back_with_the_model(network, tmp_path, name, labels):
+def test_the_description_is_loaded_with_the_model(network, tmp_path, name, labels):
     save_model(network, tmp_path / name, description(labels))
 
     model, found = load_model(tmp_path / name)
@@ -172,7 +172,7 @@ def test_a_plain_description_is_read(tmp_path):
         ({"outputs": [["a", "dot"], ["b", "distance"]]}, "'b' lacks class embeddings"),
     ],
 )
-def test_wrong_entries_are_told(tmp_path, changes, message):
+def test_wrong_entries_are_reported(tmp_path, changes, message):
     written(tmp_path / "a.keras", PLAIN | changes, class_vectors_0=VECTORS)
     with pytest.raises(UserError, match=f"description in .*a.keras is damaged: .*{message}"):
         read_description(tmp_path / "a.keras")
@@ -182,7 +182,7 @@ def test_wrong_entries_are_told(tmp_path, changes, message):
     "vectors",
     [VECTORS[:2], VECTORS[0], VECTORS[:, :0], VECTORS * np.nan, VECTORS * 1j, VECTORS.astype(str)],
 )
-def test_class_embeddings_that_do_not_fit_are_told(tmp_path, vectors):
+def test_unsuitable_class_embeddings_are_reported(tmp_path, vectors):
     written(tmp_path / "a.keras", PLAIN, class_vectors_0=vectors)
     with pytest.raises(UserError, match=r"description in .*a.keras is damaged"):
         read_description(tmp_path / "a.keras")
@@ -205,7 +205,7 @@ def test_files_that_cannot_be_opened(tmp_path, suffix):
             read_description(path)
 
 
-def test_labels_beyond_64_bits_come_back(tmp_path):
+def test_labels_beyond_64_bits_are_restored(tmp_path):
     path = empty_model(tmp_path / "a.keras")
     attach(description((2**63, -1, 2**70)), path)
     assert read_description(path).labels == (2**63, -1, 2**70)

@@ -1,4 +1,4 @@
-"""Exported networks compute what the Keras model computes, and nothing else is ever left behind."""
+"""Exported networks against the Keras model; failures leave no file."""
 
 import importlib.util
 import json
@@ -58,7 +58,7 @@ def nothing(run: export.Run) -> None:
 def write(
     kind: str, model: keras.Model, path: Path, size: int = 8, reading: bool = True, **options
 ) -> export.Run | None:
-    """Exports all outputs of a model and returns what computes with the file."""
+    """Export all outputs of a model and return a function that runs the file."""
     plain = export.exportable(model)
     tensors = {f"out_{i}": tensor for i, tensor in reversed(list(enumerate(plain.outputs)))}
     exported = export.with_pixel_input(plain.input, tensors, size, options.get("dtype", "uint8"))
@@ -67,7 +67,7 @@ def write(
 
 
 def all_kinds_of_layers() -> keras.Model:
-    """What the residual networks are made of: a block, reversed channels, a head."""
+    """Build a network from the parts of residual ones: a block, reversed channels, a head."""
     image, x = image_input(3, [124, 117, 104], [60, 59, 58], bgr=True)
     x = keras.layers.ZeroPadding2D(3)(x)
     y = keras.layers.Conv2D(7, 3, 2, padding="same", name="conv")(x)
@@ -91,7 +91,7 @@ def simple() -> keras.Model:
     ],
 )
 def test_networks_of_this_project(kind, build, tmp_path):
-    """With an odd size, at which strides and pooling pad unevenly."""
+    """Export at an odd size, at which strides and pooling pad unevenly."""
     model = build()
     initialize(model, 0)
     model = with_plain_layers(model)
@@ -127,7 +127,7 @@ def test_the_path_may_have_any_bytes(kind, place, tmp_path):
 
 @needs("onnx")
 @pytest.mark.parametrize("opset", [13, 18])
-def test_onnx_says_what_it_is(opset, tmp_path):
+def test_onnx_files_describe_themselves(opset, tmp_path):
     import onnx
 
     write("onnx", small(1), tmp_path / "a.onnx", opset=opset)
@@ -145,7 +145,7 @@ def test_onnx_says_what_it_is(opset, tmp_path):
 
 
 @needs("saved_model")
-def test_a_saved_model_says_what_it_is(tmp_path):
+def test_a_saved_model_describes_itself(tmp_path):
     write("saved_model", small(), tmp_path / "model")
     about = json.loads((tmp_path / "model/assets.extra/model.json").read_text("utf-8"))
     assert about == FACTS
@@ -169,7 +169,7 @@ def test_half_precision_becomes_float32(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_fails_the_check_is_not_kept(kind, tmp_path):
+def test_exports_that_fail_the_check_are_removed(kind, tmp_path):
     def refuse(run: export.Run) -> None:
         assert run(images(8))["out"].shape == (3, 2)
         raise UserError("too different")
@@ -182,7 +182,7 @@ def test_what_fails_the_check_is_not_kept(kind, tmp_path):
 
 
 @needs("onnx")
-def test_what_cannot_be_converted_is_one_line(tmp_path, monkeypatch):
+def test_unconvertible_models_give_a_one_line_error(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise ValueError("no such\noperator")
 
@@ -195,7 +195,7 @@ def test_what_cannot_be_converted_is_one_line(tmp_path, monkeypatch):
 
 
 @needs("saved_model")
-def test_a_saved_model_replaces_nothing_but_its_like(tmp_path):
+def test_a_saved_model_replaces_only_saved_models(tmp_path):
     path = tmp_path / "model"
     claim = export.FORMATS["saved_model"].claim
 

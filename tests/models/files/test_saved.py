@@ -1,4 +1,4 @@
-"""Saving: what is written loads elsewhere, and nothing is ever half written."""
+"""Saving: files load in other processes and backends, and are never partial."""
 
 import importlib.util
 import json
@@ -68,7 +68,7 @@ def reloaded(tmp_path_factory):
 
 
 def reload(folder, names, **environment):
-    """What a process outside the project makes of the models in a folder."""
+    """Load the models in a folder in a process outside the project."""
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     process = subprocess.run(
         [sys.executable, "-c", RELOAD, *names],
@@ -178,7 +178,7 @@ def test_wrong_ending_of_weights(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("save", [save_model, save_weights])
-def test_a_file_in_place_of_the_folder_is_one_line(tiny, tmp_path, save):
+def test_a_file_in_place_of_the_folder_gives_a_one_line_error(tiny, tmp_path, save):
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "a.h5"
 

@@ -24,7 +24,7 @@ def network(outputs=5):
 
 
 def numbered(model):
-    """Fills all weights with numbers of which no two are the same."""
+    """Fill all weights with different numbers."""
     start = 0
     for variable in model.weights:
         size = int(np.prod(variable.shape))

@@ -38,7 +38,7 @@ def test_levels_keep_low_frequencies():
 
 
 def convolve(image, kernel, stride):
-    """Of one image, without padding: every place of the kernel by itself."""
+    """Convolve one image without padding, one place of the kernel at a time."""
     size = kernel.shape[0]
     windows = np.lib.stride_tricks.sliding_window_view(image, (size, size), axis=(0, 1))
     return np.einsum("rcixy,xyio->rco", windows[::stride, ::stride], kernel)

@@ -27,7 +27,7 @@ def network() -> keras.Model:
 
 
 def penalty(model: keras.Model) -> float:
-    """By NumPy: the head's dense layer has the coefficient 5e-4."""
+    """Compute the penalty with NumPy; the head's dense layer has the coefficient 5e-4."""
     kernels = {name: model.get_layer(name).get_weights()[0] for name in ("a", "b", "d", "prob")}
     squares = {name: (kernel.astype(float) ** 2).sum() for name, kernel in kernels.items()}
     return (
@@ -54,7 +54,7 @@ def test_frozen_layers_have_no_penalty():
 
 
 class MeanPenalty(layers.Layer):
-    """Adds the mean of its input to the loss."""
+    """Layer that adds the mean of its input to the loss."""
 
     def call(self, x):
         self.add_loss(keras.ops.mean(x))
@@ -97,7 +97,7 @@ NORMALIZED = {"bn": 12 * 8 * 8, "prob_bn": 12}
 
 
 def unbiased(moving_variance: np.ndarray, values: int) -> np.ndarray:
-    """What Keras 3 makes of 1 in one step, had it used the unbiased variance as Keras 2 did."""
+    """Return the moving variance after one step with unbiased variances, as in Keras 2."""
     return 0.99 + (moving_variance - 0.99) * values / (values - 1)
 
 

@@ -1,4 +1,4 @@
-"""What the README advises is what the accuracies say."""
+"""Advice in the README follows from the accuracies."""
 
 from dataclasses import replace
 
@@ -90,7 +90,7 @@ def test_superseded_runs_do_not_count():
     assert found.parts_on("Digits-sub5") == [PART, other]
 
 
-def test_any_loss_will_do_if_none_is_worse_than_the_best(monkeypatch):
+def test_all_losses_are_advised_if_none_is_worse_than_the_best(monkeypatch):
     runs = [
         Run("", trial.name, "finished", 1, "python x --epochs 1", None, {}, 0, 1, best=best)
         for loss, accuracies in [("xent", (0.4, 0.5, 0.6)), ("cosine", (0.45, 0.5, 0.6))]

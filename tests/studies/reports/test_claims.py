@@ -100,7 +100,7 @@ def test_a_single_lead_does_not_grow(stored):
 
 
 def test_the_change_of_a_lead_is_tested_as_a_difference_of_means_is():
-    """If the first lead is known exactly, this is Welch's test of the second one against it."""
+    """Compare with Welch's test of the second lead if the first is known exactly."""
     exact = ((0.25, 0.25), (0.375, 0.375, 0.375))
     shifted = [value - 0.125 for value in WIDE]
     expected = stats.ttest_ind(LOW, shifted, equal_var=False).pvalue
@@ -142,7 +142,7 @@ def test_two_losses_are_compared_in_the_same_precision(stored):
         assert "float" not in verdict_on(COMPARED, PAPER)
 
 
-def test_another_precision_is_told(stored):
+def test_another_precision_is_reported(stored):
     half = [
         ended(LARGE, "cosine", 0.1, seed, best=v, options="--epochs 3 --mixed_precision bfloat16")
         for seed, v in enumerate(HIGH)

@@ -92,7 +92,7 @@ def test_class_targets_are_compared_on_the_trials_that_all_have():
     assert not any("simplex, by distance" in line for line in evaluation_tables(PART, alone))
 
 
-def test_what_is_for_and_against_dsc_is_told_by_difference_and_trials():
+def test_comparisons_with_dsc_have_difference_and_trials():
     lines = evaluation_tables(PART, BY_NAME)
     (told,) = [line for line in lines if line.startswith("- DSC against ")]
     differences = [
@@ -166,7 +166,7 @@ def test_every_loss_of_an_open_set_study_has_a_score():
     assert open_sets and all(set(part.losses) <= set(OWN_SCORES) for part in open_sets)
 
 
-def test_pairs_of_orl_faces_are_of_people_that_nobody_trains_on(tmp_path):
+def test_pairs_of_orl_faces_show_people_not_trained_on(tmp_path):
     (tmp_path / "pairs.txt").write_text("\n".join(orl_pairs.pairs()))
     named = read_pairs(tmp_path / "pairs.txt")
     assert named.folds == 10 and len(named.pairs) == 1800 == len({*named.pairs})
@@ -211,7 +211,7 @@ def stored_means(study, metric, score=None):
     return found
 
 
-def test_what_the_page_says_about_open_sets_is_what_is_stored():
+def test_text_about_open_sets_agrees_with_stored_results():
     own = stored_means("open-set", "auroc")
     mnist, cifar = load("open-set").reduced[0].datasets
     for (dataset, loss), value in own.items():
@@ -225,7 +225,7 @@ def test_what_the_page_says_about_open_sets_is_what_is_stored():
         assert abs(neighbors[dataset, "dsc_open"] - neighbors[dataset, "xent"]) < 0.05
 
 
-def test_what_the_pages_say_about_verification_and_lengths_is_what_is_stored():
+def test_text_about_verification_and_lengths_agrees_with_stored_results():
     for metric in ("accuracy", "auc"):
         found = {loss: value for (_, loss), value in stored_means("verification", metric).items()}
         assert min(found[loss] for loss in ("dsc", "cosine", "cosine+xent")) > found["xent"] + 0.1

@@ -1,4 +1,4 @@
-"""The picture of the losses: its values by hand, and that it is drawn."""
+"""The picture of the losses: values by hand, panels and contours."""
 
 import numpy as np
 

@@ -73,7 +73,7 @@ def test_a_data_set_with_validation_images_of_its_own_has_no_best_test_accuracy(
     assert "50.0 % on held-out images, 51.0 % on test images" in line
 
 
-def test_columns_of_a_run_that_was_not_wanted_or_not_finished_stay_empty():
+def test_columns_of_missing_or_unfinished_runs_are_empty():
     found = row(Point("CUB", "xent", 0.5, 3), finished(0.75, 0.5, 0.51))
     assert [found[name] for name in TRIAL_HEADER if name.startswith("val_")] == [None] * 8
     found = row(Point("CUB", "xent", 0.5, 3), None, Result("failed", 3.0))

@@ -1,4 +1,4 @@
-"""Stands in for a training command in searches: an accuracy per epoch that depends on the rate.
+"""Stand in for a training command in searches: an accuracy per epoch that depends on the rate.
 
 It takes the options of the learn commands, trains nothing and imports no backend. A rate above
 ``HIGHEST`` fails; the others reach the accuracy that ``accuracy`` says, classifiers a lower one, so
@@ -20,7 +20,7 @@ def accuracy(command: str, rate: float, epoch: int) -> float:
 
 
 def main() -> int:
-    """Writes the history epoch by epoch, behind what is there already."""
+    """Write the history epoch by epoch, after the existing lines."""
     parser = argparse.ArgumentParser()
     for name in ("--cosine_max_lr", "--epochs", "--history"):
         parser.add_argument(name)

@@ -1,4 +1,4 @@
-"""Parts of a folder for a search: who is held out, who is left out, what the links show."""
+"""Parts of a folder for a search: held-out images, skipped files, links."""
 
 import hashlib
 import shutil
@@ -127,7 +127,7 @@ def test_links_show_the_same_images_and_no_test_image_in_the_search(photos, tmp_
         ({"cat": 10, "dog": 10}, 99, "none of its images can be read"),
     ],
 )
-def test_too_few_images_are_one_line(photos, keep, damaged, message):
+def test_too_few_images_give_a_one_line_error(photos, keep, damaged, message):
     for path in sorted(photos.glob("*/*")):
         if int(path.stem) >= keep.get(path.parent.name, 0):
             path.unlink()

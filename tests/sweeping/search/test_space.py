@@ -1,4 +1,4 @@
-"""The search space: candidates, their commands, and what Optuna draws from."""
+"""The search space: candidates, their commands, and distributions for Optuna."""
 
 import importlib
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_rates_have_three_digits_and_name_the_folder():
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)
-def test_commands_are_accepted_and_say_what_the_candidate_is(objective, augmentation):
+def test_commands_are_accepted_and_contain_the_candidate(objective, augmentation):
     candidate = Candidate.of(DRAWN | {"objective": objective, "augmentation": augmentation})
     options = ("--architecture", "simple", "--epochs", "7")
     script, *argv = candidate.command(Path("data"), options, Path("out"))
@@ -57,7 +57,7 @@ def test_a_search_begins_with_both_kinds_of_objective_in_the_middle_size():
     assert {c.size for c in first} == {64}
 
 
-def test_what_is_drawn_from():
+def test_search_space():
     pytest.importorskip("optuna", reason="Optuna is not installed (requirements-sweep.txt)")
     found = distributions((32, 64))
     assert found.keys() == DRAWN.keys()

@@ -1,4 +1,4 @@
-"""A look at image files: sizes, colors, damage."""
+"""Survey of image files: sizes, colors, damage."""
 
 import numpy as np
 from PIL import Image
@@ -25,7 +25,7 @@ def test_sizes_colors_and_damage(tmp_path):
     ]
 
 
-def test_nothing_but_damage(tmp_path):
+def test_only_damaged_images_are_found(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     found = survey([tmp_path / "a.png", tmp_path / "missing.png"])
     assert len(found.sizes) == 0 and [*found.lines()] == ["2 damaged"]

@@ -134,7 +134,7 @@ def test_minutes_grow_with_the_images_and_are_of_one_fold(tmp_path):
     assert minutes(plan, best) == pytest.approx(240 / 60 / 2 * 6 / 3)
 
 
-def test_winners_that_were_tested_before_are_told_but_not_the_same_one(tmp_path):
+def test_earlier_tested_winners_are_reported(tmp_path):
     plan = plan_of(tmp_path)
     assert not used_before(plan, "one")
     for command in ("one", "two"):

@@ -1,4 +1,4 @@
-"""A search with Ray Tune whose runs train nothing: what is tried, stopped and repeated."""
+"""Searches with Ray Tune whose runs train nothing: trials, stopping, resuming."""
 
 import importlib.util
 import os
@@ -62,13 +62,13 @@ def _search(plan):
     return found
 
 
-def test_the_number_of_trials_is_that_asked_for_and_the_first_are_the_usual_ones(searches):
+def test_the_search_runs_the_requested_trials_and_begins_with_defaults(searches):
     _, first, second = searches
     assert (len(first), len(second)) == (2, 4)
     assert [t.candidate for t in first[:2]] == first_candidates((32, 64))
 
 
-def test_a_search_that_goes_on_keeps_its_trials_and_trains_none_again(searches):
+def test_a_resumed_search_keeps_its_trials_without_retraining(searches):
     plan, first, second = searches
     ended = {t.candidate: (t.status, t.accuracies) for t in first}
     assert {c: (t.status, t.accuracies) for t in second if (c := t.candidate) in ended} == ended
@@ -81,7 +81,7 @@ def test_a_search_that_goes_on_keeps_its_trials_and_trains_none_again(searches):
 
 
 def test_the_first_trial_is_finished_and_the_second_stopped_where_it_is_behind(searches):
-    """At the first rung, after a ninth of the epochs: the other objective is better there."""
+    """Stop at the first rung, after a ninth of the epochs, where the other objective is better."""
     _, (ahead, behind), _ = searches
     assert (ahead.status, len(ahead.accuracies)) == (FINISHED, EPOCHS)
     assert (behind.status, len(behind.accuracies)) == (STOPPED, 1)
@@ -119,7 +119,7 @@ def test_trials_are_judged_after_a_ninth_and_a_third_only(epochs):
         *[(30, 24, [10]), (9, 36, [6]), (9, 20, [])],
     ],
 )
-def test_no_trial_is_judged_in_its_first_200_steps_or_shortly_before_its_end(epochs, steps, rungs):
+def test_trials_are_not_stopped_in_their_first_200_steps_or_near_their_end(epochs, steps, rungs):
     """Moving statistics with a decay of .99 contain 87 % of what was measured by then."""
     assert rungs_of(epochs, steps) == rungs
 
@@ -149,7 +149,7 @@ def test_a_search_ends_if_all_trials_fail_but_not_if_one_works(tmp_path, works):
     assert limits.stop_all() == (not works)
 
 
-def test_a_failed_trial_tells_its_reason(tmp_path):
+def test_a_failed_trial_reports_its_reason(tmp_path):
     from sweeping.search.tuning import _Limits, _Progress
 
     plan = Plan(tmp_path, (tmp_path / "data",), (), 60, 30, (32,), 0)

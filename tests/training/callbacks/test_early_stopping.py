@@ -1,4 +1,4 @@
-"""When a training ends early, and whose weights are kept."""
+"""Early stopping: the last epoch and the weights that are kept."""
 
 from contextlib import contextmanager, nullcontext
 

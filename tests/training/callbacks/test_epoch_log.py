@@ -140,14 +140,14 @@ def test_the_csv_holds_earlier_epochs_too(tmp_path):
         ("epoch,lr\n1,0.5\n", False),
     ],
 )
-def test_the_history_of_a_run_is_known_by_its_losses(tmp_path, content, fits):
+def test_histories_are_identified_by_their_losses(tmp_path, content, fits):
     path = tmp_path / "h.csv"
     path.write_text(content)
     with contextlib.nullcontext() if fits else pytest.raises(UsageError, match="not the history"):
         check_history(path, [{"loss": 0.5}, {"loss": math.nan}])
 
 
-def test_a_csv_that_cannot_be_written_is_told_and_tried_again(tmp_path):
+def test_an_unwritable_csv_is_reported_and_retried(tmp_path):
     folder = tmp_path / "later"
     reporter = reporter_with_model(history=folder / "h.csv")
     reporter.on_epoch_begin(0)
@@ -178,7 +178,7 @@ def test_the_command_trains_to_the_end_and_exits_with_1(tmp_path, monkeypatch):
     assert last == f"learn_classifier.py: error: cannot write {tmp_path / 'h.csv'}: disk full"
 
 
-def test_a_csv_that_could_be_written_in_the_end_is_no_failure(tmp_path, monkeypatch):
+def test_a_csv_written_on_a_retry_is_no_failure(tmp_path, monkeypatch):
     whole = epoch_log.write_history
 
     def fail_first(path, records):

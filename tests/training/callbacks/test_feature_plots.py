@@ -1,4 +1,4 @@
-"""Pictures while training: when they are drawn, what is in them, and that nothing else changes."""
+"""Pictures while training: epochs, contents, and unchanged weights."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Garbage of long runs goes after every epoch."""
+"""Garbage collection after every epoch."""
 
 import gc
 import subprocess

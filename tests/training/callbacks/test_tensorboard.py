@@ -42,7 +42,7 @@ def written(callback: keras.callbacks.Callback, model: keras.Model, epochs: list
 
 
 def read(folder: Path) -> dict[tuple[str, str, str, int], object]:
-    """What TensorBoard makes of the files: by part, plugin, tag and step."""
+    """Read the files with TensorBoard: values by part, plugin, tag and step."""
     found = {}
     for path in folder.rglob("events.out*"):
         for event in loader.EventFileLoader(str(path)).Load():

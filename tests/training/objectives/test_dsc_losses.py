@@ -169,7 +169,7 @@ def test_background_images_are_pushed_away_and_do_not_count_otherwise():
     np.testing.assert_allclose(FEATURES - after, gradient, atol=3e-6)
 
 
-def test_a_classifier_beside_it_learns_from_known_images_only():
+def test_an_additional_classifier_learns_from_known_images_only():
     objective = embedding_objective(SIMPLEX, "dsc_open", 0.5, 60.0, with_background=True)
     labels = keras.ops.convert_to_tensor(np.where(KNOWN, LABELS, BACKGROUND))
     probabilities = RNG.dirichlet(np.ones(6), len(LABELS)).astype("float32")
@@ -192,7 +192,7 @@ def test_the_softmax_does_not_overflow():
 
 
 def test_scaled_one_hot_targets_are_decided_by_distance():
-    """They are kept with the model, which unit vectors need not be."""
+    """Scaled targets are kept with the model; unit vectors need not be."""
     (term,) = embedding_objective(onehot(range(4)).scaled(10), "dsc_hinge").terms
     assert term.decision == "distance"
     losses = term.loss(np.array([1]), keras.ops.convert_to_tensor(np.float32([[3, 6, 0, 0]])))

@@ -178,7 +178,7 @@ def test_top_k_counts_the_k_best():
 @pytest.mark.parametrize("decision", ["dot", "distance"])
 @pytest.mark.parametrize("k", [1, 2])
 def test_of_classes_with_equal_vectors_the_first_is_named(decision, k):
-    """As in every other accuracy; the vector of a target would not tell which class it is."""
+    """Name the first class, as every other accuracy does."""
     vectors = np.float32([[1, 0], [0, 1], [0, 1], [0, 1]])
     labels = np.array([0, 1, 2, 3])
     scores = keras.ops.convert_to_numpy(DECISIONS[decision].scores(vectors[labels], vectors))

@@ -126,7 +126,7 @@ def test_mixed_accuracy_is_the_share_of_the_label_that_is_named():
     assert float(top.result()) == pytest.approx((1 + 1 + 1 + 1) / 4)
 
 
-def test_names_tell_accuracies_of_mixed_labels_from_those_of_validation():
+def test_accuracies_of_mixed_labels_have_different_names():
     objective = embedding_objective(SEMANTIC, cls_weight=0.1, mixed="loss")
     names = objective.metric_names(["l2norm", "prob"], (3,))
     assert "prob_mixed_acc3" in names and "val_prob_acc3" in names

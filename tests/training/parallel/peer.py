@@ -1,8 +1,8 @@
-"""One process of several that do nothing but wait for each other; for tests of what they say.
+"""One process of several that only wait for each other, for tests of their messages.
 
-Called as ``python tests/training/peer.py PORT PROCESSES RANK WHAT``. With WHAT ``fail`` it ends
-with an error after some steps, with ``early`` before the first one, and with ``differ`` it says to
-have other options; otherwise it goes on for a minute.
+Called as ``python tests/training/parallel/peer.py PORT PROCESSES RANK WHAT``. With WHAT ``fail`` it
+ends with an error after some steps, with ``early`` before the first one, and with ``differ`` it
+claims to have other options; otherwise it continues for a minute.
 """
 
 import argparse

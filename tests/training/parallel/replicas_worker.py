@@ -1,4 +1,4 @@
-"""Trains with several replicas in a process of its own: devices are fixed when a backend starts.
+"""Train with several replicas in a separate process: devices are fixed when a backend starts.
 
 ``python -m tests.training.parallel.replicas_worker FOLDER``, from the root, fills the folder.
 """
@@ -48,12 +48,12 @@ CLASSES = 3
 
 
 def train(name: str, options: str, command=learn_classifier) -> None:
-    """Leaves NAME.h5 and NAME.csv."""
+    """Train and write NAME.h5 and NAME.csv."""
     succeed(command, f"{options} --weight_dump {name}.h5 --history {name}.csv")
 
 
 def train_linear() -> None:
-    """Before anything else: the first command makes the devices for all."""
+    """Train first: the first command creates the devices for all."""
     Path("classes.txt").write_text("0\n1\n2\n")
     for number in (DEVICES, 2):
         train(f"{number}-merged", f"{LINEAR} --gpus {number} --gpu_merge")
@@ -68,7 +68,7 @@ def train_linear() -> None:
 
 
 def train_full() -> None:
-    """With batch normalization, snapshots and other numbers of replicas after them."""
+    """Train with batch normalization, then resume with other numbers of replicas."""
     precise = f"{FULL} --mixed_precision --gpus 2 --epochs 2 --model_dump"
     for name in ("first", "second") if TENSORFLOW else ("first",):
         train(name, f"{precise} {name}.keras --snapshot {name}.snapshot", learn_image_embeddings)
@@ -229,7 +229,7 @@ def _stepping(optimizer: keras.optimizers.Optimizer) -> tuple[Callable, Callable
 
 
 def main(folder: str) -> None:
-    """Trains and measures everything."""
+    """Train and measure everything."""
     os.chdir(folder)
     train_linear()
     train_full()

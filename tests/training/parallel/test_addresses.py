@@ -1,4 +1,4 @@
-"""Where hosts find each other, by an option and by what Slurm sets."""
+"""Addresses of hosts, from an option and from Slurm's variables."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_addresses(text, address):
 
 
 @pytest.mark.parametrize("text", ["node1", "node1:", ":5000", "node1:0", "node1:65536", "a b:1"])
-def test_what_is_no_address(text):
+def test_malformed_addresses(text):
     with pytest.raises(UsageError, match="HOST:PORT"):
         parse_address(text)
 

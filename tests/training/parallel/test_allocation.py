@@ -1,4 +1,4 @@
-"""Freed memory that is kept: how many pages the system has to clear again."""
+"""Reuse of freed memory: pages that the system clears again."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""How Keras reads batches under TensorFlow."""
+"""Reading of batches by Keras under TensorFlow."""
 
 import keras
 import numpy as np

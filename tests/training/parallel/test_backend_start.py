@@ -1,4 +1,4 @@
-"""The start of the backend: what it leaves out, and which backend it is."""
+"""The start of the backend: choice, and libraries that are not imported."""
 
 import importlib.util
 import json
@@ -61,7 +61,7 @@ def test_a_backend_starts_without_the_others_and_with_the_types_of_the_project(
         (ImportError("failed to map\nsegment"), "failed to map segment"),
     ],
 )
-def test_a_backend_that_cannot_start_is_one_line(monkeypatch, error, named):
+def test_an_unavailable_backend_gives_a_one_line_error(monkeypatch, error, named):
     def count(kind):
         raise error
 

@@ -1,4 +1,4 @@
-"""Compiled code of JAX in files: found again, whole or replaced, and never that of others."""
+"""Compiled code of JAX in files: reused, never partial, never of other users."""
 
 import importlib.util
 import json
@@ -43,7 +43,7 @@ print(json.dumps([outcomes, names, jax.config.jax_enable_compilation_cache]))
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
-def test_compiled_code_is_kept_whole_and_only_in_a_folder_of_ones_own(tmp_path):
+def test_compiled_code_is_kept_whole_and_only_in_private_folders(tmp_path):
     home, foreign = tmp_path / "home", tmp_path / "foreign"
     for folder in (home, foreign / "cosine-loss"):
         folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What the processes of a run on several machines say when one of them is lost or different."""
+"""Messages of a run on several machines when one is lost or has other options."""
 
 import contextlib
 import importlib.util
@@ -22,14 +22,14 @@ LIMIT = 120  # seconds, on a busy machine; nothing here takes ten
 
 @pytest.fixture(autouse=True)
 def sigint():
-    """Ctrl-C means what it does on a terminal: shells ignore it for what is in the background."""
+    """Restore the default handler of SIGINT, which shells ignore for background processes."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
 def free_port() -> int:
-    """One that the system gives to nobody who asks for any; another for every process of tests."""
+    """Return a free port below the ephemeral ones, from a range of this test process."""
     for port in range(20_000 + os.getpid() % 100 * 100, 32_000):
         with socket.socket() as found, contextlib.suppress(OSError):
             found.bind(("127.0.0.1", port))
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """That of a shell, without the level of logs that a backend sets when it is imported."""
+    """Environment of a shell, without the log level that a backend sets on import."""
     return {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"} | more
 
 
@@ -85,7 +85,7 @@ def test_a_killed_process_ends_the_other_with_one_line(victim):
 
 
 @pytest.mark.parametrize("failing", [0, 1])
-def test_an_error_of_one_process_is_told_by_all(failing):
+def test_an_error_of_one_process_is_reported_by_all(failing):
     port = free_port()
     what = ["fail" if rank == failing else "go" for rank in range(2)]
     with running(*((port, 2, rank, what[rank]) for rank in range(2))) as processes:
@@ -98,7 +98,7 @@ def test_an_error_of_one_process_is_told_by_all(failing):
 
 
 @pytest.mark.parametrize("failing", [0, 1])
-def test_who_fails_before_the_training_does_not_keep_the_others_waiting(failing):
+def test_an_early_failure_ends_the_other_processes(failing):
     port = free_port()
     what = ["early" if rank == failing else "go" for rank in range(2)]
     with running(*((port, 2, rank, what[rank]) for rank in range(2))) as processes:
@@ -140,7 +140,7 @@ def test_different_options_are_named_by_all():
         ([(2, 0), (3, 2)], LIMIT, "host 0 was started with fewer --hosts"),
     ],
 )
-def test_who_cannot_join_says_why(arguments, seconds, reason):
+def test_failing_connections_give_a_reason(arguments, seconds, reason):
     port = free_port()
     more = ("go", "--join", str(seconds))
     with running(*((port, *each, *more) for each in arguments)) as processes:

@@ -76,7 +76,7 @@ def largest_difference(folder: Path, one: str, other: str) -> float:
 @pytest.mark.parametrize("merge", ["", "-merged"])
 @pytest.mark.parametrize("number", [2, 4])
 def test_replicas_give_the_weights_and_metrics_of_one_device(trained, number, merge):
-    """On 15 images in batches of four, of which the last one is filled up."""
+    """Train on 15 images in batches of four, the last of which is filled up."""
     if trained.name == "jax" and not merge:
         pytest.skip("JAX merges in one way only")
     name = f"{number}{merge}"
@@ -89,7 +89,7 @@ def test_replicas_give_the_weights_and_metrics_of_one_device(trained, number, me
 
 
 def test_the_clip_was_active(tensorflow_only, trained):
-    """In the first epoch already."""
+    """Compare the first epoch with that of a run without the clip."""
     clipped, free = (history(trained / f"{name}.csv")[0] for name in ("one", "one-unclipped"))
     assert abs(clipped["loss"] - free["loss"]) > 1e-3
 
@@ -105,7 +105,7 @@ def test_every_test_image_counts_once(facts, number, size):
 
 
 def test_moving_statistics(trained, facts):
-    """Of each share by itself under TensorFlow, then averaged; of the whole batch under JAX."""
+    """Average the statistics of the shares under TensorFlow; use the whole batch under JAX."""
     images = np.array(facts["statistics"]["images"])
     shares = images.reshape(2 if trained.name == "tensorflow" else 1, -1, 3)
     count = shares.shape[1]
@@ -154,7 +154,7 @@ def test_the_same_command_trains_the_same_network(tensorflow_only, trained):
 
 
 @pytest.mark.parametrize("number", [1, 4])
-def test_a_snapshot_of_two_replicas_goes_on_with_others(tensorflow_only, trained, number):
+def test_a_snapshot_resumes_with_another_number_of_replicas(tensorflow_only, trained, number):
     name = f"resumed-{number}"
     before, after = history(trained / "first.csv"), history(trained / f"{name}.csv")
     assert [row["epoch"] for row in after] == [1, 2, 3] and after[:2] == before
@@ -212,7 +212,7 @@ def test_several_replicas_of_pytorch_are_refused(monkeypatch):
 
 
 def test_cpu_devices_are_as_many_as_the_backend_started_with():
-    """Only the first command of a process can make more."""
+    """Refuse more: only the first command of a process can create devices."""
     present = devices.count("cpu")
     outcome = run(learn_classifier, "--dataset Digits --gpus 64 --device_type cpu")
     assert outcome.status == 2 and outcome.out == ""

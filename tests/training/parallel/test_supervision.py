@@ -1,4 +1,4 @@
-"""A command in a child: its exit status, its signals, and what is said when a library aborts it."""
+"""A command in a child: exit status, signals, and messages when a library aborts it."""
 
 import os
 import signal
@@ -75,11 +75,11 @@ EXPLAINED = "explain_aborts([('no such', UserError('no')), ('E[0-9]+ from', {}('
         ),
     ],
 )
-def test_how_the_child_ends_is_how_the_command_ends(work, status, told):
+def test_the_command_ends_like_its_child(work, status, told):
     assert outcome(start(work)) == (status, told)
 
 
-def test_what_libraries_write_is_shown_if_wanted():
+def test_output_of_libraries_is_shown_on_request():
     assert outcome(start("pass", TF_CPP_MIN_LOG_LEVEL="0")) == (0, "E0928 from a library\n")
 
 

@@ -40,7 +40,7 @@ LOSSES = [3.0, 1.0, 2.0, 2.0, 2.0, 1.5, 0.5, 0.6, 0.6, 0.6, 0.6]
 
 
 @pytest.mark.parametrize("stop", range(1, len(LOSSES)))
-def test_waiting_for_the_validation_loss_goes_on(tmp_path, stop):
+def test_patience_resumes(tmp_path, stop):
     expected = run_plateau(compiled(), tmp_path / "whole.h5", LOSSES)
     np.testing.assert_allclose(expected, [0.1] * 5 + [0.01] * 5 + [0.001], rtol=1e-5)
     path = tmp_path / "s.weights.h5"
@@ -64,7 +64,7 @@ def test_waiting_for_the_validation_loss_goes_on(tmp_path, stop):
         ("val_acc", [None, 0.2, None, 0.3, 0.1], [2, 4]),
     ],
 )
-def test_which_epochs_are_the_best_so_far(tmp_path, metric, values, kept):
+def test_epochs_that_are_the_best_so_far_are_kept(tmp_path, metric, values, kept):
     path = tmp_path / "s.weights.h5"
     snapshot = Snapshot(path, RunState(0, {}), EpochReporter(9), metric=metric)
     snapshot.set_model(compiled())
@@ -77,7 +77,7 @@ def test_which_epochs_are_the_best_so_far(tmp_path, metric, values, kept):
     assert written == kept
 
 
-def test_the_best_value_is_remembered_when_a_run_goes_on(tmp_path):
+def test_a_resumed_run_remembers_the_best_value(tmp_path):
     path = tmp_path / "s.weights.h5"
     resumed = RunState(3, {}, [], {}, metric="val_acc", best=0.5)
     snapshot = Snapshot(path, resumed, EpochReporter(9), metric="val_acc")

@@ -35,7 +35,7 @@ from utils import UserError
         (RunState(5, {}, began=5), "the training of the last layers"),
     ],
 )
-def test_a_state_tells_how_far_the_run_is(state, progress):
+def test_a_state_describes_the_progress(state, progress):
     assert state.progress == progress
 
 
@@ -51,7 +51,7 @@ def test_a_snapshot_may_have_any_name(tmp_path, name):
         np.testing.assert_array_equal(one, two)
 
 
-def test_metrics_come_back_as_they_were(tmp_path):
+def test_metrics_are_restored_exactly(tmp_path):
     records = [
         {"epoch": 1, "lr": 0.1, "loss": 2.302585, "val_acc": 0.1234567},
         {"epoch": 2, "lr": 1e-6, "loss": math.inf, "val_acc": 1.0},
@@ -65,7 +65,7 @@ def test_metrics_come_back_as_they_were(tmp_path):
     assert math.isnan(record["loss"])
 
 
-def test_what_was_not_measured_is_not_a_number_that_is_none(tmp_path):
+def test_unmeasured_values_differ_from_nan(tmp_path):
     records = [
         {"epoch": 1, "loss": 2.5},
         {"epoch": 2, "loss": 2.0, "val_loss": math.nan},
@@ -108,7 +108,7 @@ def test_momentum_and_step_count_are_restored(tmp_path):
     assert any(np.any(keras.ops.convert_to_numpy(v)) for v in other.optimizer.momentums)
 
 
-def test_weights_of_another_network_are_refused_in_one_line(tmp_path):
+def test_weights_of_another_network_give_a_one_line_error(tmp_path):
     path = tmp_path / "s.weights.h5"
     save_snapshot(path, compiled(), RunState(1, {}))
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")])
@@ -119,13 +119,13 @@ def test_weights_of_another_network_are_refused_in_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_what_an_older_version_did_not_record_is_unknown(tmp_path):
+def test_settings_missing_from_older_snapshots_are_unknown(tmp_path):
     save_snapshot(tmp_path / "s.h5", compiled(), RunState(1, {"seed": "0"}))
     with pytest.raises(UserError, match="with seed '0' instead of '1', momentum unknown instead"):
         read_snapshot(tmp_path / "s.h5", {"seed": "1", "momentum": "of gradients"})
 
 
-def test_other_word_vectors_are_told_without_their_hash(tmp_path):
+def test_other_word_vectors_are_reported_without_their_hash(tmp_path):
     save_snapshot(tmp_path / "s.h5", compiled(), RunState(1, {"word vectors": "1 (af3d)"}))
     with pytest.raises(UserError, match="with other word vectors than those given") as caught:
         read_snapshot(tmp_path / "s.h5", {"word vectors": "1 (65ff)"})

@@ -37,7 +37,7 @@ def small_disk(tmp_path):
 
 
 def after_epoch(patch, wanted: int, do) -> None:
-    """Does something when an epoch has ended, before anything of it is written."""
+    """Call a function when an epoch has ended, before anything of it is written."""
     whole = EpochReporter.on_epoch_end
 
     def epoch_end(self, epoch, logs=None):

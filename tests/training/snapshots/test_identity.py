@@ -1,4 +1,4 @@
-"""A snapshot belongs to what was learned from, by content."""
+"""Snapshots belong to the content of the training data."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_the_lists_of_images_count(tmp_path, monkeypatch):
     check_refused(learn_classifier, options, content, "training images '2 (")
 
 
-def test_weights_that_cannot_be_read_are_told_in_one_line():
+def test_unreadable_weights_give_a_one_line_error():
     with folder_for_all() as folder:
         path = folder / "w.h5"
         path.touch(mode=0)

@@ -1,4 +1,4 @@
-"""Signals during a training run, and going on in the middle of an epoch."""
+"""Signals during a training run, and resuming in the middle of an epoch."""
 
 import contextlib
 import functools
@@ -50,7 +50,7 @@ def state(path="s.h5") -> dict:
 
 
 def signal_at(patch, epoch: int, step: int, *numbers: int) -> None:
-    """Sends the process signals at the end of a step, counted from 1."""
+    """Send the process signals at the end of a step, counted from 1."""
     whole = Snapshot.on_train_batch_end
 
     def batch_end(self, batch, logs=None):
@@ -65,7 +65,7 @@ def signal_at(patch, epoch: int, step: int, *numbers: int) -> None:
 
 @pytest.fixture(autouse=True)
 def sigint():
-    """Ctrl-C means what it does on a terminal: shells ignore it for what is in the background."""
+    """Restore the default handler of SIGINT, which shells ignore for background processes."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -73,7 +73,7 @@ def sigint():
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """Returns the folder of the whole run of a command, which is run once."""
+    """Return the folder of the whole run of a command, which is run once."""
 
     @functools.cache
     def folder_of(command: str) -> Path:
@@ -128,7 +128,7 @@ def check_same(folder, expected):
         (MIXED, signal.SIGTERM, 143, 1, 2),
     ],
 )
-def test_a_signal_ends_the_step_and_the_same_command_goes_on_exactly(
+def test_a_signal_ends_the_step_and_the_same_command_resumes_exactly(
     tmp_path, monkeypatch, uninterrupted, command, number, status, epoch, step
 ):
     monkeypatch.chdir(tmp_path)
@@ -154,7 +154,7 @@ def test_a_signal_ends_the_step_and_the_same_command_goes_on_exactly(
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("jax"), reason="JAX is not installed")
-def test_jax_goes_on_after_the_last_step_of_an_epoch_too(tmp_path):
+def test_jax_resumes_after_the_last_step_of_an_epoch(tmp_path):
     def learn(folder, status, **environment):
         folder.mkdir(exist_ok=True)
         environment |= os.environ | {"KERAS_BACKEND": "jax"}
@@ -170,7 +170,7 @@ def test_jax_goes_on_after_the_last_step_of_an_epoch_too(tmp_path):
     check_same(ended, whole)
 
 
-def test_going_on_again_and_again(tmp_path, monkeypatch, uninterrupted):
+def test_resuming_after_every_step(tmp_path, monkeypatch, uninterrupted):
     """Every run makes one step, but for those that validate."""
     monkeypatch.chdir(tmp_path)
     places = [(epoch, step) for epoch in range(3) for step in (1, 2, 3)]
@@ -203,7 +203,7 @@ def test_validation_is_cut_short_and_done_again(tmp_path, monkeypatch, uninterru
     assert same_arrays(tmp_path / "w.h5", uninterrupted(RUN) / "w.h5")
 
 
-def test_without_a_snapshot_the_run_says_what_is_lost(tmp_path, monkeypatch):
+def test_interruption_without_a_snapshot_reports_the_loss(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         EpochReporter, "on_epoch_end", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
@@ -232,7 +232,7 @@ def test_a_signal_that_keras_passes_over_ends_the_run_after_the_step(
     assert outcome.status == status and steps == [0]
 
 
-def test_the_best_epoch_stays_when_a_signal_comes(tmp_path, monkeypatch):
+def test_the_best_epoch_is_kept_after_a_signal(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     signal_at(monkeypatch, 1, 2, signal.SIGTERM)
     options = "--epochs 3 --snapshot s.h5 --snapshot_best val_acc"
@@ -242,7 +242,7 @@ def test_the_best_epoch_stays_when_a_signal_comes(tmp_path, monkeypatch):
     assert (state()["epoch"], state()["step"]) == (1, 0)
 
 
-def test_new_layers_go_on_exactly_too(tmp_path, monkeypatch):
+def test_training_of_new_layers_resumes_exactly(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     succeed(learn_image_embeddings, f"{TINY} --epochs 1 --embedding onehot --weight_dump p.h5")
     command = f"{TINY} --finetune p.h5 --finetune_init 2 --sgd_lr 0.01 --epochs 2"

@@ -1,4 +1,4 @@
-"""What a run that was killed left behind, and the same command again."""
+"""Killed runs: leftovers, and repeating the command."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def test_a_run_that_is_killed_at_random_ends_like_one_that_is_not(tmp_path, monk
 
 
 def run_until(folder: Path, epoch: int | None, delay: float) -> None:
-    """Runs the command; kills it so many seconds after an epoch, or lets it end."""
+    """Run the command; kill it so many seconds after an epoch, or let it end."""
     command = [sys.executable, "-m", "tests.commands.process", "learn_image_embeddings"]
     output = folder / "output"
     with open(output, "wb") as file:
@@ -70,7 +70,7 @@ def run_until(folder: Path, epoch: int | None, delay: float) -> None:
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """Stand-in for the end of the process."""
 
 
 def killed(*arguments, **named):
@@ -113,7 +113,7 @@ def test_the_same_command_finishes(tmp_path, monkeypatch, owner, method):
     assert len(weights) == len((tmp_path / "w.h5").read_bytes())
 
 
-def test_what_was_half_written_over_a_result_of_others_is_removed(tmp_path, monkeypatch):
+def test_partial_files_next_to_results_of_others_are_removed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     succeed(learn_classifier, f"{TINY} --epochs 0 --weight_dump w.h5")
     command = f"{TINY} --epochs 1 --snapshot s.h5 --weight_dump w.h5 --overwrite"
@@ -138,7 +138,7 @@ def test_a_result_of_fewer_epochs_keeps_its_record(tmp_path, monkeypatch):
     assert outcome.status == 2 and "--weight_dump w.h5: exists already" in outcome.err
 
 
-def test_results_of_others_are_refused_also_by_a_run_that_goes_on(tmp_path, monkeypatch):
+def test_resumed_runs_refuse_to_overwrite_results_of_others(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     succeed(learn_classifier, f"{TINY} --epochs 1 --snapshot s.h5")
     for option, name in (
@@ -167,7 +167,7 @@ def test_the_weights_of_fewer_epochs_are_another_result(tmp_path, monkeypatch):
     succeed(learn_classifier, f"{TINY} --epochs 2 {options} --overwrite")
 
 
-def test_files_of_the_log_stay_when_a_run_adds_to_them(tmp_path, monkeypatch):
+def test_a_resumed_run_keeps_earlier_log_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("log").mkdir()
     Path("log/notes.txt").write_text("mine")

@@ -1,4 +1,4 @@
-"""Whether a snapshot fits the command that is to go on from it."""
+"""Checks of a snapshot against the command that resumes from it."""
 
 import shutil
 from pathlib import Path
@@ -27,7 +27,7 @@ def folder(trained, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_an_epoch_given_beside_a_snapshot_has_to_agree(folder):
+def test_initial_epoch_must_agree_with_the_snapshot(folder):
     outcome = run(learn_classifier, f"{TINY} --epochs 3 --initial_epoch 1 --snapshot s.h5")
     assert outcome.status == 2 and "after epoch 2" in outcome.err.splitlines()[-1]
     outcome = succeed(learn_classifier, f"{TINY} --epochs 3 --initial_epoch 2 --snapshot s.h5")

@@ -44,7 +44,7 @@ def check_same(folder, expected):
     assert [row["epoch"] for row in history(folder / "h.csv")] == [1, 2, 3]
 
 
-def test_more_epochs_go_on_where_the_last_run_ended(tmp_path, monkeypatch, uninterrupted):
+def test_more_epochs_resume_where_the_last_run_ended(tmp_path, monkeypatch, uninterrupted):
     monkeypatch.chdir(tmp_path)
     succeed(learn_image_embeddings, f"{FULL} --epochs 2")
     assert not same_arrays(tmp_path / "s.weights.h5", uninterrupted["0"] / "s.weights.h5")
@@ -57,7 +57,7 @@ def test_more_epochs_go_on_where_the_last_run_ended(tmp_path, monkeypatch, unint
 
 
 @pytest.mark.parametrize("epochs_done", [1, 2])
-def test_the_same_command_goes_on_after_it_was_interrupted(
+def test_the_same_command_resumes_after_an_interruption(
     tmp_path, monkeypatch, uninterrupted, epochs_done
 ):
     monkeypatch.chdir(tmp_path)
@@ -139,7 +139,7 @@ def test_a_damaged_snapshot_is_refused_and_left_alone(tmp_path, monkeypatch, uni
     assert (tmp_path / "s.weights.h5").read_bytes() == content
 
 
-def test_only_the_best_epoch_is_kept_if_that_is_wanted(tmp_path, monkeypatch):
+def test_snapshot_best_keeps_only_the_best_epoch(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     succeed(
         learn_image_embeddings,
@@ -153,7 +153,7 @@ def test_only_the_best_epoch_is_kept_if_that_is_wanted(tmp_path, monkeypatch):
     assert len(read_state(Path("s.weights.h5")).records) == kept["epoch"]
 
 
-def test_an_unknown_metric_is_told_with_those_there_are(tmp_path):
+def test_an_unknown_metric_is_reported_with_the_known_ones(tmp_path):
     outcome = run(
         learn_classifier,
         f"{TINY} --epochs 2 --snapshot_best val_prob_acc --snapshot",
@@ -164,7 +164,7 @@ def test_an_unknown_metric_is_told_with_those_there_are(tmp_path):
     assert "--snapshot_best" in last and "val_prob_acc" in last and "val_acc" in last
 
 
-def test_a_run_that_started_from_other_weights_goes_on_too(tmp_path, monkeypatch):
+def test_fine_tuning_runs_resume(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     succeed(learn_image_embeddings, f"{TINY} --epochs 1 --embedding onehot --weight_dump p.h5")
     command = f"{TINY} --finetune p.h5 --finetune_init 1 --sgd_lr 0.01"
@@ -179,7 +179,7 @@ def test_a_run_that_started_from_other_weights_goes_on_too(tmp_path, monkeypatch
 
 
 def test_epochs_that_are_not_evaluated_resume_like_others(tmp_path, monkeypatch):
-    """With cycles of 2, 4 and 8 epochs, every third, the second and sixth, and the last."""
+    """Evaluate every third epoch, the ends of cycles (the second and sixth) and the last."""
     monkeypatch.chdir(tmp_path)
     command = f"{TINY} --sgdr_base_len 2 --val_every 3 --epochs 7"
     succeed(learn_classifier, f"{command} --history whole.csv --weight_dump whole.h5")

@@ -16,7 +16,7 @@ def colored(count, height=12, width=20):
     return np.broadcast_to(levels[:, None, None, None], (count, height, width, 3)).copy()
 
 
-def test_cutmix_pastes_one_rectangle_and_tells_its_share():
+def test_cutmix_pastes_one_rectangle_and_returns_its_share():
     shares = []
     for seed in range(300):
         images, partners = colored(5), np.array([2, 0, 4, 1, 3])

@@ -151,13 +151,13 @@ def test_random_erasing_reaches_all_corners_and_stays_inside():
     assert (boxes[:, 1] + boxes[:, 3]).max() == 90
 
 
-def test_random_erasing_ends_on_images_that_nothing_fits_into():
+def test_random_erasing_ends_on_tiny_images():
     image = random_image(1, 5000)
     result = transforms.random_erasing(image, np.random.default_rng(0), 1)
     np.testing.assert_array_equal(result, image)
 
 
-def test_random_crop_takes_every_place_alike():
+def test_random_crops_are_uniform():
     image = np.arange(5 * 6, dtype=np.uint8).reshape(5, 6, 1)
     rng = np.random.default_rng(4)
     corners = [int(transforms.random_crop(image, rng, 4)[0, 0, 0]) for _ in range(3000)]
@@ -182,7 +182,7 @@ def test_small_images_are_reflected_at_the_border():
     np.testing.assert_array_equal(Preprocessing(crop_size=6, flip=0).test(row)[..., 0], padded)
 
 
-def test_small_images_are_padded_at_every_offset_alike_in_training():
+def test_small_images_are_padded_at_uniform_offsets_in_training():
     """The rows of a ramp say where the image is, also where only one side is too short."""
     image = np.arange(10, 40, dtype=np.uint8).reshape(3, 10, 1)
     crop = Preprocessing(crop_size=6, flip=0).train

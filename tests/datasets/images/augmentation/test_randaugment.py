@@ -42,7 +42,7 @@ def drawn(augment, count=4000):
 
 
 def sizes(name, values):
-    """What the arguments are, without their sign where that is drawn."""
+    """Return the arguments, without their sign where that is drawn."""
     return {abs(value) if name in SIGNED else value for value in values}
 
 

@@ -106,7 +106,7 @@ def test_autocontrast_and_equalize_by_hand(loops):
 
 
 def nearest(image, matrix, fill):
-    """What lies at the place that the matrix gives for each pixel's center."""
+    """Sample each pixel's center at the nearest pixel of its place by the matrix."""
     height, width, _ = image.shape
     ys, xs = np.mgrid[:height, :width] + 0.5
     a, b, c, d, e, f = matrix
@@ -154,7 +154,7 @@ def test_cutout_fills_a_square_as_far_as_it_is_inside():
 
 
 def test_operations_are_those_of_pillow(loops):
-    """Of images with 1 and 3 channels, also tiny ones."""
+    """Compare images with 1 and 3 channels, some of them tiny."""
     for height, width in ((33, 20), (2, 5), (1, 1)):
         image = random_image(height, width)
         level = image[..., 0].copy()
@@ -176,7 +176,7 @@ def test_operations_are_those_of_pillow(loops):
 
 
 def untruncated(image, matrix, fill, way):
-    """What Pillow interpolates, channel by channel as floating-point numbers."""
+    """Interpolate with Pillow, channel by channel as floating-point numbers."""
     channels = [
         Image.fromarray(np.float32(image[..., c])).transform(
             image.shape[1::-1], Image.Transform.AFFINE, matrix, way, fillcolor=fill[c]

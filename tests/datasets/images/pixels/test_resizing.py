@@ -154,7 +154,7 @@ def test_images_of_any_memory_layout():
         ((0, 0, 5, 5), (5, 5, 1)),
     ],
 )
-def test_what_lies_outside_is_refused(region, shape):
+def test_regions_outside_the_image_are_refused(region, shape):
     image, out = np.zeros((12, 12, 3), np.uint8), np.empty(shape, np.uint8)
     with pytest.raises(ValueError, match="cannot write"):
         numba_resizing.resize_region(image, (12, 12), region, False, out)
@@ -163,8 +163,8 @@ def test_what_lies_outside_is_refused(region, shape):
 
 
 @pytest.fixture
-def loaded_anew(monkeypatch):
-    """``pixel_loops`` has to find its way again."""
+def fresh_pixel_loops(monkeypatch):
+    """Make ``pixel_loops`` choose its implementation again."""
     monkeypatch.delitem(sys.modules, "datasets.images.pixels.numba_resizing")
     monkeypatch.delattr(datasets.images.pixels, "numba_resizing")
     pixel_loops.cache_clear()
@@ -172,7 +172,7 @@ def loaded_anew(monkeypatch):
     pixel_loops.cache_clear()
 
 
-def test_without_numba_pillow_resizes(loaded_anew, monkeypatch, caplog):
+def test_without_numba_pillow_resizes(fresh_pixel_loops, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "numba", None)
     assert pixel_loops() is pillow_resizing
     assert caplog.text.count("without Numba") == 1
@@ -198,7 +198,7 @@ def test_loops_that_would_change_pixels_are_not_used(monkeypatch, caplog):
         pixel_loops.cache_clear()
 
 
-def test_many_threads_may_come_first_at_once(loaded_anew):
+def test_many_threads_may_come_first_at_once(fresh_pixel_loops):
     meeting, found = threading.Barrier(8), []
 
     def come():
