@@ -56,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def compute(args: argparse.Namespace) -> None:
+    """Compute class embeddings from a taxonomy and save them."""
     check_suffix("--out", args.out, SUFFIXES)
     claim("--out", args.out, args.overwrite)
     taxonomy, labels = class_options.open_taxonomy(args)

@@ -45,6 +45,7 @@ _ONE_EACH = "one for all models or one for each"
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     data_options.add_data_options(parser, training=False)
     _add_model_options(parser.add_argument_group("models"))
@@ -182,6 +183,7 @@ def check_methods(args: argparse.Namespace, entries: Sequence[Entry]) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
+    """Evaluate each model on the test samples; print and save the metrics."""
     from embeddings import load_class_embeddings, read_taxonomy
     from evaluation.classification import matching, reports
     from models.files.description import find_description, read_description

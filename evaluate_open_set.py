@@ -36,6 +36,7 @@ _FPRS = (0.01, 0.1)
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     data_options.add_dataset_options(parser)
     data_options.add_loader_options(parser)
@@ -105,6 +106,7 @@ def _add_output_options(group) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
+    """Evaluate each model on images of known and unknown classes; print and save the metrics."""
     from evaluation.open_set import reports
     from training.parallel import backend
 

@@ -35,6 +35,7 @@ _SIMILARITIES = {
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     data_options.add_dataset_options(parser, required=False)
     class_options.add_classes_from(parser, "restrict --dataset to their classes, in their order")
@@ -95,6 +96,7 @@ def _add_output_options(group) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
+    """Rank the images of each feature file; print, save and plot the metrics."""
     from cli.model_options import model_names, per_model
     from evaluation.retrieval.metrics import evaluate as evaluate_features
     from evaluation.retrieval.plot import write_plot

@@ -36,6 +36,7 @@ _FARS = (1e-3,)
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     _add_pair_options(parser.add_argument_group("pairs"))
     _add_feature_options(parser.add_argument_group("features"))
@@ -107,6 +108,7 @@ def _add_output_options(group) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
+    """Compare the pairs of images by each model or feature file; print and save the metrics."""
     from cli.model_options import model_names
     from evaluation.verification import report
 

@@ -99,6 +99,7 @@ def _images(paths: Sequence[Path]) -> list[Path]:
 
 
 def export_model(args: argparse.Namespace) -> None:
+    """Convert a saved model, and check that both compute the same."""
     import numpy as np
 
     from evaluation.prediction import Classifier

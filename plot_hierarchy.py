@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def plot(args: argparse.Namespace) -> None:
+    """Draw a taxonomy, or the part of it above some classes."""
     check_suffix("--out", args.out, FORMATS)
     claim("--out", args.out, args.overwrite)
     taxonomy, labels = class_options.open_taxonomy(args)

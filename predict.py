@@ -134,6 +134,7 @@ FORMATS = {"table": table, "csv": comma_separated, "jsonl": json_lines}
 
 
 def predict(args: argparse.Namespace) -> None:
+    """Classify images or documents; print or save classes and scores."""
     if args.out:
         claim_all((("--out", args.out), ("--out", partial_path(args.out))), args.overwrite)
     found = _find(args, _description(args))

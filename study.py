@@ -75,6 +75,7 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
 
 
 def study(args: argparse.Namespace) -> None:
+    """List, show, run or report studies."""
     if (args.name is None) != (args.action == "list"):
         given = "give the name of a study" if args.name is None else "takes no name"
         raise UsageError(f"{args.action}: {given}; the studies are: {', '.join(NAMES)}")

@@ -17,6 +17,7 @@ results = logging.getLogger("results")
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     parser.add_argument(
         "--data_root",
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def write_splits(args: argparse.Namespace) -> None:
+    """Write the list files of the subsets."""
     if max(args.per_class) > LISTED:
         raise UsageError(
             f"--per_class {max(args.per_class)}: the lists have only {LISTED} images of each class"

@@ -121,6 +121,7 @@ def _largest(class_vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def is_softmax(layer: keras.Layer) -> bool:
+    """Return whether a layer ends in a softmax."""
     activation = getattr(layer, "activation", None)
     return isinstance(layer, layers.Softmax) or activation is keras.activations.softmax
 

@@ -83,6 +83,7 @@ def read_trials(plan: Plan) -> list[SearchTrial]:
 
 
 def read_trial(plan: Plan, folder: Path) -> SearchTrial | None:
+    """Return the trial of a folder; None if it has none, or a damaged one."""
     facts = read_record(folder / "trial.json")
     try:
         candidate = Candidate.of(facts["candidate"])
