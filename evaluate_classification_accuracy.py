@@ -94,7 +94,7 @@ def _add_method_options(group) -> None:
         action="extend",
         metavar="FILE",
         help="predict the class whose vector has the smallest Euclidean distance: a file of class "
-        f"embeddings, or the name of a shipped one, {_ONE_EACH}",
+        f"embeddings, or the name of an included one, {_ONE_EACH}",
     )
     model_options.add_yes_no(
         group,

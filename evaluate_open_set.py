@@ -1,8 +1,8 @@
 """Evaluate open-set recognition: how well saved models detect images of classes they do not know.
 
 Test images of known classes should be accepted and classified correctly, those of unknown classes
-rejected. One pass over the images yields several scores. The results of several models are
-averaged.
+rejected. One pass over the images yields several scores. The results of models with the same
+--label are averaged, or those of all models if there are no labels.
 """
 
 import argparse
@@ -97,7 +97,7 @@ def _add_output_options(group) -> None:
         nargs="+",
         default=list(_FPRS),
         help="false positive rates (share of unknown images accepted) at which to report the "
-        "correct classification rate, CCR",
+        f"correct classification rate, CCR (default: {' '.join(map(str, _FPRS))})",
     )
     add("--csv", type=user_path, help="write all metrics, .csv")
     add("--plot", type=user_path, help="draw ROC and CCR curves, .png or .svg")

@@ -95,7 +95,7 @@ def _add_output_options(group) -> None:
         nargs="+",
         default=list(_FARS),
         help="false acceptance rates (share of pairs of different people accepted) at which to "
-        "report the true acceptance rate, TAR",
+        f"report the true acceptance rate, TAR (default: {' '.join(map(str, _FARS))})",
     )
     add("--csv", type=user_path, help="write all metrics, .csv")
     add(

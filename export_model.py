@@ -47,14 +47,14 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     model_options.add_file_options(parser)
     add("--format", required=True, choices=FORMATS, help="what to write")
-    out = "file (ONNX), folder (SavedModel)"
+    out = "file (ONNX) or folder (SavedModel)"
     add("--out", required=True, type=user_path, metavar="PATH", help=out)
     add(
         "--output",
         choices=OUTPUTS,
         default="scores",
         help="scores: of all classes, as probabilities if the model has a classifier; "
-        "probabilities: the same, but fail without a classifier; embedding; or both",
+        "probabilities: the same, but fail without a classifier; both: scores and embedding",
     )
     add(
         "--input_type",

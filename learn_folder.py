@@ -1,9 +1,9 @@
 """Find and train the best network for a folder of images, and report how good it is.
 
 The folder has one subfolder per class, or a split of its own, like --dataset Folder of the other
-commands. A test part is set aside and used once, at the end. Ray Tune and Optuna search on the rest
-for objective, learning rate, weight decay, augmentation and image size; the winner is trained on
-all training images. The same command again goes on where it was.
+commands. A test set is set aside and used once, at the end. On the rest, Ray Tune and Optuna search
+for the best objective, learning rate, weight decay, augmentation and image size; the winner is
+trained on all training images. Repeating the command resumes where it stopped.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.usage = "%(prog)s PHOTOS [options] [-- options for training]"
     add = parser.add_argument
     add("photos", type=user_path, metavar="PHOTOS", help="folder with one subfolder per class")
-    add("--out", type=user_path, metavar="DIR", help="results (default: PHOTOS-learned)")
+    add("--out", type=user_path, metavar="DIR", help="folder of results (default: PHOTOS-learned)")
     add("--onnx", action="store_true", help="write model.onnx as well")
     add_split_options(parser.add_argument_group("parts of the images"))
     add_search_options(parser.add_argument_group("search"))

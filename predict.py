@@ -58,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--format",
         choices=tuple(FORMATS),
         default="table",
-        help="table: for reading; csv: one row per predicted class; jsonl: one JSON object per "
+        help="table: aligned columns; csv: one row per predicted class; jsonl: one JSON object per "
         "image or document",
     )
     add("--out", type=user_path, help="write here instead of to standard output")

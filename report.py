@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         type=user_path,
         metavar="RUN",
-        help="file written by --history, or a folder with history.csv; with its record next to it",
+        help="file written by --history, with its record next to it, or a folder with history.csv",
     )
     add("--out", type=user_path, default=Path("report.html"), help="page to write")
     add("--title", default="Report", help="title of the page")

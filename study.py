@@ -1,6 +1,6 @@
 """Run and report the paper's tables and figures, and smaller studies that CPUs can finish.
 
-Studies are defined in studies/definitions; they run on Ray, like those of sweep.py.
+Studies are defined in studies/definitions. Their trials run on Ray, like those of sweep.py.
 Repeating a command runs what is missing.
 """
 
@@ -64,12 +64,13 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         default=[],
         metavar="PATTERN",
-        help="run only trials whose names match, e.g. CUB_xent_*, or of one folder: second-rate/*",
+        help="run only trials whose name, or folder and name, match, such as CUB_xent_* or "
+        "second-rate/*",
     )
     add(
         "--mixed_precision",
         choices=("bfloat16", "float16"),
-        help="of the runs, unless the study sets it (default: float32)",
+        help="precision of trials for which the study does not set it (default: float32)",
     )
     add("--dry_run", action="store_true", help="only print the commands of the missing trials")
 

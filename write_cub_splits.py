@@ -32,7 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         default=list(PUBLISHED),
         metavar="X",
-        help=f"training images per class, at most {LISTED}",
+        help=f"training images per class, at most {LISTED} (default: "
+        f"{' '.join(map(str, PUBLISHED))})",
     )
     parser.add_argument(
         "--out", type=user_path, metavar="DIR", help="folder for the lists (default: --data_root)"

@@ -89,11 +89,11 @@ def add_hierarchy_options(parser: argparse.ArgumentParser, required: bool = True
         "--hierarchy",
         required=required,
         metavar="NAME|FILE",
-        help=f"a shipped taxonomy, {', '.join(taxonomy_names())}; or a file: an outline in the "
-        "same format, or one pair of ids per line, PARENT CHILD",
+        help=f"name of an included taxonomy, {', '.join(taxonomy_names())}; or a file: an outline "
+        "in the same format, or one pair of IDs per line, PARENT CHILD",
     )
     add("--is_a", action="store_true", help="lines are CHILD PARENT instead of PARENT CHILD")
-    add("--str_ids", action="store_true", help="ids are text instead of numbers")
+    add("--str_ids", action="store_true", help="IDs are text instead of numbers")
 
 
 def add_class_list(parser: argparse.ArgumentParser, meaning: str) -> None:
@@ -110,7 +110,7 @@ def add_classes_from(parser: argparse._ActionsContainer, meaning: str) -> None:
     parser.add_argument(
         "--classes_from",
         metavar="NAME|FILE",
-        help=f"class embeddings, a file or the name of shipped ones: {meaning}",
+        help=f"file of class embeddings, or the name of included ones: {meaning}",
     )
 
 

@@ -103,7 +103,9 @@ def _add_split_options(group: argparse._ArgumentGroup) -> None:
         help="cross-validation: divide the training images of each class into K equal parts, and "
         "hold out part --fold for validation",
     )
-    group.add_argument("--fold", type=non_negative_int, metavar="I", help="from 0 to K - 1")
+    group.add_argument(
+        "--fold", type=non_negative_int, metavar="I", help="part to hold out, from 0 to K - 1"
+    )
     group.add_argument(
         "--repeats",
         type=positive,

@@ -56,7 +56,7 @@ def _add_target_options(group: argparse._ArgumentGroup) -> None:
         required=True,
         type=os.path.expanduser,
         metavar="NAME|FILE",
-        help=f"class embeddings: {', '.join(GENERATED)}; shipped ones, "
+        help=f"class embeddings: {', '.join(GENERATED)}; included ones, "
         f"{', '.join(shipped.embedding_names())}; or a file (.npz or a published pickle)",
     )
     group.add_argument(

@@ -42,7 +42,8 @@ def add_host_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--slurm",
         action="store_true",
-        help="take these three from Slurm's srun, with one task per machine",
+        help="take --hosts, --host_rank and --coordinator from Slurm's srun, with one task per "
+        "machine",
     )
 
     def add(name: str, text: str) -> None:

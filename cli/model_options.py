@@ -38,13 +38,13 @@ def add_architecture_options(parser: argparse.ArgumentParser, several: bool) -> 
         "loaded by layer name" + (", one for all models or one for each" if several else ""),
         **({"nargs": "+", "action": "extend"} if several else {}),
     )
-    for option in ("mean", "std"):
+    for option, name in (("mean", "mean"), ("std", "standard deviation")):
         group.add_argument(
             f"--{option}",
             type=finite_float,
             nargs="+",
             metavar="V",
-            help=f"{option} of the pixels per channel, RGB, from 0 to 255 (default: that of "
+            help=f"{name} of the pixels per channel, RGB, from 0 to 255 (default: that of "
             "--dataset)",
         )
 

@@ -126,7 +126,7 @@ def check_training_options(args: argparse.Namespace) -> None:
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for epochs, batches, optimizer and metrics."""
     add = parser.add_argument_group("training").add_argument
-    add("--epochs", type=non_negative_int, help="(default: length of the schedule)")
+    add("--epochs", type=non_negative_int, help="epochs to train (default: length of the schedule)")
     add("--batch_size", type=positive, default=100, help="images per training batch")
     add(
         "--val_batch_size",
@@ -149,7 +149,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         "--initial_epoch",
         type=non_negative_int,
         default=0,
-        help="number of epochs to skip as already done (not needed with a snapshot)",
+        help="number of epochs to skip because they are done; not needed with --snapshot",
     )
     add("--no_progress", action="store_true", help="no progress bar on terminals")
 
@@ -257,7 +257,14 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for the learning-rate schedule."""
     defaults = ScheduleOptions()
     group = parser.add_argument_group("learning rate")
-    group.add_argument("--lr_schedule", choices=tuple(SCHEDULES), default=defaults.lr_schedule)
+    group.add_argument(
+        "--lr_schedule",
+        choices=tuple(SCHEDULES),
+        default=defaults.lr_schedule,
+        help="SGD: lower the rate when val_loss stalls, or in fixed steps; SGDR: cosine cycles "
+        "with warm restarts; CLR: triangular cycles; ResNet-Schedule: fixed steps over 164 epochs; "
+        "Cosine: a single cosine decay; Step: regular steps",
+    )
 
     def add(name: str, kind: Callable, text: str) -> None:
         group.add_argument(name, type=kind, default=getattr(defaults, name[2:]), help=text)
@@ -342,7 +349,7 @@ def add_balancing_options(group: argparse._ArgumentGroup) -> None:
     exclusive.add_argument(
         "--oversample",
         action="store_true",
-        help="repeat images of smaller classes, so that an epoch has equally many of every class",
+        help="repeat images of smaller classes, so that all classes are equally frequent",
     )
 
 

@@ -212,7 +212,7 @@ def _check_work(image: Image.Image, content: bytes) -> None:
     if image.format in ("JPEG", "MPO") and content.count(_SCAN) * pixels > _MAX_SCANS:
         raise ValueError("it goes over its pixels far too often")
     if pixels > _MAX_SLOW and image.tile and image.tile[0][0] in _SLOW:
-        raise ValueError(f"it is written in a way that is read for up to {_MAX_SLOW:,} pixels")
+        raise ValueError(f"in its encoding, at most {_MAX_SLOW:,} pixels are read")
     if image.format == "TIFF":
         width, height = (image.tag_v2.get(tag) or 0 for tag in _TILE_SIZES)
         if width * height > MAX_PIXELS:

@@ -175,7 +175,7 @@ def _decode(content: bytes) -> ModelDescription:
 def _of_images(plain: Mapping) -> dict[str, object]:
     sizes = [plain[name] for name in _OF_IMAGES]
     if not (_are(int, sizes) and 0 < min(sizes) <= max(sizes) < _MAX_SIDE):
-        raise ValueError(f"{sizes} are no channels and sizes of images")
+        raise ValueError(f"{sizes} are not channels and sizes of images")
     return dict(zip(_OF_IMAGES, sizes, strict=True))
 
 
