@@ -68,3 +68,12 @@ def test_wrong_accuracies_would_be_found():
         count += len(wrong)
         found += len(unknown(" ".join(wrong), numbers))
     assert found > 0.6 * count > 30
+
+
+def test_the_loss_to_start_with_is_recommended_in_every_row():
+    readme = (ROOT / "README.md").read_text()
+    loss = re.search(r"Start with ([\w +-]+) \(", readme)[1]
+    (table,) = (found[0] for found in BLOCK.finditer(readme) if found[2] == "advice")
+    recommended = [line.split(" | ")[2] for line in table.split("\n") if line.startswith("| ")][2:]
+    assert len(recommended) > 10
+    assert all(row == "any" or loss in row.split(" or ") for row in recommended)
