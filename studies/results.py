@@ -86,17 +86,14 @@ def runs_of(runs: Iterable[Run], part: Part) -> Runs:
     """Return the trials of a part: those in its folder that were trained with its options.
 
     The precision is free, unless the part sets it. Repetitions are all in the same one, though, and
-    so are the candidates that choose a rate on held-out samples: in that of most of them. If as
-    many are in another, in that of most trials of the part, so that losses can be compared, or in
-    float32.
+    so are the candidates that choose a rate on held-out samples: in that of most of them, and in
+    float32 if as many are in another.
     """
     of_part = [run for run in runs if run.folder == part.folder and _has_options(run, part)]
-    overall = Counter(precision(run) for run in of_part)
-    by_use = sorted(overall, key=lambda name: (-overall[name], name != FLOAT32))
     counts: dict[str, Counter] = {}
-    for run in of_part:
+    for run in sorted(of_part, key=lambda run: precision(run) != FLOAT32):
         counts.setdefault(_repeated(run.name), Counter())[precision(run)] += 1
-    usual = {name: max(by_use, key=counts[name].__getitem__) for name in counts}
+    usual = {name: max(found, key=found.__getitem__) for name, found in counts.items()}
     return {run.name: run for run in of_part if precision(run) == usual[_repeated(run.name)]}
 
 

@@ -237,10 +237,7 @@ class _Finding:
 
 def _pairs(test: Comparison, protocol: str) -> list[_Pair]:
     """Return a pair per data set and part in which both losses were run."""
-    names = tuple(f"_{loss}_lr" for loss in (test.worse, test.better))
-    # Without other losses: these two are compared in the same precision, if both were run in it.
-    runs = [r for r in read_runs(STORED / test.study) if any(name in r.name for name in names)]
-    study, found = load(test.study), []
+    runs, study, found = read_runs(STORED / test.study), load(test.study), []
     for dataset in test.datasets:
         first = ""
         for part in study.parts_on(dataset):

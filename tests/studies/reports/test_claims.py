@@ -128,20 +128,6 @@ def test_all_parts_with_both_losses_count(stored, monkeypatch):
     assert verdict.endswith(f"; {LARGE}, CutMix +9.0 points, +29 % (3 and 3 runs, p = {p:.2g})")
 
 
-def test_two_losses_are_compared_in_the_same_precision(stored):
-    def trained(loss, values, half=False):
-        options = "--epochs 3" + half * " --mixed_precision bfloat16"
-        return [
-            ended(LARGE, loss, 0.1, seed, best=v, options=options) for seed, v in enumerate(values)
-        ]
-
-    both = [*trained("xent", LOW, half=True), *trained("xent", HIGH)]
-    for half, points in ((False, 0.0), (True, 20.0)):
-        write_runs(claims.STORED / "digits", [*both, *trained("cosine", HIGH, half)])
-        assert f"{LARGE} {points:+.1f} points" in verdict_on(COMPARED, PAPER)
-        assert "float" not in verdict_on(COMPARED, PAPER)
-
-
 def test_another_precision_is_reported(stored):
     half = [
         ended(LARGE, "cosine", 0.1, seed, best=v, options="--epochs 3 --mixed_precision bfloat16")
