@@ -230,7 +230,8 @@ def _open_other(name: str, root: Path | None) -> ImageDataset:
     try:
         return _of_images(get_dataset(name, root))
     except UsageError as error:
-        raise UsageError(f"--unknown_root: {error}") from error
+        message = str(error).replace("--data_root", "--unknown_root")
+        raise UsageError(f"--unknown_root: {message}") from error
 
 
 def _evaluate_model(

@@ -289,7 +289,7 @@ def require_root(args: ReaderArgs, name: str, *files: str) -> Path:
         UserError: it does not exist, is not a folder or cannot be read, or a file is missing.
     """
     if args.root is None:
-        raise UsageError(f"{name} is read from files: their folder is required")
+        raise UsageError(f"{name} is read from files: give their folder, --data_root DIR")
     if not os.path.isdir(args.root):
         raise UserError(f"the data folder {args.root} does not exist or is not a folder")
     list_folder(args.root)
