@@ -93,7 +93,9 @@ def report(
     results.info("%d classes, %d dimensions, root height %d", *vectors.shape, taxonomy.height)
     results.info(
         "Deviation of the %s from their target: largest %.2g, mean %.2g",
-        *(method.measure, deviations.max(), deviations.mean()),
+        method.measure,
+        deviations.max(),
+        deviations.mean(),
     )
     results.info("Written to %s", args.out)
 

@@ -193,7 +193,9 @@ def _unknown_part(
         if shared:
             logger.warning(
                 "%d classes of %s have the same names as known classes: %s",
-                *(len(shared), other.name, listing(shared)),
+                len(shared),
+                other.name,
+                listing(shared),
             )
         return other.restrict(classes.unknown) if classes.source else other
     if args.unknown_root:

@@ -258,7 +258,10 @@ def _check(
         results.info(
             "%s: largest difference from the Keras model on %d samples: %.2g (%.2g of the largest "
             "value)",
-            *(name, count, difference, relative),
+            name,
+            count,
+            difference,
+            relative,
         )
     for name, (_, relative) in largest.items():
         if not relative <= TOLERANCE:  # true for NaN, too

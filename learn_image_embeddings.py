@@ -65,7 +65,11 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
         model = classifier_head(model, len(dataset.labels), args.cls_base)
     initialize(model, options.seed, dataset.input_weights)
     objective = embedding_objective(
-        *(targets, args.loss, args.cls_weight, args.margin, background is not None),
+        targets,
+        args.loss,
+        args.cls_weight,
+        args.margin,
+        with_background=background is not None,
         mixed=(args.mixed_targets or "loss") if dataset.mixing else None,
     ).weighted(class_options.class_weights(args.class_weights, dataset))
     train(Training(model, dataset, objective, options, vars(args), group, background))

@@ -254,7 +254,8 @@ def _write_points(args: argparse.Namespace, models: "Sequence[Embedded]", datase
     if dataset.num_classes > STYLES:
         logger.warning(
             "%d classes share only %d markers and colors; choose fewer with --class_list",
-            *(dataset.num_classes, STYLES),
+            dataset.num_classes,
+            STYLES,
         )
     perplexity = args.perplexity or _PERPLEXITY
     planes = [in_plane(one, args.projection, perplexity, args.seed) for one in models]

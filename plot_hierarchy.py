@@ -62,7 +62,11 @@ def plot(args: argparse.Namespace) -> None:
     save_plot(figure, args.out)
     results.info(
         "%d classes, height %d; %.0f x %.0f inches written to %s",
-        *(len(labels), taxonomy.height, width, height, args.out),
+        len(labels),
+        taxonomy.height,
+        width,
+        height,
+        args.out,
     )
 
 

@@ -81,7 +81,9 @@ def _compare(options: argparse.Namespace, file: Path, passes: int) -> dict[str, 
 
     moving = accuracy()
     batches = Batches(
-        *(dataset.train, dataset.train_transform, options.batch_size),
+        dataset.train,
+        dataset.train_transform,
+        options.batch_size,
         seed=options.seed,
         shuffle=True,
     )

@@ -119,7 +119,9 @@ def _measure_files(args: argparse.Namespace) -> dict[str, object]:
     bytes_of_batch = args.batch_size * 448 * 448 * 3
     results.info(
         "\nMemory: %.2f MB per kept image, %.1f MB per batch of %d",
-        *(statistics.mean(bytes_kept) / 1e6, bytes_of_batch / 1e6, args.batch_size),
+        statistics.mean(bytes_kept) / 1e6,
+        bytes_of_batch / 1e6,
+        args.batch_size,
     )
     return {
         "files": files,
@@ -377,8 +379,11 @@ def _show(title: str, table: dict[str, dict]) -> dict[str, dict]:
     for name, row in table.items():
         results.info(
             "| %s | %.0f | %.1f | %.0f | %.1f |",
-            *(name, row["per_second"], row["ratio"]),
-            *(row["per_core_second"], row["ratio_per_core"]),
+            name,
+            row["per_second"],
+            row["ratio"],
+            row["per_core_second"],
+            row["ratio_per_core"],
         )
     return table
 

@@ -89,7 +89,7 @@ def keras_network(configuration: dict, images: np.ndarray, labels: np.ndarray) -
 
     backend.configure(0, configuration["mixed_precision"])
     model = build_backbone(
-        *(configuration["architecture"], CLASSES), classifier=True, mean=[120] * 3, std=[60] * 3
+        configuration["architecture"], CLASSES, classifier=True, mean=[120] * 3, std=[60] * 3
     )
     initialize(model, 0)
     model.compile(

@@ -33,8 +33,17 @@ if TYPE_CHECKING:
 CACHES = ("auto", "ram", "off")
 # Arguments of ``get_dataset`` with options of the same name, which not all commands have.
 _OPTIONS = (
-    *("subset_seed", "test_fraction", "repeats", "val_fraction", "folds", "fold"),
-    *("target_size", "crop_size", "word_vectors", "max_words", "max_length"),
+    "subset_seed",
+    "test_fraction",
+    "repeats",
+    "val_fraction",
+    "folds",
+    "fold",
+    "target_size",
+    "crop_size",
+    "word_vectors",
+    "max_words",
+    "max_length",
 )
 
 

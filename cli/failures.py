@@ -9,9 +9,17 @@ from pathlib import PurePath
 from types import TracebackType
 
 _SIGNS = (
-    *("cannot allocate memory", "can't allocate memory", "not enough memory", "bad_alloc"),
-    *("failed to map segment", "can't start new thread", "resource_exhausted", "bad allocation"),
-    *("out of memory", "oom when allocating", "unable to allocate"),
+    "cannot allocate memory",
+    "can't allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "failed to map segment",
+    "can't start new thread",
+    "resource_exhausted",
+    "bad allocation",
+    "out of memory",
+    "oom when allocating",
+    "unable to allocate",
 )
 """Parts of libraries' messages about lack of memory."""
 

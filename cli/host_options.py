@@ -12,9 +12,20 @@ from utils import UsageError
 
 # Options that may differ between the hosts of one run: paths, and how a host reads its data.
 PER_HOST = {
-    *("host_rank", "command_line", "data_root", "background_root", "class_list", "known"),
-    *("embedding", "word_vectors", "finetune", "class_weights"),
-    *("cache", "read_workers", "queue_size", "no_progress"),
+    "host_rank",
+    "command_line",
+    "data_root",
+    "background_root",
+    "class_list",
+    "known",
+    "embedding",
+    "word_vectors",
+    "finetune",
+    "class_weights",
+    "cache",
+    "read_workers",
+    "queue_size",
+    "no_progress",
     *(field.name for field in dataclasses.fields(OutputOptions)),
 }
 

@@ -45,7 +45,10 @@ def subset_indices(
     if small:
         logger.warning(
             "%d classes have fewer than %d training %s and keep all: %s",
-            *(len(small), per_class, noun, listing(small)),
+            len(small),
+            per_class,
+            noun,
+            listing(small),
         )
     return np.sort(np.concatenate(kept))
 

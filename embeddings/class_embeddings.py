@@ -207,10 +207,14 @@ def _log_left_out(shared: int, ours: int, theirs: int, dataset: str) -> None:
     if shared < ours:
         logger.info(
             "%d of the %d class embeddings are left out: %s does not have their classes",
-            *(ours - shared, ours, dataset),
+            ours - shared,
+            ours,
+            dataset,
         )
     if shared < theirs:
         logger.info(
             "%d of the %d classes of %s are left out: they have no class embedding",
-            *(theirs - shared, theirs, dataset),
+            theirs - shared,
+            theirs,
+            dataset,
         )

@@ -16,15 +16,26 @@ if TYPE_CHECKING:
 FAMILIES = {
     "models.backbones.plain": ("simple",),
     "models.backbones.cifar_resnet": (
-        *("resnet-32", "resnet-110", "resnet-110-fc", "resnet-110-wfc"),
-        *("resnet-32-selu", "resnet-110-selu", "resnet-110-fc-selu", "resnet-110-wfc-selu"),
+        "resnet-32",
+        "resnet-110",
+        "resnet-110-fc",
+        "resnet-110-wfc",
+        "resnet-32-selu",
+        "resnet-110-selu",
+        "resnet-110-fc-selu",
+        "resnet-110-wfc-selu",
     ),
     "models.backbones.wide_resnet": ("wrn-28-10", "wrn-16-8"),
     "models.backbones.densenet": ("densenet-100-12", "densenet-100-24", "densenet-bc-190-40"),
     "models.backbones.pyramidnet": ("pyramidnet-272-200", "pyramidnet-110-270"),
     "models.backbones.resnet": ("resnet-50", "resnet-101", "resnet-152"),
     "models.backbones.imagenet_resnet": (
-        *("rn18", "rn34", "rn50", "rn101", "rn152", "rn200"),
+        "rn18",
+        "rn34",
+        "rn50",
+        "rn101",
+        "rn152",
+        "rn200",
         "resnet-50-v1.5",
     ),
     "models.backbones.nasnet": ("nasnet-a",),
@@ -40,8 +51,13 @@ FOR_WORDS = ("gru",)
 RESIDUAL = tuple(
     f"models.backbones.{name}"
     for name in (
-        *("cifar_resnet", "wide_resnet", "pyramidnet", "resnet", "imagenet_resnet"),
-        *("cifar_resnet_18", "iresnet"),
+        "cifar_resnet",
+        "wide_resnet",
+        "pyramidnet",
+        "resnet",
+        "imagenet_resnet",
+        "cifar_resnet_18",
+        "iresnet",
     )
 )
 """Modules whose backbones take a ``models.layers.convolver.Convolver``."""

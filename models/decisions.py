@@ -139,7 +139,9 @@ DECISIONS = {
     "distance": Decision(DISTANCE, _distance, _less_squared_norm, comparison="L2"),
     "cosine": Decision(COSINE, _cosine, _by_norm, comparison="cosine"),
     "distance_cosine": Decision(
-        *(DISTANCE_COSINE, _distance, _distance_by_cosine),
+        DISTANCE_COSINE,
+        _distance,
+        _distance_by_cosine,
         ranks=False,
         comparison="L2 / (2 + cosine)",
     ),

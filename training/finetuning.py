@@ -32,7 +32,10 @@ def load_pretrained(model: keras.Model, path: Path) -> None:
     for name, wanted, found in report.mismatched:
         logger.warning(
             "%s: differs in shape, trained from scratch: %s (network %s, file %s)",
-            *(path, name, wanted, found),
+            path,
+            name,
+            wanted,
+            found,
         )
 
 

@@ -74,8 +74,10 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     run.check_metrics()
     schedule = build_schedule(options.schedule)
     point = begin_or_resume(
-        *(options.outputs, run.identity(schedule.epochs)),
-        *(options.initial_epoch, bool(options.finetune)),
+        options.outputs,
+        run.identity(schedule.epochs),
+        options.initial_epoch,
+        bool(options.finetune),
     )
     point.check_epochs(schedule.epochs)
     validation = Validation(run.evaluator(), validating, options.val_every, schedule.ends_cycle)
@@ -149,8 +151,13 @@ def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
     options = run.options
     run.model.compile(
         optimizer=build_optimizer(
-            *(learning_rate, options.clipgrad, options.nesterov, decay),
-            *(options.optimizer, options.weight_decay, options.accumulate),
+            learning_rate,
+            clip_norm=options.clipgrad,
+            nesterov=options.nesterov,
+            decay=decay,
+            name=options.optimizer,
+            weight_decay=options.weight_decay,
+            accumulate=options.accumulate,
             momentum_of_gradients=run.has_momentum_of_gradients,
         ),
         jit_compile=backend.jit_compile(options.jit),
@@ -173,9 +180,14 @@ def _snapshot(
         return None
     best = options.snapshot_best if point.state.phase == ALL_LAYERS else None
     return Snapshot(
-        *(options.outputs.snapshot, point.state, reporter, rate, best),
-        *(options.snapshot_minutes, run.group),
-        [variable for copy in copies for variable in copy.variables],
+        options.outputs.snapshot,
+        point.state,
+        reporter,
+        rate,
+        metric=best,
+        minutes=options.snapshot_minutes,
+        group=run.group,
+        copies=[variable for copy in copies for variable in copy.variables],
     )
 
 
@@ -222,9 +234,12 @@ def _fit(
     callbacks = [
         SetEpoch(training, point.state.step),
         RestOfEpoch(point.state, point.sums),
-        *(FirstStep(), AveragedStatistics(), validation),
+        FirstStep(),
+        AveragedStatistics(),
+        validation,
         *filter(None, watching),
-        *(GarbageOfEpochs(), interruption),
+        GarbageOfEpochs(),
+        interruption,
     ]
     keep = partial(_keep, snapshot)
     ending = interruption.after_a_step(keep) if snapshot else interruption.immediate()
@@ -283,7 +298,7 @@ def _evaluate_and_save(
     The network is saved first because a single damaged test image ends the evaluation.
     """
     facts = finished_record(
-        *(run.model, run.dataset, run.command, reporter.records), run=point.state.run
+        run.model, run.dataset, run.command, reporter.records, run=point.state.run
     )
     files = ResultFiles(run.options.outputs, facts, [reporter.history] if reporter.written else [])
     files.save_network(run.model, describe_model(run.model, run.dataset, run.objective))

@@ -18,8 +18,11 @@ from training.options import OutputOptions
 def record_paths(outputs: OutputOptions) -> list[Path]:
     """Return the paths of the record: ``FILE.run.json`` next to files, ``run.json`` in folders."""
     files = (
-        *(outputs.model_dump, outputs.weight_dump, outputs.feature_dump),
-        *(outputs.history, outputs.snapshot),
+        outputs.model_dump,
+        outputs.weight_dump,
+        outputs.feature_dump,
+        outputs.history,
+        outputs.snapshot,
     )
     folders = (outputs.log_dir, outputs.plot_features)
     return [record_path(path) for path in files if path] + [
@@ -73,7 +76,9 @@ def finished_record(
     """Build the record of a run after its last epoch, given the metrics of all ``epochs``."""
     best = best_epoch(epochs)
     return run_record(
-        *(model, dataset, command),
+        model,
+        dataset,
+        command,
         **results_so_far,
         epochs_judged_on="test" if dataset.validation is None else "validation",
         epochs_judged_by=accuracy_name(best) if best else None,

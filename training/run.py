@@ -84,7 +84,9 @@ class Training:
         if background is not None:
             shuffled = partial(BatchesWithBackground, background=background)
         training = shuffled(
-            *(dataset.train, dataset.train_transform, options.batch_size),
+            dataset.train,
+            dataset.train_transform,
+            options.batch_size,
             seed=options.seed,
             shuffle=True,
             repeats=dataset.repeats,
@@ -110,7 +112,8 @@ class Training:
             logger.warning(
                 "Of %d training samples, %d would be the last batch: too few for the statistics of "
                 "batch normalization, which can spoil the training; another --batch_size avoids it",
-                *(training.per_pass, last),
+                training.per_pass,
+                last,
             )
 
     def shared_content(self) -> dict[str, str]:

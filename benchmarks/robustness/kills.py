@@ -103,8 +103,12 @@ def compare(
         done.append(_kill(backend, command, killed, delay, start))
         results.info(
             "| %s | %d | %.1f s of %s | %s | %s |",
-            *(backend, number + 1, delay, "the start" if start else "training"),
-            *(done[-1]["snapshot"], done[-1]["last_line"][:60]),
+            backend,
+            number + 1,
+            delay,
+            "the start" if start else "training",
+            done[-1]["snapshot"],
+            done[-1]["last_line"][:60],
         )
     _finish(backend, command, killed)
     left = [str(p) for name in os.listdir(killed) for p in leftovers(killed / name)]

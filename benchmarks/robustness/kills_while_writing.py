@@ -149,8 +149,12 @@ def _description():
 
     names = tuple(f"class {i}" for i in range(500))
     return ModelDescription(
-        *("any", tuple(range(500)), names),
-        **{"channels": 1, "target_size": SIDE, "crop_size": SIDE},
+        "any",
+        tuple(range(500)),
+        names,
+        channels=1,
+        target_size=SIDE,
+        crop_size=SIDE,
         outputs=(Output("dense", "output", None),),
     )
 

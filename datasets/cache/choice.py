@@ -181,8 +181,13 @@ def _on_disk(
 ) -> StoredImages:
     size = f"{selection.size}px" if selection.size else "full"
     return stored_images(
-        *(folder, f"{name}-{split}-{size}", ResizedImages(selection.images, selection.size)),
-        *(selection.images.paths, selection.positions, lambda: sum(selection.sizes()), threads),
+        folder,
+        f"{name}-{split}-{size}",
+        ResizedImages(selection.images, selection.size),
+        selection.images.paths,
+        selection.positions,
+        lambda: sum(selection.sizes()),
+        threads,
     )
 
 

@@ -32,12 +32,10 @@ def warn_of_duplicates(
             logger.warning(
                 "%d of %d %s images are among the training images, too, in files of the same "
                 "content: %s",
-                *(
-                    len(equal),
-                    len(split.names),
-                    kind,
-                    printable(listing(names[path] for path in equal)),
-                ),
+                len(equal),
+                len(split.names),
+                kind,
+                printable(listing(names[path] for path in equal)),
             )
 
 

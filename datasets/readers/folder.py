@@ -46,7 +46,8 @@ def read_folder(args: ReaderArgs) -> RawImageDataset:
     train, test, validation = (*splits, None)[:3]
     warn_of_duplicates(train, test, validation)
     return RawImageDataset(
-        *(train, test),
+        train,
+        test,
         validation=validation,
         preprocessing=Preprocessing(256, 256, 224, erasing=0.5),
     )
@@ -159,7 +160,9 @@ def _images_by_class(folder: Path) -> dict[str, list[str]]:
     if skipped:
         logger.warning(
             "%d files in %s are left out: in no class, or not images: %s",
-            *(len(skipped), folder, printable(listing(skipped))),
+            len(skipped),
+            folder,
+            printable(listing(skipped)),
         )
     return images
 

@@ -89,7 +89,11 @@ def _present(root: Path, file: str, source: _Source) -> dict[str, int]:
     if missing:
         logger.warning(
             "%s: %d of %d folders are not in %s and left out: %s",
-            *(file, len(missing), len(folders), root / _FOLDER, listing(sorted(missing))),
+            file,
+            len(missing),
+            len(folders),
+            root / _FOLDER,
+            listing(sorted(missing)),
         )
     return {p: label for p, label in listed.items() if str(PurePosixPath(p).parent) not in missing}
 

@@ -21,8 +21,16 @@ _UNSIGNED_BYTES = 8  # the format's code for this type
 _LARGEST = 2**30  # bytes; the largest of such data sets, EMNIST, has 0.64 GB
 _SHIFT = 0.15
 _CLOTHES = (
-    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
 )
 
 

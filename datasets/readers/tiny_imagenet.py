@@ -25,7 +25,8 @@ def read_tiny_imagenet(args: ReaderArgs) -> RawImageDataset:
     root = require_root(args, "Tiny-ImageNet", _SYNSETS, _VALIDATION)
     synsets = read_lines(root / _SYNSETS)
     return RawImageDataset(
-        *(_train(root, synsets), _validation(root)),
+        _train(root, synsets),
+        _validation(root),
         preprocessing=Preprocessing(_SIDE, _SIDE, _SIDE, shift=0.15),
         class_names=_class_names(root / _NAMES, synsets),
     )

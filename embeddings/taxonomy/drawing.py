@@ -93,7 +93,9 @@ def _draw_nodes(axes, layout: Layout, branch: Mapping[int, int]) -> None:
 
 def _write(axes, x: float, y: float, text: str, color, size: float = _SIZE) -> None:
     axes.text(
-        *(x, y, text),
+        x,
+        y,
+        text,
         color=color,
         fontsize=size,
         family=_FONT,

@@ -76,7 +76,9 @@ def _write_shares(axes: "Axes", values: np.ndarray) -> None:
     for row, column in np.argwhere(np.nan_to_num(values) >= 0.005):
         share = values[row, column]
         axes.text(
-            *(column, row, f"{100 * share:.0f}"),
+            column,
+            row,
+            f"{100 * share:.0f}",
             ha="center",
             va="center",
             fontsize=6,

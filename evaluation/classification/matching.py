@@ -88,7 +88,10 @@ def _with_absent_classes(
     if unknown := sorted(present - set(labels)):
         logger.warning(
             "%s of %d classes of %s that the models do not know are left out: %s",
-            *(dataset.noun, len(unknown), dataset.name, listing(unknown)),
+            dataset.noun,
+            len(unknown),
+            dataset.name,
+            listing(unknown),
         )
     absent = tuple(label for label in labels if label not in present)
     return replace(

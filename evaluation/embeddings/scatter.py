@@ -123,9 +123,7 @@ def _add_legend(
         handles.append(Line2D([], [], linestyle="none"))
         names.append(EXPLANATION)
     columns = max(1, int(figure.get_figwidth() / (_CHARACTER * (max(map(len, names)) + 7))))
-    add_legend(
-        *(figure, handles, names), loc="outside lower center", ncols=columns, fontsize="small"
-    )
+    add_legend(figure, handles, names, loc="outside lower center", ncols=columns, fontsize="small")
 
 
 def _handle(style: dict[str, object]):

@@ -32,7 +32,9 @@ def _convolution(x: KerasTensor, channels: int, stride: int, label: str) -> Kera
     # One pixel on every side; strided "same" would pad even sizes at the bottom and right only.
     x = layers.ZeroPadding2D(1, data_format="channels_last")(x)
     x = conv2d(
-        *(channels, 3, stride),
+        channels,
+        3,
+        stride,
         use_bias=False,
         kernel_initializer=initializers.RandomNormal(0.0, 0.05),
         name=f"conv{label}",

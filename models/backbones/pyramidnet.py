@@ -105,7 +105,11 @@ def _convolution(
     first: bool = False,
 ) -> KerasTensor:
     return conv(
-        *(x, channels, size, stride, "same" if size > 1 else 0),
+        x,
+        channels,
+        size,
+        stride,
+        "same" if size > 1 else 0,
         first=first,
         kernel_initializer="glorot_normal",
         kernel_regularizer=regularizers.L2(DECAY),

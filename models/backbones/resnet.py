@@ -97,7 +97,12 @@ def _stem(x: KerasTensor, style: Style) -> KerasTensor:
     if padded:
         x, padding = pad(x, 3, "conv1_pad"), 0
     x = _convolution(
-        *(x, 64, 7, 2, style.stem, style),
+        x,
+        channels=64,
+        size=7,
+        stride=2,
+        names=style.stem,
+        style=style,
         padding=padding,
         initializer=style.first_initializer,
         first=True,
@@ -152,7 +157,11 @@ def _convolution(
     first: bool = False,
 ) -> KerasTensor:
     x = style.conv(
-        *(x, channels, size, stride, padding),
+        x,
+        channels,
+        size,
+        stride,
+        padding,
         first=first,
         use_bias=style.use_bias,
         kernel_initializer=initializer,

@@ -92,7 +92,10 @@ class _Layers:
         self, x: KerasTensor, channels: int, size: int, stride: int, first: bool = False
     ) -> KerasTensor:
         return self.conv(
-            *(x, channels, size, stride),
+            x,
+            channels,
+            size,
+            stride,
             first=first,
             use_bias=False,
             kernel_initializer="he_normal",

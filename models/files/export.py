@@ -33,8 +33,12 @@ ABOUT = Path("assets.extra", "model.json")
 """File in a SavedModel with facts about the network; TensorFlow ignores its folder."""
 
 SAVED_MODEL_FILES = (
-    *("saved_model.pb", "fingerprint.pb", "keras_metadata.pb", "variables/variables.index"),
-    *("variables/variables.data-?????-of-?????", str(ABOUT)),
+    "saved_model.pb",
+    "fingerprint.pb",
+    "keras_metadata.pb",
+    "variables/variables.index",
+    "variables/variables.data-?????-of-?????",
+    str(ABOUT),
 )
 """Files that an export writes and may therefore replace."""
 

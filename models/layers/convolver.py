@@ -61,7 +61,7 @@ class Convolver:
             return normalized_block(x, filters, size, stride, padding, **options)
         kept = {name: options[name] for name in ("name", "kernel_regularizer") if name in options}
         layer = HarmonicConv2D(
-            *(filters, size, stride, padding), level=self.level, data_format="channels_last", **kept
+            filters, size, stride, padding, level=self.level, data_format="channels_last", **kept
         )
         return layer(x)
 
@@ -106,7 +106,10 @@ def normalized_convolution(
         initializer: initializer of the kernel.
     """
     x = conv(
-        *(x, channels, size, stride),
+        x,
+        channels,
+        size,
+        stride,
         padding=1,
         first=first,
         use_bias=False,
