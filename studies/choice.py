@@ -56,7 +56,7 @@ def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | No
         return rates[0] if protocol in part.shown else None
     trials = part.candidates(cell, part.deciding(protocol))
     rows = [
-        {"learning_rate": t.point.learning_rate, "by": _deciding(t, runs, part.averaged)}
+        {"learning_rate": t.point.learning_rate, "by": _deciding(t, runs, part.search.averaged)}
         for t in trials
     ]
     return select(rows, "by", "by").learning_rate if rows else None

@@ -97,7 +97,7 @@ def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) 
     if not any(report.trials for report in reports):
         raise UsageError(
             f"--only {' '.join(request.only)}: these trials have the learning rate that others "
-            f"choose; run those first, such as {parts[0].search()[0].name}"
+            f"choose; run those first, such as {parts[0].first_trials()[0].name}"
         )
     if stopping.signal is not None:  # there may be more to run than has been planned so far
         ended = sum(report.finished(trial) for report in reports for trial in report.trials)
@@ -120,7 +120,7 @@ def show(study: Study, scale: str, request: Request) -> None:
     shown: set[tuple[str, Trial]] = set()
     for part in parts:
         store, commands = Store(request.folder(part)), _commands(part, request)
-        for trials in (part.search(), _at_chosen_rates(part, store)):
+        for trials in (part.first_trials(), _at_chosen_rates(part, store)):
             new = [t for t in request.wanted(part, trials) if (part.folder, t) not in shown]
             show_missing(Report(store, new, bool(part.evaluation)), commands)
             shown |= {(part.folder, trial) for trial in new}
@@ -128,7 +128,7 @@ def show(study: Study, scale: str, request: Request) -> None:
 
 def _at_chosen_rates(part: Part, store: Store) -> list[Trial]:
     """Return the trials with all seeds; without a rate where the search is not complete."""
-    search = Report(store, part.search(), bool(part.evaluation))
+    search = Report(store, part.first_trials(), bool(part.evaluation))
     runs = _ended(search, part)
     found = dict.fromkeys(repetitions(part, runs))
     for cell in part.cells():
@@ -169,7 +169,7 @@ def _run_part(
     with store.opened():
         store.agree(settings)
         evaluated = bool(part.evaluation)
-        search = Report(store, request.wanted(part, part.search()), evaluated)
+        search = Report(store, request.wanted(part, part.first_trials()), evaluated)
         reports.append(search)
         stopping = run_missing(search, commands, machines)
         if stopping.signal is None:
@@ -253,7 +253,7 @@ def _commands(part: Part, request: Request) -> Commands:
         tuple(shlex.split(options)),
         request.data_roots,
         part.embeddings,
-        part.val_fraction,
+        part.search.val_fraction,
         max(int(gpus), 1),
         evaluation=tuple(shlex.split(part.evaluation)),
         extra={key: tuple(shlex.split(more)) for key, more in part.extra.items()},
@@ -262,5 +262,5 @@ def _commands(part: Part, request: Request) -> Commands:
 
 def _settings(study: Study, part: Part, request: Request) -> dict[str, str]:
     # Trials that choose the rate have all options that the others have.
-    common = shared_settings(part.search(), _commands(part, request), "study.py")
+    common = shared_settings(part.first_trials(), _commands(part, request), "study.py")
     return {STUDY: study.name, **common}

@@ -44,50 +44,65 @@ def in_order(trial: Trial) -> tuple[int, str]:
     return trial.point.seed, trial.point.split
 
 
+@dataclass(frozen=True)
+class Search:
+    """How the best of several learning rates is chosen.
+
+    Attributes:
+        protocols: by the best test accuracy (the paper's protocol), on held-out training samples,
+            or both.
+        seeds: number of the part's seeds that are trained to choose.
+        dataset: data set on which the rate is chosen for all; None: on each by itself.
+        val_fraction: share of the training samples that is held out; None: ``dataset`` has samples
+            for validation of its own, if the protocol needs any.
+        averaged: number of final evaluations whose mean accuracy decides.
+    """
+
+    protocols: tuple[str, ...] = (PAPER,)
+    seeds: int = 1
+    dataset: str | None = None
+    val_fraction: float | None = None
+    averaged: int = 1
+
+
 @dataclass(frozen=True, eq=False)
 class Part:
     """Trainings that share their options: one folder of a sweep, one table of the report.
 
     First each loss is trained at all its rates, with the first seeds only, and the best rate is
-    chosen: by the best test accuracy (the paper's protocol), and on held-out training samples. Then
-    it is trained with all seeds at the rates that were chosen. Rates that are fixed have all seeds
-    at once.
+    chosen. Then it is trained with all seeds at that rate. Rates that are fixed have all seeds at
+    once.
 
     Attributes:
-        title: of the table.
+        title: title of the table.
         datasets: names with suffixes.
         losses: keys of ``sweeping.grid.LOSSES``.
         rates: candidates for ``--sgdr_max_lr``, for all losses or by loss; a single one is fixed.
-        options: of all runs.
-        folder: in that of the study; ``""``: the study has no other part.
+        options: options that all runs share.
+        folder: name within the study's folder; ``""``: the study has no other part.
+        search: how the rate is chosen among the candidates.
         paper_rates: by loss, rates that the paper's protocol takes instead of the candidates: each
             is trained with all seeds, and of those that have them all, that of the best mean test
             accuracy counts.
-        seeds: of the runs that are reported.
-        search_seeds: how many of them choose the rate.
+        seeds: seeds of the runs that are reported.
         new_subsets: whether every seed selects training samples of its own, ``--subset_seed``.
-        chosen_on: data set on which the rate is chosen for all; None: on each by itself.
-        protocols: by which it is chosen.
         extra: further options of some runs, which override ``options``: by data set, loss or
             learning rate, or ``VALIDATION`` for those that choose the rate on held-out samples.
-        averaged: of their last evaluations, whose mean accuracy decides.
-        val_fraction: of the training samples, held out to choose; None: ``chosen_on`` has samples
-            for validation of its own, if the protocol needs any.
-        gpus: per training.
+        gpus: number of GPUs per run.
         embeddings: class embeddings by data set, for semantic losses.
         weights: whether training starts from weights, which the user gives.
         full_size: training samples per class of a data set without ``-subN``.
         reported: accuracies that are published, in percent.
         compared: losses; the mean of the first is compared with those of the others by Welch's
             t-test.
-        splits: of known classes, ``--split``; each is trained on with every seed.
-        evaluation: of the networks after the training, see ``sweeping.commands.Commands``.
+        splits: values of ``--split``, each of which is trained on with every seed.
+        evaluation: how networks are evaluated afterwards, see ``sweeping.commands.Commands``.
         published: metrics of such evaluations that others report, in percent.
         superseded: data sets on which neither the claims nor the advice rest on this part, but on
             another one, which has all losses, or avoids a fault of these runs.
-        reports: protocols by which accuracies are reported, if not the paper's and those that
-            choose the rate. Without the paper's: only the last epoch is tested, so that there is no
-            best one to choose.
+        reports: protocols by which accuracies are reported, if not the paper's and those of the
+            search. Without the paper's: only the last epoch is tested, so that there is no best one
+            to choose.
     """
 
     title: str
@@ -96,15 +111,11 @@ class Part:
     rates: tuple[float, ...] | Mapping[str, tuple[float, ...]]
     options: str
     folder: str = ""
+    search: Search = Search()
     paper_rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
-    search_seeds: int = 1
     new_subsets: bool = False
-    chosen_on: str | None = None
-    protocols: tuple[str, ...] = (PAPER,)
     extra: Mapping[str | float, str] = field(default_factory=dict)
-    averaged: int = 1
-    val_fraction: float | None = None
     gpus: int | None = None
     embeddings: Mapping[str, str] = field(default_factory=dict)
     weights: bool = False
@@ -120,11 +131,12 @@ class Part:
     @property
     def shown(self) -> tuple[str, ...]:
         """Protocols by which accuracies are reported."""
-        return self.reports or tuple(p for p in PROTOCOLS if p == PAPER or p in self.protocols)
+        choosing = {PAPER, *self.search.protocols}
+        return self.reports or tuple(p for p in PROTOCOLS if p in choosing)
 
     def deciding(self, protocol: str) -> str:
         """Return the protocol by which the rate is chosen that a protocol reports."""
-        return VALIDATION if protocol == PAPER and PAPER not in self.protocols else protocol
+        return VALIDATION if protocol == PAPER and PAPER not in self.search.protocols else protocol
 
     def rates_of(self, loss: str) -> tuple[float, ...]:
         """Return the candidates of a loss."""
@@ -141,15 +153,15 @@ class Part:
 
     def trained(self) -> set[Cell]:
         """Return the cells, and those on which the rates are chosen."""
-        chosen_on = [] if self.chosen_on is None else [self.chosen_on]
-        return {(data, loss) for data in (*self.datasets, *chosen_on) for loss in self.losses}
+        datasets = {*self.datasets, self.search.dataset} - {None}
+        return {(dataset, loss) for dataset in datasets for loss in self.losses}
 
     def candidates(self, cell: Cell, protocol: str) -> list[Trial]:
         """Return the trials that choose the rate of a cell; none if it is fixed."""
-        dataset, loss = self.chosen_on or cell[0], cell[1]
-        if protocol not in self.protocols or len(self.rates_of(loss)) == 1:
+        dataset, loss = self.search.dataset or cell[0], cell[1]
+        if protocol not in self.search.protocols or len(self.rates_of(loss)) == 1:
             return []
-        seeds = self.seeds[: self.search_seeds]
+        seeds = self.seeds[: self.search.seeds]
         points = grid([dataset], [loss], self.rates_of(loss), seeds, self.splits)
         return [Trial(self._drawn(point), protocol) for point in points]
 
@@ -159,7 +171,7 @@ class Part:
         points = grid([dataset], [loss], [rate], self.seeds, self.splits)
         return [Trial(self._drawn(point), PAPER) for point in points]
 
-    def search(self) -> list[Trial]:
+    def first_trials(self) -> list[Trial]:
         """Return the trials that choose the rates of all cells, and those at fixed rates."""
         found = {}
         for protocol in PROTOCOLS:
@@ -172,7 +184,7 @@ class Part:
 
     def trials(self) -> list[Trial]:
         """Return all trials that might be run, whatever rates are chosen."""
-        found = dict.fromkeys(self.search())
+        found = dict.fromkeys(self.first_trials())
         for cell in self.cells():
             for rate in self.rates_of(cell[1]):
                 found |= dict.fromkeys(self.repeated(cell, rate))

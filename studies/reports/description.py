@@ -53,8 +53,8 @@ def _search(part: Part) -> list[str]:
     if all(len(part.rates_of(loss)) == 1 for loss in part.losses):
         return taken
     by = {PAPER: "by the best test accuracy", VALIDATION: "on held-out samples"}
-    how = f"  rate chosen {' and '.join(by[protocol] for protocol in part.protocols)}"
-    how += f" of {part.chosen_on}" if part.chosen_on else ""
-    how += f", with {part.search_seeds} seed{'s' * (part.search_seeds > 1)}"
+    how = f"  rate chosen {' and '.join(by[protocol] for protocol in part.search.protocols)}"
+    how += f" of {part.search.dataset}" if part.search.dataset else ""
+    how += f", with {part.search.seeds} seed{'s' * (part.search.seeds > 1)}"
     how += f", {part.extra[VALIDATION]}" if VALIDATION in part.extra else ""
     return [how, *taken]

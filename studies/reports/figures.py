@@ -65,7 +65,7 @@ def _title(part: Part, protocol: str) -> str:
     fixed = all(len(part.rates_of(loss)) == 1 for loss in part.losses)
     if fixed or (protocol == PAPER and part.paper_rates):
         return f"Test accuracy {_PANELS[protocol]}"
-    chooses = protocol if protocol in part.protocols else VALIDATION
+    chooses = protocol if protocol in part.search.protocols else VALIDATION
     return f"Test accuracy {_PANELS[protocol]}, {_CHOSEN[chooses]}"
 
 

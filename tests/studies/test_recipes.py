@@ -13,7 +13,7 @@ from studies.choice import chosen_rate, outcome
 from studies.reports.accuracies import table
 from studies.results import Run, runs_of
 from studies.running import Request, _commands
-from studies.study import Part, load
+from studies.study import Part, Search, load
 from sweeping.engine import shared_settings
 from sweeping.grid import PROTOCOLS, VALIDATION, Trial
 
@@ -37,18 +37,18 @@ def parsed(command):
 
 @pytest.mark.parametrize("part", RECIPES)
 def test_commands_know_all_options(part):
-    first = {trial.point.loss: trial for trial in part.search()}
+    first = {trial.point.loss: trial for trial in part.first_trials()}
     final = [part.repeated(cell, part.rates_of(cell[1])[0])[0] for cell in part.cells()]
     for trial in (*first.values(), *final):
         options = parsed(commands(part).of(trial, Path("trial")))
-        often = trial.protocol == VALIDATION and part.averaged > 1
+        often = trial.protocol == VALIDATION and part.search.averaged > 1
         # Test images are used once, after the last epoch.
         assert options["val_every"] == (1 if often else options["epochs"])
 
 
 def test_the_talk_and_the_challenge_share_their_runs():
     study = load("vipriors")
-    names = {(part.folder, trial.name) for part in study.paper for trial in part.search()}
+    names = {(part.folder, trial.name) for part in study.paper for trial in part.first_trials()}
     reported = [value for part in study.paper for value in part.reported.values()]
 
     assert len(names) == 11
@@ -85,10 +85,12 @@ def test_the_published_search(name, count, batches):
 
 def test_a_small_search_has_as_many_trials_for_every_loss_and_variant():
     parts = load("baselines").reduced
-    counts = Counter((part.folder, trial.point.loss) for part in parts for trial in part.search())
+    counts = Counter(
+        (part.folder, trial.point.loss) for part in parts for trial in part.first_trials()
+    )
 
     assert set(counts.values()) == {4} and len(counts) == 3 * 3
-    assert all(part.seeds == (0, 1, 2) and part.protocols == (VALIDATION,) for part in parts)
+    assert all(part.seeds == (0, 1, 2) and part.search.protocols == (VALIDATION,) for part in parts)
 
 
 PART = Part(
@@ -98,15 +100,14 @@ PART = Part(
     (0.1, 0.02),
     "--epochs 3",
     seeds=(0, 1),
-    chosen_on="GEM-CUB_train1",
-    protocols=(VALIDATION,),
+    search=Search((VALIDATION,), dataset="GEM-CUB_train1"),
     extra={0.1: "--weight_decay 0.5", 0.02: "--weight_decay 0.25"},
 )
 
 
 def test_options_follow_the_rate_wherever_it_is_trained():
     build = commands(PART)
-    trials = [*PART.search(), *PART.repeated(("GEM-CUB_trainval1", "xent"), 0.02)]
+    trials = [*PART.first_trials(), *PART.repeated(("GEM-CUB_trainval1", "xent"), 0.02)]
     found = [parsed(build.of(trial, Path("trial"))) for trial in trials]
 
     assert [(o["dataset"], o["sgdr_max_lr"], o["weight_decay"], o["seed"]) for o in found] == [
@@ -123,18 +124,20 @@ def test_options_of_the_search_are_not_those_of_the_final_runs():
     search = {VALIDATION: "--val_every 1"}
     part = replace(PART, options="--epochs 3 --val_every 3", extra=PART.extra | search)
     build = commands(part)
-    trials = [*part.search(), *part.repeated(("GEM-CUB_trainval1", "xent"), 0.02)]
+    trials = [*part.first_trials(), *part.repeated(("GEM-CUB_trainval1", "xent"), 0.02)]
     found = [parsed(build.of(trial, Path("trial"))) for trial in trials]
 
     assert [o["val_every"] for o in found] == [1, 1, 3, 3]
-    settings = shared_settings(part.search(), build, "study.py")
-    plain = shared_settings(PART.search(), commands(replace(part, extra=PART.extra)), "study.py")
+    settings = shared_settings(part.first_trials(), build, "study.py")
+    plain = shared_settings(
+        PART.first_trials(), commands(replace(part, extra=PART.extra)), "study.py"
+    )
     assert settings == plain | {"further options: validation": "--val_every 1"}
 
 
 def test_the_mean_of_the_last_evaluations_decides():
     curves = {0.1: (0.1, None, 0.6, 0.5, 0.4), 0.02: (0.9, None, 0.3, 0.3, 0.45)}
-    trials = PART.search()
+    trials = PART.first_trials()
     runs = {
         trial.name: Run(
             *("", trial.name, "finished", 1, "x --epochs 3 -", None, {}, 0, 5),
@@ -144,9 +147,8 @@ def test_the_mean_of_the_last_evaluations_decides():
         for trial in trials
     }
     cell = PART.cells()[0]
-    chosen = [
-        chosen_rate(replace(PART, averaged=n), cell, VALIDATION, runs) for n in (1, 2, 3, 4, 5)
-    ]
+    parts = [replace(PART, search=replace(PART.search, averaged=n)) for n in (1, 2, 3, 4, 5)]
+    chosen = [chosen_rate(part, cell, VALIDATION, runs) for part in parts]
     # 0.45, 0.375, 0.35, 0.4875 and 0.4875 against 0.4, 0.45, 0.5, 0.4 and 0.4.
     assert chosen == [0.02, 0.1, 0.1, 0.02, 0.02]
 
@@ -163,25 +165,27 @@ def test_a_folder_has_one_kind_of_options_by_rate():
 def test_a_loss_has_options_of_its_own_which_its_folder_keeps():
     part = replace(PART, losses=("xent", "cosine"), extra={"cosine": "--embedding_scale 2"})
     build = commands(part)
-    found = [parsed(build.of(trial, Path("trial"))) for trial in part.search()]
+    found = [parsed(build.of(trial, Path("trial"))) for trial in part.first_trials()]
 
     assert [o.get("embedding_scale") for o in found] == [None, None, 2.0, 2.0]
-    settings = shared_settings(part.search(), build, "study.py")
+    settings = shared_settings(part.first_trials(), build, "study.py")
     assert settings["further options: cosine"] == "--embedding_scale 2"
     assert settings["--embedding_scale"] == "None"
 
 
 def test_a_data_set_has_options_of_its_own_which_its_folder_keeps():
     sizes = ("Digits-sub2", "Digits-sub5")
-    part = replace(PART, datasets=sizes, chosen_on=None, extra={sizes[0]: "--repeats 3"})
+    part = replace(
+        PART, datasets=sizes, search=Search((VALIDATION,)), extra={sizes[0]: "--repeats 3"}
+    )
     build = commands(part)
-    found = {t.point.dataset: parsed(build.of(t, Path("trial"))) for t in part.search()}
+    found = {t.point.dataset: parsed(build.of(t, Path("trial"))) for t in part.first_trials()}
 
     assert {name: options["repeats"] for name, options in found.items()} == {
         "Digits-sub2": 3,
         "Digits-sub5": None,
     }
-    settings = shared_settings(part.search(), build, "study.py")
+    settings = shared_settings(part.first_trials(), build, "study.py")
     assert (
         settings["further options: Digits-sub2"] == "--repeats 3"
         and settings["--repeats"] == "None"
@@ -195,13 +199,13 @@ def test_a_folder_keeps_class_weights_and_background(option, value):
     options = f"{PART.options} --{option} {value}"
     loss = {"class_weights": "xent", "background": "dsc_open"}[option]
     part = replace(PART, losses=(loss,), options=options)
-    settings = shared_settings(part.search(), commands(part), "study.py")
+    settings = shared_settings(part.first_trials(), commands(part), "study.py")
 
     assert settings[f"--{option}"] == value
 
 
 def _halves():
-    trials = PART.search()
+    trials = PART.first_trials()
     return trials[:1], trials[1:]
 
 
@@ -212,7 +216,9 @@ def test_the_rate_is_chosen_by_validation_images_and_reported_on_test_images():
         return Run("", trial.name, "finished", 1, command, None, {}, 0, 3, last=last, test=test)
 
     cell = ("GEM-CUB_trainval1", "xent")
-    candidates = [run(t, last, 0.9) for t, last in zip(PART.search(), (0.3, 0.4), strict=True)]
+    candidates = [
+        run(t, last, 0.9) for t, last in zip(PART.first_trials(), (0.3, 0.4), strict=True)
+    ]
     repeated = [
         run(t, 0.99, test) for t, test in zip(PART.repeated(cell, 0.02), (0.5, 0.6), strict=True)
     ]

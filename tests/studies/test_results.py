@@ -19,7 +19,7 @@ from studies.reports.figures import curves, draw, sizes
 from studies.reports.report import report
 from studies.results import Run, merged, public_command, read_runs, read_trials, runs_of, write_runs
 from studies.running import repetitions
-from studies.study import Part, Study
+from studies.study import Part, Search, Study
 from sweeping.grid import PAPER, PROTOCOLS, VALIDATION, Point, Trial
 from sweeping.store import Store
 from tests.commands.running import run
@@ -32,9 +32,7 @@ PART = Part(
     (0.5, 0.1),
     "--epochs 3",
     seeds=(0, 1, 2),
-    chosen_on="Digits-sub5",
-    protocols=PROTOCOLS,
-    val_fraction=0.2,
+    search=Search(PROTOCOLS, dataset="Digits-sub5", val_fraction=0.2),
     reported={("Digits-sub5", "cosine"): 60.0},
     compared=("xent", "cosine"),
 )
@@ -104,7 +102,7 @@ def test_protocols_report_runs_on_all_samples_in_columns_of_their_own():
 
 
 def test_a_difference_stands_beside_the_only_protocol_that_is_reported():
-    fixed = replace(PART, rates=(0.1,), protocols=(PAPER,), reports=(VALIDATION,), seeds=(0, 1))
+    fixed = replace(PART, rates=(0.1,), search=Search(), reports=(VALIDATION,), seeds=(0, 1))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table(fixed, BY_NAME)]
     assert rows[0] == ["data", "loss", "published", "held-out", "difference", "rate", "runs"]
     (cosine,) = [row for row in rows if row[:2] == [LARGE, "cosine, one-hot"]]

@@ -107,8 +107,8 @@ def test_trials_at_a_rate_that_is_not_chosen_yet_are_refused(engine, tmp_path):
 
 
 def test_seeds_wait_for_the_whole_search_on_held_out_samples():
-    part = replace(PART, protocols=(VALIDATION,))
-    cell, search = ("Digits-sub5", "xent"), part.search()
+    part = replace(PART, search=replace(PART.search, protocols=(VALIDATION,)))
+    cell, search = ("Digits-sub5", "xent"), part.first_trials()
     part = replace(part, losses=("xent",))
     runs = {
         t.name: ended(*cell, t.point.learning_rate, 0, held_out=0.5)
@@ -130,7 +130,9 @@ def test_only_trials_of_one_part_are_run(engine, monkeypatch, tmp_path):
 
 
 def test_only_folders_of_selected_trials_are_needed(engine, monkeypatch, tmp_path):
-    part = replace(PART, datasets=("CUB", "NAB"), chosen_on=None, reported={})
+    part = replace(
+        PART, datasets=("CUB", "NAB"), search=replace(PART.search, dataset=None), reported={}
+    )
     monkeypatch.setattr(study, "load", lambda name: replace(STUDY, reduced=(part,)))
     options = f"run digits --out {tmp_path}/out --data_root CUB={tmp_path}"
     outcome = run(study, f"{options} --only CUB_cosine_lr0.5_seed0")

@@ -9,7 +9,7 @@ import pytest
 import study
 from studies.definitions.paper.published import BEST_RATES, TABLE_2, TABLE_2_FINE_TUNED
 from studies.running import Request, _commands
-from studies.study import NAMES, Part, load
+from studies.study import NAMES, Part, Search, load
 from sweeping.grid import LEARNING_RATES, LOSSES, PAPER, PROTOCOLS, VALIDATION, dataset_key
 from tests.commands.running import run
 from utils import UsageError
@@ -26,11 +26,12 @@ PARTS = [
 def test_parts_name_what_exists(part):
     assert [dataset_key(name) for name in part.datasets] == list(part.datasets)
     assert set(part.losses) <= set(LOSSES)
-    assert part.chosen_on is None or dataset_key(part.chosen_on) == part.chosen_on
-    of_its_own = "_train" in (part.chosen_on or "")  # images for validation
-    assert (VALIDATION in part.protocols) == (part.val_fraction is not None or of_its_own)
+    search = part.search
+    assert search.dataset is None or dataset_key(search.dataset) == search.dataset
+    of_its_own = "_train" in (search.dataset or "")  # images for validation
+    assert (VALIDATION in search.protocols) == (search.val_fraction is not None or of_its_own)
     assert all(rate > 0 for loss in part.losses for rate in part.rates_of(loss))
-    assert 0 < part.search_seeds <= len(part.seeds)
+    assert 0 < search.seeds <= len(part.seeds)
 
 
 def test_commands_of_simplex_targets_and_open_sets_are_accepted_by_their_parsers():
@@ -38,7 +39,7 @@ def test_commands_of_simplex_targets_and_open_sets_are_accepted_by_their_parsers
         if part.splits == ("",) and not part.evaluation:
             continue
         made = _commands(part, Request(Path(), data_roots={"": "data"}))
-        for trial in {t.point.loss: t for t in part.search()}.values():
+        for trial in {t.point.loss: t for t in part.first_trials()}.values():
             for command in filter(
                 None, (made.of(trial, Path()), made.evaluation_of(trial, Path()))
             ):
@@ -50,7 +51,7 @@ def test_class_embeddings_of_dsc_are_farther_apart_than_its_margin():
     study = load("open-set")
     for part in (*study.paper, *study.reduced):
         made = _commands(part, Request(Path(), data_roots={"": "data"}, weights=Path("w.h5")))
-        for trial in (trial for trial in part.search() if trial.point.loss == "dsc_open"):
+        for trial in (trial for trial in part.first_trials() if trial.point.loss == "dsc_open"):
             options = parsed(" ".join(made.of(trial, Path())))
             classes = 20 if "Tiny" in options["dataset"] else known[options["split"][:-2]]
             length = options["embedding_scale"] or classes
@@ -65,7 +66,7 @@ def test_parts_of_a_scale_share_a_folder_only_with_the_same_options(name):
         for part in parts:
             same = (part.options, part.extra, part.gpus)
             assert options.setdefault(part.folder, same) == same
-            fraction = part.val_fraction
+            fraction = part.search.val_fraction
             assert fraction is None or fractions.setdefault(part.folder, fraction) == fraction
         assert "" not in options or len(options) == 1
 
@@ -87,14 +88,12 @@ def two_stages() -> Part:
         "--epochs 1",
         seeds=(0, 1, 2),
         new_subsets=True,
-        chosen_on="Digits-sub5",
-        protocols=PROTOCOLS,
-        val_fraction=0.2,
+        search=Search(PROTOCOLS, dataset="Digits-sub5", val_fraction=0.2),
     )
 
 
 def test_rates_are_searched_with_the_first_seed_at_one_size_and_fixed_ones_not_at_all():
-    names = [trial.name for trial in two_stages().search()]
+    names = [trial.name for trial in two_stages().first_trials()]
     assert names == [
         "Digits-sub5_xent_lr0.1_seed0",
         "Digits-sub5_xent_lr0.5_seed0",

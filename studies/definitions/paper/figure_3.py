@@ -1,6 +1,6 @@
 """Figure 3: accuracy by documents per class, on AG News."""
 
-from studies.study import Part, Study
+from studies.study import Part, Search, Study
 from sweeping.grid import LEARNING_RATES, PROTOCOLS, VALIDATION
 
 _LOSSES = ("xent", "cosine", "cosine+xent")
@@ -13,14 +13,8 @@ def _named(sizes: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(f"AG-News-sub{n}" for n in sizes)
 
 
-_SEARCH = {
-    "search_seeds": 3,  # one subset has just 80 documents to hold out
-    "new_subsets": True,
-    "chosen_on": "AG-News-sub100",
-    "protocols": (VALIDATION,),
-    "val_fraction": 0.2,
-    "compared": _LOSSES,
-}
+# One subset has just 80 documents to hold out.
+_SEARCH = Search((VALIDATION,), seeds=3, dataset="AG-News-sub100", val_fraction=0.2)
 _SEEDS = {"seeds": tuple(range(5)), "new_subsets": True}
 # Where the last batch is tiny, or steps are few; the part in four batches avoids both.
 _SUPERSEDED = _named((10, 25, 50, 100))
@@ -44,8 +38,10 @@ STUDY = Study(
             _LOSSES,
             LEARNING_RATES,
             f"{_OPTIONS} --word_vectors glove.6B.300d.txt",
+            search=_SEARCH,
             seeds=tuple(range(10)),
-            **_SEARCH,
+            new_subsets=True,
+            compared=_LOSSES,
         ),
     ),
     reduced=(
@@ -56,8 +52,10 @@ STUDY = Study(
             (1.0, 0.5, 0.1, 0.05, 0.01),
             f"{_OPTIONS} {_REDUCED}",
             "tuned",
+            search=_SEARCH,
             superseded=_SUPERSEDED,
-            **_SEEDS | _SEARCH,
+            compared=_LOSSES,
+            **_SEEDS,
         ),
         Part(
             "AG News, cross-entropy at 0.05, cosine + cross-entropy at 0.5",

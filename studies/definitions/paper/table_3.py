@@ -27,7 +27,7 @@ STUDY = Study(
     "Test accuracy with class embeddings that encode more and more levels of the bird taxonomy.",
     paper=tuple(_part(t, LEARNING_RATES, p.FINE_GRAINED, gpus=4) for t in _TITLES),
     reduced=tuple(
-        _part(t, cub50.RATES, cub50.OPTIONS, paper_rates=_BEST, **cub50.SEARCH)
+        _part(t, cub50.RATES, cub50.OPTIONS, paper_rates=_BEST, **cub50.SHARED)
         for t in ("flat", "wikispecies")
     ),
     reduced_in=("cub50",),

@@ -3,7 +3,7 @@
 import math
 import random
 
-from studies.study import Part, Study
+from studies.study import Part, Search, Study
 from sweeping.grid import VALIDATION
 
 _LOSSES = ("xent", "cosine", "cosine+xent")
@@ -59,8 +59,8 @@ def _candidates(
 
 
 def _tuned(
-    name: str, data: str, chosen_on: str | None, epochs: int, candidates: dict[float, str],
-    options: str, folder: str = "", search: str = "", **more,
+    name: str, data: str, search: Search, epochs: int, candidates: dict[float, str],
+    options: str, folder: str = "", **more,
 ) -> tuple[Part, ...]:  # fmt: skip
     """Return a part for each variant; every loss has the same candidates in all of them."""
     schedule = f"--epochs {epochs} --val_every {epochs} --lr_schedule Cosine --clipgrad 0"
@@ -72,10 +72,9 @@ def _tuned(
             tuple(candidates),
             " ".join(filter(None, (options, schedule, added))),
             f"{folder}{variant}",
-            chosen_on=chosen_on,
-            protocols=(VALIDATION,),
+            search=search,
             reports=(VALIDATION,),
-            extra=candidates | ({VALIDATION: search} if search else {}),
+            extra=candidates | ({VALIDATION: "--val_every 1"} if search.averaged > 1 else {}),
             reported={
                 (data, loss): accuracy
                 for loss, accuracy in _REPORTED.get(title, {}).get(name, {}).items()
@@ -95,15 +94,13 @@ def _published(name: str, epochs: int, trials: int, batches: tuple[int, ...], op
         for part in _tuned(
             name=name,
             data=f"GEM-{name}_trainval{i}",
-            chosen_on=f"GEM-{name}_train{i}",
+            search=Search((VALIDATION,), dataset=f"GEM-{name}_train{i}", averaged=5),
             epochs=epochs,
             candidates=candidates,
             options=options,
             folder=f"{name.lower()}{i}-",
             seeds=tuple(range(10)),
             gpus=1,
-            search="--val_every 1",
-            averaged=5,
         )
     ]
 
@@ -132,13 +129,12 @@ STUDY = Study(
     reduced=_tuned(
         name="CUB",
         data="CUB",
-        chosen_on=None,
+        search=Search((VALIDATION,), val_fraction=0.2),
         epochs=30,
         candidates=_candidates(4, (25, 50), _FEW),
         options="--architecture rn18 --target_size 72 --crop_size 64 --erasing off --crop_scale "
         "0.4 1 --repeats 1 --cache ram --mixed_precision bfloat16",
         seeds=(0, 1, 2),
-        val_fraction=0.2,
         full_size=30,
     ),
     reduced_text="Scaled down (published setup in parentheses): the first 50 of the 200 classes of "

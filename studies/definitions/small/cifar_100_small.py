@@ -1,6 +1,6 @@
 """CIFAR-100 with 10, 50 and 100 images per class, on a small network."""
 
-from studies.study import Part, Study
+from studies.study import Part, Search, Study
 from sweeping.grid import PROTOCOLS
 
 STUDY = Study(
@@ -16,9 +16,7 @@ STUDY = Study(
             "--architecture resnet-32 --batch_size 100 --epochs 84",
             seeds=(0, 1, 2),
             new_subsets=True,
-            chosen_on="CIFAR-100-sub50",
-            protocols=PROTOCOLS,
-            val_fraction=0.2,
+            search=Search(PROTOCOLS, dataset="CIFAR-100-sub50", val_fraction=0.2),
             compared=("xent", "cosine", "cosine+xent"),
         ),
     ),

@@ -1,7 +1,7 @@
 """CUB, its first 50 classes, in 64 pixels: the effect of the losses at a size for CPUs."""
 
 from studies.definitions.paper import published as p
-from studies.study import Part, Study
+from studies.study import Part, Search, Study
 from sweeping.grid import VALIDATION
 
 RATES = (1.0, 0.5, 0.1, 0.05, 0.01)
@@ -11,10 +11,10 @@ OPTIONS = (
 _LOSSES = ("mse", "xent", "xent+ls", "cosine", "cosine+xent", "semantic+xent")
 # For semantic embeddings, no rate is published.
 _PUBLISHED = p.BEST_RATES["CUB"] | {"semantic+xent": p.BEST_RATES["CUB"]["cosine+xent"]}
-SEARCH = {
+SEARCH = Search((VALIDATION,), dataset="CUB", val_fraction=0.2)
+SHARED = {
+    "search": SEARCH,
     "seeds": (0, 1, 2),
-    "protocols": (VALIDATION,),
-    "val_fraction": 0.2,
     # Two of the three cycles of SGDR; only the accuracy at their end counts.
     "extra": {VALIDATION: "--epochs 36 --val_every 12"},
     "full_size": 30,
@@ -40,7 +40,7 @@ STUDY = Study(
             reported=p.TABLE_2,
             paper_rates=_PUBLISHED,
             compared=("xent", "cosine", "cosine+xent"),
-            **SEARCH,
+            **SHARED,
         ),
         Part(
             "By images per class",
@@ -48,11 +48,10 @@ STUDY = Study(
             ("cosine+xent", "xent"),
             RATES,
             OPTIONS,
-            chosen_on="CUB",
             superseded=("CUB",),
             paper_rates=_PUBLISHED,
             compared=("xent", "cosine+xent"),
-            **SEARCH,
+            **SHARED,
         ),
     ),
     reduced_text=f"{SETUP} MSE has two lower rates as well. Under best epoch, the learning rate is "

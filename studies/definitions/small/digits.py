@@ -1,6 +1,6 @@
 """The digits bundled with scikit-learn, 10 images per class: minutes on a CPU."""
 
-from studies.study import Part, Study
+from studies.study import Part, Search, Study
 from sweeping.grid import PROTOCOLS
 
 STUDY = Study(
@@ -15,9 +15,7 @@ STUDY = Study(
             (0.1, 0.05, 0.01),
             "--architecture resnet-32 --epochs 36",
             seeds=(0, 1),
-            search_seeds=2,
-            protocols=PROTOCOLS,
-            val_fraction=0.2,
+            search=Search(PROTOCOLS, seeds=2, val_fraction=0.2),
             compared=("xent", "cosine+xent"),
         ),
     ),

@@ -1,6 +1,6 @@
 """ORL faces: 40 people, few images of each."""
 
-from studies.study import Part, Study
+from studies.study import Part, Search, Study
 from sweeping.grid import VALIDATION
 
 STUDY = Study(
@@ -18,9 +18,7 @@ STUDY = Study(
             "--val_every 4",
             seeds=(0, 1, 2, 3, 4),
             new_subsets=True,
-            chosen_on="ORL",
-            protocols=(VALIDATION,),
-            val_fraction=0.2,
+            search=Search((VALIDATION,), dataset="ORL", val_fraction=0.2),
             full_size=5,
             compared=("xent", "cosine", "cosine+xent"),
         ),

@@ -10,7 +10,7 @@ from studies.choice import Outcome, chosen_rate, outcome
 from studies.reports import advice as module
 from studies.reports.advice import advice, best_losses
 from studies.results import Run, runs_of
-from studies.study import Part, Study
+from studies.study import Part, Search, Study
 from sweeping.grid import PAPER, PROTOCOLS, VALIDATION
 
 
@@ -69,7 +69,7 @@ def test_the_papers_protocol_takes_the_better_of_its_rates():
 
     part = replace(PART, reports=PROTOCOLS, paper_rates={"xent": (0.1, 0.02)})
     assert part.fixed_rates("xent") == (0.1, 0.02) and part.fixed_rates("cosine") == (0.1,)
-    assert {trial.point.learning_rate for trial in part.search()} == {0.1, 0.02}
+    assert {trial.point.learning_rate for trial in part.first_trials()} == {0.1, 0.02}
     cell = ("Digits", "xent")
     assert chosen_rate(part, cell, PAPER, {}) == 0.1
     runs = runs_of([*ended(0.1, (0.9, 0.5, 0.5)), *ended(0.02, (0.6, 0.7, 0.8))], part)
@@ -78,7 +78,7 @@ def test_the_papers_protocol_takes_the_better_of_its_rates():
     assert outcome(part, cell, VALIDATION, runs).rate == 0.1  # not by test accuracy
     some = runs_of([*ended(0.1, (0.4, 0.5, 0.5)), *ended(0.02, (0.9, 0.9, 0.9))[:2]], part)
     assert chosen_rate(part, cell, PAPER, some) == 0.1  # the other has not all seeds yet
-    searched = replace(part, rates=(0.1, 0.3), protocols=(VALIDATION,))
+    searched = replace(part, rates=(0.1, 0.3), search=Search((VALIDATION,)))
     assert searched.fixed_rates("xent") == (0.1, 0.02) and searched.fixed_rates("cosine") == ()
     assert outcome(searched, cell, PAPER, runs).rate == 0.02
 
@@ -122,8 +122,8 @@ def test_equal_rows_of_both_protocols_are_one(monkeypatch, last, protocols):
 
 def test_a_part_reports_the_protocols_that_choose_and_the_papers():
     assert PART.shown == (PAPER,)
-    assert replace(PART, protocols=(VALIDATION,)).shown == (PAPER, VALIDATION)
-    assert replace(PART, protocols=PROTOCOLS).shown == PROTOCOLS
+    assert replace(PART, search=Search((VALIDATION,))).shown == (PAPER, VALIDATION)
+    assert replace(PART, search=Search(PROTOCOLS)).shown == PROTOCOLS
     assert replace(PART, reports=(VALIDATION,)).shown == (VALIDATION,)
 
 
