@@ -8,9 +8,10 @@ from keras import KerasTensor, layers
 from models.layers.batch_normalization import batch_normalization
 from models.layers.inputs import IMAGE_LAYERS
 from models.layers.network import Network
+from models.layers.unit_normalization import UnitNormalization
 from utils import UsageError
 
-NORMALIZATIONS = {"l2norm": layers.UnitNormalization, "softmax": layers.Softmax}
+NORMALIZATIONS = {"l2norm": UnitNormalization, "softmax": layers.Softmax}
 """Layers that can normalize embeddings, by layer name."""
 
 CLASSIFIER_DECAY = 5e-4

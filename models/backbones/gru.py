@@ -2,7 +2,8 @@
 
 Gated recurrent units: Cho et al., https://arxiv.org/abs/1409.1259. The paper says "a GRU layer with
 300 units and a dropout ratio of 0.5 for both input and output, followed by batch-normalization and
-a fully-connected layer"; everything else is Keras' default.
+a fully-connected layer"; everything else is the default of Keras 3, whose
+reset gate acts on the product with the recurrent weights.
 """
 
 from keras import KerasTensor, layers

@@ -90,7 +90,7 @@ STUDY = Study(
     reduced_text="Scaled down (the paper's setup in parentheses): 50-dimensional word vectors "
     "(300), the first 48 words of each document (the paper states no limit), five sizes up to 400 "
     "documents per class (eight up to 800), five learning rates (not stated), 5 subsets (10), "
-    "drawn from 5,000 training documents without titles (120,000), so that larger subsets overlap. "
+    "drawn from 4,999 training documents without titles (120,000), so that larger subsets overlap. "
     "The test documents are evaluated only at the end of each of the four SGDR cycles, so that the "
     "best epoch is the best of these.",
     draws=("sizes",),
