@@ -68,7 +68,7 @@ class Interrupted(BaseException):
     """A signal ended the command. Not an error, so that ``except Exception`` lets it pass.
 
     Args:
-        number: of the signal.
+        number: number of the signal.
         hint: what happened to the work so far, or how to continue.
 
     Attributes:

@@ -97,7 +97,7 @@ def take_anew(model: "keras.Model", batches: "Batches", epochs: range) -> None:
 
     Args:
         model: whose weights stay as they are.
-        batches: of the training samples, as in the training.
+        batches: batches of training samples, as in the training.
         epochs: that determine order and augmentation.
     """
     import keras

@@ -19,10 +19,10 @@ def body(
 
     Args:
         x: the normalized images.
-        num_outputs: of the dense layer.
+        num_outputs: size of the dense layer.
         classifier: whether that has softmax.
-        activation: of the convolutions.
-        dtype: of all numbers.
+        activation: activation after each convolution.
+        dtype: type of all numbers.
     """
     penalty = partial(regularizers.L2, 1e-3)
     for i, filters in enumerate((32, 64, 128)):

@@ -57,7 +57,7 @@ class Size:
         precision: ``--mixed_precision``, or None.
         data: options of data set and network of the epochs.
         training: the same, and the rest, of the training.
-        rounds: of the steps, and epochs.
+        rounds: number of rounds of steps, and of epochs.
         steps: per round.
     """
 

@@ -50,7 +50,7 @@ class Run:
 
     Args:
         folder: gets the files of the first one.
-        architecture: of the network.
+        architecture: name of the network.
         hosts: how many processes.
         more: further options.
     """

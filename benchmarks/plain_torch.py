@@ -22,8 +22,8 @@ class Network(nn.Module):
     """Base class of the networks: layers by name; pixels 0..255 to logits.
 
     Args:
-        mean: of all channels.
-        std: of all channels.
+        mean: mean of all channels.
+        std: standard deviation of all channels.
     """
 
     decay = 0.0

@@ -26,8 +26,8 @@ def recorded(args: argparse.Namespace, indent: int | None = 2) -> Iterator[dict[
     It begins with where, when, by what command and with which versions it was made.
 
     Args:
-        args: with those of ``add_output_options``.
-        indent: of the file; None: all on one line.
+        args: parsed options, including those of ``add_output_options``.
+        indent: indentation of the file; None: all on one line.
 
     Raises:
         UserError: the file exists, or cannot be written, which is found out at the start.

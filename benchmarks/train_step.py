@@ -43,7 +43,7 @@ class Contestant(NamedTuple):
     """Library and settings that train.
 
     Attributes:
-        backend: of Keras, or None for plain PyTorch.
+        backend: Keras' backend, or None for plain PyTorch.
         jit: whether it compiles.
         needs: library that has to be installed.
         onednn: whether TensorFlow uses the kernels of oneDNN.

@@ -121,10 +121,10 @@ def facts_from_dataset(
     """Return the facts that a file saved by the published code lacks, from its data set.
 
     Args:
-        args: with ``mean`` and ``std``.
+        args: parsed options with ``mean`` and ``std``.
         architecture: name of the network.
         dataset: the data set with all classes, and mean and standard deviation if known.
-        embeddings: of the classes that the model was trained on; None: all of the data set.
+        embeddings: class embeddings of the training; None: it had all classes of the data set.
     """
     from models.files.published import Facts
 

@@ -40,7 +40,7 @@ def predict(file: Path, dataset: Dataset, batch_size: int, most: int) -> Predict
     """Classify the test split of a data set.
 
     Args:
-        file: of the model.
+        file: model file.
         dataset: the data set.
         batch_size: images that are computed at once.
         most: number of mistakes to show; none of documents and images of many bands.

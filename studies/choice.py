@@ -16,11 +16,11 @@ class Outcome:
     """Accuracies of a loss on a data set by one protocol.
 
     Attributes:
-        rate: that was chosen, or None.
+        rate: chosen learning rate, or None.
         values: accuracies of the seeds that have been run at this rate, in [0, 1].
         tried: candidates that have a result or diverged, of how many.
         diverged: candidates at which a training diverged.
-        precision: of the runs at the rate.
+        precision: number type in which the runs at the rate were trained.
     """
 
     rate: float | None
@@ -40,7 +40,7 @@ def chosen_rate(part: Part, cell: Cell, protocol: str, runs: Runs) -> float | No
     only rate, if this protocol is reported.
 
     Args:
-        part: of the study.
+        part: part of a study.
         cell: data set and loss.
         protocol: one of ``sweeping.grid.PROTOCOLS``.
         runs: trials of the part.

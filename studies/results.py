@@ -41,22 +41,22 @@ class Run:
     """Trial that has ended, with a result or diverged.
 
     Attributes:
-        folder: of its part in the study.
-        name: of the trial.
+        folder: folder of its part in the study.
+        name: name of the trial.
         status: see ``sweeping.store.Result``.
-        seconds: of all attempts.
-        command: without the files that it wrote; ``$DATA`` stands for the folder of the data, and
+        seconds: duration of all attempts.
+        command: the command without the files that it wrote; ``$DATA`` stands for the folder of the data, and
             ``$WEIGHTS`` for the weights that it started from.
-        commit: of the code.
-        versions: of the libraries.
-        seed: of the training.
+        commit: commit of the code.
+        versions: versions of the libraries.
+        seed: ``--seed``.
         epochs: number of epochs.
-        best: accuracy in the best epoch, in [0, 1], on what judged the epochs.
-        best_epoch: its number.
+        best: accuracy in the best epoch, in [0, 1], on the samples that epochs are evaluated on.
+        best_epoch: number of that epoch.
         last: the same accuracy after the last epoch.
         test: accuracy on the test samples after the last epoch.
         training_curve: accuracy on the augmented training samples, by epoch.
-        judged_curve: accuracy on what judged the epochs; None where it was not measured.
+        judged_curve: accuracy on these samples by epoch; None where it was not measured.
         evaluation: metrics of the network after the training, a row per score; empty: none.
     """
 
@@ -157,7 +157,7 @@ def read_trials(out: Path, study: Study) -> list[Run]:
 
     Args:
         out: folder of the study.
-        study: of which the trials are; others in the folder are left out.
+        study: study to which the trials belong; others in the folder are left out.
 
     Raises:
         UsageError: the folder has the results of another study.

@@ -70,7 +70,7 @@ def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) 
     """Run what is missing: the search for the best rates, then all seeds at these.
 
     Args:
-        study: to be run.
+        study: the study.
         scale: one of ``SCALES``.
         request: what of it, and where.
         finish: called when no more trials run, however that came about.
@@ -185,7 +185,7 @@ def repetitions(part: Part, runs: Runs, partial: bool = False) -> list[Trial]:
     """Return the trials with all seeds, one seed after the other, at the rates that were chosen.
 
     Args:
-        part: of a study.
+        part: part of a study.
         runs: its trials that have ended.
         partial: whether to choose among the rates that have been tried so far.
     """

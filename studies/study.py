@@ -49,8 +49,8 @@ class Search:
     """How the best of several learning rates is chosen.
 
     Attributes:
-        protocols: by the best test accuracy (the paper's protocol), on held-out training samples,
-            or both.
+        protocols: what decides: the best test accuracy (the paper's protocol), the accuracy on
+            held-out training samples, or both.
         seeds: number of the part's seeds that are trained to choose.
         dataset: data set on which the rate is chosen for all; None: on each by itself.
         val_fraction: share of the training samples that is held out; None: ``dataset`` has samples
@@ -81,7 +81,7 @@ class Part:
         options: options that all runs share.
         folder: name within the study's folder; ``""``: the study has no other part.
         search: how the rate is chosen among the candidates.
-        paper_rates: by loss, rates that the paper's protocol takes instead of the candidates: each
+        paper_rates: rates by loss that the paper's protocol takes instead of the candidates: each
             is trained with all seeds, and of those that have them all, that of the best mean test
             accuracy counts.
         seeds: seeds of the runs that are reported.
@@ -200,8 +200,8 @@ class Study:
     """Question that the paper, or this project, answers by training runs.
 
     Attributes:
-        name: of the study.
-        title: in one line.
+        name: name on the command line.
+        title: title in one line.
         text: what is compared, for the report.
         paper: its runs as published.
         reduced: its runs at a size that CPUs can do.

@@ -37,7 +37,7 @@ class Job:
     """Processes to run one after the other, up to the first that fails.
 
     Attributes:
-        name: of the job.
+        name: name of the job.
         commands: script and arguments of each.
         folder: for ``log.txt`` and ``attempts.csv``, both continued if they exist.
     """
@@ -117,7 +117,7 @@ class Cluster:
         """Yield each job that has ended, with its exit status or the reason why it has none.
 
         Args:
-            jobs: in the order in which they are started.
+            jobs: jobs in the order in which they are started.
             limit: largest number at once; never more than fit.
             stopping: polled; once it is true, running jobs are asked to end, and those that do not
                 are not yielded.
@@ -162,7 +162,7 @@ def connected(address: str | None, wanted: Resources) -> Iterator[Cluster]:
     """Yield a cluster of this machine alone, or an existing one.
 
     Args:
-        address: of its head, ``host:port`` or ``auto``; None: this machine.
+        address: address of its head, ``host:port`` or ``auto``; None: this machine.
         wanted: per job.
 
     Raises:

@@ -161,7 +161,7 @@ def check_options(options: Sequence[str], by: str = "sweep") -> None:
     """Check the options for all runs.
 
     Args:
-        options: with their values.
+        options: options with their values.
         by: the command that starts them, for the message.
 
     Raises:

@@ -80,7 +80,7 @@ class Trial:
     """One training run.
 
     Attributes:
-        point: of the grid.
+        point: point of the grid.
         protocol: one of ``PROTOCOLS``.
     """
 

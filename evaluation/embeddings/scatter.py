@@ -56,7 +56,7 @@ def figure_of_features(
         planes: features of each model, of the same samples.
         titles: titles of the panels.
         labels: class positions of the samples, int (samples,).
-        known: for each model, whether it was trained on a class, bool (classes,).
+        known: which classes each model was trained on, bool (classes,) per model.
         class_names: names of the classes.
     """
     from matplotlib.figure import Figure

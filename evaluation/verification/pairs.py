@@ -40,7 +40,7 @@ def find_pairs(named: NamedPairs, names: Sequence[str], location: str | Path) ->
     Args:
         named: the pairs.
         names: paths that end in ``PERSON/FILE``.
-        location: of the images, for messages.
+        location: where the images are, for messages.
 
     Raises:
         UserError: images are missing, or two have the same person and number.

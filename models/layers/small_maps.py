@@ -20,8 +20,8 @@ def kernel_taps(side: int, size: int, stride: int, padding: str) -> np.ndarray:
 
     Args:
         side: number of inputs.
-        size: of the kernel.
-        stride: of the kernel.
+        size: height and width of the kernel.
+        stride: step between output positions, in pixels.
         padding: ``"same"`` or ``"valid"``, as in TensorFlow.
 
     Returns:

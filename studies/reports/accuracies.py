@@ -16,7 +16,7 @@ def table(part: Part, runs: Runs, cells: Sequence[Cell] | None = None) -> list[s
     """Return ours, what is published and the difference, a row per data set and loss, as Markdown.
 
     Args:
-        part: of a study.
+        part: part of a study.
         runs: its trials.
         cells: the rows; None: all.
     """

@@ -44,7 +44,7 @@ def best_losses(found: Mapping[str, Outcome]) -> list[str]:
     """Return the best loss and those not significantly worse.
 
     Args:
-        found: by loss, all with values.
+        found: outcomes by loss, all with values.
     """
     values = {loss: side.values for loss, side in found.items()}
     best = max(values, key=lambda loss: statistics.fmean(values[loss]))

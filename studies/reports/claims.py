@@ -20,7 +20,7 @@ class Comparison:
     """Comparison of two losses by which a claim is tested.
 
     Attributes:
-        study: with the results, at its reduced scale.
+        study: study with the results, at its reduced scale.
         worse: loss that has the lower accuracy according to the claim; ``""``: the study compares
             something else.
         better: loss that has the higher one.
@@ -41,9 +41,9 @@ class Claim:
     """Statement of the paper about the accuracies of two losses.
 
     Attributes:
-        text: of the claim.
-        section: of the paper.
-        test: of the claim; None: there is none here.
+        text: the claim in one sentence.
+        section: section of the paper.
+        test: how it is tested; None: it cannot be tested here.
     """
 
     text: str

@@ -140,7 +140,7 @@ def _shared(part: Part, loss: str, runs: Runs, metric: str, score: str | None) -
     """Return a metric of a loss on the trials that all losses of a part have, in a fixed order.
 
     Args:
-        part: of a study.
+        part: part of a study.
         loss: one of its losses.
         runs: its trials.
         metric: name of the metric.

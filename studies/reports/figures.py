@@ -104,9 +104,9 @@ def draw_curves(panel: "Axes", runs: Mapping[str, Run], title: str) -> None:
     """Draw the accuracy on training and test samples by epoch.
 
     Args:
-        panel: of a figure.
-        runs: by loss.
-        title: of the panel.
+        panel: axes to draw on.
+        runs: runs by loss.
+        title: title above the panel.
     """
     for (loss, run), style in zip(runs.items(), curve_styles(len(runs)), strict=True):
         for curve, on, line in (

@@ -82,8 +82,8 @@ def part_tables(
     """Return the tables of a part, as Markdown.
 
     Args:
-        study: of the part.
-        part: of the study.
+        study: the study.
+        part: part of the study.
         runs: its trials.
         cells: rows of the accuracies; None: all.
     """

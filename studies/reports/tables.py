@@ -10,7 +10,7 @@ def percent(values: Sequence[float], spread: bool = True) -> str:
     """Return mean ± standard deviation of a sample in percent; ``""`` if there are no values.
 
     Args:
-        values: in [0, 1].
+        values: accuracies in [0, 1].
         spread: whether the deviation is shown, where there are two values or more.
     """
     if not values:

@@ -27,7 +27,7 @@ class Report:
 
     Args:
         store: folder of the sweep.
-        trials: of this grid.
+        trials: trials of this grid.
         evaluated: whether networks are evaluated after the training.
     """
 

@@ -42,7 +42,7 @@ def check_commands(plan: Plan, check: Callable[[argparse.Namespace], None]) -> N
     """Check the options of the first candidates with each augmentation.
 
     Args:
-        plan: of the search.
+        plan: plan of the search.
         check: raises UsageError for options of a training that contradict each other.
 
     Raises:
@@ -64,7 +64,7 @@ def steps(
     """Return what repeats each step of a search: what it does, and its command line.
 
     Args:
-        plan: of the search.
+        plan: plan of the search.
         best: its winner.
         search: command line of the search.
         training: command line of the winner's training on all training images.

@@ -269,8 +269,8 @@ def _scheduler(epochs: int, steps: int) -> ASHAScheduler:
     candidate. Nor is there a rung in the last third, where stopping a trial would save little.
 
     Args:
-        epochs: of a whole training.
-        steps: per epoch.
+        epochs: number of epochs without early stopping.
+        steps: number of steps per epoch.
     """
     first = max(-(-epochs // _REDUCTION**2), -(-_SETTLED // steps))
     if _REDUCTION * first > epochs * 2 / 3:

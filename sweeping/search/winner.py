@@ -49,8 +49,8 @@ def is_trained(plan: Plan, command_line: str) -> bool:
     """Return whether the winner has been trained; put aside the record of another winner.
 
     Args:
-        plan: of the search.
-        command_line: of the winner's training.
+        plan: plan of the search.
+        command_line: command that trains the winner.
     """
     record = read_record(record_path(plan.out / MODEL))
     before = (record.get("options") or {}).get("command_line")
@@ -69,7 +69,7 @@ def earlier_record(plan: Plan, command_line: str) -> Path:
     """Return where the record of a winner is kept when another one replaces it.
 
     Args:
-        plan: of the search.
+        plan: plan of the search.
         command_line: that trained it.
     """
     command = command_line.encode(errors="surrogateescape")

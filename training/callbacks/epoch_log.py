@@ -67,7 +67,7 @@ class EpochReporter(keras.callbacks.Callback):
 
     Args:
         epochs: the number of the last epoch.
-        records: of earlier epochs, if the run is resumed.
+        records: metrics of earlier epochs, if the run is resumed.
         history: CSV file to write the records to after every epoch, or None.
         title: start of the logged line.
     """

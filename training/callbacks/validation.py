@@ -23,7 +23,7 @@ class Validation(keras.callbacks.Callback):
         weights: context in which the network has the weights to evaluate.
 
     Attributes:
-        metrics: of the current epoch, for later callbacks; None if it was not evaluated.
+        metrics: results of the current epoch, for later callbacks; None if it was not evaluated.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ class WeightAverage(keras.callbacks.Callback):
 
     Args:
         model: a compiled model.
-        decay: in [0, 1).
+        decay: decay of the average per step, in [0, 1).
 
     Attributes:
         variables: the state.

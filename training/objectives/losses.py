@@ -66,7 +66,7 @@ def distance_margins(
         targets: class vectors of the samples, (batch, dimensions).
         embeddings: (batch, dimensions).
         class_vectors: (classes, dimensions).
-        margin: of squared distances.
+        margin: least difference of squared distances.
     """
     # The squared norm of the embedding is left out: it cancels in differences of distances.
     closeness = 2 * ops.matmul(embeddings, class_vectors.T) - np.square(class_vectors).sum(axis=1)
@@ -90,7 +90,7 @@ def background_margins(
         targets: class vectors of the samples, (batch, dimensions).
         embeddings: (batch, dimensions).
         known: bool (batch,), False for background images.
-        margin: of squared distances.
+        margin: least difference of squared distances.
     """
     own = squared_distance(targets, embeddings)
     norms = ops.sum(ops.square(embeddings), axis=-1)

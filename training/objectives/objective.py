@@ -224,7 +224,7 @@ def embedding_objective(
         class_embeddings: the targets.
         loss: a key of ``training.objectives.EMBEDDING_LOSSES``.
         cls_weight: lambda in equation (7) of the paper; 0: the network has no classifier.
-        margin: for losses that take one; None: the published margin.
+        margin: margin of the loss, if it takes one; None: the published one.
         with_background: whether batches include background images.
         mixed: what to minimize for samples mixed from two, a key of ``MIXED_TARGETS``, or None.
 
@@ -260,7 +260,7 @@ def margin_between(name: str, class_vectors: np.ndarray, margin: float | None) -
 
     Args:
         name: a key of ``LOSSES``.
-        class_vectors: of all classes, (classes, dimensions).
+        class_vectors: embeddings of all classes, (classes, dimensions).
         margin: given by the user, or None.
 
     Raises:

@@ -21,7 +21,7 @@ class Interruption(keras.callbacks.Callback):
         all_reduce_max: returns the maximum of a number over all processes of the run.
 
     Attributes:
-        number: of the signal that this process received, or 0.
+        number: signal that this process received, or 0.
     """
 
     def __init__(self, all_reduce_max: Callable[[int], int] = int):

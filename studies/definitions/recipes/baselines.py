@@ -42,9 +42,9 @@ def _candidates(
     """Draw learning rates with a weight decay and a batch size each, as the protocol does.
 
     Args:
-        count: of candidates.
-        batch_sizes: to choose from.
-        ranges: least and largest of the rates and of the decays, which are log-uniform.
+        count: number of candidates.
+        batch_sizes: batch sizes to choose from.
+        ranges: bounds of the rates and of the decays, which are log-uniform.
 
     Returns:
         Options by learning rate.
