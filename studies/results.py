@@ -45,8 +45,8 @@ class Run:
         name: name of the trial.
         status: see ``sweeping.store.Result``.
         seconds: duration of all attempts.
-        command: the command without the files that it wrote; ``$DATA`` stands for the folder of the data, and
-            ``$WEIGHTS`` for the weights that it started from.
+        command: the command without the files that it wrote; ``$DATA`` stands for the folder of the
+            data, and ``$WEIGHTS`` for the weights that it started from.
         commit: commit of the code.
         versions: versions of the libraries.
         seed: ``--seed``.
