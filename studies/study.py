@@ -98,7 +98,7 @@ class Part:
         splits: values of ``--split``, each of which is trained on with every seed.
         evaluation: how networks are evaluated afterwards, see ``sweeping.commands.Commands``.
         published: metrics of such evaluations that others report, in percent.
-        superseded: data sets on which neither the claims nor the advice rest on this part, but on
+        superseded: data sets on which neither the claims nor the overview rest on this part, but on
             another one, which has all losses, or avoids a fault of these runs.
         reports: protocols by which accuracies are reported, if not the paper's and those of the
             search. Without the paper's: only the last epoch is tested, so that there is no best one

@@ -1,1 +1,1 @@
-"""Study reports: tables, claims and advice, figures, and the pages that show them."""
+"""Study reports: tables, claims, figures, and the pages that show them."""

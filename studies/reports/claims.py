@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from studies.choice import Outcome, outcome
-from studies.reports.comparison import SIGNIFICANT, welch, welch_of_leads
+from studies.reports.comparison import PROTOCOL_NAMES, SIGNIFICANT, holm, welch, welch_of_leads
 from studies.reports.tables import NOT_RUN, markdown
 from studies.results import STORED, Run, read_runs, runs_of
-from studies.study import NAMES, load
+from studies.study import NAMES, TITLES, load
 from sweeping.grid import PROTOCOLS
 
 BETTER, EQUAL, GROWING = "better", "equal", "growing"
@@ -71,12 +71,12 @@ CLAIMS = (
         Comparison("cub50", "xent", "cosine+xent", _CUB),
     ),
     Claim(
-        "The cosine loss beats cross-entropy, with the same candidates (CUB)",
+        "The cosine loss beats cross-entropy, with the same four candidates (CUB)",
         "abstract, 5.2",
         Comparison("baselines", "xent", "cosine", _CUB),
     ),
     Claim(
-        "Cosine + cross-entropy beats cross-entropy, with the same candidates (CUB)",
+        "Cosine + cross-entropy beats cross-entropy, with the same four candidates (CUB)",
         "5.2",
         Comparison("baselines", "xent", "cosine+xent", _CUB),
     ),
@@ -141,7 +141,7 @@ CLAIMS = (
     ),
     Claim(f"{_BOTH} (CUB)", "5.4", Comparison("cub50", "cosine", "cosine+xent", _CUB)),
     Claim(
-        f"{_BOTH} (CUB, with the same candidates)",
+        f"{_BOTH} (CUB, with the same four candidates)",
         "5.4",
         Comparison("baselines", "cosine", "cosine+xent", _CUB),
     ),
@@ -169,7 +169,33 @@ def claims_table() -> list[str]:
         for claim in CLAIMS
     ]
     table = markdown(["claim", "section", "best epoch", "held-out"], rows, 4)
-    return [*table, "", computing([run for name in NAMES for run in read_runs(STORED / name)])]
+    corrected = [_corrected(protocol) for protocol in PROTOCOLS]
+    runs = [run for name in NAMES for run in read_runs(STORED / name)]
+    return [*table, "", *corrected, "", computing(runs)]
+
+
+def _corrected(protocol: str) -> str:
+    """Return a list item that says which differences remain significant among so many tests."""
+    # By name: two claims may rest on the same difference.
+    p = {
+        f"{_against(test)}, {found.where} in `{test.study}`, {found.points:+.1f}": found.p
+        for test in (claim.test for claim in CLAIMS)
+        for found in _findings(test, protocol)
+        if found.p is not None
+    }
+    adjusted = dict(zip(p, holm(list(p.values())), strict=True))
+    kept = [f"{name} (p = {a:.2g})" for name, a in adjusted.items() if a < SIGNIFICANT]
+    count = f"{len(p)} tests, {sum(value < SIGNIFICANT for value in p.values())} with p < 0.05"
+    remaining = (
+        f"{len(kept)} remain after Holm's correction: {'; '.join(kept)}"
+        if kept
+        else ("none remains after Holm's correction")
+    )
+    return f"- {PROTOCOL_NAMES[protocol]}: {count}; {remaining}."
+
+
+def _against(test: Comparison) -> str:
+    return f"{TITLES[test.better]} against {TITLES[test.worse]}".replace("… ", "")
 
 
 def computing(runs: Sequence[Run]) -> str:
@@ -188,14 +214,13 @@ def verdict_on(test: Comparison | None, protocol: str) -> str:
     """
     if test is None:
         return "not testable here"
-    if not any(protocol in part.shown for part in load(test.study).reduced):
+    if not _reported(test, protocol):
         return "–"
-    pairs = _pairs(test, protocol)
-    findings = _growth(pairs) if test.kind == GROWING else [_difference(pair) for pair in pairs]
+    findings = _findings(test, protocol)
     if not findings:
         return NOT_RUN
     verdict = _verdict(test, findings)
-    count = len({pair.dataset for pair in pairs if min(pair.runs) > 1})
+    count = len({pair.dataset for pair in _pairs(test, protocol) if min(pair.runs) > 1})
     if 0 < count < len(test.datasets):
         verdict += f" so far, {count} of {len(test.datasets)} sizes"
     return f"**{verdict}**: {'; '.join(found.text for found in findings)}"
@@ -230,9 +255,22 @@ class _Pair:
 
 @dataclass(frozen=True)
 class _Finding:
+    where: str  # data set, or data sets
     points: float
     p: float | None
     text: str
+
+
+def _findings(test: Comparison | None, protocol: str) -> list[_Finding]:
+    """Return the differences on which the verdict about a claim rests."""
+    if test is None or not _reported(test, protocol):
+        return []
+    pairs = _pairs(test, protocol)
+    return _growth(pairs) if test.kind == GROWING else [_difference(pair) for pair in pairs]
+
+
+def _reported(test: Comparison, protocol: str) -> bool:
+    return any(protocol in part.shown for part in load(test.study).reduced)
 
 
 def _pairs(test: Comparison, protocol: str) -> list[_Pair]:
@@ -256,7 +294,8 @@ def _difference(pair: _Pair) -> _Finding:
     counts = " and ".join(map(str, pair.runs))
     precisions = dict.fromkeys((pair.worse.precision, pair.better.precision))
     differ = f" in {' and '.join(precisions)}" if len(precisions) > 1 else ""
-    return _Finding(pair.lead, p, f"{pair} ({counts} runs{differ}, {_shown(p)})")
+    where = f"{pair.dataset}{pair.where}"
+    return _Finding(where, pair.lead, p, f"{pair} ({counts} runs{differ}, {_shown(p)})")
 
 
 def _growth(pairs: Sequence[_Pair]) -> list[_Finding]:
@@ -266,7 +305,8 @@ def _growth(pairs: Sequence[_Pair]) -> list[_Finding]:
     few, many = pairs[0], pairs[-1]
     p = welch_of_leads(few.values, many.values)
     change = many.lead - few.lead
-    return [_Finding(change, p, f"{few}; {many}: {change:+.1f} points ({_shown(p)})")]
+    where = f"growth from {few.dataset} to {many.dataset}"
+    return [_Finding(where, change, p, f"{few}; {many}: {change:+.1f} points ({_shown(p)})")]
 
 
 def _shown(p: float | None) -> str:

@@ -16,7 +16,7 @@ SIGNIFICANT = 0.05
 """Largest p of Welch's t-test at which a difference counts."""
 
 PROTOCOL_NAMES = {PAPER: "best epoch", VALIDATION: "held-out"}
-_HEADER = ("data", "protocol", "loss A", "loss B", "runs", "B − A", "p (Welch)")
+_HEADER = ("data", "protocol", "loss A", "loss B", "runs", "B − A", "95 % interval", "p (Welch)")
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
@@ -31,6 +31,30 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # one sample without spread
         return float(ttest_ind(first, second, equal_var=False).pvalue)
+
+
+def interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float] | None:
+    """Return Welch's 95 % confidence interval of the second mean minus the first.
+
+    None where ``welch`` is None.
+    """
+    from scipy.stats import ttest_ind
+
+    if welch(first, second) is None:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # one sample without spread
+        return tuple(ttest_ind(second, first, equal_var=False).confidence_interval(0.95))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number by Holm's step-down method, in the same order."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
 
 
 def welch_of_leads(
@@ -85,8 +109,10 @@ def _difference(
     if not all(side.values for side in found):
         return []
     first, second = (statistics.fmean(side.values) for side in found)
-    p = welch(*(side.values for side in found))
+    values = [side.values for side in found]
+    p, around = welch(*values), interval(*values)
     sides = [f"{TITLES[loss]}: {accuracy(side)}" for loss, side in zip(losses, found, strict=True)]
     counts = " and ".join(str(len(side.values)) for side in found)
+    bounds = "–" if around is None else f"{100 * around[0]:+.1f} to {100 * around[1]:+.1f}"
     shown = "–" if p is None else f"{p:.2g}"
-    return [*sides, counts, f"{100 * (second - first):+.1f}", shown]
+    return [*sides, counts, f"{100 * (second - first):+.1f}", bounds, shown]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from storage.files import replacing
 from studies.choice import outcome
-from studies.reports.advice import advice
 from studies.reports.claims import claims_table
+from studies.reports.overview import overview
 from studies.reports.report import part_tables
 from studies.results import STORED, Runs, read_runs, runs_of
 from studies.study import Cell, Part, load
@@ -40,7 +40,7 @@ def rendered(text: str) -> str:
     """Return a page with its blocks generated anew.
 
     A block stands between ``<!-- study.py report NAME -->`` and ``<!-- end -->``. NAME is that of
-    a study, or ``claims`` or ``advice``.
+    a study, or ``claims`` or ``overview``.
     """
     return BLOCK.sub(lambda found: f"{found[1]}{_content(found[2])}{found[3]}", text)
 
@@ -74,4 +74,4 @@ def _reached(part: Part, cell: Cell, runs: Runs) -> set[tuple]:
     }
 
 
-_WHOLE = {"claims": claims_table, "advice": advice}
+_WHOLE = {"claims": claims_table, "overview": overview}

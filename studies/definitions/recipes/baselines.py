@@ -8,18 +8,18 @@ from sweeping.grid import VALIDATION
 
 _LOSSES = ("xent", "cosine", "cosine+xent")
 _VARIANTS = {
-    "tuned": ("ordinary", ""),
-    "tuned, harmonic": ("harmonic", "--harmonic"),
-    "tuned, CutMix": ("cutmix", "--cutmix 1 --cutmix_prob 0.5"),
+    "same candidates": ("ordinary", ""),
+    "same candidates, harmonic": ("harmonic", "--harmonic"),
+    "same candidates, CutMix": ("cutmix", "--cutmix 1 --cutmix_prob 0.5"),
 }
 """Folder and options by what the losses are combined with."""
 
 _REPORTED = {
-    "tuned": {
+    "same candidates": {
         "CUB": {"xent": 70.79, "cosine": 66.94, "cosine+xent": 70.43},
         "CIFAR-10": {"xent": 55.18, "cosine": 52.39, "cosine+xent": 52.77},
     },
-    "tuned, harmonic": {
+    "same candidates, harmonic": {
         "CUB": {"xent": 73.07},
         "CIFAR-10": {"xent": 58.00},
         "EuroSAT": {"xent": 91.98},
@@ -58,7 +58,7 @@ def _candidates(
     return found
 
 
-def _tuned(
+def _searched(
     name: str, data: str, search: Search, epochs: int, candidates: dict[float, str],
     options: str, folder: str = "", **more,
 ) -> tuple[Part, ...]:  # fmt: skip
@@ -91,7 +91,7 @@ def _published(name: str, epochs: int, trials: int, batches: tuple[int, ...], op
     return [
         part
         for i in range(3)
-        for part in _tuned(
+        for part in _searched(
             name=name,
             data=f"GEM-{name}_trainval{i}",
             search=Search((VALIDATION,), dataset=f"GEM-{name}_train{i}", averaged=5),
@@ -109,7 +109,7 @@ _CROPPED = "--architecture resnet-50-v1.5 --erasing off --crop_scale"
 
 STUDY = Study(
     "baselines",
-    "Tuned baselines: the same search for every loss",
+    "Baselines: the same search for every loss",
     "Cross-entropy, the cosine loss and their combination, each with an ordinary network, with "
     "harmonic blocks and with CutMix. All of them get the same randomly drawn candidates for "
     "learning rate, weight decay and batch size. Candidates are trained on one part of the "
@@ -126,7 +126,7 @@ STUDY = Study(
         *_published("ISIC", 500, 100, (8, 16, 32), f"{_CROPPED} 0.4 1"),
         *_published("CLaMM", 500, 100, (8, 16, 32), f"{_CROPPED} 0.2 1"),
     ),
-    reduced=_tuned(
+    reduced=_searched(
         name="CUB",
         data="CUB",
         search=Search((VALIDATION,), val_fraction=0.2),

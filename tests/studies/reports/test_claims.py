@@ -9,7 +9,15 @@ from scipy import stats
 
 from studies import results
 from studies.reports import claims
-from studies.reports.claims import CLAIMS, EQUAL, GROWING, Comparison, claims_table, verdict_on
+from studies.reports.claims import (
+    CLAIMS,
+    EQUAL,
+    GROWING,
+    Claim,
+    Comparison,
+    claims_table,
+    verdict_on,
+)
 from studies.reports.comparison import welch_of_leads
 from studies.results import write_runs
 from studies.study import TITLES, load
@@ -142,8 +150,26 @@ def test_nothing_is_claimed_where_nothing_was_run(stored):
     stored({})
     assert verdict_on(COMPARED, PAPER) == "not run"
     assert verdict_on(None, PAPER) == "not testable here"
-    *table, _, last = claims_table()
+    *table, _, _, corrected, _, last = claims_table()
     assert len(table) == 2 + len(CLAIMS) and last.endswith(": 0 runs, 0 hours.")
+    assert corrected.startswith("- held-out: 0 tests, 0 with p < 0.05; none remains")
+
+
+@pytest.mark.parametrize("tests", [1, 2, 10])
+def test_differences_remain_significant_only_among_few_tests(stored, monkeypatch, tests):
+    higher = (0.33, 0.34, 0.35)
+    stored({(LARGE, "xent"): LOW, (LARGE, "cosine"): higher})
+    one = Claim("x", "5", replace(COMPARED, datasets=(LARGE,)))
+    # Others with the same result, told apart by the name of their study.
+    others = [replace(one, test=replace(one.test, study=f"digits{i}")) for i in range(1, tests)]
+    for claim in others:
+        (claims.STORED / claim.test.study).symlink_to(claims.STORED / "digits")
+    monkeypatch.setattr(claims, "CLAIMS", (one, *others))
+    line = claims_table()[-4]
+    p = tests * stats.ttest_ind(LOW, higher, equal_var=False).pvalue
+    assert 0.01 < p / tests < 0.05
+    assert line.startswith(f"- best epoch: {tests} tests, {tests} with p < 0.05; ")
+    assert (f"{LARGE} in `digits`, +3.0 (p = {p:.2g})" in line) == (p < 0.05)
 
 
 def test_the_hours_are_those_of_all_stored_runs():

@@ -1,4 +1,4 @@
-"""Advice in the README follows from the accuracies."""
+"""The table of all losses in the README follows from the accuracies."""
 
 from dataclasses import replace
 
@@ -7,8 +7,9 @@ import pytest
 from scipy.stats import t
 
 from studies.choice import Outcome, chosen_rate, outcome
-from studies.reports import advice as module
-from studies.reports.advice import advice, best_losses
+from studies.reports import overview as module
+from studies.reports.comparison import holm, interval
+from studies.reports.overview import WORSE, marked, overview
 from studies.results import Run, runs_of
 from studies.study import Part, Search, Study
 from sweeping.grid import PAPER, PROTOCOLS, VALIDATION
@@ -28,13 +29,15 @@ def welch_by_hand(a, b):
 XENT = (0.50, 0.51, 0.52)
 
 
-@pytest.mark.parametrize("shift", [0.005, 0.015, 0.02, 0.03, 0.1])
-def test_losses_that_cannot_be_told_from_the_best_are_as_good(shift):
-    better = tuple(value + shift for value in XENT)
-    level = welch_by_hand(XENT, better) >= 0.05
-
-    found = best_losses(outcomes(xent=XENT, cosine=better))
-    assert found == (["xent", "cosine"] if level else ["cosine"])
+@pytest.mark.parametrize("shift", [0.005, 0.015, 0.02, 0.03, 0.1, -0.02, -0.03])
+def test_significant_differences_are_marked(shift):
+    other = tuple(value + shift for value in XENT)
+    found = marked(outcomes(xent=XENT, cosine=other), "cosine")
+    plain = f"{100 * np.mean(other):.1f} ± 1.0"
+    if welch_by_hand(XENT, other) >= 0.05:
+        assert found == plain
+    else:
+        assert found == (f"**{plain}**" if shift > 0 else f"{plain} {WORSE}")
 
 
 def test_the_shifts_of_the_test_before_are_on_both_sides():
@@ -42,10 +45,25 @@ def test_the_shifts_of_the_test_before_are_on_both_sides():
     assert p[0] > 0.05 > p[1]
 
 
-def test_the_best_may_be_cross_entropy_and_single_runs_decide_nothing():
-    worse = tuple(value - 0.1 for value in XENT)
-    assert best_losses(outcomes(xent=XENT, cosine=worse)) == ["xent"]
-    assert best_losses(outcomes(xent=(0.5,), cosine=(0.9,))) == ["xent", "cosine"]
+def test_cross_entropy_is_never_marked_nor_are_single_runs_and_absent_losses():
+    found = outcomes(xent=XENT, cosine=(0.9,))
+    assert marked(found, "xent") == "51.0 ± 1.0" and marked(found, "cosine") == "90.0"
+    assert marked(found, "cosine+xent") == marked({}, "xent") == "–"
+
+
+def test_intervals_are_those_of_welch():
+    a, b = np.array(XENT), np.array((0.52, 0.56, 0.57, 0.51))
+    va, vb = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
+    freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
+    half = t.ppf(0.975, freedom) * np.sqrt(va + vb)
+    np.testing.assert_allclose(interval(a, b), b.mean() - a.mean() + np.array([-half, half]))
+    assert interval((0.5,), (0.6, 0.7)) is None
+
+
+def test_holms_correction():
+    # Example: 4 * 0.005, 3 * 0.01, then 2 * 0.03, which 1 * 0.04 may not fall below.
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0] and holm([]) == []
 
 
 PART = Part(
@@ -90,34 +108,24 @@ def test_superseded_runs_do_not_count():
     assert found.parts_on("Digits-sub5") == [PART, other]
 
 
-def test_all_losses_are_advised_if_none_is_worse_than_the_best(monkeypatch):
-    runs = [
-        Run("", trial.name, "finished", 1, "python x --epochs 1", None, {}, 0, 1, best=best)
-        for loss, accuracies in [("xent", (0.4, 0.5, 0.6)), ("cosine", (0.45, 0.5, 0.6))]
-        for trial, best in zip(PART.repeated(("Digits", loss), 0.1), accuracies, strict=True)
-    ]
-    monkeypatch.setattr(module, "NAMES", ("digits",))
-    monkeypatch.setattr(module, "load", lambda name: Study(name, name, "", reduced=(PART,)))
-    monkeypatch.setattr(module, "read_runs", lambda folder: runs)
-    [row] = advice()[2:]
-    assert row.split("|")[3].strip() == "any"
+def cells_of(rows):
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
-@pytest.mark.parametrize(
-    ("last", "protocols"), [(0.0, ["both"]), (-0.05, ["best epoch", "held-out"])]
-)
-def test_equal_rows_of_both_protocols_are_one(monkeypatch, last, protocols):
+def test_both_protocols_share_a_row(monkeypatch):
     part = replace(PART, datasets=("Digits",), reports=PROTOCOLS)
     runs = [
         Run("", trial.name, "finished", 1, "python x --epochs 1", None, {}, 0, 1, **values)
         for loss in ("xent", "cosine")
         for trial, best in zip(part.repeated(("Digits", loss), 0.1), (0.4, 0.5, 0.6), strict=True)
-        for values in [{"best": best, "last": best + last, "test": best + last}]
+        for values in [{"best": best, "last": best - 0.1, "test": best - 0.1}]
     ]
     monkeypatch.setattr(module, "NAMES", ("digits",))
     monkeypatch.setattr(module, "load", lambda name: Study(name, name, "", reduced=(part,)))
     monkeypatch.setattr(module, "read_runs", lambda folder: runs)
-    assert [row.split("|")[-2].strip() for row in advice()[2:]] == protocols
+    [row] = cells_of(overview()[2:])
+    best, last = ["50.0 ± 10.0"] * 2, ["40.0 ± 10.0"] * 2
+    assert row == ["Digits", "99", "3", *best, "–", *last, "–"]
 
 
 def test_a_part_reports_the_protocols_that_choose_and_the_papers():
@@ -163,16 +171,7 @@ def test_the_table_has_a_row_per_size_on_which_losses_were_compared(monkeypatch)
     monkeypatch.setattr(module, "load", lambda name: Study(name, name, "", reduced=(PART,)))
     monkeypatch.setattr(module, "read_runs", lambda folder: runs)
 
-    header, _, *rows = advice()
-    columns = [cell.strip() for cell in header.strip("|").split("|")]
-    cells = [
-        dict(zip(columns, (c.strip() for c in row.strip("|").split("|")), strict=True))
-        for row in rows
-    ]
-    assert [(c["data"], c["samples per class"], c["runs"]) for c in cells] == [
-        ("Digits", "10", "2–3"),
-        ("Digits", "99", "2–3"),
-    ]
-    assert cells[0]["use"] == "any"  # without any spread, there is no test
-    assert cells[0]["cross-entropy"] == "40.0 ± 0.0" and cells[0]["cosine"] == "50.0 ± 0.0"
-    assert cells[0]["cosine + cross-entropy"] == "–" and cells[0]["protocol"] == "best epoch"
+    rows = cells_of(overview()[2:])
+    assert [row[:3] for row in rows] == [["Digits", "10", "2–3"], ["Digits", "99", "2–3"]]
+    # Without any spread, there is no test; only one protocol is reported.
+    assert rows[0][3:] == ["40.0 ± 0.0", "50.0 ± 0.0", "–", "–", "–", "–"]
