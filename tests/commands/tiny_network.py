@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from keras import KerasTensor, layers, regularizers
 
 import models
+from models.backbones import cifar_resnet
 from models.layers.batch_normalization import batch_normalization
 from models.layers.outputs import average_pool, output_layer
 from models.registry import BACKBONES
@@ -42,10 +43,17 @@ def pooled(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTensor:
     return _body(x, num_outputs)
 
 
+@BACKBONES.register("tiny-residual")
+def tiny_residual(x: KerasTensor, num_outputs: int, classifier: bool) -> KerasTensor:
+    """The residual network with one block in each unit instead of five as resnet-32 has."""
+    variant = cifar_resnet.VARIANTS["resnet-32"]._replace(blocks=1)
+    return cifar_resnet.cifar_resnet(x, num_outputs, classifier, variant=variant)
+
+
 @contextmanager
 def registered() -> Iterator[None]:
     """Let ``--architecture`` accept the names above within the block."""
-    models.FAMILIES[__name__] = ("tiny", "tiny-wide", "tiny-linear", "pooled")
+    models.FAMILIES[__name__] = ("tiny", "tiny-wide", "tiny-linear", "tiny-residual", "pooled")
     try:
         yield
     finally:

@@ -103,10 +103,15 @@ NO_FILES = {
         "cached images",
     ],
 )
-def test_non_regular_files_are_refused(tmp_path, name, kind):
-    reader = READERS[name]
-    valid = prepare(reader, tmp_path)
-    path = tmp_path / reader.files[0]
-    path.unlink()
-    NO_FILES[kind](path)
-    assert outcome(reader, tmp_path, valid).message
+def test_non_regular_files_are_refused(examples, tmp_path, name, kind):
+    folder, valid = examples(name)
+    path = folder / READERS[name].files[0]
+    path.rename(tmp_path / "regular")
+    try:
+        NO_FILES[kind](path)
+        assert outcome(READERS[name], folder, valid).message
+    finally:
+        if path.is_dir():
+            path.rmdir()
+        path.unlink(missing_ok=True)
+        (tmp_path / "regular").rename(path)

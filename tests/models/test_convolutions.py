@@ -1,6 +1,5 @@
 """Full and harmonic convolutions of the residual backbones: sizes of maps and parameters."""
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import keras
@@ -20,20 +19,10 @@ from models.backbones import (
 )
 from models.layers.convolver import Convolver
 from models.layers.inputs import image_input
+from tests.models.outlines import outline
 from utils import UsageError
 
 FULL, HARMONIC = Convolver(full=True), Convolver(harmonic=True)
-
-
-def without_values(build):
-    """A network whose weights have shapes only, which takes a quarter of the time."""
-
-    def make():
-        with keras.StatelessScope(initialize_variables=False):
-            return build()
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(make).result()
 
 
 def small(body, conv=None, channels=3):
@@ -41,7 +30,7 @@ def small(body, conv=None, channels=3):
         image, x = image_input(channels)
         return keras.Model(image, body(x, 10, True, *([conv] if conv else [])))
 
-    return without_values(build)
+    return outline(build)
 
 
 def trainable(model):

@@ -12,6 +12,7 @@ import pytest
 
 from models import build_backbone
 from models.heads import classifier_head, embedding_head, layer_output
+from tests.models.outlines import outline
 from utils import UsageError
 
 
@@ -113,7 +114,7 @@ def test_spatial_base_is_pooled(backbone, images, base):
     ],
 )
 def test_indices_count_without_the_normalization_of_pixels(architecture, options, index, name):
-    model = build_backbone(architecture, 64, classifier=False, **options)
+    model = outline(build_backbone, architecture, 64, classifier=False, **options)
     assert layer_output(model, index) is model.get_layer(name).output
 
 
@@ -121,7 +122,8 @@ def test_indices_are_those_of_a_network_without_the_normalization():
     packed = Path(__file__).parents[1] / "data" / "published-resnet-32.h5.xz"
     with h5py.File(io.BytesIO(lzma.decompress(packed.read_bytes()))) as file:
         published = json.loads(file.attrs["model_config"])["config"]["layers"]
-    model = build_backbone("resnet-32", 64, classifier=False, mean=[1, 2, 3], std=[1, 1, 1])
+    options = {"classifier": False, "mean": [1, 2, 3], "std": [1, 1, 1]}
+    model = outline(build_backbone, "resnet-32", 64, **options)
     own = {layer.name for layer in model.layers}
     beside_a_shortcut = {"res2-1y", "bn2-1y", "res3-1y", "bn3-1y"}  # either may be counted first
     names = {i: layer["config"]["name"] for i, layer in enumerate(published)}

@@ -10,6 +10,7 @@ from models.files.weights import open_weights
 from tests import fake_data
 from tests.commands import tiny_network
 from tests.commands.running import TINY, arrays, run, succeed
+from tests.models.outlines import outline
 from training.finetuning import last_layers, load_pretrained, training_only
 from training.optimizer import build_optimizer
 
@@ -135,9 +136,11 @@ def test_last_layers(architecture, loss, cls_weight, expected):
     from models import build_backbone
     from models.heads import classifier_head, embedding_head
 
-    model = embedding_head(build_backbone(architecture, 64, classifier=False), loss)
-    if cls_weight:
-        model = classifier_head(model, 5)
+    def build():
+        model = embedding_head(build_backbone(architecture, 64, classifier=False), loss)
+        return classifier_head(model, 5) if cls_weight else model
+
+    model = outline(build)
     names = last_layers(model)
     assert {
         layer.name for layer in model.layers if layer.name in names and layer.weights
@@ -148,7 +151,7 @@ def test_last_layers(architecture, loss, cls_weight, expected):
 def test_the_last_layer_of_a_classifier(architecture, last):
     from models import build_backbone
 
-    model = build_backbone(architecture, 5, classifier=True)
+    model = outline(build_backbone, architecture, 5, classifier=True)
     assert last_layers(model) & {layer.name for layer in model.layers} == {last}
 
 

@@ -1,20 +1,14 @@
 """plot_hierarchy.py: pictures in both formats, with names, of all classes or of some."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
 
-import compute_class_embedding
 import plot_hierarchy
 from tests.commands.running import run, succeed
 from tests.fake_data import write_lines
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -81,21 +75,6 @@ def test_errors_are_one_line(folder, options, status, said):
     assert outcome.status == status and outcome.out == ""
     assert said in outcome.err and len(outcome.err.splitlines()) == 1
     assert not (folder / "h.svg").exists() and (folder / "old.svg").read_text() == "precious"
-
-
-@pytest.mark.parametrize("command", [compute_class_embedding, plot_hierarchy])
-def test_help_takes_less_than_a_second_of_work(command):
-    before = os.times()
-    done = subprocess.run(
-        [sys.executable, f"{command.__name__}.py", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    after = os.times()
-    assert done.returncode == 0 and done.stderr == "" and "cub_wikispecies" in done.stdout
-    work = after.children_user + after.children_system
-    assert work - before.children_user - before.children_system < 1
 
 
 def test_too_many_classes_for_one_picture_are_refused(folder):

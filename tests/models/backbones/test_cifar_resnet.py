@@ -6,6 +6,7 @@ import pytest
 
 import models
 from models.backbones.cifar_resnet import shortcut
+from tests.models.outlines import outline
 
 
 def unit_widths(model):
@@ -25,7 +26,7 @@ def unit_widths(model):
     ],
 )
 def test_channels(name, outputs, classifier, widths, last):
-    model = models.build_backbone(name, outputs, classifier=classifier)
+    model = outline(models.build_backbone, name, outputs, classifier=classifier)
 
     assert unit_widths(model) == widths
     assert model.get_layer("conv0").filters == widths[0]
@@ -35,7 +36,8 @@ def test_channels(name, outputs, classifier, widths, last):
 
 def test_parameters_of_resnet32_for_64_dimensions():
     # The normalization of the images has none; the published figure counts moving statistics.
-    assert models.build_backbone("resnet-32", 64, classifier=False).count_params() == 466_912
+    model = outline(models.build_backbone, "resnet-32", 64, classifier=False)
+    assert model.count_params() == 466_912
 
 
 def run_shortcut(x, channels, stride):

@@ -6,16 +6,17 @@ import pytest
 import models
 from models.backbones.imagenet_resnet import middle_numbered
 from models.backbones.resnet import block_numbered, lettered, numbered
+from tests.models.outlines import outline
 
 
 @pytest.fixture(scope="module")
 def resnet50():
-    return models.build_backbone("resnet-50", 10, classifier=False)
+    return outline(models.build_backbone, "resnet-50", 10, classifier=False)
 
 
 @pytest.fixture(scope="module")
 def rn18():
-    return models.build_backbone("rn18", 10, classifier=False)
+    return outline(models.build_backbone, "rn18", 10, classifier=False)
 
 
 def test_body_of_resnet50_has_the_published_size(resnet50):

@@ -14,6 +14,7 @@ from models.files.saved import load_weights, save_model
 from models.initialization import initialize
 from models.layers.inputs import image_input
 from models.layers.network import Network
+from tests.models.outlines import outline
 from utils import UsageError
 
 # Trainable parameters by (outputs, count). PyTorch's count of classifier32 has a batch
@@ -44,7 +45,7 @@ def iresnet_count(blocks, widths, side, features):
 @pytest.mark.parametrize("name", COUNTS)
 def test_parameters_of_classifiers(name):
     outputs, expected = COUNTS[name]
-    assert count(models.build_backbone(name, outputs, classifier=True)) == expected
+    assert count(outline(models.build_backbone, name, outputs, classifier=True)) == expected
 
 
 # The rest of the file computes with NumPy what the descriptions of the networks say. Images have
@@ -203,7 +204,7 @@ def test_parameters_of_the_iresnets(narrow):
     ],
 )
 def test_features_of_as_many_dimensions_are_the_embedding(name, dimensions, last):
-    model = models.build_backbone(name, dimensions, classifier=False)
+    model = outline(models.build_backbone, name, dimensions, classifier=False)
     assert model.output_shape == (None, dimensions)
     assert model.layers[-1].name == last
 

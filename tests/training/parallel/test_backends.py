@@ -14,14 +14,14 @@ from tests.commands.running import history
 ROOT = Path(__file__).parents[3]
 # One batch of all 100 images: the loss of the first step, before any weight has changed.
 COMMAND = (
-    "learn_classifier.py --dataset Digits-sub10 --repeats 1 --architecture resnet-32 "
+    "learn_classifier --dataset Digits-sub10 --repeats 1 --architecture tiny-residual "
     "--batch_size 100 --val_batch_size 448 --epochs 1 --history"
 )
 
 
 def start(backend: str, path: Path) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, *COMMAND.split(), str(path)],
+        [sys.executable, "-m", "tests.commands.process", *COMMAND.split(), str(path)],
         cwd=ROOT,
         # As users do, unlike all other tests: compiled with all of XLA's optimizations.
         env=os.environ | {"KERAS_BACKEND": backend, "XLA_FLAGS": ""},
