@@ -251,7 +251,7 @@ def decay_per_iteration(final_factor: float, iterations: int) -> float:
 
 
 def build_optimizer(
-    learning_rate: float,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
     clip_norm: float = 10.0,
     nesterov: bool = False,
     decay: float = 0.0,
@@ -263,7 +263,7 @@ def build_optimizer(
     """Build an optimizer, by default the published SGD; with loss scaling in float16.
 
     Args:
-        learning_rate: initial rate, until the schedule changes it.
+        learning_rate: rate of every step, or the initial rate, until a callback changes it.
         clip_norm: maximum norm of the gradient of all weights together. Keras 2 called this
             ``clipnorm``, which in Keras 3 clips each weight separately. 0: no clipping.
         nesterov: whether SGD uses Nesterov momentum.
