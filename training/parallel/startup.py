@@ -9,7 +9,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from training.parallel.allocation import keep_freed_memory
-from training.parallel.compiled_code import keep_compiled_code
 from utils import UsageError
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -52,8 +51,6 @@ def import_backend(prepare: Callable[[], None] | None = None, show: bool = False
     except (ImportError, ValueError, OSError, MemoryError) as error:
         reason = " ".join(str(error).split()) or "out of memory"
         raise UsageError(f"the Keras backend {backend!r} cannot be used: {reason}") from error
-    if backend == "jax":
-        keep_compiled_code()
     # Keras warns about a single class in every trace; ``training.run`` does once.
     warnings.filterwarnings("ignore", "You are using a softmax over axis", UserWarning)
 
