@@ -28,7 +28,7 @@ from training.parallel.replicas import AveragedStatistics
 from training.record import describe_model, finished_record, run_record
 from training.run import Training
 from training.saving import ResultFiles
-from training.schedules import build_schedule
+from training.schedules import Schedule, build_schedule
 from training.snapshots.callback import Snapshot, explained
 from training.snapshots.file import ALL_LAYERS, LAST_LAYERS, restore
 from training.snapshots.interruption import Interruption
@@ -86,14 +86,14 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
         point = _start_from_pretrained(run, training, validation, point)
     count = number_of_steps(schedule.epochs * len(training), options.accumulate)
     decay = decay_per_iteration(options.max_decay, count)
-    reporter = EpochReporter(schedule.epochs, point.state.records, options.outputs.history)
-    rates = None
-    if schedule.step_rates:
-        per_pass = training.per_pass // options.batch_size
-        steps = Steps(len(training), per_pass, point.state.began, options.accumulate)
-        rates = schedule.step_rates(steps)
-        reporter.rate = rates.of_epoch
+    rates = _step_rates(run, training, schedule, point)
     _compile(run, rates or schedule.initial_lr, decay)
+    reporter = EpochReporter(
+        schedule.epochs,
+        point.state.records,
+        options.outputs.history,
+        rate=rates.of_epoch if rates else None,
+    )
     average, stopping = _weight_copies(run, reporter, validation)
     copies = [copy for copy in (average, stopping) if copy]
     snapshot = _snapshot(run, point, reporter, schedule.callback, copies)
@@ -112,6 +112,17 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     if metrics.diverged:
         raise UserError("the training diverged: the network's outputs are not finite numbers")
     return metrics
+
+
+def _step_rates(
+    run: Training, training: Batches, schedule: Schedule, point: ResumePoint
+) -> StepRates | None:
+    """Return the learning rates of each step if the schedule has them."""
+    if schedule.step_rates is None:
+        return None
+    per_pass = training.per_pass // run.options.batch_size
+    began = point.state.began
+    return schedule.step_rates(Steps(len(training), per_pass, began, run.options.accumulate))
 
 
 def _weight_copies(

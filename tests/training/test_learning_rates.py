@@ -147,7 +147,8 @@ def test_the_highest_rate_of_a_cosine_may_be_0():
 def rates_of_steps(options, steps):
     """Return the rates of three epochs; an optimizer counts the batches of those not done."""
     rates = build_schedule(options).step_rates(steps)
-    optimizer = keras.optimizers.SGD(rates, gradient_accumulation_steps=max(steps.accumulate, 2))
+    accumulate = steps.accumulate if steps.accumulate > 1 else None
+    optimizer = keras.optimizers.SGD(rates, gradient_accumulation_steps=accumulate)
     variable = keras.Variable([0.0])
     found = [float(rates(batch)) for batch in range(-steps.began * steps.per_epoch, 0)]
     for _ in range((3 - steps.began) * steps.per_epoch):
