@@ -28,7 +28,7 @@ from models import (
 )
 from training.learning_rates import parse_step_schedule
 from training.options import OPTIMIZERS, OutputOptions, ScheduleOptions, TrainingOptions
-from training.schedules import PER_STEP, SCHEDULES, waits_for_validation
+from training.schedules import SCHEDULES, waits_for_validation
 from utils import UsageError
 
 DEVICE_TYPES = ("auto", "gpu", "cpu")
@@ -91,12 +91,6 @@ def check_training_options(args: argparse.Namespace) -> None:
     options = from_args(args)
     if options.finetune and not os.path.isfile(options.finetune):
         raise UsageError(f"--finetune {options.finetune}: there is no such file")
-    if options.steps_per_execution > 1 and options.schedule.lr_schedule in PER_STEP:
-        raise UsageError(
-            f"--steps_per_execution {options.steps_per_execution}: --lr_schedule "
-            f"{options.schedule.lr_schedule} sets the rate before each step; give "
-            "--steps_per_execution 1"
-        )
     if options.steps_per_execution > 1 and options.ema:
         raise UsageError(
             f"--steps_per_execution {options.steps_per_execution}: --ema averages the weights "

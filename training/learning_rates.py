@@ -1,4 +1,4 @@
-"""Learning rates of all schedules but SGDR, as pure functions; imports nothing heavy."""
+"""Learning rates of each epoch, besides SGDR, as pure functions; imports nothing heavy."""
 
 import itertools
 import math
@@ -22,39 +22,6 @@ def resnet_learning_rate(epoch: int) -> float:
     if epoch == 0:
         return 0.01
     return 0.1 if epoch < 80 else 0.01 if epoch < 120 else 0.001
-
-
-def clr_learning_rate(
-    iteration: int, half_cycle: int, min_lr: float = 1e-5, max_lr: float = 0.1
-) -> float:
-    """Return the triangular cyclical learning rate (Smith, WACV 2017).
-
-    Args:
-        iteration: steps so far.
-        half_cycle: steps from the lowest to the highest rate.
-        min_lr: lowest rate.
-        max_lr: highest rate.
-    """
-    position = iteration % (2 * half_cycle) / half_cycle
-    return min_lr + (max_lr - min_lr) * (1 - abs(1 - position))
-
-
-def cosine_learning_rate(
-    iteration: int, iterations: int, max_lr: float = 0.1, min_lr: float = 0.0, warmup: int = 0
-) -> float:
-    """Return the rate of cosine decay over the whole training (Loshchilov, Hutter, ICLR 2017).
-
-    Args:
-        iteration: steps so far.
-        iterations: steps of the whole training.
-        max_lr: rate of the first step, or of the last step of the warm-up.
-        min_lr: rate at the end of the training.
-        warmup: steps of linear warm-up (Goyal et al., https://arxiv.org/abs/1706.02677).
-    """
-    if iteration < warmup:
-        return max_lr * (iteration + 1) / warmup
-    share = min((iteration - warmup) / max(iterations - warmup, 1), 1)
-    return min_lr + (max_lr - min_lr) * (1 + math.cos(math.pi * share)) / 2
 
 
 def stepped_learning_rate(epoch: int, first_lr: float, length: int, factor: float) -> float:

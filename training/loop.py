@@ -28,7 +28,7 @@ from training.parallel.replicas import AveragedStatistics
 from training.record import describe_model, finished_record, run_record
 from training.run import Training
 from training.saving import ResultFiles
-from training.schedules import Steps, build_schedule
+from training.schedules import Schedule, build_schedule
 from training.snapshots.callback import Snapshot, explained
 from training.snapshots.file import ALL_LAYERS, LAST_LAYERS, restore
 from training.snapshots.interruption import Interruption
@@ -40,6 +40,7 @@ from training.snapshots.resuming import (
     end_epoch,
     shorter_epoch_expected,
 )
+from training.step_rates import StepRates, Steps
 from utils import UsageError, UserError
 
 logger = logging.getLogger(__name__)
@@ -84,18 +85,22 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     if point.state.phase == LAST_LAYERS:
         point = _start_from_pretrained(run, training, validation, point)
     count = number_of_steps(schedule.epochs * len(training), options.accumulate)
-    _compile(run, schedule.initial_lr, decay_per_iteration(options.max_decay, count))
-    per_pass = training.per_pass // options.batch_size
-    steps = Steps(len(training), per_pass, point.state.step, options.accumulate)
-    rate = schedule.callback(steps)
-    reporter = EpochReporter(schedule.epochs, point.state.records, options.outputs.history)
+    decay = decay_per_iteration(options.max_decay, count)
+    rates = _step_rates(run, training, schedule, point)
+    _compile(run, rates or schedule.initial_lr, decay)
+    reporter = EpochReporter(
+        schedule.epochs,
+        point.state.records,
+        options.outputs.history,
+        rate=rates.of_epoch if rates else None,
+    )
     average, stopping = _weight_copies(run, reporter, validation)
     copies = [copy for copy in (average, stopping) if copy]
-    snapshot = _snapshot(run, point, reporter, rate, copies)
+    snapshot = _snapshot(run, point, reporter, schedule.callback, copies)
     logs = Logs(options.outputs.log_dir) if options.outputs.log_dir else None
     plots = _feature_plots(run, validation)
     record = HistoryRecord(reporter, _open(run, point, snapshot))
-    watching = [rate, average, reporter, record, stopping, snapshot, logs, plots]
+    watching = [schedule.callback, average, reporter, record, stopping, snapshot, logs, plots]
     _fit(run, training, validation, point, schedule.epochs, watching, snapshot)
     with explained(snapshot), copies[-1].in_place() if copies else nullcontext():
         reporter.complete()
@@ -107,6 +112,17 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     if metrics.diverged:
         raise UserError("the training diverged: the network's outputs are not finite numbers")
     return metrics
+
+
+def _step_rates(
+    run: Training, training: Batches, schedule: Schedule, point: ResumePoint
+) -> StepRates | None:
+    """Return the learning rates of each step if the schedule has them."""
+    if schedule.step_rates is None:
+        return None
+    per_pass = training.per_pass // run.options.batch_size
+    began = point.state.began
+    return schedule.step_rates(Steps(len(training), per_pass, began, run.options.accumulate))
 
 
 def _weight_copies(
@@ -147,7 +163,7 @@ def _start_from_pretrained(
     return point.with_all_layers()
 
 
-def _compile(run: Training, learning_rate: float, decay: float = 0.0) -> None:
+def _compile(run: Training, learning_rate: float | StepRates, decay: float = 0.0) -> None:
     options = run.options
     run.model.compile(
         optimizer=build_optimizer(

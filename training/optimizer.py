@@ -7,7 +7,7 @@ from functools import partial
 import keras
 from keras import KerasTensor, ops
 
-from training.parallel import backend, replicas
+from training.parallel import fused_steps, replicas
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class _Fused(_Decaying):
         Raises:
             UsageError: there are several replicas, and the fused step does not support an option.
         """
-        if trainable_variables is None or not backend.fused_updates():
+        if trainable_variables is None or not fused_steps.available():
             super().apply(grads, trainable_variables)
             return
         if not self.built:
@@ -86,7 +86,7 @@ class _Fused(_Decaying):
         if count := self.gradient_accumulation_steps:
             sums = self._own(self._accumulated_gradients, variables)
             due = (self._iterations + 1) % count == 0
-            backend.accumulated_steps(sums, replicas.total(gradients), count, due, step)
+            fused_steps.accumulated_steps(sums, replicas.total(gradients), count, due, step)
         else:
             step(replicas.total(gradients))
         self._iterations.assign_add(1)  # counts batches; the property ``iterations`` counts steps
@@ -97,17 +97,17 @@ class _Fused(_Decaying):
         """Apply decoupled weight decay as Keras does, then step."""
         rate = ops.convert_to_tensor(self.learning_rate)
         if self.weight_decay:
-            backend.decay_weights(variables, rate * self.weight_decay)
+            fused_steps.decay_weights(variables, rate * self.weight_decay)
         self._step(
             variables,
-            backend.Gradients(gradients, self.global_clipnorm, self.penalty),
+            fused_steps.Gradients(gradients, self.global_clipnorm, self.penalty),
             self._decayed(rate),
         )
 
     def _step(
         self,
         variables: Sequence[keras.Variable],
-        gradients: backend.Gradients,
+        gradients: fused_steps.Gradients,
         learning_rate: KerasTensor,
     ) -> None:
         raise NotImplementedError
@@ -172,12 +172,12 @@ class SGD(_Fused, _MomentumOfGradients):
     def _step(
         self,
         variables: Sequence[keras.Variable],
-        gradients: backend.Gradients,
+        gradients: fused_steps.Gradients,
         learning_rate: KerasTensor,
     ) -> None:
         velocities = self._own(self.momentums, variables)
         options = self.momentum, self.nesterov, self.of_gradients
-        backend.momentum_steps(variables, velocities, gradients, learning_rate, *options)
+        fused_steps.momentum_steps(variables, velocities, gradients, learning_rate, *options)
 
     def _lacking(self, pairs: Sequence[tuple[KerasTensor, keras.Variable]]) -> list[str]:
         return super()._lacking(pairs) + ["no momentum"] * (not self.momentum)
@@ -189,13 +189,13 @@ class Adam(_Fused, keras.optimizers.Adam):
     def _step(
         self,
         variables: Sequence[keras.Variable],
-        gradients: backend.Gradients,
+        gradients: fused_steps.Gradients,
         learning_rate: KerasTensor,
     ) -> None:
         moments = [self._own(slots, variables) for slots in (self._momentums, self._velocities)]
         step = ops.cast(self.iterations + 1, "float32")
         options = step, self.beta_1, self.beta_2, self.epsilon
-        backend.adam_steps(variables, *moments, gradients, learning_rate, *options)
+        fused_steps.adam_steps(variables, *moments, gradients, learning_rate, *options)
 
     def _lacking(self, pairs: Sequence[tuple[KerasTensor, keras.Variable]]) -> list[str]:
         return super()._lacking(pairs) + ["amsgrad"] * self.amsgrad
@@ -251,7 +251,7 @@ def decay_per_iteration(final_factor: float, iterations: int) -> float:
 
 
 def build_optimizer(
-    learning_rate: float,
+    learning_rate: float | keras.optimizers.schedules.LearningRateSchedule,
     clip_norm: float = 10.0,
     nesterov: bool = False,
     decay: float = 0.0,
@@ -263,7 +263,7 @@ def build_optimizer(
     """Build an optimizer, by default the published SGD; with loss scaling in float16.
 
     Args:
-        learning_rate: initial rate, until the schedule changes it.
+        learning_rate: rate of every step, or the initial rate, until a callback changes it.
         clip_norm: maximum norm of the gradient of all weights together. Keras 2 called this
             ``clipnorm``, which in Keras 3 clips each weight separately. 0: no clipping.
         nesterov: whether SGD uses Nesterov momentum.

@@ -13,23 +13,9 @@ from utils import UsageError
 if TYPE_CHECKING:
     import keras
 
+    from training.step_rates import StepRates, Steps
+
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Numbers of batches, for schedules that count steps instead of epochs."""
-
-    per_epoch: int  # batches per epoch
-    per_pass: int  # full batches in one pass over the training images; an epoch may make several
-    done: int = 0  # batches already done in the first epoch of a resumed run
-    accumulate: int = 1  # batches per step
-
-    def callback(self, rate: Callable[[int], float]) -> "keras.callbacks.Callback":
-        """Return a callback that sets each step's rate as a function of the steps so far."""
-        from training.callbacks.step_rates import LearningRateOfSteps
-
-        return LearningRateOfSteps(rate, self.per_epoch, self.done, self.accumulate)
 
 
 @dataclass(frozen=True)
@@ -38,7 +24,8 @@ class Schedule:
 
     epochs: int  # length
     initial_lr: float  # learning rate of the first epoch
-    callback: "Callable[[Steps], keras.callbacks.Callback]"  # sets the rate
+    callback: "keras.callbacks.Callback | None" = None  # sets the rate of each epoch
+    step_rates: "Callable[[Steps], StepRates] | None" = None  # gives the rate of each step
     # whether an epoch, from 0, is the last of a cycle
     ends_cycle: Callable[[int], bool] = lambda epoch: False
 
@@ -49,8 +36,8 @@ def _sgdr(options: ScheduleOptions) -> Schedule:
     return Schedule(
         sgdr_epochs(options.sgdr_base_len, options.sgdr_mul),
         options.sgdr_max_lr,
-        lambda _: SGDR(options.sgdr_max_lr, options.sgdr_base_len, options.sgdr_mul),
-        partial(ends_cycle, base_len=options.sgdr_base_len, mul=options.sgdr_mul),
+        SGDR(options.sgdr_max_lr, options.sgdr_base_len, options.sgdr_mul),
+        ends_cycle=partial(ends_cycle, base_len=options.sgdr_base_len, mul=options.sgdr_mul),
     )
 
 
@@ -63,46 +50,42 @@ def _sgd(options: ScheduleOptions) -> Schedule:
     return Schedule(
         learning_rates.SGD_EPOCHS,
         options.sgd_lr,
-        lambda _: ReduceLROnPlateau(
+        ReduceLROnPlateau(
             "val_loss", factor=0.1, patience=options.sgd_patience, min_lr=options.sgd_min_lr
         ),
     )
 
 
 def _clr(options: ScheduleOptions) -> Schedule:
-    def rate(steps: Steps) -> Callable[[int], float]:
-        # As published, half a cycle counts passes over the images, not epochs with repetitions.
-        half_cycle = options.clr_step_len * max(steps.per_pass // steps.accumulate, 1)
-        return partial(
-            learning_rates.clr_learning_rate,
-            half_cycle=half_cycle,
-            min_lr=options.clr_min_lr,
-            max_lr=options.clr_max_lr,
-        )
+    from training.step_rates import Triangles
 
     return Schedule(
         learning_rates.CLR_CYCLES * 2 * options.clr_step_len,
         options.clr_min_lr,
-        lambda steps: steps.callback(rate(steps)),
+        step_rates=partial(
+            Triangles,
+            passes=options.clr_step_len,
+            min_lr=options.clr_min_lr,
+            max_lr=options.clr_max_lr,
+        ),
     )
 
 
 def _cosine(options: ScheduleOptions) -> Schedule:
+    from training.step_rates import HalfWave
+
     epochs = learning_rates.COSINE_EPOCHS if options.epochs is None else options.epochs
     warmup = options.cosine_warmup
     if warmup and warmup >= epochs:
         raise UsageError(f"--cosine_warmup {warmup}: give fewer than all {epochs} epochs")
-
-    def rate(steps: Steps) -> Callable[[int], float]:
-        return partial(
-            learning_rates.cosine_learning_rate,
-            iterations=epochs * steps.per_epoch // steps.accumulate,
-            max_lr=options.cosine_max_lr,
-            min_lr=options.cosine_min_lr,
-            warmup=warmup * steps.per_epoch // steps.accumulate,
-        )
-
-    return Schedule(epochs, options.cosine_max_lr, lambda steps: steps.callback(rate(steps)))
+    rates = partial(
+        HalfWave,
+        epochs=epochs,
+        max_lr=options.cosine_max_lr,
+        min_lr=options.cosine_min_lr,
+        warmup=warmup,
+    )
+    return Schedule(epochs, options.cosine_max_lr, step_rates=rates)
 
 
 def _step(options: ScheduleOptions) -> Schedule:
@@ -124,9 +107,7 @@ def _resnet(options: ScheduleOptions) -> Schedule:
 def _by_epoch(epochs: int, rate: Callable[[int], float]) -> Schedule:
     from keras.callbacks import LearningRateScheduler
 
-    return Schedule(
-        epochs, rate(0), lambda _: LearningRateScheduler(lambda epoch, current: rate(epoch))
-    )
+    return Schedule(epochs, rate(0), LearningRateScheduler(lambda epoch, current: rate(epoch)))
 
 
 SCHEDULES: dict[str, Callable[[ScheduleOptions], Schedule]] = {
@@ -137,9 +118,6 @@ SCHEDULES: dict[str, Callable[[ScheduleOptions], Schedule]] = {
     "Cosine": _cosine,
     "Step": _step,
 }
-
-PER_STEP = ("CLR", "Cosine")
-"""The schedules that set the rate before every step, not once per epoch."""
 
 DEPEND_ON_EPOCHS = ("Cosine",)
 """The schedules in which the rate of an epoch depends on the total number of epochs."""

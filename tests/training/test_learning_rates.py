@@ -8,13 +8,10 @@ import pytest
 
 import learn_classifier
 from tests.commands.running import TINY, succeed
-from training.learning_rates import (
-    clr_learning_rate,
-    parse_step_schedule,
-    resnet_learning_rate,
-)
+from training.learning_rates import parse_step_schedule, resnet_learning_rate
 from training.options import ScheduleOptions
-from training.schedules import Steps, build_schedule
+from training.schedules import build_schedule
+from training.step_rates import Steps, Triangles
 from utils import UsageError
 
 
@@ -24,7 +21,8 @@ def test_resnet_schedule_changes_at_the_published_epochs():
 
 
 def test_clr_is_a_triangle():
-    rates = [clr_learning_rate(i, half_cycle=4, min_lr=1.0, max_lr=5.0) for i in range(17)]
+    schedule = Triangles(Steps(8, 4), passes=1, min_lr=1.0, max_lr=5.0)
+    rates = [float(schedule(i)) for i in range(17)]
     assert rates == pytest.approx([1, 2, 3, 4, 5, 4, 3, 2, 1, 2, 3, 4, 5, 4, 3, 2, 1])
 
 
@@ -49,8 +47,7 @@ def test_a_step_schedule_that_starts_late_has_the_rate_of_sgd_before():
 
 
 def rates_of(schedule):
-    callback = schedule.callback(Steps(per_epoch=2, per_pass=2))
-    return [callback.schedule(epoch, 0.5) for epoch in range(schedule.epochs)]
+    return [schedule.callback.schedule(epoch, 0.5) for epoch in range(schedule.epochs)]
 
 
 @pytest.mark.parametrize(
@@ -92,21 +89,21 @@ def test_clr_has_ten_cycles(step_len, epochs):
     [
         (Steps(per_epoch=8, per_pass=3), 6),  # repeated data, a last batch that is not full
         (Steps(per_epoch=1, per_pass=0), 2),  # fewer images than a batch has
-        (Steps(per_epoch=8, per_pass=3, done=5), 6),
+        (Steps(per_epoch=8, per_pass=3, began=1), 6),
     ],
 )
 def test_clr_counts_whole_batches_of_images_without_repetitions(steps, half_cycle):
     options = ScheduleOptions("CLR", clr_step_len=2, clr_min_lr=1.0, clr_max_lr=2.0)
     triangle = [*range(half_cycle), *range(half_cycle, 0, -1)] * 9
-    wanted = [1 + step / half_cycle for step in triangle][steps.done : 3 * steps.per_epoch]
+    wanted = [1 + step / half_cycle for step in triangle][: 3 * steps.per_epoch]
     assert rates_of_steps(options, steps) == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("done", [0, 3])
-def test_cosine_is_half_a_wave_over_all_steps(done):
+@pytest.mark.parametrize("began", [0, 2])
+def test_cosine_is_half_a_wave_over_all_steps(began):
     options = ScheduleOptions("Cosine", epochs=3, cosine_max_lr=2.0, cosine_min_lr=0.5)
-    found = rates_of_steps(options, Steps(per_epoch=4, per_pass=4, done=done))
-    wanted = [0.5 + 1.5 * (1 + math.cos(math.pi * step / 12)) / 2 for step in range(done, 12)]
+    found = rates_of_steps(options, Steps(per_epoch=4, per_pass=4, began=began))
+    wanted = [0.5 + 1.5 * (1 + math.cos(math.pi * step / 12)) / 2 for step in range(12)]
     assert found == pytest.approx(wanted)
 
 
@@ -124,17 +121,17 @@ def test_a_warm_up_leaves_epochs_for_the_wave():
         build_schedule(options)
 
 
-@pytest.mark.parametrize("done", [0, 3])
-def test_schedules_count_steps_not_batches(done):
+@pytest.mark.parametrize("began", [0, 1])
+def test_schedules_count_steps_not_batches(began):
     """5 batches in an epoch, 2 in a step: 7 steps in three epochs, of which the third is shared."""
     options = ScheduleOptions("Cosine", epochs=3, cosine_max_lr=2.0)
-    found = rates_of_steps(options, Steps(per_epoch=5, per_pass=5, done=done, accumulate=2))
-    wanted = [1 + math.cos(math.pi * (batch // 2) / 7) for batch in range(done, 15)]
-    assert found == pytest.approx(wanted, abs=1e-7)
+    found = rates_of_steps(options, Steps(per_epoch=5, per_pass=5, began=began, accumulate=2))
+    wanted = [1 + math.cos(math.pi * (batch // 2) / 7) for batch in range(15)]
+    assert found == pytest.approx(wanted, rel=1e-6, abs=1e-7)
     options = ScheduleOptions("CLR", clr_step_len=2, clr_min_lr=1.0, clr_max_lr=2.0)
-    found = rates_of_steps(options, Steps(per_epoch=5, per_pass=5, done=done, accumulate=2))
+    found = rates_of_steps(options, Steps(per_epoch=5, per_pass=5, began=began, accumulate=2))
     triangle = [0, 1, 2, 3, 4, 3, 2, 1]  # half a cycle: 2 epochs of 2 whole steps
-    assert found == pytest.approx([1 + triangle[batch // 2] / 4 for batch in range(done, 15)])
+    assert found == pytest.approx([1 + triangle[batch // 2] / 4 for batch in range(15)])
 
 
 def test_step_decay():
@@ -142,18 +139,23 @@ def test_step_decay():
     assert rates_of(build_schedule(options)) == pytest.approx([0.8] * 3 + [0.4] * 3 + [0.2])
 
 
+def test_the_highest_rate_of_a_cosine_may_be_0():
+    options = ScheduleOptions("Cosine", epochs=3, cosine_max_lr=0.0, cosine_warmup=1)
+    assert rates_of_steps(options, Steps(per_epoch=2, per_pass=2)) == [0] * 6
+
+
 def rates_of_steps(options, steps):
-    """The rates of all steps of three epochs, as the callback sets them."""
-    callback = build_schedule(options).callback(steps)
-    callback.set_model(model := keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]))
-    model.compile(keras.optimizers.SGD(0.5))
-    found = []
-    for epoch in (0, 1, 2):
-        callback.on_epoch_begin(epoch)
-        for batch in range(steps.per_epoch - (steps.done if epoch == 0 else 0)):
-            callback.on_train_batch_begin(batch)
-            found.append(float(model.optimizer.learning_rate))
-        callback.on_epoch_end(epoch)
+    """Return the rates of three epochs; an optimizer counts the batches of those not done."""
+    rates = build_schedule(options).step_rates(steps)
+    accumulate = steps.accumulate if steps.accumulate > 1 else None
+    optimizer = keras.optimizers.SGD(rates, gradient_accumulation_steps=accumulate)
+    variable = keras.Variable([0.0])
+    found = [float(rates(batch)) for batch in range(-steps.began * steps.per_epoch, 0)]
+    for _ in range((3 - steps.began) * steps.per_epoch):
+        found.append(float(optimizer.learning_rate))
+        optimizer.apply([keras.ops.ones((1,))], [variable])
+    begins = [rates.of_epoch(epoch) for epoch in range(3)]
+    assert begins == found[:: steps.per_epoch]
     return found
 
 
@@ -169,6 +171,6 @@ def test_clr_of_a_repeated_subset(tmp_path):
 
 
 def test_sgd_waits_for_the_validation_loss_as_published():
-    plateau = build_schedule(ScheduleOptions(lr_schedule="SGD")).callback(Steps(10, 10))
+    plateau = build_schedule(ScheduleOptions(lr_schedule="SGD")).callback
     found = plateau.monitor, plateau.factor, plateau.patience, plateau.min_lr, plateau.min_delta
     assert found == ("val_loss", 0.1, 10, 1e-4, 1e-4)

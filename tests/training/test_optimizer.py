@@ -12,7 +12,7 @@ from tests.commands.running import TINY, succeed
 from training import loop
 from training.optimizer import OPTIMIZERS, SGD, build_optimizer, decay_per_iteration
 from training.options import OPTIMIZERS as NAMES
-from training.parallel import backend, replicas
+from training.parallel import fused_steps, replicas
 from utils import UsageError
 
 # What the fused step does not do, and how its warning names it.
@@ -92,7 +92,7 @@ def test_momentum_of_gradients_follows_the_rate_at_once(clip, penalty, nesterov,
         optimizer.apply([keras.ops.convert_to_tensor(gradient)], [variable])
     expected = pytorch_steps(w, gradients, rates, clip, nesterov, penalty)
     np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), expected, atol=2e-6)
-    assert ("slower" in caplog.text) == (not fused and backend.fused_updates())
+    assert ("slower" in caplog.text) == (not fused and fused_steps.available())
 
 
 @pytest.mark.parametrize(

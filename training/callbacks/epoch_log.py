@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
@@ -70,6 +70,8 @@ class EpochReporter(keras.callbacks.Callback):
         records: metrics of earlier epochs, if the run is resumed.
         history: CSV file to write the records to after every epoch, or None.
         title: start of the logged line.
+        rate: learning rate at the beginning of an epoch, from 0; None: ask the optimizer, which
+            within an epoch that a resumed run finishes may have another one.
     """
 
     def __init__(
@@ -78,18 +80,23 @@ class EpochReporter(keras.callbacks.Callback):
         records: list[Record] | None = None,
         history: Path | None = None,
         title: str = "Epoch",
+        rate: Callable[[int], float] | None = None,
     ):
         super().__init__()
         self.epochs = epochs
         self.records = list(records or [])
         self.history = history
         self.title = title
+        self.rate = rate
         self.lr = math.nan
         self.error: UserError | None = None
         self.written = False  # whether the history has the metrics of this run
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.lr = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        if self.rate:
+            self.lr = self.rate(epoch)
+        else:
+            self.lr = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         metrics = {k: float(v) for k, v in (logs or {}).items() if k != "learning_rate"}

@@ -1,5 +1,6 @@
-"""Starting the backend: which one it is, its environment, and which imports to avoid."""
+"""Starting the backend: which one it is, its environment and memory, and imports to avoid."""
 
+import ctypes
 import json
 import os
 import sys
@@ -8,8 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from training.parallel.allocation import keep_freed_memory
-from training.parallel.compiled_code import keep_compiled_code
 from utils import UsageError
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
@@ -20,6 +19,14 @@ UNNEEDED = {"jax", "matplotlib", "sklearn"}
 Without them, resnet-32 on Digits needs 17 % less CPU time up to its first step.
 """
 
+# Numbers and values of mallopt's parameters, from glibc's malloc.h.
+_MALLOPT = {
+    "M_MMAP_MAX": (-4, 0),  # do not map large blocks separately, which free() would unmap
+    "M_ARENA_MAX": (-8, 1),  # use one heap; those of other threads are limited in size
+    "M_TRIM_THRESHOLD": (-1, -1),  # never return memory from the top of the heap
+    "M_TOP_PAD": (-2, 1 << 26),  # grow the heap by 64 MiB at a time
+}
+
 
 def import_backend(prepare: Callable[[], None] | None = None, show: bool = False) -> None:
     """Import Keras without TensorFlow's messages about processors and missing GPUs.
@@ -27,7 +34,7 @@ def import_backend(prepare: Callable[[], None] | None = None, show: bool = False
     ``show`` or setting ``TF_CPP_MIN_LOG_LEVEL`` restores these messages. TensorFlow uses oneDNN by
     default only on processors with AVX-512; here it always does, since convolutions are much faster
     with it on others, too. ``TF_ENABLE_ONEDNN_OPTS=0`` turns it off. Freed memory is kept, see
-    ``allocation``. ``prepare`` is called before the backend initializes its devices.
+    ``keep_freed_memory``. ``prepare`` is called before the backend initializes its devices.
 
     Raises:
         UsageError: the backend that ``KERAS_BACKEND`` names cannot be used.
@@ -52,10 +59,28 @@ def import_backend(prepare: Callable[[], None] | None = None, show: bool = False
     except (ImportError, ValueError, OSError, MemoryError) as error:
         reason = " ".join(str(error).split()) or "out of memory"
         raise UsageError(f"the Keras backend {backend!r} cannot be used: {reason}") from error
-    if backend == "jax":
-        keep_compiled_code()
     # Keras warns about a single class in every trace; ``training.run`` does once.
     warnings.filterwarnings("ignore", "You are using a softmax over axis", UserWarning)
+
+
+def keep_freed_memory() -> bool:
+    """Configure ``malloc`` for a program that needs the same memory again and again.
+
+    By default, glibc returns the memory of a step's activations to the system, which must clear the
+    pages again for the next step; this takes a quarter of each step of resnet-110-wfc. See
+    https://man7.org/linux/man-pages/man3/mallopt.3.html.
+    ``MALLOC_…`` and ``GLIBC_TUNABLES`` in the environment take precedence. Without glibc, this does
+    nothing.
+
+    Returns:
+        Whether anything was set.
+    """
+    if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt is None:
+        return False
+    return all([mallopt(*setting) for setting in _MALLOPT.values()])
 
 
 def backend_name() -> str:

@@ -13,11 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 def compiled_or(
-    pillow: ModuleType,
-    name: str,
-    pixels: Callable[[ModuleType], np.ndarray],
-    what: str,
-    rounding: int = 0,
+    pillow: ModuleType, name: str, pixels: Callable[[ModuleType], np.ndarray], what: str
 ) -> ModuleType:
     """Return the module of compiled loops, or Pillow's if Numba does not work.
 
@@ -26,12 +22,10 @@ def compiled_or(
         name: name of the compiled module, which is imported here.
         pixels: computes the pixels by which both are compared.
         what: what is slow without Numba, for the warning.
-        rounding: largest difference between both, in levels of 0 … 255.
     """
     try:
         loops = importlib.import_module(name)
-        differences = pixels(loops).astype(int) - pixels(pillow)
-        if np.abs(differences).max() <= rounding:
+        if np.array_equal(pixels(loops), pixels(pillow)):
             return loops
         reason = "it would change pixels"
     except Exception as error:  # there are many reasons, and none keeps Pillow from working

@@ -1,12 +1,9 @@
 """Operations on the colors and the geometry of an image, with the same results as Pillow's.
 
-Bilinear and bicubic interpolation is rounded in another way: some values differ by one.
-
 Images are contiguous uint8 arrays (height, width, channels) with 1 or 3 channels, changed in place.
 """
 
 import functools
-import itertools
 import math
 from collections.abc import Callable
 from types import ModuleType
@@ -18,7 +15,6 @@ from datasets.images.pixels import pillow_operations
 from datasets.images.pixels.compiled_loops import compiled_or
 
 _LEVELS = np.arange(256)
-_INTERPOLATED = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 
 Fill = tuple[int, ...]
 """Color of uncovered pixels, one value per channel."""
@@ -47,25 +43,6 @@ def _pixels(loops: ModuleType) -> np.ndarray:
     loops.raise_dark(changed, 30)
     loops.mix(changed, image, 77, changed)
     return changed
-
-
-@functools.cache
-def interpolation() -> ModuleType:
-    """Return ``numba_interpolation``, or ``pillow_operations`` if Numba does not work."""
-    name = "datasets.images.pixels.numba_interpolation"
-    what = "Images are interpolated"
-    return compiled_or(pillow_operations, name, _interpolated, what, rounding=1)
-
-
-def _interpolated(loops: ModuleType) -> np.ndarray:
-    """Return images that have been rotated or translated."""
-    image = np.random.default_rng(0).integers(0, 256, (23, 37, 3), np.uint8)
-    moved = 1, 0, 4.7, 0, 1, 0
-    results = []
-    for matrix, kind in itertools.product((_rotation(23, 37, 17), moved), _INTERPOLATED):
-        results.append(image.copy())
-        loops.transform(results[-1], matrix, (128, 128, 128), kind)
-    return np.stack(results)
 
 
 def autocontrast(image: np.ndarray) -> None:
@@ -200,4 +177,4 @@ def _transform(
     if resampling is None:
         pixel_loops().affine(image, matrix, fill)
     else:
-        interpolation().transform(image, matrix, fill, resampling)
+        pillow_operations.transform(image, matrix, fill, resampling)

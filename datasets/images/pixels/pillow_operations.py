@@ -1,4 +1,4 @@
-"""Pillow's operations on the pixels of an image, which ``numba_operations`` computes faster.
+"""Pillow's operations on the pixels of an image; ``numba_operations`` computes most of them faster.
 
 Images are contiguous uint8 arrays (height, width, channels) with 1 or 3 channels, changed in place.
 """

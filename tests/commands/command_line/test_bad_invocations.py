@@ -44,7 +44,6 @@ FOR_BOTH = [
     ("--dataset CUB --data_root empty", DATA, "CUB"),
     ("--architecture resnet-33", USAGE, "resnet-33"),
     ("--target_size 32", USAGE, "Digits"),
-    ("--steps_per_execution 2 --lr_schedule CLR", USAGE, "--steps_per_execution 2"),
     ("--test_fraction 0.5", USAGE, "Digits"),
     ("--val_every 0", USAGE, "--val_every"),
     ("--randaugment 2", USAGE, "--randaugment 2: give N M"),
@@ -94,7 +93,6 @@ FOR_BOTH = [
     ("--lr_schedule Adam", USAGE, "Adam"),
     ("--no_such_option", USAGE, "--no_such_option"),
     ("--optimizer adam --nesterov", USAGE, "--optimizer adam"),
-    ("--steps_per_execution 2 --lr_schedule Cosine", USAGE, "--lr_schedule Cosine"),
     ("--steps_per_execution 2 --ema 0.9", USAGE, "--ema averages"),
     ("--ema 1", USAGE, "'1' is not a number from 0 to less than 1"),
     (

@@ -8,7 +8,8 @@ import learn_classifier
 from tests.commands.running import TINY, arrays, history, succeed
 
 # Three steps per epoch, the last of half a batch: groups of two and one, or all at once.
-COMMAND = f"{TINY} --epochs 3 --sgdr_base_len 3 --weight_dump w.h5 --history h.csv"
+COMMAND = f"{TINY} --epochs 3 --weight_dump w.h5 --history h.csv"
+SCHEDULES = ("--sgdr_base_len 3", "--lr_schedule Cosine")  # by epoch, by step
 
 
 def train(folder, options):
@@ -20,18 +21,19 @@ def train(folder, options):
     return arrays(folder / "w.h5"), history(folder / "h.csv")
 
 
-@pytest.fixture(scope="module")
-def one_by_one(tmp_path_factory):
-    return train(tmp_path_factory.mktemp("runs") / "1", "")
+@pytest.fixture(scope="module", params=SCHEDULES)
+def one_by_one(request, tmp_path_factory):
+    return request.param, *train(tmp_path_factory.mktemp("runs") / "1", request.param)
 
 
 @pytest.mark.parametrize("steps", [2, 5])
 def test_weights_and_metrics_are_those_of_single_steps(one_by_one, tmp_path, steps):
-    weights, figures = train(tmp_path / "n", f"--steps_per_execution {steps}")
-    assert weights.keys() == one_by_one[0].keys()
-    for name, expected in one_by_one[0].items():
+    schedule, single, expected_figures = one_by_one
+    weights, figures = train(tmp_path / "n", f"{schedule} --steps_per_execution {steps}")
+    assert weights.keys() == single.keys()
+    for name, expected in single.items():
         np.testing.assert_allclose(weights[name], expected, rtol=1e-5, atol=1e-6, err_msg=name)
-    for row, expected in zip(figures, one_by_one[1], strict=True):
+    for row, expected in zip(figures, expected_figures, strict=True):
         assert row == pytest.approx(expected, rel=1e-5)
     assert len({row["lr"] for row in figures}) == 3
 

@@ -1,4 +1,4 @@
-"""The start of the backend: choice, and libraries that are not imported."""
+"""The start of the backend: choice, libraries that are not imported, reuse of freed memory."""
 
 import importlib.util
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from training.parallel.startup import backend_name, import_backend
+from training.parallel.startup import backend_name, import_backend, keep_freed_memory
 from utils import UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -27,6 +27,18 @@ def work(args):
     print(json.dumps([config.backend(), early, config.floatx(), config.image_data_format()]))
 
 sys.exit(console.run(argparse.ArgumentParser(), work, []))
+"""
+FAULTS = """
+import resource, sys
+from training.parallel.startup import keep_freed_memory
+if sys.argv[1] == "kept":
+    assert keep_freed_memory()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(2):
+    before = faults()
+    bytearray(b"x") * 2**26
+print(faults() - before)
 """
 SETTINGS = {"backend": "jax", "floatx": "float16", "image_data_format": "channels_first"}
 
@@ -76,3 +88,28 @@ def test_users_without_a_home_have_the_default_backend(monkeypatch):
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 987_654_321)
     assert backend_name() == "tensorflow"
+
+
+def cleared_pages(how: str) -> int:
+    """Pages that were cleared for 64 MiB that had been used and freed before."""
+    environment = {k: v for k, v in os.environ.items() if "MALLOC" not in k and "GLIBC" not in k}
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS, how],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="this is about glibc")
+def test_freed_memory_is_used_again():
+    assert cleared_pages("kept") < 100 < cleared_pages("as usual")
+
+
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_settings_of_the_user_stay(monkeypatch, name):
+    monkeypatch.setenv(name, "")
+    assert not keep_freed_memory()

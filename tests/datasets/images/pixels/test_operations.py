@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from datasets.images.pixels import (
-    numba_interpolation,
-    numba_operations,
-    operations,
-    pillow_operations,
-)
+from datasets.images.pixels import numba_operations, operations, pillow_operations
 
 RNG = np.random.default_rng(5)
 FILL = (128, 127, 126)
@@ -190,7 +185,7 @@ def untruncated(image, matrix, fill, way):
 @pytest.mark.parametrize(
     "shape", [(31, 44, 3), (40, 40, 1), (167, 58, 3), (2, 5, 3), (1, 1, 1), (3, 1, 3)]
 )
-def test_interpolated_geometry_is_that_of_pillow_but_for_rounding(shape, way):
+def test_interpolated_geometry_is_truncated(shape, way):
     height, width, channels = shape
     image = random_image(*shape)
     image[RNG.random(shape) < 0.3] = 0
@@ -219,23 +214,13 @@ def test_interpolated_geometry_is_that_of_pillow_but_for_rounding(shape, way):
         exact = untruncated(image, matrix, fill, way)
         low, high = (np.floor(np.clip(exact + e, 0, 255)) for e in (-0.001, 0.001))
         assert ((low <= actual) & (actual <= high)).all()
-    assert operations.interpolation() is numba_interpolation
 
 
-@pytest.mark.parametrize(
-    ("choice", "loops", "name"),
-    [
-        (operations.pixel_loops, numba_operations, "sharpen"),
-        (operations.interpolation, numba_interpolation, "transform"),
-    ],
-)
-def test_pillow_takes_over_where_numba_computes_other_pixels(
-    monkeypatch, caplog, choice, loops, name
-):
-    choice.cache_clear()
-    monkeypatch.setattr(loops, name, lambda image, *arguments: None)
-    assert choice() is pillow_operations
+def test_pillow_takes_over_where_numba_computes_other_pixels(monkeypatch, caplog):
+    operations.pixel_loops.cache_clear()
+    monkeypatch.setattr(numba_operations, "sharpen", lambda image, *arguments: None)
+    assert operations.pixel_loops() is pillow_operations
     assert "it would change pixels" in caplog.text
-    choice.cache_clear()
+    operations.pixel_loops.cache_clear()
     monkeypatch.undo()
-    assert choice() is loops
+    assert operations.pixel_loops() is numba_operations
