@@ -10,6 +10,7 @@ import keras
 
 from evaluation.classification.evaluator import Metrics
 from storage.history import read_history, write_history
+from training.callbacks.failures import survived
 from utils import STARTED, UsageError, UserError
 
 # Goes to standard output, see ``cli.console``.
@@ -125,13 +126,9 @@ class EpochReporter(keras.callbacks.Callback):
             results.info("Best epoch: %d/%d - %s: %.4f%s", *found)
 
     def _write(self) -> None:
-        try:
+        with survived(self):  # the next epoch tries again
             write_history(self.history, self.records)
-            self.error, self.written = None, True
-        except UserError as error:
-            # No reason to end the training: the next epoch tries again.
-            logger.error("%s; training goes on", error)
-            self.error = error
+            self.written = True
 
 
 def _ordered(metrics: Record) -> Record:
