@@ -104,6 +104,7 @@ def _add_output_options(group) -> None:
     add("--overwrite", action="store_true", help="replace existing files")
     add("--no_progress", action="store_true", help="no progress bar on terminals")
 
+    from models.files.description import read_description
 
 def evaluate(args: argparse.Namespace) -> None:
     """Evaluate each model on images of known and unknown classes; print and save the metrics."""
@@ -113,7 +114,7 @@ def evaluate(args: argparse.Namespace) -> None:
     entries = _entries(args)
     claim_reports(args.csv, args.plot, args.overwrite)
     backend.configure(0, mixed_precision=None)
-    descriptions = {entry.path: model_options.read_own(entry.path) for entry in entries}
+    descriptions = {entry.path: read_description(entry.path) for entry in entries}
     dataset = _of_images(data_options.whole_dataset(args))
     pairs = [_known_and_unknown(args, e, descriptions[e.path], dataset) for e in entries]
     found = []

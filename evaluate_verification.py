@@ -162,6 +162,7 @@ def _verify_dumps(args: argparse.Namespace, path: Path) -> "list[Verification]":
     from evaluation.feature_dumps import read_features
     from evaluation.verification.pairs import find_pairs
 
+    from models.files.description import read_description
     named, found = read_pairs(path), []
     for dump in args.feat:
         features = read_features(dump)
@@ -170,7 +171,6 @@ def _verify_dumps(args: argparse.Namespace, path: Path) -> "list[Verification]":
 
 
 def _verify_models(args: argparse.Namespace, path: Path) -> "list[Verification]":
-    from cli.model_options import read_own
     from evaluation.verification.features import of_images
     from evaluation.verification.pairs import open_pairs
     from models.files.saved import load_model
@@ -180,7 +180,7 @@ def _verify_models(args: argparse.Namespace, path: Path) -> "list[Verification]"
     import_backend(None)
     backend.configure(0, mixed_precision=None)
     for file in args.model:
-        read_own(file)
+        read_description(file)
     images, pairs = open_pairs(path, args.data_root)
     loader = data_options.loader_options(args)
     found = []

@@ -112,6 +112,7 @@ def _add_distance_options(group) -> None:
 
 def plot(args: argparse.Namespace) -> None:
     """Compute features and draw the requested plots."""
+    from models.files.description import read_description
     from embeddings import read_taxonomy
     from evaluation.classification.confusion import arrange
     from training.parallel import backend
@@ -120,7 +121,7 @@ def plot(args: argparse.Namespace) -> None:
     names = model_options.model_names(args.model, args.label)
     splits = model_options.per_model("--split", args.split or [None], len(names))
     backend.configure(args.seed, mixed_precision=None)
-    descriptions = [model_options.read_own(path) for path in args.model]
+    descriptions = [read_description(path) for path in args.model]
     taxonomy = None
     if args.hierarchy:
         taxonomy = read_taxonomy(args.hierarchy, args.is_a, args.str_ids)
