@@ -12,7 +12,6 @@ import importlib.util
 import logging
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -280,11 +279,7 @@ def _report(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    end = argv.index("--") if "--" in argv else len(argv)
-    parser = build_parser()
-    parser.set_defaults(options=argv[end + 1 :])
-    return console.run(parser, learn_folder, argv[:end], backend=False)
+    return console.run_with_options(build_parser(), learn_folder, argv)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Everything after -- is passed to the training command of every trial, for exampl
 import argparse
 import logging
 import shlex
-import sys
 from collections.abc import Sequence
 
 from cli import arguments, console
@@ -227,11 +226,7 @@ def _write_record(args: argparse.Namespace, store: Store) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    end = argv.index("--") if "--" in argv else len(argv)
-    parser = build_parser()
-    parser.set_defaults(options=argv[end + 1 :])
-    return console.run(parser, sweep, argv[:end], backend=False)
+    return console.run_with_options(build_parser(), sweep, argv)
 
 
 if __name__ == "__main__":
