@@ -33,7 +33,7 @@ from cli.folder_options import (
 from cli.sweep_options import add_resource_options, machines
 from datasets import get_dataset
 from reporting.runs import read_run
-from storage.records import provenance, record_path, write_record
+from storage.records import write_record_of
 from sweeping.cluster import Resources, connected
 from sweeping.search.commands import check_commands, check_training_options, steps
 from sweeping.search.parts import LEFT_OUT, TEST, TRAIN, Parts, digest, divide, write_parts
@@ -79,7 +79,7 @@ def learn_folder(args: argparse.Namespace) -> None:
     with store.opened():
         store.agree(_settings(args, plan, parts))
         write_parts(plan, parts)
-        write_record(record_path(store.path / "trials.csv"), provenance(vars(args)))
+        write_record_of(store.path / "trials.csv", vars(args))
         trials = _search(args, plan)
         best = winner(trials)
         _train(plan, best)

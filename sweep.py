@@ -21,7 +21,7 @@ from cli.sweep_options import (
     machines,
 )
 from datasets.open_sets import parse_split
-from storage.records import provenance, record_path, write_record
+from storage.records import write_record_of
 from sweeping.commands import OPEN_SET, VERIFICATION, Commands, check_options
 from sweeping.engine import (
     check_evaluation,
@@ -220,8 +220,7 @@ def _warn_of_missing_models(report: Report) -> None:
 
 def _write_record(args: argparse.Namespace, store: Store) -> None:
     whole = f"{args.command_line} -- {shlex.join(args.options)}"
-    facts = provenance(vars(args) | {"command_line": whole})
-    write_record(record_path(store.path / "trials.csv"), facts)
+    write_record_of(store.path / "trials.csv", vars(args) | {"command_line": whole})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
