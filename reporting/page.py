@@ -11,9 +11,8 @@ import jinja2
 import markupsafe
 import numpy as np
 
-from evaluation.classification.accuracy import accuracy_per_class
+from evaluation.classification.accuracy import accuracy_per_class, wilson_interval
 from evaluation.classification.confusion import confusion_matrix
-from evaluation.classification.intervals import wilson_interval
 from reporting.charts import LineChart, Series, line_chart, parallel_plot
 from reporting.predictions import Predictions
 from reporting.runs import Run
