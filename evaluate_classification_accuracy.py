@@ -26,7 +26,7 @@ from cli.arguments import (
 from datasets.cache.choice import with_normalization
 from datasets.images.dataset import ImageDataset
 from storage.outputs import claim_all
-from storage.records import provenance, record_path, write_record
+from storage.records import write_record_of
 from utils import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -131,8 +131,7 @@ def _add_output_options(group) -> None:
         ("--plot_confusion", f"the same as a plot, .png, .svg or .pdf; {several}"),
     ):
         group.add_argument(name, type=user_path, help=text)
-    group.add_argument("--overwrite", action="store_true", help="replace existing files")
-    group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
+    arguments.add_overwrite(group)
 
 
 @dataclass(frozen=True)
@@ -242,12 +241,9 @@ def _report(
     arrangement = arrange(taxonomy, dataset.labels) if taxonomy else None
     reports.write_files(outputs, models, dataset, arrangement)
     if args.csv:
+        facts = {"name": dataset.name, "test_samples": len(dataset.test)}
         found = {model.name: {"method": model.method, **model.metrics} for model in models}
-        facts = {
-            "dataset": {"name": dataset.name, "test_samples": len(dataset.test)},
-            "results": found,
-        }
-        write_record(record_path(args.csv), provenance(vars(args)) | facts)
+        write_record_of(args.csv, vars(args), dataset=facts, results=found)
 
 
 def _entries(args: argparse.Namespace) -> list[Entry]:

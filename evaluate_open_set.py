@@ -21,7 +21,7 @@ from datasets.images.dataset import ImageDataset
 from datasets.names import parse_name
 from datasets.open_sets import OpenSet, split_classes
 from evaluation.open_set import SCORES, Entry
-from storage.records import claim_reports, provenance, record_path, write_record
+from storage.records import claim_reports, write_record_of
 from utils import UsageError, listing
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ def _add_model_options(group) -> None:
 
 
 def _add_output_options(group) -> None:
-    add = group.add_argument
-    add(
+    group.add_argument(
         "--fpr",
         type=fraction,
         nargs="+",
@@ -99,21 +98,19 @@ def _add_output_options(group) -> None:
         help="false positive rates (share of unknown images accepted) at which to report the "
         f"correct classification rate, CCR (default: {' '.join(map(str, _FPRS))})",
     )
-    add("--csv", type=user_path, help="write all metrics, .csv")
-    add("--plot", type=user_path, help="draw ROC and CCR curves, .png or .svg")
-    add("--overwrite", action="store_true", help="replace existing files")
-    add("--no_progress", action="store_true", help="no progress bar on terminals")
+    arguments.add_report_options(group, "draw ROC and CCR curves, .png or .svg")
 
 
 def evaluate(args: argparse.Namespace) -> None:
     """Evaluate each model on images of known and unknown classes; print and save the metrics."""
     from evaluation.open_set import reports
+    from models.files.description import read_description
     from training.parallel import backend
 
     entries = _entries(args)
     claim_reports(args.csv, args.plot, args.overwrite)
     backend.configure(0, mixed_precision=None)
-    descriptions = {entry.path: model_options.read_own(entry.path) for entry in entries}
+    descriptions = {entry.path: read_description(entry.path) for entry in entries}
     dataset = _of_images(data_options.whole_dataset(args))
     pairs = [_known_and_unknown(args, e, descriptions[e.path], dataset) for e in entries]
     found = []
@@ -127,8 +124,8 @@ def evaluate(args: argparse.Namespace) -> None:
             results.info("%s", line)
     if args.csv:
         reports.write(args.csv, found)
-        facts = {"results": reports.summary(found), "averages": reports.averages(found)}
-        write_record(record_path(args.csv), provenance(vars(args)) | facts)
+        summary, averages = reports.summary(found), reports.averages(found)
+        write_record_of(args.csv, vars(args), results=summary, averages=averages)
     if args.plot:
         reports.plot(args.plot, found)
 

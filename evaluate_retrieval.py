@@ -13,10 +13,9 @@ from cli.arguments import (
     non_negative_int,
     positive,
     refuse,
-    user_path,
 )
 from embeddings.taxonomy.tree import Taxonomy
-from storage.records import claim_reports, provenance, record_path, write_record
+from storage.records import claim_reports, write_record_of
 from utils import UsageError, UserError
 
 if TYPE_CHECKING:
@@ -90,9 +89,7 @@ def _add_output_options(group) -> None:
         help="class similarity: by the height of the lowest common ancestor, or Wu and Palmer's "
         "(default: both)",
     )
-    add("--csv", type=user_path, help="write all metrics, .csv")
-    add("--plot", type=user_path, help="draw HP@k over k, .png or .svg")
-    add("--overwrite", action="store_true", help="replace existing files")
+    arguments.add_report_options(group, "draw HP@k over k, .png or .svg", progress=False)
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -119,13 +116,9 @@ def evaluate(args: argparse.Namespace) -> None:
         results.info("%s", line)
     if args.csv:
         write_csv(args.csv, HEADER, rows(retrievals, max_k, args.clip_ahp))
-        facts = {
-            "dataset": {"images": gallery.images, "classes": len(gallery.classes)},
-            "results": [
-                dict(zip(HEADER, row, strict=True)) for row in rows(retrievals, 0, args.clip_ahp)
-            ],
-        }
-        write_record(record_path(args.csv), provenance(vars(args)) | facts)
+        dataset = {"images": gallery.images, "classes": len(gallery.classes)}
+        found = [dict(zip(HEADER, row, strict=True)) for row in rows(retrievals, 0, args.clip_ahp)]
+        write_record_of(args.csv, vars(args), dataset=dataset, results=found)
     if args.plot and max_k:
         write_plot(args.plot, retrievals, max_k)
 

@@ -20,7 +20,7 @@ from cli.arguments import (
     positive,
     user_path,
 )
-from storage.records import claim_reports, provenance, record_path, write_record
+from storage.records import claim_reports, write_record_of
 from utils import UsageError
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ def _add_feature_options(group) -> None:
 
 
 def _add_output_options(group) -> None:
-    add = group.add_argument
-    add(
+    group.add_argument(
         "--far",
         type=fraction,
         nargs="+",
@@ -97,14 +96,7 @@ def _add_output_options(group) -> None:
         help="false acceptance rates (share of pairs of different people accepted) at which to "
         f"report the true acceptance rate, TAR (default: {' '.join(map(str, _FARS))})",
     )
-    add("--csv", type=user_path, help="write all metrics, .csv")
-    add(
-        "--plot",
-        type=user_path,
-        help="draw the ROC curves over all pairs, .png or .svg",
-    )
-    add("--overwrite", action="store_true", help="replace existing files")
-    add("--no_progress", action="store_true", help="no progress bar on terminals")
+    arguments.add_report_options(group, "draw the ROC curves over all pairs, .png or .svg")
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -123,9 +115,7 @@ def evaluate(args: argparse.Namespace) -> None:
         results.info("%s", line)
     if args.csv:
         report.write(args.csv, found)
-        write_record(
-            record_path(args.csv), provenance(vars(args)) | {"results": report.summary(found)}
-        )
+        write_record_of(args.csv, vars(args), results=report.summary(found))
     if args.plot:
         report.plot(args.plot, found)
 
@@ -170,9 +160,9 @@ def _verify_dumps(args: argparse.Namespace, path: Path) -> "list[Verification]":
 
 
 def _verify_models(args: argparse.Namespace, path: Path) -> "list[Verification]":
-    from cli.model_options import read_own
     from evaluation.verification.features import of_images
     from evaluation.verification.pairs import open_pairs
+    from models.files.description import read_description
     from models.files.saved import load_model
     from training.parallel import backend
     from training.parallel.startup import import_backend
@@ -180,7 +170,7 @@ def _verify_models(args: argparse.Namespace, path: Path) -> "list[Verification]"
     import_backend(None)
     backend.configure(0, mixed_precision=None)
     for file in args.model:
-        read_own(file)
+        read_description(file)
     images, pairs = open_pairs(path, args.data_root)
     loader = data_options.loader_options(args)
     found = []

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from cli import class_options, console, data_options, learning, training_options
 from cli.arguments import fraction, user_path
 from datasets.base import Dataset
+from datasets.class_weights import class_weights
 from training.options import TrainingOptions
 from training.parallel.group import Group
 
@@ -67,7 +68,7 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
     initialize(model, options.seed, dataset.input_weights)
     objective = cross_entropy_objective(
         num_classes, args.label_smoothing, mixed=dataset.mixing is not None
-    ).weighted(class_options.class_weights(args.class_weights, dataset))
+    ).weighted(class_weights(args.class_weights, dataset))
     train(Training(model, dataset, objective, options, vars(args), group))
 
 

@@ -12,7 +12,6 @@ import importlib.util
 import logging
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -34,7 +33,7 @@ from cli.folder_options import (
 from cli.sweep_options import add_resource_options, machines
 from datasets import get_dataset
 from reporting.runs import read_run
-from storage.records import provenance, record_path, write_record
+from storage.records import write_record_of
 from sweeping.cluster import Resources, connected
 from sweeping.search.commands import check_commands, check_training_options, steps
 from sweeping.search.parts import LEFT_OUT, TEST, TRAIN, Parts, digest, divide, write_parts
@@ -80,7 +79,7 @@ def learn_folder(args: argparse.Namespace) -> None:
     with store.opened():
         store.agree(_settings(args, plan, parts))
         write_parts(plan, parts)
-        write_record(record_path(store.path / "trials.csv"), provenance(vars(args)))
+        write_record_of(store.path / "trials.csv", vars(args))
         trials = _search(args, plan)
         best = winner(trials)
         _train(plan, best)
@@ -280,11 +279,7 @@ def _report(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    end = argv.index("--") if "--" in argv else len(argv)
-    parser = build_parser()
-    parser.set_defaults(options=argv[end + 1 :])
-    return console.run(parser, learn_folder, argv[:end], backend=False)
+    return console.run_with_options(build_parser(), learn_folder, argv)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cli import class_options, console, data_options, embedding_options, learning, training_options
+from cli import console, data_options, embedding_options, learning, training_options
 from cli.embedding_options import GENERATED
 from datasets.base import Dataset
+from datasets.class_weights import class_weights
 from embeddings import ClassEmbeddings, load_class_embeddings, onehot
 from embeddings.simplex import SIMPLEXES
 from training.objectives import EMBEDDING_LOSSES
@@ -71,7 +72,7 @@ def _learn(args: argparse.Namespace, options: TrainingOptions, group: Group) -> 
         args.margin,
         with_background=background is not None,
         mixed=(args.mixed_targets or "loss") if dataset.mixing else None,
-    ).weighted(class_options.class_weights(args.class_weights, dataset))
+    ).weighted(class_weights(args.class_weights, dataset))
     train(Training(model, dataset, objective, options, vars(args), group, background))
 
 

@@ -15,7 +15,7 @@ from datasets.base import Dataset, Split
 from datasets.open_sets import split_classes
 from evaluation.embeddings import METRICS, PROJECTIONS
 from storage.outputs import check_suffix, claim_all
-from storage.records import provenance, record_path, write_record
+from storage.records import record_path, write_record_of
 from utils import UsageError, generator
 
 if TYPE_CHECKING:
@@ -42,9 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_scatter_options(parser.add_argument_group("samples as points"))
     _add_distance_options(parser.add_argument_group("distances of class means"))
     class_options.add_hierarchy_options(parser, required=False)
-    group = parser.add_argument_group("output")
-    group.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    group.add_argument("--no_progress", action="store_true", help="no progress bar on terminals")
+    arguments.add_overwrite(parser.add_argument_group("output"))
     return parser
 
 
@@ -114,13 +112,14 @@ def plot(args: argparse.Namespace) -> None:
     """Compute features and draw the requested plots."""
     from embeddings import read_taxonomy
     from evaluation.classification.confusion import arrange
+    from models.files.description import read_description
     from training.parallel import backend
 
     _check_options(args)
     names = model_options.model_names(args.model, args.label)
     splits = model_options.per_model("--split", args.split or [None], len(names))
     backend.configure(args.seed, mixed_precision=None)
-    descriptions = [model_options.read_own(path) for path in args.model]
+    descriptions = [read_description(path) for path in args.model]
     taxonomy = None
     if args.hierarchy:
         taxonomy = read_taxonomy(args.hierarchy, args.is_a, args.str_ids)
@@ -268,7 +267,7 @@ def _write_points(args: argparse.Namespace, models: "Sequence[Embedded]", datase
             for row in by_class(plane, labels, one.known, names)
         ]
         write_points(args.csv, rows)
-        write_record(record_path(args.csv), provenance(vars(args)) | {"results": rows})
+        write_record_of(args.csv, vars(args), results=rows)
     if args.plot:
         plot_scatter(args.plot, planes, titles, labels, known, names)
 
@@ -288,8 +287,8 @@ def _write_distances(
     if args.distances:
         about = dataset.labels, dataset.class_names
         distances.write_distances(args.distances, models, matrices, *about)
-        facts = {"metrics": dict(zip([one.name for one in models], metrics, strict=True))}
-        write_record(record_path(args.distances), provenance(vars(args)) | facts)
+        named = dict(zip([one.name for one in models], metrics, strict=True))
+        write_record_of(args.distances, vars(args), metrics=named)
     if args.plot_distances:
         named = metrics, dataset.class_names, arrangement
         distances.plot_distances(args.plot_distances, models, matrices, *named)

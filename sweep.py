@@ -7,7 +7,6 @@ Everything after -- is passed to the training command of every trial, for exampl
 import argparse
 import logging
 import shlex
-import sys
 from collections.abc import Sequence
 
 from cli import arguments, console
@@ -22,7 +21,7 @@ from cli.sweep_options import (
     machines,
 )
 from datasets.open_sets import parse_split
-from storage.records import provenance, record_path, write_record
+from storage.records import write_record_of
 from sweeping.commands import OPEN_SET, VERIFICATION, Commands, check_options
 from sweeping.engine import (
     check_evaluation,
@@ -221,17 +220,12 @@ def _warn_of_missing_models(report: Report) -> None:
 
 def _write_record(args: argparse.Namespace, store: Store) -> None:
     whole = f"{args.command_line} -- {shlex.join(args.options)}"
-    facts = provenance(vars(args) | {"command_line": whole})
-    write_record(record_path(store.path / "trials.csv"), facts)
+    write_record_of(store.path / "trials.csv", vars(args) | {"command_line": whole})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    end = argv.index("--") if "--" in argv else len(argv)
-    parser = build_parser()
-    parser.set_defaults(options=argv[end + 1 :])
-    return console.run(parser, sweep, argv[:end], backend=False)
+    return console.run_with_options(build_parser(), sweep, argv)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # this script may be run from anywhere
 
 from cli import arguments, console
-from storage.history import read_history
+from storage.history import accuracy_name, read_history
 from utils import UserError
 
 results = logging.getLogger("results")
@@ -71,7 +71,7 @@ def accuracy(command: str, backend: str, seed: int, folder: Path) -> float:
     if run.returncode:
         raise UserError(f"{backend}, seed {seed}: the run ended with status {run.returncode}")
     last = read_history(history)[-1]
-    return 100 * last["val_prob_acc" if "val_prob_acc" in last else "val_acc"]
+    return 100 * last[accuracy_name(last)]
 
 
 def table(accuracies: dict[str, list[float]], seeds: list[int]) -> str:

@@ -34,7 +34,7 @@ from benchmarks.report import add_output_options, recorded
 from benchmarks.train_step import CONTESTANTS, Case, Worker
 from cli import arguments, console
 from cli.arguments import positive_float, user_path
-from storage.history import read_history
+from storage.history import accuracy_name, read_history
 
 results = logging.getLogger("results")
 logger = logging.getLogger(__name__)
@@ -220,7 +220,7 @@ def training(size: Size, data: Sequence[str], clock: Clock) -> dict[str, object]
         if not history.exists():
             return {"left_out": reason or "no epoch was finished"}
         epochs = read_history(history)
-    name = "val_prob_acc" if "val_prob_acc" in epochs[0] else "val_acc"
+    name = accuracy_name(epochs[0])
     accuracies = [epoch[name] for epoch in epochs]
     best = max(range(len(epochs)), key=accuracies.__getitem__)
     results.info("%d epochs, best accuracy %.4f", len(epochs), accuracies[best])

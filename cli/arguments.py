@@ -93,6 +93,21 @@ def add_labels(group, text: str) -> None:
     group.add_argument("--label", nargs="+", action="extend", metavar="NAME", help=text)
 
 
+def add_report_options(group, plot: str, progress: bool = True) -> None:
+    """Add the options for the files of an evaluation; ``plot`` is the help text of its plot."""
+    group.add_argument("--csv", type=user_path, help="write all metrics, .csv")
+    group.add_argument("--plot", type=user_path, help=plot)
+    add_overwrite(group, progress)
+
+
+def add_overwrite(group, progress: bool = True) -> None:
+    """Add ``--overwrite`` and, for commands that show their progress, ``--no_progress``."""
+    group.add_argument("--overwrite", action="store_true", help="replace existing files")
+    if progress:
+        text = "no progress bar on terminals"
+        group.add_argument("--no_progress", action="store_true", help=text)
+
+
 def positive(text: str) -> int:
     """Parse an integer from 1."""
     return _number(text, int, 1)

@@ -67,6 +67,18 @@ def run(
     return _status(parser.prog, work)
 
 
+def run_with_options(
+    parser: argparse.ArgumentParser,
+    command: Callable[[argparse.Namespace], object],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Run a command that starts trainings: arguments after ``--`` are their ``options``."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    end = argv.index("--") if "--" in argv else len(argv)
+    parser.set_defaults(options=argv[end + 1 :])
+    return run(parser, command, argv[:end], backend=False)
+
+
 def _status(name: str, work: Callable[[], int]) -> int:
     """Do the work of a command, report its failure, and return the exit status."""
     try:

@@ -13,10 +13,9 @@ from datasets.images.normalization import Normalization
 from datasets.names import parse_name
 from embeddings import ClassEmbeddings, load_class_embeddings
 from models import check_architecture
-from utils import UsageError, UserError, listing
+from utils import UsageError, listing
 
 if TYPE_CHECKING:
-    from models.files.description import ModelDescription
     from models.files.published import Facts
 
 Value = TypeVar("Value")
@@ -159,23 +158,6 @@ def _normalization(args: argparse.Namespace, default: Normalization | None) -> N
     if min(args.std) <= 0:
         raise UsageError(f"--std {min(args.std):g}: standard deviations must be above 0")
     return Normalization(tuple(args.mean), tuple(args.std))
-
-
-def read_own(path: Path) -> "ModelDescription":
-    """Read the description in a model file, which must be one of this project.
-
-    Raises:
-        UserError: the file is missing, damaged or without a description.
-    """
-    from models.files.description import find_description
-
-    description = find_description(path)
-    if description is None:
-        raise UserError(
-            f"{path} does not say which classes it knows: use a model written by --model_dump of "
-            "this project"
-        )
-    return description
 
 
 def add_yes_no(group, name: str, text: str) -> None:

@@ -19,7 +19,7 @@ from cli.arguments import (
     seed,
     user_path,
 )
-from cli.class_options import BALANCED
+from datasets.class_weights import BALANCED
 from models import (
     HARMONIC_LEVELS,
     architecture_names,

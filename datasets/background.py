@@ -5,7 +5,7 @@ Agnostophobia (NeurIPS 2018), https://arxiv.org/abs/1811.04110.
 """
 
 import os
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 from datasets import get_dataset
 from datasets.base import Dataset, Split
 from datasets.batches import BACKGROUND, Batches
-from datasets.images.augmentation.preprocessing import Preprocessing
+from datasets.images.augmentation.preprocessing import ResizedImages
 from datasets.images.dataset import ImageDataset
 from datasets.images.files import FileImages
 from datasets.images.finding import images_below
@@ -84,23 +84,8 @@ def _fitting(split: Split, known: ImageDataset) -> Split:
     fits = isinstance(split.samples, np.ndarray) and split.samples.shape[1:] == shape
     if known.preprocessing.crop_size is not None or fits:
         return split
-    return Split(
-        _Resized(split.samples, min(shape[:2])), split.positions, split.labels, split.names
-    )
-
-
-class _Resized(Sequence):
-    """Images resized and cropped to squares of ``side`` pixels."""
-
-    def __init__(self, images: Sequence, side: int):
-        self.images = images
-        self._prepare = Preprocessing(test_size=side, crop_size=side).test
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self._prepare(self.images[index])
+    side = min(shape[:2])
+    return replace(split, samples=ResizedImages(split.samples, side, side))
 
 
 class BatchesWithBackground(Batches):

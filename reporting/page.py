@@ -11,14 +11,13 @@ import jinja2
 import markupsafe
 import numpy as np
 
-from evaluation.classification.accuracy import accuracy_per_class
+from evaluation.classification.accuracy import accuracy_per_class, wilson_interval
 from evaluation.classification.confusion import confusion_matrix
-from evaluation.classification.intervals import wilson_interval
 from reporting.charts import LineChart, Series, line_chart, parallel_plot
 from reporting.predictions import Predictions
 from reporting.runs import Run
 from storage.files import replacing
-from storage.records import provenance, record_path, write_record
+from storage.records import write_record_of
 
 MOST_CLASSES = 60
 """Maximum number of classes for a confusion matrix; with more, only frequent pairs are shown."""
@@ -64,7 +63,7 @@ def write_page(path: Path, page: Page, options: Mapping[str, object]) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(render(page), encoding="utf-8", errors="backslashreplace")
-    write_record(record_path(path), provenance(options))
+    write_record_of(path, options)
 
 
 def render(page: Page) -> str:

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.history import read_history
+from storage.history import accuracy_name, read_history
 from storage.records import read_record, record_path
 from utils import UserError
 
 HISTORY = "history.csv"
 
-_ACCURACIES = ("prob_acc", "acc")  # of the output that classifies
 _DAMAGE = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
 
 
@@ -60,7 +59,7 @@ def read_run(path: Path) -> Run:
 
 def _facts(record: Mapping) -> dict[str, object]:
     final = record["final"]
-    metric = next((name for name in _ACCURACIES if name in final), "acc")
+    metric = accuracy_name(final) or "acc"
     tested = record["dataset"]["test_samples"]
     if not (isinstance(tested, int) and 0 <= tested < 2**63):
         raise ValueError

@@ -2,11 +2,17 @@
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from storage.files import replacing
 from utils import UserError, read_text
+
+
+def accuracy_name(metrics: Container[str]) -> str | None:
+    """Return the name of the accuracy that counts, preferably that of the classifier."""
+    names = ("val_prob_acc", "val_acc", "prob_acc", "acc")
+    return next((name for name in names if name in metrics), None)
 
 
 def write_history(path: Path, records: Sequence[Mapping[str, float]]) -> None:

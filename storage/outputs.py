@@ -196,8 +196,10 @@ def _check_file(option: str, path: Path, overwrite: bool) -> None:
     if os.path.lexists(path) and not overwrite:
         raise UsageError(f"{option} {path}: exists already; give --overwrite to replace it")
     check_folder(option, path.parent)
+    # The temporary folder of the record will have the longest name: eight characters and a suffix.
+    longest = hidden(path.with_name(path.name + RECORD)) + 8 * "x" + ".partial"
     try:
-        os.lstat(path.with_name(path.name + RECORD))
+        os.lstat(path.with_name(longest))
     except FileNotFoundError:
         pass
     except OSError as error:

@@ -84,3 +84,8 @@ def write_record(path: Path, content: Mapping[str, object]) -> None:
     """Write a record as JSON; values of other types are written as text."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, default=str) + "\n")
+
+
+def write_record_of(file: Path, options: Mapping[str, object], **facts: object) -> None:
+    """Write the record next to a file: its provenance and further facts."""
+    write_record(record_path(file), provenance(options) | facts)

@@ -1,6 +1,5 @@
 """Temporary folders next to the files to write, which no other user can access."""
 
-import hashlib
 import os
 import re
 import shutil
@@ -10,17 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_LONG_NAME = 100  # bytes; some encrypted file systems end at 143, most at 255
 _END = ".partial"
 _RANDOM = re.compile(r"[a-z0-9_]{8}" + re.escape(_END))  # names that ``tempfile`` chooses
 
 
 def hidden(path: Path) -> str:
-    """Return the prefix of hidden names for a file, short enough for all file systems."""
-    name = os.fsencode(path.name)
-    if len(name) <= _LONG_NAME:
-        return f".{path.name}."
-    return f".{hashlib.sha256(name).hexdigest()[:16]}."
+    """Return the prefix of hidden names for a file."""
+    return f".{path.name}."
 
 
 @contextmanager

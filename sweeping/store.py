@@ -151,9 +151,6 @@ class Store:
         folder = self.folder(trial)
         with write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        for name in (LOG, _ATTEMPTS, ".lock"):
-            if os.path.exists(folder / name) and not os.path.isfile(folder / name):
-                raise UserError(f"cannot write {folder / name}: it is not a file")
         facts = {**asdict(trial.point), "protocol": trial.protocol}
         facts |= {"options": shlex.join(options), "command": shlex.join(["python", *command])}
         with replacing(folder / _FACTS) as temporary:
@@ -231,8 +228,7 @@ def _read_attempts(file: Path) -> list[tuple[float, str]]:
     """Read seconds and exit status of every attempt; leave out damaged lines."""
     attempts = []
     with suppress(UserError, csv.Error):
-        # A power failure while appending a line may leave zero bytes.
-        for row in csv.DictReader(read_text(file).replace("\0", "").split("\n")):
+        for row in csv.DictReader(read_text(file).split("\n")):
             with suppress(KeyError, TypeError, ValueError):
                 attempts.append((float(row["seconds"]), row["status"]))
     return attempts

@@ -7,7 +7,6 @@ resumed run thereby recognizes its own files and may rewrite them. All other exi
 """
 
 import importlib.util
-import logging
 import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -21,12 +20,11 @@ from storage.outputs import check_distinct, check_folder, check_suffix, claim, h
 from storage.records import DIGEST, digest, read_record, record_path
 from storage.temporary import remove_leftovers
 from training.callbacks.epoch_log import EpochReporter
+from training.callbacks.failures import survived
 from training.options import OutputOptions
 from training.record import folder_record, record_paths, write_run_record
 from training.snapshots.file import read_state
-from utils import UsageError, UserError
-
-logger = logging.getLogger(__name__)
+from utils import UsageError
 
 _FORMATS = {
     "model_dump": check_model_path,
@@ -146,11 +144,9 @@ class HistoryRecord(keras.callbacks.Callback):
             return
         self._written = True
         path = record_path(self.reporter.history)
-        try:
+        with survived(self):  # retried at the end
             if not _is_record_of(path, self.record):
                 write_run_record(path, self.record)
-        except UserError as error:
-            logger.error("%s; training goes on", error)  # retried at the end
 
 
 def result_paths(outputs: OutputOptions) -> list[Path]:

@@ -9,8 +9,9 @@ from datasets.base import Dataset
 from models.decisions import DECISIONS
 from models.files.description import ModelDescription, Output
 from storage.files import write_errors
+from storage.history import accuracy_name
 from storage.records import provenance, record_path, write_record
-from training.callbacks.epoch_log import Record, accuracy_name, best_epoch
+from training.callbacks.epoch_log import Record, best_epoch
 from training.objectives.objective import Objective
 from training.options import OutputOptions
 

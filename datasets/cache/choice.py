@@ -17,9 +17,10 @@ import numpy as np
 from datasets.base import Split
 from datasets.cache.disk import StoredImages, stored_images, stored_normalization
 from datasets.cache.memory import available_memory
+from datasets.images.augmentation.preprocessing import ResizedImages
 from datasets.images.dataset import ImageDataset, measured_normalization
 from datasets.images.files import FileImages, image_size
-from datasets.images.pixels.resizing import resize, resized_shape
+from datasets.images.pixels.resizing import resized_shape
 from utils import UsageError
 
 logger = logging.getLogger(__name__)
@@ -49,22 +50,6 @@ class _Selection:
             if self.size:
                 height, width = resized_shape(height, width, self.size)
             yield height * width * self.images.bytes_per_pixel
-
-
-class ResizedImages(Sequence):
-    """Images that are resized on access, by the shorter side; None: unchanged."""
-
-    def __init__(self, images: Sequence, size: int | None):
-        self.images = images
-        self.size = size
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        image = self.images[index]
-        shape = resized_shape(*image.shape[:2], self.size) if self.size else image.shape[:2]
-        return resize(image, shape)
 
 
 class CachedImages(Sequence):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.class_axes import name_classes
 from evaluation.classification.confusion import Arrangement, row_shares
+from evaluation.plots import name_classes
 from storage.plots import save_plot
 
 if TYPE_CHECKING:

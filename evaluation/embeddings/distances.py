@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from evaluation.class_axes import EXPLANATION, UNKNOWN, name_classes
 from evaluation.classification.confusion import Arrangement
 from evaluation.embeddings.embedded import Embedded
+from evaluation.plots import EXPLANATION, UNKNOWN, name_classes
 from evaluation.tables import write_csv
 from storage.files import replacing
 from storage.plots import save_plot

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.class_axes import EXPLANATION, UNKNOWN
 from evaluation.embeddings.plane import Plane
-from evaluation.line_styles import COLORS, add_legend
+from evaluation.plots import COLORS, EXPLANATION, UNKNOWN, add_legend
 from storage.plots import save_plot
 
 if TYPE_CHECKING:

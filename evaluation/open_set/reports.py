@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from evaluation.open_set.models import Result
-from evaluation.rate_plot import Panel, sampled, write_rate_plot
+from evaluation.plots import Panel, sampled, write_rate_plot
 from evaluation.tables import aligned, write_csv
 
 # Metric → title of its column on the screen; the others are in the CSV file only.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.line_styles import add_legend, line_styles
+from evaluation.plots import add_legend, line_styles
 from evaluation.retrieval.metrics import Retrieval
 from storage.plots import save_plot
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.rate_plot import Panel, Rates, sampled, write_rate_plot
+from evaluation.plots import Panel, Rates, sampled, write_rate_plot
 from evaluation.tables import aligned, write_csv
 from evaluation.verification.metrics import Folds, distances, fold_accuracies, tar_at_far
 from evaluation.verification.pairs import Pairs

@@ -97,7 +97,8 @@ def read_description(path: str | Path) -> ModelDescription:
     if description is None:
         raise UserError(
             f"{path} does not say which classes it knows: use a model written by --model_dump of "
-            "this project, or give --architecture for one of the published code"
+            "this project or, for one of the published code, give --architecture to commands that "
+            "have it"
         )
     return description
 

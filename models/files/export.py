@@ -9,8 +9,6 @@ import importlib.util
 import json
 import logging
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatch
@@ -152,7 +150,7 @@ def export(
             be written.
     """
     chosen = FORMATS[kind]
-    with replacing(path.absolute()) as final, _named_in_utf_8(final) as temporary, _quiet():
+    with replacing(path.absolute()) as temporary, _quiet():
         try:
             chosen.write(model, temporary, facts, opset)
             run = chosen.load(temporary)
@@ -267,20 +265,6 @@ def _not_of_a_saved_model(path: Path) -> list[str]:
     found = (item for item in path.rglob("*") if item.is_symlink() or not item.is_dir())
     names = sorted(str(item.relative_to(path)) for item in found)
     return [name for name in names if not any(fnmatch(name, own) for own in SAVED_MODEL_FILES)]
-
-
-@contextlib.contextmanager
-def _named_in_utf_8(path: Path) -> Iterator[Path]:
-    """Yield the path or, as TensorFlow requires UTF-8, a temporary one that is moved there."""
-    try:
-        os.path.abspath(path).encode()
-        folder = contextlib.nullcontext()
-    except UnicodeEncodeError:
-        folder = tempfile.TemporaryDirectory()
-    with folder as name:
-        yield Path(name, "model") if name else path
-        if name:
-            shutil.move(Path(name, "model"), path)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evaluation.line_styles import line_styles
+from evaluation.plots import line_styles
 from storage.plots import save_plot
 from sweeping.results.table import BEST_TEST, LAST_VAL, Row
 

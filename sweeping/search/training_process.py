@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from storage.history import read_history
+from storage.history import accuracy_name, read_history
 from sweeping.processes import start, stop
 from utils import UserError
 
@@ -67,6 +67,6 @@ def read_accuracies(history: Path) -> list[float]:
         epochs = read_history(history)
     except UserError:
         return []
-    name = next((n for n in ("val_prob_acc", "val_acc") if epochs and n in epochs[0]), None)
+    name = accuracy_name(epochs[0]) if epochs else None
     values = [epoch[name] for epoch in epochs] if name else []
     return [value if math.isfinite(value) else 0.0 for value in values]

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from cli.class_options import read_class_weights
 from datasets import get_dataset
 from datasets.cache.disk import read_normalization
+from datasets.class_weights import read_class_weights
 from datasets.images.dataset import ImageDataset
 from datasets.images.files import FileImages
 from datasets.images.normalization import Normalization

@@ -92,7 +92,8 @@ def _check_weights(found: tuple, valid: tuple, folder: Path) -> None:
 
 
 def _write_snapshot(folder: Path) -> None:
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="dense")])
+    numbers = keras.Input((2,))
+    model = keras.Model(numbers, keras.layers.Dense(3, name="dense")(numbers))
     model.compile("sgd", "mse")
     model.optimizer.build(model.trainable_variables)
     save_snapshot(folder / "s.h5", model, RunState(2, dict(_IDENTITY), [{"epoch": 1, "loss": 2.5}]))

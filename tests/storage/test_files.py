@@ -30,7 +30,7 @@ def test_the_temporary_name_has_the_requested_suffix(tmp_path):
     assert os.listdir(tmp_path) == ["a.h5"]
 
 
-@pytest.mark.parametrize("length", [240, 246])
+@pytest.mark.parametrize("length", [220, 228])
 @pytest.mark.parametrize("letter", ["n", "ö"])
 @pytest.mark.parametrize("ending", [".h5", "." + 60 * "x"])
 def test_accepted_names_leave_room_for_companion_files(tmp_path, length, letter, ending):

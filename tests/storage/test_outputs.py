@@ -271,7 +271,7 @@ def test_only_files_of_killed_commands_are_removed(tmp_path):
     remove_leftovers(tmp_path / "gone" / "a")
 
 
-@pytest.mark.parametrize("length", [248, 256, 5000])
+@pytest.mark.parametrize("length", [229, 256, 5000])
 def test_names_that_are_too_long_are_refused(tmp_path, length):
     with pytest.raises(UsageError, match=r"--history .*: File name too long$"):
         claim("--history", tmp_path / (length * "n"), overwrite=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 import keras
 
 from evaluation.classification.evaluator import Metrics
-from storage.history import read_history, write_history
+from storage.history import accuracy_name, read_history, write_history
+from training.callbacks.failures import survived
 from utils import STARTED, UsageError, UserError
 
 # Goes to standard output, see ``cli.console``.
@@ -31,15 +32,9 @@ def _format(name: str, value: float) -> str:
     return f"{value:.6g}" if name in ("lr", "seconds") else f"{value:.4f}"
 
 
-def accuracy_name(record: Mapping[str, float]) -> str | None:
-    """Return the name of the accuracy by which epochs are ranked, preferably the classifier's."""
-    names = ("val_prob_acc", "val_acc", "prob_acc", "acc")
-    return next((name for name in names if name in record), None)
-
-
 def best_epoch(records: list[Record]) -> Record | None:
     """Return the first record with the highest accuracy, or None if no accuracy is finite."""
-    name = accuracy_name({name: value for record in records for name, value in record.items()})
+    name = accuracy_name({name for record in records for name in record})
     if name is None:
         return None
     return max(
@@ -132,13 +127,9 @@ class EpochReporter(keras.callbacks.Callback):
             results.info("Best epoch: %d/%d - %s: %.4f%s", *found)
 
     def _write(self) -> None:
-        try:
+        with survived(self):  # the next epoch tries again
             write_history(self.history, self.records)
-            self.error, self.written = None, True
-        except UserError as error:
-            # No reason to end the training: the next epoch tries again.
-            logger.error("%s; training goes on", error)
-            self.error = error
+            self.written = True
 
 
 def _ordered(metrics: Record) -> Record:

@@ -1,6 +1,5 @@
 """Plots of the features of validation or test samples during training."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +9,9 @@ import numpy as np
 from evaluation.embeddings.embedded import Embedded
 from evaluation.embeddings.plane import in_plane
 from evaluation.embeddings.scatter import plot_scatter
+from training.callbacks.failures import survived
 from training.callbacks.validation import Validation
 from utils import UserError
-
-logger = logging.getLogger(__name__)
 
 
 class FeaturePlots(keras.callbacks.Callback):
@@ -55,12 +53,8 @@ class FeaturePlots(keras.callbacks.Callback):
             return
         title = f"epoch {number} of {last}"
         path = self.folder / f"epoch-{number:04d}.png"
-        try:
+        with survived(self):
             self._draw(path, title, metrics.features)
-            self.error = None
-        except UserError as error:
-            logger.error("%s; training goes on", error)
-            self.error = error
 
     def _draw(self, path: Path, title: str, features: np.ndarray) -> None:
         labels = self.validation.batches.split.labels

@@ -1,6 +1,5 @@
 """TensorBoard logs; if they cannot be written, the training continues without."""
 
-import logging
 import os
 import socket
 import time
@@ -12,12 +11,11 @@ from typing import TYPE_CHECKING
 import keras
 
 from storage.files import write_errors
+from training.callbacks.failures import survived
 from utils import UserError
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.event_pb2 import Event
-
-logger = logging.getLogger(__name__)
 
 
 class Logs(keras.callbacks.Callback):
@@ -63,17 +61,13 @@ class Logs(keras.callbacks.Callback):
             return
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        try:
-            with write_errors(self.folder):
-                if part not in self._paths:
-                    self._paths[part] = _new_path(self.folder / part)
-                    events = _event(file_version="brain.Event:2"), *events
-                with open(self._paths[part], "ab") as file:
-                    for event in events:
-                        RecordWriter(file).write(event.SerializeToString())
-        except UserError as error:
-            logger.error("%s; training goes on without a log", error)
-            self.error = error
+        with survived(self, "; training goes on without a log"), write_errors(self.folder):
+            if part not in self._paths:
+                self._paths[part] = _new_path(self.folder / part)
+                events = _event(file_version="brain.Event:2"), *events
+            with open(self._paths[part], "ab") as file:
+                for event in events:
+                    RecordWriter(file).write(event.SerializeToString())
 
 
 def _event(**fields: object) -> "Event":

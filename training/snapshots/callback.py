@@ -1,6 +1,5 @@
 """The callback that writes snapshots."""
 
-import logging
 import math
 import signal
 import time
@@ -12,11 +11,10 @@ from pathlib import Path
 import keras
 
 from training.callbacks.epoch_log import EpochReporter
+from training.callbacks.failures import survived
 from training.parallel.group import ALONE, Group
 from training.snapshots.file import PLATEAU_STATE, RunState, save_snapshot
 from utils import Interrupted, UserError
-
-logger = logging.getLogger(__name__)
 
 
 class Snapshot(keras.callbacks.Callback):
@@ -75,8 +73,7 @@ class Snapshot(keras.callbacks.Callback):
         """
         if self.group.writes:
             save_snapshot(self.path, self.model, self.state, self.copies)
-        self.saved, self.error = self.state, None
-        self._time = time.monotonic()
+        self.saved = self.state
 
     def keep(self) -> None:
         """Write the current state unless the file has it; log failures and set ``error``.
@@ -84,7 +81,8 @@ class Snapshot(keras.callbacks.Callback):
         With a metric, this does nothing: the file has the best epoch.
         """
         if self.state.metric is None and self.state != self.saved:
-            self._try("%s")
+            with survived(self, note=""):
+                self.write()
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         # Keras resets the plateau's state when training begins, so it is restored here.
@@ -110,16 +108,11 @@ class Snapshot(keras.callbacks.Callback):
         if wanted and not self._try():
             self.state = replace(self.state, best=earlier)  # the file still has this one
 
-    def _try(self, message: str = "%s; training goes on") -> bool:
-        try:
+    def _try(self) -> bool:
+        with survived(self):
             self.write()
-            return True
-        except UserError as error:
-            # The weights in memory are worth more than a file: go on and try again later.
-            logger.error(message, error)
-            self.error = error
-            self._time = time.monotonic()
-            return False
+        self._time = time.monotonic()  # after a failure, too: do not try again in every step
+        return self.error is None
 
     def _improves(self, logs: dict) -> bool:
         metric, best = self.state.metric, self.state.best

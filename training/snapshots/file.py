@@ -2,24 +2,22 @@
 
 ``run_optimizer`` has the variables of the optimizer, ``run_random`` the random states of dropout,
 ``run_copies`` copies of the weights, such as their moving average, ``running_metrics`` the sums of
-the metrics of an unfinished epoch, ``run_records`` a table of the metrics of all epochs,
-``run_measured`` which entries of the table exist, and ``run_state`` everything else as JSON,
-including the column names of the table.
+the metrics of an unfinished epoch, and ``run_state`` everything else as JSON, including the metrics
+of all epochs.
 """
 
 import json
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 import h5py
 import keras
 import numpy as np
 
+from models.files.saved import uncompiled
 from models.initialization import random_states
 from storage.files import replacing
 from storage.hdf5 import open_hdf5
@@ -35,10 +33,6 @@ METRICS = "running_metrics"
 OPTIMIZER = "run_optimizer"
 RANDOM = "run_random"
 COPIES = "run_copies"
-RECORDS = "run_records"
-MEASURED = "run_measured"
-
-_MOST_NUMBERS = 10_000_000  # in a table: a crafted file may declare any size without having it
 
 LAST_LAYERS = "last layers"
 ALL_LAYERS = "all layers"
@@ -82,56 +76,15 @@ def save_snapshot(
     replicas.average_statistics(model)
     backend.sync_variables(model)
     with hosts.on_its_own(), replacing(path, suffix=".weights.h5") as temporary:
-        _network(model).save_weights(temporary)
+        uncompiled(model).save_weights(temporary)
         with h5py.File(temporary, "a") as file:
-            columns = list(dict.fromkeys(name for record in state.records for name in record))
             # Fixed length: HDF5 may allocate gigabytes for a damaged text of variable length.
-            file[STATE] = np.bytes_(json.dumps(vars(state) | {"records": columns}))
-            file[RECORDS] = _table(state.records, columns)
-            file[MEASURED] = _measured(state.records, columns)
+            file[STATE] = np.bytes_(json.dumps(vars(state)))
             _store(file.create_group(OPTIMIZER), model.optimizer.variables)
             _store(file.create_group(RANDOM), [state for state, _ in random_states(model)])
             _store(file.create_group(COPIES), copies)
             _store(file.create_group(METRICS), model.metrics_variables if state.step else [])
             seal(file)
-
-
-def _table(records: Sequence[Record], columns: Sequence[str]) -> np.ndarray:
-    """Return a float64 array (records, columns), which takes a twentieth of the memory of JSON."""
-    values = (record.get(name, math.nan) for record in records for name in columns)
-    return np.fromiter(values, np.float64).reshape(len(records), len(columns))
-
-
-def _measured(records: Sequence[Record], columns: Sequence[str]) -> np.ndarray:
-    """Return a bool array (records, columns): which entries of the table exist."""
-    values = (name in record for record in records for name in columns)
-    return np.fromiter(values, bool).reshape(len(records), len(columns))
-
-
-def _records(file: h5py.File, columns: Sequence[str]) -> list[Record]:
-    """Return the records from ``_table``, without entries that do not exist."""
-    table, measured = file[RECORDS], file[MEASURED]
-    if measured.shape != table.shape or max(*table.shape, table.size) > _MOST_NUMBERS:
-        raise ValueError("no table of metrics")
-    rows = (
-        {name: value for name, value, known in zip(columns, *pair, strict=True) if known}
-        for pair in zip(table[()].tolist(), measured[()].tolist(), strict=True)
-    )
-    return [row | {"epoch": int(row["epoch"])} for row in rows]
-
-
-_NETWORKS: "WeakKeyDictionary[keras.Model, keras.Model]" = WeakKeyDictionary()
-
-
-def _network(model: keras.Model) -> keras.Model:
-    """Return the same layers in a model that is not compiled.
-
-    Each time Keras saves or loads the weights of a compiled model, it leaks 70 kB
-    (seen in Keras 3.15 with TensorFlow 2.21; not reported upstream).
-    """
-    if model not in _NETWORKS:
-        _NETWORKS[model] = keras.Model(model.inputs, model.outputs)
-    return _NETWORKS[model]
 
 
 def _store(group: h5py.Group, variables: Sequence[keras.Variable]) -> None:
@@ -147,8 +100,10 @@ def read_state(path: Path) -> RunState:
     """
     with _opened(path) as file:
         check_seal(file, required=True)
-        found = json.loads(file[STATE][()])
-        return RunState(**found | {"records": _records(file, found["records"])})
+        state = RunState(**json.loads(file[STATE][()]))
+        if not all(isinstance(record, dict) for record in state.records):
+            raise ValueError("from an earlier version")
+        return state
 
 
 @contextmanager
@@ -226,7 +181,7 @@ def _load_weights(path: Path, model: keras.Model) -> None:
             with warnings.catch_warnings():
                 # Keras only warns about layers that are missing in the file.
                 warnings.simplefilter("error", UserWarning)
-                _network(model).load_weights(link)
+                uncompiled(model).load_weights(link)
         except (OSError, RuntimeError, ValueError, KeyError, UserWarning) as error:
             reason = one_line(error)
             raise UserError(f"--snapshot {path}: does not fit this network: {reason}") from error
@@ -236,7 +191,7 @@ def _not_finite(file: h5py.File) -> str | None:
     """Return the part of a snapshot that has variables which are not finite, or None."""
 
     def wrong(name: str, item: h5py.Group | h5py.Dataset) -> str | None:
-        if not isinstance(item, h5py.Dataset) or name in (STATE, RECORDS):
+        if not isinstance(item, h5py.Dataset) or name == STATE:
             return None
         return None if np.isfinite(item[()]).all() else name.split("/")[0]
 

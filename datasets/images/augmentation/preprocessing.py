@@ -112,6 +112,20 @@ class Preprocessing:
         return TransformParams((height, width), crop=crop)
 
 
+class ResizedImages(Sequence):
+    """Images that are resized by the shorter side, and cropped, on access; None: they are not."""
+
+    def __init__(self, images: Sequence, size: int | None, crop_size: int | None = None):
+        self.images = images
+        self._transform = Preprocessing(test_size=size, crop_size=crop_size).test
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self._transform(self.images[index])
+
+
 @dataclass(frozen=True)
 class ImageTransform(Transform):
     """Draw the parameters of images and apply them.

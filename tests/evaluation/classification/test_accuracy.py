@@ -1,4 +1,6 @@
-"""Accuracies against loops over classes and samples, and against scikit-learn."""
+"""Accuracies against loops over classes and samples, and scikit-learn; Wilson intervals."""
+
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +12,17 @@ from evaluation.classification.accuracy import (
     average_accuracy,
     hierarchical_accuracy,
     top_k_accuracy,
+    wilson_interval,
 )
+
+# R. G. Newcombe, Two-sided confidence intervals for the single proportion, Statistics in Medicine
+# 17, 1998, Table I, method 3.
+PUBLISHED = {
+    (81, 263): (0.2553, 0.3662),
+    (15, 148): (0.0624, 0.1605),
+    (0, 20): (0.0000, 0.1611),
+    (1, 29): (0.0061, 0.1718),
+}
 
 
 def by_loop(predicted, labels):
@@ -104,3 +116,18 @@ def test_all_accuracies_together(classified):
         "hierarchical_accuracy_lcs": pytest.approx(metrics.accuracy_score(labels, predicted)),
         "hierarchical_accuracy_wup": 1,
     }
+
+
+@pytest.mark.parametrize(("counts", "expected"), PUBLISHED.items())
+def test_wilson_intervals_are_those_published(counts, expected):
+    assert wilson_interval(*counts) == pytest.approx(expected, abs=5e-5)
+
+
+@pytest.mark.parametrize(("correct", "samples"), [(0, 1), (1, 1), (7, 9), (500, 1000)])
+def test_wilson_intervals_follow_the_formula(correct, samples):
+    z, share = 1.959963984540054, correct / samples
+    center = (share + z**2 / (2 * samples)) / (1 + z**2 / samples)
+    half = z / (1 + z**2 / samples)
+    half *= math.sqrt(share * (1 - share) / samples + z**2 / (4 * samples**2))
+    expected = (max(0, center - half), min(1, center + half))
+    assert wilson_interval(correct, samples) == pytest.approx(expected, abs=1e-9)

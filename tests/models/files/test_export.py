@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 from pathlib import Path
 
 import keras
@@ -111,18 +110,6 @@ def test_pixels_of_either_type_and_any_number(kind, dtype, tmp_path):
     for count in (1, 5):
         expected = model.predict_on_batch(images(8, count))
         np.testing.assert_allclose(run(images(8, count))["out_0"], expected, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("place", [b"model \xff", b"\xfe/model.onnx", "modèle".encode("latin-1")])
-def test_the_path_may_have_any_bytes(kind, place, tmp_path):
-    path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), place)))
-    path.parent.mkdir(exist_ok=True)
-    model = small()
-    write(kind, model, path, reading=False)
-    assert os.listdir(os.fsencode(path.parent)) == [os.path.basename(os.fsencode(path))]
-    found = export.FORMATS[kind].load(path.rename(tmp_path / "plain"))(images(8))["out_0"]
-    np.testing.assert_allclose(found, model.predict_on_batch(images(8)), rtol=1e-4, atol=1e-5)
 
 
 @needs("onnx")

@@ -8,11 +8,11 @@ import keras
 import pytest
 
 import learn_classifier
+from storage.history import accuracy_name
 from tests.commands.running import TINY, history, run
 from training.callbacks import epoch_log
 from training.callbacks.epoch_log import (
     EpochReporter,
-    accuracy_name,
     best_epoch,
     check_history,
     format_metrics,

@@ -5,15 +5,15 @@ from unittest import mock
 
 import numpy as np
 
-from evaluation import rate_plot
-from evaluation.rate_plot import Panel, sampled, write_rate_plot
+from evaluation import plots
+from evaluation.plots import Panel, sampled, write_rate_plot
 
 
 def test_no_line_leads_to_zero_on_a_logarithmic_axis():
     """A score that is the same for all images has two points only, of which 0 has no place."""
     curves = {"all equal": (np.array([1.0, 0.0]), np.array([0.3, 0.0]))}
     panels = [Panel("linear", "x", "y", curves), Panel("log", "x", "y", curves, log=True)]
-    with mock.patch.object(rate_plot, "save_plot") as save:
+    with mock.patch.object(plots, "save_plot") as save:
         write_rate_plot(Path("x.png"), panels)
     figure = save.call_args.args[0]
     linear, log = figure.axes

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from cli.class_options import BALANCED, class_weights
 from datasets import get_dataset
+from datasets.class_weights import BALANCED, class_weights
 from tests.fake_data import write_ag_news, write_folder, write_image, write_lines
 from utils import UsageError
 
