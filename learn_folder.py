@@ -100,7 +100,8 @@ def _check(args: argparse.Namespace) -> None:
     if args.val_fraction is not None and args.folds:
         raise UsageError("--folds holds out each part in turn; leave out --val_fraction")
     if not os.path.isdir(args.photos):
-        raise UsageError(f"there is no folder {args.photos}")
+        what = "is a file, not a folder" if os.path.exists(args.photos) else "does not exist"
+        raise UsageError(f"{args.photos} {what}; give a folder with one folder of images per class")
     check_training_options(args.options)
     args.out = args.out or Path(f"{Path(os.path.realpath(args.photos)).name}-learned")
     if Path(os.path.realpath(args.out)).is_relative_to(os.path.realpath(args.photos)):

@@ -3,6 +3,7 @@
 Imports nothing heavy and nothing from this project, so that ``--help`` stays fast.
 """
 
+import difflib
 import errno
 import logging
 import os
@@ -128,8 +129,11 @@ class Registry:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Return the error for an unknown name, listing the known ones."""
-    return UsageError(f"unknown {kind} {name!r}; choose from: {', '.join(known)}")
+    """Return the error for an unknown name, with the most similar one and all known ones."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, 1)
+    choose = f"did you mean {close[0]}? Choose from" if close else "choose from"
+    return UsageError(f"unknown {kind} {name!r}; {choose}: {', '.join(known)}")
 
 
 def one_line(error: BaseException) -> str:

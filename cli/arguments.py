@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
             # An argument with a space may be a value.
             if name.startswith("--") and name not in known and " " not in text:
                 longer = [option for option in known if option.startswith(name)]
-                close = longer or difflib.get_close_matches(name, known, 1)
+                close = longer or difflib.get_close_matches(name, known, 1, cutoff=0.75)
                 hint = f"; did you mean {close[0]}?" if close else ""
                 self.error(f"unrecognized arguments: {text}{hint}")
         for name, action in known.items():

@@ -17,7 +17,7 @@ from training.objectives import (
     MIXED_TARGETS,
     takes_normalized,
 )
-from utils import UsageError
+from utils import UsageError, unknown_name
 
 GENERATED = ("onehot", *SIMPLEXES)
 """The class embeddings that can be generated for any data set."""
@@ -54,7 +54,7 @@ def _add_target_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--embedding",
         required=True,
-        type=os.path.expanduser,
+        type=_name_or_file,
         metavar="NAME|FILE",
         help=f"class embeddings: {', '.join(GENERATED)}; included ones, "
         f"{', '.join(shipped.embedding_names())}; or a file (.npz or a published pickle)",
@@ -76,6 +76,15 @@ def _add_target_options(group: argparse._ArgumentGroup) -> None:
     _add_projection_options(group)
 
 
+def _name_or_file(text: str) -> str:
+    names = (*GENERATED, *shipped.embedding_names())
+    path = os.path.expanduser(text)
+    is_path = os.path.dirname(path) or os.path.splitext(path)[1] or os.path.exists(path)
+    if text not in names and not is_path:
+        raise argparse.ArgumentTypeError(str(unknown_name("class embeddings", text, names)))
+    return path
+
+
 def _add_projection_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--projection",
@@ -93,8 +102,10 @@ def _add_projection_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_loss_options(group: argparse._ArgumentGroup) -> None:
+    names = {loss.title: name for name, loss in EMBEDDING_LOSSES.items()}
     group.add_argument(
         "--loss",
+        type=lambda text: names.get(text, text),  # "cosine", as sweeps call it
         choices=tuple(EMBEDDING_LOSSES),
         default=DEFAULT_LOSS,
         help="; ".join(f"{name}: {loss.help}" for name, loss in EMBEDDING_LOSSES.items()),

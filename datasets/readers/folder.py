@@ -125,7 +125,10 @@ def random_split(
         if label in without:
             continue
         if len(files) < 2:
-            raise UserError(f"class {label} in {root} has fewer than 2 images: it cannot be split")
+            raise UserError(
+                f"class {label} in {root} has fewer than 2 images, too few for training and "
+                "testing: add images, or move its folder away"
+            )
         count = min(max(1, round(fraction * len(files))), len(files) - 1)
         test = first_by_name("test", args.subset_seed, files, count)
         for file in files:

@@ -187,7 +187,7 @@ REFUSED = [
     ("report digits --scale paper", "report: takes no --scale, which is for run"),
     ("run digits --store", "run: takes no --store, which is for report"),
     ("show digits --dry_run", "show: takes no --dry_run, which is for run"),
-    ("show table-4", "unknown study 'table-4'; choose from: table-2, "),
+    ("show table-4", "unknown study 'table-4'; did you mean table-3? Choose from: table-2, "),
     ("run", "give the name of a study"),
     ("list cub50", "takes no name"),
     ("run cub50 --scale paper --data_root .", "cub50: has no training at --scale paper"),
@@ -213,5 +213,5 @@ def test_unsuitable_arguments_give_a_one_line_error(tmp_path, monkeypatch, comma
 
 
 def test_an_unknown_name_is_reported_with_the_known_ones():
-    with pytest.raises(UsageError, match="choose from: table-2"):
+    with pytest.raises(UsageError, match=r"did you mean table-2\? Choose from: table-2, "):
         load("table2")

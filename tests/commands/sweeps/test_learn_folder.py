@@ -188,7 +188,9 @@ def test_results_within_the_images_are_refused(photos):
 
 
 def test_missing_folders_and_packages_are_named(photos, monkeypatch):
-    assert run(learn_folder, "nowhere").err.endswith("there is no folder nowhere\n")
+    assert run(learn_folder, "nowhere").err.endswith(
+        "nowhere does not exist; give a folder with one folder of images per class\n"
+    )
     monkeypatch.setattr(learn_folder, "_NEEDED", {"no_such_package": "requirements-x.txt"})
     outcome = run(learn_folder, "", photos)
     assert outcome.status == 2 and "pip install -r requirements-x.txt" in outcome.err
