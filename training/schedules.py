@@ -57,13 +57,13 @@ def _sgd(options: ScheduleOptions) -> Schedule:
 
 
 def _clr(options: ScheduleOptions) -> Schedule:
-    from training.step_rates import Triangles
+    from training.step_rates import TriangularCycles
 
     return Schedule(
         learning_rates.CLR_CYCLES * 2 * options.clr_step_len,
         options.clr_min_lr,
         step_rates=partial(
-            Triangles,
+            TriangularCycles,
             passes=options.clr_step_len,
             min_lr=options.clr_min_lr,
             max_lr=options.clr_max_lr,
@@ -72,14 +72,14 @@ def _clr(options: ScheduleOptions) -> Schedule:
 
 
 def _cosine(options: ScheduleOptions) -> Schedule:
-    from training.step_rates import HalfWave
+    from training.step_rates import CosineAnnealing
 
     epochs = learning_rates.COSINE_EPOCHS if options.epochs is None else options.epochs
     warmup = options.cosine_warmup
     if warmup and warmup >= epochs:
         raise UsageError(f"--cosine_warmup {warmup}: give fewer than all {epochs} epochs")
     rates = partial(
-        HalfWave,
+        CosineAnnealing,
         epochs=epochs,
         max_lr=options.cosine_max_lr,
         min_lr=options.cosine_min_lr,

@@ -43,7 +43,7 @@ class StepRates(keras.optimizers.schedules.LearningRateSchedule):
         return vars(self) | {"steps": vars(self.steps)}
 
 
-class Triangles(StepRates):
+class TriangularCycles(StepRates):
     """Triangular cyclical learning rate (Smith, WACV 2017).
 
     Args:
@@ -65,7 +65,7 @@ class Triangles(StepRates):
         return self.min_lr + (self.max_lr - self.min_lr) * (1 - ops.abs(1 - position))
 
 
-class HalfWave(StepRates):
+class CosineAnnealing(StepRates):
     """Cosine decay over the whole training (Loshchilov, Hutter, ICLR 2017).
 
     Args:

@@ -11,7 +11,7 @@ from tests.commands.running import TINY, succeed
 from training.learning_rates import parse_step_schedule, resnet_learning_rate
 from training.options import ScheduleOptions
 from training.schedules import build_schedule
-from training.step_rates import Steps, Triangles
+from training.step_rates import Steps, TriangularCycles
 from utils import UsageError
 
 
@@ -21,7 +21,7 @@ def test_resnet_schedule_changes_at_the_published_epochs():
 
 
 def test_clr_is_a_triangle():
-    schedule = Triangles(Steps(8, 4), passes=1, min_lr=1.0, max_lr=5.0)
+    schedule = TriangularCycles(Steps(8, 4), passes=1, min_lr=1.0, max_lr=5.0)
     rates = [float(schedule(i)) for i in range(17)]
     assert rates == pytest.approx([1, 2, 3, 4, 5, 4, 3, 2, 1, 2, 3, 4, 5, 4, 3, 2, 1])
 
