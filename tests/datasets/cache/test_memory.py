@@ -9,6 +9,7 @@ from datasets.cache.memory import available_memory
 
 GB = 10**9
 OF_MACHINE = 64_000_000 * 1024
+UNLIMITED_V1 = 9223372036854771712
 
 
 @pytest.fixture
@@ -24,10 +25,18 @@ def write(root, name, text):
 
 
 def limit(root, folder, most, used, cached):
+    """Version 2."""
     folder = f"sys/fs/cgroup/{folder}"
     write(root, f"{folder}/memory.max", f"{most}\n")
     write(root, f"{folder}/memory.current", f"{used}\n")
     write(root, f"{folder}/memory.stat", f"anon 5\nactive_file 7\ninactive_file {cached}\n")
+
+
+def limit_v1(root, folder, most, used, cached):
+    folder = f"sys/fs/cgroup/memory/{folder}"
+    write(root, f"{folder}/memory.limit_in_bytes", f"{most}\n")
+    write(root, f"{folder}/memory.usage_in_bytes", f"{used}\n")
+    write(root, f"{folder}/memory.stat", f"inactive_file 3\ntotal_inactive_file {cached}\n")
 
 
 def test_without_groups_the_machine_sets_the_limit(root):
@@ -52,6 +61,22 @@ def test_the_tightest_group_on_the_way_up_decides(root, tight):
     assert available_memory() == OF_MACHINE
     limit(root, tight, 5 * GB, 2 * GB, 10)
     assert available_memory() == 3 * GB + 10
+
+
+@pytest.mark.parametrize("tight", ["docker", "docker/abc"])
+def test_version_1(root, tight):
+    write(root, "proc/self/cgroup", "5:cpu,memory:/docker/abc\n4:cpu:/z\n0::/\n")
+    for folder in (".", "docker", "docker/abc"):
+        limit_v1(root, folder, UNLIMITED_V1, GB, 0)
+    assert available_memory() == OF_MACHINE
+    limit_v1(root, tight, 5 * GB, 2 * GB, 10)
+    assert available_memory() == 3 * GB + 10
+
+
+def test_version_1_in_a_container_that_hides_its_path(root):
+    write(root, "proc/self/cgroup", "5:memory:/docker/abc\n")
+    limit_v1(root, ".", 5 * GB, 2 * GB, 0)
+    assert available_memory() == 3 * GB
 
 
 def test_used_up_is_not_negative(root):
