@@ -89,10 +89,13 @@ def backend_name() -> str:
         return name
     # Unlike ``Path.expanduser``, this leaves ``~`` unchanged for users without a home folder.
     folder = os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras"))
+    file = Path(folder, "keras.json")
     try:
-        return json.loads(Path(folder, "keras.json").read_text()).get("backend", "tensorflow")
+        return json.loads(file.read_text()).get("backend", "tensorflow")
     except (OSError, ValueError):  # Keras ignores these, too
         return "tensorflow"
+    except AttributeError as error:
+        raise UsageError(f"{file} has no settings that Keras can read") from error
 
 
 @contextmanager
