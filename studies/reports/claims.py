@@ -186,12 +186,8 @@ def _corrected(protocol: str) -> str:
     adjusted = dict(zip(p, holm(list(p.values())), strict=True))
     kept = [f"{name} (p = {a:.2g})" for name, a in adjusted.items() if a < SIGNIFICANT]
     count = f"{len(p)} tests, {sum(value < SIGNIFICANT for value in p.values())} with p < 0.05"
-    remaining = (
-        f"{len(kept)} remain after Holm's correction: {'; '.join(kept)}"
-        if kept
-        else ("none remains after Holm's correction")
-    )
-    return f"- {PROTOCOL_NAMES[protocol]}: {count}; {remaining}."
+    remaining = f"{len(kept)} of them" + f": {'; '.join(kept)}" * bool(kept)
+    return f"- {PROTOCOL_NAMES[protocol]}: {count}; after Holm's correction, {remaining}."
 
 
 def _against(test: Comparison) -> str:

@@ -109,9 +109,7 @@ def test_the_metrics_of_all_epochs_are_the_same_ones(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "change",
-    [
-        *({"more": 1}, {"records": 1}, {"records": []}, {"records": ["epoch"]}),
-    ],
+    [{"more": 1}, {"records": 1}, {"records": ["epoch"]}],
 )
 def test_states_of_another_form_are_damaged(tmp_path, monkeypatch, change):
     monkeypatch.chdir(tmp_path)
