@@ -139,7 +139,9 @@ def test_p_of_welch_by_its_formula():
     freedom = (a + b) ** 2 / (a**2 / 2 + b**2 / 1)
     expected = 2 * stats.t.sf(abs(t), freedom)
     assert welch(first, second) == pytest.approx(expected, rel=1e-9)
-    assert f"| +14.0 | {expected:.2g} |" in "\n".join(comparison(PART, BY_NAME))
+    half = 100 * stats.t.ppf(0.975, freedom) * math.sqrt(a + b)
+    row = f"| +14.0 | +{14 - half:.1f} to +{14 + half:.1f} | {expected:.2g} |"
+    assert row in "\n".join(comparison(PART, BY_NAME))
     assert welch([0.5], [0.6, 0.7]) is None and welch([0.5, 0.5], [0.6, 0.6]) is None
 
 

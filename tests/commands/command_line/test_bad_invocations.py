@@ -121,7 +121,7 @@ FOR_EMBEDDINGS = [
     ("--embedding missing.npz", DATA, "missing.npz"),
     ("--embedding old.npz", DATA, "old.npz"),
     ("--embedding empty", DATA, "empty"),
-    ("--embedding onehot --loss cosine", USAGE, "cosine"),
+    ("--embedding onehot --loss cosinus", USAGE, "cosinus"),
     ("--embedding onehot --cls_weight -1", USAGE, "-1"),
     ("--embedding onehot --cls_weight 0.1 --cls_base conv99", USAGE, "conv99"),
     ("--embedding onehot --cls_weight 0.1 --cls_base 99", USAGE, "99"),

@@ -229,6 +229,6 @@ def test_training_takes_shipped_embeddings_by_name(folder):
 
 def test_training_lists_the_shipped_embeddings_when_a_name_is_wrong(folder):
     outcome = run(learn_image_embeddings, "--dataset Digits --embedding cub_deeper")
-    assert outcome.status == 1
-    assert "no file of class embeddings cub_deeper" in outcome.err
+    assert outcome.status == 2
+    assert "unknown class embeddings 'cub_deeper'; did you mean cub_deep?" in outcome.err
     assert "cifar100, cub_deep, cub_flat, cub_wikispecies, nab" in outcome.err
