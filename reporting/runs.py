@@ -42,6 +42,8 @@ def read_run(path: Path) -> Run:
         UserError: the history or its record is missing or damaged, or the run is not finished.
     """
     history = path / HISTORY if path.is_dir() else path
+    if not history.exists():
+        raise UserError(f"{history} does not exist")
     record = read_record(record_path(history))
     if not record:
         raise UserError(

@@ -62,5 +62,7 @@ def test_unfinished_runs_give_a_one_line_error(tmp_path, change, message):
 
 
 def test_a_missing_run_gives_a_one_line_error(tmp_path):
-    with pytest.raises(UserError, match=r"its record, gone\.csv\.run\.json, is missing"):
+    with pytest.raises(UserError, match=r"gone\.csv does not exist"):
         read_run(tmp_path / "gone.csv")
+    with pytest.raises(UserError, match=r"history\.csv does not exist"):
+        read_run(tmp_path)

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import keras
@@ -17,6 +18,7 @@ import learn_image_embeddings
 import predict
 from tests import fake_data
 from tests.commands.running import DATA, USAGE, Outcome, check_refused, run, succeed
+from tests.docs.documents import block
 from utils import UserError
 
 DATA_OPTIONS = "--dataset Folder --target_size 16 --crop_size 14 --architecture tiny"
@@ -112,6 +114,19 @@ def test_another_output_and_files_in_the_order_given():
     assert {each["score_kind"] for each in found} == {"cosine similarity"}
     assert all(len(each["predictions"]) == 1 for each in found)
     assert outcome.err == ""
+
+
+@pytest.mark.parametrize("name", ["cosine", "head"])
+def test_the_example_in_python_agrees_with_the_command(name, tmp_path, monkeypatch, capsys):
+    shutil.copy(f"{name}.keras", tmp_path / "model.keras")
+    fake_data.write_image(tmp_path / "bird.jpg", 4)
+    monkeypatch.chdir(tmp_path)
+    outcome = succeed(predict, "--model model.keras bird.jpg --format csv --top_k 3")
+    expected = [(row["class_name"], float(row["score"])) for row in rows(outcome.out)]
+    capsys.readouterr()
+    exec(block("docs/prediction-and-export.md", "Classifier"), {})
+    found = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [(class_name, pytest.approx(float(score))) for class_name, score in found] == expected
 
 
 def write_mixture(folder: Path) -> None:

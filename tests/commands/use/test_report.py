@@ -64,5 +64,5 @@ def test_existing_pages_and_unfinished_runs_are_refused(folder, tmp_path):
     assert outcome.status == 2 and "give --overwrite to replace it" in outcome.err
     assert (tmp_path / "page.html").read_text() == "mine"
     outcome = run(report, "", tmp_path, "--out", tmp_path / "new.html")
-    assert outcome.status == 1 and "is not the history of a training" in outcome.err
+    assert outcome.status == 1 and "history.csv does not exist" in outcome.err
     assert not (tmp_path / "new.html").exists()
