@@ -36,11 +36,12 @@ class Variant(NamedTuple):
     width: int  # multiplies the channels 16, 32, 64 of the units
     # Function that returns the options of each batch normalization
     norm: Callable[[], Mapping[str, object]] = _of_keras_port
+    padding: str | int = "same"  # of 3x3 convolutions
 
 
 VARIANTS = {
     "wrn-28-10": Variant(blocks=4, width=10),
-    "wrn-16-8": Variant(blocks=2, width=8, norm=_of_paper),
+    "wrn-16-8": Variant(blocks=2, width=8, norm=_of_paper, padding=1),
 }
 
 
@@ -70,6 +71,7 @@ class _Layers:
     def __init__(self, conv: Convolver, variant: Variant):
         self.conv = conv
         self.norm = variant.norm
+        self.padding = variant.padding
         self.names = AutomaticNames()
 
     def first_block(self, x: KerasTensor, channels: int, stride: int) -> KerasTensor:
@@ -96,6 +98,7 @@ class _Layers:
             channels,
             size,
             stride,
+            self.padding,
             first=first,
             use_bias=False,
             kernel_initializer="he_normal",

@@ -153,6 +153,21 @@ def test_parameters_of_harmonic_networks(name):
     assert trainable(small(body, level)) == ordinary - (9 - 3) * channels
 
 
+def test_strides_of_wrn_16_8_begin_at_the_first_pixel_as_in_pytorch():
+    model = small(COUNTS["wrn-16-8"][0])
+    strided, shortcut = model.get_layer("conv2d_7"), model.get_layer("conv2d_9")
+    assert strided.strides == shortcut.strides == (2, 2)
+    both = keras.Model(model.input, [shortcut.input, strided.output])
+    pixels = np.random.default_rng(0).normal(size=(1, 8, 8, 3)).astype(np.float32)
+
+    x, found = (keras.ops.convert_to_numpy(y)[0] for y in both(pixels))
+    kernel = strided.get_weights()[0][..., 5]
+    channels = [
+        scipy.signal.correlate2d(x[..., i], kernel[..., i], "same") for i in range(x.shape[-1])
+    ]
+    np.testing.assert_allclose(found[..., 5], sum(channels)[::2, ::2], atol=1e-4)
+
+
 @pytest.mark.parametrize("conv", [None, FULL, HARMONIC], ids=repr)
 def test_the_first_convolution_takes_images_of_many_bands(conv):
     body, *_ = COUNTS["resnet-50-v1.5"]
