@@ -15,16 +15,16 @@ from sweeping.grid import PAPER
 OWN_SCORES = {
     "xent": "probability",
     "cosine": "similarity",
-    "cosine+xent": "similarity",
+    "cosine+xent": "probability",
     "dsc": "distance",
     "dsc_open": "distance",
 }
-"""Score of open sets by which each loss decides on the class while training."""
+"""Score of open sets by which the networks of each loss classify."""
 
 CLASS_TARGETS = {
     "xent": "none: class probabilities",
     "cosine": "one-hot, by cosine",
-    "cosine+xent": "one-hot, by cosine",
+    "cosine+xent": "one-hot, by cosine; class probabilities",
     "dsc_open": "simplex, by distance",
 }
 

@@ -1,4 +1,4 @@
-"""The image classification of the VIPriors challenge: 100 images per class of ILSVRC."""
+"""The image classification of the VIPriors challenge: 50 images per class of ILSVRC."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ _SMALL = (
 )
 _FULL, _RANDAUGMENT, _CUTMIX = "--fconv", "--randaugment timm:2:9", "--cutmix 1 --cutmix_prob 1"
 _BOTH = ("xent", "cosine+xent")
-_DATA, _SMALL_DATA = "VIPriors_trainval", "Tiny-ImageNet-sub50"
+_DATA, _SMALL_DATA = "VIPriors", "Tiny-ImageNet-sub50"
 
 
 def _options(common: str, epochs: int, more: str) -> dict[str, str]:
@@ -47,15 +47,14 @@ def _small(title: str, more: str, losses: tuple[str, ...], **others) -> Part:
 
 STUDY = Study(
     "vipriors",
-    "VIPriors: 100 images per class of ILSVRC",
+    "VIPriors: 50 images per class of ILSVRC",
     "The table of a talk about the cosine loss in the VIPriors challenge, and the challenge's own "
     "baselines. The talk applies cross-entropy to the unit vector itself; here it has a layer of "
     "its own. The talk does not give its batch size and learning rate, so those of the "
     "challenge baseline are used, and for RandAugment the magnitude of the author's other runs "
-    "with timm, without their noise on it. Networks are trained "
-    "on the challenge's training and validation lists and tested once, after the last epoch: "
-    "nothing is chosen on the test images, which the tables call held-out. The learning rate is "
-    "divided by 10 every 30 epochs, in longer runs, too.",
+    "with timm, without their noise on it. Networks are trained on the challenge's training list "
+    "and tested once, after the last epoch: nothing is chosen on the test images, which the tables "
+    "call held-out. The learning rate is divided by 10 every 30 epochs, in longer runs, too.",
     paper=(
         _part("Baseline of the challenge", 90, "", {"xent": 26.39}),
         _part("Baseline of the challenge, full convolutions", 90, _FULL, {"xent": 31.16}),
