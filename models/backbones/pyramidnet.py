@@ -72,7 +72,7 @@ def pyramidnet(
             channels += variant.widening / (STAGES * variant.blocks)
             stride = 2 if stage > 0 and block == 0 else 1
             y, x = variant.branch(x, round(channels), stride, names, conv)
-            x = layers.Add(name=names("add"))([_shortcut(x, y.shape[-1], stride, names), y])
+            x = layers.Add(name=names("add"))([y, _shortcut(x, y.shape[-1], stride, names)])
     x = layers.Activation("relu", name="act4")(batch_normalization("bn4")(x))
     return output_layer(average_pool(x), num_outputs, classifier, decay=DECAY)
 
