@@ -1,6 +1,6 @@
 """Model files of the published code: the network is rebuilt, and its weights are loaded by name.
 
-The Keras 2 network in such a file has a Lambda layer and is not read. Instead, layer names show
+The Keras 2 network in such a file has a Lambda layer and is not built. Instead, layer names show
 which heads it has, and the shapes of weights their sizes. ``Facts`` provide what is not in the
 file.
 """
@@ -18,7 +18,7 @@ from models import build_network, check_architecture
 from models.files.configurations import without_values
 from models.files.description import ModelDescription, Output, find_description, read_description
 from models.files.saved import compare_weights, load_model, load_weights
-from models.files.weights import layer_names, open_weights
+from models.files.weights import layer_inputs, layer_names, open_weights
 from models.heads import NORMALIZATIONS, classifier_head, embedding_head
 from utils import UsageError, UserError, listing
 
@@ -173,6 +173,8 @@ def _rebuilt(path: Path, facts: Facts) -> keras.Model:
             f"--architecture {facts.architecture}: the published network applies softmax to "
             "embeddings, but this project's does not"
         )
+    if heads.dimensions and heads.classes:
+        _check_classifier(path, heads.classifier)
     report = compare_weights(without_values(lambda: _network(heads, facts)), path)
     if unfilled := report.unfilled:
         raise UserError(
@@ -184,6 +186,21 @@ def _rebuilt(path: Path, facts: Facts) -> keras.Model:
     model = _network(heads, facts)
     load_weights(model, path)
     return model
+
+
+def _check_classifier(path: Path, classifier: str) -> None:
+    """Raise UserError if the classifier takes another layer than the embedding, by --cls_base."""
+    inputs = layer_inputs(path)
+    if not inputs:
+        return
+    base = classifier
+    for _ in ("batch normalization", "ReLU", "base"):
+        (base,) = inputs[base]
+    if base != inputs[""][0]:
+        raise UserError(
+            f"the classifier in {path} takes the layer {base} (--cls_base): only those that take "
+            "the embedding can be read"
+        )
 
 
 def _network(heads: _Heads, facts: Facts) -> keras.Model:

@@ -4,6 +4,7 @@ Only arrays are read; nothing in a file is executed, and no layers are built fro
 """
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,6 +68,23 @@ def layer_names(path: str | Path) -> set[str]:
         if not _attributes(root, "layer_names"):
             raise UserError(f"{path} is not a model file of Keras 2")
         return set(_names(root, "layer_names"))
+
+
+def layer_inputs(path: str | Path) -> dict[str, list[str]]:
+    """Return the layers from which each layer of a Keras 2 model file takes its input.
+
+    The outputs of the network are those of ``""``. A file with weights alone has no layers.
+
+    Raises:
+        UserError: the file is missing, damaged or of another format.
+    """
+    with _open(path) as file:
+        if "model_config" not in file.attrs:
+            return {}
+        network = json.loads(text(file, "model_config"))["config"]
+        nodes = {layer["name"]: layer["inbound_nodes"] for layer in network["layers"]}
+        inputs = {name: [x[0] for x in node[0]] if node else [] for name, node in nodes.items()}
+        return inputs | {"": [name for name, *_ in network["output_layers"]]}
 
 
 @contextlib.contextmanager

@@ -82,6 +82,17 @@ def test_predictions_are_the_published_outputs(folder):
     np.testing.assert_allclose(scores, expected()["l2norm"] @ class_embeddings().T, atol=1e-5)
 
 
+def test_classifiers_on_other_layers_are_refused(folder):
+    with h5py.File("m.h5", "a") as file:
+        network = json.loads(file.attrs["model_config"])
+        (relu,) = [one for one in network["config"]["layers"] if one["name"] == "re_lu_31"]
+        relu["inbound_nodes"] = [[["avg_pool", 0, 0, {}]]]
+        file.attrs["model_config"] = json.dumps(network)
+    outcome = run(predict, f"one {GIVEN}")
+    assert outcome.status == 1
+    assert "m.h5 takes the layer avg_pool (--cls_base): only those" in outcome.err
+
+
 TRUTH = np.array([3, 1, 3, 0])
 
 
@@ -212,10 +223,10 @@ def numbers(text):
 
 
 def test_no_layer_of_the_file_is_made(folder, monkeypatch):
-    """A file whose Lambda layer Keras would have to execute; its configuration is not even read."""
+    """A file whose Lambda layer Keras would have to execute; only names are read of it."""
     with h5py.File("m.h5", "a") as file:
         config = json.loads(file.attrs["model_config"])
-        config["config"]["layers"][1] = {"class_name": "Lambda", "config": {"function": "evil"}}
+        config["config"]["layers"][1] |= {"class_name": "Lambda", "config": {"function": "evil"}}
         file.attrs["model_config"] = json.dumps(config)
     monkeypatch.setattr(keras.layers, "Lambda", None)
     predicted("")
