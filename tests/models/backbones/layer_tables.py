@@ -172,7 +172,7 @@ def pyramidnet(per_stage, widening, bottleneck):
         if missing:
             row = {"padding": f"0/{missing}"}
             x = table.put(x, "ChannelPadding", table.shapes[y], **row)
-        x = table.same([x, y], "Add")
+        x = table.same([y, x], "Add")
     x = table.same(norm(x, "bn4"), "Activation", "act4")
     table.dense(table.mean(x), "prob", l2="2e-04")
     return table
