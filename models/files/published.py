@@ -195,8 +195,8 @@ def _check_classifier(path: Path, classifier: str) -> None:
         return
     base = classifier
     for _ in ("batch normalization", "ReLU", "base"):
-        (base,) = inputs[base]
-    if base != inputs[""][0]:
+        base = next(iter(inputs.get(base, ())), "")
+    if [base] != inputs[""][:1]:
         raise UserError(
             f"the classifier in {path} takes the layer {base} (--cls_base): only those that take "
             "the embedding can be read"
