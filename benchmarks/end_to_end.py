@@ -50,7 +50,7 @@ def _measure(run, args: argparse.Namespace) -> dict[str, object]:
     from training import loop
 
     training, *others = run.batches()
-    loop._compile(run, 0.01)
+    loop.compile_model(run, 0.01)
     steps = min(args.steps or len(training), len(training))
     same = training[0]
     seconds: dict[str, list[float]] = {"command": [], "step alone": []}

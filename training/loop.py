@@ -1,45 +1,31 @@
-"""The training run: the only place that compiles, fits, evaluates and saves."""
+"""The training run, from compiling to the saved files; ``training.phase`` has the fitting."""
 
 import logging
-import time
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 
-import keras
-
-from datasets.batches import Batches, SetEpoch
+from datasets.batches import Batches
 from evaluation.classification.evaluator import Evaluator, Metrics
 from evaluation.feature_dumps import of_test_split
 from evaluation.features import feature_tensor, has_embedding
 from training.callbacks.early_stopping import EarlyStopping
-from training.callbacks.epoch_log import EpochReporter, FirstStep
+from training.callbacks.epoch_log import EpochReporter
 from training.callbacks.feature_plots import FeaturePlots
-from training.callbacks.garbage import GarbageOfEpochs
 from training.callbacks.tensorboard import Logs
 from training.callbacks.validation import Validation
 from training.callbacks.weight_copies import WeightAverage
 from training.finetuning import last_layers, load_pretrained, training_only
 from training.optimizer import build_optimizer, decay_per_iteration, number_of_steps
-from training.outputs import HistoryRecord, begin_records
+from training.outputs import HistoryRecord
 from training.parallel import backend, hosts
-from training.parallel.replicas import AveragedStatistics
-from training.record import describe_model, finished_record, run_record
+from training.phase import Phase, build_snapshot
+from training.record import describe_model, finished_record
 from training.run import Training
 from training.saving import ResultFiles
 from training.schedules import Schedule, build_schedule
-from training.snapshots.callback import Snapshot, explained
-from training.snapshots.file import ALL_LAYERS, LAST_LAYERS, restore
-from training.snapshots.interruption import Interruption
-from training.snapshots.resuming import (
-    RestOfEpoch,
-    ResumePoint,
-    begin_or_resume,
-    build_metrics,
-    end_epoch,
-    shorter_epoch_expected,
-)
+from training.snapshots.callback import explained
+from training.snapshots.file import LAST_LAYERS
+from training.snapshots.resuming import ResumePoint, begin_or_resume
 from training.step_rates import StepRates, Steps
 from utils import UsageError, UserError
 
@@ -87,7 +73,7 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     count = number_of_steps(schedule.epochs * len(training), options.accumulate)
     decay = decay_per_iteration(options.max_decay, count)
     rates = _step_rates(run, training, schedule, point)
-    _compile(run, rates or schedule.initial_lr, decay)
+    compile_model(run, rates or schedule.initial_lr, decay)
     reporter = EpochReporter(
         schedule.epochs,
         point.state.records,
@@ -96,12 +82,12 @@ def _train(run: Training, training: Batches, validating: Batches, testing: Batch
     )
     average, stopping = _weight_copies(run, reporter, validation)
     copies = [copy for copy in (average, stopping) if copy]
-    snapshot = _snapshot(run, point, reporter, schedule.callback, copies)
+    snapshot = build_snapshot(run, point, reporter, schedule.callback, copies)
     logs = Logs(options.outputs.log_dir) if options.outputs.log_dir else None
     plots = _feature_plots(run, validation)
-    record = HistoryRecord(reporter, _open(run, point, snapshot))
-    watching = [schedule.callback, average, reporter, record, stopping, snapshot, logs, plots]
-    _fit(run, training, validation, point, schedule.epochs, watching, snapshot)
+    phase = Phase(run, training, validation, point, reporter, snapshot)
+    record = HistoryRecord(reporter, phase.open())
+    phase.fit([schedule.callback, average, reporter, record, stopping, snapshot, logs, plots])
     with explained(snapshot), copies[-1].in_place() if copies else nullcontext():
         reporter.complete()
         failures = [c.error for c in (reporter, snapshot, logs, plots) if c and c.error]
@@ -151,19 +137,20 @@ def _start_from_pretrained(
                 run.model.name,
             )
         elif options.finetune_init:
-            _compile(run, options.schedule.sgd_lr)
+            compile_model(run, options.schedule.sgd_lr)
             reporter = EpochReporter(
                 options.finetune_init, point.state.records, title="Last layers, epoch"
             )
-            snapshot = _snapshot(run, point, reporter)
-            _open(run, point, snapshot)
-            watching = [reporter, snapshot]
-            _fit(run, training, validation, point, options.finetune_init, watching, snapshot)
+            snapshot = build_snapshot(run, point, reporter)
+            phase = Phase(run, training, validation, point, reporter, snapshot)
+            phase.open()
+            phase.fit([reporter, snapshot])
     validation.evaluator.forget_trainability()
     return point.with_all_layers()
 
 
-def _compile(run: Training, learning_rate: float | StepRates, decay: float = 0.0) -> None:
+def compile_model(run: Training, learning_rate: float | StepRates, decay: float = 0.0) -> None:
+    """Compile the run's network with its optimizer, losses and metrics."""
     options = run.options
     run.model.compile(
         optimizer=build_optimizer(
@@ -184,29 +171,6 @@ def _compile(run: Training, learning_rate: float | StepRates, decay: float = 0.0
     run.model.optimizer.build(run.model.trainable_variables)
 
 
-def _snapshot(
-    run: Training,
-    point: ResumePoint,
-    reporter: EpochReporter,
-    rate: keras.callbacks.Callback | None = None,
-    copies: Sequence[WeightAverage | EarlyStopping] = (),
-) -> Snapshot | None:
-    options = run.options
-    if options.outputs.snapshot is None:
-        return None
-    best = options.snapshot_best if point.state.phase == ALL_LAYERS else None
-    return Snapshot(
-        options.outputs.snapshot,
-        point.state,
-        reporter,
-        rate,
-        metric=best,
-        minutes=options.snapshot_minutes,
-        group=run.group,
-        copies=[variable for copy in copies for variable in copy.variables],
-    )
-
-
 def _feature_plots(run: Training, validation: Validation) -> FeaturePlots | None:
     if (folder := run.options.outputs.plot_features) is None:
         return None
@@ -215,91 +179,6 @@ def _feature_plots(run: Training, validation: Validation) -> FeaturePlots | None
     every = run.options.plot_every or run.options.val_every
     targets = run.objective.terms[0].class_vectors if has_embedding(run.model) else None
     return FeaturePlots(folder, every, validation, run.dataset.class_names, targets)
-
-
-def _open(run: Training, point: ResumePoint, snapshot: Snapshot | None) -> dict[str, object]:
-    """Restore the snapshot, or write the first one; then write and return the record of the run.
-
-    The first snapshot has the run ID, by which a resumed run recognizes its other files.
-    """
-    if snapshot:
-        snapshot.set_model(run.model)
-        if point.resumed:
-            restore(snapshot.path, run.model, snapshot.copies)
-        elif not snapshot.path.exists():
-            snapshot.write()
-    record = run_record(run.model, run.dataset, run.command, run=point.state.run)
-    begin_records(run.options.outputs, record)
-    return record
-
-
-def _fit(
-    run: Training,
-    training: Batches,
-    validation: Validation,
-    point: ResumePoint,
-    epochs: int,
-    watching: Sequence[keras.callbacks.Callback | None],
-    snapshot: Snapshot | None,
-) -> None:
-    """Train from the starting point to the end of the last epoch."""
-    interruption = Interruption(hosts.all_reduce_max if snapshot else int)
-    validation.check = interruption.check
-    if point.sums:
-        build_metrics(run.model, run.objective.label_shape)
-    callbacks = [
-        SetEpoch(training, point.state.step),
-        RestOfEpoch(point.state, point.sums),
-        FirstStep(),
-        AveragedStatistics(),
-        validation,
-        *filter(None, watching),
-        GarbageOfEpochs(),
-        interruption,
-    ]
-    keep = partial(_keep, snapshot)
-    ending = interruption.after_a_step(keep) if snapshot else interruption.immediate()
-    start = time.perf_counter()
-    with (
-        explained(snapshot),
-        ending,
-        shorter_epoch_expected(),
-        backend.untuned_reading(),
-        training.original_errors(),
-    ):
-        _run_epochs(run, training, point, epochs, callbacks)
-    logger.info("Trained for %.0f s", time.perf_counter() - start)
-
-
-def _run_epochs(
-    run: Training,
-    training: Batches,
-    point: ResumePoint,
-    epochs: int,
-    callbacks: list[keras.callbacks.Callback],
-) -> None:
-    """Finish the snapshot's epoch if all of its steps are done; then run ``fit``."""
-    first = point.state.epoch
-    if point.state.step == len(training):
-        end_epoch(run.model, callbacks, point.state, epochs)
-        first += 1
-    if any(isinstance(callback, EarlyStopping) and callback.over for callback in callbacks):
-        return
-    run.model.fit(
-        training,
-        epochs=epochs,
-        initial_epoch=first,
-        callbacks=callbacks,
-        # Batches are already in random order; Keras would shuffle them again, in an order that
-        # does not depend on seed and epoch alone.
-        shuffle=False,
-        verbose=int(run.options.progress),
-    )
-
-
-def _keep(snapshot: Snapshot) -> None:
-    snapshot.keep()
-    hosts.barrier()
 
 
 def _evaluate_and_save(
