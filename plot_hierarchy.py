@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("picture").add_argument
     add(
         "--names",
+        "--class_names",
         type=user_path,
         help="names of the nodes: an id and a name per line, like classes.txt of NABirds",
     )

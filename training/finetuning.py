@@ -55,13 +55,23 @@ def last_layers(model: keras.Model) -> set[str]:
 def training_only(model: keras.Model, names: Container[str]) -> Iterator[None]:
     """Freeze all layers but the named ones within the ``with`` block.
 
-    Frozen batch normalization uses its moving statistics and does not update them.
+    As in Keras 2, frozen batch normalization uses the statistics of each batch and updates neither
+    its weights nor its moving statistics. Layers frozen by Keras 3 use the moving statistics, those
+    of a new classifier's normalization being 0 and 1.
     """
     layers = [layer for layer in model.layers if layer.trainable and layer.name not in names]
-    for layer in layers:
-        layer.trainable = False
+    normalizing = [one for one in layers if isinstance(one, keras.layers.BatchNormalization)]
+    others = [layer for layer in layers if layer not in normalizing]
+    weights = [weight for layer in normalizing for weight in layer.trainable_weights]
+    momenta = [layer.momentum for layer in normalizing]
+    for each in (*others, *weights):
+        each.trainable = False
+    for layer in normalizing:
+        layer.momentum = 1.0  # of the moving statistics, which stay
     try:
         yield
     finally:
-        for layer in layers:
-            layer.trainable = True
+        for each in (*others, *weights):
+            each.trainable = True
+        for layer, momentum in zip(normalizing, momenta, strict=True):
+            layer.momentum = momentum

@@ -204,6 +204,26 @@ def test_frozen_layers_keep_weights_and_statistics_and_learn_afterwards(earlier)
     assert changed(model, before) == {"conv0", "bn0", "prob"}
 
 
+def test_frozen_batch_normalization_uses_the_statistics_of_the_batch():
+    """As in Keras 2: otherwise a classifier's new normalization, 0 and 1, would do nothing."""
+    from models.layers.batch_normalization import batch_normalization
+
+    rng = np.random.default_rng(0)
+    values = rng.normal(3, 0.1, (8, 5)).astype("float32")
+    inputs = keras.Input((5,))
+    model = keras.Model(inputs, batch_normalization("prob_bn")(inputs))
+    expected = (values - values.mean(0)) / np.sqrt(values.var(0) + 1e-3)
+    with training_only(model, ["prob"]):
+        frozen = keras.ops.convert_to_numpy(model(values, training=True))
+        assert model.trainable_variables == []
+    np.testing.assert_allclose(frozen, expected, atol=1e-4)
+    statistics = [np.array(weight) for weight in model.get_weights()]
+    np.testing.assert_array_equal(statistics, [np.ones(5), np.zeros(5), np.zeros(5), np.ones(5)])
+    assert len(model.trainable_variables) == 2  # and learns again, at its own pace
+    model(values, training=True)
+    np.testing.assert_allclose(model.get_weights()[2], 0.01 * values.mean(0), rtol=1e-4)
+
+
 def test_layers_are_trainable_again_after_a_failure(earlier):
     from models import build_backbone
 
