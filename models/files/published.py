@@ -18,7 +18,7 @@ from models import build_network, check_architecture
 from models.files.configurations import without_values
 from models.files.description import ModelDescription, Output, find_description, read_description
 from models.files.saved import compare_weights, load_model, load_weights
-from models.files.weights import layer_inputs, layer_names, open_weights
+from models.files.weights import layer_graph, layer_names, open_weights
 from models.heads import NORMALIZATIONS, classifier_head, embedding_head
 from utils import UsageError, UserError, listing
 
@@ -189,17 +189,22 @@ def _rebuilt(path: Path, facts: Facts) -> keras.Model:
 
 
 def _check_classifier(path: Path, classifier: str) -> None:
-    """Raise UserError if the classifier takes another layer than the embedding, by --cls_base."""
-    inputs = layer_inputs(path)
+    """Raise UserError if the classifier takes another layer than the embedding, by --cls_base.
+
+    A file with weights alone does not show this.
+    """
+    inputs, outputs = layer_graph(path)
     if not inputs:
         return
+    # Between embedding and classifier are a ReLU and a batch normalization.
     base = classifier
-    for _ in ("batch normalization", "ReLU", "base"):
-        base = next(iter(inputs.get(base, ())), "")
-    if [base] != inputs[""][:1]:
+    for _ in range(3):
+        base = next(iter(inputs.get(base, ())), None)
+    if base not in outputs[:1]:
+        taken = f"the layer {base}" if base else "an unknown layer"
         raise UserError(
-            f"the classifier in {path} takes the layer {base} (--cls_base): only those that take "
-            "the embedding can be read"
+            f"the classifier in {path} takes {taken} (--cls_base): only those that take the "
+            "embedding can be read"
         )
 
 

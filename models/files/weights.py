@@ -1,6 +1,6 @@
 """Read weights from Keras 2 and Keras 3 files, layer by layer.
 
-Only arrays are read; nothing in a file is executed, and no layers are built from it.
+Arrays and names are read; nothing in a file is executed, and no layers are built from it.
 """
 
 import contextlib
@@ -70,21 +70,21 @@ def layer_names(path: str | Path) -> set[str]:
         return set(_names(root, "layer_names"))
 
 
-def layer_inputs(path: str | Path) -> dict[str, list[str]]:
-    """Return the layers from which each layer of a Keras 2 model file takes its input.
+def layer_graph(path: str | Path) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the inputs of each layer in a model file of Keras 2, and the network's outputs.
 
-    The outputs of the network are those of ``""``. A file with weights alone has no layers.
+    All are names of layers. A file with weights alone has none.
 
     Raises:
         UserError: the file is missing, damaged or of another format.
     """
     with _open(path) as file:
         if "model_config" not in file.attrs:
-            return {}
+            return {}, []
         network = json.loads(text(file, "model_config"))["config"]
         nodes = {layer["name"]: layer["inbound_nodes"] for layer in network["layers"]}
         inputs = {name: [x[0] for x in node[0]] if node else [] for name, node in nodes.items()}
-        return inputs | {"": [name for name, *_ in network["output_layers"]]}
+        return inputs, [name for name, *_ in network["output_layers"]]
 
 
 @contextlib.contextmanager
