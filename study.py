@@ -50,7 +50,7 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
         "--scale",
         choices=SCALES,
         help="as published, or small enough for CPUs (default: reduced; with --dry_run, paper if "
-        "there is no reduced one)",
+        "the study has it)",
     )
     add_data_root_option(group)
     add(
@@ -82,6 +82,8 @@ def study(args: argparse.Namespace) -> None:
         raise UsageError(f"{args.action}: {given}; the studies are: {', '.join(NAMES)}")
     if args.action == "run" and args.store:
         raise UsageError("run: takes no --store, which is for report")
+    if args.action in ("list", "show") and args.out:
+        raise UsageError(f"{args.action}: takes no --out, which is for run and report")
     if args.action != "run":
         given = next((name for name in _RUN_ONLY if getattr(args, name)), None)
         if given:
@@ -109,7 +111,7 @@ def _run(args: argparse.Namespace) -> None:
     where = out, machines(args), data_roots(args), args.finetune
     request = Request(*where, only, args.mixed_precision)
     if args.dry_run:
-        show(found, args.scale or ("reduced" if found.reduced else "paper"), request)
+        show(found, args.scale or ("paper" if found.paper else "reduced"), request)
         return
     run(found, args.scale or "reduced", request, lambda: _write(found, out))
 

@@ -15,8 +15,8 @@ from storage.history import read_history
 from studies.study import Part, Study
 from sweeping.commands import RESERVED
 from sweeping.grid import PAPER, VALIDATION, Trial
-from sweeping.store import FINISHED, SETTINGS, Store, read_settings
-from utils import UsageError, UserError, read_text
+from sweeping.store import FAILED, FINISHED, SETTINGS, Store, read_settings
+from utils import UsageError, UserError, listing, read_text
 
 logger = logging.getLogger(__name__)
 
@@ -166,14 +166,16 @@ def read_trials(out: Path, study: Study) -> list[Run]:
     parts: dict[str, list[Part]] = {}
     for part in (*study.paper, *study.reduced):
         parts.setdefault(part.folder, []).append(part)
-    runs = [
-        run_of(store, trial, folder)
-        for folder, of_folder in parts.items()
-        for store in [Store(out / folder)]
-        for trial in store.trials()
-        if any((trial.point.dataset, trial.point.loss) in part.trained() for part in of_folder)
-        and store.result(trial).final
-    ]
+    runs, failed = [], []
+    for folder, of_folder in parts.items():
+        store, trained = Store(out / folder), set().union(*(part.trained() for part in of_folder))
+        for trial in store.trials():
+            if (trial.point.dataset, trial.point.loss) in trained:
+                result = store.result(trial)
+                runs += [run_of(store, trial, folder)] if result.final else []
+                failed += [trial.name] if result.status == FAILED else []
+    if failed:
+        logger.warning("%s: left out because they failed: %s", out, listing(failed))
     found = [run for run in runs if any(_has_options(run, part) for part in parts[run.folder])]
     if len(found) < len(runs):
         count = f"{len(runs) - len(found)} of {len(runs)}"

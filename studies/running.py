@@ -233,6 +233,8 @@ def _runnable(study: Study, scale: str, request: Request) -> list[Part]:
             check_evaluation(_commands(part, request), dataset, part.splits, here)
         if not request.machines.address:
             _check_word_vectors(part)
+            if part.weights and not request.weights.is_file():
+                raise UsageError(f"--finetune {request.weights}: there is no such file")
     return parts
 
 

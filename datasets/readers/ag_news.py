@@ -23,6 +23,8 @@ def read_ag_news(args: ReaderArgs) -> RawTextDataset:
     """
     root = require_root(args, "AG-News", _CLASSES, *_PARTS)
     class_names = dict(enumerate(read_lines(root / _CLASSES), 1))
+    if not class_names or len(set(class_names.values())) < len(class_names):
+        raise UserError(f"{root / _CLASSES}: expected a line with a distinct name for each class")
     train, test = (_read(root / part, len(class_names)) for part in _PARTS)
     return RawTextDataset(train, test, class_names=class_names, full_per_class=1)
 

@@ -144,6 +144,8 @@ def _positions(
             raise UsageError("--columns 0: column numbers start at 1")
         return [int(column) - 1 for column in columns]
     _, header = next(rows, (1, []))
+    if not header:
+        raise UserError(f"{path} is empty")
     for column in columns:
         if column not in header:
             raise UserError(

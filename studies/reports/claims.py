@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from studies.choice import Outcome, outcome
-from studies.reports.comparison import PROTOCOL_NAMES, SIGNIFICANT, holm, welch, welch_of_leads
-from studies.reports.tables import NOT_RUN, markdown
+from studies.reports.comparison import SIGNIFICANT, holm, welch, welch_of_leads
+from studies.reports.tables import NOT_RUN, PROTOCOL_NAMES, markdown
 from studies.results import STORED, Run, read_runs, runs_of
-from studies.study import NAMES, TITLES, load
+from studies.study import NAMES, TITLES, Part, load
 from sweeping.grid import PROTOCOLS
 
 BETTER, EQUAL, GROWING = "better", "equal", "growing"
@@ -21,19 +21,20 @@ class Comparison:
 
     Attributes:
         study: study with the results, at its reduced scale.
-        worse: loss that has the lower accuracy according to the claim; ``""``: the study compares
-            something else.
+        worse: loss that has the lower accuracy according to the claim.
         better: loss that has the higher one.
         datasets: on which; all that were run have to agree. Of a lead that grows, the first and the
             last one that were run count.
         kind: ``BETTER``; ``EQUAL``: there is no significant difference; ``GROWING``.
+        folders: of the parts with the worse and the better loss; empty: both are in one part.
     """
 
     study: str
-    worse: str = ""
-    better: str = ""
-    datasets: tuple[str, ...] = ()
+    worse: str
+    better: str
+    datasets: tuple[str, ...]
     kind: str = BETTER
+    folders: tuple[str, str] | tuple[()] = ()
 
 
 @dataclass(frozen=True)
@@ -154,10 +155,18 @@ CLAIMS = (
         "The cosine loss is on par with cross-entropy on large data sets and after pre-training",
         "5.2, 6",
     ),
+    Claim("Fine-tuning a pre-trained network beats all losses from scratch by far", "5.2, 5.4"),
     Claim(
-        "Deeper taxonomies help if cross-entropy is added, and hurt otherwise",
+        "Deeper taxonomies help if cross-entropy is added (CUB, 4–6 levels against 4)",
         "5.3",
-        Comparison("table-3"),
+        Comparison(
+            "table-3", "semantic+xent", "semantic+xent", _CUB, folders=("flat", "wikispecies")
+        ),
+    ),
+    Claim(
+        "Deeper taxonomies hurt without cross-entropy (CUB, 7 levels against 4)",
+        "5.3",
+        Comparison("table-3", "semantic", "semantic", _CUB, folders=("deep", "flat")),
     ),
 )
 
@@ -274,15 +283,23 @@ def _pairs(test: Comparison, protocol: str) -> list[_Pair]:
     runs, study, found = read_runs(STORED / test.study), load(test.study), []
     for dataset in test.datasets:
         first = ""
-        for part in study.parts_on(dataset):
+        for sides in _sides(test, study.parts_on(dataset)):
             worse, better = (
                 outcome(part, (dataset, loss), protocol, runs_of(runs, part))
-                for loss in (test.worse, test.better)
+                for part, loss in zip(sides, (test.worse, test.better), strict=True)
             )
             if worse.values and better.values:
-                first = first or part.title
-                found.append(_Pair(dataset, part.title.removeprefix(first), worse, better))
+                first = first or sides[0].title
+                found.append(_Pair(dataset, sides[0].title.removeprefix(first), worse, better))
     return found
+
+
+def _sides(test: Comparison, parts: Sequence[Part]) -> list[tuple[Part, Part]]:
+    """Return the parts with the worse and with the better loss, for each comparison."""
+    if not test.folders:
+        return [(part, part) for part in parts]
+    worse, better = ([p for p in parts if p.folder == folder] for folder in test.folders)
+    return list(zip(worse, better, strict=True))
 
 
 def _difference(pair: _Pair) -> _Finding:

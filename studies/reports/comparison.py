@@ -7,15 +7,13 @@ from collections.abc import Sequence
 
 from studies.choice import outcome
 from studies.reports.accuracies import accuracy
-from studies.reports.tables import markdown
+from studies.reports.tables import PROTOCOL_NAMES, markdown
 from studies.results import Runs
 from studies.study import TITLES, Part
-from sweeping.grid import PAPER, VALIDATION
 
 SIGNIFICANT = 0.05
 """Largest p of Welch's t-test at which a difference counts."""
 
-PROTOCOL_NAMES = {PAPER: "best epoch", VALIDATION: "held-out"}
 _HEADER = ("data", "protocol", "loss A", "loss B", "runs", "B − A", "95 % interval", "p (Welch)")
 
 
@@ -96,7 +94,6 @@ def differences(part: Part, runs: Runs) -> list[list[str]]:
         [dataset, PROTOCOL_NAMES[protocol], *found]
         for protocol in part.shown
         for dataset in part.datasets
-        if dataset not in part.superseded
         for other in part.compared[1:]
         if (found := _difference(part, dataset, (part.compared[0], other), protocol, runs))
     ]

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 _FORMATS = (".svg", ".png")
 _PANELS = {PAPER: "in the best epoch", VALIDATION: "after the last epoch"}
+_LOOKS = {
+    **dict(zip(("xent", "cosine", "cosine+xent"), curve_styles(3), strict=True)),
+    **dict(zip(("mse", "xent+ls", "semantic", "semantic+xent"), curve_styles(7)[3:], strict=True)),
+    **dict(zip(("dsc", "dsc_hinge", "dsc_softmax", "dsc_open"), curve_styles(7)[3:], strict=True)),
+}
+"""How a loss is drawn, in all pictures alike."""
 _CHOSEN = {PAPER: "rate chosen on test samples", VALIDATION: "rate chosen on held-out samples"}
 
 
@@ -58,7 +64,8 @@ def sizes(part: Part, runs: Runs) -> "Figure | None":
         for protocol in PROTOCOLS
     }
     panels = {title: found for title, found in panels.items() if max(map(len, found.values())) > 1}
-    return means(panels, "training samples per class") if panels else None
+    looks = {TITLES[loss]: _LOOKS[loss] for loss in part.losses}
+    return means(panels, "training samples per class", looks) if panels else None
 
 
 def _title(part: Part, protocol: str) -> str:
@@ -108,13 +115,13 @@ def draw_curves(panel: "Axes", runs: Mapping[str, Run], title: str) -> None:
         runs: runs by loss.
         title: title above the panel.
     """
-    for (loss, run), style in zip(runs.items(), curve_styles(len(runs)), strict=True):
+    for loss, run in runs.items():
         for curve, on, line in (
             (run.judged_curve, "test", "-"),
             (run.training_curve, "training", ":"),
         ):
             points = [(i, 100 * v) for i, v in enumerate(curve, start=1) if v is not None]
-            looks = style | {"linestyle": line, "markevery": max(len(points) // 8, 1)}
+            looks = _LOOKS[loss] | {"linestyle": line, "markevery": max(len(points) // 8, 1)}
             panel.plot(*zip(*points, strict=True), label=f"{TITLES[loss]}: {on}", **looks)
     finish(panel, "epoch", title)
     panel.legend(frameon=False, fontsize="small")
@@ -143,10 +150,10 @@ def roc(part: Part, runs: Runs) -> "Figure | None":
     figure = new_figure(len(part.datasets))
     axes = figure.subplots(1, len(part.datasets), squeeze=False)[0]
     for panel, dataset in zip(axes, part.datasets, strict=True):
-        for loss, style in zip(part.losses, curve_styles(len(part.losses)), strict=True):
+        for loss in part.losses:
             for i, curve in enumerate(found[dataset, loss]):
                 points = [(100 * float(x), 100 * y) for x, y in curve.items()]
-                looks = style | {"label": f"_{i}" if i else TITLES[loss], "markevery": 5}
+                looks = _LOOKS[loss] | {"label": f"_{i}" if i else TITLES[loss], "markevery": 5}
                 panel.plot(*zip(*points, strict=True), **looks)
         finish(panel, "false positive rate, percent", dataset)
         panel.set_ylabel("true positive rate, percent")

@@ -1,13 +1,14 @@
 """The losses side by side on all data sets, from the stored results of all studies."""
 
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from datasets.names import parse_name
 from studies.choice import Outcome, outcome
 from studies.reports.accuracies import accuracy
-from studies.reports.comparison import PROTOCOL_NAMES, SIGNIFICANT, welch
-from studies.reports.tables import markdown
+from studies.reports.comparison import SIGNIFICANT, holm, welch
+from studies.reports.tables import PROTOCOL_NAMES, markdown
 from studies.results import STORED, Runs, read_runs, runs_of
 from studies.study import NAMES, Part, load
 
@@ -25,45 +26,69 @@ _ELSEWHERE = ("table-", "figure-2", "overfitting", "dsc-", "open-set", "verifica
 """Studies that ask another question, or are of the paper's scale."""
 
 
+@dataclass(frozen=True)
+class _Row:
+    data: str
+    per_class: int
+    sides: Mapping[str, Mapping[str, Outcome]]  # outcomes by loss, by protocol
+
+    def cells(self) -> list[str]:
+        counts = {len(side.values) for found in self.sides.values() for side in found.values()}
+        runs = "–".join(str(n) for n in sorted({min(counts), max(counts)}))
+        accuracies = [marked(found, loss) for found in self.sides.values() for loss in LOSSES]
+        return [self.data, str(self.per_class), runs, *accuracies]
+
+
 def overview() -> list[str]:
     """Return a row per data set and size where cross-entropy has a rival, by both protocols.
 
-    Losses count from two runs on; a single one has no spread to compare it by.
+    Losses count from two runs on; a single one has no spread to compare it by. The last line says
+    how many of the marks remain after a correction for the number of tests.
 
     Raises:
         UserError: stored results are damaged.
     """
     header = ["data", "samples per class", "runs"]
     header += [f"{name}: {loss}" for name in PROTOCOL_NAMES.values() for loss in LOSSES.values()]
-    rows = sorted((row for name in NAMES for row in _rows(name)), key=lambda row: row[:2])
-    return markdown(header, [[str(cell) for cell in row] for row in rows], 1)
+    found = [row for name in NAMES for row in _rows(name)]
+    rows = sorted(found, key=lambda row: (row.data, row.per_class))
+    return [*markdown(header, [row.cells() for row in rows], 1), "", _corrected(rows)]
 
 
-def _rows(study: str) -> Iterator[tuple[str | int, ...]]:
+def _corrected(rows: Sequence[_Row]) -> str:
+    counts = []
+    for protocol, name in PROTOCOL_NAMES.items():
+        p = [p for row in rows for p in _p_values(row.sides[protocol])]
+        marks, kept = (sum(x < SIGNIFICANT for x in values) for values in (p, holm(p)))
+        counts.append(f"{kept} of {marks} under {name}")
+    remain = " and ".join(counts)
+    return f"With Holm's correction for the tests of a protocol, marks remain on {remain}."
+
+
+def _p_values(found: Mapping[str, Outcome]) -> list[float]:
+    rivals = [side.values for loss, side in found.items() if loss != "xent"]
+    return [p for values in rivals if (p := welch(found["xent"].values, values)) is not None]
+
+
+def _rows(study: str) -> Iterator[_Row]:
     if study.startswith(_ELSEWHERE):
         return
     runs, found = read_runs(STORED / study), load(study)
     for dataset in dict.fromkeys(dataset for part in found.reduced for dataset in part.datasets):
         for part in found.parts_on(dataset):
-            if row := _row(part, dataset, runs_of(runs, part)):
+            row = _row(part, dataset, runs_of(runs, part))
+            if any(row.sides.values()):
                 yield row
 
 
-def _row(part: Part, dataset: str, runs: Runs) -> tuple[str | int, ...] | None:
+def _row(part: Part, dataset: str, runs: Runs) -> _Row:
     sides = {
         protocol: _compared(part, dataset, protocol, runs) if protocol in part.shown else {}
         for protocol in PROTOCOL_NAMES
     }
-    counts = {len(side.values) for found in sides.values() for side in found.values()}
-    if not counts:
-        return None
     name = parse_name(dataset)
-    return (
-        part.title if part.folder else name.base,
-        name.per_class or part.full_size or 0,
-        "–".join(str(n) for n in sorted({min(counts), max(counts)})),
-        *(marked(sides[protocol], loss) for protocol in PROTOCOL_NAMES for loss in LOSSES),
-    )
+    title = part.title if part.folder else name.base
+    return _Row(title, name.per_class or part.full_size or 0, sides)
 
 
 def _compared(part: Part, dataset: str, protocol: str, runs: Runs) -> dict[str, Outcome]:

@@ -3,7 +3,11 @@
 import statistics
 from collections.abc import Sequence
 
+from sweeping.grid import PAPER, VALIDATION
+
 NOT_RUN = "not run"
+
+PROTOCOL_NAMES = {PAPER: "best epoch", VALIDATION: "held-out"}
 
 
 def percent(values: Sequence[float], spread: bool = True) -> str:

@@ -1,5 +1,6 @@
 """Plots of mean accuracies with standard deviations over a varied quantity, one curve per loss."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,20 +50,26 @@ def _by_rate(rows: Sequence[Row], column: str) -> dict[str, Values]:
     return values
 
 
-def means(panels: Mapping[str, Mapping[str, Values]], varied: str) -> "Figure":
-    """Plot means in percent, with standard deviations as error bars, over a logarithmic axis.
+def means(
+    panels: Mapping[str, Mapping[str, Values]],
+    varied: str,
+    styles: Mapping[str, Mapping[str, object]] | None = None,
+) -> "Figure":
+    """Plot means in percent over a logarithmic axis, with standard deviations as error bars.
 
     Args:
-        panels: accuracies by panel title and curve label.
+        panels: accuracies by panel title and curve label; single ones have no error bar.
         varied: label of the horizontal axis.
+        styles: arguments of ``Axes.plot`` by curve label; None: those of ``curve_styles``.
     """
     figure = new_figure(len(panels))
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for panel, (title, curves) in zip(axes, panels.items(), strict=True):
-        for (label, values), style in zip(curves.items(), curve_styles(len(curves)), strict=True):
+        looks = styles or dict(zip(curves, curve_styles(len(curves)), strict=True))
+        for label, values in curves.items():
             points = [(x, *_statistics(values[x])) for x in sorted(values)]
             if points:
-                panel.errorbar(*zip(*points, strict=True), label=label, capsize=3, **style)
+                panel.errorbar(*zip(*points, strict=True), label=label, capsize=3, **looks[label])
         ticks = sorted({x for values in curves.values() for x in values})
         panel.set_xscale("log")
         panel.set_xticks(ticks, [f"{x:g}" for x in ticks])
@@ -73,9 +80,9 @@ def means(panels: Mapping[str, Mapping[str, Values]], varied: str) -> "Figure":
 
 
 def _statistics(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and standard deviation (0 for a single value) in percent."""
+    """Return mean and standard deviation (NaN for a single value) in percent."""
     percent = [100 * value for value in values]
-    return statistics.fmean(percent), statistics.stdev(percent) if len(percent) > 1 else 0.0
+    return statistics.fmean(percent), statistics.stdev(percent) if len(percent) > 1 else math.nan
 
 
 def new_figure(panels: int) -> "Figure":

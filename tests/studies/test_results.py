@@ -157,6 +157,12 @@ def test_pictures_show_means_deviations_and_curves():
     assert fixed.axes[0].get_title() == "Test accuracy in the best epoch"
     styles = {(c[0].get_marker(), c[0].get_linestyle()) for c in panel.containers}
     assert len(styles) == 2
+    (alone,) = sizes(replace(PART, losses=("cosine",)), BY_NAME).axes
+    same = [axes.containers[-1][0].get_color() for axes in (panel, alone)]
+    assert same[0] == same[1]  # whatever the other losses of the picture
+    (bars,) = panel.containers[1][2]
+    of_one_run, of_two = bars.get_segments()
+    assert len(of_one_run) == 0 and np.ptp(of_two[:, 1]) == pytest.approx(4 * np.sqrt(2))
     one = Part("one", (LARGE,), ("xent", "cosine"), (0.5, 0.1), "")
     assert curves(one, BY_NAME) is None
     drawn = {**vars(RUNS[4]), "training_curve": (0.5, 0.9), "judged_curve": (None, 0.7)}
@@ -217,6 +223,16 @@ def test_trials_with_other_options_are_left_out_with_a_warning(tmp_path, caplog)
     assert "2 of 2 trials have other options than those of digits" in caplog.text
 
 
+def test_failed_trials_are_named(tmp_path, caplog):
+    store = Store(tmp_path)
+    for seed in range(2):
+        write_trial(store, Point(LARGE, "xent", 0.1, seed), PAPER)
+    failed = Trial(Point(LARGE, "xent", 0.1, 1), PAPER)
+    (store.folder(failed) / "attempts.csv").write_text("started,seconds,status,host\n1,5,1,here\n")
+    assert [run.seed for run in read_trials(tmp_path, STUDY)] == [0]
+    assert f"{tmp_path}: left out because they failed: {failed.name}" in caplog.text
+
+
 def test_options_after_those_of_the_part_are_those_of_another_training():
     more = replace(RUNS[1], command=f"{RUNS[1].command} --cutmix 1 --epochs 5", best=0.9)
     assert runs_of([more, RUNS[1]], PART) == {RUNS[1].name: RUNS[1]}
@@ -275,6 +291,9 @@ def test_rows_name_precisions_other_than_float32():
     titles = [line.split("|")[2].strip() for line in table(PART, runs_of(runs, PART))[2:]]
     xent, cosine = "softmax + cross-entropy", "cosine, one-hot"
     assert titles == [xent, cosine, xent, f"{cosine} (bfloat16)"]
+    held_out = [*runs, *RUNS[6:10]]  # chooses a rate that was trained in float32
+    titles = [line.split("|")[2].strip() for line in table(PART, runs_of(held_out, PART))[2:]]
+    assert titles[-1] == f"{cosine} (best epoch: bfloat16)"
     by_part = replace(PART, options="--epochs 3 --mixed_precision bfloat16")
     assert "(bfloat16)" not in "".join(table(by_part, runs_of(runs, by_part)))
 

@@ -186,6 +186,10 @@ def test_initial_weights_of_trials_must_exist(monkeypatch, tmp_path):
             "run table-2 --scale paper --data_root . --only CUB-caffe_*",
             "--finetune FILE: give the ILSVRC weights from which these trials start",
         ),
+        (
+            "run table-2 --scale paper --data_root . --only CUB-caffe_* --finetune nowhere.h5",
+            "--finetune nowhere.h5: there is no such file",
+        ),
     ):
         outcome = run(study, options)
         assert outcome.status == 2 and not any(tmp_path.iterdir())

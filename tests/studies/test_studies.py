@@ -170,6 +170,13 @@ def test_table_2_has_a_command_for_every_loss_data_set_and_rate(table_2):
     assert sum("--finetune WEIGHTS.h5" in line for line in table_2) == 15 * 8
 
 
+def test_a_dry_run_shows_the_papers_scale_if_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = run(study, f"run table-3 --dry_run {ROOT_OPTION}").out
+    assert "--architecture resnet-50 " in shown and "rn18" not in shown
+    assert "--dataset Digits-sub10 " in run(study, "run digits --dry_run").out
+
+
 def test_list_and_description_of_studies():
     listed = run(study, "list")
     assert [line.split()[0] for line in listed.out.splitlines()] == list(NAMES)
@@ -186,6 +193,7 @@ REFUSED = [
     ("run figure-1", "figure-1: has no training at --scale reduced; give report figure-1"),
     ("report digits --scale paper", "report: takes no --scale, which is for run"),
     ("run digits --store", "run: takes no --store, which is for report"),
+    ("show digits --out x", "show: takes no --out, which is for run and report"),
     ("show digits --dry_run", "show: takes no --dry_run, which is for run"),
     ("show table-4", "unknown study 'table-4'; did you mean table-3? Choose from: table-2, "),
     ("run", "give the name of a study"),

@@ -2,7 +2,6 @@
 
 from studies.definitions.paper import published as p
 from studies.study import Part, Study
-from sweeping.grid import PROTOCOLS
 
 # At every size, 4,200 steps in three SGDR cycles: 84 epochs of 50 steps or 42 of 100.
 _PASSES = {
@@ -25,7 +24,6 @@ STUDY = Study(
             seeds=(0, 1, 2),
             new_subsets=True,
             extra=_PASSES,
-            reports=PROTOCOLS,
             compared=("xent", "cosine", "cosine+xent"),
         ),
     ),

@@ -12,8 +12,10 @@ _LOSSES = ("mse", "xent", "xent+ls", "cosine", "cosine+xent", "semantic+xent")
 # For these two, the best of the five is the lowest.
 _LOWER = dict.fromkeys(("mse", "xent"), (*RATES, 0.005, 0.001))
 _CANDIDATES = dict.fromkeys(_LOSSES, RATES) | _LOWER
-# For semantic embeddings, no rate is published: the one of one-hot ones, and the chosen one.
-_PAPER_RATES = p.BEST_RATES["CUB"] | {"semantic+xent": (0.5, 0.1)}
+SEMANTIC_RATES = (0.5, 0.1)
+"""Rates of semantic embeddings, of which none is published: that of one-hot vectors, and the one
+that the search below has chosen; choose anew if it is repeated."""
+_PAPER_RATES = p.BEST_RATES["CUB"] | {"semantic+xent": SEMANTIC_RATES}
 SEARCH = Search((VALIDATION,), dataset="CUB", val_fraction=0.2)
 SHARED = {
     "search": SEARCH,
@@ -59,6 +61,6 @@ STUDY = Study(
     reduced_text=f"{SETUP} Cross-entropy and MSE, for which the lowest of the five is the best, "
     "have two lower ones as well. Under best epoch, the learning rate is the published one. None "
     "is published for MSE, which has the chosen one, and for semantic embeddings, which have the "
-    "better one of that of one-hot ones and the chosen one.",
+    "better one, by test accuracy, of 0.5 (published for one-hot vectors) and 0.1 (chosen).",
     draws=("curves", "sizes"),
 )

@@ -89,6 +89,14 @@ def test_a_wrong_line_is_reported_with_its_number(tmp_path, line, message):
         get_dataset("AG-News", root)
 
 
+@pytest.mark.parametrize("names", ["", "World\nSports\nWorld\nSci/Tech\n"])
+def test_classes_have_distinct_names(tmp_path, names):
+    root = write_ag_news(tmp_path)
+    (root / "classes.txt").write_text(names)
+    with pytest.raises(UserError, match=r"classes\.txt: expected a line with a distinct name"):
+        get_dataset("AG-News", root)
+
+
 @pytest.mark.parametrize("number", [9, 24])
 @pytest.mark.parametrize("quote", ['"', '""'])
 def test_the_line_with_an_unclosed_quote_is_reported(tmp_path, number, quote):

@@ -36,6 +36,12 @@ def test_a_word_may_be_a_number(tmp_path):
     assert read_word_vectors(path, 10).words == ("3", "5")
 
 
+def test_a_byte_order_mark_is_not_part_of_the_first_word(tmp_path):
+    path = tmp_path / "glove.txt"
+    path.write_text(GLOVE, encoding="utf-8-sig")
+    assert read_word_vectors(path, 1).words == ("the",)
+
+
 def test_an_array_beside_its_words(tmp_path):
     vectors = np.arange(6, dtype=np.float64).reshape(3, 2)
     np.save(tmp_path / "v.npy", vectors)
@@ -66,7 +72,8 @@ def test_a_missing_package_is_reported(monkeypatch):
         (b"the 1 2\nof 1\n", r"glove\.txt:2: expected a word and 2 numbers, found 1"),
         (b"2 300\nthe 1 2\n", r"glove\.txt:2: expected a word and 300 numbers, found 2"),
         (b"2 2\nthe 1 2\nof 1\n", r"glove\.txt:3: expected a word and 2 numbers, found 1"),
-        (b"2 2\n", r"glove\.txt has no word vectors"),
+        (b"2 2\n", r"glove\.txt ends after 0 of 2 words"),
+        (b"3 2\nthe 1 2\nof 1 2\n", r"glove\.txt ends after 2 of 3 words"),
         (b"the 1 2\nof 1 x\n", r"glove\.txt:2: expected a word and numbers, found .*of 1 x"),
         (b"the 1 2\n\nof 1 2\n", r"glove\.txt:2: expected a word and numbers"),
         (b"\xff\xfe 1 2\n", r"glove\.txt:1: expected a word and numbers"),
@@ -90,6 +97,7 @@ def test_damaged_text_is_reported_with_its_line(tmp_path, content, message):
     [
         (np.zeros((2, 3)), "the\n", r"v\.npy: float64 numbers of shape \(2, 3\) .* 1 words"),
         (np.zeros(2), "the\nof\n", r"v\.npy: float64 numbers of shape \(2,\)"),
+        (np.zeros((2, 0)), "the\nof\n", r"v\.npy: float64 numbers of shape \(2, 0\)"),
         (np.zeros((2, 3), int), "the\nof\n", r"v\.npy: int64"),
         (np.array([["a"], [{}]], object), "the\nof\n", r"v\.npy is not an array of numbers"),
         (np.zeros((2, 3)), None, r"cannot read .*v\.txt"),

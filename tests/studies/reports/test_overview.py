@@ -123,7 +123,7 @@ def test_both_protocols_share_a_row(monkeypatch):
     monkeypatch.setattr(module, "NAMES", ("digits",))
     monkeypatch.setattr(module, "load", lambda name: Study(name, name, "", reduced=(part,)))
     monkeypatch.setattr(module, "read_runs", lambda folder: runs)
-    [row] = cells_of(overview()[2:])
+    [row] = cells_of(overview()[2:-2])
     best, last = ["50.0 ± 10.0"] * 2, ["40.0 ± 10.0"] * 2
     assert row == ["Digits", "99", "3", *best, "–", *last, "–"]
 
@@ -171,7 +171,35 @@ def test_the_table_has_a_row_per_size_on_which_losses_were_compared(monkeypatch)
     monkeypatch.setattr(module, "load", lambda name: Study(name, name, "", reduced=(PART,)))
     monkeypatch.setattr(module, "read_runs", lambda folder: runs)
 
-    rows = cells_of(overview()[2:])
+    *table, _, correction = overview()
+    rows = cells_of(table[2:])
     assert [row[:3] for row in rows] == [["Digits", "10", "2–3"], ["Digits", "99", "2–3"]]
     # Without any spread, there is no test; only one protocol is reported.
     assert rows[0][3:] == ["40.0 ± 0.0", "50.0 ± 0.0", "–", "–", "–", "–"]
+    assert "0 of 0 under best epoch and 0 of 0 under held-out" in correction
+
+
+def test_fewer_marks_remain_after_the_correction(monkeypatch):
+    """Welch's p of 0.021 is significant alone, and with Holm's correction only in a single test."""
+    assert welch_by_hand(XENT, [value + 0.03 for value in XENT]) == pytest.approx(0.021, abs=5e-4)
+
+    def corrected(datasets, shifts):
+        part = replace(PART, datasets=datasets)
+        runs = [
+            Run("", trial.name, "finished", 1, "python x --epochs 1", None, {}, 0, 1, best=value)
+            for dataset, shift in zip(datasets, shifts, strict=True)
+            for loss, added in (("xent", 0), ("cosine", shift))
+            for trial, value in zip(
+                part.repeated((dataset, loss), 0.1), [v + added for v in XENT], strict=True
+            )
+        ]
+        monkeypatch.setattr(module, "NAMES", ("digits",))
+        monkeypatch.setattr(module, "load", lambda name: Study(name, name, "", reduced=(part,)))
+        monkeypatch.setattr(module, "read_runs", lambda folder: runs)
+        return overview()[-1]
+
+    assert "1 of 1 under best epoch" in corrected(("Digits",), (0.03,))
+    three = ("Digits-sub10", "Digits-sub5", "Digits")
+    assert "0 of 1 under best epoch" in corrected(three, (0.03, 0.005, 0.005))
+    assert "0 of 2 under best epoch" in corrected(three, (0.03, 0.03, 0.005))
+    assert "3 of 3 under best epoch" in corrected(three, (0.03, 0.3, 0.3))
