@@ -50,10 +50,11 @@ def _title(part: Part, loss: str, outcomes: Mapping[str, Outcome]) -> str:
     """
     title = TITLES.get(loss, loss)
     found = {p: o.precision for p, o in outcomes.items() if o.precision}
-    if PRECISION in part.options or {*found.values()} <= {FLOAT32}:
+    precisions = {*found.values()}
+    if PRECISION in part.options or precisions <= {FLOAT32}:
         return title
-    if len({*found.values()}) == 1:
-        return f"{title} ({next(iter(found.values()))})"
+    if len(precisions) == 1:
+        return f"{title} ({precisions.pop()})"
     notes = [f"{PROTOCOL_NAMES[p]}: {name}" for p, name in found.items() if name != FLOAT32]
     return f"{title} ({', '.join(notes)})"
 

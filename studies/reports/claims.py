@@ -200,7 +200,9 @@ def _corrected(protocol: str) -> str:
 
 
 def _against(test: Comparison) -> str:
-    return f"{TITLES[test.better]} against {TITLES[test.worse]}".replace("… ", "")
+    folders = [f" ({folder})" for folder in test.folders] or ["", ""]
+    worse, better = (TITLES[loss].replace("… ", "") for loss in (test.worse, test.better))
+    return f"{better}{folders[1]} against {worse}{folders[0]}"
 
 
 def computing(runs: Sequence[Run]) -> str:

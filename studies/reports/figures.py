@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 _FORMATS = (".svg", ".png")
 _PANELS = {PAPER: "in the best epoch", VALIDATION: "after the last epoch"}
 _LOOKS = {
-    **dict(zip(("xent", "cosine", "cosine+xent"), curve_styles(3), strict=True)),
-    **dict(zip(("mse", "xent+ls", "semantic", "semantic+xent"), curve_styles(7)[3:], strict=True)),
-    **dict(zip(("dsc", "dsc_hinge", "dsc_softmax", "dsc_open"), curve_styles(7)[3:], strict=True)),
+    loss: style
+    for losses in (
+        ("xent", "cosine", "cosine+xent", "mse", "xent+ls", "semantic", "semantic+xent"),
+        ("xent", "cosine", "cosine+xent", "dsc", "dsc_hinge", "dsc_softmax", "dsc_open"),
+    )
+    for loss, style in zip(losses, curve_styles(7), strict=True)
 }
 """How a loss is drawn, in all pictures alike."""
 _CHOSEN = {PAPER: "rate chosen on test samples", VALIDATION: "rate chosen on held-out samples"}

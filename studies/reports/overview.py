@@ -60,9 +60,8 @@ def _corrected(rows: Sequence[_Row]) -> str:
     for protocol, name in PROTOCOL_NAMES.items():
         p = [p for row in rows for p in _p_values(row.sides[protocol])]
         marks, kept = (sum(x < SIGNIFICANT for x in values) for values in (p, holm(p)))
-        counts.append(f"{kept} of {marks} under {name}")
-    remain = " and ".join(counts)
-    return f"With Holm's correction for the tests of a protocol, marks remain on {remain}."
+        counts.append(f"{kept} of {marks} marks under {name} ({len(p)} tests)")
+    return f"After Holm's correction, {' and '.join(counts)} remain."
 
 
 def _p_values(found: Mapping[str, Outcome]) -> list[float]:

@@ -176,7 +176,7 @@ def test_the_table_has_a_row_per_size_on_which_losses_were_compared(monkeypatch)
     assert [row[:3] for row in rows] == [["Digits", "10", "2–3"], ["Digits", "99", "2–3"]]
     # Without any spread, there is no test; only one protocol is reported.
     assert rows[0][3:] == ["40.0 ± 0.0", "50.0 ± 0.0", "–", "–", "–", "–"]
-    assert "0 of 0 under best epoch and 0 of 0 under held-out" in correction
+    assert "0 of 0 marks under best epoch (0 tests) and 0 of 0 marks" in correction
 
 
 def test_fewer_marks_remain_after_the_correction(monkeypatch):
@@ -198,8 +198,12 @@ def test_fewer_marks_remain_after_the_correction(monkeypatch):
         monkeypatch.setattr(module, "read_runs", lambda folder: runs)
         return overview()[-1]
 
-    assert "1 of 1 under best epoch" in corrected(("Digits",), (0.03,))
     three = ("Digits-sub10", "Digits-sub5", "Digits")
-    assert "0 of 1 under best epoch" in corrected(three, (0.03, 0.005, 0.005))
-    assert "0 of 2 under best epoch" in corrected(three, (0.03, 0.03, 0.005))
-    assert "3 of 3 under best epoch" in corrected(three, (0.03, 0.3, 0.3))
+    for datasets, shifts, marks in (
+        (("Digits",), (0.03,), "1 of 1"),
+        (three, (0.03, 0.005, 0.005), "0 of 1"),
+        (three, (0.03, 0.03, 0.005), "0 of 2"),
+        (three, (0.03, 0.3, 0.3), "3 of 3"),
+    ):
+        expected = f"{marks} marks under best epoch ({len(shifts)} tests)"
+        assert expected in corrected(datasets, shifts)
