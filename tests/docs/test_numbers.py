@@ -36,7 +36,7 @@ def measured(section: str) -> set[float]:
         numbers |= {rate for part in parts for loss in part.losses for rate in part.rates_of(loss)}
         numbers |= {float(number) for number in NUMBER.findall(options)}
         searched = [run for run in read_runs(STORED / name) if run.name.endswith("_val")]
-        numbers |= {x for run in searched for x in (run.last, run.test) if x is not None}
+        numbers |= {run.last for run in searched if run.last is not None}
     return numbers | {100 * value for value in numbers if value <= 1}
 
 
