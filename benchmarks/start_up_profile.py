@@ -90,7 +90,7 @@ def watched(clock: Clock):
 
             time_part(models, "build_network", "data set", None)
             time_part(initialization, "initialize", None, "building the network")
-            time_part(loop, "_compile", "batches and validation", "optimizer")
+            time_part(loop, "compile_model", "batches and validation", "optimizer")
             time_part(network.Network, "train_step", "beginning of fit", "tracing the step")
             patches.enter_context(
                 mock.patch.object(epoch_log.FirstStep, "on_train_batch_end", step_ended)
