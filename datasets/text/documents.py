@@ -145,7 +145,7 @@ def _positions(
         return [int(column) - 1 for column in columns]
     _, header = next(rows, (1, []))
     if not header:
-        raise UserError(f"{path} is empty")
+        raise UserError(f"{path}:1: expected the names of the columns, found nothing")
     for column in columns:
         if column not in header:
             raise UserError(

@@ -82,15 +82,18 @@ def test_predictions_are_the_published_outputs(folder):
     np.testing.assert_allclose(scores, expected()["l2norm"] @ class_embeddings().T, atol=1e-5)
 
 
-def test_classifiers_on_other_layers_are_refused(folder):
+@pytest.mark.parametrize(
+    ("node", "taken"), [([["avg_pool", 0, 0, {}]], "the layer avg_pool"), ([], "an unknown layer")]
+)
+def test_classifiers_on_other_layers_are_refused(folder, node, taken):
     with h5py.File("m.h5", "a") as file:
         network = json.loads(file.attrs["model_config"])
         (relu,) = [one for one in network["config"]["layers"] if one["name"] == "re_lu_31"]
-        relu["inbound_nodes"] = [[["avg_pool", 0, 0, {}]]]
+        relu["inbound_nodes"] = [node]
         file.attrs["model_config"] = json.dumps(network)
     outcome = run(predict, f"one {GIVEN}")
     assert outcome.status == 1
-    assert "m.h5 takes the layer avg_pool (--cls_base): only those" in outcome.err
+    assert f"m.h5 takes {taken} (--cls_base): only those" in outcome.err
 
 
 TRUTH = np.array([3, 1, 3, 0])

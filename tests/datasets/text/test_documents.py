@@ -56,6 +56,13 @@ def test_ambiguous_and_unknown_columns_are_refused(tmp_path, columns, error, mes
         find(tmp_path, columns)
 
 
+@pytest.mark.parametrize("content", ["", "\n1,war\n"])
+def test_a_table_without_names_of_columns_is_refused(tmp_path, content):
+    (tmp_path / "d.csv").write_text(content)
+    with pytest.raises(UserError, match=r"d\.csv:1: expected the names of the columns"):
+        find_documents([tmp_path / "d.csv"], ["text"])
+
+
 def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
     for name in ("a.txt", "b/c.txt", "b/d.md", "closed/e.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
