@@ -80,7 +80,7 @@ class ClassEmbeddings:
 
 
 def onehot(labels: Sequence[Label]) -> ClassEmbeddings:
-    """Return one unit vector per class (paper, Section 3.2)."""
+    """Return one unit vector per class (paper, Section 3.1)."""
     return ClassEmbeddings(np.eye(len(labels), dtype=np.float32), tuple(labels), is_onehot=True)
 
 

@@ -102,7 +102,7 @@ def background_margins(
 
 
 def cross_entropy(targets: KerasTensor, probabilities: KerasTensor) -> KerasTensor:
-    """Return the cross-entropy of softmax probabilities (paper, equation (2)), shape (batch,).
+    """Return the cross-entropy of softmax probabilities (paper, equation (6)), shape (batch,).
 
     Probabilities are clipped to [1e-7, 1 - 1e-7] as in Keras 2: no loss exceeds 16.1, and at that
     limit there is no gradient. Keras 3 clips as well, but under TensorFlow recovers the logits from

@@ -202,7 +202,7 @@ def smoothed_onehot(num_classes: int, smoothing: float = 0.0) -> np.ndarray:
 def cross_entropy_objective(
     num_classes: int, label_smoothing: float = 0.0, mixed: bool = False
 ) -> Objective:
-    """Return softmax + cross-entropy (paper, equation (2)), optionally with label smoothing.
+    """Return softmax + cross-entropy (paper, equation (6)), optionally with label smoothing.
 
     For ``mixed`` samples, the losses of both classes are weighted by their shares.
     """

@@ -36,8 +36,8 @@ STUDY = Study(
         ),
     ),
     reduced_text="Scaled down (published setup in parentheses): the first 20 classes (100), 100 "
-    "images per class (500), resnet-32 with 64 features (a ResNet-18 with 512), 10 epochs (400). "
-    "The networks are tested only after the last epoch. The learning rates are not tuned: DSC uses "
-    "its published rate, the other losses use the rates published for CIFAR-100 with another "
-    "network.",
+    "images per class (500), resnet-32 with 64 features (a ResNet-18 with 512), batch size 50 "
+    "(128), L2 penalties of 2e-4 (weight decay 5e-4), 10 epochs (400). The networks are tested "
+    "only after the last epoch. The learning rates are not tuned: DSC uses its published rate, "
+    "the other losses use the rates published for CIFAR-100 with another network.",
 )
