@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from utils import Registry, UsageError, UserError, list_folder, listing
+from utils import Registry, UsageError, UserError, list_folder, listing, repeated
 
 logger = logging.getLogger(__name__)
 
@@ -215,8 +215,7 @@ class Dataset(ABC):
             )
         if not wanted:
             raise UsageError("the list of class labels is empty")
-        twice = [label for i, label in enumerate(wanted) if label in wanted[:i]]
-        if twice:
+        if twice := repeated(wanted):
             raise UsageError(f"class labels are listed more than once: {listing(twice)}")
         return [known[label] for label in wanted]
 
