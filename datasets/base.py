@@ -43,6 +43,11 @@ class RawSplit:
     labels: Sequence[int] | Sequence[str]  # original label of each sample, all int or all str
     names: Sequence[str]  # file path of each sample relative to the root, or its index
 
+    def select(self, indices: Sequence[int] | np.ndarray) -> Self:
+        """Return the samples at these indices; ``samples`` must be an array."""
+        labels = [self.labels[i] for i in indices]
+        return RawSplit(self.samples[indices], labels, [self.names[i] for i in indices])
+
 
 @dataclass(frozen=True)
 class RawDataset:
