@@ -125,7 +125,7 @@ class WithoutPixels:
 def test_only_the_size_of_the_erased_rectangle_is_drawn_again(height, width):
     expected = published_areas(height, width, 100_000)
     each = generators("test", positions=range(20_000))
-    patches = [draw_erased(height, width, 1, 1, WithoutPixels(rng)) for rng in each]
+    patches = [draw_erased((height, width, 1), 1, WithoutPixels(rng)) for rng in each]
     measured = np.array([patch.pixels.size for patch in patches]) / (height * width)
     assert abs(measured.mean() - expected.mean()) < 0.0025
     assert abs(measured.std() - expected.std()) < 0.0025
