@@ -13,6 +13,7 @@ import stat
 import threading
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -146,6 +147,11 @@ def listing(items: Iterable[object]) -> str:
     """Return the first few items as text, with an ellipsis if there are more."""
     items = [str(item) for item in items]
     return ", ".join(items[:_LISTED]) + (", …" if len(items) > _LISTED else "")
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that occur more than once, each of them once."""
+    return [name for name, times in Counter(names).items() if times > 1]
 
 
 def generator(purpose: str, *numbers: int) -> np.random.Generator:

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from utils import Registry, UsageError, UserError, list_folder, listing
+from utils import Registry, UsageError, UserError, list_folder, listing, repeated
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,11 @@ class RawSplit:
     samples: Sequence  # an array, or a sequence that reads samples on access
     labels: Sequence[int] | Sequence[str]  # original label of each sample, all int or all str
     names: Sequence[str]  # file path of each sample relative to the root, or its index
+
+    def select(self, indices: Sequence[int] | np.ndarray) -> Self:
+        """Return the samples at these indices; ``samples`` must be an array."""
+        labels = [self.labels[i] for i in indices]
+        return RawSplit(self.samples[indices], labels, [self.names[i] for i in indices])
 
 
 @dataclass(frozen=True)
@@ -215,8 +220,7 @@ class Dataset(ABC):
             )
         if not wanted:
             raise UsageError("the list of class labels is empty")
-        twice = [label for i, label in enumerate(wanted) if label in wanted[:i]]
-        if twice:
+        if twice := repeated(wanted):
             raise UsageError(f"class labels are listed more than once: {listing(twice)}")
         return [known[label] for label in wanted]
 

@@ -43,7 +43,7 @@ def parse_name(name: str) -> DatasetName:
         rest = match["rest"]
         key, value = _meaning(match)
         if key in parts:
-            raise UsageError(f"data set {name!r} has two suffixes for the same thing: {key}")
+            raise UsageError(f"data set {name!r} has two suffixes of the same kind")
         parts[key] = value
     if parts.get("per_class") == 0:
         raise UsageError(f"data set {name!r} would keep no training samples")

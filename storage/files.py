@@ -14,9 +14,6 @@ from utils import UserError, one_line
 
 logger = logging.getLogger(__name__)
 
-PARTIAL = ".partial"
-"""Suffix of a file while ``growing`` writes it."""
-
 _HDF5 = (".h5", ".hdf5", ".keras")
 _LONG_SUFFIX = 20
 
@@ -114,7 +111,7 @@ def _keep_or_remove(file: TextIO, partial: Path) -> None:
 
 def partial_path(path: Path) -> Path:
     """Return the path at which ``growing`` writes before the file is complete."""
-    return path.with_name(path.name + PARTIAL)
+    return path.with_name(f"{path.name}.partial")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.locks import Lock
-from storage.temporary import hidden, remove_leftovers
+from storage.temporary import hidden, placeholder, remove_leftovers
 from utils import UsageError, UserError
 
 logger = logging.getLogger(__name__)
@@ -196,10 +196,9 @@ def _check_file(option: str, path: Path, overwrite: bool) -> None:
     if os.path.lexists(path) and not overwrite:
         raise UsageError(f"{option} {path}: exists already; give --overwrite to replace it")
     check_folder(option, path.parent)
-    # The temporary folder of the record will have the longest name: eight characters and a suffix.
-    longest = hidden(path.with_name(path.name + RECORD)) + 8 * "x" + ".partial"
     try:
-        os.lstat(path.with_name(longest))
+        # The temporary folder of the record will have the longest name.
+        os.lstat(placeholder(path.with_name(path.name + RECORD)))
     except FileNotFoundError:
         pass
     except OSError as error:

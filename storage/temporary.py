@@ -10,12 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _END = ".partial"
-_RANDOM = re.compile(r"[a-z0-9_]{8}" + re.escape(_END))  # names that ``tempfile`` chooses
+_LENGTH = 8  # of the part of a name that ``tempfile`` chooses
+_RANDOM = re.compile(rf"[a-z0-9_]{{{_LENGTH}}}" + re.escape(_END))
 
 
 def hidden(path: Path) -> str:
     """Return the prefix of hidden names for a file."""
     return f".{path.name}."
+
+
+def placeholder(path: Path) -> Path:
+    """Return a path as long as those of temporary folders for ``path``."""
+    return path.with_name(hidden(path) + _LENGTH * "x" + _END)
 
 
 @contextmanager

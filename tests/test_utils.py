@@ -14,6 +14,7 @@ from utils import (
     list_folder,
     printable,
     read_lines,
+    repeated,
 )
 
 
@@ -148,3 +149,8 @@ def test_unlistable_folders_give_a_one_line_error(tmp_path, name):
     with pytest.raises(UserError, match=r"cannot read the folder .*: \w+") as caught:
         list_folder(tmp_path / name)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_repeated_names_are_listed_once():
+    assert repeated("abcbab") == ["a", "b"]
+    assert repeated("abc") == repeated([]) == []

@@ -51,19 +51,17 @@ def measure(images: Sequence, positions: np.ndarray, channels: int) -> Normaliza
         channels: number of channels.
     """
     chunks = [positions[i : i + _CHUNK] for i in range(0, len(positions), _CHUNK)]
-    means, variances = (np.empty((len(positions), channels)) for _ in range(2))
     moments = partial(_moments_of_bands if has_bands(channels) else _moments, images)
-    measured = 0
     logger.info("Measuring mean and standard deviation of %d training images", len(positions))
-    reported = time.monotonic()
+    found, reported = [], time.monotonic()
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for chunk, found in zip(chunks, pool.map(moments, chunks), strict=True):
-            done = slice(measured, measured + len(chunk))
-            means[done], variances[done] = found
-            measured += len(chunk)
+        for of_chunk in pool.map(moments, chunks):
+            found.append(of_chunk)
             if time.monotonic() - reported > _REPORT_EVERY:
                 reported = time.monotonic()
+                measured = min(len(found) * _CHUNK, len(positions))
                 logger.info("Measured %d of %d", measured, len(positions))
+    means, variances = (np.concatenate(values) for values in zip(*found, strict=True))
     mean = means.mean(axis=0)
     squares = (variances + (means - mean) ** 2).sum(axis=0)
     in_memory = isinstance(images, np.ndarray)

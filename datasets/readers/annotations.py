@@ -60,26 +60,23 @@ def zero_or_one(text: str) -> bool:
     return text == "1"
 
 
-def class_of(path: Path, number: int, line: str) -> str:
-    """Return the class in a line ``class/file``.
-
-    Raises:
-        UserError: the line has another form.
-    """
-    parts = _parts(line)
-    if len(parts) < 2 or parts[0] in ("/", "..", "."):
-        raise UserError(f"{path}:{number}: expected class/file, found {line!r}")
-    return parts[0]
-
-
 def read_class_list(path: Path) -> tuple[list[str], list[str]]:
     """Read lines of ``class/file``.
 
     Returns:
         The lines, and the class of each.
+
+    Raises:
+        UserError: the file cannot be read, or a line has another form.
     """
-    lines = numbered_lines(path)
-    return [line for _, line in lines], [class_of(path, number, line) for number, line in lines]
+    names, classes = [], []
+    for number, line in numbered_lines(path):
+        parts = _parts(line)
+        if len(parts) < 2 or parts[0] in ("/", "..", "."):
+            raise UserError(f"{path}:{number}: expected class/file, found {line!r}")
+        names.append(line)
+        classes.append(parts[0])
+    return names, classes
 
 
 def file_split(

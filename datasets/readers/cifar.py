@@ -4,8 +4,10 @@ https://www.cs.toronto.edu/~kriz/cifar.html
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,32 +22,42 @@ _SIDE = 32  # pixels
 _SHIFT = 0.15
 
 
+class _Source(NamedTuple):
+    """Files of a data set and the keys of their content."""
+
+    train: Sequence[str]  # files of training images
+    test: str  # file of test images
+    labels: str  # key of the labels
+    names: tuple[str, str]  # file of the class names, and their key
+    preprocessing: Preprocessing
+
+
+_CIFAR10 = _Source(
+    train=[f"data_batch_{i}" for i in range(1, 6)],
+    test="test_batch",
+    labels="labels",
+    names=("batches.meta", "label_names"),
+    preprocessing=Preprocessing(shift=_SHIFT, zoom=(0.75, 1.25)),
+)
+_CIFAR100 = _Source(
+    train=["train"],
+    test="test",
+    labels="fine_labels",
+    names=("meta", "fine_label_names"),
+    preprocessing=Preprocessing(shift=_SHIFT),
+)
+
+
 @DATASETS.register("CIFAR-10")
 def read_cifar10(args: ReaderArgs, name: str = "CIFAR-10") -> RawImageDataset:
     """Read CIFAR-10."""
-    return _read(
-        args,
-        name,
-        train_files=[f"data_batch_{i}" for i in range(1, 6)],
-        test_file="test_batch",
-        labels_key="labels",
-        names=("batches.meta", "label_names"),
-        preprocessing=Preprocessing(shift=_SHIFT, zoom=(0.75, 1.25)),
-    )
+    return _read(args, name, _CIFAR10)
 
 
 @DATASETS.register("CIFAR-100")
 def read_cifar100(args: ReaderArgs, name: str = "CIFAR-100") -> RawImageDataset:
     """Read CIFAR-100 with its 100 fine classes."""
-    return _read(
-        args,
-        name,
-        train_files=["train"],
-        test_file="test",
-        labels_key="fine_labels",
-        names=("meta", "fine_label_names"),
-        preprocessing=Preprocessing(shift=_SHIFT),
-    )
+    return _read(args, name, _CIFAR100)
 
 
 @DATASETS.register("CIFAR-100-a")
@@ -73,12 +85,8 @@ def _with_classes(
     shift = 0 if first_label is None else first_label - labels.start
 
     def restricted(split: RawSplit) -> RawSplit:
-        kept = [i for i, label in enumerate(split.labels) if label in labels]
-        return RawSplit(
-            split.samples[kept],
-            [split.labels[i] + shift for i in kept],
-            [split.names[i] for i in kept],
-        )
+        kept = split.select([i for i, label in enumerate(split.labels) if label in labels])
+        return replace(kept, labels=[label + shift for label in kept.labels])
 
     return replace(
         raw,
@@ -88,25 +96,22 @@ def _with_classes(
     )
 
 
-def _read(
-    args: ReaderArgs,
-    name: str,
-    train_files: list[str],
-    test_file: str,
-    labels_key: str,
-    names: tuple[str, str],
-    preprocessing: Preprocessing,
-) -> RawImageDataset:
-    root = require_root(args, name, *train_files, test_file)
-    splits = []
-    for files in (train_files, [test_file]):
-        batches = [_read_batch(root / file, labels_key) for file in files]
-        images = np.concatenate([images for images, _ in batches])
-        labels = [label for _, batch in batches for label in batch]
-        splits.append(RawSplit(images, labels, [str(i) for i in range(len(images))]))
+def _read(args: ReaderArgs, name: str, source: _Source) -> RawImageDataset:
+    root = require_root(args, name, *source.train, source.test)
+    names_file, names_key = source.names
     return RawImageDataset(
-        *splits, preprocessing=preprocessing, class_names=_class_names(root / names[0], names[1])
+        _read_split(root, source.train, source.labels),
+        _read_split(root, [source.test], source.labels),
+        preprocessing=source.preprocessing,
+        class_names=_class_names(root / names_file, names_key),
     )
+
+
+def _read_split(root: Path, files: Sequence[str], labels_key: str) -> RawSplit:
+    batches = [_read_batch(root / file, labels_key) for file in files]
+    images = np.concatenate([images for images, _ in batches])
+    labels = [label for _, batch in batches for label in batch]
+    return RawSplit(images, labels, list(map(str, range(len(images)))))
 
 
 @rehearsed()

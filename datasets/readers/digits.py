@@ -24,13 +24,15 @@ def read_digits(args: ReaderArgs) -> RawImageDataset:
 
     digits = load_digits()
     images = np.round(digits.images * (255 / _BRIGHTEST)).astype(np.uint8)[..., np.newaxis]
+    positions = np.arange(len(images))
+    whole = RawSplit(images, digits.target.tolist(), list(map(str, positions)))
     test = _test_positions(digits.target)
-    train = np.setdiff1d(np.arange(len(images)), test)
-    splits = (
-        RawSplit(images[chosen], digits.target[chosen].tolist(), [str(i) for i in chosen])
-        for chosen in (train, test)
+    return RawImageDataset(
+        whole.select(np.setdiff1d(positions, test)),
+        whole.select(test),
+        preprocessing=Preprocessing(flip=0, shift=0.15),
+        channels=1,
     )
-    return RawImageDataset(*splits, preprocessing=Preprocessing(flip=0, shift=0.15), channels=1)
 
 
 def _test_positions(labels: np.ndarray) -> np.ndarray:

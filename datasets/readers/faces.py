@@ -79,16 +79,15 @@ def read_pairs(path: Path) -> NamedPairs:
 
 
 def _pair(path: Path, row: Sequence[str]) -> tuple[Image, Image]:
-    row = [field.strip() for field in row]
-    people, numbers = row[::2] if len(row) == 4 else row[:1] * 2, row[1::2]
-    if len(row) == 3:
-        numbers = row[1:]
-    if len(row) not in (3, 4) or not all(re.fullmatch("[0-9]{1,9}", n) for n in numbers):
-        raise UserError(
-            f"{path}: expected PERSON N1 N2 or PERSON1 N1 PERSON2 N2, found {' '.join(row)!r}"
-        )
+    fields = [field.strip() for field in row]
+    shown = " ".join(fields)
+    if len(fields) == 3:  # two images of one person
+        fields.insert(2, fields[0])
+    people, numbers = fields[::2], fields[1::2]
+    if len(fields) != 4 or not all(re.fullmatch("[0-9]{1,9}", n) for n in numbers):
+        raise UserError(f"{path}: expected PERSON N1 N2 or PERSON1 N1 PERSON2 N2, found {shown!r}")
     if any(person in ("", ".", "..") or "/" in person for person in people):
-        raise UserError(f"{path}: {' '.join(row)!r} names no folder of a person")
+        raise UserError(f"{path}: {shown!r} names no folder of a person")
     first, second = zip(people, map(int, numbers), strict=True)
     return first, second
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets.base import DATASETS, RawSplit, ReaderArgs, require_root
+from datasets.base import DATASETS, RawSplit, ReaderArgs, require_files, require_root
 from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.dataset import RawImageDataset
 from datasets.readers.annotations import file_split, read_pairs
@@ -60,7 +60,7 @@ def _read(name: str, args: ReaderArgs, part: str | None) -> RawImageDataset:
     if not (root / test).is_file():  # most data sets have one test list for all splits
         test = "test0.txt"
     lists = [train, test, *([f"val{number}.txt"] if kind == "train" else [])]
-    require_root(args, name, *lists)
+    require_files(root, name, *lists)
     contents = [_present(root, file, source) for file in lists]
     splits = [
         file_split(root, [*content], [*content.values()], _FOLDER, source.channels)
@@ -158,6 +158,4 @@ def _slice_of_classes(split: RawSplit, start: int, end: int) -> RawSplit:
     """Keep the images of each class from ``start`` to ``end - 1``, in the order of the files."""
     labels = np.array(split.labels)
     of_class = [np.flatnonzero(labels == label)[start:end] for label in np.unique(labels)]
-    kept = np.sort(np.concatenate(of_class))
-    names = [split.names[i] for i in kept]
-    return RawSplit(split.samples[kept], labels[kept].tolist(), names)
+    return split.select(np.sort(np.concatenate(of_class)))

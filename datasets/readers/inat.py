@@ -13,7 +13,7 @@ from datasets.readers.annotations import file_split
 from utils import UsageError, UserError, read_bytes, unknown_name
 
 
-@DATASETS.register("iNat")
+@DATASETS.register("iNat", "iNat2018")
 def read_inat(args: ReaderArgs, part: str | None = None) -> RawImageDataset:
     """Read iNaturalist 2018, or one supercategory of it."""
     if part is None:
@@ -21,9 +21,6 @@ def read_inat(args: ReaderArgs, part: str | None = None) -> RawImageDataset:
     if part not in INAT_2018_PARTS:
         raise unknown_name("supercategory of iNat", part, INAT_2018_PARTS)
     return _read(args, 2018, PUBLISHED[f"iNat_{part}"], part)
-
-
-DATASETS.register("iNat2018")(read_inat)
 
 
 @DATASETS.register("iNat2019")

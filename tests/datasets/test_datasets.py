@@ -14,7 +14,7 @@ from datasets.base import DATASETS
 from datasets.images.dataset import measured_normalization, published_input
 from datasets.images.normalization import Normalization
 from datasets.names import DatasetName, parse_name
-from tests.fake_data import WRITERS, write_cub, write_folder, write_image
+from tests.fake_data import WRITERS, write_cub, write_folder
 from utils import UsageError, UserError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -431,7 +431,6 @@ def test_a_file_may_be_damaged_until_it_is_read(tmp_path):
     assert len(dataset.train[4]) == 20
     with pytest.raises(UserError, match=name):
         dataset.train[5]
-    write_image(root / name)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 import compute_class_embedding
 import learn_classifier
 from storage.files import growing, partial_path, replacing
-from storage.outputs import check_folder, check_suffix, claim, claim_all, release
+from storage.outputs import check_folder, check_suffix, claim, claim_all, hold, note, release
 from storage.temporary import leftovers, remove_leftovers
 from tests.commands.running import TINY, run
 from tests.permissions import folder_for_all, ordinary_user
@@ -208,8 +208,6 @@ def test_a_kill_during_the_replacement_leaves_a_whole_folder(tmp_path, renamed, 
 
 @pytest.mark.parametrize("below", [".", "inner"])
 def test_files_added_to_a_folder_during_the_run_are_kept(tmp_path, below):
-    from storage.outputs import hold, note
-
     path = tmp_path / "model"
     folder_with(path, "old")
     (path / "inner").mkdir()

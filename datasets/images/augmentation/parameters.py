@@ -67,25 +67,20 @@ class TransformParams(NamedTuple):
         return Region(0, 0, *self.shape) if whole else self.crop
 
 
-def draw_size(size: int | tuple[int, int], rng: np.random.Generator) -> int:
-    """Return the size, drawn if it is a half-open range (low, high)."""
-    return int(rng.integers(*size)) if isinstance(size, tuple) else size
-
-
 def draw_shape(
     height: int, width: int, size: int | tuple[int, int] | None, rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Return height and width after resizing the shorter side; unchanged if there is no size."""
-    return resized_shape(height, width, draw_size(size, rng)) if size else (height, width)
+    """Return height and width after resizing the shorter side; unchanged if there is no size.
+
+    The size is drawn if it is a half-open range (low, high).
+    """
+    if isinstance(size, tuple):
+        size = int(rng.integers(*size))
+    return resized_shape(height, width, size) if size else (height, width)
 
 
 def draw_erased(
-    height: int,
-    width: int,
-    channels: int,
-    probability: float,
-    rng: np.random.Generator,
-    white: int = 255,
+    shape: tuple[int, int, int], probability: float, rng: np.random.Generator, white: int = 255
 ) -> Patch | None:
     """Draw a rectangle of pixels, uniformly random from 0 to ``white``, with this probability.
 
@@ -96,14 +91,15 @@ def draw_erased(
     """
     if rng.random() >= probability:
         return None
+    height, width, channels = shape
     for _ in range(_ERASING_ATTEMPTS):
         area = rng.uniform(*ERASED_AREA) * height * width
         aspect = rng.uniform(*ERASED_ASPECT)
         rows, columns = int(math.sqrt(area * aspect)), int(math.sqrt(area / aspect))
         if rows < height and columns < width:
             top, left = (int(rng.integers(n + 1)) for n in (height - rows, width - columns))
-            shape, kind = (rows, columns, channels), np.min_scalar_type(white)
-            return Patch(top, left, rng.integers(white, size=shape, dtype=kind, endpoint=True))
+            erased, kind = (rows, columns, channels), np.min_scalar_type(white)
+            return Patch(top, left, rng.integers(white, size=erased, dtype=kind, endpoint=True))
     return None
 
 

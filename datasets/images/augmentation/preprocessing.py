@@ -76,8 +76,8 @@ class Preprocessing:
         height, width = self._train_shape(shape, rng)
         mirrored = bool(self.flip) and rng.random() < self.flip
         flipped = bool(self.vflip) and rng.random() < self.vflip
-        drawn = (height, width, shape[2], self.erasing, rng, self.white)
-        erased = draw_erased(*drawn) if self.erasing else None
+        resized = (height, width, shape[2])
+        erased = draw_erased(resized, self.erasing, rng, self.white) if self.erasing else None
         moves = (self.shift or self.zoom) and not part
         moved = draw_moved(height, width, self.shift, self.zoom, rng) if moves else None
         cropped = self.crop_size and not part

@@ -1,6 +1,6 @@
-"""The plain augmentation against independent computations and its intended distributions.
+"""Augmentation: independent computations of each step, its distributions, all steps together.
 
-The fast augmentation is held against the plain one, in ``reference``.
+All steps together are compared with those in ``reference``, which computes them one by one.
 """
 
 import dataclasses
@@ -13,7 +13,8 @@ from scipy import ndimage
 from datasets.images.augmentation.parameters import draw_erased
 from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.pixels.resizing import Region, resize, resize_region, resized_shape
-from tests.datasets import reference as transforms
+from datasets.images.pixels.shifting import resample
+from tests.datasets import reference
 from utils import generator, generators
 
 
@@ -33,7 +34,7 @@ def random_image(height=20, width=30, channels=3, seed=0):
     ],
 )
 def test_shorter_side_is_resized_and_the_aspect_ratio_kept(height, width, size, expected):
-    resized = transforms.resize_shorter_side(random_image(height, width), size)
+    resized = Preprocessing(test_size=size).test(random_image(height, width))
     assert resized.shape == (*expected, 3)
     assert resized.dtype == np.uint8
 
@@ -41,7 +42,7 @@ def test_shorter_side_is_resized_and_the_aspect_ratio_kept(height, width, size, 
 def test_downsizing_averages_instead_of_skipping_pixels():
     stripes = np.zeros((64, 64, 1), np.uint8)
     stripes[:, ::2] = 255
-    resized = transforms.resize_shorter_side(stripes, 16)
+    resized = Preprocessing(test_size=16).test(stripes)
     assert resized.shape == (16, 16, 1)
     np.testing.assert_allclose(resized, 127.5, atol=12)
 
@@ -49,13 +50,13 @@ def test_downsizing_averages_instead_of_skipping_pixels():
 def test_resizing_is_bilinear():
     image = random_image(10, 12)
     expected = np.asarray(Image.fromarray(image).resize((24, 20), Image.Resampling.BILINEAR))
-    np.testing.assert_array_equal(transforms.resize_shorter_side(image, 20), expected)
+    np.testing.assert_array_equal(Preprocessing(test_size=20).test(image), expected)
 
 
 def test_flip_mirrors_left_and_right_half_of_the_time():
     image = random_image()
     rng = np.random.default_rng(1)
-    flipped = [transforms.random_flip(image, rng) for _ in range(2000)]
+    flipped = [Preprocessing(flip=0.5).train(image, rng) for _ in range(2000)]
     mirrored = [np.array_equal(result, np.fliplr(image)) for result in flipped]
     same = [np.array_equal(result, image) for result in flipped]
     assert sum(mirrored) + sum(same) == 2000
@@ -67,10 +68,10 @@ def erased_boxes(height, width, count, probability=0.5):
     # Zeros cannot tell where the fill is 0, so its extent is that of all other values: a row or
     # column of more than ten pixels is all zero once in 256**30 draws.
     image = np.zeros((height, width, 3), np.uint8)
-    rng = np.random.default_rng(2)
+    rng, erase = np.random.default_rng(2), Preprocessing(flip=0, erasing=probability).train
     boxes, values = [], []
     for _ in range(count):
-        erased = transforms.random_erasing(image, rng, probability)
+        erased = erase(image, rng)
         rows, columns = np.flatnonzero(erased.any((1, 2))), np.flatnonzero(erased.any((0, 2)))
         if len(rows):
             box = erased[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -125,7 +126,7 @@ class WithoutPixels:
 def test_only_the_size_of_the_erased_rectangle_is_drawn_again(height, width):
     expected = published_areas(height, width, 100_000)
     each = generators("test", positions=range(20_000))
-    patches = [draw_erased(height, width, 1, 1, WithoutPixels(rng)) for rng in each]
+    patches = [draw_erased((height, width, 1), 1, WithoutPixels(rng)) for rng in each]
     measured = np.array([patch.pixels.size for patch in patches]) / (height * width)
     assert abs(measured.mean() - expected.mean()) < 0.0025
     assert abs(measured.std() - expected.std()) < 0.0025
@@ -153,33 +154,33 @@ def test_random_erasing_reaches_all_corners_and_stays_inside():
 
 def test_random_erasing_ends_on_tiny_images():
     image = random_image(1, 5000)
-    result = transforms.random_erasing(image, np.random.default_rng(0), 1)
+    result = Preprocessing(flip=0, erasing=1).train(image, np.random.default_rng(0))
     np.testing.assert_array_equal(result, image)
 
 
 def test_random_crops_are_uniform():
     image = np.arange(5 * 6, dtype=np.uint8).reshape(5, 6, 1)
-    rng = np.random.default_rng(4)
-    corners = [int(transforms.random_crop(image, rng, 4)[0, 0, 0]) for _ in range(3000)]
+    rng, crop = np.random.default_rng(4), Preprocessing(crop_size=4, flip=0).train
+    corners = [int(crop(image, rng)[0, 0, 0]) for _ in range(3000)]
     values, counts = np.unique(corners, return_counts=True)
     assert values.tolist() == [0, 1, 2, 6, 7, 8]
     np.testing.assert_allclose(counts / 3000, 1 / 6, atol=0.03)
-    crop = transforms.random_crop(image, rng, 4)[..., 0]
-    top, left = divmod(int(crop[0, 0]), 6)
-    np.testing.assert_array_equal(crop, image[top : top + 4, left : left + 4, 0])
+    result = crop(image, rng)[..., 0]
+    top, left = divmod(int(result[0, 0]), 6)
+    np.testing.assert_array_equal(result, image[top : top + 4, left : left + 4, 0])
 
 
-def test_center_crop_takes_the_centre():
+def test_testing_takes_the_center():
     image = random_image(10, 14)
-    np.testing.assert_array_equal(transforms.center_crop(image, 6), image[2:8, 4:10])
+    settings = Preprocessing(64, crop_size=6, erasing=1)
+    np.testing.assert_array_equal(settings.test(image), image[2:8, 4:10])
 
 
 def test_small_images_are_reflected_at_the_border():
     row = np.array([[[1], [2], [3]]], np.uint8).repeat(6, axis=0)
-    padded = transforms.center_crop(row, 6)[..., 0]
+    padded = Preprocessing(crop_size=6).test(row)[..., 0]
     # One column before and two after, without repeating the border itself.
     np.testing.assert_array_equal(padded, [[2, 1, 2, 3, 2, 1]] * 6)
-    np.testing.assert_array_equal(Preprocessing(crop_size=6, flip=0).test(row)[..., 0], padded)
 
 
 def test_small_images_are_padded_at_uniform_offsets_in_training():
@@ -207,7 +208,7 @@ def test_resampling_at_an_offset_is_the_shift_of_scipy(offset):
     ys, xs = np.arange(16) + offset[0], np.arange(12) + offset[1]
     shift = (-offset[0], -offset[1], 0)
     expected = ndimage.shift(image.astype(float), shift, order=1, mode="nearest")
-    result = transforms.resample(image, ys, xs)
+    result = resample(image[None], ys[None], xs[None])[0]
     assert result.dtype == np.float32
     np.testing.assert_allclose(result, expected, atol=1e-3)
 
@@ -225,11 +226,12 @@ class Draws:
 
 def test_shift_and_zoom_are_the_affine_transform_of_scipy():
     image = random_image(32, 20)
-    result = transforms.shift_zoom(image, Draws((0.9, 0.2), (0.1, 0.7)), 0.15, (0.75, 1.25))
-    centre = np.array([15.5, 9.5])
+    settings = Preprocessing(flip=0, shift=0.15, zoom=(0.75, 1.25))
+    result = settings.train(image, Draws((0.9, 0.2), (0.1, 0.7)))
+    center = np.array([15.5, 9.5])
     factors = np.array([0.75 + 0.1 * 0.5, 0.75 + 0.7 * 0.5])
     shifts = np.array([32 * 0.15 * 0.8, 20 * 0.15 * -0.6])
-    offset = centre - factors * centre + shifts
+    offset = center - factors * center + shifts
     expected = np.stack(
         [
             ndimage.affine_transform(
@@ -245,40 +247,18 @@ def test_shift_and_zoom_are_the_affine_transform_of_scipy():
 def test_shifts_are_uniform_and_sub_pixel():
     # On a ramp, the value in the middle tells where it comes from.
     ramp = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None], (40, 20, 1))
-    rng = np.random.default_rng(5)
-    shifts = [transforms.shift_zoom(ramp, rng, 0.15)[20, 10, 0] - 20 for _ in range(2000)]
+    rng, shift = np.random.default_rng(5), Preprocessing(flip=0, shift=0.15).train
+    shifts = [shift(ramp, rng)[20, 10, 0] - 20 for _ in range(2000)]
     assert -6 <= min(shifts) < -5.9
     assert 5.9 < max(shifts) <= 6
     assert abs(np.std(shifts) - 12 / np.sqrt(12)) < 0.1
     assert len(np.unique(np.round(shifts, 3))) > 1500
 
 
-def test_training_does_all_steps_in_order():
-    """The same steps by hand, with the same generator."""
-    image = random_image(50, 40)
-    settings = Preprocessing(32, 32, 28, flip=0.5, erasing=0.5)
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        expected = transforms.resize_shorter_side(image, 32)
-        expected = transforms.random_flip(expected, rng)
-        expected = transforms.random_erasing(expected, rng)
-        expected = transforms.random_crop(expected, rng, 28)
-        result = settings.train(image, np.random.default_rng(seed))
-        np.testing.assert_array_equal(result, expected)
-
-
-def test_testing_is_the_centre_of_the_resized_image():
-    image = random_image(50, 40)
-    expected = transforms.resize_shorter_side(image, 32)[6:34, 2:30]
-    np.testing.assert_array_equal(Preprocessing(64, 32, 28, erasing=1).test(image), expected)
-
-
 def test_sizes_are_drawn_from_the_half_open_range():
-    rng = np.random.default_rng(6)
-    sizes = {transforms.draw_size((256, 260), rng) for _ in range(200)}
-    assert sizes == {256, 257, 258, 259}
-    settings = Preprocessing((20, 40), 20, None, flip=0)
-    assert len({settings.train(random_image(), rng).shape for _ in range(50)}) > 10
+    image, rng = random_image(20, 20), np.random.default_rng(6)
+    train = Preprocessing((26, 30)).train
+    assert {train(image, rng).shape[0] for _ in range(200)} == {26, 27, 28, 29}
 
 
 def test_images_without_any_step_are_left_alone():
@@ -295,7 +275,7 @@ def test_regions_are_parts_of_the_resized_image_bit_by_bit():
         height, width = rng.integers(3, 120, 2).tolist()
         size = int(rng.choice([16, 32, 64, rng.integers(3, 100)]))
         image = random_image(height, width, int(rng.choice([1, 3])), seed=size)
-        whole = transforms.resize_shorter_side(image, size)
+        whole = reference.resize_shorter_side(image, size)
         shape = resized_shape(height, width, size)
         np.testing.assert_array_equal(resize(image, shape), whole)
         rows, columns = rng.integers(1, shape[0] + 1), rng.integers(1, shape[1] + 1)
@@ -331,14 +311,14 @@ SETTINGS = [
 
 
 def plain_of(settings):
-    """The reference, which has no operations on colors and geometry."""
+    """Return the reference, which has no operations on colors and geometry."""
     values = dataclasses.asdict(settings)
     assert not (values.pop("randaugment") or values.pop("jitter"))
-    return transforms.Preprocessing(**values)
+    return reference.Preprocessing(**values)
 
 
-def same(actual, expected):
-    """Bit by bit, or where an image was moved, as exactly as float32 can tell."""
+def assert_same(actual, expected):
+    """Compare bit by bit or, for shifted images, up to rounding in float32."""
     assert actual.dtype == expected.dtype
     tolerance = 0 if actual.dtype == np.uint8 else 1e-4
     np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
@@ -346,7 +326,7 @@ def same(actual, expected):
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=repr)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_fast_augmentation_is_the_plain_one_with_the_same_draws(settings, channels):
+def test_all_steps_together_are_those_of_the_reference(settings, channels):
     plain = plain_of(settings)
     changed = 0
     for i in range(40):
@@ -355,9 +335,9 @@ def test_fast_augmentation_is_the_plain_one_with_the_same_draws(settings, channe
         first, second = generator("test", i), generator("test", i)
         expected = plain.train(image, first)
         result = settings.train(image, second)
-        same(result, expected)
+        assert_same(result, expected)
         assert first.bit_generator.state == second.bit_generator.state
-        same(settings.test(image), plain.test(image))
+        assert_same(settings.test(image), plain.test(image))
         changed += not np.array_equal(result, image)
     assert changed > 10
 
@@ -377,7 +357,7 @@ def test_batches_are_their_images(settings, kind):
     batch = settings.train.batch(images, each)
     plain = plain_of(settings)
     expected = [plain.train(image, alone(i)) for i, image in enumerate(images)]
-    same(batch, np.stack(expected))
+    assert_same(batch, np.stack(expected))
     np.testing.assert_array_equal(np.stack(images), before)
     one_by_one = [settings.train(image, alone(i)) for i, image in enumerate(images)]
     np.testing.assert_array_equal(batch, np.stack(one_by_one))
@@ -386,7 +366,7 @@ def test_batches_are_their_images(settings, kind):
 
 
 def test_flips_crops_and_erased_areas_of_thousands_of_images_have_their_distribution():
-    """Each pixel of the image says where it is, so each result says what happened to it."""
+    """Pixels encode their position, so that each result shows what happened to the image."""
     height, width, side, count = 12, 16, 8, 4000
     image = np.zeros((height, width, 3), np.uint8)
     image[..., 0], image[..., 1] = np.mgrid[:height, :width]
@@ -405,8 +385,8 @@ def test_flips_crops_and_erased_areas_of_thousands_of_images_have_their_distribu
     for places, number in ((tops, height - side + 1), (lefts, width - side + 1)):
         shares = np.bincount(places, minlength=number) / len(places)
         np.testing.assert_allclose(shares, 1 / number, atol=0.03)
-    # What shows of the erased areas, by the plain functions and other draws.
-    rng, plain = np.random.default_rng(8), transforms.Preprocessing(None, None, side, erasing=0.4)
+    # The visible part of erased areas, computed by the reference from other draws.
+    rng, plain = np.random.default_rng(8), reference.Preprocessing(None, None, side, erasing=0.4)
     others = np.array([(plain.train(image, rng)[..., 2] != 77).mean() for _ in range(count)])
     assert abs((erased > 0).mean() - (others > 0).mean()) < 0.04
     assert abs(erased.mean() - others.mean()) < 0.01
