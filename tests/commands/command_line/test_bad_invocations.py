@@ -107,6 +107,7 @@ FOR_BOTH = [
     ("--oversample --class_weights balanced", USAGE, "not allowed with argument --oversample"),
     ("--class_weights missing.csv", DATA, "missing.csv"),
     ("--class_weights classes.txt", USAGE, "'3 three' is not CLASS,WEIGHT"),
+    ("--max_words 9", USAGE, "--max_words 9: Digits-sub5 has images, not documents"),
 ]
 FOR_CLASSIFIER = [
     ("--class_list classes.txt", USAGE, "17"),
