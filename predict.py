@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from cli import arguments, console, model_options
 from cli.arguments import positive, user_path
+from datasets.text.documents import check_columns
 from storage.files import growing, partial_path, write_errors
 from storage.outputs import claim_all
 from utils import UsageError, UserError, printable
@@ -39,8 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add(
         "--columns",
-        type=lambda text: text.split(","),
-        action="extend",
+        action=_Columns,
         default=[],
         metavar="C,…",
         help="read CSV files with one document per row, from these columns: numbers from 1, or "
@@ -66,6 +66,24 @@ def build_parser() -> argparse.ArgumentParser:
     add("--batch_size", type=positive, default=32, help="images or documents per batch")
     add("--read_workers", type=positive, default=8, help="threads that read images")
     return parser
+
+
+class _Columns(argparse.Action):
+    """Collect ``C,…`` in a list."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str,
+        option_string: str | None = None,
+    ) -> None:
+        columns = [*getattr(namespace, self.dest), *values.split(",")]
+        try:
+            check_columns(columns)
+        except UsageError as error:
+            raise argparse.ArgumentError(self, str(error)) from error
+        setattr(namespace, self.dest, columns)
 
 
 class Prediction(NamedTuple):
