@@ -18,6 +18,7 @@ from cli.arguments import (
     fraction,
     non_negative_int,
     positive,
+    refuse,
     user_path,
 )
 from storage.records import claim_reports, write_record_of
@@ -133,9 +134,9 @@ def _check_inputs(args: argparse.Namespace) -> Path:
         raise UsageError("--pairs FILE is missing")
     is_bin = path.suffix == ".bin"
     if args.feat:
-        for option in ("layer", "mirror", "data_root"):
-            if getattr(args, option) and (option != "data_root" or args.pairs):
-                raise UsageError(f"--{option} is for --model, not for --feat")
+        # Without --pairs, its folder is that of pairs.txt.
+        needless = ("layer", "mirror", *(["data_root"] if args.pairs else []))
+        refuse(args, needless, "is for --model, not for --feat")
         if is_bin:
             raise UsageError(
                 f"--feat finds pairs by image names, which {path} does not have: give a pairs.txt"

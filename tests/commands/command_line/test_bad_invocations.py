@@ -158,6 +158,7 @@ FOR_EMBEDDINGS = [
         *("--embedding simplex --loss dsc_open --mixup 1 --background empty", USAGE),
         "--mixup: images of --background have no class",
     ),
+    ("--embedding onehot --background_root empty", USAGE, "--background_root needs --background"),
     ("--embedding onehot --margin 1", USAGE, "--margin is for --loss dsc_hinge and dsc_open"),
     (
         *("--embedding simplex --embedding_dim 20 --loss dsc_open --margin 500", USAGE),
