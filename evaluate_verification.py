@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli import arguments, console, data_options
+from cli import arguments, console, data_options, model_options
 from cli.arguments import (
     add_files,
     add_labels,
@@ -102,12 +102,11 @@ def _add_output_options(group) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Compare the pairs of images by each model or feature file; print and save the metrics."""
-    from cli.model_options import model_names
     from evaluation.verification import report
 
     path = _check_inputs(args)
     claim_reports(args.csv, args.plot, args.overwrite)
-    names = model_names(args.model or args.feat, args.label)
+    names = model_options.model_names(args.model or args.feat, args.label)
     verified = (_verify_models if args.model else _verify_dumps)(args, path)
     found = dict(zip(names, verified, strict=True))
     first = next(iter(found.values()))
