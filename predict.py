@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datasets.images.unlabeled import Batch
     from evaluation.prediction import Classifier
     from models.files.description import ModelDescription
+    from models.files.published import Facts
 
 logger = logging.getLogger(__name__)
 
@@ -155,8 +156,9 @@ def predict(args: argparse.Namespace) -> None:
     """Classify images or documents; print or save classes and scores."""
     if args.out:
         claim_all((("--out", args.out), ("--out", partial_path(args.out))), args.overwrite)
-    found = _find(args, _description(args))
-    classifier = _load(args)
+    facts = model_options.facts_from_options(args)
+    found = _find(args, _description(args, facts))
+    classifier = _load(args, facts)
     sample = _sample(classifier.description)
     names = [_text(path) for path in found.files]
     output = growing(args.out) if args.out else contextlib.nullcontext(sys.stdout)
@@ -193,12 +195,12 @@ def _find(args: argparse.Namespace, description: "ModelDescription") -> "Found":
     return find_documents(args.paths, args.columns)
 
 
-def _description(args: argparse.Namespace) -> "ModelDescription":
+def _description(args: argparse.Namespace, facts: "Facts | None") -> "ModelDescription":
     """Return the model's description after checking the options against it."""
     from evaluation.prediction import output_position
     from models.files.published import read_or_describe
 
-    description = read_or_describe(args.model, model_options.facts_from_options(args))
+    description = read_or_describe(args.model, facts)
     output_position(description, args.output)
     if args.top_k > len(description.labels):
         raise UsageError(
@@ -207,12 +209,12 @@ def _description(args: argparse.Namespace) -> "ModelDescription":
     return description
 
 
-def _load(args: argparse.Namespace) -> "Classifier":
+def _load(args: argparse.Namespace, facts: "Facts | None") -> "Classifier":
     from evaluation.prediction import Classifier
     from models.files.published import open_model
     from training.parallel import backend
 
-    model, description = open_model(args.model, model_options.facts_from_options(args))
+    model, description = open_model(args.model, facts)
     return Classifier(model, description, args.output, backend.jit_compile("auto"))
 
 
