@@ -17,8 +17,8 @@ from cli import arguments, class_options, console, data_options, model_options
 from cli.arguments import (
     add_files,
     add_labels,
-    non_negative_float,
     positive,
+    positive_float,
     refuse,
     seed,
     user_path,
@@ -108,7 +108,7 @@ def _add_method_options(group) -> None:
 def _add_svm_options(add: Callable) -> None:
     add(
         "--C",
-        type=non_negative_float,
+        type=positive_float,
         metavar="C",
         help=f"SVM: penalty for training errors, above 0 (default: {_COST})",
     )
@@ -166,8 +166,6 @@ def check_methods(args: argparse.Namespace, entries: Sequence[Entry]) -> None:
             raise UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
         if entry.norm and entry.method not in ("svm", "centroids"):
             raise UsageError("--norm is for features: give --svm, --layer or --centroids")
-    if args.C == 0:
-        raise UsageError("--C 0: the penalty for training errors must be above 0")
     learning = any(entry.method == "svm" for entry in entries)
     if not learning:
         because = "is for a linear SVM: give --svm or --layer"

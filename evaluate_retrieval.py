@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cli import arguments, class_options, console, data_options
+from cli import arguments, class_options, console, data_options, model_options
 from cli.arguments import (
     add_files,
     add_labels,
@@ -94,15 +94,14 @@ def _add_output_options(group) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Rank the images of each feature file; print, save and plot the metrics."""
-    from cli.model_options import model_names, per_model
     from evaluation.retrieval.metrics import evaluate as evaluate_features
     from evaluation.retrieval.plot import write_plot
     from evaluation.retrieval.report import HEADER, rows, tables
     from evaluation.tables import write_csv
 
     claim_reports(args.csv, args.plot, args.overwrite)
-    names = model_names(args.feat, args.label)
-    norms = per_model("--norm", args.norm or ["no"], len(names))
+    names = model_options.model_names(args.feat, args.label)
+    norms = model_options.per_model("--norm", args.norm or ["no"], len(names))
     gallery = _open_gallery(args)
     ks, max_k = _ranks(args, gallery.images)
     similarities = _similarities(args, gallery.classes)

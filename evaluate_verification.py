@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli import arguments, console, data_options
+from cli import arguments, console, data_options, model_options
 from cli.arguments import (
     add_files,
     add_labels,
@@ -18,6 +18,7 @@ from cli.arguments import (
     fraction,
     non_negative_int,
     positive,
+    refuse,
     user_path,
 )
 from storage.records import claim_reports, write_record_of
@@ -101,12 +102,11 @@ def _add_output_options(group) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Compare the pairs of images by each model or feature file; print and save the metrics."""
-    from cli.model_options import model_names
     from evaluation.verification import report
 
     path = _check_inputs(args)
     claim_reports(args.csv, args.plot, args.overwrite)
-    names = model_names(args.model or args.feat, args.label)
+    names = model_options.model_names(args.model or args.feat, args.label)
     verified = (_verify_models if args.model else _verify_dumps)(args, path)
     found = dict(zip(names, verified, strict=True))
     first = next(iter(found.values()))
@@ -133,9 +133,9 @@ def _check_inputs(args: argparse.Namespace) -> Path:
         raise UsageError("--pairs FILE is missing")
     is_bin = path.suffix == ".bin"
     if args.feat:
-        for option in ("layer", "mirror", "data_root"):
-            if getattr(args, option) and (option != "data_root" or args.pairs):
-                raise UsageError(f"--{option} is for --model, not for --feat")
+        # Without --pairs, its folder is that of pairs.txt.
+        needless = ("layer", "mirror", *(["data_root"] if args.pairs else []))
+        refuse(args, needless, "is for --model, not for --feat")
         if is_bin:
             raise UsageError(
                 f"--feat finds pairs by image names, which {path} does not have: give a pairs.txt"

@@ -19,6 +19,7 @@ from storage.records import record_path, write_record_of
 from utils import UsageError, generator
 
 if TYPE_CHECKING:
+    from evaluation.classification.confusion import Arrangement
     from evaluation.embeddings.embedded import Embedded
     from models.files.description import ModelDescription
 
@@ -276,7 +277,7 @@ def _write_distances(
     args: argparse.Namespace,
     models: "Sequence[Embedded]",
     dataset: Dataset,
-    arrangement: object,
+    arrangement: "Arrangement | None",
 ) -> None:
     from evaluation.embeddings import distances
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from cli import arguments, console, model_options
 from cli.arguments import positive, user_path
+from datasets.text.documents import check_columns
 from storage.files import growing, partial_path, write_errors
 from storage.outputs import claim_all
 from utils import UsageError, UserError, printable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from datasets.images.unlabeled import Batch
     from evaluation.prediction import Classifier
     from models.files.description import ModelDescription
+    from models.files.published import Facts
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add(
         "--columns",
-        type=lambda text: text.split(","),
-        action="extend",
+        action=_Columns,
         default=[],
         metavar="C,…",
         help="read CSV files with one document per row, from these columns: numbers from 1, or "
@@ -66,6 +67,24 @@ def build_parser() -> argparse.ArgumentParser:
     add("--batch_size", type=positive, default=32, help="images or documents per batch")
     add("--read_workers", type=positive, default=8, help="threads that read images")
     return parser
+
+
+class _Columns(argparse.Action):
+    """Collect ``C,…`` in a list."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str,
+        option_string: str | None = None,
+    ) -> None:
+        columns = [*getattr(namespace, self.dest), *values.split(",")]
+        try:
+            check_columns(columns)
+        except UsageError as error:
+            raise argparse.ArgumentError(self, str(error)) from error
+        setattr(namespace, self.dest, columns)
 
 
 class Prediction(NamedTuple):
@@ -137,8 +156,9 @@ def predict(args: argparse.Namespace) -> None:
     """Classify images or documents; print or save classes and scores."""
     if args.out:
         claim_all((("--out", args.out), ("--out", partial_path(args.out))), args.overwrite)
-    found = _find(args, _description(args))
-    classifier = _load(args)
+    facts = model_options.facts_from_options(args)
+    found = _find(args, _description(args, facts))
+    classifier = _load(args, facts)
     sample = _sample(classifier.description)
     names = [_text(path) for path in found.files]
     output = growing(args.out) if args.out else contextlib.nullcontext(sys.stdout)
@@ -175,12 +195,12 @@ def _find(args: argparse.Namespace, description: "ModelDescription") -> "Found":
     return find_documents(args.paths, args.columns)
 
 
-def _description(args: argparse.Namespace) -> "ModelDescription":
+def _description(args: argparse.Namespace, facts: "Facts | None") -> "ModelDescription":
     """Return the model's description after checking the options against it."""
     from evaluation.prediction import output_position
     from models.files.published import read_or_describe
 
-    description = read_or_describe(args.model, model_options.facts_from_options(args))
+    description = read_or_describe(args.model, facts)
     output_position(description, args.output)
     if args.top_k > len(description.labels):
         raise UsageError(
@@ -189,12 +209,12 @@ def _description(args: argparse.Namespace) -> "ModelDescription":
     return description
 
 
-def _load(args: argparse.Namespace) -> "Classifier":
+def _load(args: argparse.Namespace, facts: "Facts | None") -> "Classifier":
     from evaluation.prediction import Classifier
     from models.files.published import open_model
     from training.parallel import backend
 
-    model, description = open_model(args.model, model_options.facts_from_options(args))
+    model, description = open_model(args.model, facts)
     return Classifier(model, description, args.output, backend.jit_compile("auto"))
 
 

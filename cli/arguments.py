@@ -192,9 +192,14 @@ def user_path(text: str) -> Path:
 def refuse(args: argparse.Namespace, options: Iterable[str], because: str) -> None:
     """Raise UsageError if one of the options is given, saying why it would have no effect."""
     for option in options:
-        value = getattr(args, option)
-        if value is not None and value is not False:
+        if is_given(args, option):
             raise UsageError(f"--{option} {because}")
+
+
+def is_given(args: argparse.Namespace, option: str) -> bool:
+    """Return whether an option is given that is otherwise None or False; 0 is a value."""
+    value = getattr(args, option)
+    return value is not None and value is not False
 
 
 def known(check: Callable[[str], object]) -> Callable[[str], str]:

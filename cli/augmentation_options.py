@@ -8,7 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cli.arguments import fraction, non_negative_float, positive, positive_float
+from cli.arguments import (
+    fraction,
+    is_given,
+    non_negative_float,
+    positive,
+    positive_float,
+    refuse,
+)
 from datasets.base import Dataset
 from datasets.images.bands import has_bands
 from datasets.images.dataset import ImageDataset
@@ -102,8 +109,8 @@ def check_augmentation_options(args: argparse.Namespace) -> None:
             raise UsageError(f"--crop_scale {low:g} {high:g}: MIN must be above 0 and at most MAX")
     if args.cutmix and args.mixup:
         raise UsageError("--cutmix and --mixup exclude each other; leave one out")
-    if args.cutmix_prob is not None and not args.cutmix:
-        raise UsageError("--cutmix_prob needs --cutmix ALPHA")
+    if not args.cutmix:
+        refuse(args, ("cutmix_prob",), "needs --cutmix ALPHA")
 
 
 def _randaugment(args: argparse.Namespace) -> "RandAugment | None":
@@ -135,17 +142,13 @@ def _mixing(args: argparse.Namespace) -> "Mixing | None":
     return MixUp(args.mixup) if args.mixup else None
 
 
-def _is_given(value: object) -> bool:
-    return value is not None and value is not False  # 0.0, which ``--erasing off`` means, counts
-
-
 def augmented(args: argparse.Namespace, dataset: Dataset) -> Dataset:
     """Return the data set with the augmentation from the options.
 
     Raises:
         UsageError: the data set has no images, or not of the kind that an option is for.
     """
-    given = [name for name in OPTIONS if _is_given(getattr(args, name))]
+    given = [name for name in OPTIONS if is_given(args, name)]
     if not given:
         return dataset
     if not isinstance(dataset, ImageDataset):

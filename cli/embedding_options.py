@@ -6,7 +6,14 @@ Imports nothing heavy, like all of ``cli``.
 import argparse
 import os
 
-from cli.arguments import non_negative_float, non_negative_int, positive, positive_float, user_path
+from cli.arguments import (
+    non_negative_float,
+    non_negative_int,
+    positive,
+    positive_float,
+    refuse,
+    user_path,
+)
 from cli.augmentation_options import MIXING
 from embeddings import shipped
 from embeddings.simplex import SIMPLEXES
@@ -140,8 +147,8 @@ def _add_loss_options(group: argparse._ArgumentGroup) -> None:
 
 def _check_mixed_targets(args: argparse.Namespace) -> None:
     mixed = next((name for name in MIXING if getattr(args, name)), None)
-    if args.mixed_targets is not None and mixed is None:
-        raise UsageError("--mixed_targets needs --cutmix or --mixup")
+    if not mixed:
+        refuse(args, ("mixed_targets",), "needs --cutmix or --mixup")
     if mixed and args.background is not None:
         raise UsageError(f"--{mixed}: images of --background have no class to mix; leave one out")
     if args.mixed_targets == "normalized" and not takes_normalized(EMBEDDING_LOSSES[args.loss]):
@@ -153,21 +160,20 @@ def _check_mixed_targets(args: argparse.Namespace) -> None:
 
 def check_embedding_options(args: argparse.Namespace) -> None:
     """Refuse options of the objective that contradict each other."""
-    if args.cls_base is not None and not args.cls_weight:
-        raise UsageError("--cls_base needs a classifier: give --cls_weight above 0")
+    if not args.cls_weight:
+        refuse(args, ("cls_base",), "needs a classifier: give --cls_weight above 0")
     if args.embedding_dim is not None and args.embedding not in SIMPLEXES:
         raise UsageError(
             f"--embedding_dim: --embedding {args.embedding} has a fixed dimension; only that of "
             f"{' and '.join(SIMPLEXES)} can be chosen"
         )
-    if args.projection_layers is not None and args.projection != "dam":
-        raise UsageError("--projection_layers needs --projection dam")
-    if args.margin is not None and args.loss not in WITH_MARGIN:
-        raise UsageError(f"--margin is for --loss {' and '.join(WITH_MARGIN)}, not {args.loss}")
-    if args.background is not None and args.loss not in WITH_BACKGROUND:
-        raise UsageError(
-            f"--background is for --loss {' and '.join(WITH_BACKGROUND)}, not {args.loss}"
-        )
+    if args.projection != "dam":
+        refuse(args, ("projection_layers",), "needs --projection dam")
+    for option, losses in (("margin", WITH_MARGIN), ("background", WITH_BACKGROUND)):
+        if args.loss not in losses:
+            refuse(args, (option,), f"is for --loss {' and '.join(losses)}, not {args.loss}")
+    if args.background is None:
+        refuse(args, ("background_root",), "needs --background")
     _check_mixed_targets(args)
     normalization = EMBEDDING_LOSSES[args.loss].head
     if args.embedding_scale is not None and normalization:

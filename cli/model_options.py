@@ -97,17 +97,16 @@ def facts_from_options(args: argparse.Namespace) -> "Facts | None":
         raise UsageError(f"{args.model} does not state its image size: give --crop_size")
     embeddings = load_class_embeddings(args.classes_from) if args.classes_from else None
     return Facts(
-        args.architecture,
-        args.dataset or "an unknown data set",
-        len(normalization.mean),
-        normalization.mean,
-        normalization.std,
-        normalization.bgr,
-        args.target_size or (sizes.test_size if sizes else crop),
-        crop,
-        embeddings and embeddings.labels,
-        {},
-        None if embeddings is None else embeddings.vectors,
+        architecture=args.architecture,
+        dataset=args.dataset or "an unknown data set",
+        channels=len(normalization.mean),
+        mean=normalization.mean,
+        std=normalization.std,
+        bgr=normalization.bgr,
+        target_size=args.target_size or (sizes.test_size if sizes else crop),
+        crop_size=crop,
+        labels=embeddings and embeddings.labels,
+        vectors=embeddings and embeddings.vectors,
     )
 
 

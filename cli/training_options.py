@@ -16,6 +16,7 @@ from cli.arguments import (
     non_negative_float,
     non_negative_int,
     positive,
+    refuse,
     seed,
     user_path,
 )
@@ -103,16 +104,15 @@ def check_training_options(args: argparse.Namespace) -> None:
             f"--val_every {options.val_every}: --lr_schedule SGD needs the validation loss of "
             "every epoch; give --val_every 1, or --sgd_schedule"
         )
-    if options.plot_every and not options.outputs.plot_features:
-        raise UsageError("--plot_every needs --plot_features DIR")
+    if not options.outputs.plot_features:
+        refuse(args, ("plot_every",), "needs --plot_features DIR")
     if (options.plot_every or 0) % options.val_every:
         raise UsageError(
             f"--plot_every {options.plot_every}: features are computed when the network is "
             f"evaluated; give a multiple of --val_every {options.val_every}"
         )
-    for name in ("snapshot_best", "snapshot_minutes"):
-        if getattr(options, name) is not None and not options.outputs.snapshot:
-            raise UsageError(f"--{name} needs --snapshot FILE")
+    if not options.outputs.snapshot:
+        refuse(args, ("snapshot_best", "snapshot_minutes"), "needs --snapshot FILE")
     if options.snapshot_best and options.snapshot_minutes is not None:
         raise UsageError("--snapshot_best keeps epochs only; leave --snapshot_minutes out")
 

@@ -109,8 +109,13 @@ def get_dataset(
             raise UsageError(f"{name} has documents, not images of any size")
         dataset = text_dataset(name, parsed, raw, word_vectors, max_words, max_length)
     else:
-        if word_vectors is not None:
-            raise UsageError(f"--word_vectors {word_vectors}: {name} has images, not documents")
+        for option, value, default in (
+            ("word_vectors", word_vectors, None),
+            ("max_words", max_words, MAX_WORDS),
+            ("max_length", max_length, MAX_LENGTH),
+        ):
+            if value != default:
+                raise UsageError(f"--{option} {value}: {name} has images, not documents")
         dataset = image_dataset(name, parsed, raw, target_size, crop_size)
     check_classes(dataset)
     if all_test:

@@ -27,6 +27,9 @@ _SAMPLED = (0, 0.001, 0.002, 0.005, 0.01, 0.02, *(i / 20 for i in range(1, 21)))
 MOST_NAMES = 60
 """Maximum number of classes that are named individually."""
 
+_CELL = 0.17  # inches per named class
+_SIDES = (3.2, 9.0)  # minimum and maximum height and width of a matrix, inches
+
 UNKNOWN = " *"
 """Appended to the names of classes that a model was not trained on."""
 EXPLANATION = "* not trained on"
@@ -102,6 +105,11 @@ def _draw(axes, panel: Panel) -> None:
     axes.set_ylim(-0.02, 1.02)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def matrix_side(num_classes: int) -> float:
+    """Return the height and width of a matrix of classes, in inches."""
+    return float(np.clip(_CELL * num_classes, *_SIDES))
 
 
 def name_classes(

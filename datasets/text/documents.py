@@ -68,21 +68,37 @@ def document_batches(found: Documents, vocabulary: Vocabulary, batch_size: int) 
         damaged = []
 
 
+def check_columns(columns: Sequence[str]) -> None:
+    """Check columns of CSV files: numbers from 1, or names in the first line.
+
+    Raises:
+        UsageError: a column is 0, empty or given twice.
+    """
+    if "" in columns:
+        raise UsageError("a column is empty")
+    if twice := repeated(columns):
+        raise UsageError(f"{twice[0]} is given twice")
+    if _are_numbers(columns) and not all(map(int, columns)):
+        raise UsageError("numbers start at 1")
+
+
+def _are_numbers(columns: Sequence[str]) -> bool:
+    return all(column.isdecimal() and len(column) < 10 for column in columns)
+
+
 def find_documents(paths: Sequence[Path], columns: Sequence[str] = ()) -> Documents:
     """Read text files given by name, all ``.txt`` files in folders, or columns of CSV files.
 
     Args:
         paths: files and folders.
-        columns: columns of CSV files that are joined to one document: numbers from 1, or names in
-            the first line; empty: each file is one document.
+        columns: columns of CSV files that are joined to one document, see ``check_columns``; empty:
+            each file is one document.
 
     Raises:
-        UsageError: a path does not exist, there are no documents, a column is given twice, or none
-            of a CSV file.
+        UsageError: a path does not exist, there are no documents, or a CSV file is given without
+            columns.
         UserError: a CSV file is damaged, lacks a column or has two with its name.
     """
-    if twice := repeated(columns):
-        raise UsageError(f"--columns: {twice[0]} is given twice")
     found = Documents()
     for path in paths:
         if not os.path.exists(path):
@@ -138,9 +154,7 @@ def _positions(
     path: Path, rows: Iterator[tuple[int, list[str]]], columns: Sequence[str]
 ) -> list[int]:
     """Return the positions of columns, from 0; names are looked up in the first row."""
-    if all(column.isdecimal() and len(column) < 10 for column in columns):
-        if not all(map(int, columns)):
-            raise UsageError("--columns 0: column numbers start at 1")
+    if _are_numbers(columns):
         return [int(column) - 1 for column in columns]
     _, header = next(rows, (1, []))
     if not header:

@@ -1,7 +1,7 @@
 """Confusion matrices, and an order of classes that puts related ones next to each other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,13 +29,12 @@ def row_shares(confusion: np.ndarray) -> np.ndarray:
     return np.divide(confusion, samples, out=out, where=samples > 0)
 
 
-@dataclass(frozen=True)
-class Arrangement:
+class Arrangement(NamedTuple):
     """Classes in an order that places related ones next to each other."""
 
-    order: tuple[int, ...]  # positions of all classes
+    order: Sequence[int]  # positions of all classes
     # Name and size of each group of related classes, in that order
-    groups: tuple[tuple[str, int], ...] = ()
+    groups: Sequence[tuple[str, int]] = ()
 
 
 def arrange(taxonomy: Taxonomy, labels: Sequence[Label]) -> Arrangement:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluation.classification.confusion import Arrangement, row_shares
-from evaluation.plots import name_classes
+from evaluation.plots import matrix_side, name_classes
 from storage.plots import save_plot
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 _MOST_NUMBERS = 20  # maximum number of classes for which cells state their shares
-_CELL = 0.17  # inches per named class
-_SIDES = (3.2, 9.0)  # minimum and maximum height and width of the matrix, inches
 _DOTS = 200  # per inch: three pixels for each of 555 classes
 _GAMMA = 0.4  # makes single errors visible
 _TICKS = (0, 1, 5, 10, 25, 50, 75, 100)  # ticks of the color bar, in percent
@@ -43,13 +41,13 @@ def plot_confusion(
     """
     from matplotlib.figure import Figure
 
-    order = list(arrangement.order) if arrangement else list(range(len(confusion)))
+    order, groups = arrangement or Arrangement(range(len(confusion)))
     values = row_shares(confusion)[np.ix_(order, order)]
-    side = float(np.clip(_CELL * len(order), *_SIDES))
+    side = matrix_side(len(order))
     figure = Figure(figsize=(side + 1, side), dpi=_DOTS)
     axes = figure.add_subplot()
     image = _draw(axes, values)
-    name_classes(axes, [class_names[i] for i in order], arrangement.groups if arrangement else ())
+    name_classes(axes, [class_names[i] for i in order], groups)
     if len(order) <= _MOST_NUMBERS:
         _write_shares(axes, values)
     axes.set_xlabel("predicted class", fontsize=9)

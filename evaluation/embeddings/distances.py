@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 
 from evaluation.classification.confusion import Arrangement
 from evaluation.embeddings.embedded import Embedded
-from evaluation.plots import EXPLANATION, UNKNOWN, name_classes
+from evaluation.plots import EXPLANATION, UNKNOWN, matrix_side, name_classes
 from evaluation.tables import write_csv
 from storage.files import replacing
 from storage.plots import save_plot
@@ -18,9 +18,6 @@ from utils import UserError, printable
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_CELL = 0.17  # inches per named class
-_SIDES = (3.2, 9.0)  # minimum and maximum height and width of a matrix, inches
 
 
 def class_distances(embedded: Embedded, metric: str | None = None) -> np.ndarray:
@@ -92,12 +89,11 @@ def plot_distances(
     """
     from matplotlib.figure import Figure
 
-    order = list(arrangement.order) if arrangement else list(range(len(class_names)))
-    side = float(np.clip(_CELL * len(order), *_SIDES))
+    order, groups = arrangement or Arrangement(range(len(class_names)))
+    side = matrix_side(len(order))
     # Beside each matrix, room for names and the color bar.
     figure = Figure(figsize=((side + 2.6) * len(models), side + 1.8), layout="constrained")
     panels = figure.subplots(1, len(models), squeeze=False)[0]
-    groups = arrangement.groups if arrangement else ()
     for panel, one, matrix, metric in zip(panels, models, matrices, metrics, strict=True):
         image = panel.imshow(matrix[np.ix_(order, order)], cmap="cividis", interpolation="nearest")
         panel.tick_params(labelsize=7, length=2)

@@ -66,10 +66,7 @@ def embed(
     targets = np.full((len(rows), vectors.shape[1]), np.nan)
     metric = "euclidean"
     if has_embedding(model) and layer is None:
-        output = description.outputs[0]
-        vectors_of_classes = output.class_vectors
-        if vectors_of_classes is None:
-            vectors_of_classes = np.eye(len(position))
-        targets[rows >= 0] = vectors_of_classes[rows[rows >= 0]]
-        metric = "euclidean" if DECISIONS[output.decision].kind == DISTANCE else "cosine"
+        targets[rows >= 0] = description.class_embeddings[rows[rows >= 0]]
+        decision = DECISIONS[description.outputs[0].decision]
+        metric = "euclidean" if decision.kind == DISTANCE else "cosine"
     return Embedded(name, vectors, split.labels, rows >= 0, targets, metric)

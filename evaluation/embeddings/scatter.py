@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evaluation.embeddings.plane import Plane
-from evaluation.plots import COLORS, EXPLANATION, UNKNOWN, add_legend
+from evaluation.plots import COLORS, EXPLANATION, MOST_NAMES, UNKNOWN, add_legend
 from storage.plots import save_plot
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ _MARKERS = "osD^vP*X<>"  # distinguish classes in black and white
 STYLES = len(COLORS) * len(_MARKERS)
 """Number of distinct styles for classes; after that, styles repeat."""
 
-_MOST_NAMES = 60  # classes in the legend
 _MOST_SHAPES = 5000  # points that are vector shapes in SVG files; more are rasterized
 _CHARACTER = 0.075  # inches, width of a character in the legend
 
@@ -109,7 +108,7 @@ def _add_legend(
     from matplotlib.lines import Line2D
 
     anywhere = np.any(known, axis=0)
-    names = list(class_names) if len(class_names) <= _MOST_NAMES else []
+    names = list(class_names) if len(class_names) <= MOST_NAMES else []
     handles = [_handle(_style(i, anywhere[i])) for i in range(len(names))]
     names = [name if anywhere[i] else name + UNKNOWN for i, name in enumerate(names)]
     plain = {"linestyle": "none", "color": "black", "markersize": 7}

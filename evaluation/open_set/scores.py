@@ -113,10 +113,8 @@ def scorer(
         tensors["logits"] = _logits(last)
         rules |= {"probability": _probability, "logit": _logit}
     if has_embedding(model):
-        output = description.outputs[0]
-        vectors = output.class_vectors
-        vectors = np.eye(len(description.labels)) if vectors is None else vectors
-        rules["similarity"] = partial(_similarity, output.decision, np.float32(vectors))
+        decision, vectors = description.outputs[0].decision, description.class_embeddings
+        rules["similarity"] = partial(_similarity, decision, vectors)
         rules["distance"] = partial(_distance, vectors)
         rules["relative_distance"] = partial(_relative_distance, vectors)
     else:

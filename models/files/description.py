@@ -65,6 +65,12 @@ class ModelDescription:
         return self.outputs[-1]
 
     @property
+    def class_embeddings(self) -> np.ndarray:
+        """Targets of the first output, (classes, dimensions); one-hot vectors are not stored."""
+        vectors = self.outputs[0].class_vectors
+        return np.eye(len(self.labels), dtype=np.float32) if vectors is None else vectors
+
+    @property
     def names(self) -> dict[str, str]:
         """Name of each class by its label as text."""
         return dict(zip(map(str, self.labels), self.class_names, strict=True))

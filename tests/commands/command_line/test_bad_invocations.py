@@ -107,6 +107,7 @@ FOR_BOTH = [
     ("--oversample --class_weights balanced", USAGE, "not allowed with argument --oversample"),
     ("--class_weights missing.csv", DATA, "missing.csv"),
     ("--class_weights classes.txt", USAGE, "'3 three' is not CLASS,WEIGHT"),
+    ("--max_words 9", USAGE, "--max_words 9: Digits-sub5 has images, not documents"),
 ]
 FOR_CLASSIFIER = [
     ("--class_list classes.txt", USAGE, "17"),
@@ -157,6 +158,7 @@ FOR_EMBEDDINGS = [
         *("--embedding simplex --loss dsc_open --mixup 1 --background empty", USAGE),
         "--mixup: images of --background have no class",
     ),
+    ("--embedding onehot --background_root empty", USAGE, "--background_root needs --background"),
     ("--embedding onehot --margin 1", USAGE, "--margin is for --loss dsc_hinge and dsc_open"),
     (
         *("--embedding simplex --embedding_dim 20 --loss dsc_open --margin 500", USAGE),

@@ -171,6 +171,7 @@ def test_documents_are_classified_from_text_files_and_columns(trained, monkeypat
         ("d.csv", 2, "d.csv: give --columns, which of its columns are the documents"),
         ("d.csv --columns text", 1, "d.csv:1: there is no column 'text', only id, body"),
         ("d.csv --columns body --columns body", 2, "--columns: body is given twice"),
+        ("d.csv --columns 0", 2, "--columns: numbers start at 1"),
         ("d.csv --columns id --columns 3", 1, "d.csv:1: there is no column '3', only id, body"),
         ("d.csv --columns 3", 1, "d.csv:1: expected at least 3 columns, found 2"),
         ("empty", 2, "no documents in empty"),

@@ -418,7 +418,7 @@ REFUSED = [
     ("--model xent.keras --centroids sem.npz", USAGE, "dimensions"),
     ("--model xent.keras --centroids missing.npz", DATA, "missing.npz"),
     ("--model xent.keras --C 2", USAGE, "--C"),
-    ("--model xent.keras --svm --C 0", USAGE, "--C 0"),
+    ("--model xent.keras --svm --C 0", USAGE, "--C: '0' is not"),
     ("--model xent.keras --svm --augmentation_epochs 0", USAGE, "'0' is not an integer from 1"),
     ("--model xent.keras --augmentation_epochs 2", USAGE, "--augmentation_epochs"),
     ("--model xent.keras --norm", USAGE, "--norm"),

@@ -123,7 +123,9 @@ def test_an_empty_document_is_one(tmp_path):
         ("AG-News-large", {}, "only images"),
         ("AG-News-caffe", {}, "only images"),
         ("AG-News", {"target_size": 32}, "documents, not images"),
-        ("Digits", {"word_vectors": "kumo"}, "images, not documents"),
+        ("Digits", {"word_vectors": "kumo"}, "--word_vectors kumo: .* images, not documents"),
+        ("Digits", {"max_words": 9}, "--max_words 9: Digits has images, not documents"),
+        ("Digits", {"max_length": 9}, "--max_length 9: Digits has images, not documents"),
     ],
 )
 def test_options_for_the_other_kind_are_refused(tmp_path, name, options, message):

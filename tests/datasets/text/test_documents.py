@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.text.documents import find_documents
+from datasets.text.documents import check_columns, find_documents
 from utils import UsageError, UserError
 
 TABLE = "id,body,body\n1,war,web\n"
@@ -40,11 +40,26 @@ def test_rows_are_named_by_their_first_line(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["id", "id"], "id is given twice"),
+        (["1", "2", "1"], "1 is given twice"),
+        (["2", "0"], "numbers start at 1"),
+        (["id", ""], "a column is empty"),
+    ],
+)
+def test_columns_that_no_table_has_are_refused(columns, message):
+    with pytest.raises(UsageError, match=message):
+        check_columns(columns)
+
+
+def test_0_may_be_the_name_of_a_column():
+    check_columns(["0", "id"])
+
+
+@pytest.mark.parametrize(
     ("columns", "error", "message"),
     [
-        (["id", "id"], UsageError, "--columns: id is given twice"),
-        (["1", "2", "1"], UsageError, "--columns: 1 is given twice"),
-        (["0"], UsageError, "--columns 0: column numbers start at 1"),
         (["body"], UserError, r"d\.csv:1: 2 columns are called 'body'; give numbers"),
         (["text"], UserError, r"d\.csv:1: there is no column 'text', only id, body, body"),
         (["9" * 5000], UserError, r"d\.csv:1: there is no column '9{40}', only"),
