@@ -122,9 +122,12 @@ def _add_folder(found: Documents, top: Path) -> None:
         message = f"cannot read the folder {error.filename}: {error.strerror}"
         found.unreadable.append(UserError(message))
 
-    walk = os.walk(top, onerror=complain)
-    for path in sorted(Path(folder, name) for folder, _, files in walk for name in files):
-        if path.suffix == TEXT_SUFFIX:
+    paths = []
+    for folder, folders, files in os.walk(top, onerror=complain):
+        folders[:] = [name for name in folders if not name.startswith(".")]  # where os.walk goes
+        paths += [Path(folder, name) for name in files]
+    for path in sorted(paths):
+        if path.suffix == TEXT_SUFFIX and not path.name.startswith("."):
             _add_file(found, path)
         else:
             found.skipped.append(path)

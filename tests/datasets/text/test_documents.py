@@ -78,6 +78,16 @@ def test_a_table_without_names_of_columns_is_refused(tmp_path, content):
         find_documents([tmp_path / "d.csv"], ["text"])
 
 
+def test_hidden_documents_are_skipped(tmp_path):
+    for name in ("a.txt", "._a.txt", ".git/b.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"war" if name == "a.txt" else b"\xff")
+    found = find_documents([tmp_path])
+    assert found.files == [str(tmp_path / "a.txt")]
+    assert found.skipped == [tmp_path / "._a.txt"]
+    assert found.damaged == []
+
+
 def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, monkeypatch):
     for name in ("a.txt", "b/c.txt", "b/d.md", "closed/e.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
