@@ -103,6 +103,7 @@ class Part:
         reports: protocols by which accuracies are reported, if not the paper's and those of the
             search. Without the paper's: only the last epoch is tested, so that there is no best one
             to choose.
+        fitting: whether the report shows how well training samples are fitted in the end.
     """
 
     title: str
@@ -127,6 +128,7 @@ class Part:
     published: Mapping[Cell, Mapping[str, float]] = field(default_factory=dict)
     superseded: tuple[str, ...] = ()
     reports: tuple[str, ...] = ()
+    fitting: bool = False
 
     @property
     def shown(self) -> tuple[str, ...]:

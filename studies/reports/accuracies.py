@@ -23,11 +23,14 @@ def table(part: Part, runs: Runs, cells: Sequence[Cell] | None = None) -> list[s
     rows = [_row(part, cell, runs) for cell in (part.cells() if cells is None else cells)]
     columns = ["difference", "rate", "rates tried", "runs"]
     header = ["data", "loss", "published", "best epoch", *columns, "held-out", *columns]
-    left = 2
-    if len(part.datasets) == 1:
-        header, rows, left = header[1:], [row[1:] for row in rows], 1
-    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]
-    return markdown([header[i] for i in kept], [[row[i] for i in kept] for row in rows], left)
+    return _filled(part, header, rows)
+
+
+def _filled(part: Part, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table without empty columns, nor that of the data set if there is only one."""
+    start = 0 if len(part.datasets) > 1 else 1
+    kept = [i for i in range(start, len(header)) if any(row[i] for row in rows)]
+    return markdown([header[i] for i in kept], [[row[i] for i in kept] for row in rows], 2 - start)
 
 
 def _row(part: Part, cell: Cell, runs: Runs) -> list[str]:
@@ -83,15 +86,14 @@ def accuracy(found: Outcome) -> str:
 
 
 def fitting(part: Part, runs: Runs) -> list[str]:
-    """Return how well training and test samples are fitted in the end, a row per loss, as Markdown.
+    """Return how well training and test samples are fitted in the end, as Markdown.
 
-    At the paper's choice of rate. The training samples are augmented, and the network changes
-    during the epoch.
+    A row per data set and loss, at the paper's choice of rate. The training samples are augmented,
+    and the network changes during the epoch.
     """
-    rows = [_fit(part, (dataset, loss), runs) for dataset, loss in part.cells()]
-    header = ["loss", "training samples", "test samples", "gap", "runs"]
-    rows = [row for row in rows if row] if len(part.datasets) == 1 else []
-    return ["After the last epoch:", "", *markdown(header, rows, 1), ""] if rows else []
+    rows = [row for cell in part.cells() if (row := _fit(part, cell, runs))]
+    header = ["data", "loss", "training samples", "test samples", "gap", "runs"]
+    return ["After the last epoch:", "", *_filled(part, header, rows), ""] if rows else []
 
 
 def _fit(part: Part, cell: Cell, runs: Runs) -> list[str]:
@@ -104,4 +106,4 @@ def _fit(part: Part, cell: Cell, runs: Runs) -> list[str]:
     training, test = [run.training_curve[-1] for run in found], [run.test for run in found]
     gap = [a - b for a, b in zip(training, test, strict=True)]
     title = _title(part, cell[1], {PAPER: outcome(part, cell, PAPER, runs)})
-    return [title, *map(percent, (training, test, gap)), str(len(found))]
+    return [cell[0], title, *map(percent, (training, test, gap)), str(len(found))]

@@ -88,7 +88,7 @@ def part_tables(
         cells: rows of the accuracies; None: all.
     """
     lines = [*table(part, runs, cells), "", *comparison(part, runs)]
-    lines += fitting(part, runs) if "curves" in study.draws else []
+    lines += fitting(part, runs) if part.fitting else []
     return lines + evaluation_tables(part, runs)
 
 

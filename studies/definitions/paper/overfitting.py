@@ -17,6 +17,7 @@ STUDY = Study(
             p.FINE_GRAINED,
             gpus=4,
             reported=p.TABLE_2,
+            fitting=True,
         ),
     ),
     reduced_in=("cub50",),

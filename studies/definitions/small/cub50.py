@@ -23,6 +23,7 @@ SHARED = {
     # Two of the three cycles of SGDR; only the accuracy at their end counts.
     "extra": {VALIDATION: "--epochs 36 --val_every 12"},
     "full_size": 30,
+    "fitting": True,
 }
 SETUP = (
     "Scaled down (the paper's setup in parentheses): the first 50 classes (200), rn18 at 64 "

@@ -47,7 +47,7 @@ def stored(tmp_path, monkeypatch):
 
 LOW, HIGH, WIDE = (0.30, 0.31, 0.32), (0.50, 0.52, 0.51), (0.2, 0.6, 0.4)
 
-FEW = "inconclusive, too few runs; the sign"
+FEW = "inconclusive, too few runs; the"
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,9 @@ FEW = "inconclusive, too few runs; the sign"
         ((LOW, WIDE), (HIGH, LOW), "contradicted"),
         ((LOW, WIDE), (WIDE, LOW), "inconclusive"),
         ((LOW, HIGH), (HIGH[:1], LOW[:1]), "supported so far, 1 of 2 sizes"),
-        ((LOW[:1], HIGH[:1]), (LOW[:1], HIGH[:1]), f"{FEW} agrees with the claim"),
-        ((LOW[:1], HIGH[:1]), (HIGH[:1], LOW[:1]), f"{FEW} disagrees with the claim"),
+        ((LOW[:1], HIGH[:1]), (LOW[:1], HIGH[:1]), f"{FEW} sign agrees with the claim"),
+        ((LOW[:1], HIGH[:1]), (HIGH[:1], LOW[:1]), f"{FEW} signs differ"),
+        ((HIGH[:1], LOW[:1]), (HIGH[:1], LOW[:1]), f"{FEW} sign disagrees with the claim"),
     ],
 )
 def test_verdicts(stored, large, small, verdict):
@@ -92,7 +93,7 @@ def test_claims_of_no_difference(stored):
         ((LOW, LOW), (LOW, HIGH), "supported"),
         ((LOW, HIGH), (LOW, LOW), "contradicted"),
         ((LOW, LOW), (LOW, WIDE), "inconclusive"),
-        ((LOW[:1], LOW[:1]), (LOW, HIGH), f"{FEW} agrees with the claim so far, 1 of 2 sizes"),
+        ((LOW[:1], LOW[:1]), (LOW, HIGH), f"{FEW} sign agrees with the claim so far, 1 of 2 sizes"),
     ],
 )
 def test_leads_that_grow(stored, small, large, verdict):
