@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import arguments, console, model_options
-from cli.arguments import positive, user_path
+from cli.arguments import positive, refuse, user_path
 from utils import UsageError, UserError, generator
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ results = logging.getLogger("results")
 
 FORMATS = ("onnx", "saved_model")
 OPSETS = (13, 18)  # from the oldest with all needed operators to the newest tf2onnx writes
+_OPSET = 17
 OUTPUTS = ("scores", "probabilities", "embedding", "both")
 TOLERANCE = 1e-4
 """Largest difference from the Keras model, relative to the largest absolute value."""
@@ -64,9 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--opset",
         type=_opset,
-        default=17,
         metavar="N",
-        help="version of the ONNX operator set, {} to {}".format(*OPSETS),
+        help="version of the ONNX operator set, {} to {} (default: {})".format(*OPSETS, _OPSET),
     )
     add(
         "--check_images",
@@ -106,6 +106,8 @@ def export_model(args: argparse.Namespace) -> None:
     from models.files import export
     from models.files.published import open_model
 
+    if args.format != "onnx":
+        refuse(args, ("opset",), "is for --format onnx")
     export.check_export(args.format, "--out", args.out, args.overwrite)
     images = _images(args.check_images) if args.check_images else []
     model, description = open_model(args.model, model_options.facts_from_options(args))
@@ -127,7 +129,7 @@ def export_model(args: argparse.Namespace) -> None:
         _check(run, reference, _batches(description, images))
 
     facts = _facts(description, classifier.score_kind)
-    export.export(args.format, exported, args.out, facts, args.opset, check)
+    export.export(args.format, exported, args.out, facts, args.opset or _OPSET, check)
     shapes = {name: tensor.shape for name, tensor in exported.output.items()}
     source = exported.input
     results.info("%s: %s %s -> %s", args.out, source.dtype, exported.input_shape, shapes)

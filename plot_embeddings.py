@@ -87,8 +87,7 @@ def _add_scatter_options(group) -> None:
     group.add_argument(
         "--projection",
         choices=PROJECTIONS,
-        default="pca",
-        help="how to reduce features to two dimensions: principal components or t-SNE",
+        help="how to reduce features to two dimensions: principal components (default) or t-SNE",
     )
     group.add_argument(
         "--perplexity",
@@ -147,6 +146,8 @@ def _check_options(args: argparse.Namespace) -> None:
     if not any(getattr(args, name) for name in _OUTPUTS):
         wanted = ", ".join(f"--{name}" for name in _OUTPUTS)
         raise UsageError(f"nothing to draw: give one of {wanted}")
+    if not (args.plot or args.csv):
+        refuse(args, ("projection",), "is for points: give --plot or --csv")
     if args.projection != "tsne":
         refuse(args, ("perplexity",), "is for --projection tsne")
     if not (args.distances or args.plot_distances):
@@ -258,7 +259,7 @@ def _write_points(args: argparse.Namespace, models: "Sequence[Embedded]", datase
             STYLES,
         )
     perplexity = args.perplexity or _PERPLEXITY
-    planes = [in_plane(one, args.projection, perplexity, args.seed) for one in models]
+    planes = [in_plane(one, args.projection or "pca", perplexity, args.seed) for one in models]
     titles, known = [one.name for one in models], [one.known for one in models]
     labels, names = models[0].labels, dataset.class_names
     if args.csv:

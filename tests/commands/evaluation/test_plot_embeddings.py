@@ -124,6 +124,7 @@ def test_known_classes_only(folder):
         ("--model plane.keras --distances d.txt", "the name must end in .csv or .npz"),
         ("--model plane.keras --plot a.svg --plot_distances a.svg", "name the same file, a.svg"),
         ("--model plane.keras --plot a.svg --perplexity 3", "is for --projection tsne"),
+        ("--model plane.keras --distances a.csv --projection tsne", "give --plot or --csv"),
         ("--model plane.keras --plot a.svg --metric cosine", "--metric is for distances"),
         ("--model plane.keras --distances d.npz --str_ids", "give --hierarchy FILE"),
         ("--model bare.keras --plot a.svg", "does not say which classes it knows"),

@@ -174,6 +174,7 @@ BAD = [
     ("--model dot.keras --format onnx --out images", USAGE, "images"),
     ("--model dot.keras --format saved_model --out images --overwrite", USAGE, "images"),
     ("--model dot.keras --format onnx --out a.onnx --opset 12", USAGE, "13 to 18"),
+    ("--model dot.keras --format saved_model --out a --opset 17", USAGE, "is for --format onnx"),
     ("--model dot.keras --format onnx --out a.onnx --output probabilities", USAGE, "dot product"),
     ("--model dot.keras --format onnx --out a.onnx --check_images none", USAGE, "none"),
     ("--model dot.keras --format tflite --out a.tflite", USAGE, "tflite"),
