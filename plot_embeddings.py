@@ -148,6 +148,7 @@ def _check_options(args: argparse.Namespace) -> None:
         raise UsageError(f"nothing to draw: give one of {wanted}")
     if not (args.plot or args.csv):
         refuse(args, ("projection",), "is for points: give --plot or --csv")
+    args.projection = args.projection or "pca"
     if args.projection != "tsne":
         refuse(args, ("perplexity",), "is for --projection tsne")
     if not (args.distances or args.plot_distances):
@@ -259,7 +260,7 @@ def _write_points(args: argparse.Namespace, models: "Sequence[Embedded]", datase
             STYLES,
         )
     perplexity = args.perplexity or _PERPLEXITY
-    planes = [in_plane(one, args.projection or "pca", perplexity, args.seed) for one in models]
+    planes = [in_plane(one, args.projection, perplexity, args.seed) for one in models]
     titles, known = [one.name for one in models], [one.known for one in models]
     labels, names = models[0].labels, dataset.class_names
     if args.csv:

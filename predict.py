@@ -41,7 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add(
         "--columns",
-        action=_Columns,
+        type=lambda text: text.split(","),
+        action="extend",
         default=[],
         metavar="C,…",
         help="read CSV files with one document per row, from these columns: numbers from 1, or "
@@ -67,24 +68,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--batch_size", type=positive, default=32, help="images or documents per batch")
     add("--read_workers", type=positive, default=8, help="threads that read images")
     return parser
-
-
-class _Columns(argparse.Action):
-    """Collect ``C,…`` in a list."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str,
-        option_string: str | None = None,
-    ) -> None:
-        columns = [*getattr(namespace, self.dest), *values.split(",")]
-        try:
-            check_columns(columns)
-        except UsageError as error:
-            raise argparse.ArgumentError(self, str(error)) from error
-        setattr(namespace, self.dest, columns)
 
 
 class Prediction(NamedTuple):
@@ -154,6 +137,7 @@ FORMATS = {"table": table, "csv": comma_separated, "jsonl": json_lines}
 
 def predict(args: argparse.Namespace) -> None:
     """Classify images or documents; print or save classes and scores."""
+    check_columns(args.columns)
     if args.out:
         claim_all((("--out", args.out), ("--out", partial_path(args.out))), args.overwrite)
     facts = model_options.facts_from_options(args)

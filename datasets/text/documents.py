@@ -40,7 +40,7 @@ class Documents:
         files: names of all documents: a path, for rows with the number of the first line.
         texts: texts by name, of the documents that could be read.
         damaged: one error for each of the others.
-        skipped: other files in folders.
+        skipped: hidden and other files in folders.
         unreadable: errors of folders that cannot be listed.
     """
 
@@ -75,11 +75,11 @@ def check_columns(columns: Sequence[str]) -> None:
         UsageError: a column is 0, empty or given twice.
     """
     if "" in columns:
-        raise UsageError("a column is empty")
+        raise UsageError("--columns: a column is empty")
     if twice := repeated(columns):
-        raise UsageError(f"{twice[0]} is given twice")
+        raise UsageError(f"--columns: {twice[0]} is given twice")
     if _are_numbers(columns) and not all(map(int, columns)):
-        raise UsageError("numbers start at 1")
+        raise UsageError("--columns: numbers start at 1")
 
 
 def _are_numbers(columns: Sequence[str]) -> bool:
