@@ -95,10 +95,7 @@ def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) 
     finally:
         finish()
     if not any(report.trials for report in reports):
-        raise UsageError(
-            f"--only {' '.join(request.only)}: these trials have the learning rate that others "
-            f"choose; run those first, such as {parts[0].first_trials()[0].name}"
-        )
+        raise _without_rate(parts, request)
     if stopping.signal is not None:  # there may be more to run than has been planned so far
         ended = sum(report.finished(trial) for report in reports for trial in report.trials)
         hint = f"{ended} trials are finished; repeat the command to resume"
@@ -112,7 +109,8 @@ def show(study: Study, scale: str, request: Request) -> None:
     Where the rate has not been chosen yet, the command has ``LR`` instead.
 
     Raises:
-        UsageError: the folder has other results, or no trial has such a name.
+        UsageError: the folder has other results, no trial has such a name, or the rate of those
+            that have has not been chosen yet.
     """
     parts = _asked(study, scale, request)
     check_study(study, request.out)
@@ -124,6 +122,15 @@ def show(study: Study, scale: str, request: Request) -> None:
             new = [t for t in request.wanted(part, trials) if (part.folder, t) not in shown]
             show_missing(Report(store, new, bool(part.evaluation)), commands)
             shown |= {(part.folder, trial) for trial in new}
+    if not shown:
+        raise _without_rate(parts, request)
+
+
+def _without_rate(parts: Sequence[Part], request: Request) -> UsageError:
+    return UsageError(
+        f"--only {' '.join(request.only)}: these trials have the learning rate that others "
+        f"choose; run those first, such as {parts[0].first_trials()[0].name}"
+    )
 
 
 def _at_chosen_rates(part: Part, store: Store) -> list[Trial]:

@@ -97,11 +97,13 @@ def test_only_trials_with_such_names_are_run(engine, tmp_path):
     ]
 
 
-def test_trials_at_a_rate_that_is_not_chosen_yet_are_refused(engine, tmp_path):
-    outcome = run(study, f"run digits --out {tmp_path}/out --only Digits-sub2_*_seed1")
+@pytest.mark.parametrize("more", ["", " --dry_run"])
+def test_trials_at_a_rate_that_is_not_chosen_yet_are_refused(engine, tmp_path, more):
+    only = "Digits-sub2_*_lr0.1_seed1"
+    outcome = run(study, f"run digits --out {tmp_path}/out --only {only}{more}")
     assert outcome.status == 2
     assert outcome.err.splitlines()[-1] == (
-        "study.py: error: --only Digits-sub2_*_seed1: these trials have the learning rate that "
+        f"study.py: error: --only {only}: these trials have the learning rate that "
         "others choose; run those first, such as Digits-sub5_xent_lr0.5_seed0"
     )
 
