@@ -63,7 +63,7 @@ def add_data_options(parser: argparse.ArgumentParser, training: bool = True) -> 
             help="test on all images of --dataset Folder, which has one subfolder per class; "
             "classes of the model may be missing",
         )
-    add_loader_options(parser)
+    add_loader_options(parser, training)
 
 
 def add_dataset_options(
@@ -144,21 +144,21 @@ def add_known_options(group: argparse._ArgumentGroup, several: bool = False) -> 
     )
 
 
-def add_loader_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options for reading images."""
+def add_loader_options(parser: argparse.ArgumentParser, training: bool = False) -> None:
+    """Add the options for reading images, which by default have the size used in training."""
+    usual = "depends on the data set" if training else "that of the training"
     add = parser.add_argument_group("reading images").add_argument
     add(
         "--target_size",
         type=positive,
         metavar="PX",
-        help="resize the shorter side of image files to PX (default: depends on the data set)",
+        help=f"resize the shorter side of image files to PX (default: {usual})",
     )
     add(
         "--crop_size",
         type=positive,
         metavar="PX",
-        help="crop squares of PX pixels (default: depends on the data set, or 7/8 of "
-        "--target_size)",
+        help=f"crop squares of PX pixels (default: {usual}, or 7/8 of --target_size)",
     )
     add("--read_workers", type=non_negative_int, default=8, help="threads that read images")
     add("--queue_size", type=positive, default=100, help="batches read in advance")

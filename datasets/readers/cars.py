@@ -1,4 +1,4 @@
-"""Stanford Cars: https://ai.stanford.edu/~jkrause/cars/car_dataset.html"""
+"""Stanford Cars, whose page is gone; copies: https://github.com/pytorch/vision/issues/7545"""
 
 from datasets.base import DATASETS, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset

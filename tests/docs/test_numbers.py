@@ -90,7 +90,7 @@ def test_no_row_contradicts_what_the_readme_says_of_the_losses():
 
 def test_the_cosine_loss_is_behind_only_where_the_readme_says_so():
     assert (
-        "After few steps at untuned rates, the cosine loss alone can be behind, as on [open sets]"
+        "After few steps at untuned rates, both can be behind, as on [open sets]"
         in (ROOT / "README.md").read_text()
     )
     behind = {

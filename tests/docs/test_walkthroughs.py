@@ -80,12 +80,12 @@ def test_class_embeddings_of_a_taxonomy_and_its_picture(shell):
     names = ["0 animal", "1 bird", "2 mammal", "3 robin", "4 wren", "5 dog"]
     write_lines(folder / "classes.txt", names)
     run(block("docs/class-embeddings.md", "compute_class_embedding.py"))
-    embeddings = load_class_embeddings(str(folder / "nab.npz"))
+    embeddings = load_class_embeddings(str(folder / "mine.npz"))
     assert list(embeddings.labels) == [3, 4, 5]
     np.testing.assert_allclose(
         embeddings.vectors @ embeddings.vectors.T, [[1, 0.5, 0], [0.5, 1, 0], [0, 0, 1]], atol=1e-6
     )
-    assert "wren" in (folder / "nab.svg").read_text()
+    assert "wren" in (folder / "mine.svg").read_text()
 
 
 def test_subsets_of_cub(shell):

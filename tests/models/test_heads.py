@@ -103,7 +103,7 @@ def test_spatial_base_is_pooled(backbone, images, base):
 @pytest.mark.parametrize(
     ("architecture", "options", "index", "name"),
     [
-        # As in tf_keras: input, conv1, bn1, …; the normalization was no layer of the network.
+        # As in a functional network of tf_keras: input, conv1, …, without pixel normalization.
         ("simple", {"mean": [1, 2, 3]}, "1", "conv1"),
         ("simple", {"mean": [1, 2, 3], "bgr": True}, "1", "conv1"),
         ("simple", {"bgr": True}, "4", "bn2"),

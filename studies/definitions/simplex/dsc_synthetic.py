@@ -40,8 +40,8 @@ STUDY = Study(
         ),
     ),
     reduced_text="Scaled down (published setup in parentheses): 300 images per class (5,000), "
-    "batch size 16 (64), 8 epochs (100), and therefore 456 steps at the published learning rate "
-    "(23,500). Gradients are clipped to norm 10 because the features of all images collapsed to "
-    "one point without clipping at this batch size.",
+    "from JPEG copies (quality 75), batch size 16 (64), 8 epochs (100), and therefore 456 steps at "
+    "the published learning rate (23,500). Gradients are clipped to norm 10 because the features "
+    "of all images collapsed to one point without clipping at this batch size.",
     draws=("features",),
 )
