@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cli import arguments, console
-from cli.arguments import user_path
+from cli.arguments import is_given, user_path
 from cli.sweep_options import add_data_root_option, add_machine_options, data_roots, machines
 from studies.study import NAMES, SCALES, Study, load
 from utils import UsageError
@@ -18,7 +18,13 @@ from utils import UsageError
 results = logging.getLogger("results")
 
 
-_RUN_ONLY = ("scale", "data_root", "only", "finetune", "mixed_precision", "dry_run", "address")
+_MACHINES = ("address", "cpus_per_trial", "gpus_per_trial", "max_parallel")
+_TAKEN_BY = {
+    "run": ("scale", "data_root", "only", "finetune", "mixed_precision", "dry_run", *_MACHINES),
+    "report": ("store",),
+    "run and report": ("out",),
+}
+"""Options by the actions that take them."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -80,14 +86,10 @@ def study(args: argparse.Namespace) -> None:
     if (args.name is None) != (args.action == "list"):
         given = "give the name of a study" if args.name is None else "takes no name"
         raise UsageError(f"{args.action}: {given}; the studies are: {', '.join(NAMES)}")
-    if args.action == "run" and args.store:
-        raise UsageError("run: takes no --store, which is for report")
-    if args.action in ("list", "show") and args.out:
-        raise UsageError(f"{args.action}: takes no --out, which is for run and report")
-    if args.action != "run":
-        given = next((name for name in _RUN_ONLY if getattr(args, name)), None)
-        if given:
-            raise UsageError(f"{args.action}: takes no --{given}, which is for run")
+    for actions, names in _TAKEN_BY.items():
+        given = next((n for n in names if is_given(args, n) and getattr(args, n) != []), None)
+        if given and args.action not in actions.split():
+            raise UsageError(f"{args.action}: takes no --{given}, which is for {actions}")
     _ACTIONS[args.action](args)
 
 
@@ -125,7 +127,7 @@ def _report(args: argparse.Namespace) -> None:
     if args.store and not args.out:
         raise UsageError("--store: give --out DIR, the folder of the results to add")
     folder, new = STORED / found.name, read_trials(args.out, found) if args.out else []
-    if args.out and not new:
+    if args.out and not new and (found.paper or found.reduced):
         raise UsageError(f"--out {args.out} has no finished trials of {found.name}")
     if args.out and not args.store:
         folder = args.out

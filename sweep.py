@@ -159,6 +159,7 @@ def sweep(args: argparse.Namespace) -> None:
     settings = shared_settings(trials, commands, "sweep.py")
     store = Store(args.out)
     if args.dry_run:
+        store.check(settings)
         show_missing(Report(store, trials, bool(args.evaluate)), commands)
         return
     with store.opened():
@@ -202,7 +203,7 @@ def _check(args: argparse.Namespace, commands: Commands) -> None:
     """
     check_options(args.options)
     for name in args.datasets:
-        check_data_root(commands.data_root(dataset_key(name)), args.address)
+        check_data_root(commands.data_root(dataset_key(name)), not args.address)
         check_evaluation(commands, dataset_key(name), args.splits, not args.address)
 
 

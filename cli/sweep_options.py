@@ -1,7 +1,6 @@
 """Options of commands that make many training runs: machines, and folders per data set."""
 
 import argparse
-import os
 
 from cli.arguments import non_negative_float, positive
 from sweeping.commands import DATASET, EMBEDDINGS
@@ -48,7 +47,7 @@ def add_machine_options(group: argparse._ArgumentGroup) -> None:
 
 def add_resource_options(group: argparse._ArgumentGroup) -> None:
     """Add the options for the resources of each trial, and how many run at once."""
-    group.add_argument("--cpus_per_trial", type=positive, default=1, help="CPU cores per trial")
+    group.add_argument("--cpus_per_trial", type=positive, help="CPU cores per trial (default: 1)")
     group.add_argument(
         "--gpus_per_trial",
         type=non_negative_float,
@@ -72,7 +71,7 @@ def machines(args: argparse.Namespace) -> Machines:
     if gpus and gpus > 1 and gpus % 1:
         raise UsageError(f"--gpus_per_trial {gpus:g}: above 1, give a whole number")
     address = getattr(args, "address", None)
-    return Machines(address, args.cpus_per_trial, gpus, args.max_parallel)
+    return Machines(address, args.cpus_per_trial or 1, gpus, args.max_parallel)
 
 
 def data_roots(args: argparse.Namespace) -> dict[str, str]:
@@ -86,16 +85,6 @@ def data_roots(args: argparse.Namespace) -> dict[str, str]:
         name, separator, folder = text.partition("=")
         _add(found, "--data_root", name if separator else "", folder if separator else text, text)
     return found
-
-
-def check_data_root(root: str | None, address: str | None) -> None:
-    """Check that a folder exists if the trials run on this machine.
-
-    Raises:
-        UsageError: the folder does not exist.
-    """
-    if root and not address and not os.path.isdir(root):
-        raise UsageError(f"--data_root {root}: there is no such folder")
 
 
 def embeddings(args: argparse.Namespace) -> dict[str, str]:

@@ -18,8 +18,8 @@ class Outcome:
     Attributes:
         rate: chosen learning rate, or None.
         values: accuracies of the seeds that have been run at this rate, in [0, 1].
-        tried: candidates that have a result or diverged, of how many.
-        diverged: candidates at which a training diverged.
+        tried: candidates at which all trials have a result or diverged, of how many.
+        diverged: rates at which a training diverged.
         precision: number type in which the runs at the rate were trained.
     """
 
@@ -84,17 +84,25 @@ def outcome(part: Part, cell: Cell, protocol: str, runs: Runs) -> Outcome:
     samples in the best epoch, ``validation`` that after the last epoch.
     """
     candidates = part.candidates(cell, protocol)
-    ended = {t.point.learning_rate: runs[t.name] for t in candidates if t.name in runs}
-    diverged = tuple(rate for rate, run in ended.items() if run.status == DIVERGED)
-    tried = f"{len(ended)}/{len(part.rates_of(cell[1]))}" if candidates else ""
     rate = chosen_rate(part, cell, protocol, runs)
+    fixed = part.paper_rates.get(cell[1], ()) if protocol == PAPER else ()
+    rates = dict.fromkeys((*fixed, *([] if rate is None else [rate])))
+    trials = [*candidates, *(t for other in rates for t in part.repeated(cell, other))]
+    lost = [t for t in trials if t.name in runs and runs[t.name].status == DIVERGED]
+    diverged = tuple(dict.fromkeys(t.point.learning_rate for t in lost))
+    tried = _tried(candidates, runs)
     if rate is None:
         return Outcome(None, (), tried, diverged)
     repeated = [runs[t.name] for t in part.repeated(cell, rate) if t.name in runs]
-    if any(run.status == DIVERGED for run in repeated):
-        diverged = tuple(dict.fromkeys((*diverged, rate)))
     trained_in = next(map(precision, repeated), "")
     return Outcome(rate, _accuracies(repeated, protocol), tried, diverged, trained_in)
+
+
+def _tried(candidates: Sequence[Trial], runs: Runs) -> str:
+    """Return the number of rates at which all trials have ended, of how many."""
+    rates = {trial.point.learning_rate for trial in candidates}
+    missing = {trial.point.learning_rate for trial in candidates if trial.name not in runs}
+    return f"{len(rates - missing)}/{len(rates)}" if rates else ""
 
 
 def _accuracies(runs: Sequence[Run], protocol: str) -> tuple[float, ...]:

@@ -52,14 +52,15 @@ def main() -> int:
 
 
 def draw(path: Path, runs: dict[str, Run]) -> None:
-    """Draw the curves of the demo and, if they are stored, those of a study beside them."""
-    panels = {f"This demo: {DATA}": runs}
+    """Draw the curves of the demo, and stored ones of a study beside them."""
     part = load(ELSEWHERE).reduced[0]
     stored = first_runs(part, runs_of(read_runs(STORED / ELSEWHERE), part))
-    if all(loss in stored for loss in runs):
-        panels[f"Stored results: {load(ELSEWHERE).title}"] = {loss: stored[loss] for loss in runs}
+    panels = {
+        f"This demo: {DATA}": runs,
+        f"Stored results: {load(ELSEWHERE).title}": {loss: stored[loss] for loss in runs},
+    }
     figure = new_figure(len(panels))
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    axes = figure.subplots(1, len(panels))
     for axis, (title, shown) in zip(axes, panels.items(), strict=True):
         draw_curves(axis, shown, title)
     save_plot(figure, path, dpi=120)
@@ -76,33 +77,23 @@ def table(runs: dict[str, Run]) -> list[str]:
 
 def meaning() -> list[str]:
     """Say what the demo shows, and what it does not, by the stored results."""
-    lines = [
-        f"Both losses train, and both models load with Keras. Curves: {FOLDER / 'curves.png'}."
+    digits, of_digits = reached("digits")
+    elsewhere, of_elsewhere = reached(ELSEWHERE)
+    apart = welch(*(side.values for side in of_digits)) < SIGNIFICANT
+    return [
+        f"Both losses train, and both models load with Keras. Curves: {FOLDER / 'curves.png'}.",
+        f"Single runs say little. Over {len(of_digits[0].values)} seeds, the digits reach {digits};"
+        f" the two losses {'differ' if apart else 'do not differ'} significantly.",
+        f"For comparison, {load(ELSEWHERE).title}, with the published learning rates: {elsewhere} "
+        f"({' and '.join(str(len(side.values)) for side in of_elsewhere)} stored runs).",
     ]
-    digits, found = reached("digits")
-    if digits:
-        p = welch(*(side.values for side in found))
-        apart = p is not None and p < SIGNIFICANT
-        lines.append(
-            f"Single runs say little. Over {len(found[0].values)} seeds, the digits reach {digits};"
-            f" the two losses {'differ' if apart else 'do not differ'} significantly."
-        )
-    elsewhere, found = reached(ELSEWHERE)
-    if elsewhere:
-        lines.append(
-            f"For comparison, {load(ELSEWHERE).title}, with the published learning rates: "
-            f"{elsewhere} ({' and '.join(str(len(side.values)) for side in found)} stored runs)."
-        )
-    return lines
 
 
 def reached(study: str) -> tuple[str, list[Outcome]]:
-    """Return what a study stores about both losses, in words; ``""`` unless it has both."""
+    """Return what a study stores about both losses, in words and as outcomes."""
     part = load(study).reduced[0]
     runs = runs_of(read_runs(STORED / study), part)
     found = {loss: outcome(part, (part.datasets[0], loss), PAPER, runs) for loss in RUNS}
-    if not all(side.values for side in found.values()):
-        return "", []
     shown = [f"{TITLES[loss]} {accuracy(side)} %" for loss, side in found.items()]
     return f"{' and '.join(shown)} in the best epoch", list(found.values())
 

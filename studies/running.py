@@ -16,6 +16,7 @@ from studies.study import Part, Study, in_order
 from sweeping.commands import Commands
 from sweeping.engine import (
     Machines,
+    check_data_root,
     check_evaluation,
     end,
     run_missing,
@@ -31,6 +32,7 @@ from utils import Interrupted, UsageError
 logger = logging.getLogger(__name__)
 
 _WITHOUT_FOLDER = ("Digits", "ORL")  # data sets that come with a package
+_ANY_FOLDER = {"": "DSROOT", **dict.fromkeys(_WITHOUT_FOLDER, "")}
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,15 @@ def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) 
 def show(study: Study, scale: str, request: Request) -> None:
     """Print the commands that are missing: of the search, at fixed rates, and at the chosen ones.
 
-    Where the rate has not been chosen yet, the command has ``LR`` instead.
+    Where the rate has not been chosen yet, the command has ``LR`` instead; ``DSROOT`` stands for
+    folders of data sets that are not given.
 
     Raises:
         UsageError: the folder has other results, no trial has such a name, or the rate of those
             that have has not been chosen yet.
     """
+    if "" not in request.data_roots:
+        request = replace(request, data_roots={**_ANY_FOLDER, **request.data_roots})
     parts = _asked(study, scale, request)
     check_study(study, request.out)
     _agreed_settings(study, parts, request)
@@ -216,6 +221,8 @@ def _asked(study: Study, scale: str, request: Request) -> list[Part]:
             f"--only {' '.join(request.only)}: {study.name} has no trial with such a name; the "
             f"first is {parts[0].trials()[0].name}"
         )
+    if request.weights and not any(part.weights for part in asked):
+        raise UsageError(f"--finetune {request.weights}: none of these trials starts from weights")
     return asked
 
 
@@ -229,16 +236,15 @@ def _runnable(study: Study, scale: str, request: Request) -> list[Part]:
         if part not in parts:
             logger.warning("%s: left out without --finetune FILE", part.title)
     for part in parts:
+        here = not request.machines.address
         for dataset in dict.fromkeys(t.point.dataset for t in request.wanted(part, part.trials())):
             root = _commands(part, request).data_root(dataset)
             base = parse_name(dataset).base
             if not root and base not in _WITHOUT_FOLDER:
                 raise UsageError(f"--data_root {base}=DIR: give the folder of {base}")
-            if root and not request.machines.address and not Path(root).is_dir():
-                raise UsageError(f"--data_root {root}: there is no such folder")
-            here = not request.machines.address
+            check_data_root(root, here)
             check_evaluation(_commands(part, request), dataset, part.splits, here)
-        if not request.machines.address:
+        if here:
             _check_word_vectors(part)
             if part.weights and not request.weights.is_file():
                 raise UsageError(f"--finetune {request.weights}: there is no such file")
@@ -257,7 +263,8 @@ def _commands(part: Part, request: Request) -> Commands:
         options += f" --finetune {shlex.quote(str(request.weights or 'WEIGHTS.h5'))}"
     if request.precision and PRECISION not in options:
         options += f" {PRECISION} {request.precision}"
-    gpus = request.machines.gpus or part.gpus or 1
+    given = request.machines.gpus
+    gpus = (part.gpus or 1) if given is None else given
     return Commands(
         tuple(shlex.split(options)),
         request.data_roots,

@@ -92,17 +92,17 @@ class Part:
         embeddings: class embeddings by data set, for semantic losses.
         weights: whether training starts from weights, which the user gives.
         full_size: training samples per class of a data set without ``-subN``.
-        reported: accuracies that are published, in percent.
+        published_accuracies: what others report, in percent.
         compared: losses; the mean of the first is compared with those of the others by Welch's
             t-test.
         splits: values of ``--split``, each of which is trained on with every seed.
         evaluation: how networks are evaluated afterwards, see ``sweeping.commands.Commands``.
-        published: metrics of such evaluations that others report, in percent.
+        published_metrics: what others report of such evaluations, in percent.
         superseded: data sets on which neither the claims nor the overview rest on this part, but on
             another one, which has all losses, or avoids a fault of these runs.
-        reports: protocols by which accuracies are reported, if not the paper's and those of the
-            search. Without the paper's: only the last epoch is tested, so that there is no best one
-            to choose.
+        protocols: by which accuracies are reported, if not by the paper's and those of the search.
+            Without the paper's: only the last epoch is tested, so that there is no best one to
+            choose.
         fitting: whether the report shows how well training samples are fitted in the end.
     """
 
@@ -121,20 +121,20 @@ class Part:
     embeddings: Mapping[str, str] = field(default_factory=dict)
     weights: bool = False
     full_size: int | None = None
-    reported: Mapping[Cell, float] = field(default_factory=dict)
+    published_accuracies: Mapping[Cell, float] = field(default_factory=dict)
     compared: tuple[str, ...] = ()
     splits: tuple[str, ...] = ("",)
     evaluation: str = ""
-    published: Mapping[Cell, Mapping[str, float]] = field(default_factory=dict)
+    published_metrics: Mapping[Cell, Mapping[str, float]] = field(default_factory=dict)
     superseded: tuple[str, ...] = ()
-    reports: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ()
     fitting: bool = False
 
     @property
     def shown(self) -> tuple[str, ...]:
         """Protocols by which accuracies are reported."""
         choosing = {PAPER, *self.search.protocols}
-        return self.reports or tuple(p for p in PROTOCOLS if p in choosing)
+        return self.protocols or tuple(p for p in PROTOCOLS if p in choosing)
 
     def deciding(self, protocol: str) -> str:
         """Return the protocol by which the rate is chosen that a protocol reports."""

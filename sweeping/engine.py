@@ -149,6 +149,16 @@ def _missing_commands(trial: Trial, commands: Commands, store: Store) -> list[li
     return list(filter(None, (training, evaluation)))
 
 
+def check_data_root(root: str | None, here: bool) -> None:
+    """Refuse a folder that does not exist if the trials run on this machine.
+
+    Raises:
+        UsageError: the folder does not exist.
+    """
+    if root and here and not os.path.isdir(root):
+        raise UsageError(f"--data_root {root}: there is no such folder")
+
+
 def check_evaluation(commands: Commands, dataset: str, splits: Sequence[str], here: bool) -> None:
     """Refuse settings with which no evaluation could run.
 

@@ -63,14 +63,14 @@ def _title(part: Part, loss: str, outcomes: Mapping[str, Outcome]) -> str:
 
 
 def _published(part: Part, cell: Cell) -> str:
-    return str(part.reported.get(cell, "–")) if part.reported else ""
+    return str(part.published_accuracies.get(cell, "–")) if part.published_accuracies else ""
 
 
 def _above(part: Part, cell: Cell, found: Outcome) -> str:
     """Return how much ours is above the published accuracy."""
-    if cell in part.reported and found.values:
-        return f"{100 * statistics.fmean(found.values) - part.reported[cell]:+.1f}"
-    return "–" if part.reported else ""
+    if cell in part.published_accuracies and found.values:
+        return f"{100 * statistics.fmean(found.values) - part.published_accuracies[cell]:+.1f}"
+    return "–" if part.published_accuracies else ""
 
 
 def _progress(found: Outcome) -> list[str]:
@@ -92,8 +92,13 @@ def fitting(part: Part, runs: Runs) -> list[str]:
     and the network changes during the epoch.
     """
     rows = [row for cell in part.cells() if (row := _fit(part, cell, runs))]
+    best = PROTOCOL_NAMES[PAPER]
     header = ["data", "loss", "training samples", "test samples", "gap", "runs"]
-    return ["After the last epoch:", "", *_filled(part, header, rows), ""] if rows else []
+    return (
+        [f"After the last epoch, at the rates of *{best}*:", "", *_filled(part, header, rows), ""]
+        if rows
+        else []
+    )
 
 
 def _fit(part: Part, cell: Cell, runs: Runs) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from studies.study import Part, Study
-from sweeping.grid import LEARNING_RATES, PAPER, VALIDATION, number
+from sweeping.grid import LEARNING_RATES, LOSSES, PAPER, VALIDATION, number
 
 
 def description(study: Study) -> list[str]:
@@ -32,14 +32,28 @@ def _contents(part: Part) -> list[str]:
     lines += [f"  {name}: {part.extra[name]}" for name in part.datasets if name in part.extra]
     more = {loss: f", {part.extra[loss]}" for loss in part.losses if loss in part.extra}
     lines += [f"  {loss}: {rates[loss]}{more.get(loss, '')}" for loss in part.losses]
-    by_rate = [f"  at {number(k)}: {v}, …" for k, v in part.extra.items() if isinstance(k, float)]
-    lines += by_rate[:1]
+    lines += _by_rate(part)
+    if any(LOSSES[loss].semantic for loss in part.losses):
+        lines += [f"  class embeddings of {name}: {e}" for name, e in part.embeddings.items()]
+    lines += ["  starts from weights, --finetune FILE"] if part.weights else []
+    lines += [f"  GPUs: {part.gpus}"] if part.gpus else []
+    lines += [f"  splits: {' '.join(part.splits)}"] if any(part.splits) else []
+    lines += [f"  evaluation: {part.evaluation}"] if part.evaluation else []
     lines += [f"  seeds: {' '.join(map(str, part.seeds))}", *_search(part)]
     return lines + [
         f"  published: {dataset} {loss} {accuracy}"
-        for (dataset, loss), accuracy in part.reported.items()
+        for (dataset, loss), accuracy in part.published_accuracies.items()
         if (dataset, loss) in part.cells()
     ]
+
+
+def _by_rate(part: Part) -> list[str]:
+    """Return what goes with the first learning rate that has options of its own."""
+    rates = {
+        rate for loss in part.losses for rate in (*part.rates_of(loss), *part.fixed_rates(loss))
+    }
+    found = [f"  at {number(rate)}: {part.extra[rate]}" for rate in part.extra if rate in rates]
+    return [found[0] + ", …" * (len(found) > 1)] if found else []
 
 
 def _search(part: Part) -> list[str]:

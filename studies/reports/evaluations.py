@@ -49,7 +49,10 @@ def evaluation_tables(part: Part, runs: Runs) -> list[str]:
     """Return what the evaluations of a part say, as Markdown; none if nothing is known."""
     if part.evaluation.split()[:1] == [FEATURES]:  # which are drawn
         return []
-    if not any(evaluated_runs(part, cell, runs) for cell in part.cells()) and not part.published:
+    if (
+        not any(evaluated_runs(part, cell, runs) for cell in part.cells())
+        and not part.published_metrics
+    ):
         return []
     if not is_open_set(part):
         about = "Pairs of images of people not seen in training, in ten folds:"
@@ -88,10 +91,12 @@ def _metrics_table(part: Part, runs: Runs, titles: Mapping[str, str]) -> list[st
         row = [cell[0], TITLES[cell[1]], OWN_SCORES[cell[1]]]
         for metric in titles:
             row.append(percent([one[metric] for one in found]) or NOT_RUN)
-            if part.published:
-                row.append(str(part.published.get(cell, {}).get(metric, "–")))
+            if part.published_metrics:
+                row.append(str(part.published_metrics.get(cell, {}).get(metric, "–")))
         rows.append([*row, str(len(found))])
-    columns = [(title, "published") if part.published else (title,) for title in titles.values()]
+    columns = [
+        (title, "published") if part.published_metrics else (title,) for title in titles.values()
+    ]
     header = ["data", "loss", "score", *chain(*columns), "runs"]
     if is_open_set(part):
         return markdown(header, rows, 3)

@@ -1,5 +1,6 @@
 """Report of a study: what it is, tables of what it reached, and its pictures, as Markdown."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def report(study: Study, folder: Path) -> list[str]:
     lines += [*sections(study, folder), *_embedded(study, folder, "")]
     for other in map(load, study.reduced_in):
         stored = STORED / other.name
-        lines += [*sections(other, stored), *_embedded(other, stored, f"../{other.name}/")]
+        path = Path(os.path.relpath(stored, folder)).as_posix()
+        lines += [*sections(other, stored), *_embedded(other, stored, f"{path}/")]
     return lines[:-1]
 
 
@@ -61,7 +63,11 @@ def _embedded(study: Study, folder: Path, path: str) -> list[str]:
 def sections(study: Study, folder: Path) -> list[str]:
     """Return the tables of all parts, with what was reduced and how long it took."""
     runs, lines = read_runs(folder), []
-    empty = [p for p in study.paper if not (p.reported or p.published or runs_of(runs, p))]
+    empty = [
+        p
+        for p in study.paper
+        if not (p.published_accuracies or p.published_metrics or runs_of(runs, p))
+    ]
     for scale, parts in (("Paper", study.paper), ("Reduced", study.reduced)):
         for part in (part for part in parts if part not in empty):
             of_part = runs_of(runs, part)

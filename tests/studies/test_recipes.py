@@ -49,7 +49,7 @@ def test_commands_know_all_options(part):
 def test_the_talk_and_the_challenge_share_their_runs():
     study = load("vipriors")
     names = {(part.folder, trial.name) for part in study.paper for trial in part.first_trials()}
-    reported = [value for part in study.paper for value in part.reported.values()]
+    reported = [value for part in study.paper for value in part.published_accuracies.values()]
 
     assert len(names) == 11
     assert sorted(reported)[:3] == [26.39, 28.168, 28.212] and len(reported) == 13
@@ -232,4 +232,4 @@ def test_single_evaluations_have_no_best_epoch(part):
     header = table(part, {})[0]
 
     assert "held-out" in header and "best epoch" not in header
-    assert "best epoch" in table(replace(part, reports=PROTOCOLS), {})[0]
+    assert "best epoch" in table(replace(part, protocols=PROTOCOLS), {})[0]

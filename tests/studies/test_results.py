@@ -33,7 +33,7 @@ PART = Part(
     "--epochs 3",
     seeds=(0, 1, 2),
     search=Search(PROTOCOLS, dataset="Digits-sub5", val_fraction=0.2),
-    reported={("Digits-sub5", "cosine"): 60.0},
+    published_accuracies={("Digits-sub5", "cosine"): 60.0},
     compared=("xent", "cosine"),
 )
 STUDY = Study("digits", "Made by hand", reduced=(PART,), draws=("sizes", "curves"))
@@ -83,6 +83,24 @@ def test_a_diverged_rate_is_reported_and_never_chosen():
     assert "| diverged |" in row and "(0.5 diverged)" in row
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_one_diverged_seed_of_a_rate_is_reported(lost):
+    part = replace(PART, search=Search(seeds=2), paper_rates={"cosine": (0.5, 0.1)})
+    runs = {
+        run.name: run
+        for rate in (0.5, 0.1)
+        for seed in (0, 1)
+        for diverged in [rate == 0.1 and seed == lost]
+        for run in [ended(LARGE, "xent", rate, seed, None if diverged else rate, 0.4)]
+    }
+    found = outcome(part, (LARGE, "xent"), PAPER, runs)
+    assert (found.rate, found.diverged, found.tried) == (0.5, (0.1,), "2/2")
+    runs.pop(Trial(Point(LARGE, "xent", 0.1, 1 - lost), PAPER).name)
+    assert outcome(part, (LARGE, "xent"), PAPER, runs).tried == "1/2"
+    runs = {run.name: run for run in [ended(LARGE, "cosine", 0.1, lost)]}
+    assert outcome(part, (LARGE, "cosine"), PAPER, runs).diverged == (0.1,)
+
+
 def test_protocols_report_runs_on_all_samples_in_columns_of_their_own():
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table(PART, BY_NAME)]
     assert rows[0] == [
@@ -102,7 +120,7 @@ def test_protocols_report_runs_on_all_samples_in_columns_of_their_own():
 
 
 def test_a_difference_stands_beside_the_only_protocol_that_is_reported():
-    fixed = replace(PART, rates=(0.1,), search=Search(), reports=(VALIDATION,), seeds=(0, 1))
+    fixed = replace(PART, rates=(0.1,), search=Search(), protocols=(VALIDATION,), seeds=(0, 1))
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table(fixed, BY_NAME)]
     assert rows[0] == ["data", "loss", "published", "held-out", "difference", "rate", "runs"]
     (cosine,) = [row for row in rows if row[:2] == [LARGE, "cosine, one-hot"]]
@@ -111,7 +129,10 @@ def test_a_difference_stands_beside_the_only_protocol_that_is_reported():
 
 def test_tables_without_any_figure_of_the_papers_scale_are_left_out(tmp_path):
     titles = [f"without figures {i}" for i in range(8)]
-    parts = (PART, *(replace(PART, title=title, reported={}, folder=title) for title in titles))
+    parts = (
+        PART,
+        *(replace(PART, title=title, published_accuracies={}, folder=title) for title in titles),
+    )
     write_runs(tmp_path, [replace(run, folder=titles[2]) for run in RUNS])
     lines = report(replace(STUDY, paper=parts, reduced=(), draws=()), tmp_path)
     headings = [line for line in lines if line.startswith("## ")]

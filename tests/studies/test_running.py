@@ -133,7 +133,10 @@ def test_only_trials_of_one_part_are_run(engine, monkeypatch, tmp_path):
 
 def test_only_folders_of_selected_trials_are_needed(engine, monkeypatch, tmp_path):
     part = replace(
-        PART, datasets=("CUB", "NAB"), search=replace(PART.search, dataset=None), reported={}
+        PART,
+        datasets=("CUB", "NAB"),
+        search=replace(PART.search, dataset=None),
+        published_accuracies={},
     )
     monkeypatch.setattr(study, "load", lambda name: replace(STUDY, reduced=(part,)))
     options = f"run digits --out {tmp_path}/out --data_root CUB={tmp_path}"

@@ -8,6 +8,7 @@ import pytest
 
 import study
 from studies.definitions.paper.published import BEST_RATES, TABLE_2, TABLE_2_FINE_TUNED
+from studies.reports.report import report
 from studies.running import Request, _commands
 from studies.study import NAMES, Part, Search, load
 from sweeping.grid import LEARNING_RATES, LOSSES, PAPER, PROTOCOLS, VALIDATION, dataset_key
@@ -182,11 +183,40 @@ def test_list_and_description_of_studies():
     assert [line.split()[0] for line in listed.out.splitlines()] == list(NAMES)
     shown = run(study, "show table-3")
     assert "published: CUB semantic+xent 69.9" in shown.out
+    assert "  class embeddings of CUB: cub_wikispecies\n  GPUs: 4\n" in shown.out
+    assert run(study, "show table-2").out.count("  starts from weights, --finetune FILE\n") == 2
     shown = run(study, "show cub50")
     assert "  rate chosen on held-out samples of CUB, with 1 seed, --epochs 36 " in shown.out
     assert "  best epoch: rates cosine+xent 0.5, xent 0.05\n" in shown.out
     shown = run(study, "show open-set")
     assert shown.out.count("  dsc_open: rates 0.1, --embedding_scale 6\n") == 2
+    assert "  splits: arpl:0 arpl:1\n  evaluation: open-set\n" in shown.out
+    first, second = run(study, "show cifar-100-small").out.split("Cosine loss at a higher rate")[:2]
+    assert "at 0.5" not in first and "  at 0.5: --epochs 36\n" in second
+    assert (
+        "  at 0.00361: --weight_decay 0.00788 --batch_size 50, …\n"
+        in run(study, "show baselines").out
+    )
+
+
+def test_a_dry_run_names_the_folders_that_are_missing_and_the_gpus():
+    only = "--dry_run --only CUB_xent_lr1_* CIFAR-100_xent_lr1_*"
+    birds, pictures = run(study, f"run table-2 --data_root CUB=birds {only}").out.splitlines()
+    assert " --data_root birds " in birds and " --gpus 4 " in birds
+    assert " --data_root DSROOT " in pictures and "--gpus" not in pictures
+    assert "--gpus" not in run(study, f"run table-2 --gpus_per_trial 0 {only}").out
+    assert "--data_root" not in run(study, "run digits --dry_run").out
+
+
+def test_a_study_without_training_is_reported_into_any_folder(tmp_path):
+    assert run(study, f"report figure-1 --out {tmp_path}/out").status == 0
+    assert (tmp_path / "out" / "losses.svg").exists()
+
+
+def test_pictures_of_other_studies_are_linked_from_any_folder(tmp_path):
+    lines = report(load("table-3"), tmp_path)
+    links = [line.split("(")[1][:-1] for line in lines if line.startswith("![")]
+    assert links and all((tmp_path / link).is_file() for link in links)
 
 
 REFUSED = [
@@ -195,6 +225,10 @@ REFUSED = [
     ("run digits --store", "run: takes no --store, which is for report"),
     ("show digits --out x", "show: takes no --out, which is for run and report"),
     ("show digits --dry_run", "show: takes no --dry_run, which is for run"),
+    ("list --store", "list: takes no --store, which is for report"),
+    ("report digits --cpus_per_trial 1", "report: takes no --cpus_per_trial, which is for run"),
+    ("show digits --gpus_per_trial 0", "show: takes no --gpus_per_trial, which is for run"),
+    ("run digits --finetune w.h5", "--finetune w.h5: none of these trials starts from weights"),
     ("show table-4", "unknown study 'table-4'; did you mean table-3? Choose from: table-2, "),
     ("run", "give the name of a study"),
     ("list cub50", "takes no name"),

@@ -22,7 +22,7 @@ STUDY = Study(
             "cub",
             gpus=4,
             full_size=30,
-            reported=p.TABLE_2,
+            published_accuracies=p.TABLE_2,
         ),
         Part(
             "CIFAR-100",

@@ -82,7 +82,7 @@ STUDY = Study(
                 "AG-News-sub50": "--repeats 2",
                 "AG-News-sub100": "--repeats 1",
             },
-            reports=PROTOCOLS,  # the rates are those of the search
+            protocols=PROTOCOLS,  # the rates are those of the search
             compared=_LOSSES,
             **_SEEDS,
         ),

@@ -16,7 +16,7 @@ STUDY = Study(
             p.BEST_RATES["CUB"],
             p.FINE_GRAINED,
             gpus=4,
-            reported=p.TABLE_2,
+            published_accuracies=p.TABLE_2,
             fitting=True,
         ),
     ),

@@ -6,11 +6,11 @@ from sweeping.grid import LEARNING_RATES
 
 
 def _part(title: str, folder: str, datasets: str, losses: tuple[str, ...], **more) -> Part:
-    more = {"options": p.FINE_GRAINED, "gpus": 4, "reported": p.TABLE_2} | more
+    more = {"options": p.FINE_GRAINED, "gpus": 4, "published_accuracies": p.TABLE_2} | more
     return Part(title, tuple(datasets.split()), losses, LEARNING_RATES, folder=folder, **more)
 
 
-_PRETRAINED = {"weights": True, "reported": p.TABLE_2_FINE_TUNED}
+_PRETRAINED = {"weights": True, "published_accuracies": p.TABLE_2_FINE_TUNED}
 
 STUDY = Study(
     "table-2",

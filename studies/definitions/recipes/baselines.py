@@ -73,9 +73,9 @@ def _searched(
             " ".join(filter(None, (options, schedule, added))),
             f"{folder}{variant}",
             search=search,
-            reports=(VALIDATION,),
+            protocols=(VALIDATION,),
             extra=candidates | ({VALIDATION: "--val_every 1"} if search.averaged > 1 else {}),
-            reported={
+            published_accuracies={
                 (data, loss): accuracy
                 for loss, accuracy in _REPORTED.get(title, {}).get(name, {}).items()
             },

@@ -32,16 +32,16 @@ def _part(title: str, epochs: int, more: str, figures: Mapping[str, float]) -> P
         tuple(figures),
         (0.1,),
         **_options(_PAPER, epochs, more),
-        reported={(_DATA, loss): accuracy for loss, accuracy in figures.items()},
+        published_accuracies={(_DATA, loss): accuracy for loss, accuracy in figures.items()},
         gpus=1,
-        reports=(VALIDATION,),
+        protocols=(VALIDATION,),
     )
 
 
 def _small(title: str, more: str, losses: tuple[str, ...], **others) -> Part:
     options = _options(_SMALL, 30, more)
     title = ", ".join(filter(None, ("Tiny-ImageNet", title)))
-    options |= {"seeds": (0, 1), "reports": (VALIDATION,)}
+    options |= {"seeds": (0, 1), "protocols": (VALIDATION,)}
     return Part(title, (_SMALL_DATA,), losses, (0.1,), **options, **others)
 
 

@@ -42,7 +42,9 @@ STUDY = Study(
             "MNIST, SVHN and CIFAR-10",
             "MNIST SVHN CIFAR-10",
             "arpl",
-            published={("CIFAR-10", "xent"): {"accuracy": 94.3, "auroc": 86.1, "oscr": 83.9}},
+            published_metrics={
+                ("CIFAR-10", "xent"): {"accuracy": 94.3, "auroc": 86.1, "oscr": 83.9}
+            },
         ),
         _published(
             "CIFAR-10, ten classes of CIFAR-100 unknown", "CIFAR-10", "arpl+10", extra=_FOUR

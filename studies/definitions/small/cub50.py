@@ -42,7 +42,7 @@ STUDY = Study(
             _LOSSES,
             _CANDIDATES,
             OPTIONS,
-            reported=p.TABLE_2,
+            published_accuracies=p.TABLE_2,
             paper_rates=_PAPER_RATES,
             compared=("xent", "cosine", "cosine+xent"),
             **SHARED,

@@ -219,9 +219,11 @@ def test_changed_options_are_refused(folder, extended):
         ("--top_k_acc 3", "--clipgrad 1", "--clipgrad 10.0 instead of 1.0"),
         ("--val_fraction 0.4", "--val_fraction 0.2", "--val_fraction 0.4 instead of 0.2"),
     ):
-        refused = run(sweep, f"--out {folder}/out {GRID} {PASSED_ON}".replace(old, new))
-        assert refused.status == 2 and refused.out == ""
-        assert named in refused.err.splitlines()[-1]
+        for more in ("", " --dry_run"):
+            command = f"--out {folder}/out{more} {GRID} {PASSED_ON}"
+            refused = run(sweep, command.replace(old, new))
+            assert refused.status == 2 and refused.out == ""
+            assert named in refused.err.splitlines()[-1]
     assert {path: path.stat().st_mtime_ns for path in folder.glob("out/**/*")} == before
 
 

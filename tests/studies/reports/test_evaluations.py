@@ -115,7 +115,7 @@ def test_all_scores_of_the_same_networks_stand_side_by_side():
 
 
 def test_published_figures_have_columns_of_their_own_before_anything_was_run():
-    part = replace(PART, published={("MNIST", "xent"): {"auroc": 97.8}})
+    part = replace(PART, published_metrics={("MNIST", "xent"): {"auroc": 97.8}})
     rows = cells(evaluation_tables(part, {}))
     (row,) = [r for r in rows if r[:2] == ["MNIST", "softmax + cross-entropy"]]
     assert row[3:] == ["not run", "–", "not run", "97.8", "not run", "–", "0"]

@@ -85,7 +85,7 @@ def test_the_papers_protocol_takes_the_better_of_its_rates():
             for t, value in zip(trials, values, strict=True)
         ]
 
-    part = replace(PART, reports=PROTOCOLS, paper_rates={"xent": (0.1, 0.02)})
+    part = replace(PART, protocols=PROTOCOLS, paper_rates={"xent": (0.1, 0.02)})
     assert part.fixed_rates("xent") == (0.1, 0.02) and part.fixed_rates("cosine") == (0.1,)
     assert {trial.point.learning_rate for trial in part.first_trials()} == {0.1, 0.02}
     cell = ("Digits", "xent")
@@ -113,7 +113,7 @@ def cells_of(rows):
 
 
 def test_both_protocols_share_a_row(monkeypatch):
-    part = replace(PART, datasets=("Digits",), reports=PROTOCOLS)
+    part = replace(PART, datasets=("Digits",), protocols=PROTOCOLS)
     runs = [
         Run("", trial.name, "finished", 1, "python x --epochs 1", None, {}, 0, 1, **values)
         for loss in ("xent", "cosine")
@@ -132,7 +132,7 @@ def test_a_part_reports_the_protocols_that_choose_and_the_papers():
     assert PART.shown == (PAPER,)
     assert replace(PART, search=Search((VALIDATION,))).shown == (PAPER, VALIDATION)
     assert replace(PART, search=Search(PROTOCOLS)).shown == PROTOCOLS
-    assert replace(PART, reports=(VALIDATION,)).shown == (VALIDATION,)
+    assert replace(PART, protocols=(VALIDATION,)).shown == (VALIDATION,)
 
 
 def test_the_only_rate_of_a_part_counts_for_the_protocol_that_it_reports():
@@ -145,7 +145,7 @@ def test_the_only_rate_of_a_part_counts_for_the_protocol_that_it_reports():
         ((VALIDATION,), ((), last)),
         (PROTOCOLS, (best, last)),
     ):
-        part = replace(PART, reports=reports)
+        part = replace(PART, protocols=reports)
         for protocol, expected in zip((PAPER, VALIDATION), values, strict=True):
             found = outcome(part, ("Digits", "xent"), protocol, {run.name: run})
             assert found.values == expected
