@@ -15,7 +15,6 @@ from cli.sweep_options import (
     add_data_root_option,
     add_embeddings_option,
     add_machine_options,
-    check_data_root,
     data_roots,
     embeddings,
     machines,
@@ -24,6 +23,7 @@ from datasets.open_sets import parse_split
 from storage.records import write_record_of
 from sweeping.commands import OPEN_SET, VERIFICATION, Commands, check_options
 from sweeping.engine import (
+    check_data_root,
     check_evaluation,
     end,
     run_missing,

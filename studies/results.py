@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 import re
 import shlex
 from collections import Counter
@@ -16,7 +17,7 @@ from studies.study import Part, Study
 from sweeping.commands import RESERVED
 from sweeping.grid import PAPER, VALIDATION, Trial
 from sweeping.store import FAILED, FINISHED, SETTINGS, Store, read_settings
-from utils import UsageError, UserError, listing, read_text
+from utils import UsageError, UserError, list_folder, listing, read_text
 
 logger = logging.getLogger(__name__)
 
@@ -143,8 +144,9 @@ def check_study(study: Study, out: Path) -> None:
         UsageError: it has them.
         UserError: its settings are damaged.
     """
-    for file in sorted([out / SETTINGS, *out.glob(f"*/{SETTINGS}")]):
-        found = read_settings(file).get(STUDY) if file.exists() else None
+    for folder in (out, *(list_folder(out) if os.path.isdir(out) else ())):
+        file = folder / SETTINGS
+        found = read_settings(file).get(STUDY) if os.path.exists(file) else None
         if found not in (None, study.name):
             raise UsageError(
                 f"--out {out}: has results of the study {found}, not of {study.name}; "

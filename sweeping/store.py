@@ -124,7 +124,7 @@ class Store:
             UserError: the file cannot be read.
         """
         file = self.path / SETTINGS
-        known = read_settings(file) if file.exists() else {}
+        known = read_settings(file) if os.path.exists(file) else {}
         different = [
             f"{name} {known[name]} instead of {value}"
             for name, value in settings.items()

@@ -194,7 +194,7 @@ def test_list_and_description_of_studies():
     first, second = run(study, "show cifar-100-small").out.split("Cosine loss at a higher rate")[:2]
     assert "at 0.5" not in first and "  at 0.5: --epochs 36\n" in second
     assert (
-        "  at 0.00361: --weight_decay 0.00788 --batch_size 50, …\n"
+        "  at 0.147: --weight_decay 0.00188 --batch_size 50, …\n"
         in run(study, "show baselines").out
     )
 
@@ -206,6 +206,14 @@ def test_a_dry_run_names_the_folders_that_are_missing_and_the_gpus():
     assert " --data_root DSROOT " in pictures and "--gpus" not in pictures
     assert "--gpus" not in run(study, f"run table-2 --gpus_per_trial 0 {only}").out
     assert "--data_root" not in run(study, "run digits --dry_run").out
+
+
+def test_a_folder_that_no_name_fits(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = f"run digits --out {'x' * 300}"
+    assert run(study, f"{command} --dry_run").status == 0
+    outcome = run(study, command)
+    assert outcome.status == 2 and outcome.err.splitlines()[-1].endswith("File name too long")
 
 
 def test_a_study_without_training_is_reported_into_any_folder(tmp_path):
