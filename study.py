@@ -41,7 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
         "from and write the report to (default: the results stored in the project)",
     )
     _add_run_options(parser.add_argument_group("run"))
-    add_machine_options(parser.add_argument_group("machines"))
+    usual_gpus = "as many as the study says, or 1 if there are any"
+    add_machine_options(parser.add_argument_group("machines"), usual_gpus)
     parser.add_argument_group("report").add_argument(
         "--store",
         action="store_true",

@@ -145,8 +145,11 @@ def add_known_options(group: argparse._ArgumentGroup, several: bool = False) -> 
 
 
 def add_loader_options(parser: argparse.ArgumentParser, training: bool = False) -> None:
-    """Add the options for reading images, which by default have the size used in training."""
-    usual = "depends on the data set" if training else "that of the training"
+    """Add the options for reading images; for evaluation, the default size is that of training."""
+    usual = "depends on the data set"
+    cropped = f"{usual}, or 7/8 of --target_size"
+    if not training:
+        usual = cropped = f"as in training; for models of the published code, {usual}"
     add = parser.add_argument_group("reading images").add_argument
     add(
         "--target_size",
@@ -158,7 +161,7 @@ def add_loader_options(parser: argparse.ArgumentParser, training: bool = False) 
         "--crop_size",
         type=positive,
         metavar="PX",
-        help=f"crop squares of PX pixels (default: {usual}, or 7/8 of --target_size)",
+        help=f"crop squares of PX pixels (default: {cropped})",
     )
     add("--read_workers", type=non_negative_int, default=8, help="threads that read images")
     add("--queue_size", type=positive, default=100, help="batches read in advance")

@@ -34,7 +34,10 @@ def add_embeddings_option(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_machine_options(group: argparse._ArgumentGroup) -> None:
+_USUAL_GPUS = "1 if there are any"
+
+
+def add_machine_options(group: argparse._ArgumentGroup, usual_gpus: str = _USUAL_GPUS) -> None:
     """Add the options for where the trials run, and how many at once."""
     group.add_argument(
         "--address",
@@ -42,17 +45,17 @@ def add_machine_options(group: argparse._ArgumentGroup) -> None:
         help="head of a running Ray cluster, or auto for the one on this machine; all machines "
         "need the same paths (default: start Ray on this machine only)",
     )
-    add_resource_options(group)
+    add_resource_options(group, usual_gpus)
 
 
-def add_resource_options(group: argparse._ArgumentGroup) -> None:
+def add_resource_options(group: argparse._ArgumentGroup, usual_gpus: str = _USUAL_GPUS) -> None:
     """Add the options for the resources of each trial, and how many run at once."""
     group.add_argument("--cpus_per_trial", type=positive, help="CPU cores per trial (default: 1)")
     group.add_argument(
         "--gpus_per_trial",
         type=non_negative_float,
         metavar="N",
-        help="GPUs per trial: a whole number, or a fraction below 1 (default: 1 if there are any)",
+        help=f"GPUs per trial: a whole number, or a fraction below 1 (default: {usual_gpus})",
     )
     group.add_argument(
         "--max_parallel",

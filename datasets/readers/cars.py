@@ -1,4 +1,4 @@
-"""Stanford Cars, whose page is gone; copies: https://github.com/pytorch/vision/issues/7545"""
+"""Stanford Cars, whose page is gone; on copies: https://github.com/pytorch/vision/issues/7545"""
 
 from datasets.base import DATASETS, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset

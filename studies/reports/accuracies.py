@@ -77,12 +77,13 @@ def _progress(found: Outcome) -> list[str]:
     """Return the chosen rate, how many were tried and which diverged, and the number of runs."""
     rate = "–" if found.rate is None else number(found.rate)
     lost = f" ({', '.join(map(number, found.diverged))} diverged)" if found.diverged else ""
-    return [rate, f"{found.tried}{lost}", str(len(found.values))]
+    return [rate, f"{found.tried}{lost}".strip(), str(len(found.values))]
 
 
 def accuracy(found: Outcome) -> str:
     """Return mean ± standard deviation in percent, or why there is none."""
-    return percent(found.values) or (DIVERGED if found.diverged else NOT_RUN)
+    lost = found.diverged and found.rate in (None, *found.diverged)
+    return percent(found.values) or (DIVERGED if lost else NOT_RUN)
 
 
 def fitting(part: Part, runs: Runs) -> list[str]:

@@ -13,7 +13,7 @@ import study
 from studies import results
 from studies.choice import chosen_rate, outcome
 from studies.reports import pages
-from studies.reports.accuracies import fitting, table
+from studies.reports.accuracies import accuracy, fitting, table
 from studies.reports.comparison import comparison, welch
 from studies.reports.figures import curves, draw, sizes
 from studies.reports.report import report
@@ -98,7 +98,8 @@ def test_one_diverged_seed_of_a_rate_is_reported(lost):
     runs.pop(Trial(Point(LARGE, "xent", 0.1, 1 - lost), PAPER).name)
     assert outcome(part, (LARGE, "xent"), PAPER, runs).tried == "1/2"
     runs = {run.name: run for run in [ended(LARGE, "cosine", 0.1, lost)]}
-    assert outcome(part, (LARGE, "cosine"), PAPER, runs).diverged == (0.1,)
+    found = outcome(part, (LARGE, "cosine"), PAPER, runs)
+    assert (found.rate, found.diverged, accuracy(found)) == (0.5, (0.1,), "not run")
 
 
 def test_protocols_report_runs_on_all_samples_in_columns_of_their_own():
