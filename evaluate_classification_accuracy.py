@@ -8,7 +8,7 @@ a given file is nearest.
 
 import argparse
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from embeddings import ClassEmbeddings, Taxonomy
     from evaluation.classification.models import Result
     from evaluation.classification.reports import Outputs
+    from models.files.description import ModelDescription
     from models.files.published import Facts
 
 logger = logging.getLogger(__name__)
@@ -177,6 +178,9 @@ def check_methods(args: argparse.Namespace, entries: Sequence[Entry]) -> None:
     if not args.architecture:
         because = "is for files of the published code: give --architecture"
         refuse(args, ("mean", "std"), because)
+        if args.all or args.class_list:
+            given = "--all" if args.all else "--class_list"
+            refuse(args, ("classes_from",), f"has no effect with {given}")
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -200,8 +204,9 @@ def evaluate(args: argparse.Namespace) -> None:
     embeddings = load_class_embeddings(args.classes_from) if args.classes_from else None
     facts = _facts(args, entries, dataset, embeddings)
     models = {entry.path: read_or_describe(entry.path, facts[entry]) for entry in entries}
-    wanted = _wanted_classes(args, dataset, embeddings)
-    dataset = matching.matched(dataset, models, wanted)
+    wanted = _wanted_classes(args, dataset, models.values(), embeddings)
+    source = "--class_list" if args.class_list else "--classes_from"
+    dataset = matching.matched(dataset, models, wanted, source)
     kinds = {"lcs": taxonomy.similarities, "wup": taxonomy.wup} if taxonomy else {}
     similarities = {name: compute(dataset.labels) for name, compute in kinds.items()}
     found, failures = [], []
@@ -279,11 +284,15 @@ def _facts(
 
 
 def _wanted_classes(
-    args: argparse.Namespace, dataset: ImageDataset, embeddings: "ClassEmbeddings | None"
+    args: argparse.Namespace,
+    dataset: ImageDataset,
+    models: Iterable["ModelDescription"],
+    embeddings: "ClassEmbeddings | None",
 ) -> list[str] | None:
     """Return the labels of the classes to test on, or None for those of the models."""
     if args.class_list:
-        return class_options.read_class_list(args.class_list, dataset.labels)
+        known = [*dataset.labels, *(label for model in models for label in model.labels)]
+        return class_options.read_class_list(args.class_list, known)
     if embeddings and not args.all:
         return list(map(str, embeddings.shared_labels(dataset.labels, dataset.name)))
     return None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import arguments, class_options, console, data_options, model_options
-from cli.arguments import add_files, add_labels, fraction, known, positive, user_path
+from cli.arguments import add_files, add_labels, fraction, known, positive, refuse, user_path
 from datasets import get_dataset
 from datasets.base import Dataset
 from datasets.images.dataset import ImageDataset
@@ -82,9 +82,9 @@ def _add_model_options(group) -> None:
     add(
         "--neighbors",
         type=positive,
-        default=_NEIGHBORS,
         metavar="K",
-        help="for the score knn: use the distance to the K-th nearest training image",
+        help="for the score knn: use the distance to the K-th nearest training image (default: "
+        f"{_NEIGHBORS})",
     )
     add("--batch_size", type=positive, default=100, help="images per batch")
 
@@ -107,6 +107,8 @@ def evaluate(args: argparse.Namespace) -> None:
     from models.files.description import read_description
     from training.parallel import backend
 
+    if args.scores and "knn" not in args.scores:
+        refuse(args, ("neighbors",), "is for the score knn")
     entries = _entries(args)
     claim_reports(args.csv, args.plot, args.overwrite)
     backend.configure(0, mixed_precision=None)
@@ -243,7 +245,7 @@ def _evaluate_model(
 
     model, description = load_model(entry.path)
     try:
-        scores = scorer(model, description, args.scores, args.neighbors)
+        scores = scorer(model, description, args.scores, args.neighbors or _NEIGHBORS)
     except UsageError as error:
         raise UsageError(f"--scores: {entry.path}: {error}") from error
     loader = data_options.loader_options(args)

@@ -46,7 +46,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_feature_options(group) -> None:
-    add = group.add_argument
     add_files(
         group,
         "--feat",
@@ -56,14 +55,8 @@ def _add_feature_options(group) -> None:
         required=True,
     )
     add_labels(group, "name of each model in tables and plots (default: its file name)")
-    add(
-        "--norm",
-        nargs="+",
-        action="extend",
-        choices=("yes", "no"),
-        help="one for all models or one for each: rank by cosine similarity (yes) or by the "
-        "Euclidean distance of unscaled features (no, the default)",
-    )
+    text = "rank by cosine similarity instead of the Euclidean distance of unscaled features"
+    model_options.add_yes_no(group, "--norm", text)
 
 
 def _add_output_options(group) -> None:
@@ -101,13 +94,13 @@ def evaluate(args: argparse.Namespace) -> None:
 
     claim_reports(args.csv, args.plot, args.overwrite)
     names = model_options.model_names(args.feat, args.label)
-    norms = model_options.per_model("--norm", args.norm or ["no"], len(names))
+    norms = model_options.yes_or_no("--norm", args.norm, len(names))
     gallery = _open_gallery(args)
     ks, max_k = _ranks(args, gallery.images)
     similarities = _similarities(args, gallery.classes)
     models = zip(names, gallery.vectors, gallery.positions, norms, strict=True)
     retrievals = {
-        name: evaluate_features(vectors, positions, similarities, normalize=norm == "yes")
+        name: evaluate_features(vectors, positions, similarities, normalize=norm)
         for name, vectors, positions, norm in models
     }
     results.info("%d images of %d classes", gallery.images, len(gallery.classes))

@@ -43,7 +43,7 @@ from sweeping.search.trials import Plan, SearchTrial, ended, read_trials, write_
 from sweeping.search.winner import is_trained, minutes, used_before, winner
 from sweeping.stopping import stop_requests
 from sweeping.store import MODEL, Store
-from training.parallel.startup import import_backend
+from training.parallel.startup import backend_name, import_backend
 from utils import Interrupted, UsageError, listing, printable
 
 logger = logging.getLogger(__name__)
@@ -97,6 +97,8 @@ def _check(args: argparse.Namespace) -> None:
     for package, file in needed.items():
         if importlib.util.find_spec(package) is None:
             raise UsageError(f"{package} is not installed: pip install -r {file}")
+    if args.onnx and backend_name() != "tensorflow":
+        raise UsageError(f"--onnx needs the TensorFlow backend, not {backend_name()}")
     if args.val_fraction is not None and args.folds:
         raise UsageError("--folds holds out each part in turn; leave out --val_fraction")
     if not os.path.isdir(args.photos):

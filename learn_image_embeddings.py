@@ -1,6 +1,7 @@
 """Train image embeddings towards fixed class embeddings, with the cosine loss or another one."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,8 @@ def _background(args: argparse.Namespace, dataset: Dataset, group: Group) -> "Sp
         return None
     if group.replicas > 1:
         raise UsageError("--background works on a single GPU of a single machine only")
+    if args.background_root and os.path.isdir(os.path.expanduser(args.background)):
+        raise UsageError(f"--background_root: {args.background} is a folder, not a data set")
     return open_background(args.background, args.background_root or args.data_root, dataset)
 
 

@@ -152,8 +152,9 @@ def _check_options(args: argparse.Namespace) -> None:
     if args.projection != "tsne":
         refuse(args, ("perplexity",), "is for --projection tsne")
     if not (args.distances or args.plot_distances):
-        because = "is for distances: give --distances or --plot_distances"
-        refuse(args, ("metric", "hierarchy"), because)
+        refuse(args, ("metric",), "is for distances: give --distances or --plot_distances")
+    if not args.plot_distances:
+        refuse(args, ("hierarchy",), "orders the classes in --plot_distances FILE")
     if not args.hierarchy:
         refuse(args, ("is_a", "str_ids"), "says how to read a hierarchy: give --hierarchy FILE")
     files = [(name, getattr(args, name)) for name in _OUTPUTS]

@@ -24,9 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the argument parser."""
     parser = arguments.build_parser(__doc__)
     class_options.add_hierarchy_options(parser)
-    class_options.add_class_list(
-        parser, "restrict and order the classes (default: all leaves, ascending)"
-    )
+    class_options.add_class_list(parser, "draw only these classes (default: all leaves)")
     add = parser.add_argument_group("picture").add_argument
     add(
         "--names",

@@ -12,9 +12,9 @@ import keras
 CYCLES = 5
 
 
-def sgdr_epochs(base_len: int = 12, mul: int = 2, cycles: int = CYCLES) -> int:
+def sgdr_epochs(base_len: int = 12, mul: int = 2) -> int:
     """Return the total epochs of all cycles: 12 + 24 + 48 + 96 + 192 = 372 by default."""
-    return sum(base_len * mul**cycle for cycle in range(cycles))
+    return sum(base_len * mul**cycle for cycle in range(CYCLES))
 
 
 def ends_cycle(epoch: int, base_len: int = 12, mul: int = 2) -> bool:

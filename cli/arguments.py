@@ -9,7 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from utils import UsageError
+from utils import UsageError, printable
+
+_LARGEST = 2**31 - 1  # of counts
 
 
 class Parser(argparse.ArgumentParser):
@@ -43,7 +45,7 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"argument {name}: given {times} times; give it once with all values")
 
     def error(self, message: str) -> None:
-        self.exit(UsageError.status, f"{self.prog}: error: {message} (see --help)\n")
+        self.exit(UsageError.status, f"{self.prog}: error: {printable(message)} (see --help)\n")
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -109,8 +111,8 @@ def add_overwrite(group, progress: bool = True) -> None:
 
 
 def positive(text: str) -> int:
-    """Parse an integer from 1."""
-    return _number(text, int, 1)
+    """Parse an integer from 1 that fits into 32 bits."""
+    return _number(text, int, 1, _LARGEST)
 
 
 def at_least_two(text: str) -> int:
@@ -119,8 +121,8 @@ def at_least_two(text: str) -> int:
 
 
 def non_negative_int(text: str) -> int:
-    """Parse an integer from 0."""
-    return _number(text, int, 0)
+    """Parse an integer from 0 that fits into 32 bits."""
+    return _number(text, int, 0, _LARGEST)
 
 
 def seed(text: str) -> int:
@@ -136,7 +138,7 @@ def non_negative_float(text: str) -> float:
 def positive_float(text: str) -> float:
     """Parse a finite number above 0."""
     value = _number(text, float, 0)
-    if not value:
+    if value < sys.float_info.min:  # smaller ones count as 0 in TensorFlow's threads
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
 
@@ -175,7 +177,7 @@ def _number(text: str, kind: type, low: float, high: float = sys.float_info.max)
     if value is None or not low <= value <= high:
         name = "an integer" if kind is int else "a number"
         limits = f" from {low} to {high}"
-        if high == sys.float_info.max:
+        if high == sys.float_info.max or (high == _LARGEST and (value is None or value < low)):
             limits = "" if low == -high else f" from {low}"
         raise argparse.ArgumentTypeError(f"{text!r} is not {name}{limits}")
     return value

@@ -90,8 +90,8 @@ def add_dataset_options(
     add(
         "--test_fraction",
         type=open_fraction,
-        help="share of the images to test on, for --dataset Faces, and for Folder without a test "
-        "subfolder (default for Folder: 0.2)",
+        help="share of the images to test on, for --dataset Faces, and for Folder without a "
+        "split of its own (default: 0.2)",
     )
     return group
 
@@ -164,7 +164,7 @@ def add_loader_options(parser: argparse.ArgumentParser, training: bool = False) 
         help=f"crop squares of PX pixels (default: {cropped})",
     )
     add("--read_workers", type=non_negative_int, default=8, help="threads that read images")
-    add("--queue_size", type=positive, default=100, help="batches read in advance")
+    add("--queue_size", type=positive, default=100, help="batches that threads read in advance")
 
 
 def _add_text_options(parser: argparse.ArgumentParser) -> None:

@@ -61,8 +61,8 @@ def add_host_options(parser: argparse.ArgumentParser) -> None:
         default = getattr(defaults, name[2:])
         group.add_argument(name, type=positive, default=default, metavar="SECONDS", help=text)
 
-    add("--join_timeout", "time to wait for the other machines at the start")
-    add("--lost_timeout", "time without a sign of life after which a machine is lost")
+    add("--join_timeout", "several machines: time to wait for the others at the start")
+    add("--lost_timeout", "several machines: time without a sign of life after which one is lost")
 
 
 def several(args: argparse.Namespace) -> bool:

@@ -1,7 +1,6 @@
 """Options about models: values for several of them, and facts about published model files."""
 
 import argparse
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -13,7 +12,7 @@ from datasets.images.normalization import Normalization
 from datasets.names import parse_name
 from embeddings import ClassEmbeddings, load_class_embeddings
 from models import check_architecture
-from utils import UsageError, listing
+from utils import UsageError, listing, repeated
 
 if TYPE_CHECKING:
     from models.files.published import Facts
@@ -83,12 +82,16 @@ def facts_from_options(args: argparse.Namespace) -> "Facts | None":
         UserError: the class embeddings cannot be read.
     """
     from models.files.configurations import input_side
+    from models.files.description import find_description
     from models.files.published import Facts
 
     if not args.architecture:
         because = "is for models saved by the published code: give --architecture"
         refuse(args, _ONLY_PUBLISHED, because)
         return None
+    if find_description(args.model):
+        because = f"is for models saved by the published code; {args.model} is of this project"
+        refuse(args, ("architecture",), because)
     published = published_input(args.dataset) if args.dataset else None
     normalization = _normalization(args, published and published.normalization)
     sizes = published.preprocessing if published else None
@@ -188,8 +191,7 @@ def model_names(paths: Sequence[Path], labels: Sequence[str] | None) -> list[str
         labels = stems if len(set(stems)) == len(stems) else [str(path) for path in paths]
     elif len(labels) != len(paths):
         raise UsageError(f"--label: {len(labels)} names for {len(paths)} models")
-    twice = [name for name, times in Counter(labels).items() if times > 1]
-    if twice:
+    if twice := repeated(labels):
         raise UsageError(f"--label: several models have the same name, {listing(twice)}")
     return list(labels)
 

@@ -29,6 +29,7 @@ from models import (
 )
 from training.learning_rates import parse_step_schedule
 from training.options import OPTIMIZERS, OutputOptions, ScheduleOptions, TrainingOptions
+from training.parallel.startup import backend_name
 from training.schedules import SCHEDULES, waits_for_validation
 from utils import UsageError
 
@@ -97,6 +98,10 @@ def check_training_options(args: argparse.Namespace) -> None:
             f"--steps_per_execution {options.steps_per_execution}: --ema averages the weights "
             "after each step; give --steps_per_execution 1"
         )
+    if options.steps_per_execution > 1 and backend_name() == "torch":
+        raise UsageError(
+            f"--steps_per_execution {options.steps_per_execution}: PyTorch runs one step at a time"
+        )
     if options.optimizer != "sgd" and options.nesterov:
         raise UsageError(f"--nesterov: --optimizer {options.optimizer} has no such momentum")
     if options.val_every > 1 and waits_for_validation(options.schedule):
@@ -120,7 +125,12 @@ def check_training_options(args: argparse.Namespace) -> None:
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for epochs, batches, optimizer and metrics."""
     add = parser.add_argument_group("training").add_argument
-    add("--epochs", type=non_negative_int, help="epochs to train (default: length of the schedule)")
+    add(
+        "--epochs",
+        type=non_negative_int,
+        help="epochs to train (default: length of the schedule: SGD 200, "
+        "SGDR 372, CLR 240, ResNet-Schedule 164, Cosine and Step 100)",
+    )
     add("--batch_size", type=positive, default=100, help="images per training batch")
     add(
         "--val_batch_size",
@@ -219,7 +229,9 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for devices and precision."""
     add = parser.add_argument_group("devices").add_argument
     add("--gpus", type=positive, default=1, help="number of GPUs to divide every batch among")
-    add("--gpu_merge", action="store_true", help="sum gradients on the GPUs instead of the CPU")
+    add(
+        "--gpu_merge", action="store_true", help="several GPUs: sum gradients there, not on the CPU"
+    )
     add(
         "--device_type",
         choices=DEVICE_TYPES,
@@ -290,7 +302,7 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     add("--cosine_warmup", non_negative_int, "Cosine: epochs of linear warm-up")
     add("--step_lr", non_negative_float, "Step: initial learning rate")
     add("--step_len", positive, "Step: epochs between changes of the rate")
-    add("--step_factor", non_negative_float, "Step: factor of each change")
+    add("--step_factor", fraction, "Step: factor of each change, at most 1")
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:

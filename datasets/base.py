@@ -215,7 +215,7 @@ class Dataset(ABC):
         unknown = [label for label in wanted if label not in known]
         if unknown:
             raise UsageError(
-                f"{len(unknown)} of {len(wanted)} class labels do not exist in {self.name}: "
+                f"{len(unknown)} of {len(wanted)} class labels are not among those of {self.name}: "
                 f"{listing(unknown)}; its {len(known)} labels look like {listing(known)}"
             )
         if not wanted:

@@ -62,9 +62,7 @@ def with_fold(dataset: Dataset, folds: int, fold: int, seed: int) -> Dataset:
 
 def _check_no_validation(dataset: Dataset, option: str) -> None:
     if dataset.validation is not None:
-        raise UsageError(
-            f"{option}: {dataset.name} has validation {dataset.noun} of its own, in val"
-        )
+        raise UsageError(f"{option}: {dataset.name} has validation {dataset.noun} of its own")
 
 
 def _holding_out(dataset: Dataset, held_out: np.ndarray) -> Dataset:

@@ -4,9 +4,7 @@ from embeddings.class_embeddings import (
     ClassEmbeddings,
     load_class_embeddings,
     onehot,
-    save_class_embeddings,
 )
-from embeddings.simplex import simplex, simplex_centred
 from embeddings.taxonomy.files import read_taxonomy
 from embeddings.taxonomy.tree import Taxonomy
 
@@ -16,7 +14,4 @@ __all__ = [
     "load_class_embeddings",
     "onehot",
     "read_taxonomy",
-    "save_class_embeddings",
-    "simplex",
-    "simplex_centred",
 ]

@@ -56,7 +56,7 @@ class ClassEmbeddings:
                 f"they have {listing(self.labels)}"
             )
         rows = [position[str(label)] for label in labels]
-        return ClassEmbeddings(self.vectors[rows], tuple(labels), self.is_onehot)
+        return ClassEmbeddings(self.vectors[rows], tuple(labels))
 
     def shared_labels(self, labels: Sequence[Label], dataset: str = "the data set") -> list[Label]:
         """Return the labels that these embeddings share with a data set, in the embeddings' order.

@@ -24,7 +24,7 @@ from training.callbacks.failures import survived
 from training.options import OutputOptions
 from training.record import folder_record, record_paths, write_run_record
 from training.snapshots.file import read_state
-from utils import UsageError
+from utils import UsageError, UserError, list_folder
 
 _FORMATS = {
     "model_dump": check_model_path,
@@ -48,7 +48,8 @@ def claim_outputs(outputs: OutputOptions, epochs: int | None = None) -> None:
     for name, check in _FORMATS.items():
         if name in files:
             check(files[name])
-    check_distinct((f"--{name}", path) for name, path in files.items())
+    records = [(f"the record of --{name}", record_path(path)) for name, path in files.items()]
+    check_distinct([*((f"--{name}", path) for name, path in files.items()), *records])
     run = None  # before there is a snapshot, no file is this run's own
     if snapshot := files.pop("snapshot", None):
         claim("--snapshot", snapshot, True)
@@ -97,9 +98,9 @@ def _claim_folder(option: str, folder: Path, may_exist: bool) -> None:
     hold(option, folder)
     remove_leftovers(folder_record(folder))
     try:
-        used = os.path.isdir(folder) and any(folder.iterdir())
-    except OSError as error:
-        raise UsageError(f"{option} {folder}: cannot be read: {error.strerror}") from error
+        used = os.path.isdir(folder) and bool(list_folder(folder))
+    except UserError as error:
+        raise UsageError(f"{option} {folder}: {error}") from error
     if used and not may_exist:
         raise UsageError(
             f"{option} {folder}: already contains files; give --overwrite to add to them"

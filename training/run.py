@@ -21,6 +21,8 @@ from utils import UsageError, unknown_name
 
 logger = logging.getLogger(__name__)
 
+_SETTLING = 100  # samples that batch statistics need at most
+
 
 @dataclass(frozen=True)
 class Training:
@@ -108,7 +110,7 @@ class Training:
             message = "There is only one class, %s: every accuracy is 1 and means nothing"
             logger.warning(message, name)
         last = training.per_pass % training.batch_size
-        if 0 < last <= training.batch_size // 8:
+        if 0 < last <= min(training.batch_size, _SETTLING) // 8:
             logger.warning(
                 "Of %d training samples, %d would be the last batch: too few for the statistics of "
                 "batch normalization, which can spoil the training; another --batch_size avoids it",

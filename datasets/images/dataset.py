@@ -118,6 +118,10 @@ def _sizes(parsed: DatasetName, default: Preprocessing, target_size, crop_size) 
         return default
     if default.train_size is None:
         raise UsageError(f"the images of {parsed.base} have a fixed size")
+    if parsed.large and target_size is not None:
+        raise UsageError(
+            f"--target_size {target_size}: -large sets the size; leave out one of them"
+        )
     if parsed.large:
         default = replace(default, train_size=_LARGE[0], test_size=_LARGE[0], crop_size=_LARGE[1])
     if target_size is not None:

@@ -60,7 +60,7 @@ def zero_or_one(text: str) -> bool:
     return text == "1"
 
 
-def read_class_list(path: Path) -> tuple[list[str], list[str]]:
+def read_files_by_class(path: Path) -> tuple[list[str], list[str]]:
     """Read lines of ``class/file``.
 
     Returns:

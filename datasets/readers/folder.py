@@ -20,7 +20,7 @@ from datasets.images.augmentation.preprocessing import Preprocessing
 from datasets.images.dataset import RawImageDataset
 from datasets.images.files import IMAGE_SUFFIXES
 from datasets.images.finding import images_below
-from datasets.readers.annotations import file_split, read_class_list
+from datasets.readers.annotations import file_split, read_files_by_class
 from datasets.readers.duplicates import warn_of_duplicates
 from utils import UsageError, UserError, list_folder, listing, printable
 
@@ -69,7 +69,7 @@ def _from_lists(root: Path, args: ReaderArgs) -> list[RawSplit]:
     require_files(root, "a split by lists", *_LISTS)
     _refuse_fraction(root, args)
     files = [*_LISTS, "val.txt"] if os.path.isfile(root / "val.txt") else _LISTS
-    return [file_split(root, *read_class_list(root / file)) for file in files]
+    return [file_split(root, *read_files_by_class(root / file)) for file in files]
 
 
 def _from_parts(root: Path, args: ReaderArgs) -> list[RawSplit]:

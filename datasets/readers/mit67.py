@@ -3,7 +3,7 @@
 from datasets.base import DATASETS, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
 from datasets.images.published import PUBLISHED
-from datasets.readers.annotations import file_split, read_class_list
+from datasets.readers.annotations import file_split, read_files_by_class
 
 _LISTS = ("TrainImages.txt", "TestImages.txt")
 
@@ -12,7 +12,7 @@ _LISTS = ("TrainImages.txt", "TestImages.txt")
 def read_mit67(args: ReaderArgs) -> RawImageDataset:
     """Read the published lists of MIT Indoor Scenes."""
     root = require_root(args, "MIT67Scenes", *_LISTS)
-    splits = (file_split(root, *read_class_list(root / file), "Images") for file in _LISTS)
+    splits = (file_split(root, *read_files_by_class(root / file), "Images") for file in _LISTS)
     return RawImageDataset(
         *splits,
         **PUBLISHED["MIT67Scenes"]._asdict(),

@@ -7,7 +7,7 @@ validation split of ILSVRC.
 from datasets.base import DATASETS, ReaderArgs, require_root
 from datasets.images.dataset import RawImageDataset
 from datasets.images.published import PUBLISHED
-from datasets.readers.annotations import file_split, read_class_list
+from datasets.readers.annotations import file_split, read_files_by_class
 from datasets.readers.ilsvrc import FOLDERS
 from utils import UsageError
 
@@ -22,13 +22,13 @@ def read_vipriors(args: ReaderArgs, part: str | None = None) -> RawImageDataset:
     train, validation, test = _LISTS
     root = require_root(args, "VIPriors", *_LISTS)
     images, for_test = FOLDERS
-    names, labels = read_class_list(root / train)
-    more = read_class_list(root / validation)
+    names, labels = read_files_by_class(root / train)
+    more = read_files_by_class(root / validation)
     if part == "trainval":
         names, labels, more = names + more[0], labels + more[1], None
     return RawImageDataset(
         file_split(root, names, labels, images),
-        file_split(root, *read_class_list(root / test), for_test),
+        file_split(root, *read_files_by_class(root / test), for_test),
         validation=more and file_split(root, *more, images),
         **PUBLISHED["ILSVRC"]._asdict(),
     )

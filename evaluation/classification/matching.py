@@ -18,6 +18,7 @@ def matched(
     dataset: Dataset,
     models: Mapping[Path, ModelDescription],
     class_list: Sequence[str] | None = None,
+    source: str = "--class_list",
 ) -> Dataset:
     """Return the data set with the classes that all models are evaluated on.
 
@@ -26,6 +27,7 @@ def matched(
         models: descriptions by file.
         class_list: labels of the classes to evaluate on; by default those of the models, which
             must all know the same ones, in the order of the first model.
+        source: option that gave ``class_list``, for messages.
 
     Raises:
         UsageError: a model or the data set lacks one of the classes, models know different ones,
@@ -34,15 +36,13 @@ def matched(
     first, *_ = models
     labels = list(map(str, class_list or models[first].labels))
     for path, description in models.items():
-        _check_known(labels, path, description, None if class_list else first)
+        _check_known(labels, path, description, source if class_list else first)
     if dataset.train is None:
         dataset = _with_absent_classes(dataset, labels, models[first])
     try:
         restricted = dataset.restrict(labels)
     except UsageError as error:
-        raise UsageError(
-            f"{error}. They are those of {first}, or of --class_list, which restricts both"
-        ) from error
+        raise UsageError(f"{error}. They are those of {source if class_list else first}") from error
     for path, description in models.items():
         _check_same_kind(restricted, path, description)
     return restricted
@@ -61,18 +61,18 @@ def check_same_classes(
 
 
 def _check_known(
-    labels: Sequence[str], path: Path, description: ModelDescription, first: Path | None
+    labels: Sequence[str], path: Path, description: ModelDescription, source: Path | str
 ) -> None:
-    """Refuse a model that lacks a class or, if the classes are the first model's, knows others."""
+    """Refuse a model that lacks a class or, if the source is the first model, knows others."""
     known = set(description.names)
     if missing := [label for label in labels if label not in known]:
         raise UsageError(
             f"{path} does not know the classes {listing(missing)} of "
-            f"{first or '--class_list'}; it knows {listing(sorted(known))}"
+            f"{source}; it knows {listing(sorted(known))}"
         )
-    if first and len(known) > len(labels):
+    if isinstance(source, Path) and len(known) > len(labels):
         raise UsageError(
-            f"{path} knows {len(known)} classes, {first} {len(labels)} of them: to compare "
+            f"{path} knows {len(known)} classes, {source} {len(labels)} of them: to compare "
             "both, list those in a file for --class_list"
         )
 

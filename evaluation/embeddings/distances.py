@@ -20,17 +20,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def class_distances(embedded: Embedded, metric: str | None = None) -> np.ndarray:
+def class_distances(embedded: Embedded, metric: str) -> np.ndarray:
     """Return the distances between the mean features of classes, float64 (classes, classes).
 
     Args:
         embedded: the features.
-        metric: ``"euclidean"``, or ``"cosine"``: 1 - cosine similarity; None: that of the model.
+        metric: ``"euclidean"``, or ``"cosine"``: 1 - cosine similarity.
 
     Raises:
         UserError: the cosine is undefined, since the mean features of a class are 0.
     """
-    metric = metric or embedded.metric
     if metric == "cosine" and not embedded.means.any(axis=1).all():
         raise UserError(f"{embedded.name}: mean features of a class are 0, so they have no cosine")
     return np.maximum(cdist(embedded.means, embedded.means, metric), 0)  # rounding gives -1e-16

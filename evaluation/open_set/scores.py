@@ -93,8 +93,8 @@ class Scorer:
 def scorer(
     model: keras.Model,
     description: ModelDescription,
-    wanted: Sequence[str] | None = None,
-    neighbors: int = 5,
+    wanted: Sequence[str] | None,
+    neighbors: int,
 ) -> Scorer:
     """Return the requested scores that a model supports.
 

@@ -94,8 +94,8 @@ def fold_accuracies(folds: Folds) -> tuple[np.ndarray, np.ndarray]:
     return hits[np.arange(len(hits)), best] / sum(sizes), thresholds[best]
 
 
-def tar_at_far(folds: Folds, far: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return TAR and FAR in each fold at the threshold where the others have a FAR of ``far``.
+def tar_at_far(folds: Folds, far: float) -> np.ndarray:
+    """Return the TAR in each fold at the threshold where the others have a FAR of ``far``.
 
     TAR is the share of accepted pairs of the same person, FAR that of different people. The
     threshold is interpolated linearly between 0, 0.001, … 3.999, and 0 if the other folds never
@@ -106,8 +106,5 @@ def tar_at_far(folds: Folds, far: float) -> tuple[np.ndarray, np.ndarray]:
     sizes = folds.sizes()
     rates = (different.sum(axis=0) - different) / (sizes[1].sum() - sizes[1])[:, np.newaxis]
     chosen = [np.interp(far, rate, thresholds) if rate[-1] >= far else 0.0 for rate in rates]
-    found = [
-        [np.searchsorted(d, t) / len(d) for d, t in zip(kind, chosen, strict=True)]
-        for kind in (folds.same, folds.different)
-    ]
-    return np.array(found[0]), np.array(found[1])
+    found = zip(folds.same, chosen, strict=True)
+    return np.array([np.searchsorted(d, threshold) / len(d) for d, threshold in found])

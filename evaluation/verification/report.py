@@ -45,11 +45,11 @@ def verify(
 
     found = distances(features, pairs.first, pairs.second)
     divided = Folds.divide(found, pairs.same, folds)
-    far, tar, _ = roc_curve(pairs.same, -found)
+    far, tar, _ = roc_curve(pairs.same, -found, drop_intermediate=False)
     return Verification(
         len(found),
         *fold_accuracies(divided),
-        {wanted: tar_at_far(divided, wanted)[0] for wanted in fars},
+        {wanted: tar_at_far(divided, wanted) for wanted in fars},
         (far[::-1], tar[::-1]),
         float(auc(far, tar)),
     )

@@ -16,7 +16,7 @@ import numpy as np
 
 from models import build_network, check_architecture
 from models.files.configurations import without_values
-from models.files.description import ModelDescription, Output, find_description, read_description
+from models.files.description import ModelDescription, Output, read_description
 from models.files.saved import compare_weights, load_model, load_weights
 from models.files.weights import layer_graph, layer_names, open_weights
 from models.heads import NORMALIZATIONS, classifier_head, embedding_head
@@ -68,11 +68,8 @@ def open_model(path: Path, facts: Facts | None) -> tuple[keras.Model, ModelDescr
         UsageError: the facts do not fit the file.
         UserError: the file is damaged, or its weights do not fill the network.
     """
-    if facts is None or find_description(path):
-        model, description = load_model(path)
-        if facts:
-            check_name(path, model, facts.architecture)
-        return model, description
+    if facts is None:
+        return load_model(path)
     return _rebuilt(path, facts), describe(path, facts)
 
 
@@ -84,9 +81,7 @@ def check_name(path: Path, model: keras.Model, architecture: str) -> None:
 
 def read_or_describe(path: Path, facts: Facts | None) -> ModelDescription:
     """Return the description in the file or, given facts, that of a published model."""
-    if facts is None:
-        return read_description(path)
-    return find_description(path) or describe(path, facts)
+    return read_description(path) if facts is None else describe(path, facts)
 
 
 def describe(path: Path, facts: Facts) -> ModelDescription:

@@ -15,7 +15,9 @@ from sweeping.store import MODEL
 from utils import UsageError
 
 # Of the runs: ASHA needs all epochs, Cosine all steps; images are divided beforehand.
-_REFUSED = "--early_stopping --val_every --steps_per_execution --folds --test_fraction".split()
+_REFUSED = (
+    "--early_stopping --val_every --steps_per_execution --folds --test_fraction --subset_seed"
+).split()
 
 
 def check_training_options(options: Sequence[str]) -> None:

@@ -275,9 +275,11 @@ def _scheduler(epochs: int, steps: int) -> ASHAScheduler:
     first = max(-(-epochs // _REDUCTION**2), -(-_SETTLED // steps))
     if _REDUCTION * first > epochs * 2 / 3:
         first = max(first, -(-epochs // _REDUCTION))  # the only one
+    if first > epochs * 2 / 3:
+        first = epochs  # none
     return ASHAScheduler(
         time_attr="epoch",
         max_t=epochs,
-        grace_period=min(first, epochs),
+        grace_period=first,
         reduction_factor=_REDUCTION,
     )

@@ -45,7 +45,7 @@ def test_restrict_works_on_subsets(roots):
     [
         (
             ["7", 1, *range(100, 120)],
-            r"21 of 22 class labels do not exist in CUB: 7, 100.*… *; .*1, 2",
+            r"21 of 22 class labels are not among those of CUB: 7, 100.*… *; .*1, 2",
         ),
         ([], "empty"),
         ([1, 2, "1"], "more than once: 1"),

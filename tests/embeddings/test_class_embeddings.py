@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
-from embeddings import ClassEmbeddings, load_class_embeddings, onehot, save_class_embeddings
+from embeddings import ClassEmbeddings, load_class_embeddings, onehot
+from embeddings.class_embeddings import save_class_embeddings
 from utils import UsageError, UserError
 
 VECTORS = np.random.default_rng(0).normal(size=(3, 4))

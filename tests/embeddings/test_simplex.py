@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from embeddings import onehot, simplex, simplex_centred
+from embeddings import onehot
+from embeddings.simplex import simplex, simplex_centred
 from utils import UsageError
 
 

@@ -38,7 +38,7 @@ def test_the_last_epoch_of_each_cycle_is_known():
 
 def test_lengths_follow_base_and_factor():
     assert sgdr_epochs(10, 1) == 50
-    assert sgdr_epochs(3, 3, cycles=3) == 39
+    assert sgdr_epochs(3, 3) == 3 + 9 + 27 + 81 + 243
     expected = table(lengths=(5, 15, 45))
     actual = [sgdr_learning_rate(e, base_len=5, mul=3) for e in range(65)]
     np.testing.assert_allclose(actual, expected, rtol=1e-12)

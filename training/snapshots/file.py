@@ -60,7 +60,7 @@ class RunState:
     def progress(self) -> str:
         """Epoch and step, for messages."""
         if self.phase == ALL_LAYERS and self.epoch == self.began and not self.step:
-            return f"the training of the {LAST_LAYERS}"
+            return f"the start of epoch {self.epoch + 1}"
         epochs = f"epoch {self.epoch}" + (", step " + str(self.step) if self.step else "")
         return f"{epochs} of the {LAST_LAYERS}" if self.phase == LAST_LAYERS else epochs
 

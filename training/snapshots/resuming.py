@@ -27,7 +27,13 @@ class ResumePoint:
     sums: tuple[np.ndarray, ...] = ()  # metric sums of an unfinished epoch; empty between epochs
 
     def check_epochs(self, epochs: int) -> None:
-        """Raise UsageError if the run has already been trained for more epochs."""
+        """Raise UsageError if the run has already been trained for more epochs, or would for none.
+
+        ``epochs`` of 0 trains nothing on purpose.
+        """
+        if not self.resumed and 0 < epochs <= self.state.began:
+            began = self.state.began
+            raise UsageError(f"--initial_epoch {began}: the training has only {epochs} epochs")
         begun = self.state.epoch + (self.state.step > 0)
         if self.resumed and self.state.phase == ALL_LAYERS and begun > epochs:
             raise UsageError(

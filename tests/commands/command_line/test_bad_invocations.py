@@ -44,6 +44,14 @@ FOR_BOTH = [
     ("--dataset CUB --data_root empty", DATA, "CUB"),
     ("--architecture resnet-33", USAGE, "resnet-33"),
     ("--target_size 32", USAGE, "Digits"),
+    ("--initial_epoch 1", USAGE, "--initial_epoch 1: the training has only 1 epochs"),
+    ("--initial_epoch 2", USAGE, "--initial_epoch 2: the training has only 1 epochs"),
+    ("--cutmix 1e-320", USAGE, "'1e-320' is not a number above 0"),
+    ("--mixup 1e-320", USAGE, "'1e-320' is not a number above 0"),
+    ("--lr_schedule Step --step_factor 2", USAGE, "'2' is not a number from 0 to 1"),
+    ("--lr_schedule Step --step_factor 1.5", USAGE, "'1.5' is not a number from 0 to 1"),
+    (f"--steps_per_execution {2**31}", USAGE, "is not an integer from 1 to 2147483647"),
+    (f"--val_every {2**31}", USAGE, "is not an integer from 1 to 2147483647"),
     ("--test_fraction 0.5", USAGE, "Digits"),
     ("--val_every 0", USAGE, "--val_every"),
     ("--randaugment 2", USAGE, "--randaugment 2: give N M"),
@@ -159,6 +167,11 @@ FOR_EMBEDDINGS = [
         "--mixup: images of --background have no class",
     ),
     ("--embedding onehot --background_root empty", USAGE, "--background_root needs --background"),
+    (
+        "--embedding onehot --background empty --background_root .",
+        USAGE,
+        "empty is a folder, not a",
+    ),
     ("--embedding onehot --margin 1", USAGE, "--margin is for --loss dsc_hinge and dsc_open"),
     (
         *("--embedding simplex --embedding_dim 20 --loss dsc_open --margin 500", USAGE),
@@ -182,6 +195,24 @@ def test_refused_in_one_line_before_training(folder, command, options, status, n
     check_refused(outcome, f"{command.__name__}.py", status, named)
     after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert after == before
+
+
+@pytest.mark.parametrize("argument", ["a\nb", "--x\ny"])
+def test_control_characters_leave_the_message_in_one_line(folder, argument):
+    outcome = run(learn_classifier, TINY, argument)
+    assert outcome.status == 2 and len(outcome.err.splitlines()) == 1
+
+
+def test_an_empty_folder_may_hold_a_log_and_another_output(folder):
+    options = f"{TINY} --epochs 1 --log_dir empty --history empty/h.csv"
+    assert run(learn_classifier, options).status == 0
+
+
+def test_an_output_may_not_be_the_record_of_another(folder):
+    options = f"{TINY} --epochs 1 --history h.csv --weight_dump h.csv.run.json"
+    outcome = run(learn_classifier, options.replace("--weight_dump", "--snapshot"))
+    named = "--snapshot and the record of --history name the same file, h.csv.run.json"
+    check_refused(outcome, "learn_classifier.py", USAGE, named)
 
 
 def test_requires_available_gpus(folder):

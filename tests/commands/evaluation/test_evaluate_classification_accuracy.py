@@ -426,6 +426,10 @@ REFUSED = [
     ("--model xent.keras --hierarchy missing.txt", DATA, "missing.txt"),
     ("--model xent.keras --hierarchy pets.txt --str_ids", USAGE, "pets.txt"),
     ("--model xent.keras --class_list sixteen.txt", USAGE, "sixteen"),
+    (
+        *("--model xent.keras --class_list sixteen.txt --classes_from other.npz", USAGE),
+        "--classes_from has no effect with --class_list",
+    ),
     ("", USAGE, "--model"),
 ]
 

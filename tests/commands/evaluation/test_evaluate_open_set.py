@@ -199,6 +199,7 @@ def test_a_published_split_with_unknown_classes_of_another_data_set(folder, tmp_
         ("--model all.keras", "knows all 10 classes of Digits-sub5, so none is unknown"),
         ("--model bare.keras", "bare.keras does not say which classes it knows: use a model"),
         ("--model first.keras --scores similarity", "it has no score similarity, but probability"),
+        ("--model first.keras --scores logit --neighbors 3", "--neighbors is for the score knn"),
         ("--model first.keras --neighbors 21", "21 nearest neighbors are more than the 20"),
         (
             "--model first.keras --unknown_root .",
@@ -219,7 +220,7 @@ def test_refused(folder, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--known wrong.txt", "1 of 2 class labels do not exist in Digits-sub5: eleven"),
+        ("--known wrong.txt", "1 of 2 class labels are not among those of Digits-sub5: eleven"),
         ("--split arpl:0", "there is no split arpl:0 of Digits-sub5"),
     ],
 )

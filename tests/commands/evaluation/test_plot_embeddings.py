@@ -127,6 +127,7 @@ def test_known_classes_only(folder):
         ("--model plane.keras --distances a.csv --projection tsne", "give --plot or --csv"),
         ("--model plane.keras --plot a.svg --metric cosine", "--metric is for distances"),
         ("--model plane.keras --distances d.npz --str_ids", "give --hierarchy FILE"),
+        ("--model plane.keras --distances d.npz --hierarchy cub_flat", "in --plot_distances FILE"),
         ("--model bare.keras --plot a.svg", "does not say which classes it knows"),
         ("--model line.keras --plot a.svg", "line has features of one dimension"),
         ("--model net.keras --layer no --plot a.svg", "no layer 'no'"),
@@ -135,7 +136,10 @@ def test_known_classes_only(folder):
             "--model plane.keras --class_list one.txt --plot a.svg",
             "two classes are needed, but Digits-su",
         ),
-        ("--model plane.keras --hierarchy short.txt --distances d.npz", "short.txt has no class 0"),
+        (
+            "--model plane.keras --hierarchy short.txt --plot_distances d.svg",
+            "short.txt has no class 0",
+        ),
         (
             "--model net.keras --plot a.svg --projection tsne --images 1",
             "t-SNE with a perplexity of 30 needs more points than that, and there are 20: 10 sam",

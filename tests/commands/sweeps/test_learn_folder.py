@@ -1,6 +1,7 @@
 """learn_folder.py: errors, messages, and steps that are not repeated."""
 
 import csv
+import importlib.util
 import itertools
 import json
 import shlex
@@ -109,6 +110,14 @@ def test_unsuitable_options_give_a_one_line_error(photos, tmp_path, no_search, o
     assert not (tmp_path / "out").exists()
 
 
+def test_export_needs_a_backend_that_exports(photos, tmp_path, no_search, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    outcome = run(learn_folder, "--onnx", photos, "--out", tmp_path / "out")
+    assert outcome.status == 2 and not (tmp_path / "out").exists()
+    assert outcome.err.splitlines()[-1].endswith("--onnx needs the TensorFlow backend, not jax")
+
+
 def test_images_held_out_by_the_user_leave_no_fraction_to_choose(photos, tmp_path, no_search):
     shutil.rmtree(photos)
     names = itertools.product(("train", "val", "test"), ("cat", "dog"), range(2))
@@ -128,6 +137,7 @@ def test_images_held_out_by_the_user_leave_no_fraction_to_choose(photos, tmp_pat
         ("--cosine_max_lr 3", "--cosine_max_lr after --: the "),
         ("--seed 3", "--seed after --: "),
         ("--early_stopping 3", "--early_stopping after --: "),
+        ("--subset_seed 3", "--subset_seed after --: "),
         ("--val_every 2", "--val_every after --: "),
         ("--folds 2 --fold 0", "--folds after --: "),
         ("--cutmix_prob 0.5", "--cutmix_prob needs --cutmix ALPHA"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import learn_image_embeddings
-from embeddings import simplex, simplex_centred
+from embeddings.simplex import simplex, simplex_centred
 from models.files.saved import load_model
 from tests import fake_data
 from tests.commands.running import TINY, history, run, succeed

@@ -30,7 +30,7 @@ from models.registry import BACKBONES
 from tests.commands.running import run, succeed
 from tests.models.files.test_export import needs
 from tests.models.files.test_weights import write_keras_2
-from utils import UsageError, UserError
+from utils import UserError
 
 DATA = Path(__file__).parents[2] / "data"
 # Normalized images are multiples of 1/16, so these pixels are whole numbers.
@@ -235,15 +235,15 @@ def test_no_layer_of_the_file_is_made(folder, monkeypatch):
     predicted("")
 
 
-def test_an_option_for_published_files_checks_one_of_this_project(folder):
+def test_options_for_published_files_are_refused_for_one_of_this_project(folder):
     network = build_network("simple", 5, classifier=True, input_shape=(8, 8, 3))
     facts = FACTS | {"architecture": "simple", "crop_size": 8, "target_size": 8}
     with h5py.File("plain.h5", "w") as file:
         write_keras_2(file, by_layer(network))
     save_model(network, "own.h5", describe(Path("plain.h5"), Facts(**facts)))
-    open_model(Path("own.h5"), Facts(**facts))
-    with pytest.raises(UsageError, match=r"resnet-32: the network of own\.h5 is a simple"):
-        open_model(Path("own.h5"), Facts(**facts | {"architecture": "resnet-32"}))
+    outcome = run(predict, "one --model own.h5 --architecture simple --mean 1 2 3")
+    assert outcome.status == 2 and outcome.out == ""
+    assert outcome.err.endswith("published code; own.h5 is of this project\n")
 
 
 FACTS = {

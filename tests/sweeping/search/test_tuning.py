@@ -116,7 +116,7 @@ def test_trials_are_judged_after_a_ninth_and_a_third_only(epochs):
     ("epochs", "steps", "rungs"),
     [
         *[(60, 28, [8, 24]), (60, 29, [7, 21]), (30, 200, [4, 12])],
-        *[(30, 24, [10]), (9, 36, [6]), (9, 20, [])],
+        *[(30, 24, [10]), (9, 36, [6]), (9, 20, []), (30, 9, []), (60, 4, []), (30, 10, [20])],
     ],
 )
 def test_trials_are_not_stopped_in_their_first_200_steps_or_near_their_end(epochs, steps, rungs):

@@ -28,8 +28,8 @@ from utils import UserError
         (RunState(2, {}, step=3), "epoch 2, step 3"),
         (RunState(0, {}, step=3), "epoch 0, step 3"),
         (RunState(1, {}, step=3, phase=LAST_LAYERS), "epoch 1, step 3 of the last layers"),
-        (RunState(0, {}), "the training of the last layers"),
-        (RunState(5, {}, began=5), "the training of the last layers"),
+        (RunState(0, {}), "the start of epoch 1"),
+        (RunState(5, {}, began=5), "the start of epoch 6"),
     ],
 )
 def test_a_state_describes_the_progress(state, progress):

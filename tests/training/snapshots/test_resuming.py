@@ -42,10 +42,11 @@ def test_fewer_epochs_than_the_snapshot_has_are_refused(folder):
     assert (folder / "s.h5").read_bytes() == content and not (folder / "w.h5").exists()
 
 
-def test_a_rate_that_decays_over_all_epochs_belongs_to_their_number(tmp_path):
+@pytest.mark.parametrize("decay", ["--max_decay 0.1", "--lr_schedule Cosine"])
+def test_a_rate_that_decays_over_all_epochs_belongs_to_their_number(tmp_path, decay):
     path = tmp_path / "s.h5"
-    succeed(learn_classifier, f"{TINY} --epochs 1 --max_decay 0.1 --snapshot {path}")
-    outcome = run(learn_classifier, f"{TINY} --epochs 2 --max_decay 0.1 --snapshot {path}")
+    succeed(learn_classifier, f"{TINY} --epochs 1 {decay} --snapshot {path}")
+    outcome = run(learn_classifier, f"{TINY} --epochs 2 {decay} --snapshot {path}")
     assert outcome.status == 1 and "epochs '1' instead of '2'" in outcome.err.splitlines()[-1]
 
 
