@@ -168,7 +168,7 @@ FOR_EMBEDDINGS = [
     ),
     ("--embedding onehot --background_root empty", USAGE, "--background_root needs --background"),
     (
-        "--embedding onehot --background empty --background_root .",
+        "--embedding simplex --loss dsc_open --background empty --background_root .",
         USAGE,
         "empty is a folder, not a",
     ),

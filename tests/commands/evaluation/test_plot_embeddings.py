@@ -137,7 +137,7 @@ def test_known_classes_only(folder):
             "two classes are needed, but Digits-su",
         ),
         (
-            "--model plane.keras --hierarchy short.txt --plot_distances d.svg",
+            "--model plane.keras --hierarchy short.txt --plot_distances heat.svg",
             "short.txt has no class 0",
         ),
         (

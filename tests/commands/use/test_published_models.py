@@ -200,7 +200,7 @@ def test_unsuitable_files_give_a_one_line_error(folder, options, status, named):
     assert named in outcome.err
 
 
-def test_the_published_normalization_and_size_of_a_data_set():
+def test_the_published_normalization_and_size_of_a_data_set(folder):
     """Everything after the normalization and the size depends on them alone."""
 
     def facts(options):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from datasets.batches import BACKGROUND
-from embeddings import ClassEmbeddings, onehot, simplex
+from embeddings import ClassEmbeddings, onehot
+from embeddings.simplex import simplex
 from training.objectives.objective import embedding_objective
 from utils import UsageError
 
