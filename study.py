@@ -20,7 +20,10 @@ results = logging.getLogger("results")
 
 _MACHINES = ("address", "cpus_per_trial", "gpus_per_trial", "max_parallel")
 _TAKEN_BY = {
-    "run": ("scale", "data_root", "only", "finetune", "mixed_precision", "dry_run", *_MACHINES),
+    "run": (
+        *("scale", "data_root", "only", "finetune", "mixed_precision", "stored", "dry_run"),
+        *_MACHINES,
+    ),
     "report": ("store",),
     "run and report": ("out",),
 }
@@ -79,6 +82,12 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
         choices=("bfloat16", "float16"),
         help="precision of trials for which the study does not set it (default: float32)",
     )
+    add(
+        "--stored",
+        action="store_true",
+        help="run only what the results stored in the project lack, at the learning rates that "
+        "these choose",
+    )
     add("--dry_run", action="store_true", help="only print the commands of the missing trials")
 
 
@@ -107,12 +116,19 @@ def _show(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    from studies.results import STORED, read_runs
     from studies.running import Request, run, show
 
     found, out = load(args.name), args.out or Path("runs") / args.name
-    only = tuple(args.only)
-    where = out, machines(args), data_roots(args), args.finetune
-    request = Request(*where, only, args.mixed_precision)
+    request = Request(
+        out,
+        machines(args),
+        data_roots(args),
+        args.finetune,
+        tuple(args.only),
+        args.mixed_precision,
+        tuple(read_runs(STORED / found.name)) if args.stored else (),
+    )
     if args.dry_run:
         show(found, args.scale or ("paper" if found.paper else "reduced"), request)
         return

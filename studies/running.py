@@ -11,7 +11,7 @@ from pathlib import Path
 from datasets.names import parse_name
 from datasets.text.word_vectors import KUMO
 from studies.choice import chosen_rate
-from studies.results import PRECISION, STUDY, Runs, check_study, run_of
+from studies.results import PRECISION, STUDY, Run, Runs, check_study, run_of, runs_of
 from studies.study import Part, Study, in_order
 from sweeping.commands import Commands
 from sweeping.engine import (
@@ -47,6 +47,7 @@ class Request:
         only: patterns of the names of trials, or of their folder and name, which may leave the
             search incomplete; none: all.
         precision: ``--mixed_precision`` of runs for which the study does not set it.
+        stored: earlier results, which are not run again, and choose the rates along with the new.
     """
 
     out: Path
@@ -55,13 +56,19 @@ class Request:
     weights: Path | None = None
     only: tuple[str, ...] = ()
     precision: str | None = None
+    stored: tuple[Run, ...] = ()
 
-    def wanted(self, part: Part, trials: Sequence[Trial]) -> list[Trial]:
+    def selected(self, part: Part, trials: Sequence[Trial]) -> list[Trial]:
         """Return those that the patterns ask for."""
         if not self.only:
             return list(trials)
         names = {trial: (trial.name, f"{part.folder}/{trial.name}") for trial in trials}
         return [t for t in trials if any(fnmatch(n, p) for n in names[t] for p in self.only)]
+
+    def wanted(self, part: Part, trials: Sequence[Trial]) -> list[Trial]:
+        """Return those of the selected ones that the earlier results lack."""
+        stored = runs_of(self.stored, part)
+        return [trial for trial in self.selected(part, trials) if trial.name not in stored]
 
     def folder(self, part: Part) -> Path:
         """Return the folder of a part."""
@@ -97,7 +104,8 @@ def run(study: Study, scale: str, request: Request, finish: Callable[[], None]) 
     finally:
         finish()
     if not any(report.trials for report in reports):
-        raise _without_rate(parts, request)
+        _end_without_trials(parts, request)
+        return
     if stopping.signal is not None:  # there may be more to run than has been planned so far
         ended = sum(report.finished(trial) for report in reports for trial in report.trials)
         hint = f"{ended} trials are finished; repeat the command to resume"
@@ -123,25 +131,28 @@ def show(study: Study, scale: str, request: Request) -> None:
     shown: set[tuple[str, Trial]] = set()
     for part in parts:
         store, commands = Store(request.folder(part)), _commands(part, request)
-        for trials in (part.first_trials(), _at_chosen_rates(part, store)):
+        for trials in (part.first_trials(), _at_chosen_rates(part, store, request)):
             new = [t for t in request.wanted(part, trials) if (part.folder, t) not in shown]
             show_missing(Report(store, new, bool(part.evaluation)), commands)
             shown |= {(part.folder, trial) for trial in new}
     if not shown:
-        raise _without_rate(parts, request)
+        _end_without_trials(parts, request)
 
 
-def _without_rate(parts: Sequence[Part], request: Request) -> UsageError:
-    return UsageError(
+def _end_without_trials(parts: Sequence[Part], request: Request) -> None:
+    if request.stored:
+        logger.info("The stored results have all of these trials")
+        return
+    raise UsageError(
         f"--only {' '.join(request.only)}: these trials have the learning rate that others "
         f"choose; run those first, such as {parts[0].first_trials()[0].name}"
     )
 
 
-def _at_chosen_rates(part: Part, store: Store) -> list[Trial]:
+def _at_chosen_rates(part: Part, store: Store, request: Request) -> list[Trial]:
     """Return the trials with all seeds; without a rate where the search is not complete."""
     search = Report(store, part.first_trials(), bool(part.evaluation))
-    runs = _ended(search, part)
+    runs = _ended(search, part, request)
     found = dict.fromkeys(repetitions(part, runs))
     for cell in part.cells():
         tried = {replace(t.point, learning_rate=ANY_RATE) for t in part.candidates(cell, PAPER)}
@@ -152,10 +163,11 @@ def _at_chosen_rates(part: Part, store: Store) -> list[Trial]:
     return sorted(found, key=in_order)
 
 
-def _ended(report: Report, part: Part) -> Runs:
-    """Return the trials of a report that have ended, by name."""
+def _ended(report: Report, part: Part, request: Request) -> Runs:
+    """Return the trials of a report that have ended, and the earlier results, by name."""
     ended = (trial for trial, result in report.results.items() if result.final)
-    return {trial.name: run_of(report.store, trial, part.folder) for trial in ended}
+    new = {trial.name: run_of(report.store, trial, part.folder) for trial in ended}
+    return {**runs_of(request.stored, part), **new}
 
 
 def _agreed_settings(
@@ -185,7 +197,7 @@ def _run_part(
         reports.append(search)
         stopping = run_missing(search, commands, machines)
         if stopping.signal is None:
-            runs = _ended(search, part)
+            runs = _ended(search, part, request)
             further = request.wanted(part, repetitions(part, runs, partial=bool(request.only)))
             further = [t for t in further if t not in search.trials]
             reports.append(Report(store, further, evaluated))
@@ -215,7 +227,7 @@ def repetitions(part: Part, runs: Runs, partial: bool = False) -> list[Trial]:
 def _asked(study: Study, scale: str, request: Request) -> list[Part]:
     """Return the parts that have trials that are wanted."""
     parts = study.parts(scale)
-    asked = [part for part in parts if request.wanted(part, part.trials())]
+    asked = [part for part in parts if request.selected(part, part.trials())]
     if not asked:
         raise UsageError(
             f"--only {' '.join(request.only)}: {study.name} has no trial with such a name; the "

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 import study
-from studies import running
-from studies.results import read_runs
+from studies import results, running
+from studies.results import read_runs, write_runs
 from studies.running import repetitions
 from studies.study import Study, load
 from sweeping.grid import VALIDATION
@@ -61,6 +61,26 @@ def test_rates_are_searched_and_repeated_with_all_seeds(engine, tmp_path):
     assert "| Digits-sub5 | cosine, one-hot | 60.0 | 90.0 ± 0.0 | +30.0 | 0.5 |" in outcome.out
     again = run(study, f"run digits --out {tmp_path}/out")
     assert again.status == 0 and stages[2:] == [[], []]
+
+
+def test_only_what_the_stored_results_lack_is_run(engine, monkeypatch, tmp_path):
+    stages, _, _ = engine
+    assert run(study, f"run digits --out {tmp_path}/all").status == 0
+    everything = read_runs(tmp_path / "all")
+    lacking = {"Digits-sub5_xent_lr0.5_seed2", "Digits-sub2_cosine_lr0.1_seed1"}
+    kept = [run for run in everything if run.name not in lacking]
+    (tmp_path / "stored" / "digits").mkdir(parents=True)
+    write_runs(tmp_path / "stored" / "digits", kept)
+    monkeypatch.setattr(results, "STORED", tmp_path / "stored")
+    stages.clear()
+    assert run(study, f"run digits --out {tmp_path}/out --stored").status == 0
+    assert set(stages[0] + stages[1]) == lacking
+    assert {run.name for run in read_runs(tmp_path / "out")} == lacking
+    only = "--only Digits-sub5_xent_lr0.1_*"
+    for more in (only, f"{only} --dry_run"):
+        outcome = run(study, f"run digits --out {tmp_path}/none --stored {more}")
+        assert outcome.status == 0
+        assert "The stored results have all of these trials" in outcome.err
 
 
 def test_a_failed_trial_stops_no_others_and_is_named(engine, tmp_path):
