@@ -9,7 +9,9 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from storage.files import replacing
 from storage.history import read_history
@@ -105,7 +107,7 @@ def _repeated(name: str) -> str:
 
 def _has_options(run: Run, part: Part) -> bool:
     """Return whether the trial has the options of the part, and no others than single trials do."""
-    expected = _options(part.options)
+    expected = dict(_options(part.options))
     for key in _keys(run.name, part):
         expected |= _options(part.extra.get(key, ""))
     given = _options(run.command)
@@ -122,14 +124,15 @@ def _keys(name: str, part: Part) -> list[str | float]:
     return []
 
 
-def _options(command: str) -> dict[str, tuple[str, ...]]:
+@cache  # reports compare the same commands with each other many thousand times
+def _options(command: str) -> Mapping[str, tuple[str, ...]]:
     """Return the values by option; of an option that is repeated, the last ones."""
     found: dict[str, tuple[str, ...]] = {}
     for words in f" {command}".split(" --")[1:]:
         first, *values = shlex.split(words)
         option, given, value = first.partition("=")
         found[f"--{option}"] = (value, *values) if given else tuple(values)
-    return found
+    return MappingProxyType(found)
 
 
 def precision(run: Run) -> str:
