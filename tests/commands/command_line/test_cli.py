@@ -65,21 +65,26 @@ OF_EMBEDDINGS = {
 
 @pytest.mark.parametrize("file", ALL)
 def test_help_takes_less_than_a_second_of_work(file):
-    before = os.times()
-    done = subprocess.run(
-        [sys.executable, file, "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    after = os.times()
+    done, work = shown_help(file)
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith(f"usage: {file}")
     assert "None" not in done.stdout and "False" not in done.stdout
     if file in ("compute_class_embedding.py", "plot_hierarchy.py"):
         assert "cub_wikispecies" in done.stdout
+    # The first call may have had to compile the modules.
+    assert work < 1 or shown_help(file)[1] < 1
+
+
+def shown_help(file):
+    """The outcome of ``--help``, and its processor time in seconds."""
+    compiled = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    before = os.times()
+    done = subprocess.run(
+        [sys.executable, file, "--help"], cwd=ROOT, capture_output=True, text=True, env=compiled
+    )
+    after = os.times()
     work = after.children_user + after.children_system
-    assert work - before.children_user - before.children_system < 1
+    return done, work - before.children_user - before.children_system
 
 
 def test_help_shows_defaults():
