@@ -26,7 +26,7 @@ def loss_values(features: np.ndarray) -> dict[str, np.ndarray]:
 
     from training.objectives.losses import cross_entropy, negative_correlation, squared_distance
 
-    target = np.tile(np.array([1, 0], "float32"), (len(features), 1))
+    target = np.tile(np.array([1, 0], "float64"), (len(features), 1))
     losses = {
         "softmax + cross-entropy": cross_entropy(target, ops.softmax(features)),
         "MSE": squared_distance(target, features),
@@ -39,7 +39,7 @@ def figure_of_losses() -> "Figure":
     """Return a figure with all losses side by side."""
     from matplotlib.figure import Figure
 
-    axis = np.linspace(-LIMIT, LIMIT, POINTS, dtype="float32")
+    axis = np.linspace(-LIMIT, LIMIT, POINTS)
     features = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     losses = loss_values(features)
     figure = Figure(figsize=(9, 2.9), layout="constrained")
